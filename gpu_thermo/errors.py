@@ -1,0 +1,74 @@
+"""The error tree, and the status codes of replicas that stop early.
+
+Every message says what was wrong, the value, and the remedy. The command line turns an error into its `exit_code`.
+"""
+
+from enum import IntEnum
+
+
+class GpuThermoError(Exception):
+    """Root of all errors this package raises on purpose; `exit_code` 2 means refused before anything was written."""
+
+    exit_code = 2
+
+
+class SpecError(GpuThermoError, ValueError):
+    """A spec, word, hyperparameter or schedule that cannot be run."""
+
+
+class DataError(GpuThermoError, ValueError):
+    """Data that cannot be read, or cannot be used with the spec."""
+
+
+class DeviceError(GpuThermoError, RuntimeError):
+    """The asked device or engine is not there."""
+
+
+class CompileError(GpuThermoError, RuntimeError):
+    """A kernel did not compile; the message shows the numbered source."""
+
+
+class ResourceError(GpuThermoError, RuntimeError):
+    """A run that cannot fit in memory or on disk."""
+
+
+class StoreError(GpuThermoError, RuntimeError):
+    """A store that cannot be created, opened, or continued."""
+
+
+class StoreExistsError(StoreError):
+    """The output exists already and `overwrite` was not asked for."""
+
+
+class StoreLockedError(StoreError):
+    """Another process is writing to this store."""
+
+
+class RunError(GpuThermoError, RuntimeError):
+    """Trouble in the middle of a run: what was committed stays readable and can be resumed."""
+
+    exit_code = 1
+
+
+class Status(IntEnum):
+    """Why a replica was frozen; 0 is running."""
+
+    RUNNING = 0
+    NONFINITE_GRADIENT = 1
+    NONFINITE_MOMENTUM = 2
+    NONFINITE_POSITION = 3
+    NONFINITE_THERMOSTAT = 4
+
+    @property
+    def remedy(self) -> str:
+        """One line for the user: what happened and what to change."""
+        return _REMEDIES[self]
+
+
+_REMEDIES = {
+    Status.RUNNING: "running",
+    Status.NONFINITE_GRADIENT: "the gradient overflowed: use a smaller stepsize, or standardise the data",
+    Status.NONFINITE_MOMENTUM: "the momentum overflowed: use a smaller stepsize or more friction",
+    Status.NONFINITE_POSITION: "the position overflowed: use a smaller stepsize or a prior",
+    Status.NONFINITE_THERMOSTAT: "the thermostat overflowed: use a smaller stepsize or epsilon",
+}

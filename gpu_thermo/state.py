@@ -1,0 +1,174 @@
+"""State, Hyper, Segment, Recorded, Snapshot.
+
+Axis legend, used everywhere: R replicas, P parameters of a replica, K partitions, N training points, B minibatch size, m features, d hidden
+units, n outputs, D draws (or data sets, where said).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+
+from .schedules import Schedule
+
+Array = Any
+
+PARTITIONED = ("temperature", "friction", "sigma", "epsilon", "momentum", "thermostat")
+"""Hyperparameters with one value per replica and partition; `momentum` is mu (or rho_0), `thermostat` the initial xi."""
+
+
+@dataclass
+class State:
+    """Everything a run needs to go on: all of it is in the checkpoint, and nothing else is.
+
+    Attributes
+    ----------
+    position, momentum, gradient : [R, P] float32 or float64. `gradient` is that of the energy at the last evaluation, minibatch `evaluations - 1`.
+    thermostat : [R, K] float64, xi.
+    energy : [R] float64, the minibatch energy of the last evaluation.
+    status : [R] int32, errors.Status; frozen_step : [R] int64, the step a replica was frozen at, -1 while running.
+    step : steps done. evaluations : gradients evaluated, the next one's ordinal.
+    extra : named arrays of updates and moves (Adam's moments, contour weights, rungs), each with R as first axis unless it is the ensemble's.
+    """
+
+    position: Array
+    momentum: Array
+    gradient: Array
+    thermostat: Array
+    energy: Array
+    status: Array
+    frozen_step: Array
+    step: int = 0
+    evaluations: int = 0
+    extra: dict[str, Array] = field(default_factory=dict)
+
+    @classmethod
+    def at(cls, position: Array, momentum: Array, thermostat: Array) -> "State":
+        """A fresh state at `position` [R, P], before any gradient was evaluated."""
+        replicas = position.shape[0]
+        return cls(
+            position=position, momentum=momentum, gradient=np.zeros_like(position), thermostat=np.asarray(thermostat, np.float64),
+            energy=np.full(replicas, np.nan), status=np.zeros(replicas, np.int32), frozen_step=np.full(replicas, -1, np.int64),
+        )  # fmt: skip
+
+    @property
+    def replicas(self) -> int:
+        """R."""
+        return self.position.shape[0]
+
+    def arrays(self) -> dict[str, Array]:
+        """All arrays by name, `extra` as "extra/name"."""
+        named = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("step", "evaluations", "extra")}
+        return named | {f"extra/{name}": value for name, value in self.extra.items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array], step: int, evaluations: int) -> "State":
+        """Inverse of `arrays`."""
+        own = {name: value for name, value in arrays.items() if not name.startswith("extra/")}
+        extra = {name.removeprefix("extra/"): value for name, value in arrays.items() if name.startswith("extra/")}
+        return cls(**own, step=step, evaluations=evaluations, extra=extra)
+
+    def copy(self) -> "State":
+        """Deep copy."""
+        return State.from_arrays({name: value.copy() for name, value in self.arrays().items()}, self.step, self.evaluations)
+
+
+@dataclass(frozen=True)
+class Hyper:
+    """Base hyperparameters of R replicas and their schedules; in force at a step = base x schedule.
+
+    Attributes
+    ----------
+    stepsize : [R] float64, h (words) or the learning rate (whole-step updates).
+    temperature, friction, sigma, epsilon, momentum, thermostat : [R, K] float64; NaN where partition k does not read it.
+        temperature is tau in LMV's units, momentum is mu or rho_0, thermostat the initial xi.
+    schedules : (name, k) -> Schedule for the ones that move; k is 0 for the stepsize.
+    total : S, steps of the whole run.
+    """
+
+    stepsize: np.ndarray
+    temperature: np.ndarray
+    friction: np.ndarray
+    sigma: np.ndarray
+    epsilon: np.ndarray
+    momentum: np.ndarray
+    thermostat: np.ndarray
+    schedules: Mapping[tuple[str, int], Schedule] = field(default_factory=dict)
+    total: int = 1
+
+    @property
+    def replicas(self) -> int:
+        """R."""
+        return self.stepsize.shape[0]
+
+    def factors(self, start: int, steps: int) -> dict[tuple[str, int], np.ndarray]:
+        """Schedule tables of a segment: (name, k) -> [steps] float64."""
+        return {key: s.tabulate(start, steps, self.total) for key, s in self.schedules.items()}
+
+    def take(self, rows: slice | np.ndarray) -> "Hyper":
+        """The same for some replicas."""
+        picked = {name: getattr(self, name)[rows] for name in ("stepsize", *PARTITIONED)}
+        return Hyper(**picked, schedules=self.schedules, total=self.total)
+
+    @classmethod
+    def constant(cls, replicas: int, partitions: int, stepsize: Any, total: int = 1, **values: Any) -> "Hyper":
+        """Unscheduled hyperparameters from numbers or arrays that broadcast to [R] and [R, K]; those not given are NaN."""
+        unknown = set(values) - set(PARTITIONED)
+        if unknown:
+            raise TypeError(f"no hyperparameters named {sorted(unknown)}")
+        full = {
+            name: np.broadcast_to(np.asarray(values.get(name, np.nan), np.float64), (replicas, partitions)).copy() for name in PARTITIONED
+        }
+        return cls(stepsize=np.broadcast_to(np.asarray(stepsize, np.float64), (replicas,)).copy(), **full, total=total)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """`steps` steps from step `start`, recording after each step named in `record` (absolute, in (start, start + steps])."""
+
+    start: int
+    steps: int
+    record: tuple[int, ...] = ()
+
+
+@dataclass
+class Recorded:
+    """The ring of one segment: what was recorded after each step of `steps`.
+
+    Attributes
+    ----------
+    steps : the D recorded steps.
+    position : [D, R, P]; NaN for replicas frozen by then.
+    thermostat : [D, R, K] float64. kinetic_temperature : [D, R, K] float64, p.p / n_k at the end of the step.
+    energy : [D, R] float64, minibatch energy of the last evaluation.
+    extra : what moves record, each [D, R].
+    """
+
+    steps: tuple[int, ...]
+    position: Array
+    thermostat: Array
+    kinetic_temperature: Array
+    energy: Array
+    extra: dict[str, Array] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One recorded moment of a run, as `iterate` yields it; arrays are the caller's to keep.
+
+    Attributes
+    ----------
+    step : steps done. is_draw : whether it is a draw (past burn-in, on the thinning grid).
+    position : [R, P]. thermostat, kinetic_temperature : [R, K] float64. energy : [R] float64, full-batch U.
+    status : [R] int32. statistics : further per-replica numbers by name (test_accuracy, test_nll, ...), each [R].
+    """
+
+    step: int
+    is_draw: bool
+    position: np.ndarray
+    thermostat: np.ndarray
+    kinetic_temperature: np.ndarray
+    energy: np.ndarray
+    status: np.ndarray
+    statistics: Mapping[str, np.ndarray]
