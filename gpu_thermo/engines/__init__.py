@@ -1,0 +1,1 @@
+"""Engines: two ways to compute the same segments."""

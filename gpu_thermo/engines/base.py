@@ -1,0 +1,55 @@
+"""What every engine is given, and the Engine protocol."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..state import Hyper, Recorded, Segment, State
+from ..targets import Target
+from ..words import Program
+
+Array = Any
+
+
+@dataclass(frozen=True)
+class Batching:
+    """How minibatches are chosen: `mode` is subset, epoch, replacement or full; `size` is B (N for full)."""
+
+    mode: str = "full"
+    size: int = 0
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that defines the dynamics of R replicas; an engine adds only how it is computed.
+
+    Attributes
+    ----------
+    program, target, hyper, batching : what one step does.
+    seed, stream : [R] uint64, the replicas' random identities (equations.md section 7). dtype : float32 or float64.
+    """
+
+    program: Program
+    target: Target
+    hyper: Hyper
+    batching: Batching
+    seed: np.ndarray
+    stream: np.ndarray
+    dtype: Any = np.float32
+
+    @property
+    def replicas(self) -> int:
+        """R."""
+        return self.hyper.replicas
+
+
+class Engine(Protocol):
+    """Advances states; the same job on any engine gives the same law, and the first steps agree to rounding."""
+
+    name: str
+    device: str
+
+    def advance(self, state: State, segment: Segment) -> Recorded:
+        """Advance `state` in place through `segment` and return what was recorded on the way."""
+        ...
