@@ -152,9 +152,12 @@ def _feistel(x: Array, a: int, b: int, keys: list[Array]) -> Array:
     left, right = x % np.uint32(a), x // np.uint32(a)
     for j in range(FEISTEL_ROUNDS):
         n = np.uint32(a if j % 2 == 0 else b)
-        t = _hash(right * np.uint32(0x9E3779B1) + keys[j])
-        t = left + ((t.astype(np.uint64) * np.uint64(n)) >> _SHIFT).astype(np.uint32)
-        left, right = right, t - n * (t >= n)
+        high = _hash(right * np.uint32(0x9E3779B1) + keys[j]).astype(np.uint64)
+        high *= np.uint64(n)
+        high >>= _SHIFT
+        t = high.astype(np.uint32)
+        t += left
+        left, right = right, np.minimum(t, t - n)  # t mod n: t < 2 n, and t - n wraps around to a huge number where t < n
     return left + np.uint32(a) * right
 
 

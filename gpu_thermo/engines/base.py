@@ -53,3 +53,13 @@ class Engine(Protocol):
     def advance(self, state: State, segment: Segment) -> Recorded:
         """Advance `state` in place through `segment` and return what was recorded on the way."""
         ...
+
+
+def initial_state(job: Job, position: Array, momentum: Array | None = None) -> State:
+    """The state at step 0 from `position` [R, P]: momenta 0 unless given, xi at its initial value (0 where a partition has none)."""
+    position = np.ascontiguousarray(position, dtype=job.dtype)
+    momentum = np.zeros_like(position) if momentum is None else np.ascontiguousarray(momentum, dtype=job.dtype)
+    state = State.at(position, momentum, np.nan_to_num(job.hyper.thermostat))
+    if job.program.update == "adam":
+        state.extra = {"adam_mean": np.zeros_like(position), "adam_square": np.zeros_like(position)}
+    return state

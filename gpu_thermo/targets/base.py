@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,12 +27,12 @@ class Layout:
     layers: Mapping[str, tuple[str, ...]]
     lanes: np.ndarray
 
-    @property
+    @cached_property
     def sizes(self) -> dict[str, int]:
         """Parameters of each tensor."""
         return {name: int(np.prod(shape)) for name, shape in self.tensors.items()}
 
-    @property
+    @cached_property
     def size(self) -> int:
         """P."""
         return sum(self.sizes.values())

@@ -2,11 +2,12 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from ..data import Dataset
+from ..data.dataset import Dataset
 from ..streams import Keys, Purpose, normals, uniforms
 from .base import Batch, Layout
 
@@ -35,7 +36,7 @@ class ShlpModel:
     prior_sd: float | None = None
     noise_sd: float = 1.0
 
-    @property
+    @cached_property
     def layout(self) -> Layout:
         """w1 [d, m], b1 [d], w2 [n, d], b2 [n]; unit j owns s = 4 ceil((m + 1 + n) / 4) lanes, b2 the lanes from d s on."""
         m, d, n = self.inputs, self.hidden, self.outputs
@@ -47,9 +48,16 @@ class ShlpModel:
 
     def outputs_at(self, position: Array, x: Array, xp: Any = np) -> Array:
         """Raw outputs [R, B, n] of replicas [R, P] at inputs [B, m] or [R, B, m]."""
+        return self._forward(position, with_ones(x, xp), xp)[1]
+
+    def _forward(self, position: Array, x1: Array, xp: Any) -> tuple[Array, Array]:
+        """Hidden activations [R, B, d] and raw outputs [R, B, n]; `x1` has a last column of ones, so that b1 rides in the matrix product."""
         w = self.layout.split(position)
-        hidden = self._activate(xp.matmul(x, w["w1"].swapaxes(-1, -2)) + w["b1"][:, None, :], xp)
-        return xp.matmul(hidden, w["w2"].swapaxes(-1, -2)) + w["b2"][:, None, :]
+        w1b1 = xp.concatenate([w["w1"], w["b1"][..., None]], axis=-1)
+        hidden = self._activate(xp.matmul(x1, w1b1.swapaxes(-1, -2)), xp)
+        out = xp.matmul(hidden, w["w2"].swapaxes(-1, -2))
+        out += w["b2"][:, None, :]
+        return hidden, out
 
     def predict(self, position: Array, x: Array, xp: Any = np) -> Array:
         """Phi [R, B, n]: the class probability (binary: of class 1), or the regression mean."""
@@ -94,24 +102,24 @@ class ShlpModel:
             return p
         return (out - y) / out.dtype.type(self.noise_sd**2)
 
-    def mean_loss_and_gradient(self, position: Array, x: Array, y: Array, xp: Any = np) -> tuple[Array, Array]:
-        """Mean loss [R] float64 over the B points and its gradient [R, P]; no prior."""
-        w = self.layout.split(position)
-        hidden = self._activate(xp.matmul(x, w["w1"].swapaxes(-1, -2)) + w["b1"][:, None, :], xp)
-        out = xp.matmul(hidden, w["w2"].swapaxes(-1, -2)) + w["b2"][:, None, :]
+    def mean_loss_and_gradient(self, position: Array, x1: Array, y: Array, xp: Any = np) -> tuple[Array, Array]:
+        """Mean loss [R] float64 over the B points `x1` (with ones, [R, B, m + 1]) and its gradient [R, P]; no prior."""
+        hidden, out = self._forward(position, x1, xp)
         loss = self.losses(out, y, xp).mean(axis=-1, dtype=np.float64)
         d_out = self._residual(out, y, xp)
         d_out *= position.dtype.type(1 / out.shape[1])
         gradient = xp.empty_like(position)
         g = self.layout.split(gradient)
+        w2 = self.layout.split(position)["w2"]
         g["w2"][...] = xp.matmul(d_out.swapaxes(-1, -2), hidden)
         g["b2"][...] = d_out.sum(axis=1)
-        d_hidden = xp.matmul(d_out, w["w2"])
+        d_hidden = d_out * w2 if self.outputs == 1 else xp.matmul(d_out, w2)
         slope = self._slope(hidden, xp)
         if slope is not None:
             d_hidden *= slope
-        g["w1"][...] = xp.matmul(d_hidden.swapaxes(-1, -2), x)
-        g["b1"][...] = d_hidden.sum(axis=1)
+        g_first = xp.matmul(x1.swapaxes(-1, -2), d_hidden)
+        g["w1"][...] = g_first[:, :-1].swapaxes(-1, -2)
+        g["b1"][...] = g_first[:, -1]
         return loss, gradient
 
     def initial_position(self, init: str, init_sd: float, keys: Keys, dtype: Any, xp: Any = np) -> Array:
@@ -149,6 +157,7 @@ class ShlpTarget:
         self._xp = xp
         label_dtype = np.int64 if model.task == "multiclass" else dtype
         self.x_train, self.x_test = (xp.asarray(x, dtype) for x in (data.x_train, data.x_test))
+        self._x1 = with_ones(self.x_train, xp)
         self.y_train, self.y_test = (xp.asarray(y, label_dtype) for y in (data.y_train, data.y_test))
 
     def energy_and_gradient(self, position: Array, batch: Batch) -> tuple[Array, Array]:
@@ -164,13 +173,18 @@ class ShlpTarget:
     def _points(self, batch: Batch) -> tuple[Array, Array]:
         if batch.index is None:
             if self._single:
-                return self.x_train[0][None], self.y_train[0][None]
+                return self._x1, self.y_train
             sets = self._dataset[batch.replica]
-            return self.x_train[sets], self.y_train[sets]
+            return self._x1[sets], self.y_train[sets]
         if self._single:
-            return self.x_train[0][batch.index], self.y_train[0][batch.index]
+            return self._x1[0].take(batch.index, axis=0), self.y_train[0].take(batch.index, axis=0)
         sets = self._dataset[batch.replica][:, None]
-        return self.x_train[sets, batch.index], self.y_train[sets, batch.index]
+        return self._x1[sets, batch.index], self.y_train[sets, batch.index]
+
+
+def with_ones(x: Array, xp: Any = np) -> Array:
+    """`x` [..., m] with a last column of ones."""
+    return xp.concatenate([x, xp.ones((*x.shape[:-1], 1), x.dtype)], axis=-1)
 
 
 def _sigmoid(x: Array, xp: Any) -> Array:

@@ -1,0 +1,262 @@
+"""The batched engine: array code with replicas as the leading axis, for NumPy and CuPy, for any target.
+
+On the CPU the replicas are worked off in blocks that stay in cache, one thread a core, each block through the whole segment; on a GPU all
+replicas are one block. Blocks share nothing, so results do not depend on how replicas are cut.
+"""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..errors import Status
+from ..letters import LETTERS
+from ..state import Recorded, Segment, State
+from ..streams import make_keys
+from ..targets import Batch
+from ..words import Evaluate, Substep
+from .base import Job
+from .operations import NumpyOperations
+
+Array = Any
+Coefficients = tuple[Array, ...]
+
+_CACHE_BYTES = 16 * 2**20
+"""Working set of one block: small enough to stay in a core's share of the caches, large enough to drown the interpreter's overhead."""
+
+
+class BatchedEngine:
+    """Advances R replicas with array code.
+
+    Parameters
+    ----------
+    job : what to compute. device : "cpu" or "cuda[:i]". threads : CPU threads, all cores by default. block : replicas per block.
+    """
+
+    name = "batched"
+
+    def __init__(self, job: Job, device: str = "cpu", threads: int | None = None, block: int | None = None) -> None:
+        self.job, self.device = job, device
+        self._operations: Any = NumpyOperations
+        if device != "cpu":
+            from .cupy_letters import CupyOperations
+
+            self._operations = CupyOperations
+        size = job.replicas if device != "cpu" else min(block or _block_size(job), -(-job.replicas // (threads or cores())))
+        self._rows = [slice(i, min(i + size, job.replicas)) for i in range(0, job.replicas, size)]
+        self._pool = ThreadPoolExecutor(threads or cores()) if device == "cpu" and len(self._rows) > 1 else None
+
+    def advance(self, state: State, segment: Segment) -> Recorded:
+        """Advance `state` in place through `segment`; see Engine."""
+        recorded = empty_record(state, segment)
+        work = [_Block(self.job, self._operations, rows, state, segment, recorded) for rows in self._rows]
+        for _ in self._pool.map(_Block.run, work) if self._pool else map(_Block.run, work):
+            pass
+        state.step = segment.start + segment.steps
+        state.evaluations = self.job.program.gradients_before(state.step)
+        return recorded
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def empty_record(state: State, segment: Segment) -> Recorded:
+    """A ring of the segment's size, to be filled."""
+    draws, (replicas, partitions) = len(segment.record), state.thermostat.shape
+    return Recorded(
+        steps=segment.record,
+        position=np.empty((draws, *state.position.shape), state.position.dtype),
+        thermostat=np.empty((draws, replicas, partitions)),
+        kinetic_temperature=np.empty((draws, replicas, partitions)),
+        energy=np.empty((draws, replicas)),
+    )
+
+
+def _block_size(job: Job) -> int:
+    """Replicas per CPU block, so that state, noise and one batch of hidden activations fit the cache budget."""
+    parameters = job.target.layout.size
+    hidden = getattr(getattr(job.target, "model", None), "hidden", 0)
+    batch = job.batching.size if job.batching.mode != "full" else job.target.points
+    per_replica = np.dtype(job.dtype).itemsize * (8 * parameters + 3 * hidden * batch) + 64 * parameters
+    return int(np.clip(_CACHE_BYTES // per_replica, 16, 1024))
+
+
+class _Block:
+    """Some replicas, carried through one segment."""
+
+    def __init__(self, job: Job, operations: Any, rows: slice, state: State, segment: Segment, recorded: Recorded) -> None:
+        self.job, self.rows, self.segment, self.recorded, self.state = job, rows, segment, recorded, state
+        self.program, self.slices = job.program, job.program.partition.slices
+        keys = make_keys(job.seed[rows], job.stream[rows], operations.xp)
+        self.ops = operations(job.program, job.target.layout.lanes, keys, job.dtype)
+        self.xp, self.keys = operations.xp, keys
+        self.replica = self.xp.arange(rows.start, rows.stop)
+        self.hyper = job.hyper.take(rows)
+        self.factors = job.hyper.factors(segment.start, segment.steps)
+        own = {name: self.xp.asarray(value[rows]).copy() for name, value in state.arrays().items()}
+        self.local = State.from_arrays(own, state.step, state.evaluations)
+        self.actions = _pair(job.program.substeps)
+        self.plan = [self._action(group) for group in self.actions]
+
+    def run(self) -> None:
+        """All steps of the segment, then hand the state back."""
+        record = {step: i for i, step in enumerate(self.segment.record)}
+        with np.errstate(all="ignore"):
+            self._initial_gradient()
+            coefficients = self._coefficients(0)
+            for i in range(self.segment.steps):
+                if i and self.factors:
+                    coefficients = self._coefficients(i)
+                self._step(self.segment.start + i, coefficients)
+                slot = record.get(self.segment.start + i + 1)
+                if slot is not None:
+                    self._record(slot)
+        for name, value in self.local.arrays().items():
+            self.state.arrays()[name][self.rows] = _host(value)
+
+    def _initial_gradient(self) -> None:
+        if self.program.leading_gradient and self.segment.start == 0:
+            self.local.evaluations = 0
+            self._evaluate()
+
+    def _step(self, step: int, coefficients: list[Coefficients]) -> None:
+        self.ops.begin_step(step)
+        for action, values in zip(self.plan, coefficients, strict=True):
+            action(*values)
+        self._freeze(step)
+        self.local.step = step + 1
+
+    def _evaluate(self) -> None:
+        """Energy and gradient on the next minibatch."""
+        local = self.local
+        index = self.ops.minibatch(self.job.batching, self.job.target.points, local.evaluations)
+        batch = Batch(index, self.replica, self.keys, local.evaluations)
+        local.energy, local.gradient[...] = self.job.target.energy_and_gradient(local.position, batch)
+        local.evaluations += 1
+
+    def _freeze(self, step: int) -> None:
+        """Mark replicas that are no longer finite, with the cause, and fill them with NaN; the others are not touched."""
+        s = self.local
+        suspects = self.ops.suspects((s.position, s.momentum, s.thermostat))
+        if not suspects.any():
+            return
+        xp = self.xp
+        fresh = xp.zeros(len(s.status), bool)
+        for cause, array in (
+            (Status.NONFINITE_THERMOSTAT, s.thermostat), (Status.NONFINITE_GRADIENT, s.gradient),
+            (Status.NONFINITE_MOMENTUM, s.momentum), (Status.NONFINITE_POSITION, s.position),
+        ):  # fmt: skip
+            bad = ~xp.isfinite(array).all(axis=-1) & (s.status == 0)
+            s.status[bad] = cause
+            fresh |= bad
+        if fresh.any():
+            s.frozen_step[fresh] = step + 1
+            for array in (s.position, s.momentum, s.gradient, s.thermostat, s.energy, *s.extra.values()):
+                array[fresh] = np.nan
+
+    def _record(self, slot: int) -> None:
+        r, s = self.recorded, self.local
+        r.position[slot, self.rows] = _host(s.position)
+        r.thermostat[slot, self.rows] = _host(s.thermostat)
+        r.energy[slot, self.rows] = _host(s.energy)
+        for k, (columns, count) in enumerate(zip(self.slices, self.program.partition.counts, strict=True)):
+            r.kinetic_temperature[slot, self.rows, k] = _host(self.ops.square_sum(s.momentum[:, columns])) / count
+
+    # -- the step as a list of actions, and their coefficients -----------------------------------------------------------------
+
+    def _coefficients(self, i: int) -> list[Coefficients]:
+        """Arguments of every action at the segment's i-th step."""
+        return [tuple(v for s in group for v in self._arguments(s, i)) for group in self.actions]
+
+    def _in_force(self, name: str, k: int, i: int) -> Array:
+        """Hyperparameter [R, 1] float64 at the segment's i-th step."""
+        base = self.hyper.stepsize if name == "stepsize" else getattr(self.hyper, name)[:, k]
+        factor = self.factors.get((name, k))
+        return (base if factor is None else base * factor[i])[:, None]
+
+    def _arguments(self, substep: Evaluate | Substep, i: int) -> Coefficients:
+        if isinstance(substep, Evaluate):
+            return ()
+        k = substep.partitions[0]
+        h = self._in_force("stepsize", 0, i) * substep.fraction.numerator / substep.fraction.denominator
+        if substep.operation in LETTERS:
+            letter = LETTERS[substep.operation]
+            hyper = {name: self._in_force(name, k, i) for name in letter.reads} | {"count": self.program.partition.counts[k]}
+            values = letter.coefficients(h, hyper)
+            return tuple(self.xp.asarray(v if letter.thermostat else v.astype(self.job.dtype)) for v in values)
+        return tuple(self.xp.asarray(v.astype(self.job.dtype)) for v in self._update_coefficients(substep.operation, k, h, i))
+
+    def _update_coefficients(self, update: str, k: int, h: Array, i: int) -> Coefficients:
+        """Coefficients of whole-step updates; h is the learning rate (equations.md section 3)."""
+        if update == "sgld":
+            return h, np.sqrt(2 * h * self._in_force("temperature", k, i))
+        if update in ("sgd", "adam"):
+            return (h,)
+        mu = self._in_force("momentum", k, i)
+        one = np.ones_like(h)
+        return {"momentum": (mu, h, one), "momentum2": (mu, 1 - mu, h), "coolmomentum": (mu, h * (1 + mu) / 2, one)}[update]
+
+    def _action(self, group: tuple[Evaluate | Substep, ...]) -> Callable[..., None]:
+        """The substep, or C-D pair, as a function of its coefficients."""
+        substep = group[-1]
+        if isinstance(substep, Evaluate):
+            return self._evaluate
+        s, ops, sub = self.local, self.ops, substep.sub
+        ranges = _merge([self.slices[k] for k in substep.partitions])
+        if substep.operation == "A":
+            return lambda h: [ops.drift(s.position[:, c], s.momentum[:, c], h) for c in ranges]
+        if substep.operation == "B":
+            return lambda h: [ops.kick(s.momentum[:, c], s.gradient[:, c], h) for c in ranges]
+        (k,), c = substep.partitions, ranges[0]
+        p, xi = s.momentum[:, c], s.thermostat[:, k : k + 1]
+        if len(group) == 2:
+            return lambda h, scale: ops.damp_diffuse(p, xi, k, sub, h, scale)
+        if substep.operation in LETTERS:
+            return {
+                "C": lambda h: ops.damp(p, xi, h),
+                "D": lambda scale: ops.diffuse(p, k, sub, scale),
+                "E": lambda rate, target: ops.regulate(xi, p, rate, target),
+                "F": lambda h, scale: ops.thermostat_exact(p, xi, k, sub, h, scale),
+                "O": lambda a, root_v: ops.ornstein_uhlenbeck(p, k, sub, a, root_v),
+            }[substep.operation]
+        theta, gradient = s.position[:, c], s.gradient[:, c]
+        if substep.operation == "sgd":
+            return lambda h: ops.descend(theta, gradient, h)
+        if substep.operation == "sgld":
+            return lambda h, scale: (ops.descend(theta, gradient, h), ops.perturb(theta, k, sub, scale))
+        if substep.operation == "adam":
+            m, v = s.extra["adam_mean"][:, c], s.extra["adam_square"][:, c]
+            return lambda h: ops.adam(theta, m, v, gradient, h, s.step)
+        return lambda keep, gain, rate: ops.heavy_ball(theta, p, gradient, keep, gain, rate)
+
+
+def _pair(substeps: tuple[Evaluate | Substep, ...]) -> list[tuple[Evaluate | Substep, ...]]:
+    """Substeps one by one, but a D right after a C of the same partition together with it: one pass over the momenta."""
+    out: list[tuple[Evaluate | Substep, ...]] = []
+    for s in substeps:
+        last = out[-1][-1] if out else None
+        if isinstance(s, Substep) and s.operation == "D" and last == replace(s, operation="C", sub=0):
+            out[-1] = (*out[-1], s)
+        else:
+            out.append((s,))
+    return out
+
+
+def _merge(ranges: list[slice]) -> list[slice]:
+    """Neighbouring column ranges joined."""
+    out = [ranges[0]]
+    for r in ranges[1:]:
+        if r.start == out[-1].stop:
+            out[-1] = slice(out[-1].start, r.stop)
+        else:
+            out.append(r)
+    return out
+
+
+def _host(array: Array) -> np.ndarray:
+    return array if isinstance(array, np.ndarray) else array.get()
