@@ -49,7 +49,7 @@ class Scheduled(Section):
         rest = {key: value for key, value in given.items() if key != "value"}
         if "value" not in given:
             raise ValueError(f"{dict(given)} needs a value beside its schedule")
-        if rest.get("schedule", "constant") == "constant":
+        if rest.get("schedule") in (None, "constant"):
             rest.pop("schedule", None)
             if rest:
                 raise ValueError(f"a constant takes no {', '.join(map(repr, rest))}; schedules: {', '.join(SCHEDULES)}")
