@@ -1,0 +1,46 @@
+"""The data layer: `Dataset`, the options of every data name, and what builds one from the other.
+
+Reading order: dataset (what a run gets), addresses (randomness), generators, splits, bundled, labels, tables (CSV), arrays (.npz, IDX),
+options.
+"""
+
+from gpu_thermo.data.dataset import Dataset, Standardisation
+from gpu_thermo.data.generators import gap_function
+from gpu_thermo.data.options import (
+    DATASETS,
+    BreastCancer,
+    Circles,
+    Csv,
+    DataOptions,
+    DataSource,
+    Diabetes,
+    Digits,
+    Gap,
+    Mnist,
+    Moons,
+    Npz,
+    Spirals,
+    Trig,
+    Wine,
+)
+
+__all__ = [
+    "DATASETS",
+    "BreastCancer",
+    "Circles",
+    "Csv",
+    "DataOptions",
+    "DataSource",
+    "Dataset",
+    "Diabetes",
+    "Digits",
+    "Gap",
+    "Mnist",
+    "Moons",
+    "Npz",
+    "Spirals",
+    "Standardisation",
+    "Trig",
+    "Wine",
+    "gap_function",
+]

@@ -1,0 +1,239 @@
+"""What a run trains on: `Dataset`, D data sets of one shape side by side, and how parts are standardised and stacked into one.
+
+Axes: D data sets (replica r uses set r mod D), N training points, M test points, m features, n regression targets, C classes.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_thermo.errors import DataError
+
+Floats = NDArray[np.float64]
+Values = NDArray[np.generic]
+
+TASKS = ("binary", "multiclass", "regression")
+MAX_VALUES = 2**31
+"""Most values one array of a data set may hold (16 GiB of float64): anything larger is a mistake or a hostile header."""
+MAX_MAGNITUDE = 1e30
+"""Largest number accepted in a feature or target: float32 arithmetic overflows soon after."""
+
+
+@dataclass(frozen=True)
+class Standardisation:
+    """What was subtracted and divided by, so that results can be shown in the data's own units: `x = standardised * sd + mean`.
+
+    `mean` and `sd` [D, m] are of the features, from the training part only. `target_mean` and `target_sd` [D, n] exist for regression. A
+    constant column has sd 1.
+    """
+
+    mean: Floats
+    sd: Floats
+    target_mean: Floats | None = None
+    target_sd: Floats | None = None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """D data sets of one shape, ready for a run.
+
+    Attributes
+    ----------
+    name, task
+        Name of the data options this came from; binary, multiclass or regression.
+    x_train, x_test
+        [D, N, m] and [D, M, m] float64; M may be 0.
+    y_train, y_test
+        [D, N] and [D, M] int64 labels (binary 0 or 1, multiclass 0..C-1), or [D, N, n] and [D, M, n] float64 for regression.
+    features, classes, targets
+        Column names [m]; class names [C], empty for regression; target names [n], empty for classification.
+    standardisation
+        What was subtracted and divided by, or None where the arrays are in the data's own units. Regression targets are standardised along
+        with the features, so a noise sd of the model is then in units of `target_sd`.
+
+    Raises
+    ------
+    DataError
+        If shapes, types, labels or values do not fit together.
+    """
+
+    name: str
+    task: str
+    x_train: Floats
+    y_train: Values
+    x_test: Floats
+    y_test: Values
+    features: tuple[str, ...]
+    classes: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    standardisation: Standardisation | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what a run could only fail on later."""
+        if self.task not in TASKS:
+            raise DataError(f"Data '{self.name}' has the unknown task '{self.task}'. Tasks: {', '.join(TASKS)}.")
+        _check_names(self)
+        _check_part(self, "train", self.x_train, self.y_train)
+        _check_part(self, "test", self.x_test, self.y_test)
+        if len(self.x_train) != len(self.x_test) or len(self.x_train) == 0 or self.points == 0:
+            raise DataError(
+                f"Data '{self.name}' has x_train of shape {self.x_train.shape} and x_test of shape {self.x_test.shape}: "
+                "give at least one training point, and as many test sets as training sets."
+            )
+
+    @property
+    def count(self) -> int:
+        """Number of data sets D."""
+        return self.x_train.shape[0]
+
+    @property
+    def points(self) -> int:
+        """Training points N of each set."""
+        return self.x_train.shape[1]
+
+    @property
+    def test_points(self) -> int:
+        """Test points M of each set, possibly 0."""
+        return self.x_test.shape[1]
+
+    @property
+    def inputs(self) -> int:
+        """Number of features m."""
+        return self.x_train.shape[2]
+
+    @property
+    def outputs(self) -> int:
+        """Outputs of a network for this task: 1 for binary, the number of classes, or the number of regression targets."""
+        if self.task == "regression":
+            return self.y_train.shape[2]
+        return 1 if self.task == "binary" else len(self.classes)
+
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of every name, shape and value, standardisation included: equal exactly where the content is bit for bit equal."""
+        digest = hashlib.sha256()
+        names = [self.name, self.task, self.features, self.classes, self.targets]
+        digest.update(json.dumps(names).encode())
+        s = self.standardisation
+        arrays = {"x_train": self.x_train, "y_train": self.y_train, "x_test": self.x_test, "y_test": self.y_test}
+        scales = {} if s is None else {"mean": s.mean, "sd": s.sd, "target_mean": s.target_mean, "target_sd": s.target_sd}
+        for key, value in {**arrays, **scales}.items():
+            if value is not None:
+                little = value.astype(value.dtype.newbyteorder("<"), order="C", copy=False)
+                digest.update(json.dumps([key, little.dtype.str, little.shape]).encode())
+                digest.update(little.data)
+        return digest.hexdigest()
+
+
+class Part(NamedTuple):
+    """One data set before stacking: x [N, m] and [M, m], y [N] or [N, n] and [M] or [M, n]."""
+
+    x_train: Values
+    y_train: Values
+    x_test: Values
+    y_test: Values
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What the columns of a data set mean; the parts of a `Dataset` that are not arrays."""
+
+    name: str
+    task: str
+    features: tuple[str, ...]
+    classes: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+
+
+def stack(schema: Schema, parts: Sequence[Part], standardise: bool = False) -> Dataset:
+    """One `Dataset` from D parts of equal shape, each standardised, if asked, by the moments of its own training part."""
+    first = parts[0]
+    refuse_absurd(len(parts) * (len(first.x_train) + len(first.x_test)) * first.x_train.shape[1], f"Data '{schema.name}'")
+    regression = schema.task == "regression"
+    kind = np.float64 if regression else np.int64
+    x_train: Floats = np.stack([p.x_train for p in parts]).astype(np.float64, copy=False)
+    x_test: Floats = np.stack([p.x_test for p in parts]).astype(np.float64, copy=False)
+    y_train: Any = np.stack([p.y_train for p in parts]).astype(kind, copy=False)
+    y_test: Any = np.stack([p.y_test for p in parts]).astype(kind, copy=False)
+    scales = None
+    if standardise:
+        mean, sd = moments(x_train)
+        x_train, x_test = rescale(x_train, mean, sd), rescale(x_test, mean, sd)
+        scales = Standardisation(mean, sd)
+        if regression:
+            mean, sd = moments(y_train)
+            y_train, y_test = rescale(y_train, mean, sd), rescale(y_test, mean, sd)
+            scales = Standardisation(scales.mean, scales.sd, mean, sd)
+    return Dataset(
+        schema.name, schema.task, x_train, y_train, x_test, y_test, schema.features, schema.classes, schema.targets, scales
+    )
+
+
+def moments(x: Floats) -> tuple[Floats, Floats]:
+    """Mean and sd [D, m] over the points of `x` [D, N, m], without ddof; a constant column has its own value as mean, exactly, and sd 1."""
+    mean, sd = x.mean(axis=1), x.std(axis=1)
+    constant = x.max(axis=1) == x.min(axis=1)
+    return np.where(constant, x[:, 0], mean), np.where(constant | (sd == 0), 1.0, sd)
+
+
+def rescale(x: Floats, mean: Floats, sd: Floats) -> Floats:
+    """`(x - mean) / sd` for x [D, N, m], and mean, sd [D, m]."""
+    return (x - mean[:, None]) / sd[:, None]
+
+
+def refuse_absurd(values: int, what: str) -> None:
+    """Refuse an array of so many values before it is allocated."""
+    if values > MAX_VALUES:
+        raise DataError(
+            f"{what} would hold {values:,} values; at most {MAX_VALUES:,} are accepted. Use fewer points, features or data sets, "
+            "or check that the file is not damaged."
+        )
+
+
+def _check_names(data: Dataset) -> None:
+    """Names of columns and classes: as many as the task wants, none twice."""
+    classes = len(data.classes)
+    wanted = {"binary": classes == 2, "multiclass": classes >= 2, "regression": classes == 0}
+    if not wanted[data.task] or (len(data.targets) > 0) != (data.task == "regression"):
+        raise DataError(
+            f"Data '{data.name}' ({data.task}) has {classes} classes and {len(data.targets)} target names: binary has two classes, "
+            "multiclass at least two, regression none; only regression names its targets."
+        )
+    for what, names in (("feature", data.features), ("class", data.classes), ("target", data.targets)):
+        twice = [name for name, times in Counter(names).items() if times > 1]
+        if twice:
+            raise DataError(f"Data '{data.name}' has the {what} '{twice[0]}' twice. Give each its own name.")
+
+
+def _check_part(data: Dataset, part: str, x: Floats, y: Values) -> None:
+    """Shapes, types and values of the training or the test part."""
+    regression = data.task == "regression"
+    where = f"Data '{data.name}' ({data.task}): "
+    if x.ndim != 3 or x.dtype != np.float64 or x.shape[2] != len(data.features) or x.shape[2] == 0:
+        raise DataError(f"{where}x_{part} is {x.dtype} {x.shape}; it must be float64 [sets, points, {len(data.features)} features].")
+    shape = (*x.shape[:2], len(data.targets)) if regression else x.shape[:2]
+    if y.shape != shape or y.dtype != (np.float64 if regression else np.int64):
+        raise DataError(f"{where}y_{part} is {y.dtype} {y.shape}; it must be {'float64' if regression else 'int64'} {shape}.")
+    _check_magnitude(where, f"x_{part}", x, data.features)
+    if regression:
+        _check_magnitude(where, f"y_{part}", y.astype(np.float64, copy=False), data.targets)
+    elif y.size and not (0 <= y.min() and y.max() < len(data.classes)):
+        bad = y.min() if y.min() < 0 else y.max()
+        raise DataError(f"{where}y_{part} has the label {bad}; labels are 0 to {len(data.classes) - 1}.")
+
+
+def _check_magnitude(where: str, what: str, values: Floats, names: tuple[str, ...]) -> None:
+    """All of `values` [D, N, m] finite and within `MAX_MAGNITUDE`."""
+    with np.errstate(invalid="ignore"):
+        good = np.abs(values) <= MAX_MAGNITUDE
+    if not good.all():
+        d, i, j = np.argwhere(~good)[0]
+        raise DataError(
+            f"{where}{what} has the value {values[d, i, j]:g} in '{names[j]}' (set {d}, point {i}); numbers must be finite and at most "
+            f"{MAX_MAGNITUDE:g} in size. Remove the point, or rescale or leave out the column."
+        )

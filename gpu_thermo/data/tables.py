@@ -1,0 +1,204 @@
+"""CSV files. Errors name the file, the line in it and the column.
+
+Text is UTF-8, with or without a byte order mark; fields are separated by comma, semicolon or tab, whichever splits the header into most
+columns, and may be quoted. The first line with text in it is the header. Empty lines are skipped. Numbers are written with a decimal
+point.
+"""
+
+import csv
+import difflib
+from array import array
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, NoReturn, TextIO
+
+import numpy as np
+
+from gpu_thermo.data.dataset import MAX_MAGNITUDE, Floats, Schema, refuse_absurd
+from gpu_thermo.data.labels import MISSING, encode_labels, is_classification, shorten
+from gpu_thermo.data.splits import Table
+from gpu_thermo.errors import DataError
+
+DELIMITERS = ",;\t"
+
+
+class Columns(NamedTuple):
+    """Where the asked columns stand in the file, and all `names` of its header."""
+
+    names: list[str]
+    features: list[int]
+    targets: list[int]
+
+
+class Record(NamedTuple):
+    """One row of the file and the line it starts on, counted from 1."""
+
+    line: int
+    fields: list[str]
+
+
+class Body(NamedTuple):
+    """The rows below the header: `x` [rows, m], the target columns as texts [n][rows], and each row's line in the file."""
+
+    x: Floats
+    targets: list[list[str]]
+    lines: Sequence[int]
+
+
+def read_csv(path: Path, target: Sequence[str], features: Sequence[str] | None, task: str) -> Table:
+    """A table from a CSV file with a header.
+
+    Parameters
+    ----------
+    path
+        The file.
+    target
+        Names of the target columns; more than one means regression.
+    features
+        Names of the feature columns; None takes all others, in the file's order.
+    task
+        auto (the rules are in `labels`), binary, multiclass or regression.
+
+    Raises
+    ------
+    DataError
+        For whatever in the file cannot be used.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as handle:
+            rows = _records(path, handle)
+            header = next(rows, None)
+            if header is None:
+                raise DataError(f"{path} is empty. Give a file with a header and at least one row.")
+            columns = _resolve(path, header, target, features)
+            body = _read_body(path, rows, columns)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8 CSV.") from error
+    except (OSError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path} cannot be read: {error}. Check the path.") from error
+    return _assemble(path, columns, body, task)
+
+
+def _records(path: Path, handle: TextIO) -> Iterator[Record]:
+    """All non-empty rows of the file."""
+    start = ""
+    while not start.strip():
+        start = handle.readline()
+        if not start:
+            return
+    handle.seek(0)
+    reader = csv.reader(handle, delimiter=_delimiter(start), strict=True)
+    line = 1
+    try:
+        for fields in reader:
+            if len(fields) > 1 or (fields and fields[0].strip()):
+                yield Record(line, fields)
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(f"{path}, line {line}: this row is not valid CSV ({error}). Check its quotes.") from error
+
+
+def _delimiter(header: str) -> str:
+    """The delimiter that splits the header into most fields; the comma where none does."""
+
+    def fields(delimiter: str) -> int:
+        try:
+            return len(next(csv.reader([header], delimiter=delimiter)))
+        except csv.Error:
+            return 0
+
+    return max(DELIMITERS, key=fields)
+
+
+def _resolve(path: Path, header: Record, target: Sequence[str], features: Sequence[str] | None) -> Columns:
+    """Check the header, and find the asked columns in it."""
+    names = [name.strip() for name in header.fields]
+    if all(_number(name) is not None for name in names):
+        raise DataError(
+            f"{path}, line {header.line} is all numbers ({shorten(', '.join(names))}), but must name the columns. Add a header."
+        )
+    for i, name in enumerate(names):
+        if not name:
+            raise DataError(f"{path}, line {header.line}: column {i + 1} has no name. Name it.")
+    if len(set(names)) != len(names):
+        twice = next(name for i, name in enumerate(names) if name in names[:i])
+        raise DataError(f"{path}, line {header.line}: the column '{shorten(twice)}' occurs twice. Rename one.")
+    place = {name: i for i, name in enumerate(names)}
+    for name in (*target, *(features or ())):
+        if name not in place:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f"Did you mean '{near[0]}'?" if near else f"Columns: {shorten(', '.join(names), 200)}."
+            raise DataError(f"{path} has no column '{shorten(name)}'. {hint}")
+    wanted = [name for name in names if name not in target] if features is None else features
+    if not wanted:
+        raise DataError(f"{path} has no column besides the target '{shorten(target[0])}'. Add at least one feature.")
+    return Columns(names, [place[name] for name in wanted], [place[name] for name in target])
+
+
+def _read_body(path: Path, rows: Iterator[Record], columns: Columns) -> Body:
+    """Read all rows, features as numbers and targets as text."""
+    x, lines = array("d"), array("q")
+    targets: list[list[str]] = [[] for _ in columns.targets]
+    for line, fields in rows:
+        if len(fields) != len(columns.names):
+            raise DataError(
+                f"{path}, line {line} has {len(fields)} fields, but the header has {len(columns.names)}. Mend the row or its quotes."
+            )
+        for i in columns.features:
+            value = _number(fields[i])
+            x.append(value if value is not None and abs(value) <= MAX_MAGNITUDE else _complain(path, line, columns.names[i], fields[i]))
+        for texts, i in zip(targets, columns.targets, strict=True):
+            texts.append(fields[i].strip())
+            if texts[-1] in MISSING:
+                _complain(path, line, columns.names[i], fields[i])
+        lines.append(line)
+        refuse_absurd(len(x), str(path))
+    if not lines:
+        raise DataError(f"{path} has a header and no rows. Add at least one row.")
+    return Body(np.array(x, dtype=np.float64).reshape(len(lines), -1), targets, lines)
+
+
+def _assemble(path: Path, columns: Columns, body: Body, task: str) -> Table:
+    """Decide the task, and turn the target texts into labels or numbers."""
+    features = tuple(columns.names[i] for i in columns.features)
+    targets = tuple(columns.names[i] for i in columns.targets)
+    numeric = all(_number(text) is not None for text in body.targets[0])
+    numbers = _target_numbers(path, body.lines, targets[0], body.targets[0]) if numeric else None
+    if task == "regression" or len(targets) > 1 or (task == "auto" and not is_classification(numbers)):
+        y = [_target_numbers(path, body.lines, *column) for column in zip(targets, body.targets, strict=True)]
+        return Table(Schema("csv", "regression", features, targets=targets), body.x, np.stack(y, axis=1))
+    labels = encode_labels(numbers, body.targets[0], task, f"{path}, column '{shorten(targets[0])}'")
+    return Table(Schema("csv", labels.task, features, classes=labels.classes), body.x, labels.y)
+
+
+def _number(text: str) -> float | None:
+    """The number a field holds, or None; stricter than Python, which takes 1_000 for a number."""
+    try:
+        return None if "_" in text else float(text)
+    except ValueError:
+        return None
+
+
+def _target_numbers(path: Path, lines: Sequence[int], name: str, texts: list[str]) -> Floats:
+    """One target column as numbers [rows]."""
+    values = [_number(text) for text in texts]
+    for line, text, value in zip(lines, texts, values, strict=True):
+        if value is None or not abs(value) <= MAX_MAGNITUDE:
+            _complain(path, line, name, text)
+    return np.array(values, dtype=np.float64)
+
+
+def _complain(path: Path, line: int, name: str, text: str) -> NoReturn:
+    """Raise the error of a field that is not a usable number."""
+    where = f"{path}, line {line}, column '{shorten(name)}':"
+    value = _number(text)
+    if text.strip() in MISSING:
+        raise DataError(f"{where} the value is missing ('{text.strip()}'). Fill it in, or leave out the row or the column.")
+    if value is None:
+        comma = " Write decimals with a point." if _number(text.replace(",", ".")) is not None else ""
+        raise DataError(
+            f"{where} '{shorten(text)}' is not a number.{comma} Encode it as numbers, or leave the column out (features = [...])."
+        )
+    raise DataError(f"{where} '{shorten(text)}' is not a finite number up to {MAX_MAGNITUDE:g} in size. Correct it, or leave out the row.")
