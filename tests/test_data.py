@@ -58,6 +58,8 @@ def test_noise_is_the_same_in_any_chunk():
     assert len(np.unique(many.uniform)) > 2 * points - 10
     assert abs(many.normal.mean()) < 5 / math.sqrt(2 * points)
     assert abs(many.normal.std() - 1) < 5 / math.sqrt(4 * points)
+    together = np.concatenate([many.uniform, many.normal, many.normal**2], axis=1)  # normals share no word with uniforms
+    assert np.abs(np.corrcoef(together, rowvar=False) - np.eye(6)).max() < 5 / math.sqrt(points)
 
 
 @pytest.mark.parametrize("name", GENERATED)
@@ -277,6 +279,10 @@ def test_fingerprint_follows_content():
     assert len(prints) == len(changed)
     assert data.fingerprint() not in prints
     assert replace(data, x_train=np.asfortranarray(data.x_train)).fingerprint() == data.fingerprint() == small().fingerprint()
+    x, y = np.ones((2, 2, 2)), np.ones((2, 2), np.int64)
+    two = {"x_train": x, "y_train": y, "x_test": x, "y_test": y}
+    one = {key: value.reshape(1, -1, *value.shape[2:]) for key, value in two.items()}
+    assert small(**two).fingerprint() != small(**one).fingerprint()
     moons = {Moons(train=4, test=4, seed=s).build().fingerprint() for s in range(5)}
     assert len(moons) == 5
 
