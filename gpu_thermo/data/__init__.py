@@ -4,9 +4,9 @@ Reading order: dataset (what a run gets), addresses (randomness), generators, sp
 options.
 """
 
-from gpu_thermo.data.dataset import Dataset, Standardisation
-from gpu_thermo.data.generators import gap_function
-from gpu_thermo.data.options import (
+from .dataset import Dataset, Standardisation
+from .generators import gap_function
+from .options import (
     DATASETS,
     BreastCancer,
     Circles,

@@ -29,8 +29,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_thermo import streams
-from gpu_thermo.streams import Purpose
+from .. import streams
+from ..streams import Purpose
 
 PAIRS_AT_ONCE = 2**15
 

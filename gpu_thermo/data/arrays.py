@@ -12,10 +12,10 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.lib import format as npy
 
-from gpu_thermo.data.dataset import MAX_MAGNITUDE, Floats, Part, Schema, Values, refuse_absurd
-from gpu_thermo.data.labels import MISSING, encode_labels, is_classification
-from gpu_thermo.data.splits import Table
-from gpu_thermo.errors import DataError
+from ..errors import DataError
+from .dataset import MAX_MAGNITUDE, Floats, Part, Schema, Values, refuse_absurd
+from .labels import MISSING, encode_labels, is_classification
+from .splits import Table
 
 _DAMAGED = (OSError, EOFError, ValueError, KeyError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error, tokenize.TokenError)
 _SPLIT_KEYS = ("x_train", "y_train", "x_test", "y_test")

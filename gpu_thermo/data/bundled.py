@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from gpu_thermo.data.dataset import Schema
-from gpu_thermo.data.splits import Table
-from gpu_thermo.errors import DataError
+from ..errors import DataError
+from .dataset import Schema
+from .splits import Table
 
 
 def load_bundled(name: str) -> Table:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_thermo.errors import DataError
+from ..errors import DataError
 
 Floats = NDArray[np.float64]
 Values = NDArray[np.generic]

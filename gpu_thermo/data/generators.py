@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from gpu_thermo.data.addresses import PointNoise, Stream, point_noise
-from gpu_thermo.data.dataset import Dataset, Floats, Part, Schema, stack
+from .addresses import PointNoise, Stream, point_noise
+from .dataset import Dataset, Floats, Part, Schema, stack
 
 TWO_CLASSES = ("0", "1")
 

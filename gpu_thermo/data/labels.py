@@ -19,8 +19,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_thermo.data.dataset import Floats
-from gpu_thermo.errors import DataError
+from ..errors import DataError
+from .dataset import Floats
 
 MISSING = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "NULL", "?"})
 """Texts that stand for a missing value, in features and targets alike."""

@@ -20,11 +20,11 @@ from pydantic import (
     model_validator,
 )
 
-from gpu_thermo.data import arrays, generators, tables
-from gpu_thermo.data.bundled import load_bundled
-from gpu_thermo.data.dataset import Dataset, Part, Schema, stack
-from gpu_thermo.data.splits import cut_parts, split_table
-from gpu_thermo.errors import DataError, SpecError
+from ..errors import DataError, SpecError
+from . import arrays, generators, tables
+from .bundled import load_bundled
+from .dataset import Dataset, Part, Schema, stack
+from .splits import cut_parts, split_table
 
 MAX_POINTS = 10**8
 MAX_SETS = 2**16

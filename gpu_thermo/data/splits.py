@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpu_thermo.data.addresses import shuffled
-from gpu_thermo.data.dataset import Dataset, Floats, Part, Schema, Values, refuse_absurd, stack
-from gpu_thermo.errors import DataError
+from ..errors import DataError
+from .addresses import shuffled
+from .dataset import Dataset, Floats, Part, Schema, Values, refuse_absurd, stack
 
 
 @dataclass(frozen=True)

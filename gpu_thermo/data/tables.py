@@ -14,10 +14,10 @@ from typing import NamedTuple, NoReturn, TextIO
 
 import numpy as np
 
-from gpu_thermo.data.dataset import MAX_MAGNITUDE, Floats, Schema, refuse_absurd
-from gpu_thermo.data.labels import MISSING, encode_labels, is_classification, shorten
-from gpu_thermo.data.splits import Table
-from gpu_thermo.errors import DataError
+from ..errors import DataError
+from .dataset import MAX_MAGNITUDE, Floats, Schema, refuse_absurd
+from .labels import MISSING, encode_labels, is_classification, shorten
+from .splits import Table
 
 DELIMITERS = ",;\t"
 
