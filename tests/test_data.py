@@ -1,4 +1,4 @@
-"""The data layer: formulas, random addresses, options, splits, standardisation. Files are in test_data_files.py."""
+"""The data layer: formulas, random addresses, options, splits, standardisation. Files: test_data_csv.py, test_data_arrays.py."""
 
 import json
 import math

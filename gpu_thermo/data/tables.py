@@ -104,6 +104,7 @@ def _delimiter(header: str) -> str:
     """The delimiter that splits the header into most fields; the comma where none does."""
 
     def fields(delimiter: str) -> int:
+        """Count the fields, none where the delimiter does not fit."""
         try:
             return len(next(csv.reader([header], delimiter=delimiter)))
         except csv.Error:

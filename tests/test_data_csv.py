@@ -1,0 +1,243 @@
+"""CSV files, good and bad."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gpu_thermo.data import Csv, Dataset
+from gpu_thermo.data.addresses import shuffled
+from gpu_thermo.errors import DataError, SpecError
+
+
+def csv_file(folder: Path, text: str | bytes) -> Path:
+    """Write a CSV file and return its path."""
+    path = folder / "table.csv"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def read(folder: Path, text: str | bytes, **options) -> Dataset:
+    """Dataset of a CSV text with target y, unsplit and in its own units unless told otherwise."""
+    options = {"target": "y", "test_fraction": 0, "standardise": False} | options
+    return Csv(path=str(csv_file(folder, text)), **options).build()
+
+
+def rows_of(data: Dataset) -> np.ndarray:
+    """Features of the first training set in sorted row order."""
+    x = data.x_train[0]
+    return x[np.lexsort(x.T[::-1])]
+
+
+PLAIN = "a,b,y\n1,2,0\n3,4.5,1\n-5,6e2,0\n7,8,1\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PLAIN,
+        PLAIN.replace(",", ";"),
+        PLAIN.replace(",", "\t"),
+        PLAIN.replace("\n", "\r\n"),
+        PLAIN.replace("\n", "\r"),
+        "\ufeff" + PLAIN,
+        "\n  \n" + PLAIN.replace("\n", "\n\n"),
+        PLAIN.rstrip("\n"),
+        PLAIN.replace("a,b", '"a","b"').replace("4.5", '" 4.5 "'),
+    ],
+)
+def test_csv_dialects(tmp_path, text):
+    """Delimiters, line ends, byte order mark, quotes, empty lines: the same numbers."""
+    data = read(tmp_path, text)
+    assert (data.task, data.features, data.classes) == ("binary", ("a", "b"), ("0", "1"))
+    np.testing.assert_array_equal(rows_of(data), [[-5, 600], [1, 2], [3, 4.5], [7, 8]])
+
+
+def test_csv_round_trip(tmp_path):
+    """Numbers written with repr come back exactly, in the seed's shuffled order."""
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((50, 3)), rng.standard_normal(50)
+    text = "a,b,c,y\n" + "\n".join(",".join(map(repr, [*map(float, row), float(t)])) for row, t in zip(x, y, strict=True))
+    data = read(tmp_path, text, split_seed=8, test_fraction=0.3)
+    order = shuffled(8, 50)
+    np.testing.assert_array_equal(data.x_train[0], x[order[:35]])
+    np.testing.assert_array_equal(data.x_test[0], x[order[35:]])
+    np.testing.assert_array_equal(data.y_train[0, :, 0], y[order[:35]])
+    assert (data.task, data.targets) == ("regression", ("y",))
+
+
+def test_csv_path_is_relative_to_the_base(tmp_path):
+    """A relative path starts at the spec's folder, an absolute one does not care."""
+    path = csv_file(tmp_path, PLAIN)
+    assert Csv(path="table.csv", target="y").build(tmp_path).inputs == 2
+    assert Csv(path=str(path), target="y").build(Path("/nowhere")).inputs == 2
+
+
+def column(values) -> str:
+    """CSV text with the target values given."""
+    return "a,y\n" + "".join(f"{i},{v}\n" for i, v in enumerate(values))
+
+
+@pytest.mark.parametrize(
+    ("values", "task", "classes"),
+    [
+        ([0, 1, 1, 0], "binary", ("0", "1")),
+        ([-1, 1, 1.0, "1.00"], "binary", ("-1", "1")),
+        (["yes", "no", "no", "yes"], "binary", ("no", "yes")),
+        (["b", "a", "c"] * 4, "multiclass", ("a", "b", "c")),
+        ([10, 9, 2] * 5, "multiclass", ("2", "9", "10")),
+        ([10, 9, 2] * 4, "regression", ()),  # 12 rows for three whole numbers: fewer than five rows each
+        (list(range(21)) * 10, "regression", ()),
+        (list(range(20)) * 10, "multiclass", tuple(map(str, range(20)))),
+        ([0.5, 1.5, 0.5, 1.5], "regression", ()),
+        (["1", "2", "x", "x", "1", "2"], "multiclass", ("1", "2", "x")),
+    ],
+)
+def test_csv_task_auto(tmp_path, values, task, classes):
+    """The documented rules."""
+    data = read(tmp_path, column(values))
+    assert (data.task, data.classes) == (task, classes)
+
+
+def test_csv_task_can_be_named(tmp_path):
+    """Naming the task overrides the rules."""
+    two = column([0, 1, 1, 0])
+    assert read(tmp_path, two, task="regression").task == "regression"
+    assert read(tmp_path, two, task="multiclass").outputs == 2
+    assert read(tmp_path, column([0.5, 2.5, 0.5]), task="binary").classes == ("0.5", "2.5")
+    assert read(tmp_path, column(range(30)), task="multiclass").outputs == 30
+    names = [f"n{i}" for i in range(30)]
+    assert read(tmp_path, column(names), task="multiclass").classes == tuple(sorted(names))
+
+
+def test_csv_several_targets_and_chosen_features(tmp_path):
+    """Columns in the asked order."""
+    data = read(tmp_path, "a,b,c,d\n1,2,3,4\n5,6,7,8\n", target=["d", "a"], features=["c"])
+    assert (data.task, data.targets, data.features, data.outputs) == ("regression", ("d", "a"), ("c",), 2)
+    assert sorted(data.y_train[0].tolist()) == [[4, 1], [8, 5]]
+
+
+def test_unused_columns_may_hold_text(tmp_path):
+    """Only the columns asked for are read."""
+    data = read(tmp_path, "id,a,y\nx1,1,0\n,2,1\n", features=["a"])
+    assert data.features == ("a",)
+
+
+def test_constant_feature_keeps_sd_one(tmp_path):
+    """No division by zero, and exactly 0 after standardisation, although 0.1 has no exact mean."""
+    text = "a,b,y\n" + "".join(f"0.1,{i},{i % 2}\n" for i in range(10))
+    data = read(tmp_path, text, standardise=True, test_fraction=0.3)
+    assert data.standardisation.sd[0, 0] == 1
+    assert (data.x_train[..., 0] == 0).all()
+    assert (data.x_test[..., 0] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "said"),
+    [
+        ("", {}, "is empty"),
+        ("\n \n", {}, "is empty"),
+        ("\ufeff", {}, "is empty"),
+        ("a,y\n", {}, "a header and no rows"),
+        ("1,2\n3,4\n", {}, "line 1 is all numbers"),
+        ("a,,y\n1,2,3\n", {}, "column 2 has no name"),
+        ("a,y,a\n1,2,3\n", {}, "'a' occurs twice"),
+        ("a,target\n1,2\n", {"target": "tarlet"}, "no column 'tarlet'. Did you mean 'target'"),
+        ("a,b\n1,2\n", {}, "no column 'y'. Columns: a, b"),
+        ("a,y\n1,2\n", {"features": ["c"]}, "no column 'c'"),
+        ("y\n1\n2\n", {}, "no column besides the target 'y'"),
+        ("a,y\n1,0\n2\n", {}, "line 3 has 1 fields, but the header has 2"),
+        ("a,y\n1,0\n\n2,1,5\n", {}, "line 4 has 3 fields"),
+        ("a,y\n1,0\n,1\n", {}, "line 3, column 'a': the value is missing"),
+        ("a,y\n1,0\nNA,1\n", {}, "line 3, column 'a': the value is missing \\('NA'\\)"),
+        ("a,y\n1,0\n1,\n", {}, "line 3, column 'y': the value is missing"),
+        ('a,c,y\n1,"x\ny",0\n1,z,1\n', {"features": ["c"]}, "line 2, column 'c': 'x\ny' is not a number"),
+        ('a,c,y\n1,"x\ny",0\nz,1,1\n', {"features": ["a"]}, "line 4, column 'a': 'z' is not a number"),
+        ("a;y\n1,5;0\n2;1\n", {}, "'1,5' is not a number. Write decimals with a point"),
+        ("a,y\n1_000,0\n2,1\n", {}, "'1_000' is not a number"),
+        ("a,y\ninf,0\n2,1\n", {}, "line 2, column 'a': 'inf' is not a finite number"),
+        ("a,y\n1e400,0\n2,1\n", {}, "line 2, column 'a': '1e400' is not a finite number"),
+        ("a,y\n1e31,0\n2,1\n", {}, "not a finite number up to 1e\\+30"),
+        ("a,y\n1,0.5\n2,-inf\n", {}, "line 3, column 'y': '-inf' is not a finite number"),
+        ("a,y\n1,0.5\n2,x\n", {"task": "regression"}, "line 3, column 'y': 'x' is not a number"),
+        ("a,y\n1,1\n2,1\n", {}, "one class only: '1'"),
+        ("a,y\n1,x\n2,x\n", {}, "one class only: 'x'"),
+        (column("abc"), {"task": "binary"}, "3 classes"),
+        (column(f"n{i}" for i in range(300)), {}, "300 different texts"),
+        (column([1.5, 2.5, 3.5, "4.s5", 5.5, 6.5]), {}, "6 different texts in 6 rows"),
+        ('a,y\n1,0\n"2,1\n', {}, "line 3: this row is not valid CSV"),
+        ('a,y\n1,0\n"2"x,1\n', {}, "line 3: this row is not valid CSV"),
+        (b"a,y\n\xff\xfe,1\n", {}, "not UTF-8"),
+        (PLAIN.encode("utf-16"), {}, "not UTF-8"),
+        ("a,y\n1,0\n", {"test_fraction": 0.9, "task": "regression"}, "leaves none for training"),
+        ("a,y\n0,0\n1e-150,1\n1e30,1\n", {"standardise": True, "test_fraction": 0.34, "split_seed": 1}, "x_test has the value"),
+    ],
+)
+def test_bad_csv_is_explained(tmp_path, text, options, said):
+    """What was wrong, where, and the remedy."""
+    with pytest.raises(DataError, match=said) as caught:
+        read(tmp_path, text, **options)
+    assert str(caught.value).endswith((".", "'?"))
+
+
+@pytest.mark.parametrize("path", ["missing.csv", ".", "bad\0name.csv", "~nobody_at_all/x.csv"])
+def test_unreadable_csv(tmp_path, path):
+    """No file, a folder, an impossible name."""
+    with pytest.raises(DataError):
+        Csv(path=path, target="y").build(tmp_path)
+
+
+def never_another_exception(folder: Path, content: bytes, options: dict) -> bool:
+    """Either a Dataset or an error of ours."""
+    path = csv_file(folder, content)
+    try:
+        data = Csv(path=str(path), **options).build()
+    except (DataError, SpecError):
+        return True
+    return bool(np.isfinite(data.x_train).all()) and data.points >= 1
+
+
+CELL = st.one_of(
+    st.sampled_from(["", "0", "1", "1.5", "-2e3", "nan", "inf", "a", "y", '"', '""', "1e-320", "1e30", "-1e30", "0.1", "\u0661", "\0"]),
+    st.floats(allow_nan=True).map(repr),
+    st.text(max_size=4),
+)
+OPTIONS = st.fixed_dictionaries(
+    {
+        "target": st.sampled_from(["y", ["y"], ["y", "a"]]),
+        "task": st.sampled_from(["auto", "regression"]),
+        "test_fraction": st.sampled_from([0, 0.3, 0.9]),
+        "standardise": st.booleans(),
+        "split_seed": st.integers(0, 2),
+    }
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(rows=st.lists(st.lists(CELL, min_size=3, max_size=3), max_size=12), delimiter=st.sampled_from(",;\t"), options=OPTIONS)
+def test_fuzz_csv_cells(tmp_path_factory, rows, delimiter, options):
+    """Tables of odd cells."""
+    text = "\n".join(delimiter.join(row) for row in [["a", "b", "y"], *rows])
+    assert never_another_exception(tmp_path_factory.mktemp("fuzz"), text.encode(errors="surrogatepass"), options)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    rows=st.lists(
+        st.tuples(st.floats(-1e30, 1e30), st.sampled_from([0.0, 5e-324, 1e-160, 1.0, 1e30]), st.integers(0, 2)), min_size=1, max_size=12
+    ),
+    options=OPTIONS,
+)
+def test_fuzz_csv_numbers(tmp_path_factory, rows, options):
+    """Tables of extreme but allowed numbers: standardisation neither divides by zero nor overflows with a warning."""
+    text = "a,b,y\n" + "\n".join(",".join(map(repr, row)) for row in rows)
+    assert never_another_exception(tmp_path_factory.mktemp("fuzz"), text.encode(), options)
+
+
+@settings(max_examples=150, deadline=None)
+@given(content=st.one_of(st.binary(max_size=60), st.text(alphabet='ay01,;"\n\r\t. \0', max_size=60).map(str.encode)), options=OPTIONS)
+def test_fuzz_csv_bytes(tmp_path_factory, content, options):
+    """Anything at all."""
+    assert never_another_exception(tmp_path_factory.mktemp("fuzz"), content, options)
