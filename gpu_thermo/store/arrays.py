@@ -1,0 +1,188 @@
+"""One stored array: its Zarr v3 document, its chunks, and their bytes.
+
+Arrays have no compressor (chains shrink by 7-10 % at best) and the codec crc32c, which makes corruption findable. Every chunk is written, also
+one that is all fill value, so that a missing file is a missing file. Chunk keys are flat (`c.0.3.0`): one folder an array.
+
+Chunks are encoded here and not by zarr's own write path, which costs some 10 ms of interpreter time an array and would compete with the
+run loop (25 arrays a commit); reading goes through zarr and xarray everywhere.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+import google_crc32c
+import numpy as np
+
+STRING = "string"
+DTYPES = ("bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)), "float32", "float64", STRING)
+"""Names that a document may carry: numbers, truth values and text. Nothing that needs an object, so nothing that could execute."""
+
+CHUNK_BYTES = 4 << 20
+BLOCK = 256
+CHUNK_DRAWS = 128
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """Shape and place of one array.
+
+    Attributes
+    ----------
+    dims : name of each axis. shape : 0 along an axis that grows, when new. dtype : one of DTYPES. chunks : one size an axis.
+    grows : the axis that draws or steps are appended along, or None.
+    """
+
+    dims: tuple[str, ...]
+    shape: tuple[int, ...]
+    dtype: str
+    chunks: tuple[int, ...]
+    grows: int | None = None
+
+    @classmethod
+    def fixed(cls, dims: tuple[str, ...], shape: tuple[int, ...], dtype: str) -> "ArraySpec":
+        """An array written whole: one chunk, or blocks of rows where it is large."""
+        chunks = tuple(max(1, n) for n in shape)
+        row = math.prod(chunks[1:]) * _itemsize(dtype)
+        if dtype != STRING and shape and chunks[0] * row > CHUNK_BYTES:
+            chunks = (max(1, min(chunks[0], CHUNK_BYTES // row)), *chunks[1:])
+        return cls(dims, shape, dtype, chunks)
+
+    @classmethod
+    def growing(cls, dims: tuple[str, ...], lead: int, rest: tuple[int, ...], dtype: str, expected: int) -> "ArraySpec":
+        """An array [chain, draw or step, ...] that grows along its second axis; see `growing_chunks`."""
+        blocks, length = growing_chunks(lead, math.prod(rest) * _itemsize(dtype), expected)
+        return cls(dims, (lead, 0, *rest), dtype, (blocks, length, *(max(1, n) for n in rest)), grows=1)
+
+    @classmethod
+    def axis(cls, dims: tuple[str, ...], dtype: str, expected: int) -> "ArraySpec":
+        """A coordinate [draw or step] that grows."""
+        return cls(dims, (0,), dtype, (max(1, min(4096, expected)),), grows=0)
+
+    @property
+    def little(self) -> np.dtype:
+        """The dtype on disk: little-endian."""
+        return np.dtype(self.dtype).newbyteorder("<")
+
+    @property
+    def fill(self) -> Any:
+        """What pads a chunk: NaN, 0, False."""
+        return np.nan if self.dtype.startswith("float") else np.zeros((), self.dtype)[()]
+
+    def at(self, length: int) -> "ArraySpec":
+        """The same, grown to `length`."""
+        axis = self.grows
+        return self if axis is None else replace(self, shape=(*self.shape[:axis], length, *self.shape[axis + 1 :]))
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """Chunks along each axis."""
+        return tuple(-(-n // c) for n, c in zip(self.shape, self.chunks, strict=True))
+
+    def keys(self) -> Iterator[tuple[int, ...]]:
+        """Indices of all chunks."""
+        return product(*(range(n) for n in self.grid))
+
+    @property
+    def chunk_bytes(self) -> int:
+        """Bytes of one chunk file: whole chunks are stored, also at the edges, and four bytes of checksum."""
+        return math.prod(self.chunks) * _itemsize(self.dtype) + 4
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of all chunk files."""
+        return math.prod(self.grid) * self.chunk_bytes
+
+    def document(self) -> dict[str, Any]:
+        """The array's zarr.json."""
+        return {
+            "shape": list(self.shape),
+            "data_type": self.dtype,
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(self.chunks)}},
+            "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}},
+            "fill_value": _fill_json(self.dtype),
+            "codecs": codecs(self.dtype),
+            "attributes": {},
+            "dimension_names": list(self.dims),
+            "zarr_format": 3,
+            "node_type": "array",
+            "storage_transformers": [],
+        }
+
+
+def growing_chunks(lead: int, cell: int, expected: int) -> tuple[int, int]:
+    """Chains and draws of one chunk, for `lead` chains of `cell` bytes a draw and about `expected` draws.
+
+    About 256 chains (more for small cells) by as many draws as make 4 MB, but at most 128: the last, partly filled chunk is written again at
+    every commit. Both counts are evened out, since a chunk at the edge is stored whole.
+    """
+    cell = max(1, cell)
+    chains = min(max(BLOCK, CHUNK_BYTES // (cell * CHUNK_DRAWS)), max(1, CHUNK_BYTES // cell))
+    chains = _even(lead, chains)
+    draws = max(1, min(CHUNK_DRAWS, CHUNK_BYTES // (chains * cell)))
+    return chains, _even(expected, draws)
+
+
+def _even(total: int, most: int) -> int:
+    """The size of equal parts of `total`, each at most `most`."""
+    parts = -(-max(1, total) // most)
+    return -(-max(1, total) // parts)
+
+
+def _itemsize(dtype: str) -> int:
+    return 16 if dtype == STRING else np.dtype(dtype).itemsize  # text: a guess, for the disk bill only
+
+
+def _fill_json(dtype: str) -> Any:
+    if dtype.startswith("float"):
+        return "NaN"
+    return {"bool": False, STRING: ""}.get(dtype, 0)
+
+
+def codecs(dtype: str) -> list[dict[str, Any]]:
+    """The codecs of an array of `dtype`, as in its document."""
+    if dtype == STRING:
+        first: dict[str, Any] = {"name": "vlen-utf8", "configuration": {}}
+    else:
+        first = {"name": "bytes"} if np.dtype(dtype).itemsize == 1 else {"name": "bytes", "configuration": {"endian": "little"}}
+    return [first, {"name": "crc32c"}]
+
+
+def dtype_name(dtype: Any) -> str:
+    """The name of a numpy dtype in a document; TypeError for one that cannot be stored."""
+    resolved = np.dtype(dtype)
+    name = STRING if resolved.kind in "UT" else resolved.name
+    if name not in DTYPES:
+        raise TypeError(f"arrays of dtype {resolved} cannot be stored; dtypes: {', '.join(DTYPES)}")
+    return name
+
+
+def chunk_key(index: tuple[int, ...]) -> str:
+    """File name of a chunk."""
+    return ".".join(("c", *map(str, index)))
+
+
+def encode(block: np.ndarray, spec: ArraySpec) -> tuple[memoryview | bytes, bytes]:
+    """The bytes of one chunk and its checksum; a block at the edge is padded with the fill value."""
+    if spec.dtype == STRING:
+        data: memoryview | bytes = _encode_text(block)
+        return data, checksum(data)
+    if block.shape != spec.chunks:
+        whole = np.full(spec.chunks, spec.fill, spec.little)
+        whole[tuple(slice(0, n) for n in block.shape)] = block
+        block = whole
+    data = memoryview(np.ascontiguousarray(block, spec.little).reshape(-1).view(np.uint8))
+    return data, checksum(data)
+
+
+def checksum(data: memoryview | bytes) -> bytes:
+    """crc32c as the codec stores it."""
+    return int(google_crc32c.value(data)).to_bytes(4, "little")
+
+
+def _encode_text(block: np.ndarray) -> bytes:
+    """vlen-utf8: the number of items, then length and bytes of each."""
+    items = [str(item).encode() for item in block.ravel()]
+    return b"".join([len(items).to_bytes(4, "little"), *(len(item).to_bytes(4, "little") + item for item in items)])

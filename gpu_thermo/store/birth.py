@@ -1,0 +1,177 @@
+"""Creating a store: built whole beside its final name, then renamed."""
+
+import ctypes
+import errno
+import json
+import os
+import shutil
+import sys
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import StoreError, StoreExistsError
+from .arrays import ArraySpec
+from .files import put_array, put_document
+from .header import FORMAT, Header
+from .lock import LOCK, Lock
+from .record import MAKER, Record, group_document, is_ours
+from .schema import CHANGING, Schema
+
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+
+
+def create_store(path: Path, header: Header, overwrite: bool) -> tuple[Path, Record, Lock]:
+    """A store at step 0, locked by us.
+
+    Raises
+    ------
+    StoreExistsError
+        The path exists and `overwrite` is not set.
+    StoreError
+        It cannot be written there, or `overwrite` would replace something that is not a store of ours.
+    """
+    schema = Schema.of(header)
+    path = _real(path)
+    old = _old_lock(path, overwrite)
+    staging = path.parent / f".{MAKER}-{uuid.uuid4().hex[:12]}.partial"
+    try:
+        staging.mkdir()
+        record = _build(staging, header, schema)
+        lock = Lock(staging, path)
+        try:
+            _move_in(staging, path)
+        except BaseException:
+            lock.release()
+            raise
+    except OSError as error:
+        raise _refusal(path, error) from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)  # nothing there after a plain rename, the old store after an exchange
+        if old is not None:
+            old.release()
+    return path, record, lock
+
+
+def _real(path: Path) -> Path:
+    """The path without links, so that `overwrite` replaces what a link names; StoreError where the parent is none."""
+    try:
+        real = Path(os.path.realpath(path))
+        real.lstat()
+    except FileNotFoundError:
+        pass
+    except NotADirectoryError:
+        raise StoreError(f"'{path}' lies below a file. Name a place inside a folder.") from None
+    except (OSError, ValueError) as error:
+        raise StoreError(f"No store can be made at '{path}': {getattr(error, 'strerror', None) or error}. Choose another name.") from None
+    if not real.parent.is_dir():
+        raise StoreError(f"The folder '{real.parent}' does not exist. Make it first, or choose another place.")
+    return real
+
+
+def _old_lock(path: Path, overwrite: bool) -> Lock | None:
+    """Refuse an existing path, or lock the store that is to be replaced."""
+    if not os.path.lexists(path):
+        return None
+    if not overwrite:
+        raise StoreExistsError(f"'{path}' exists already. Choose another name, or ask for it to be replaced (--overwrite).")
+    if path.is_dir() and not os.listdir(path):
+        return None
+    if not is_ours(path):
+        raise StoreError(f"'{path}' is no store of {MAKER} and is not replaced. Remove it yourself, or choose another name.")
+    return Lock(path) if (path / LOCK).parent.is_dir() else None
+
+
+def _build(staging: Path, header: Header, schema: Schema) -> Record:
+    """Write all groups and arrays at step 0; the record last."""
+    arrays = schema.arrays()
+    record = Record(_root_attributes(header, schema), schema, {path: _group_attributes(path, header, schema) for path in schema.groups()}, arrays)
+    put_document(staging, "", group_document(record.attributes))
+    for path, attributes in record.groups.items():
+        put_document(staging, path, group_document(attributes))
+    for path, spec in arrays.items():
+        put_array(staging, path, spec, _initial(path, spec, header, schema))
+    put_document(staging, "", record.document())
+    return record
+
+
+def _root_attributes(header: Header, schema: Schema) -> dict[str, str | int]:
+    return {
+        "format": FORMAT,
+        "spec": header.spec,
+        "fingerprint": header.fingerprint,
+        "engine": header.engine,
+        "device": header.device,
+        "versions": json.dumps(dict(header.versions), sort_keys=True),
+        "schema": schema.to_json(),
+        **_credits(header),
+    }
+
+
+def _credits(header: Header) -> dict[str, str]:
+    """What ArviZ looks for in a group."""
+    return {
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "inference_library": MAKER,
+        "inference_library_version": header.versions.get(MAKER, "unknown"),
+    }
+
+
+def _group_attributes(path: str, header: Header, schema: Schema) -> dict[str, str | int]:
+    if path == "checkpoint":
+        return {"slot": -1, "step": 0, "draws": 0, "attributes": "{}"}
+    if path.startswith("checkpoint/"):
+        return {}
+    return {"coordinates": schema.coordinates(path)} | (_credits(header) if path in schema.chained else {})
+
+
+def initial_values(name: str, spec: ArraySpec) -> np.ndarray:
+    """What an array that the run fills holds before its first commit: running, never frozen, NaN."""
+    return np.full(spec.shape, -1 if name == "frozen_step" else spec.fill, spec.dtype)
+
+
+def _initial(path: str, spec: ArraySpec, header: Header, schema: Schema) -> np.ndarray:
+    group, _, name = path.partition("/")
+    if spec.grows is not None or group == "predictive" and name in schema.predictive:
+        return initial_values(name, spec)
+    if group == "constant_data" and name in schema.constant:
+        values = np.asarray(header.probes if name == "x_probe" else header.constant[name][1])
+        return values.reshape(spec.shape)
+    if name in CHANGING:
+        return initial_values(name, spec)
+    if name in header.chain and group in schema.chained:
+        return np.asarray(header.chain[name])
+    return schema.labels(name, spec.shape[0])
+
+
+def _move_in(staging: Path, path: Path) -> None:
+    """Rename, or where something is there already (an old store, locked by us) exchange the two in one step if the system can."""
+    try:
+        os.rename(staging, path)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        if not is_ours(path):
+            raise StoreExistsError(f"'{path}' was created by another process meanwhile. Choose another name.") from None
+        if not _exchange(staging, path):
+            aside = staging.with_suffix(".old")
+            os.rename(path, aside)
+            os.rename(staging, path)
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swap two names atomically (Linux, most file systems); False where that cannot be done."""
+    if not sys.platform.startswith("linux"):
+        return False
+    rename = getattr(ctypes.CDLL(None), "renameat2", None)
+    return rename is not None and rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0
+
+
+def _refusal(path: Path, error: OSError) -> StoreError:
+    """The error for a store that could not be born."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StoreError(f"The disk is full: store '{path}' was not created. Free space, or choose another place.")
+    return StoreError(f"Store '{path}' cannot be written ({error.strerror}). Check the folder's permissions, or choose another place.")

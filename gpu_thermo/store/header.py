@@ -1,0 +1,121 @@
+"""What the run loop hands to the store, and what it gets back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..state import State
+
+FORMAT = 1
+"""Version of the layout on disk; a reader refuses a later one."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """All that is fixed when a store is created.
+
+    Attributes
+    ----------
+    spec : canonical JSON of the RunSpec. fingerprint, engine, device, versions : stored as they are.
+    chain : static coordinates by name, each [R]: ensemble, dataset, seed, stream, stepsize, temperature_hidden, ...
+    tensors : name -> shape of a replica's tensors in storage order (Layout.tensors).
+    partitions, outputs, features : names along these axes.
+    probes : [probe, feature] or [dataset, probe, feature], the inputs of group `probes`; stored as `constant_data/x_probe`.
+    constant : variables of group `constant_data`: name -> (dims, values). predictive : of group `predictive`: name -> (dims, shape), float64.
+    statistics, trace : variables of these groups: name -> (dims after chain and draw or step, dtype).
+    keep : of ("parameters", "predictions"). dtype : of parameters and predictions.
+    draws, trace_steps : how many are expected; they set the chunks and the disk bill, and bound nothing.
+    """
+
+    spec: str
+    fingerprint: str
+    engine: str
+    device: str
+    versions: Mapping[str, str]
+    chain: Mapping[str, np.ndarray]
+    tensors: Mapping[str, tuple[int, ...]]
+    partitions: tuple[str, ...]
+    outputs: tuple[str, ...]
+    features: tuple[str, ...]
+    probes: np.ndarray
+    constant: Mapping[str, tuple[tuple[str, ...], np.ndarray]]
+    predictive: Mapping[str, tuple[tuple[str, ...], tuple[int, ...]]]
+    statistics: Mapping[str, tuple[tuple[str, ...], Any]]
+    trace: Mapping[str, tuple[tuple[str, ...], Any]]
+    keep: tuple[str, ...]
+    dtype: Any
+    draws: int
+    trace_steps: int
+
+
+@dataclass
+class Draws:
+    """D draws in order.
+
+    Attributes
+    ----------
+    draw : [D] index of each draw. step : [D] the step it was recorded after.
+    position : [D, R, P], or None where parameters are not kept. predictions : [D, R, probe, output], or None likewise.
+    statistics : name -> [D, R, ...].
+    """
+
+    draw: np.ndarray
+    step: np.ndarray
+    position: np.ndarray | None = None
+    predictions: np.ndarray | None = None
+    statistics: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass
+class Trace:
+    """Learning curves at S steps: `step` [S], `values` name -> [S, R, ...]."""
+
+    step: np.ndarray
+    values: Mapping[str, np.ndarray]
+
+
+@dataclass
+class Checkpoint:
+    """What the last commit holds.
+
+    Attributes
+    ----------
+    state : None where the store was created but nothing was ever committed: the run starts over from its spec.
+    sums : the running sums. step, draws, trace_steps : committed counts. attributes : as given to the commit.
+    """
+
+    state: State | None
+    sums: dict[str, np.ndarray] = field(default_factory=dict)
+    step: int = 0
+    draws: int = 0
+    trace_steps: int = 0
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """A store at a glance, read from its root document only.
+
+    Attributes
+    ----------
+    replicas, parameters : R and P. step, draws, trace_steps : committed. expected_draws : as planned at creation.
+    keep : what is kept per draw. attributes : of the last commit.
+    """
+
+    spec: str
+    fingerprint: str
+    format: int
+    engine: str
+    device: str
+    versions: dict[str, str]
+    created_at: str
+    replicas: int
+    parameters: int
+    keep: tuple[str, ...]
+    step: int
+    draws: int
+    expected_draws: int
+    trace_steps: int
+    attributes: dict[str, Any]

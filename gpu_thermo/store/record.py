@@ -1,0 +1,215 @@
+"""The commit record: the root document with a copy of every node's document (zarr's consolidated metadata).
+
+It is replaced in one rename, so that it names a whole commit or the one before. It is what zarr.consolidate_metadata would write, but made from
+the documents in memory: re-reading a hundred files at every commit would be slower and no safer.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+from ..errors import StoreError
+from .arrays import DTYPES, ArraySpec, codecs
+from .files import DOCUMENT
+from .header import FORMAT
+from .schema import SLOT_PARTS, SLOTS, Schema
+
+MAKER = "gpu_thermo"
+_MAX_RECORD = 64 << 20
+_EMPTY = {"kind": "inline", "must_understand": False, "metadata": {}}
+
+
+class Record:
+    """Root attributes and all documents.
+
+    Attributes
+    ----------
+    attributes : of the root, never changed after creation: setting them through zarr would drop the record. schema : from the attribute `schema`.
+    groups : path -> attributes. arrays : path -> ArraySpec, those of the checkpoint slots included.
+    """
+
+    def __init__(self, attributes: Mapping[str, Any], schema: Schema, groups: dict[str, dict[str, Any]], arrays: dict[str, ArraySpec]) -> None:
+        self.attributes, self.schema, self.groups, self.arrays = dict(attributes), schema, groups, arrays
+
+    @property
+    def slot(self) -> int:
+        """The committed checkpoint slot, or -1 before the first commit."""
+        return self.groups["checkpoint"]["slot"]
+
+    @property
+    def step(self) -> int:
+        """Committed steps."""
+        return self.groups["checkpoint"]["step"]
+
+    @property
+    def draws(self) -> int:
+        """Committed draws."""
+        return self.arrays["sample_stats/draw"].shape[0]
+
+    @property
+    def trace_steps(self) -> int:
+        """Committed points of the learning curves."""
+        return self.arrays["trace/step"].shape[0]
+
+    @property
+    def commit_attributes(self) -> dict[str, Any]:
+        """What the last commit was given as attributes."""
+        return json.loads(self.groups["checkpoint"]["attributes"])
+
+    def document(self) -> dict[str, Any]:
+        """The root's zarr.json."""
+        groups = {path: group_document(attributes) | {"consolidated_metadata": _EMPTY} for path, attributes in self.groups.items()}
+        nodes = groups | {path: spec.document() for path, spec in self.arrays.items()}
+        inside = {"kind": "inline", "must_understand": False, "metadata": {path: nodes[path] for path in sorted(nodes)}}
+        return group_document(self.attributes) | {"consolidated_metadata": inside}
+
+
+def group_document(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """A group's zarr.json."""
+    return {"attributes": dict(attributes), "zarr_format": 3, "node_type": "group"}
+
+
+def to_key(name: str) -> str:
+    """A node name for any text: what is not a plain letter, digit or _ is percent-encoded."""
+    return quote(name, safe="").replace(".", "%2E").replace("-", "%2D").replace("~", "%7E")
+
+
+def from_key(key: str) -> str:
+    """Inverse of `to_key`."""
+    return unquote(key)
+
+
+def read_root(path: Path) -> dict[str, Any]:
+    """The root document of one of our stores; StoreError that says why it is none."""
+    try:
+        if not path.is_dir():
+            raise StoreError(f"There is no store at '{path}'. Check the path{'; a store is a folder' if path.exists() else ''}.")
+        with open(path / DOCUMENT, "rb") as file:
+            raw = file.read(_MAX_RECORD + 1)
+    except FileNotFoundError:
+        raise StoreError(f"'{path}' is no store of {MAKER}: it has no {DOCUMENT}. Check the path.") from None
+    except (OSError, ValueError) as error:
+        raise StoreError(f"Store '{path}' cannot be read: {getattr(error, 'strerror', None) or error}. Check the path.") from None
+    try:
+        root = json.loads(raw) if len(raw) <= _MAX_RECORD else None
+    except (ValueError, RecursionError):
+        root = None
+    if not isinstance(root, dict) or not isinstance(root.get("attributes"), dict):
+        raise StoreError(f"'{path}/{DOCUMENT}' is damaged or no Zarr document. Restore it from a copy.")
+    _check_origin(path, root["attributes"])
+    return root
+
+
+def _check_origin(path: Path, attributes: Mapping[str, Any]) -> None:
+    version = attributes.get("format")
+    if attributes.get("inference_library") != MAKER or type(version) is not int:
+        raise StoreError(f"Store '{path}' was written by another program. Only stores made by {MAKER} can be opened here.")
+    if version != FORMAT:
+        remedy = f"Update {MAKER}." if version > FORMAT else f"Read it with the version of {MAKER} that wrote it."
+        raise StoreError(f"Store '{path}' has format {version}; this version reads format {FORMAT}. {remedy}")
+
+
+def load_record(path: Path) -> Record:
+    """Read the commit record and check every document against the schema; StoreError."""
+    root = read_root(path)
+    schema = Schema.from_json(root["attributes"].get("schema"))
+    consolidated = root.get("consolidated_metadata")
+    nodes = consolidated.get("metadata") if isinstance(consolidated, dict) else None
+    if not isinstance(nodes, dict):
+        raise StoreError(
+            f"Store '{path}' has lost its commit record (another program rewrote {DOCUMENT}). "
+            f"If its run had ended normally, zarr.consolidate_metadata({str(path)!r}) brings it back."
+        )
+    try:
+        record = _parse(root["attributes"], schema, nodes)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
+        raise StoreError(f"The commit record of store '{path}' is damaged: {error}. Restore the store from a copy.") from None
+    return record
+
+
+def _parse(attributes: dict[str, Any], schema: Schema, nodes: dict[str, Any]) -> Record:
+    """Every group and array the schema asks for, no others but in the slots; lengths of growing arrays agree with each other."""
+    groups = {path: _attributes(nodes.pop(path)) for path in schema.groups()}
+    arrays, lengths = {}, {}
+    for path, spec in schema.arrays().items():
+        stored = _array(path, nodes.pop(path))
+        if spec.grows is not None:
+            length = stored.shape[spec.grows] if len(stored.shape) > spec.grows else -1
+            if lengths.setdefault(path.startswith("trace/"), length) != length:
+                raise ValueError(f"{path} has {length} draws, the others {lengths[path.startswith('trace/')]}")
+            spec = spec.at(length)
+        if (stored.shape, stored.dims, stored.dtype) != (spec.shape, spec.dims, spec.dtype):
+            raise ValueError(f"{path} is {stored.dtype} {stored.shape}, not {spec.dtype} {spec.shape}")
+        arrays[path] = ArraySpec(stored.dims, stored.shape, stored.dtype, stored.chunks, spec.grows)
+    for path, node in nodes.items():
+        arrays[_slot_path(path)] = _array(path, node)
+    record = Record(attributes, schema, groups, arrays)
+    _check_commit(record)
+    return record
+
+
+def _attributes(node: dict[str, Any]) -> dict[str, Any]:
+    if node["node_type"] != "group" or not isinstance(node["attributes"], dict):
+        raise ValueError("a group is no group")
+    return node["attributes"]
+
+
+def _array(path: str, node: dict[str, Any]) -> ArraySpec:
+    """An array's document, reduced to what we write; ValueError for any other codec, dtype or chunk grid."""
+    dtype, dims = node["data_type"], tuple(node["dimension_names"])
+    shape, chunks = tuple(node["shape"]), tuple(node["chunk_grid"]["configuration"]["chunk_shape"])
+    if node["node_type"] != "array" or dtype not in DTYPES or not len(shape) == len(chunks) == len(dims):
+        raise ValueError(f"{path} is not an array of ours")
+    if any(type(n) is not int or n < 0 for n in shape) or any(type(n) is not int or n < 1 for n in chunks):
+        raise ValueError(f"{path} has shape {shape} and chunks {chunks}")
+    spec = ArraySpec(dims, shape, dtype, chunks)
+    plain = [{"name": codec["name"], **({"configuration": codec["configuration"]} if codec.get("configuration") else {})} for codec in node["codecs"]]
+    ours = [{key: value for key, value in codec.items() if value} for codec in codecs(dtype)]
+    if plain != ours or node["chunk_key_encoding"] != spec.document()["chunk_key_encoding"] or node.get("storage_transformers"):
+        raise ValueError(f"{path} has codecs or keys that we do not write")
+    return spec
+
+
+def _slot_path(path: str) -> str:
+    """A path inside a checkpoint slot that leads nowhere else; ValueError."""
+    head, _, name = path.rpartition("/")
+    if head not in (*SLOTS, *(f"{slot}/{part}" for slot in SLOTS for part in SLOT_PARTS)) or to_key(from_key(name)) != name or not name:
+        raise ValueError(f"{path!r} does not belong here")
+    return path
+
+
+def _check_commit(record: Record) -> None:
+    commit = record.groups["checkpoint"]
+    if record.slot not in (-1, 0, 1) or type(record.step) is not int or not isinstance(record.commit_attributes, dict):
+        raise ValueError("group checkpoint does not name a commit")
+    if commit["draws"] != record.draws or (record.slot == -1 and (record.step, record.draws, record.trace_steps) != (0, 0, 0)):
+        raise ValueError("group checkpoint does not fit the arrays")
+    if record.slot >= 0:
+        _check_slot(record)
+
+
+def _check_slot(record: Record) -> None:
+    """The State's own arrays have the shapes that the schema gives them."""
+    slot, schema = SLOTS[record.slot], record.schema
+    if record.groups[slot]["step"] != record.step or type(record.groups[slot]["evaluations"]) is not int:
+        raise ValueError(f"{slot} is of another step")
+    flat, wide = (schema.replicas,), (schema.replicas, schema.parameters)
+    expected = {"position": wide, "momentum": wide, "gradient": wide, "energy": flat, "status": flat, "frozen_step": flat}
+    for name, shape in expected.items():
+        if record.arrays[f"{slot}/{name}"].shape != shape:
+            raise ValueError(f"{slot}/{name} has shape {record.arrays[f'{slot}/{name}'].shape}, not {shape}")
+    if record.arrays[f"{slot}/thermostat"].shape[0] != schema.replicas:
+        raise ValueError(f"{slot}/thermostat has not {schema.replicas} rows")
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a folder is a store of this package, of any format."""
+    try:
+        with open(os.path.join(path, DOCUMENT), "rb") as file:
+            attributes = json.loads(file.read(_MAX_RECORD))["attributes"]
+        return attributes["inference_library"] == MAKER and type(attributes["format"]) is int
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False

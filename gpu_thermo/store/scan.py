@@ -1,0 +1,120 @@
+"""Are the chunk files there, whole and sound?
+
+A document may claim any shape; the files behind it cannot. Checking that each chunk file exists with its right size, before anything is read,
+also bounds what reading can ask of memory.
+"""
+
+import math
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import StoreError
+from .arrays import STRING, ArraySpec, checksum, chunk_key
+from .record import Record
+from .schema import SLOTS
+
+_LEAST_TEXT = 8
+
+
+@dataclass(frozen=True)
+class Damage:
+    """One file of a store that is not as it was written: its path inside the store, and what is wrong."""
+
+    file: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.problem}"
+
+
+def live_arrays(record: Record) -> dict[str, ArraySpec]:
+    """All arrays but those of the idle checkpoint slot, which a kill may leave half written."""
+    committed = f"{SLOTS[record.slot]}/" if record.slot >= 0 else None
+    return {
+        path: spec
+        for path, spec in record.arrays.items()
+        if not path.startswith("checkpoint/") or (committed is not None and path.startswith(committed))
+    }
+
+
+def missing_or_truncated(root: Path, path: str, spec: ArraySpec) -> Iterator[Damage]:
+    """Chunk files of one array that are absent, of the wrong size, or no plain files."""
+    folder = root / path
+    if folder.is_symlink() or not folder.is_dir():
+        yield Damage(path, "the folder is missing" if not folder.is_symlink() else "a link, not a folder")
+        return
+    with os.scandir(folder) as entries:
+        sizes = {entry.name: _size(entry.stat(follow_symlinks=False)) for entry in entries if entry.name.startswith("c")}
+    expected = math.prod(spec.grid)
+    if expected > len(sizes) + 1_000_000:  # do not enumerate what a document merely claims
+        yield Damage(path, f"{expected} chunks are due, {len(sizes)} are there")
+        return
+    for index in spec.keys():
+        key = chunk_key(index)
+        size = sizes.get(key, -1)
+        if not _fits(size, spec):
+            size = _size_now(folder / key)  # the listing may have missed a file that was being replaced
+        if not _fits(size, spec):
+            yield Damage(f"{path}/{key}", "missing" if size == -1 else "no plain file" if size == -2 else f"{size} bytes, not {spec.chunk_bytes}")
+
+
+def _size(status: os.stat_result) -> int:
+    return status.st_size if stat.S_ISREG(status.st_mode) else -2
+
+
+def _size_now(path: Path) -> int:
+    try:
+        return _size(path.lstat())
+    except OSError:
+        return -1
+
+
+def _fits(size: int, spec: ArraySpec) -> bool:
+    return size >= _LEAST_TEXT if spec.dtype == STRING else size == spec.chunk_bytes
+
+
+def check_files(root: Path, record: Record, arrays: dict[str, ArraySpec] | None = None) -> None:
+    """StoreError that names the first damaged file of the committed arrays, if there is one."""
+    for path, spec in (live_arrays(record) if arrays is None else arrays).items():
+        for damage in missing_or_truncated(root, path, spec):
+            raise damaged(root, damage)
+        if spec.dtype == STRING:
+            for damage in _unsound(root, path, spec):
+                raise damaged(root, damage)
+
+
+def damaged(root: Path, damage: Damage) -> StoreError:
+    """The error for a damaged file."""
+    return StoreError(f"Store '{root}' is damaged: {damage}. verify_store lists all damaged files; restore them from a copy, or run again.")
+
+
+def _unsound(root: Path, path: str, spec: ArraySpec) -> Iterator[Damage]:
+    """Chunks whose bytes do not fit their checksum, or text that claims more items than the array has."""
+    for index in spec.keys():
+        key = f"{path}/{chunk_key(index)}"
+        try:
+            data = (root / key).read_bytes()
+        except OSError as error:
+            yield Damage(key, f"cannot be read ({error.strerror})")
+            continue
+        if checksum(memoryview(data)[:-4]) != data[-4:]:
+            yield Damage(key, "the bytes do not fit their checksum")
+        elif spec.dtype == STRING and int.from_bytes(data[:4], "little") != math.prod(spec.chunks):
+            yield Damage(key, "the number of texts is wrong")
+
+
+def scan(root: Path, record: Record) -> list[Damage]:
+    """Read every committed chunk; all damage found."""
+    found = []
+    for path, spec in live_arrays(record).items():
+        absent = list(missing_or_truncated(root, path, spec))
+        found += absent
+        if not absent:
+            found += list(_unsound(root, path, spec))
+        elif all(damage.file != path for damage in absent):
+            named = {damage.file for damage in absent}
+            found += [damage for damage in _unsound(root, path, spec) if damage.file not in named]
+    return found

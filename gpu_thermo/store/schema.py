@@ -1,0 +1,247 @@
+"""Which groups and arrays a store has: all of it follows from a few sizes and names, which the root keeps as JSON.
+
+A reader builds the same table from that JSON and refuses a store whose documents say otherwise, so that no shape is taken on trust.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from ..errors import StoreError
+from .arrays import DTYPES, STRING, ArraySpec, dtype_name
+from .header import Header
+
+Variable = tuple[tuple[str, ...], tuple[int, ...], str]
+"""Dims, shape and dtype."""
+
+KEEP = ("parameters", "predictions")
+CHANGING = {"status": "int32", "frozen_step": "int64"}
+"""Coordinates on chain that the run itself sets: rewritten at every commit that changes them, and from the checkpoint at recovery."""
+
+SLOTS = ("checkpoint/0", "checkpoint/1")
+SLOT_PARTS = ("extra", "sums", "predictive")
+_SHLP_DIMS = {"w1": ("hidden", "feature"), "b1": ("hidden",), "w2": ("output", "hidden"), "b2": ("output",)}
+_RESERVED = {"chain", "draw", "step", *CHANGING}
+_MAX = 1 << 48
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Sizes and names of a store.
+
+    Attributes
+    ----------
+    replicas : R. dtype : of parameters and predictions. tensors : name -> shape. probes : probe points.
+    chain : static coordinate -> dtype. constant, predictive : name -> Variable. statistics, trace : name -> (dims, shape) of one draw and dtype.
+    """
+
+    replicas: int
+    dtype: str
+    tensors: dict[str, tuple[int, ...]]
+    partitions: tuple[str, ...]
+    outputs: tuple[str, ...]
+    features: tuple[str, ...]
+    probes: int
+    keep: tuple[str, ...]
+    draws: int
+    trace_steps: int
+    chain: dict[str, str]
+    constant: dict[str, Variable]
+    predictive: dict[str, Variable]
+    statistics: dict[str, Variable]
+    trace: dict[str, Variable]
+
+    @classmethod
+    def of(cls, header: Header) -> "Schema":
+        """The schema of a new store; StoreError where the header contradicts itself."""
+        try:
+            return _check(_from_header(header))
+        except TypeError as error:
+            raise StoreError(f"The store cannot be laid out: {error}.") from None
+
+    def to_json(self) -> str:
+        """Text for the root's attribute `schema`."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: Any) -> "Schema":
+        """Inverse of `to_json`; StoreError for anything else, however odd."""
+        try:
+            raw = json.loads(text)
+            if not isinstance(raw, dict) or set(raw) != {f.name for f in fields(cls)}:
+                raise ValueError("its keys are not those of format 1")
+            return _check(_from_raw(raw))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
+            raise StoreError(f"The attribute `schema` of the store is damaged: {error}. Restore the store from a copy.") from None
+
+    @property
+    def parameters(self) -> int:
+        """P."""
+        return sum(math.prod(shape) for shape in self.tensors.values())
+
+    @property
+    def sampled(self) -> tuple[str, ...]:
+        """Groups that grow by draws."""
+        kept = {"posterior": "parameters" in self.keep, "probes": "predictions" in self.keep, "sample_stats": True}
+        return tuple(group for group, there in kept.items() if there)
+
+    @property
+    def chained(self) -> tuple[str, ...]:
+        """Groups with a chain axis: DataTree inherits index coordinates only, so each has its own copy of those on chain."""
+        return (*self.sampled, "trace")
+
+    def tensor_dims(self, name: str) -> tuple[str, ...]:
+        """Names of a tensor's axes."""
+        known = _SHLP_DIMS.get(name, ())
+        if len(known) == len(self.tensors[name]) and all(self.sizes.get(d) == n for d, n in zip(known, self.tensors[name], strict=True)):
+            return known
+        return tuple(f"{name}_dim_{i}" for i in range(len(self.tensors[name])))
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Lengths of the axes that all groups share."""
+        named = {"partition": len(self.partitions), "output": len(self.outputs), "feature": len(self.features), "probe": self.probes}
+        hidden = self.tensors.get("w1", ())
+        return named | {"chain": self.replicas} | ({"hidden": hidden[0]} if len(hidden) == 2 else {})
+
+    def groups(self) -> tuple[str, ...]:
+        """Paths of all groups but the root, parents first."""
+        parts = tuple(f"{slot}/{part}" for slot in SLOTS for part in SLOT_PARTS)
+        return (*self.chained, "predictive", "constant_data", "checkpoint", *SLOTS, *parts)
+
+    def arrays(self) -> dict[str, ArraySpec]:
+        """All arrays outside the checkpoint slots, by path."""
+        variables = {group: dict(self._variables(group)) for group in (*self.chained, "predictive", "constant_data")}
+        table = {}
+        for group, own in variables.items():
+            table |= {f"{group}/{name}": spec for name, spec in (*self._coordinates(group, own), *own.items())}
+        return table
+
+    def _variables(self, group: str) -> Iterator[tuple[str, ArraySpec]]:
+        if group == "posterior":
+            for name, shape in self.tensors.items():
+                yield name, ArraySpec.growing(("chain", "draw", *self.tensor_dims(name)), self.replicas, shape, self.dtype, self.draws)
+        elif group == "probes":
+            rest = (self.probes, len(self.outputs))
+            yield "predictions", ArraySpec.growing(("chain", "draw", "probe", "output"), self.replicas, rest, self.dtype, self.draws)
+        elif group in ("sample_stats", "trace"):
+            time, expected, own = ("draw", self.draws, self.statistics) if group == "sample_stats" else ("step", self.trace_steps, self.trace)
+            for name, (dims, shape, dtype) in own.items():
+                yield name, ArraySpec.growing(("chain", time, *dims), self.replicas, shape, dtype, expected)
+        else:
+            for name, variable in (self.predictive if group == "predictive" else self.constant).items():
+                yield name, ArraySpec.fixed(*variable)
+
+    def _coordinates(self, group: str, variables: Mapping[str, ArraySpec]) -> Iterator[tuple[str, ArraySpec]]:
+        lengths = {d: n for spec in variables.values() for d, n in zip(spec.dims, spec.shape, strict=True)}
+        if group in self.chained:
+            for name, dtype in {"chain": "int64", **self.chain, **CHANGING}.items():
+                yield name, ArraySpec.fixed(("chain",), (self.replicas,), dtype)
+            time, expected = ("step", self.trace_steps) if group == "trace" else ("draw", self.draws)
+            yield time, ArraySpec.axis((time,), "int64", expected)
+            if group != "trace":
+                yield "step", ArraySpec.axis(("draw",), "int64", expected)
+        for dim, length in lengths.items():
+            if dim not in ("chain", "draw", "step") and dim not in variables:
+                yield dim, ArraySpec.fixed((dim,), (length,), STRING if self.names(dim, length) else "int64")
+
+    def names(self, dim: str, length: int) -> tuple[str, ...]:
+        """Labels along an axis, () where it is merely counted."""
+        known = {"partition": self.partitions, "output": self.outputs, "feature": self.features}.get(dim, ())
+        return known if len(known) == length else ()
+
+    def labels(self, dim: str, length: int) -> np.ndarray:
+        """Values of an index coordinate."""
+        return np.array(self.names(dim, length) or np.arange(length))
+
+    def coordinates(self, group: str) -> str:
+        """The group's attribute `coordinates`, by which xarray tells coordinates from variables."""
+        own = dict(self._variables(group))
+        return " ".join(name for name, _ in self._coordinates(group, own))
+
+
+def _from_header(header: Header) -> Schema:
+    replicas = {np.shape(value) for value in header.chain.values()}
+    if len(replicas) != 1 or len(next(iter(replicas))) != 1:
+        raise TypeError(f"the chain coordinates need one common shape (R,), not {sorted(replicas)}")
+    probes = header.probes if header.probes.ndim == 3 else header.probes[None]
+    constant = {**header.constant, "x_probe": (("dataset", "probe", "feature"), probes)}
+    sizes = {"partition": len(header.partitions), "output": len(header.outputs), "feature": len(header.features), "probe": probes.shape[1]}
+
+    def variable(dims: tuple[str, ...], dtype: Any) -> Variable:
+        unknown = [d for d in dims if d not in sizes]
+        if unknown:
+            raise TypeError(f"a statistic has the axis '{unknown[0]}'; axes after chain and draw are {', '.join(sizes)}")
+        return tuple(dims), tuple(sizes[d] for d in dims), dtype_name(dtype)
+
+    return Schema(
+        replicas=next(iter(replicas))[0], dtype=dtype_name(header.dtype),
+        tensors={name: tuple(int(n) for n in shape) for name, shape in header.tensors.items()},
+        partitions=tuple(header.partitions), outputs=tuple(header.outputs), features=tuple(header.features), probes=int(probes.shape[1]),
+        keep=tuple(header.keep), draws=int(header.draws), trace_steps=int(header.trace_steps),
+        chain={name: dtype_name(np.asarray(value).dtype) for name, value in header.chain.items()},
+        constant={name: (tuple(dims), np.shape(value), dtype_name(np.asarray(value).dtype)) for name, (dims, value) in constant.items()},
+        predictive={name: (tuple(dims), tuple(int(n) for n in shape), "float64") for name, (dims, shape) in header.predictive.items()},
+        statistics={name: variable(*value) for name, value in header.statistics.items()},
+        trace={name: variable(*value) for name, value in header.trace.items()},
+    )  # fmt: skip
+
+
+def _from_raw(raw: dict[str, Any]) -> Schema:
+    raw = dict(raw)
+    for name in ("partitions", "outputs", "features", "keep"):
+        raw[name] = tuple(raw[name])
+    raw["tensors"] = {name: tuple(shape) for name, shape in raw["tensors"].items()}
+    for name in ("constant", "predictive", "statistics", "trace"):
+        raw[name] = {key: (tuple(dims), tuple(shape), dtype) for key, (dims, shape, dtype) in raw[name].items()}
+    return Schema(**raw)
+
+
+def _check(schema: Schema) -> Schema:
+    """Refuse names that are not plain words, and sizes that are not counts; TypeError."""
+    s = schema
+    variables = [v for table in (s.constant, s.predictive, s.statistics, s.trace) for v in table.values()]
+    counts = [s.replicas, s.probes, s.draws, s.trace_steps, *(n for shape in s.tensors.values() for n in shape)]
+    for count in (*counts, *(n for _, shape, _ in variables for n in shape)):
+        if type(count) is not int or not 0 <= count < _MAX:
+            raise TypeError(f"{count!r} is not a size")
+    if s.replicas < 1:
+        raise TypeError("a store needs at least one replica")
+    words = (*s.tensors, *s.chain, *s.constant, *s.predictive, *s.statistics, *s.trace, *(d for dims, _, _ in variables for d in dims))
+    for word in words:
+        if not isinstance(word, str) or not re.fullmatch(r"[^\W\d]\w{0,99}", word) or word.startswith("__"):
+            raise TypeError(f"{word!r} is not a name for a variable: letters, digits and _ only")
+    for dtype in (s.dtype, *s.chain.values(), *(dtype for _, _, dtype in variables)):
+        if dtype not in DTYPES:
+            raise TypeError(f"dtype {dtype!r} is not one of {', '.join(DTYPES)}")
+    for label in (*s.partitions, *s.outputs, *s.features):
+        if not isinstance(label, str) or len(label) > 1000:
+            raise TypeError(f"{label!r} is not a label")
+    if set(s.keep) - set(KEEP):
+        raise TypeError(f"keep names {sorted(set(s.keep) - set(KEEP))}; it may name {', '.join(KEEP)}")
+    return _check_clashes(s)
+
+
+def _check_clashes(schema: Schema) -> Schema:
+    """Refuse one name for two things in a group, and one axis of two lengths; TypeError."""
+    s = schema
+    clash = set(s.chain) & (_RESERVED | set(s.tensors) | set(s.statistics) | set(s.trace) | set(s.sizes) | {"predictions"})
+    if clash:
+        raise TypeError(f"the chain coordinate '{min(clash)}' has the name of a variable or an axis in the same group")
+    clash = (set(s.statistics) | set(s.trace)) & (_RESERVED | set(s.sizes))
+    if clash:
+        raise TypeError(f"the statistic '{min(clash)}' has the name of a coordinate")
+    for group, table in (("predictive", s.predictive), ("constant_data", s.constant)):
+        lengths: dict[str, int] = {}
+        for name, (dims, shape, _) in table.items():
+            if len(dims) != len(shape) or len(set(dims)) != len(dims):
+                raise TypeError(f"{group}/{name} has axes {dims} and shape {shape}")
+            for dim, n in zip(dims, shape, strict=True):
+                if lengths.setdefault(dim, n) != n:
+                    raise TypeError(f"axis '{dim}' of {group}/{name} has length {n}, elsewhere {lengths[dim]}")
+    return s
