@@ -129,6 +129,19 @@ class Program:
         """Evaluations made before `step` begins: the ordinal of its first own one."""
         return step * self.gradients_per_step + self.leading_gradient
 
+    def describe(self) -> list[str]:
+        """One line per substep, for people."""
+        lines = []
+        for s in self.substeps:
+            if isinstance(s, Evaluate):
+                lines.append("evaluate energy and gradient on the next minibatch")
+                continue
+            where = ", ".join(self.partition.names[k] for k in s.partitions)
+            what = LETTERS[s.operation].formula if s.operation in LETTERS else f"{s.operation} update"
+            length = "" if s.fraction == 1 else f"  ({s.fraction} of the step)"
+            lines.append(f"{s.operation}  {where}: {what}{length}")
+        return lines
+
     def reads(self, k: int) -> frozenset[str]:
         """Hyperparameters that partition k's word or update reads, the stepsize aside."""
         text = self.texts[k]

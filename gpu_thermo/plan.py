@@ -1,0 +1,122 @@
+"""What a run would do and cost, before anything is written: the program, the bill, and the refusal of what cannot fit."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .build import Setup
+from .errors import ResourceError
+from .predictive import RunningMoments
+from .records import make_header
+from .store import disk_bill
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """What a run would do and cost, before anything is written.
+
+    Attributes
+    ----------
+    words : partition -> (word or update, number of parameters). substeps : one step, in order.
+    memory_bytes, disk_bytes : the bill. warnings : what the user should know.
+    """
+
+    engine: str
+    device: str
+    replicas: int
+    parameters: int
+    ensembles: int
+    datasets: int
+    steps: int
+    burn_in: int
+    thin: int
+    draws: int
+    gradients_per_step: int
+    words: dict[str, tuple[str | None, int]]
+    substeps: tuple[str, ...]
+    memory_bytes: int
+    disk_bytes: int
+    warnings: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionary."""
+        return asdict(self)
+
+
+def make_plan(ready: Setup, device: str, engine: str) -> RunPlan:
+    """The plan of a run made ready."""
+    run, program = ready.spec.run, ready.program
+    header = make_header(ready, engine, device, make_moments(ready).schema())
+    partition = program.partition
+    return RunPlan(
+        engine=engine, device=device, replicas=run.replicas, parameters=ready.model.layout.size,
+        ensembles=len(ready.ensemble_dataset), datasets=ready.data.count, steps=run.steps, burn_in=run.burn_in, thin=run.thin, draws=run.draws,
+        gradients_per_step=program.gradients_per_step,
+        words={name: (program.texts[k], partition.counts[k]) for k, name in enumerate(partition.names)},
+        substeps=tuple(program.describe()), memory_bytes=memory_bill(ready), disk_bytes=disk_bill(header), warnings=tuple(_warnings(ready)),
+    )  # fmt: skip
+
+
+def memory_bill(ready: Setup) -> int:
+    """Bytes the run needs at its peak: state, working copies, the ring, draws waiting to be written, data, running sums."""
+    item = np.dtype(ready.job.dtype).itemsize
+    parameters = ready.spec.run.replicas * ready.model.layout.size * item
+    ring = max(parameters, min(64 * 2**20, parameters * ready.spec.run.draws))
+    data = sum(a.nbytes for a in (ready.data.x_train, ready.data.x_test, ready.data.y_train, ready.data.y_test))
+    sums = sum(a.nbytes for a in make_moments(ready).arrays().values())
+    predictions = 256 * ready.points.shape[1] * ready.model.outputs * item * 2
+    return 12 * parameters + 4 * ring + 4 * data + 3 * sums + predictions + 200 * 2**20
+
+
+def _warnings(ready: Setup) -> Iterator[str]:
+    """What is allowed but rarely meant."""
+    spec = ready.spec
+    if spec.method.posterior_temperature is not None and spec.model.prior_sd is None:
+        yield "posterior_temperature without model.prior_sd: without a prior the posterior of this network is not normalisable."
+    if ready.model.activation == "relu" and spec.model.init == "zero":
+        yield 'init = "zero" with relu: all gradients but that of b2 are zero at the start.'
+    smallest = np.bincount(ready.ensemble).min()
+    if smallest < 4 and len(ready.ensemble_dataset) > 1:
+        yield f"the smallest of {len(ready.ensemble_dataset)} ensembles has {smallest} replicas: averages are taken within ensembles only."
+
+
+def check_resources(bill: RunPlan, store: Path | None) -> None:
+    """Refuse a run that cannot fit in memory or on disk, with the numbers."""
+    memory = available_memory()
+    if memory is not None and bill.memory_bytes > memory:
+        raise ResourceError(
+            f"The run needs about {bill.memory_bytes / 2**30:.2f} GiB of memory, {memory / 2**30:.2f} GiB are available: "
+            f"use fewer than {bill.replicas} replicas or a smaller network."
+        )
+    if store is not None and store.parent.is_dir():
+        free = shutil.disk_usage(store.parent).free
+        if bill.disk_bytes > free:
+            raise ResourceError(
+                f"The store needs about {bill.disk_bytes / 2**30:.2f} GiB, {free / 2**30:.2f} GiB are free in {store.parent}: "
+                'raise run.thin, or leave "parameters" out of run.keep.'
+            )
+
+
+def available_memory() -> int | None:
+    """Bytes a new process could use, where the system tells."""
+    with suppress(OSError, ValueError, IndexError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    with suppress(OSError, ValueError, AttributeError):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return None
+
+
+def make_moments(ready: Setup) -> RunningMoments:
+    """Empty running moments of the right shape."""
+    return RunningMoments.empty(
+        ensembles=len(ready.ensemble_dataset), points=ready.points.shape[1], outputs=ready.model.outputs, task=ready.model.task,
+        noise_sd=ready.model.noise_sd,
+    )  # fmt: skip

@@ -1,0 +1,113 @@
+"""What of a run goes into its store, and back: the header, the data as sampled, draws and learning curves."""
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+import xarray
+
+from .build import Setup
+from .data import Dataset, Standardisation
+from .loop import Moment
+from .state import Snapshot
+from .store import Draws, Header, Trace
+
+_POINT = ("dataset", "point")
+
+
+def make_header(setup: Setup, engine: str, device: str, predictive: Mapping[str, Any]) -> Header:
+    """Everything of the run that is fixed when its store is created."""
+    partition, data, run = setup.program.partition, setup.data, setup.spec.run
+    names = statistics_names(setup)
+    layer = ("partition",)
+    statistics: dict[str, tuple[tuple[str, ...], Any]] = {
+        "energy": ((), np.float64), "lp": ((), np.float64), "kinetic_temperature": (layer, np.float64), "thermostat": (layer, np.float64),
+        "diverging": ((), np.bool_), **{name: ((), np.float64) for name in names},
+    }  # fmt: skip
+    trace = {name: value for name, value in statistics.items() if name not in ("lp", "diverging")}
+    return Header(
+        spec=setup.spec.to_json(), fingerprint=setup.fingerprint, engine=engine, device=device, versions=versions(),
+        chain=setup.chain_coordinates(), tensors=setup.model.layout.tensors, partitions=partition.names,
+        outputs=data.classes if data.task == "multiclass" else data.targets or ("probability",), features=data.features,
+        probes=setup.probes, constant=constant_data(data), predictive=predictive, statistics=statistics, trace=trace,
+        keep=tuple(run.keep), dtype=setup.job.dtype, draws=run.draws, trace_steps=run.steps // run.trace,
+    )  # fmt: skip
+
+
+def statistics_names(setup: Setup) -> tuple[str, ...]:
+    """Names of the test scores each draw has."""
+    if not setup.data.test_points:
+        return ()
+    return ("test_rmse", "test_nll") if setup.model.task == "regression" else ("test_accuracy", "test_nll")
+
+
+def versions() -> dict[str, str]:
+    """Versions of what produced the numbers."""
+    out = {"python": platform.python_version()}
+    for name in ("gpu-thermo", "numpy", "zarr", "xarray", "cupy-cuda13x", "cupy-cuda12x"):
+        try:
+            out[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return out
+
+
+def constant_data(data: Dataset) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
+    """The data as sampled, and what they were standardised by: name -> (dims, values)."""
+    values = ("target",) if data.task == "regression" else ()
+    out = {
+        "x_train": ((*_POINT, "feature"), data.x_train), "y_train": ((*_POINT, *values), data.y_train),
+        "x_test": (("dataset", "test_point", "feature"), data.x_test), "y_test": (("dataset", "test_point", *values), data.y_test),
+    }  # fmt: skip
+    if (s := data.standardisation) is not None:
+        out |= {"feature_mean": (("dataset", "feature"), s.mean), "feature_sd": (("dataset", "feature"), s.sd)}
+        if s.target_mean is not None and s.target_sd is not None:
+            out |= {"target_mean": (("dataset", "target"), s.target_mean), "target_sd": (("dataset", "target"), s.target_sd)}
+    return out
+
+
+def data_names(data: Dataset) -> str:
+    """JSON of the names along the data's axes, for the store's attributes."""
+    names = {"name": data.name, "task": data.task, "features": data.features, "classes": data.classes, "targets": data.targets}
+    return json.dumps(names)
+
+
+def restore_data(tree: xarray.DataTree) -> Dataset:
+    """The data set as sampled, from an opened run: inverse of `constant_data` and `data_names`."""
+    constant, names = tree["constant_data"].to_dataset(), json.loads(tree.attrs["data"])
+    get = lambda name: constant[name].to_numpy() if name in constant else None  # noqa: E731
+    mean, sd = get("feature_mean"), get("feature_sd")
+    scale = None if mean is None or sd is None else Standardisation(mean, sd, get("target_mean"), get("target_sd"))
+    arrays = {name: constant[name].to_numpy() for name in ("x_train", "y_train", "x_test", "y_test")}
+    labels = {name: tuple(names[name]) for name in ("features", "classes", "targets")}
+    return Dataset(name=names["name"], task=names["task"], **arrays, **labels, standardisation=scale)
+
+
+def pack_draws(setup: Setup, moments: Sequence[Moment]) -> Draws:
+    """Draws as the store takes them."""
+    run, keep = setup.spec.run, setup.spec.run.keep
+    steps = np.array([m.snapshot.step for m in moments])
+    shots = [m.snapshot for m in moments]
+    statistics = _statistics(shots)
+    statistics["lp"] = -setup.data.points * statistics["energy"]
+    statistics["diverging"] = np.stack([s.status != 0 for s in shots])
+    return Draws(
+        draw=(steps - run.burn_in) // run.thin - 1, step=steps,
+        position=np.stack([s.position for s in shots]) if "parameters" in keep else None,
+        predictions=np.stack([m.predictions for m in moments if m.predictions is not None]) if "predictions" in keep else None,
+        statistics=statistics,
+    )  # fmt: skip
+
+
+def pack_trace(setup: Setup, moments: Sequence[Moment]) -> Trace:
+    """Points of the learning curves as the store takes them."""
+    return Trace(step=np.array([m.snapshot.step for m in moments]), values=_statistics([m.snapshot for m in moments]))
+
+
+def _statistics(shots: Sequence[Snapshot]) -> dict[str, np.ndarray]:
+    """Per-replica numbers stacked over moments: name -> [D, R, ...]."""
+    own = {name: np.stack([getattr(s, name) for s in shots]) for name in ("energy", "kinetic_temperature", "thermostat")}
+    return own | {name: np.stack([s.statistics[name] for s in shots]) for name in shots[0].statistics}

@@ -1,0 +1,199 @@
+"""sample, iterate, resume, plan: a run from spec to store."""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import xarray
+
+from .build import Setup, setup
+from .drive import COMMIT_SECONDS, Interrupted, Limits, OnProgress, drive
+from .engines import choose_engine, make_engine, resolve_device
+from .errors import SpecError, StoreError
+from .loop import Loop, Progress
+from .plan import RunPlan, check_resources, make_moments, make_plan
+from .predictive import RunningMoments
+from .records import make_header, restore_data
+from .spec import RunSpec
+from .state import Snapshot, State
+from .store import Checkpoint, RunWriter, open_run, read_header
+
+__all__ = ["Interrupted", "Progress", "RunPlan", "iterate", "plan", "resume", "sample"]
+
+SpecLike = RunSpec | Mapping[str, Any] | str | Path | None
+
+
+def as_spec(spec: SpecLike) -> tuple[RunSpec, Path | None]:
+    """A RunSpec from what the user gave (None: the embedded default; str and Path: a TOML file), and the folder its paths start at."""
+    if spec is None:
+        return RunSpec(), None
+    if isinstance(spec, RunSpec):
+        return spec, None
+    if isinstance(spec, Mapping):
+        return RunSpec.from_dict(spec), None
+    path = Path(spec)
+    return RunSpec.from_toml(path), path.parent
+
+
+def plan(spec: SpecLike, *, device: str = "auto", engine: str = "auto", base: Path | None = None) -> RunPlan:
+    """Validate a spec with its data, and say what it would do and cost."""
+    spec, folder = as_spec(spec)
+    ready = setup(spec, base or folder)
+    device = resolve_device(device)
+    return make_plan(ready, device, choose_engine(ready.job, engine, device))
+
+
+def iterate(
+    spec: SpecLike = None, *, device: str = "auto", engine: str = "auto", threads: int | None = None, base: Path | None = None
+) -> Iterator[Snapshot]:
+    """Step through a run: yields a Snapshot at every draw and point of the learning curves, and writes nothing.
+
+    Raises
+    ------
+    SpecError, DataError, DeviceError, ResourceError
+        Before the first snapshot; the message says what to change.
+    """
+    spec, folder = as_spec(spec)
+    ready = setup(spec, base or folder)
+    device = resolve_device(device)
+    chosen = choose_engine(ready.job, engine, device)
+    check_resources(make_plan(ready, device, chosen), None)
+    loop = Loop.make(ready, make_engine(ready.job, chosen, device, threads), ready.initial_state(), make_moments(ready), threads)
+    for moments in loop.segments():
+        yield from (m.snapshot for m in moments)
+
+
+def sample(
+    spec: SpecLike = None, store: str | Path | None = None, *, device: str = "auto", engine: str = "auto",
+    on_progress: OnProgress | None = None, overwrite: bool = False, time_limit: float | None = None, threads: int | None = None,
+    base: Path | None = None, commit_seconds: float = COMMIT_SECONDS,
+) -> xarray.DataTree:  # fmt: skip
+    """Run a spec and write it to `store` (a new Zarr folder), committing every few seconds.
+
+    Parameters
+    ----------
+    spec : RunSpec, nested dictionaries, a TOML file, or None for the embedded default.
+    store : the folder to create; None keeps the run in memory. overwrite : replace a run that is there.
+    device : auto, cpu, cuda or cuda:i. engine : auto, batched or fused. threads : CPU threads, all cores by default.
+    on_progress : called with a Progress after every segment. time_limit : seconds after which to commit and return.
+    base : folder that relative paths in the spec start at; the spec's own folder, or the current one.
+
+    Returns
+    -------
+    xarray.DataTree
+        The opened run: posterior, probes, sample_stats, trace, predictive, constant_data.
+
+    Raises
+    ------
+    SpecError, DataError, DeviceError, ResourceError, StoreError
+        Refused before anything was written.
+    RunError
+        Trouble on the way (disk full, every replica frozen, Interrupted): what was committed can be read and resumed.
+    """
+    if store is None:
+        return _in_memory(spec, device, engine, on_progress, time_limit, threads, base)
+    spec, folder = as_spec(spec)
+    ready = setup(spec, base or folder)
+    device = resolve_device(device)
+    chosen = choose_engine(ready.job, engine, device)
+    path = Path(store)
+    check_resources(make_plan(ready, device, chosen), path)
+    state, moments = ready.initial_state(), make_moments(ready)
+    with RunWriter.create(path, make_header(ready, chosen, device, moments.schema()), overwrite) as writer:
+        loop = Loop.make(ready, make_engine(ready.job, chosen, device, threads), state, moments, threads)
+        drive(loop, writer, path, Limits(on_progress, time_limit, commit_seconds), {"steps": spec.run.steps, "engine": chosen})
+    return open_run(path)
+
+
+def resume(
+    store: str | Path, spec: SpecLike = None, *, draws: int = 0, device: str = "auto", engine: str | None = None,
+    on_progress: OnProgress | None = None, time_limit: float | None = None, threads: int | None = None,
+    commit_seconds: float = COMMIT_SECONDS,
+) -> xarray.DataTree:  # fmt: skip
+    """Continue a run to its end, bit for bit as if it had never stopped; `draws` more are added to its plan.
+
+    Parameters
+    ----------
+    store : the run. spec : checked against the run's own; it may differ in run.steps only. draws : extend by this many draws.
+    engine : the recorded one unless given. Others as for `sample`.
+
+    Raises
+    ------
+    SpecError, StoreError
+        The spec or its data differ (the fields are named), or a schedule spans the run and forbids extending it.
+    RunError
+        As for `sample`.
+    """
+    path = Path(store)
+    info = read_header(path)
+    recorded = RunSpec.from_json(info.spec)
+    planned = recorded.model_copy(update={"run": _with_steps(recorded, int(info.attributes.get("steps", recorded.run.steps)))})
+    target = _target_spec(planned, spec, draws)
+    ready = restore_setup(path, target)
+    if target.run.steps != planned.run.steps:
+        _check_extension(ready)
+    if ready.fingerprint != info.fingerprint:
+        raise StoreError(f"{path} does not hold the data its fingerprint names: it was changed after it was sampled, and cannot be resumed.")
+    device = resolve_device(device)
+    chosen = choose_engine(ready.job, engine or str(info.attributes.get("engine", info.engine)), device)
+    check_resources(make_plan(ready, device, chosen), path)
+    writer, checkpoint = RunWriter.resume(path)
+    with writer:
+        state, moments = _restore(ready, checkpoint)
+        loop = Loop.make(ready, make_engine(ready.job, chosen, device, threads), state, moments, threads)
+        attributes = {**checkpoint.attributes, "steps": target.run.steps, "engine": chosen}
+        drive(loop, writer, path, Limits(on_progress, time_limit, commit_seconds), attributes)
+    return open_run(path)
+
+
+def restore_setup(path: Path, spec: RunSpec) -> Setup:
+    """Build a run from a store's own data, never from the spec's paths."""
+    tree = open_run(path)
+    return setup(spec, data=restore_data(tree))
+
+
+def _in_memory(spec: SpecLike, device: str, engine: str, on_progress: Any, time_limit: Any, threads: Any, base: Any) -> xarray.DataTree:
+    """The same run through a temporary store, loaded and deleted: one code path, equal results."""
+    with tempfile.TemporaryDirectory(prefix="gpu_thermo_") as folder:
+        options = {"device": device, "engine": engine, "on_progress": on_progress, "time_limit": time_limit, "threads": threads}
+        with sample(spec, Path(folder) / "run.zarr", base=base, **options) as tree:
+            return tree.load()
+
+
+def _restore(ready: Setup, checkpoint: Checkpoint) -> tuple[State, RunningMoments]:
+    moments = make_moments(ready)
+    if checkpoint.state is None:
+        return ready.initial_state(), moments
+    moments.load(checkpoint.sums)
+    return checkpoint.state, moments
+
+
+def _with_steps(spec: RunSpec, steps: int) -> Any:
+    return type(spec.run).model_validate({**spec.run.model_dump(), "steps": steps})
+
+
+def _target_spec(planned: RunSpec, spec: SpecLike, draws: int) -> RunSpec:
+    """The spec to run to: the planned one, the user's (which may differ in steps), and `draws` more."""
+    steps = planned.run.steps
+    if spec is not None:
+        given, folder = as_spec(spec)
+        if differing := planned.differing_fields(given):
+            raise SpecError(f"The spec differs from the run's in {', '.join(differing)}: only run.steps may change. Start a new run instead.")
+        steps = given.run.steps
+    if draws < 0:
+        raise SpecError(f"draws = {draws} must not be negative.")
+    steps += draws * planned.run.thin
+    if steps < planned.run.steps:
+        raise SpecError(f"run.steps = {steps} is below the {planned.run.steps} of the run: a run can be extended, not shortened.")
+    return planned.model_copy(update={"run": _with_steps(planned, steps)})
+
+
+def _check_extension(ready: Setup) -> None:
+    """A schedule that spans the run would have been another one all along."""
+    spanning = sorted({f"{name} ({s.schedule})" for (name, _), s in ready.job.hyper.schedules.items() if s.spans_run})
+    if spanning:
+        raise SpecError(
+            f"The schedule of {', '.join(spanning)} spans the run and cannot be extended: start a new run with the steps you want, "
+            "or use a constant or periodic schedule."
+        )
