@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.dataset import Dataset
+from ..data import Dataset
 from ..streams import Keys, Purpose, normals, uniforms
 from .base import Batch, Layout
 
