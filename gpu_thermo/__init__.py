@@ -1,0 +1,46 @@
+"""gpu_thermo: sample the parameters of thousands of small neural networks at once.
+
+    import gpu_thermo as gt
+
+    run = gt.sample({"run": {"replicas": 64}}, "run.zarr")     # or a TOML file, or nothing for the embedded default
+    answer = gt.predict(run, [[0.5, -0.2]])                    # mean, variance, entropy, mutual information
+    for snapshot in gt.iterate("spec.toml"):                   # or step through it
+        print(snapshot.step, snapshot.energy.mean())
+
+Public names are loaded when first used, so that the import itself stays light: it never imports CuPy, Dask, matplotlib or zarr.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .data import Dataset
+    from .errors import GpuThermoError, Status
+    from .predictive import predict
+    from .run import Interrupted, Progress, iterate, plan, resume, sample
+    from .spec import RunSpec
+    from .state import Snapshot
+    from .store import open_run
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Dataset": "data", "GpuThermoError": "errors", "Status": "errors", "predict": "predictive", "Interrupted": "run", "Progress": "run",
+    "iterate": "run", "plan": "run", "resume": "run", "sample": "run", "RunSpec": "spec", "Snapshot": "state", "open_run": "store",
+}  # fmt: skip
+
+__all__ = [
+    "Dataset", "GpuThermoError", "Interrupted", "Progress", "RunSpec", "Snapshot", "Status", "__version__", "iterate", "open_run", "plan",
+    "predict", "resume", "sample",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its module."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'gpu_thermo' has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

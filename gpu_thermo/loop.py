@@ -10,7 +10,7 @@ from .build import Setup
 from .engines import Engine
 from .engines.batched import cores
 from .observe import Observer
-from .predictive import RunningMoments
+from .moments import RunningMoments
 from .spec import RunSection
 from .state import Recorded, Segment, Snapshot, State
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .build import Setup
-from .predictive import RunningMoments
+from .moments import RunningMoments
 
 Array = Any
 

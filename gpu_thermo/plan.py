@@ -12,7 +12,7 @@ import numpy as np
 
 from .build import Setup
 from .errors import ResourceError
-from .predictive import RunningMoments
+from .moments import RunningMoments
 from .records import make_header
 from .store import disk_bill
 

@@ -7,10 +7,10 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
-import xarray
 
+from . import __version__
 from .build import Setup
-from .data import Dataset, Standardisation
+from .data import Dataset
 from .loop import Moment
 from .state import Snapshot
 from .store import Draws, Header, Trace
@@ -34,6 +34,7 @@ def make_header(setup: Setup, engine: str, device: str, predictive: Mapping[str,
         outputs=data.classes if data.task == "multiclass" else data.targets or ("probability",), features=data.features,
         probes=setup.probes, constant=constant_data(data), predictive=predictive, statistics=statistics, trace=trace,
         keep=tuple(run.keep), dtype=setup.job.dtype, draws=run.draws, trace_steps=run.steps // run.trace,
+        attributes={"data": data_names(data), "noise_sd": setup.model.noise_sd},
     )  # fmt: skip
 
 
@@ -46,8 +47,8 @@ def statistics_names(setup: Setup) -> tuple[str, ...]:
 
 def versions() -> dict[str, str]:
     """Versions of what produced the numbers."""
-    out = {"python": platform.python_version()}
-    for name in ("gpu-thermo", "numpy", "zarr", "xarray", "cupy-cuda13x", "cupy-cuda12x"):
+    out = {"gpu_thermo": __version__, "python": platform.python_version()}
+    for name in ("numpy", "zarr", "xarray", "cupy-cuda13x", "cupy-cuda12x"):
         try:
             out[name] = version(name)
         except PackageNotFoundError:
@@ -73,17 +74,6 @@ def data_names(data: Dataset) -> str:
     """JSON of the names along the data's axes, for the store's attributes."""
     names = {"name": data.name, "task": data.task, "features": data.features, "classes": data.classes, "targets": data.targets}
     return json.dumps(names)
-
-
-def restore_data(tree: xarray.DataTree) -> Dataset:
-    """The data set as sampled, from an opened run: inverse of `constant_data` and `data_names`."""
-    constant, names = tree["constant_data"].to_dataset(), json.loads(tree.attrs["data"])
-    get = lambda name: constant[name].to_numpy() if name in constant else None  # noqa: E731
-    mean, sd = get("feature_mean"), get("feature_sd")
-    scale = None if mean is None or sd is None else Standardisation(mean, sd, get("target_mean"), get("target_sd"))
-    arrays = {name: constant[name].to_numpy() for name in ("x_train", "y_train", "x_test", "y_test")}
-    labels = {name: tuple(names[name]) for name in ("features", "classes", "targets")}
-    return Dataset(name=names["name"], task=names["task"], **arrays, **labels, standardisation=scale)
 
 
 def pack_draws(setup: Setup, moments: Sequence[Moment]) -> Draws:

@@ -13,8 +13,9 @@ from .engines import choose_engine, make_engine, resolve_device
 from .errors import SpecError, StoreError
 from .loop import Loop, Progress
 from .plan import RunPlan, check_resources, make_moments, make_plan
-from .predictive import RunningMoments
-from .records import make_header, restore_data
+from .moments import RunningMoments
+from .predictive import restored_data
+from .records import make_header
 from .spec import RunSpec
 from .state import Snapshot, State
 from .store import Checkpoint, RunWriter, open_run, read_header
@@ -150,7 +151,7 @@ def resume(
 def restore_setup(path: Path, spec: RunSpec) -> Setup:
     """Build a run from a store's own data, never from the spec's paths."""
     tree = open_run(path)
-    return setup(spec, data=restore_data(tree))
+    return setup(spec, data=restored_data(tree))
 
 
 def _in_memory(spec: SpecLike, device: str, engine: str, on_progress: Any, time_limit: Any, threads: Any, base: Any) -> xarray.DataTree:
