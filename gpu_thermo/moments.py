@@ -76,8 +76,8 @@ class RunningMoments:
         f, i = np.dtype(np.float64), np.dtype(np.int64)
         per: tuple[int, ...] = (ensembles,)
         at = (*per, points)
-        shapes: dict[str, tuple[tuple[int, ...], np.dtype]] = {"draws": (per, i), "exponent": (per, i), "sum_w": (per, f), "sum_w2": (per, f)}
-        shapes |= {"sum_w_phi": ((*at, outputs), f), "sum_w_phi2": ((*at, outputs), f)}
+        shapes: dict[str, tuple[tuple[int, ...], np.dtype]] = {"draws": (per, i), "exponent": (per, i)}
+        shapes |= {"sum_w": (per, f), "sum_w2": (per, f), "sum_w_phi": ((*at, outputs), f), "sum_w_phi2": ((*at, outputs), f)}
         if task != "regression":
             shapes["sum_w_entropy"] = (at, f)
         if density:
@@ -88,7 +88,7 @@ class RunningMoments:
         """Name -> (dims, shape) of what `variables` returns, all float64."""
         ensembles, points, outputs = self.sums["sum_w_phi"].shape
         axes = {"ensemble": ensembles, "point": points, "output": outputs}
-        per, at, full = ((dims, tuple(axes[d] for d in dims)) for dims in (tuple(axes)[:1], tuple(axes)[:2], tuple(axes)))
+        per, at, full = ((tuple(axes)[:n], tuple(axes.values())[:n]) for n in (1, 2, 3))
         schema = {"draws": per, "weight_ess": per, "mean": full, "variance": full}
         schema |= {"total_variance": full} if self.task == "regression" else dict.fromkeys(_INFORMATION, at)
         return schema | ({"log_density": at} if "sum_w_density" in self.sums else {})

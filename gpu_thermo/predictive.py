@@ -286,7 +286,8 @@ def _accumulate(
             mine = np.flatnonzero(chunk.dataset[rows] == d)
             for i in range(0, len(mine), size):
                 part = mine[i : i + size]
-                phi[part] = evaluate(model, chunk.position[start + part], networks[int(d)][tile])
+                with np.errstate(over="ignore", invalid="ignore"):
+                    phi[part] = evaluate(model, chunk.position[start + part], networks[int(d)][tile])
         if not np.isfinite(phi).all():
             point = tile.start + int(np.argwhere(~np.isfinite(phi))[0, 1])
             raise DataError(f"The prediction at point {point} overflows: its inputs are too large for this network. Remove it.")
