@@ -1,10 +1,10 @@
 """One stored array: its Zarr v3 document, its chunks, and their bytes.
 
-Arrays have no compressor (chains shrink by 7-10 % at best) and the codec crc32c, which makes corruption findable. Every chunk is written, also
-one that is all fill value, so that a missing file is a missing file. Chunk keys are flat (`c.0.3.0`): one folder an array.
+Arrays have no compressor (chains shrink by 7-10 % at best) and the codec crc32c, which makes corruption findable. Every chunk is written,
+also one that is all fill value, so that a missing file is a missing file. Chunk keys are flat (`c.0.3.0`): one folder an array.
 
 Chunks are encoded here and not by zarr's own write path, which costs some 10 ms of interpreter time an array and would compete with the
-run loop (25 arrays a commit); reading goes through zarr and xarray everywhere.
+run loop (25 arrays a commit). Reading goes through zarr and xarray everywhere.
 """
 
 import math
@@ -115,8 +115,8 @@ class ArraySpec:
 def growing_chunks(lead: int, cell: int, expected: int) -> tuple[int, int]:
     """Chains and draws of one chunk, for `lead` chains of `cell` bytes a draw and about `expected` draws.
 
-    About 256 chains (more for small cells) by as many draws as make 4 MB, but at most 128: the last, partly filled chunk is written again at
-    every commit. Both counts are evened out, since a chunk at the edge is stored whole.
+    About 256 chains (more for small cells) by as many draws as make 4 MB, but at most 128: the last, partly filled chunk is written again
+    at every commit. Both counts are evened out, since a chunk at the edge is stored whole.
     """
     cell = max(1, cell)
     chains = min(max(BLOCK, CHUNK_BYTES // (cell * CHUNK_DRAWS)), max(1, CHUNK_BYTES // cell))
@@ -164,21 +164,21 @@ def chunk_key(index: tuple[int, ...]) -> str:
     return ".".join(("c", *map(str, index)))
 
 
-def encode(block: np.ndarray, spec: ArraySpec) -> tuple[memoryview | bytes, bytes]:
+def encode(block: np.ndarray, spec: ArraySpec) -> tuple[np.ndarray, bytes]:
     """The bytes of one chunk and its checksum; a block at the edge is padded with the fill value."""
     if spec.dtype == STRING:
-        data: memoryview | bytes = _encode_text(block)
-        return data, checksum(data)
+        text = np.frombuffer(_encode_text(block), np.uint8)
+        return text, checksum(text)
     if block.shape != spec.chunks:
         whole = np.full(spec.chunks, spec.fill, spec.little)
         whole[tuple(slice(0, n) for n in block.shape)] = block
         block = whole
-    data = memoryview(np.ascontiguousarray(block, spec.little).reshape(-1).view(np.uint8))
+    data = np.ascontiguousarray(block, spec.little).reshape(-1).view(np.uint8)
     return data, checksum(data)
 
 
-def checksum(data: memoryview | bytes) -> bytes:
-    """crc32c as the codec stores it."""
+def checksum(data: np.ndarray) -> bytes:
+    """The crc32c of bytes [n] uint8, as the codec stores it."""
     return int(google_crc32c.value(data)).to_bytes(4, "little")
 
 

@@ -9,6 +9,7 @@ import sys
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,7 @@ def create_store(path: Path, header: Header, overwrite: bool) -> tuple[Path, Rec
         record = _build(staging, header, schema)
         lock = Lock(staging, path)
         try:
-            _move_in(staging, path)
+            _move_in(staging, path, replace=old is not None)
         except BaseException:
             lock.release()
             raise
@@ -79,15 +80,16 @@ def _old_lock(path: Path, overwrite: bool) -> Lock | None:
         raise StoreExistsError(f"'{path}' exists already. Choose another name, or ask for it to be replaced (--overwrite).")
     if path.is_dir() and not os.listdir(path):
         return None
-    if not is_ours(path):
+    if not is_ours(path) or not (path / LOCK).parent.is_dir():
         raise StoreError(f"'{path}' is no store of {MAKER} and is not replaced. Remove it yourself, or choose another name.")
-    return Lock(path) if (path / LOCK).parent.is_dir() else None
+    return Lock(path)
 
 
 def _build(staging: Path, header: Header, schema: Schema) -> Record:
     """Write all groups and arrays at step 0; the record last."""
     arrays = schema.arrays()
-    record = Record(_root_attributes(header, schema), schema, {path: _group_attributes(path, header, schema) for path in schema.groups()}, arrays)
+    groups = {path: _group_attributes(path, header, schema) for path in schema.groups()}
+    record = Record(_root_attributes(header, schema), schema, groups, arrays)
     put_document(staging, "", group_document(record.attributes))
     for path, attributes in record.groups.items():
         put_document(staging, path, group_document(attributes))
@@ -97,8 +99,9 @@ def _build(staging: Path, header: Header, schema: Schema) -> Record:
     return record
 
 
-def _root_attributes(header: Header, schema: Schema) -> dict[str, str | int]:
+def _root_attributes(header: Header, schema: Schema) -> dict[str, str | int | float]:
     return {
+        **header.attributes,
         "format": FORMAT,
         "spec": header.spec,
         "fingerprint": header.fingerprint,
@@ -119,7 +122,7 @@ def _credits(header: Header) -> dict[str, str]:
     }
 
 
-def _group_attributes(path: str, header: Header, schema: Schema) -> dict[str, str | int]:
+def _group_attributes(path: str, header: Header, schema: Schema) -> dict[str, Any]:
     if path == "checkpoint":
         return {"slot": -1, "step": 0, "draws": 0, "attributes": "{}"}
     if path.startswith("checkpoint/"):
@@ -134,7 +137,7 @@ def initial_values(name: str, spec: ArraySpec) -> np.ndarray:
 
 def _initial(path: str, spec: ArraySpec, header: Header, schema: Schema) -> np.ndarray:
     group, _, name = path.partition("/")
-    if spec.grows is not None or group == "predictive" and name in schema.predictive:
+    if spec.grows is not None or (group == "predictive" and name in schema.predictive):
         return initial_values(name, spec)
     if group == "constant_data" and name in schema.constant:
         values = np.asarray(header.probes if name == "x_probe" else header.constant[name][1])
@@ -146,14 +149,14 @@ def _initial(path: str, spec: ArraySpec, header: Header, schema: Schema) -> np.n
     return schema.labels(name, spec.shape[0])
 
 
-def _move_in(staging: Path, path: Path) -> None:
-    """Rename, or where something is there already (an old store, locked by us) exchange the two in one step if the system can."""
+def _move_in(staging: Path, path: Path, replace: bool) -> None:
+    """Rename; an old store, locked by us, is exchanged with the new one in one step if the system can."""
     try:
         os.rename(staging, path)
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
-        if not is_ours(path):
+        if not replace:
             raise StoreExistsError(f"'{path}' was created by another process meanwhile. Choose another name.") from None
         if not _exchange(staging, path):
             aside = staging.with_suffix(".old")

@@ -15,7 +15,7 @@ PARTIAL = ".partial"
 DOCUMENT = "zarr.json"
 
 
-def put(root: Path, key: str, *parts: bytes | memoryview) -> None:
+def put(root: Path, key: str, *parts: bytes | np.ndarray) -> None:
     """Write a file under a name of its own and rename it into place.
 
     No fsync: a killed process loses nothing, a power cut may lose what the system had not written yet (crc32c finds it).
@@ -32,9 +32,9 @@ def put(root: Path, key: str, *parts: bytes | memoryview) -> None:
         raise
 
 
-def _write_all(descriptor: int, part: bytes | memoryview) -> None:
+def _write_all(descriptor: int, part: bytes | np.ndarray) -> None:
     """A write may take less than all (signals, 2 GB at most a call)."""
-    view = memoryview(part)
+    view = memoryview(part)  # type: ignore[arg-type]
     while len(view):
         view = view[os.write(descriptor, view) :]
 

@@ -23,10 +23,12 @@ class Header:
     tensors : name -> shape of a replica's tensors in storage order (Layout.tensors).
     partitions, outputs, features : names along these axes.
     probes : [probe, feature] or [dataset, probe, feature], the inputs of group `probes`; stored as `constant_data/x_probe`.
-    constant : variables of group `constant_data`: name -> (dims, values). predictive : of group `predictive`: name -> (dims, shape), float64.
+    constant : variables of group `constant_data`: name -> (dims, values).
+    predictive : variables of group `predictive`: name -> (dims, shape), float64.
     statistics, trace : variables of these groups: name -> (dims after chain and draw or step, dtype).
     keep : of ("parameters", "predictions"). dtype : of parameters and predictions.
     draws, trace_steps : how many are expected; they set the chunks and the disk bill, and bound nothing.
+    attributes : further attributes of the root.
     """
 
     spec: str
@@ -48,6 +50,7 @@ class Header:
     dtype: Any
     draws: int
     trace_steps: int
+    attributes: Mapping[str, str | float] = field(default_factory=dict)
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """The commit record: the root document with a copy of every node's document (zarr's consolidated metadata).
 
-It is replaced in one rename, so that it names a whole commit or the one before. It is what zarr.consolidate_metadata would write, but made from
-the documents in memory: re-reading a hundred files at every commit would be slower and no safer.
+It is replaced in one rename, so that it names a whole commit or the one before. It is what zarr.consolidate_metadata would write, but made
+from the documents in memory: re-reading a hundred files at every commit would be slower and no safer.
 """
 
 import json
@@ -27,12 +27,19 @@ class Record:
 
     Attributes
     ----------
-    attributes : of the root, never changed after creation: setting them through zarr would drop the record. schema : from the attribute `schema`.
+    attributes : of the root, never changed after creation: setting them through zarr would drop the record.
+    schema : from the attribute `schema`.
     groups : path -> attributes. arrays : path -> ArraySpec, those of the checkpoint slots included.
     """
 
-    def __init__(self, attributes: Mapping[str, Any], schema: Schema, groups: dict[str, dict[str, Any]], arrays: dict[str, ArraySpec]) -> None:
+    def __init__(
+        self, attributes: Mapping[str, Any], schema: Schema, groups: dict[str, dict[str, Any]], arrays: dict[str, ArraySpec]
+    ) -> None:
         self.attributes, self.schema, self.groups, self.arrays = dict(attributes), schema, groups, arrays
+
+    def copy(self) -> "Record":
+        """Tables of its own; what they hold is never changed in place."""
+        return Record(self.attributes, self.schema, dict(self.groups), dict(self.arrays))
 
     @property
     def slot(self) -> int:
@@ -133,7 +140,8 @@ def load_record(path: Path) -> Record:
 def _parse(attributes: dict[str, Any], schema: Schema, nodes: dict[str, Any]) -> Record:
     """Every group and array the schema asks for, no others but in the slots; lengths of growing arrays agree with each other."""
     groups = {path: _attributes(nodes.pop(path)) for path in schema.groups()}
-    arrays, lengths = {}, {}
+    arrays: dict[str, ArraySpec] = {}
+    lengths: dict[bool, int] = {}
     for path, spec in schema.arrays().items():
         stored = _array(path, nodes.pop(path))
         if spec.grows is not None:
@@ -166,9 +174,8 @@ def _array(path: str, node: dict[str, Any]) -> ArraySpec:
     if any(type(n) is not int or n < 0 for n in shape) or any(type(n) is not int or n < 1 for n in chunks):
         raise ValueError(f"{path} has shape {shape} and chunks {chunks}")
     spec = ArraySpec(dims, shape, dtype, chunks)
-    plain = [{"name": codec["name"], **({"configuration": codec["configuration"]} if codec.get("configuration") else {})} for codec in node["codecs"]]
-    ours = [{key: value for key, value in codec.items() if value} for codec in codecs(dtype)]
-    if plain != ours or node["chunk_key_encoding"] != spec.document()["chunk_key_encoding"] or node.get("storage_transformers"):
+    stored, ours = ([{key: value for key, value in codec.items() if value} for codec in some] for some in (node["codecs"], codecs(dtype)))
+    if stored != ours or node["chunk_key_encoding"] != spec.document()["chunk_key_encoding"] or node.get("storage_transformers"):
         raise ValueError(f"{path} has codecs or keys that we do not write")
     return spec
 

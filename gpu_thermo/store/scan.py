@@ -1,7 +1,7 @@
 """Are the chunk files there, whole and sound?
 
-A document may claim any shape; the files behind it cannot. Checking that each chunk file exists with its right size, before anything is read,
-also bounds what reading can ask of memory.
+A document may claim any shape; the files behind it cannot. Checking that each chunk file exists with its right size, before anything is
+read, also bounds what reading can ask of memory.
 """
 
 import math
@@ -11,12 +11,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from ..errors import StoreError
 from .arrays import STRING, ArraySpec, checksum, chunk_key
 from .record import Record
 from .schema import SLOTS
 
 _LEAST_TEXT = 8
+_ABSENT, _NO_FILE = -1, -2
 
 
 @dataclass(frozen=True)
@@ -54,22 +57,23 @@ def missing_or_truncated(root: Path, path: str, spec: ArraySpec) -> Iterator[Dam
         return
     for index in spec.keys():
         key = chunk_key(index)
-        size = sizes.get(key, -1)
+        size = sizes.get(key, _ABSENT)
         if not _fits(size, spec):
             size = _size_now(folder / key)  # the listing may have missed a file that was being replaced
         if not _fits(size, spec):
-            yield Damage(f"{path}/{key}", "missing" if size == -1 else "no plain file" if size == -2 else f"{size} bytes, not {spec.chunk_bytes}")
+            what = {_ABSENT: "missing", _NO_FILE: "no plain file"}.get(size, f"{size} bytes, not {spec.chunk_bytes}")
+            yield Damage(f"{path}/{key}", what)
 
 
 def _size(status: os.stat_result) -> int:
-    return status.st_size if stat.S_ISREG(status.st_mode) else -2
+    return status.st_size if stat.S_ISREG(status.st_mode) else _NO_FILE
 
 
 def _size_now(path: Path) -> int:
     try:
         return _size(path.lstat())
     except OSError:
-        return -1
+        return _ABSENT
 
 
 def _fits(size: int, spec: ArraySpec) -> bool:
@@ -96,13 +100,13 @@ def _unsound(root: Path, path: str, spec: ArraySpec) -> Iterator[Damage]:
     for index in spec.keys():
         key = f"{path}/{chunk_key(index)}"
         try:
-            data = (root / key).read_bytes()
+            data = np.fromfile(root / key, np.uint8)
         except OSError as error:
             yield Damage(key, f"cannot be read ({error.strerror})")
             continue
-        if checksum(memoryview(data)[:-4]) != data[-4:]:
+        if checksum(data[:-4]) != data[-4:].tobytes():
             yield Damage(key, "the bytes do not fit their checksum")
-        elif spec.dtype == STRING and int.from_bytes(data[:4], "little") != math.prod(spec.chunks):
+        elif spec.dtype == STRING and int.from_bytes(data[:4].tobytes(), "little") != math.prod(spec.chunks):
             yield Damage(key, "the number of texts is wrong")
 
 

@@ -37,7 +37,7 @@ class Schema:
     Attributes
     ----------
     replicas : R. dtype : of parameters and predictions. tensors : name -> shape. probes : probe points.
-    chain : static coordinate -> dtype. constant, predictive : name -> Variable. statistics, trace : name -> (dims, shape) of one draw and dtype.
+    chain : static coordinate -> dtype. constant, predictive : name -> Variable. statistics, trace : name -> Variable of one draw or step.
     """
 
     replicas: int
@@ -66,7 +66,7 @@ class Schema:
 
     def to_json(self) -> str:
         """Text for the root's attribute `schema`."""
-        return json.dumps(asdict(self), sort_keys=True)
+        return json.dumps(asdict(self))  # the order of the tensors is their order in a replica
 
     @classmethod
     def from_json(cls, text: Any) -> "Schema":
@@ -117,7 +117,7 @@ class Schema:
     def arrays(self) -> dict[str, ArraySpec]:
         """All arrays outside the checkpoint slots, by path."""
         variables = {group: dict(self._variables(group)) for group in (*self.chained, "predictive", "constant_data")}
-        table = {}
+        table: dict[str, ArraySpec] = {}
         for group, own in variables.items():
             table |= {f"{group}/{name}": spec for name, spec in (*self._coordinates(group, own), *own.items())}
         return table
@@ -130,8 +130,9 @@ class Schema:
             rest = (self.probes, len(self.outputs))
             yield "predictions", ArraySpec.growing(("chain", "draw", "probe", "output"), self.replicas, rest, self.dtype, self.draws)
         elif group in ("sample_stats", "trace"):
-            time, expected, own = ("draw", self.draws, self.statistics) if group == "sample_stats" else ("step", self.trace_steps, self.trace)
-            for name, (dims, shape, dtype) in own.items():
+            stats = group == "sample_stats"
+            time, expected = ("draw", self.draws) if stats else ("step", self.trace_steps)
+            for name, (dims, shape, dtype) in (self.statistics if stats else self.trace).items():
                 yield name, ArraySpec.growing(("chain", time, *dims), self.replicas, shape, dtype, expected)
         else:
             for name, variable in (self.predictive if group == "predictive" else self.constant).items():

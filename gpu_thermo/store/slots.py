@@ -50,8 +50,11 @@ def write_slot(root: Path, record: Record, slot: str, commit: Commit) -> None:
         del record.arrays[path]
     for name, spec in specs.items():
         path = f"{slot}/{name}"
-        write = put_values if record.arrays.get(path) == spec else put_array
-        write(root, path, spec, arrays[name])
+        if record.arrays.get(path) == spec:
+            put_values(root, path, spec, arrays[name])
+        else:
+            remove(root, path)
+            put_array(root, path, spec, arrays[name])
         record.arrays[path] = spec
     record.groups[slot] = {"step": commit.step, "evaluations": commit.evaluations}
     put_document(root, slot, group_document(record.groups[slot]))
@@ -87,17 +90,17 @@ def read_array(root: Path, record: Record, path: str, where: Any = ...) -> np.nd
 
 def read_slot(root: Path, record: Record) -> tuple[Checkpoint, dict[str, np.ndarray]]:
     """The committed checkpoint, and the values of group `predictive` that belong to it."""
-    counts = {"step": record.step, "draws": record.draws, "trace_steps": record.trace_steps, "attributes": record.commit_attributes}
+    checkpoint = Checkpoint(None, {}, record.step, record.draws, record.trace_steps, record.commit_attributes)
     if record.slot < 0:
-        return Checkpoint(state=None, **counts), {}
+        return checkpoint, {}
     slot = SLOTS[record.slot]
     arrays = read_arrays(root, record, slot)
-    sums = {from_key(name.removeprefix("sums/")): value for name, value in arrays.items() if name.startswith("sums/")}
+    checkpoint.sums = {from_key(name.removeprefix("sums/")): value for name, value in arrays.items() if name.startswith("sums/")}
     predictive = {name.removeprefix("predictive/"): value for name, value in arrays.items() if name.startswith("predictive/")}
     own = {
         f"extra/{from_key(name.removeprefix('extra/'))}" if name.startswith("extra/") else name: value
         for name, value in arrays.items()
         if not name.startswith(("sums/", "predictive/"))
     }
-    state = State.from_arrays(own, record.step, record.groups[slot]["evaluations"])
-    return Checkpoint(state=state, sums=sums, **counts), predictive
+    checkpoint.state = State.from_arrays(own, record.step, record.groups[slot]["evaluations"])
+    return checkpoint, predictive

@@ -1,0 +1,99 @@
+"""Recovery: bring the files back to the last commit. Only the record is trusted; every step may be interrupted and done again."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from .arrays import ArraySpec
+from .birth import initial_values
+from .files import DOCUMENT, PARTIAL, put_document, put_values, remove
+from .growing import Growing
+from .header import Checkpoint
+from .record import Record, group_document
+from .scan import check_files
+from .schema import CHANGING
+from .slots import read_array, read_slot
+
+
+def recover(root: Path, record: Record) -> tuple[Checkpoint, dict[str, Growing]]:
+    """Undo what was written after the last commit; returns the checkpoint and the arrays' writing ends. The caller holds the lock.
+
+    Raises
+    ------
+    StoreError
+        Committed files are missing or damaged.
+    """
+    fixed, growing, slot = _split(record)
+    check_files(root, record, fixed | growing | slot)
+    _remove_leftovers(root, record)
+    for path, spec in growing.items():
+        _truncate(root / path, spec)
+    _restore_documents(root, record)
+    checkpoint, predictive = read_slot(root, record)
+    _restore_derived(root, record, checkpoint, predictive)
+    return checkpoint, {path: _reopen(root, record, path, spec) for path, spec in growing.items()}
+
+
+def _split(record: Record) -> tuple[dict[str, ArraySpec], ...]:
+    """The arrays that never change, those that grow, and those of the committed slot; what derives from the slot is left out."""
+    changing = tuple(f"{group}/{name}" for group in record.schema.chained for name in CHANGING)
+    derived = {*changing, *(f"predictive/{name}" for name in record.schema.predictive)}
+    outside = {p: s for p, s in record.arrays.items() if not p.startswith("checkpoint/") and p not in derived}
+    growing = {p: s for p, s in outside.items() if s.grows is not None}
+    slot = {p: s for p, s in record.arrays.items() if record.slot >= 0 and p.startswith(f"checkpoint/{record.slot}/")}
+    return {p: s for p, s in outside.items() if s.grows is None}, growing, slot
+
+
+def _remove_leftovers(root: Path, record: Record) -> None:
+    """Files that a kill left before their rename, and arrays that a checkpoint slot got without the record hearing of it."""
+    for folder, _, names in os.walk(root):
+        for name in names:
+            if name.endswith(PARTIAL):
+                (Path(folder) / name).unlink(missing_ok=True)
+    for slot in (group for group in record.groups if group.startswith("checkpoint/")):
+        for entry in os.listdir(root / slot):
+            path = f"{slot}/{entry}"
+            if entry != DOCUMENT and path not in record.arrays and path not in record.groups:
+                remove(root, path)
+
+
+def _truncate(folder: Path, spec: ArraySpec) -> None:
+    """Delete chunks past the committed length. The last chunk may hold more draws than were committed: its document hides them."""
+    axis = spec.grows or 0
+    for name in os.listdir(folder):
+        parts = name.split(".")
+        if parts[0] == "c" and len(parts) == len(spec.shape) + 1 and parts[axis + 1].isdigit() and int(parts[axis + 1]) >= spec.grid[axis]:
+            (folder / name).unlink(missing_ok=True)
+
+
+def _restore_documents(root: Path, record: Record) -> None:
+    """Give every node the document that the record has for it."""
+    groups = {path: group_document(attributes) for path, attributes in record.groups.items()}
+    for path, document in (groups | {path: spec.document() for path, spec in record.arrays.items()}).items():
+        try:
+            present = json.loads((root / path / DOCUMENT).read_bytes())
+        except (OSError, ValueError):
+            present = None
+        if present != document:
+            put_document(root, path, document)
+
+
+def _restore_derived(root: Path, record: Record, checkpoint: Checkpoint, predictive: dict[str, np.ndarray]) -> None:
+    """Rewrite `predictive` and the coordinates that a run changes from the checkpoint."""
+    values = {f"predictive/{name}": predictive.get(name) for name in record.schema.predictive}
+    for group in record.schema.chained:
+        values |= {f"{group}/{name}": getattr(checkpoint.state, name, None) for name in CHANGING}
+    for path, value in values.items():
+        spec = record.arrays[path]
+        put_values(root, path, spec, initial_values(path.rpartition("/")[2], spec) if value is None else value)
+
+
+def _reopen(root: Path, record: Record, path: str, spec: ArraySpec) -> Growing:
+    """The writing end of an array, its last partial row of chunks read back."""
+    end = Growing(root, path, spec)
+    axis = spec.grows or 0
+    start = spec.shape[axis] // spec.chunks[axis] * spec.chunks[axis]
+    end.restore(read_array(root, record, path, (slice(None),) * axis + (slice(start, None),)))
+    return end
