@@ -1,0 +1,292 @@
+"""The fused engine: whole segments in one kernel call, one C++ source for CPU and GPU (kernels/).
+
+On the CPU each thread carries as many replicas as its vector registers have lanes through the whole segment, in cache; on a GPU a warp
+or more carries one replica in registers. Results do not depend on how replicas are cut, on segment lengths or on threads, bit for bit.
+"""
+
+import ctypes
+import math
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import numpy as np
+
+from ..compile import cupy_module, host_library
+from ..errors import CompileError, DeviceError
+from ..kernels.emit import Coefficient, Emitter
+from ..letters import LETTERS
+from ..state import PARTITIONED, Recorded, Segment, State
+from ..targets.shlp import ShlpTarget
+from ..words import Substep
+from .base import Job
+from .batched import cores, empty_record
+
+Array = Any
+_TABLE_BYTES = 64 * 2**20
+"""Largest table of scheduled coefficients: longer segments are cut, which changes no bit."""
+_REGISTERS = 96
+"""Registers a GPU thread may spend on position, momentum and gradient of its units."""
+_POINTERS = (
+    "position", "momentum", "gradient", "adam_mean", "adam_square", "thermostat", "energy", "status", "frozen_step", "seed_low",
+    "seed_high", "stream", "dataset", "group", "coefficients", "wide_coefficients", "data", "slot", "ring_position", "ring_thermostat",
+    "ring_kinetic", "ring_energy",
+)  # fmt: skip
+
+
+class Arguments(ctypes.Structure):
+    """`Arguments` of kernels/step.h, field by field."""
+
+    _fields_ = (
+        *[(name, ctypes.c_void_p) for name in _POINTERS],
+        *[(name, ctypes.c_int64) for name in ("start", "ordinal", "replicas", "groups", "steps", "scheduled", "initial")],
+        *[(name, ctypes.c_uint32) for name in ("points", "grid_a", "grid_b", "grid_inverse")],
+        *[(name, ctypes.c_double) for name in ("precision", "noise_sd", "log_norm")],
+    )
+
+
+class FusedEngine:
+    """Advances R replicas of an SHLP.
+
+    Parameters
+    ----------
+    job : what to compute; its target is an ShlpTarget on NumPy arrays. device : "cpu" or "cuda[:i]". threads : CPU threads, all cores
+    by default. team : threads per replica on a GPU, chosen from the number of hidden units by default.
+
+    Raises
+    ------
+    DeviceError
+        If the target is no SHLP, or there is no compiler.
+    """
+
+    name = "fused"
+
+    def __init__(self, job: Job, device: str = "cpu", threads: int | None = None, team: int | None = None) -> None:
+        if not isinstance(job.target, ShlpTarget):
+            raise DeviceError("The fused engine samples single-hidden-layer perceptrons only. Use the batched engine for other targets.")
+        self.job, self.device, self.target = job, device, job.target
+        self.emitter = make_emitter(job)
+        self._tables = Tables(job, self.emitter.plan.coefficients)
+        self._constants = _constant_arrays(job, self._tables)
+        self._launch: Any = _Host(self.emitter, threads) if device == "cpu" else _Device(self.emitter, device, team)
+
+    def advance(self, state: State, segment: Segment) -> Recorded:
+        """Advance `state` in place through `segment`; see Engine."""
+        recorded = empty_record(state, segment)
+        most = self._tables.longest if self._tables.scheduled else segment.steps
+        for start in range(segment.start, segment.start + segment.steps, max(1, most)):
+            steps = min(most, segment.start + segment.steps - start)
+            within = tuple(s for s in segment.record if start < s <= start + steps)
+            self._part(state, Segment(start, steps, within), recorded, segment.record.index(within[0]) if within else 0)
+        state.step = segment.start + segment.steps
+        state.evaluations = self.job.program.gradients_before(state.step)
+        return recorded
+
+    def _part(self, state: State, segment: Segment, recorded: Recorded, first_slot: int) -> None:
+        program = self.job.program
+        slot = np.full(segment.steps, -1, np.int32)
+        for i, step in enumerate(segment.record):
+            slot[step - segment.start - 1] = first_slot + i
+        arrays = dict(self._constants) | self._tables.at(segment) | {
+            "slot": slot, "ring_position": recorded.position, "ring_thermostat": recorded.thermostat,
+            "ring_kinetic": recorded.kinetic_temperature, "ring_energy": recorded.energy,
+        }  # fmt: skip
+        names = ("position", "momentum", "gradient", "thermostat", "energy", "status", "frozen_step")
+        arrays |= {name: getattr(state, name) for name in names} | {k: v for k, v in state.extra.items() if k in _POINTERS}
+        numbers = _numbers(self.job) | {
+            "start": segment.start, "ordinal": program.gradients_before(segment.start), "replicas": self.job.replicas,
+            "groups": self._tables.groups, "steps": segment.steps, "scheduled": self._tables.scheduled,
+            "initial": program.leading_gradient and segment.start == 0,
+        }  # fmt: skip
+        self._launch(arrays, numbers, written=(*names, *state.extra, *(n for n in _POINTERS if n.startswith("ring_"))))
+
+
+def make_emitter(job: Job) -> Emitter:
+    """Source writer for `job`, whose target is an ShlpTarget."""
+    target: Any = job.target
+    batch = target.points if job.batching.mode == "full" else job.batching.size
+    return Emitter(job.program, target.model, job.batching.mode, batch, np.dtype(job.dtype).itemsize * 8)
+
+
+def _constant_arrays(job: Job, tables: "Tables") -> dict[str, np.ndarray]:
+    """What no step changes: identities, data sets, data rows [D, N, m + targets]."""
+    target: Any = job.target
+    y = target.y_train if target.y_train.ndim == 3 else target.y_train[..., None]
+    seed = np.asarray(job.seed, np.uint64)
+    return {
+        "seed_low": (seed & np.uint64(0xFFFFFFFF)).astype(np.uint32), "seed_high": (seed >> np.uint64(32)).astype(np.uint32),
+        "stream": np.asarray(job.stream).astype(np.uint32), "dataset": np.asarray(target.dataset, np.int32), "group": tables.group,
+        "data": np.ascontiguousarray(np.concatenate([target.x_train, y], axis=-1), dtype=job.dtype),
+    }  # fmt: skip
+
+
+def _numbers(job: Job) -> dict[str, Any]:
+    """Sizes and constants of the network and the permutation (equations.md sections 1 and 6)."""
+    target: Any = job.target
+    model, n = target.model, target.points
+    a = math.isqrt(n - 1) + 1 if n > 1 else 1
+    return {
+        "points": n, "grid_a": a, "grid_b": -(-n // a), "grid_inverse": min(2**32 // a, 2**32 - 1),
+        "precision": 0.0 if model.prior_sd is None else 1 / (model.prior_sd**2 * n), "noise_sd": model.noise_sd,
+        "log_norm": math.log(model.noise_sd) + math.log(2 * math.pi) / 2,
+    }  # fmt: skip
+
+
+class Tables:
+    """Coefficients of the letters, computed in float64 as letters.py says and rounded once, per group of replicas alike in hyperparameters.
+
+    Attributes
+    ----------
+    group : [R] int32, column of each replica. groups : G. scheduled : whether they differ from step to step.
+    """
+
+    def __init__(self, job: Job, coefficients: list[Coefficient]) -> None:
+        self._job, self._coefficients = job, coefficients
+        hyper = job.hyper
+        columns = np.column_stack([hyper.stepsize, *(getattr(hyper, name) for name in PARTITIONED)])
+        rows = np.ascontiguousarray(columns).view(f"V{columns.shape[1] * 8}").ravel()  # by bits, so that NaN equals NaN
+        _, first, inverse = np.unique(rows, return_index=True, return_inverse=True)
+        self._hyper = hyper.take(first)
+        self.group, self.groups = inverse.astype(np.int32), len(first)
+        self.scheduled = bool(hyper.schedules) or job.program.update == "adam"
+
+    @property
+    def longest(self) -> int:
+        """Most steps one table may cover."""
+        return max(1, _TABLE_BYTES // (8 * max(1, len(self._coefficients)) * self.groups))
+
+    def at(self, segment: Segment) -> dict[str, np.ndarray]:
+        """Tables [T, values, G] of a segment: T is its steps where scheduled, else 1."""
+        steps = segment.steps if self.scheduled else 1
+        self._factors = self._job.hyper.factors(segment.start, steps)
+        self._step = np.arange(segment.start, segment.start + steps)[:, None]
+        tables: dict[str, list[np.ndarray]] = {"r": [], "w": []}
+        values: dict[Substep, tuple[Array, ...]] = {}
+        for c in self._coefficients:
+            if c.substep not in values:
+                values[c.substep] = self._values(c.substep)
+            tables[c.kind].append(np.broadcast_to(values[c.substep][c.index], (steps, self.groups)))
+        empty = np.zeros((steps, 0, self.groups))
+        real, wide = (np.ascontiguousarray(np.stack(v, axis=1)) if v else empty for v in (tables["r"], tables["w"]))
+        return {"coefficients": real.astype(self._job.dtype), "wide_coefficients": wide}
+
+    def _in_force(self, name: str, k: int) -> Array:
+        """Hyperparameter [T, G] float64."""
+        base = self._hyper.stepsize if name == "stepsize" else getattr(self._hyper, name)[:, k]
+        factor = self._factors.get((name, k))
+        return base[None] if factor is None else base[None] * factor[:, None]
+
+    def _values(self, s: Substep) -> tuple[Array, ...]:
+        k = s.partitions[0]
+        h = self._in_force("stepsize", 0) * s.fraction.numerator / s.fraction.denominator
+        if s.operation in LETTERS:
+            letter = LETTERS[s.operation]
+            hyper = {name: self._in_force(name, k) for name in letter.reads} | {"count": self._job.program.partition.counts[k]}
+            return letter.coefficients(h, hyper)
+        if s.operation == "sgd":
+            return (h,)
+        if s.operation == "sgld":
+            return h, np.sqrt(2 * h * self._in_force("temperature", k))
+        if s.operation == "adam":
+            return h, 1 - 0.9 ** (self._step + 1.0), 1 - 0.999 ** (self._step + 1.0)
+        mu, one = self._in_force("momentum", k), np.ones_like(h)
+        return {"momentum": (mu, h, one), "momentum2": (mu, 1 - mu, h), "coolmomentum": (mu, h * (1 + mu) / 2, one)}[s.operation]
+
+
+class _Host:
+    """Launches on CPU threads, each with its own workspace; ctypes lets go of the interpreter during a call."""
+
+    def __init__(self, emitter: Emitter, threads: int | None) -> None:
+        library = host_library(emitter.source("host"))
+        for name in ("workspace_bytes", "arguments_bytes", "lanes"):
+            getattr(library, name).restype = ctypes.c_int64
+        if library.arguments_bytes() != ctypes.sizeof(Arguments):
+            raise CompileError("The compiler lays out the kernel's arguments unlike Python. Use the batched engine.")
+        self._advance, self._lanes = library.advance, library.lanes()
+        self._advance.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+        self._advance.restype = None
+        self._workspaces = [aligned(library.workspace_bytes()) for _ in range(threads or cores())]
+        self._pool = ThreadPoolExecutor(len(self._workspaces))
+
+    def __call__(self, arrays: dict[str, np.ndarray], numbers: dict[str, Any], written: tuple[str, ...]) -> None:
+        """Run the segment of `numbers` on `arrays`, in place."""
+        arguments = fill(arrays, {name: a.ctypes.data for name, a in arrays.items()}, numbers)
+        pieces: SimpleQueue[tuple[int, int]] = SimpleQueue()
+        for piece in self._pieces(numbers["replicas"]):
+            pieces.put(piece)
+
+        def work(space: np.ndarray) -> None:
+            try:
+                while True:
+                    first, last = pieces.get_nowait()
+                    self._advance(ctypes.byref(arguments), ctypes.c_void_p(space.ctypes.data), first, last)
+            except Empty:
+                return
+
+        for _ in self._pool.map(work, self._workspaces):
+            pass
+
+    def _pieces(self, replicas: int) -> list[tuple[int, int]]:
+        """Several pieces a thread, so that a slow core does not hold up the rest."""
+        groups = -(-replicas // self._lanes)
+        size = max(1, -(-groups // (4 * len(self._workspaces)))) * self._lanes
+        return [(i, min(i + size, replicas)) for i in range(0, replicas, size)]
+
+
+class _Device:
+    """Launches on a GPU through CuPy; constants stay on the device, the state travels once a segment."""
+
+    def __init__(self, emitter: Emitter, device: str, team: int | None) -> None:
+        try:
+            import cupy
+        except ImportError as error:
+            raise DeviceError(f"device = {device!r} needs CuPy: pip install 'gpu-thermo[cuda13]' (or cuda12).") from error
+        self._cupy, self._team = cupy, team or team_size(emitter)
+        self._device = cupy.cuda.Device(int(device.partition(":")[2] or 0))
+        with self._device:
+            self._kernel = cupy_module(emitter.source("device", self._team)).get_function("advance")
+        self._resident: dict[str, tuple[np.ndarray, Any]] = {}
+
+    def __call__(self, arrays: dict[str, np.ndarray], numbers: dict[str, Any], written: tuple[str, ...]) -> None:
+        """Run the segment of `numbers` on copies of `arrays`, and bring back those in `written`."""
+        cp = self._cupy
+        with self._device:
+            there = {name: cp.asarray(a) if name in written else self._constant(name, a) for name, a in arrays.items()}
+            arguments = fill(arrays, {name: a.data.ptr for name, a in there.items()}, numbers)
+            block = cp.asarray(np.frombuffer(bytes(arguments), np.uint8).copy())
+            threads = max(128, self._team)
+            self._kernel((-(-numbers["replicas"] // (threads // self._team)),), (threads,), (block,))
+            for name in written:
+                arrays[name][...] = there[name].get()
+
+    def _constant(self, name: str, array: np.ndarray) -> Any:
+        held = self._resident.get(name)
+        if held is None or held[0] is not array:
+            held = self._resident[name] = (array, self._cupy.asarray(array))
+        return held[1]
+
+
+def team_size(emitter: Emitter) -> int:
+    """Threads per replica on a GPU: a warp, or more where a thread's units would not fit its registers."""
+    model = emitter.model
+    values = 3 * (model.inputs + 1 + model.outputs) * emitter.bits // 32
+    team = 32
+    while team < 512 and -(-model.hidden // team) * values > _REGISTERS:
+        team *= 2
+    return team
+
+
+def fill(arrays: Mapping[str, np.ndarray], pointers: Mapping[str, int], numbers: Mapping[str, Any]) -> Arguments:
+    """Arguments that point to `arrays`, after a check that the kernel may walk them."""
+    for name, array in arrays.items():
+        if not array.flags.c_contiguous:
+            raise ValueError(f"array '{name}' is not C-contiguous")
+    return Arguments(**pointers, **numbers)
+
+
+def aligned(size: int) -> np.ndarray:
+    """`size` bytes at a multiple of 64."""
+    raw = np.empty(size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size]

@@ -1,0 +1,1 @@
+"""Kernel sources (headers beside this file) and `emit`, which completes them for one program and network."""

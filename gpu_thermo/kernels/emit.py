@@ -1,0 +1,290 @@
+"""Program to C++: the constants, passes and step function that complete the headers of this folder for one job.
+
+Between two gradient evaluations partitions do not see each other, so their letters are applied parameter by parameter in one *pass* over
+the units, all partitions at once; noise with one index is drawn once for all of them. A pass ends where a word has E, which needs p.p.
+Text is made from enumerations and integers only.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from ..targets.shlp import ACTIVATIONS, TASKS, ShlpModel
+from ..words import Evaluate, Program, Substep
+
+FOLDER = Path(__file__).parent
+MODES = ("subset", "epoch", "replacement", "full")
+_HEADERS = ("math.h", "philox.h", "normals.h", "minibatch.h", "letters.h", "updates.h")
+_VALUES = {
+    "A": "r", "B": "r", "C": "w", "D": "r", "E": "ww", "F": "wr", "O": "rr",
+    "sgd": "r", "sgld": "rr", "momentum": "rrr", "momentum2": "rrr", "coolmomentum": "rrr", "adam": "rrr",
+}  # fmt: skip
+"""Types of each operation's coefficients: r real, w float64."""
+_NOISY = ("D", "F", "O", "sgld")
+
+
+@dataclass(frozen=True)
+class Coefficient:
+    """Value number `index` of an operation's coefficients, in table `kind` ("r" or "w")."""
+
+    substep: Substep
+    index: int
+    kind: str
+
+
+@dataclass
+class Pass:
+    """Letters of each partition, in order, without a sum between them; `after` are the E's that follow."""
+
+    letters: dict[int, list[Substep]] = field(default_factory=dict)
+    after: list[Substep] = field(default_factory=list)
+
+    @property
+    def subs(self) -> list[int]:
+        """Noise indices drawn in this pass."""
+        return sorted({s.sub for letters in self.letters.values() for s in letters if s.operation in _NOISY})
+
+
+@dataclass
+class Plan:
+    """One step: passes and evaluations (None) in order, and the coefficients they read."""
+
+    actions: list[Pass | None]
+    coefficients: list[Coefficient]
+
+    def count(self, kind: str) -> int:
+        """Coefficients of one table."""
+        return sum(c.kind == kind for c in self.coefficients)
+
+
+def make_plan(program: Program) -> Plan:
+    """Group the program's substeps into passes."""
+    actions: list[Pass | None] = []
+    chunk: list[Substep] = []
+    for s in (*program.substeps, None):
+        if isinstance(s, Substep):
+            chunk.append(s)
+            continue
+        actions += _passes(chunk)
+        chunk = []
+        if isinstance(s, Evaluate):
+            actions.append(None)
+    found: dict[tuple[object, ...], Substep] = {}
+    for a in actions:
+        for s in () if a is None else (*(s for letters in a.letters.values() for s in letters), *a.after):
+            found.setdefault(_key(s), s)
+    return Plan(actions, [Coefficient(s, i, kind) for s in found.values() for i, kind in enumerate(_VALUES[s.operation])])
+
+
+def _key(s: Substep) -> tuple[object, ...]:
+    """Substeps with one key have equal coefficients; A and B read the stepsize only."""
+    return (s.operation, s.fraction) if s.operation in "AB" else (s.operation, s.fraction, s.partitions[0])
+
+
+def _passes(chunk: list[Substep]) -> list[Pass]:
+    per_partition: dict[int, list[Substep]] = {}
+    for s in chunk:
+        for k in s.partitions:
+            per_partition.setdefault(k, []).append(s)
+    passes: list[Pass] = []
+    for k, letters in per_partition.items():
+        at = 0
+        for s in letters:
+            if at == len(passes):
+                passes.append(Pass())
+            if s.operation == "E":
+                passes[at].letters.setdefault(k, [])
+                passes[at].after.append(s)
+                at += 1
+            else:
+                passes[at].letters.setdefault(k, []).append(s)
+    return passes
+
+
+class Emitter:
+    """Writes one job's source.
+
+    Parameters
+    ----------
+    program, model : what a step does, on which network. batch : B, or N in mode "full". mode : minibatch mode. bits : 32 or 64.
+    """
+
+    def __init__(self, program: Program, model: ShlpModel, mode: str, batch: int, bits: int) -> None:
+        self.program, self.model, self.mode, self.batch, self.bits = program, model, mode, batch, bits
+        self.plan = make_plan(program)
+        counters = {"r": 0, "w": 0}
+        self._place: dict[tuple[object, ...], str] = {}
+        for c in self.plan.coefficients:
+            self._place[(*_key(c.substep), c.index)] = f"c.{c.kind}[{counters[c.kind]}]"
+            counters[c.kind] += 1
+        self._factors = 0
+
+    def source(self, entry: str, team: int = 1, lanes: int | None = None) -> str:
+        """Complete text for `entry`: "host", "device" (teams_per_block = 4 warps at most) or "members" (the team test)."""
+        self._factors = 0
+        step = self._step()
+        return "\n".join((self._constants(team, lanes), inline(*_HEADERS, "shlp.h", "step.h"), step, ENTRIES[entry], ""))
+
+    def _constants(self, team: int, lanes: int | None) -> str:
+        m, kinds = self.model, _tensor_partitions(self.program)
+        values: dict[str, int | bool] = {
+            "INPUTS": m.inputs, "HIDDEN": m.hidden, "OUTPUTS": m.outputs, "BATCH": self.batch, "TASK": TASKS.index(m.task),
+            "ACTIVATION": ACTIVATIONS.index(m.activation), "MODE": MODES.index(self.mode), "PRIOR": m.prior_sd is not None,
+            "PARTITIONS": len(self.program.partition.names), "ADAM": self.program.update == "adam",
+            "COEFFICIENTS": self.plan.count("r"), "WIDE_COEFFICIENTS": self.plan.count("w"), "FACTORS": self._factors,
+        } | {f"PART_{name.upper()}": k for name, k in kinds.items()}  # fmt: skip
+        lines = [prologue(self.bits, team, lanes)]
+        lines += [f"constexpr {'bool' if isinstance(v, bool) else 'int'} {name} = {str(v).lower()};" for name, v in values.items()]
+        return "\n".join(lines)
+
+    def _step(self) -> str:
+        passes, calls = [], []
+        for action in self.plan.actions:
+            if action is None:
+                calls.append("run.evaluate();")
+                continue
+            calls.append(f"run.visit<Pass{len(passes)}>();")
+            for s in action.after:
+                rate, target = (self._coefficient(s, i)[4:-1] for i in (0, 1))
+                calls.append(f"run.thermostat({s.partitions[0]}, {rate}, {target});")
+            passes.append(self._pass(len(passes), action))
+        body = "\n".join(f"    {c}" for c in calls)
+        return "\n".join(passes) + f"\nstruct Step {{\n  HD static void run(Run& run) {{\n{body}\n  }}\n}};\n"
+
+    def _pass(self, number: int, action: Pass) -> str:
+        subs = action.subs
+        self._damping: list[str] = []
+        cases = []
+        for k, letters in action.letters.items():
+            lines = "".join(f"      {self._call(s, k, subs)}\n" for s in letters)
+            cases.append(f"    if constexpr (K == {k}) {{\n{lines}    }}")
+        draws = {(k, subs.index(s.sub)) for k, letters in action.letters.items() for s in letters if s.operation in _NOISY}
+        summed = {s.partitions[0] for s in action.after}
+        return "\n".join((
+            f"struct Pass{number} {{",
+            f"  static constexpr int SLOTS = {len(subs)};",
+            f"  HD static constexpr u32 sub(int slot) {{ return {_choose(dict(enumerate(subs)))}; }}",
+            f"  HD static constexpr bool sums(int k) {{ return {_any_of(summed)}; }}",
+            f"  HD static constexpr bool moves(int k) {{ return {_any_of(k for k, v in action.letters.items() if v)}; }}",
+            f"  HD static constexpr bool draws(int k, int slot) {{ return {_any_pair(draws)}; }}",
+            f"  HD static void factors(const Coefficients& c, const wide* xi, real* f) {{ {' '.join(self._damping)} }}",
+            "  template <int K> HD static void apply(Parameter& x, const real* n, const Coefficients& c, const real* f) {",
+            *cases, "  }", "};",
+        ))  # fmt: skip
+
+    def _coefficient(self, s: Substep, i: int) -> str:
+        return self._place[(*_key(s), i)]
+
+    def _factor(self, expression: str) -> str:
+        self._damping.append(f"f[{self._factors}] = {expression};")
+        self._factors += 1
+        return f"f[{self._factors - 1}]"
+
+    def _call(self, s: Substep, k: int, subs: list[int]) -> str:
+        c = [self._coefficient(s, i) for i in range(len(_VALUES[s.operation]))]
+        noise = f"n[{subs.index(s.sub)}]" if s.operation in _NOISY else ""
+        if s.operation == "C":
+            return f"damp(x.p, {self._factor(f'damp_factor({c[0]}, xi[{k}])')});"
+        if s.operation == "F":
+            factor = self._factor(f"damp_factor({c[0]}, xi[{k}])")
+            return f"thermostat_exact(x.p, {noise}, {factor}, {self._factor(f'exact_scale({c[0]}, xi[{k}], {c[1]})')});"
+        if s.operation in ("momentum", "momentum2", "coolmomentum"):
+            return f"heavy_ball(x.q, x.p, x.g, {', '.join(c)});"
+        return {
+            "A": "drift(x.q, x.p, {0});", "B": "kick(x.p, x.g, {0});", "D": "diffuse(x.p, {n}, {0});",
+            "O": "ornstein_uhlenbeck(x.p, {n}, {0}, {1});", "sgd": "descend(x.q, x.g, {0});",
+            "sgld": "descend(x.q, x.g, {0}); perturb(x.q, {n}, {1});", "adam": "adam(x.q, x.m, x.v, x.g, {0}, {1}, {2});",
+        }[s.operation].format(*c, n=noise)  # fmt: skip
+
+
+def prologue(bits: int, team: int = 1, lanes: int | None = None) -> str:
+    """The macros portable.h asks for."""
+    lines = [f"#define REAL_BITS {bits}", f"#define TEAM {team}"]
+    if lanes is not None:
+        lines.append(f"#define LANES {lanes}")
+    return "\n".join((*lines, inline("portable.h")))
+
+
+@cache
+def header(name: str) -> str:
+    """Text of one kernel source file."""
+    return (FOLDER / name).read_text()
+
+
+def inline(*names: str) -> str:
+    """Headers one after another, without their `#pragma once` and includes of each other."""
+    text = "\n".join(f"// ==== {name}\n{header(name)}" for name in names)
+    return re.sub(r'^#(pragma once|include ".*")\n', "", text, flags=re.MULTILINE)
+
+
+def _tensor_partitions(program: Program) -> Mapping[str, int]:
+    """Partition of each tensor: w1, b1, w2, b2."""
+    layered = {"all": (0, 0, 0, 0), "layer": (0, 0, 1, 1), "tensor": (0, 1, 2, 3)}
+    return dict(zip(("w1", "b1", "w2", "b2"), layered[program.partition.kind], strict=True))
+
+
+def _any_of(ks: Iterable[int]) -> str:
+    return " || ".join(f"k == {k}" for k in sorted(ks)) or "false"
+
+
+def _any_pair(pairs: Iterable[tuple[int, int]]) -> str:
+    return " || ".join(f"(k == {k} && slot == {slot})" for k, slot in sorted(pairs)) or "false"
+
+
+def _choose(values: Mapping[int, int]) -> str:
+    return "".join(f"slot == {i} ? {v}u : " for i, v in values.items()) + "0u"
+
+
+ENTRIES = {
+    "host": """
+struct alignas(64) Workspace {
+  Replica replica;
+  Shared shared;
+};
+extern "C" {
+i64 workspace_bytes() { return sizeof(Workspace); }
+i64 arguments_bytes() { return sizeof(Arguments); }
+i64 lanes() { return LANES; }
+void advance(const Arguments* a, void* workspace, i64 first, i64 last) {
+  Workspace& w = *static_cast<Workspace*>(workspace);
+  for (i64 r = first; r < last; r += LANES) {
+    Run run(*a, w.replica, w.shared, 0);
+    run.segment<Step>(r);
+  }
+}
+}
+""",
+    "members": """
+struct alignas(64) Workspace {
+  Replica replica[TEAM];
+  Shared shared;
+};
+extern "C" {
+i64 workspace_bytes() { return sizeof(Workspace); }
+i64 arguments_bytes() { return sizeof(Arguments); }
+i64 lanes() { return LANES; }
+void advance_member(const Arguments* a, void* workspace, i64 first, i64 last, i64 member) {
+  Workspace& w = *static_cast<Workspace*>(workspace);
+  for (i64 r = first; r < last; ++r) {
+    Run run(*a, w.replica[member], w.shared, int(member));
+    run.segment<Step>(r);
+  }
+}
+}
+""",
+    "device": """
+constexpr int THREADS = TEAM > 128 ? TEAM : 128, TEAMS = THREADS / TEAM;
+extern "C" __global__ void __launch_bounds__(THREADS) advance(const Arguments* a) {
+  __shared__ Shared shared[TEAMS];
+  const int place = threadIdx.x / TEAM;
+  const i64 r = i64(blockIdx.x) * TEAMS + place;
+  if (r >= a->replicas) return;
+  Replica replica;
+  Run run(*a, replica, shared[place], threadIdx.x % TEAM);
+  run.segment<Step>(r);
+}
+""",
+}
+"""Entry points by kind of machine."""

@@ -1,0 +1,124 @@
+// Logarithm, exponential, hyperbolic tangent and friends as branch-free polynomials, a few ulp each in float32 and float64.
+// Coefficients are near-minimax fits (Chebyshev), highest power first. NaN stays NaN; exp overflows to inf and underflows to 0.
+#pragma once
+
+template <int COUNT> HD real horner(real x, const double (&c)[COUNT]) {
+  real y = splat(scalar(c[0]));
+  UNROLL for (int i = 1; i < COUNT; ++i) y = y * x + scalar(c[i]);
+  return y;
+}
+
+constexpr double LN2_HIGH32 = 0.693359375, LN2_LOW32 = -2.12194440e-4;                                // 0.693359375 has 9 bits: n LN2_HIGH is exact
+constexpr double LN2_HIGH64 = 6.93147180369123816490e-01, LN2_LOW64 = 1.90821492927058770002e-10;     // fdlibm's split
+constexpr double LN2_HIGH = IS_DOUBLE ? LN2_HIGH64 : LN2_HIGH32, LN2_LOW = IS_DOUBLE ? LN2_LOW64 : LN2_LOW32;
+constexpr double ROUNDER = IS_DOUBLE ? 6755399441055744.0 : 12582912.0;  // 1.5 2^52 or 1.5 2^23: adding it rounds to an integer
+constexpr int MANTISSA = IS_DOUBLE ? 52 : 23, BIAS = IS_DOUBLE ? 1023 : 127;
+
+// log(1 + f) for sqrt(1/2) <= 1 + f <= sqrt(2).
+HD real log_near_one(real f) {
+  if constexpr (IS_DOUBLE) {  // 2 atanh(s), s = f / (2 + f)
+    constexpr double c[] = {0.146300313641228605,  0.153306173067433049, 0.181829225135159416, 0.222222106742385152,
+                            0.285714286288109956,  0.399999999998932218, 0.666666666666666991};
+    const real s = f / (f + scalar(2)), s2 = s * s, half = f * f * scalar(0.5);
+    return f - (half - s * (half + s2 * horner(s2, c)));  // f - s (f - s^2 P) with the large part exact, as fdlibm
+  } else {
+    constexpr double c[] = {-0.0790274377239344096, 0.126223198492283764, -0.129981837636515291, 0.142144959239479628,
+                            -0.16641281463106393,   0.200010450941606803, -0.250003064225697946, 0.333333307281906765};
+    const real f2 = f * f;
+    return f + (f2 * scalar(-0.5) + f2 * f * horner(f, c));
+  }
+}
+
+// Natural logarithm of a positive normal number.
+HD real log_of(real x) {
+  const real_bits from = bits(splat(scalar(0.70710678118654752440)));
+  const real_ints e = real_ints(bits(x) - from) >> MANTISSA;
+  const real f = unbits(bits(x) - (real_bits(e) << MANTISSA)) - scalar(1), n = ints_to_real(e);
+  return n * scalar(LN2_HIGH) + (log_near_one(f) + n * scalar(LN2_LOW));
+}
+
+// sin and cos of 2 pi u, 0 <= u <= 1: half turns go into the sign, which is handed to both.
+HD void sincos_turns(real u, real& sine, real& cosine) {
+  const real shifted = u * scalar(2) + scalar(ROUNDER);
+  const real_bits sign = bits(shifted) << (IS_DOUBLE ? 63 : 31);
+  const real f = u - (shifted - scalar(ROUNDER)) * scalar(0.5), t = f * f;
+  real s, c;
+  if constexpr (IS_DOUBLE) {
+    constexpr double cs[] = {-0.0116830828813074924, 0.104183090870646484, -0.718118921891065832, 3.81995243486680902, -15.0946425727019742,
+                             42.0586939448287014, -76.7058597530607231, 81.605249276075051, -41.3417022403997602, 6.28318530717958648};
+    constexpr double cc[] = {-0.0352196046381467584, 0.281852259384350928, -1.71437943713827034, 7.90353587110393788, -26.4262567696311952,
+                             60.2446413716467251, -85.4568172066915177, 64.9393940226682807, -19.7392088021787172, 1.0};
+    s = horner(t, cs);
+    c = horner(t, cc);
+  } else {
+    constexpr double cs[] = {39.7598270853191011, -76.5811726442787245, 81.6024763689251797, -41.3416806133465153, 6.2831852801544065};
+    constexpr double cc[] = {-24.9814344678916551, 60.1438895603421466, -85.4535647609952217,
+                             64.9393464762101481,  -19.7392085477157825, 0.999999999779154032};
+    s = horner(t, cs);
+    c = horner(t, cc);
+  }
+  sine = unbits(bits(f * s) ^ sign);
+  cosine = unbits(bits(c) ^ sign);
+}
+
+// x = n ln 2 + f; returns expm1(f), n as an integer.
+HD real reduced_expm1(real x, real_ints& n) {
+  const real shifted = x * scalar(1.44269504088896340736) + scalar(ROUNDER);
+  const real whole = shifted - scalar(ROUNDER);
+  n = real_ints(bits(shifted) - bits(splat(scalar(ROUNDER))));
+  const real f = (x - whole * scalar(LN2_HIGH)) - whole * scalar(LN2_LOW);
+  if constexpr (IS_DOUBLE) {
+    constexpr double c[] = {2.09154422977801152e-9, 2.51062747335732947e-8, 2.75572718102197996e-7, 2.75572528335169097e-6,
+                            0.0000248015873270071867, 0.000198412698768643549, 0.00138888888888833267, 0.0083333333333255447,
+                            0.0416666666666666701, 0.166666666666666714, 0.5};
+    return f + f * f * horner(f, c);
+  } else {
+    constexpr double c[] = {0.000198919813139776902, 0.00139345419282702645, 0.00833331002422529243,
+                            0.041666456809677876,    0.166666666825343561,  0.500000001428622342};
+    return f + f * f * horner(f, c);
+  }
+}
+
+HD real power_of_two(real_ints n) { return unbits(real_bits(n + BIAS) << MANTISSA); }
+
+HD real clamp(real x, scalar low, scalar high) {  // NaN passes
+  x = select(x < splat(low), splat(low), x);
+  return select(x > splat(high), splat(high), x);
+}
+
+HD real exp_of(real x) {
+  real_ints n;
+  const real m = reduced_expm1(clamp(x, scalar(IS_DOUBLE ? -746 : -104), scalar(IS_DOUBLE ? 710 : 89)), n) + scalar(1);
+  const real_ints half = n >> 1;
+  return m * power_of_two(half) * power_of_two(n - half);  // two factors, so that results near the ends of the range survive
+}
+
+HD real expm1_of(real x) {
+  real_ints n;
+  const real m = reduced_expm1(clamp(x, scalar(IS_DOUBLE ? -40 : -20), scalar(IS_DOUBLE ? 710 : 89)), n);
+  const real_ints half = n >> 1;
+  const real near = m * power_of_two(n) + (power_of_two(n) - scalar(1));
+  const real far = ((m + scalar(1)) * power_of_two(half)) * power_of_two(n - half) - scalar(1);  // 2^n alone overflows at the top
+  return select(x > splat(scalar(IS_DOUBLE ? 700 : 80)), far, near);
+}
+
+HD real magnitude(real x) { return unbits(bits(x) & ~bits(splat(scalar(-0.0)))); }
+HD real with_sign(real size, real of) { return unbits(bits(size) | (bits(of) & bits(splat(scalar(-0.0))))); }
+
+// tanh(x) = t / (t + 2), t = expm1(2 |x|).
+HD real tanh_of(real x) {
+  const real size = clamp(magnitude(x), scalar(0), scalar(IS_DOUBLE ? 20 : 10)), t = expm1_of(size * scalar(2));
+  return with_sign(t / (t + scalar(2)), x);
+}
+
+HD real sigmoid_of(real x) { return scalar(1) / (exp_of(-x) + scalar(1)); }
+
+// log(1 + e) for 0 <= e <= 1: the rounding error of 1 + e is carried along.
+HD real log1p_of(real e) {
+  const real u = e + scalar(1);
+  return log_of(u) + (e - (u - scalar(1))) / u;
+}
+
+HD real softplus_of(real x) { return select(x > zero(), x, zero()) + log1p_of(exp_of(-magnitude(x))); }
+
+HD mask is_finite(real x) { return x - x == zero(); }

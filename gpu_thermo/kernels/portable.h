@@ -1,0 +1,399 @@
+// Everything that differs between CUDA, a host's vector units and the team test: the only file with conditional compilation.
+//
+// One text serves all: a replica is worked on by TEAM members, and each member works on LANES replicas at once.
+//   GPU   LANES = 1, TEAM = 32 or more: a thread is a member of one replica's team.
+//   CPU   TEAM = 1, LANES = 4 to 16: a thread carries one replica in each lane of its vector registers.
+//   test  LANES = 1, TEAM = 32 or more on the host: each member is a thread, exchange goes through memory and a barrier.
+// `real`, `word` and `wide` below are numbers on the GPU and vectors of LANES numbers on the CPU; the arithmetic reads the same.
+// Set before: REAL_BITS (32, 64), TEAM; LANES may be set, and is chosen from the processor otherwise.
+#pragma once
+
+typedef unsigned int u32;
+typedef unsigned long long u64;
+typedef int i32;
+typedef long long i64;
+
+#if REAL_BITS == 64
+typedef double scalar;
+#else
+typedef float scalar;
+#endif
+
+#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
+#define HD __device__ __forceinline__
+#define SLOW __device__ __forceinline__  // a call would push the replica out of its registers
+#define KERNEL extern "C" __global__ void
+#define UNROLL _Pragma("unroll")
+#define RESTRICT __restrict__
+#undef LANES
+#define LANES 1
+constexpr bool ON_GPU = true;
+#else
+#define HD inline __attribute__((always_inline))
+#define SLOW __attribute__((noinline))
+#define KERNEL extern "C" void
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 32")
+#endif
+#define RESTRICT __restrict__
+#ifndef LANES
+#if defined(__AVX512F__)
+#define LANES (512 / REAL_BITS)
+#elif defined(__AVX2__)
+#define LANES (256 / REAL_BITS)
+#elif REAL_BITS == 32 && (defined(__SSE2__) || defined(__ARM_NEON))
+#define LANES 4
+#else
+#define LANES 1
+#endif
+#endif
+constexpr bool ON_GPU = false;
+#endif
+
+constexpr bool IS_DOUBLE = REAL_BITS == 64;
+
+// ---- LANES numbers --------------------------------------------------------------------------------------------------------------
+
+#if LANES == 1
+
+typedef scalar real;
+typedef u32 word;
+typedef double wide;
+typedef bool mask;
+typedef bool word_mask;
+
+HD real splat(scalar x) { return x; }
+HD word splat_word(u32 x) { return x; }
+HD wide splat_wide(double x) { return x; }
+template <class T> HD T get(const T& v, int) { return v; }
+template <class T> HD void set(T& v, int, T x) { v = x; }
+HD double lane_of(double v, int) { return v; }
+HD void set_wide(wide& v, int, double x) { v = x; }
+HD void set_mask(mask& m, int, bool on) { m = on; }
+HD bool any(bool m) { return m; }
+HD wide widen(real x) { return double(x); }
+HD real narrow(wide x) { return scalar(x); }
+HD real word_to_real(word w) { return scalar(w); }
+
+#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
+HD word mulhi(word a, word b) { return __umulhi(a, b); }
+HD float root(float x) { return sqrtf(x); }
+HD double root(double x) { return sqrt(x); }
+HD u32 bits(float x) { return __float_as_uint(x); }
+HD u64 bits(double x) { return u64(__double_as_longlong(x)); }
+HD float unbits(u32 b) { return __uint_as_float(b); }
+HD double unbits(u64 b) { return __longlong_as_double(i64(b)); }
+#else
+HD word mulhi(word a, word b) { return u32(u64(a) * b >> 32); }
+HD float root(float x) { return __builtin_sqrtf(x); }
+HD double root(double x) { return __builtin_sqrt(x); }
+template <class To, class From> HD To pun(From x) {
+  To y;
+  __builtin_memcpy(&y, &x, sizeof y);
+  return y;
+}
+HD u32 bits(float x) { return pun<u32>(x); }
+HD u64 bits(double x) { return pun<u64>(x); }
+HD float unbits(u32 b) { return pun<float>(b); }
+HD double unbits(u64 b) { return pun<double>(b); }
+#endif
+#if REAL_BITS == 64
+typedef u64 real_bits;
+typedef i64 real_ints;
+#else
+typedef u32 real_bits;
+typedef i32 real_ints;
+#endif
+HD real ints_to_real(real_ints i) { return scalar(i); }
+HD void mulhilo(u32 a, word b, word& hi, word& lo) {
+  hi = mulhi(b, a);
+  lo = a * b;
+}
+
+#else  // vectors of the GCC and Clang kind
+
+#define VECTOR(type) __attribute__((vector_size(LANES * sizeof(type)))) type
+typedef VECTOR(scalar) real;
+typedef VECTOR(u32) word;
+typedef VECTOR(i32) word_mask;
+#if REAL_BITS == 64
+typedef VECTOR(u64) real_bits;
+typedef VECTOR(i64) real_ints;
+#else
+typedef VECTOR(u32) real_bits;
+typedef VECTOR(i32) real_ints;
+#endif
+typedef real_ints mask;
+
+HD real splat(scalar x) { return x - real{}; }
+HD word splat_word(u32 x) { return x - word{}; }
+template <class V> HD auto get(const V& v, int l) { return v[l]; }
+template <class V, class T> HD void set(V& v, int l, T x) { v[l] = x; }
+HD real_bits bits(real x) { return (real_bits)x; }
+HD real unbits(real_bits b) { return (real)b; }
+HD real ints_to_real(real_ints i) { return __builtin_convertvector(i, real); }
+
+HD void set_mask(mask& m, int l, bool on) { m[l] = on ? -1 : 0; }
+template <class V> HD double lane_of(const V& v, int l) { return v[l]; }
+
+template <class M> HD bool any_lane(M m) {
+  bool yes = false;
+  UNROLL for (int l = 0; l < LANES; ++l) yes |= m[l] != 0;
+  return yes;
+}
+#if defined(__AVX__) && LANES == 8 && REAL_BITS == 32
+HD bool any(word_mask m) { return __builtin_ia32_movmskps256((real)m) != 0; }
+#else
+HD bool any(mask m) { return any_lane(m); }
+#if REAL_BITS == 64
+HD bool any(word_mask m) { return any_lane(m); }
+#endif
+#endif
+
+// A uint32 becomes a real with one rounding: both halves convert exactly and meet in one sum.
+HD real word_to_real(word w) {
+  const word_mask high = word_mask(w >> 16), low = word_mask(w & 0xFFFFu);
+  return __builtin_convertvector(high, real) * scalar(65536) + __builtin_convertvector(low, real);
+}
+
+// Products of 32-bit lanes: GCC does not find the multiply of even lanes by itself, Clang and ARM compilers do.
+#if defined(__SSE2__) && !defined(__clang__)
+typedef VECTOR(u32) pair_lanes;
+typedef __attribute__((vector_size(LANES * 4))) u64 pairs;
+HD pairs multiply_even(word a, word b) {
+#if LANES == 16
+  return (pairs)__builtin_ia32_pmuludq512_mask((__attribute__((vector_size(64))) int)a, (__attribute__((vector_size(64))) int)b,
+                                               (__attribute__((vector_size(64))) long long){}, (unsigned char)-1);
+#elif LANES == 8
+  return (pairs)__builtin_ia32_pmuludq256((__attribute__((vector_size(32))) int)a, (__attribute__((vector_size(32))) int)b);
+#else
+  return (pairs)__builtin_ia32_pmuludq128((__attribute__((vector_size(16))) int)a, (__attribute__((vector_size(16))) int)b);
+#endif
+}
+HD word join_high(pairs even, pairs odd) {
+#if LANES == 16
+  return (word)((even >> 32) | (odd & ~0xFFFFFFFFull));
+#elif LANES == 8
+  return __builtin_shuffle((word)even, (word)odd, word{1, 9, 3, 11, 5, 13, 7, 15});
+#else
+  return __builtin_shuffle((word)even, (word)odd, word{1, 5, 3, 7});
+#endif
+}
+HD word mulhi(word a, word b) { return join_high(multiply_even(a, b), multiply_even((word)((pairs)a >> 32), (word)((pairs)b >> 32))); }
+HD void mulhilo(u32 a, word b, word& hi, word& lo) {
+  const word c = splat_word(a);
+  hi = join_high(multiply_even(b, c), multiply_even((word)((pairs)b >> 32), c));
+  lo = b * c;
+}
+#else
+typedef VECTOR(u64) long_words;
+HD word mulhi(word a, word b) {
+  return __builtin_convertvector((__builtin_convertvector(a, long_words) * __builtin_convertvector(b, long_words)) >> 32, word);
+}
+HD void mulhilo(u32 a, word b, word& hi, word& lo) {
+  hi = mulhi(b, splat_word(a));
+  lo = b * a;
+}
+#endif
+
+#if defined(__AVX512F__) && !defined(__clang__) && REAL_BITS == 32 && LANES == 16
+HD real root(real x) { return (real)__builtin_ia32_sqrtps512_mask(x, real{}, (unsigned short)-1, 4); }
+#elif defined(__AVX__) && !defined(__clang__) && REAL_BITS == 32 && LANES == 8
+HD real root(real x) { return __builtin_ia32_sqrtps256(x); }
+#elif defined(__AVX__) && !defined(__clang__) && REAL_BITS == 64 && LANES == 4
+HD real root(real x) { return __builtin_ia32_sqrtpd256(x); }
+#else
+HD real root(real x) {
+  real y = x;
+  UNROLL for (int l = 0; l < LANES; ++l) y[l] = REAL_BITS == 64 ? __builtin_sqrt(x[l]) : __builtin_sqrtf(x[l]);
+  return y;
+}
+#endif
+
+#if REAL_BITS == 64
+typedef real wide;
+HD wide splat_wide(double x) { return splat(x); }
+HD void set_wide(wide& v, int l, double x) { v[l] = x; }
+HD wide widen(real x) { return x; }
+HD real narrow(wide x) { return x; }
+#else
+// LANES doubles as two registers.
+typedef __attribute__((vector_size(LANES * 4))) double half_wide;
+typedef __attribute__((vector_size(LANES * 2))) float half_real;
+struct wide {
+  half_wide part[2];
+  HD double operator[](int l) const { return part[l / (LANES / 2)][l % (LANES / 2)]; }
+  HD wide operator+(wide o) const { return {{part[0] + o.part[0], part[1] + o.part[1]}}; }
+  HD wide operator-(wide o) const { return {{part[0] - o.part[0], part[1] - o.part[1]}}; }
+  HD wide operator*(wide o) const { return {{part[0] * o.part[0], part[1] * o.part[1]}}; }
+  HD wide operator-() const { return {{-part[0], -part[1]}}; }
+  HD wide& operator+=(wide o) { return *this = *this + o; }
+};
+HD void set_wide(wide& v, int l, double x) { v.part[l / (LANES / 2)][l % (LANES / 2)] = x; }
+HD wide splat_wide(double x) { return {{x - half_wide{}, x - half_wide{}}}; }
+union real_halves {
+  real whole;
+  half_real part[2];
+};
+HD wide widen(real x) {
+  real_halves h;
+  h.whole = x;
+  return {{__builtin_convertvector(h.part[0], half_wide), __builtin_convertvector(h.part[1], half_wide)}};
+}
+HD real narrow(wide x) {
+  real_halves h;
+  h.part[0] = __builtin_convertvector(x.part[0], half_real);
+  h.part[1] = __builtin_convertvector(x.part[1], half_real);
+  return h.whole;
+}
+#endif
+#endif
+
+HD double get_wide(const wide& v, int l) { return lane_of(v, l); }
+HD real select(mask m, real a, real b) { return m ? a : b; }
+HD word select_word(word_mask m, word a, word b) { return m ? a : b; }
+HD real zero() { return splat(scalar(0)); }
+
+// ---- the team of one replica ----------------------------------------------------------------------------------------------------
+//
+// Sums come out equal, bit for bit, in every member: pairs at distance 16, 8, 4, 2, 1, then the groups of 32 in order.
+
+constexpr int GROUP = TEAM < 32 ? TEAM : 32;
+constexpr int GROUPS = TEAM / GROUP;
+
+#if TEAM == 1
+
+struct Exchange {};
+
+struct Team {
+  static constexpr int member = 0;
+  HD explicit Team(int, Exchange*) {}
+  HD void sync() {}
+  HD wide sum(wide x) { return x; }
+  HD real scatter_sum(real (&v)[GROUP]) { return v[0]; }
+  HD int any_bits(int x) { return x; }
+};
+
+#elif defined(__CUDACC__) || defined(__CUDACC_RTC__)
+
+struct Exchange {  // in shared memory, for teams of several warps
+  double wide_value[GROUPS];
+  int flag[GROUPS];
+  scalar row[GROUPS][GROUP];
+};
+
+struct Team {
+  int member;
+  Exchange* shared;
+  HD Team(int member_, Exchange* shared_) : member(member_), shared(shared_) {}
+  HD void sync() {
+    if constexpr (GROUPS == 1) __syncwarp();
+    else __syncthreads();
+  }
+  HD double sum(double x) {
+    UNROLL for (int d = GROUP / 2; d > 0; d /= 2) x += __shfl_xor_sync(0xFFFFFFFFu, x, d);
+    if constexpr (GROUPS == 1) return x;
+    __syncthreads();
+    if (member % GROUP == 0) shared->wide_value[member / GROUP] = x;
+    __syncthreads();
+    x = shared->wide_value[0];
+    UNROLL for (int i = 1; i < GROUPS; ++i) x += shared->wide_value[i];
+    return x;
+  }
+  HD int any_bits(int x) {
+    UNROLL for (int d = GROUP / 2; d > 0; d /= 2) x |= __shfl_xor_sync(0xFFFFFFFFu, x, d);
+    if constexpr (GROUPS == 1) return x;
+    __syncthreads();
+    if (member % GROUP == 0) shared->flag[member / GROUP] = x;
+    __syncthreads();
+    x = 0;
+    UNROLL for (int i = 0; i < GROUPS; ++i) x |= shared->flag[i];
+    return x;
+  }
+  // v[i] summed over the team, to member i of each group: halves are traded, so 31 shuffles serve 32 sums.
+  HD scalar scatter_sum(scalar (&v)[GROUP]) {
+    UNROLL for (int d = GROUP / 2; d > 0; d /= 2) {
+      const bool upper = member & d;
+      UNROLL for (int i = 0; i < d; ++i) {
+        const scalar give = upper ? v[i] : v[i + d], keep = upper ? v[i + d] : v[i];
+        v[i] = keep + __shfl_xor_sync(0xFFFFFFFFu, give, d);
+      }
+    }
+    if constexpr (GROUPS == 1) return v[0];
+    __syncthreads();
+    shared->row[member / GROUP][member % GROUP] = v[0];
+    __syncthreads();
+    scalar x = shared->row[0][member % GROUP];
+    UNROLL for (int i = 1; i < GROUPS; ++i) x += shared->row[i][member % GROUP];
+    return x;
+  }
+};
+#else  // the test: members are threads, numbered by the caller; the barrier gives way so that two cores can carry many
+
+extern "C" int sched_yield();
+static int barrier_count = 0, barrier_phase = 0;
+
+struct Exchange {
+  double wide_value[TEAM];
+  int flag[TEAM];
+  scalar row[TEAM][GROUP];
+};
+
+struct Team {
+  int member;
+  Exchange* shared;
+  Team(int member_, Exchange* shared_) : member(member_), shared(shared_) {}
+  void sync() {
+    const int phase = __atomic_load_n(&barrier_phase, __ATOMIC_ACQUIRE);
+    if (__atomic_add_fetch(&barrier_count, 1, __ATOMIC_ACQ_REL) == TEAM) {
+      __atomic_store_n(&barrier_count, 0, __ATOMIC_RELAXED);
+      __atomic_store_n(&barrier_phase, phase + 1, __ATOMIC_RELEASE);
+    } else {
+      while (__atomic_load_n(&barrier_phase, __ATOMIC_ACQUIRE) == phase) sched_yield();
+    }
+  }
+  template <class T> T tree(const T* all, int group) {
+    T v[GROUP];
+    for (int i = 0; i < GROUP; ++i) v[i] = all[group * GROUP + i];
+    for (int d = GROUP / 2; d > 0; d /= 2)
+      for (int i = 0; i < d; ++i) v[i] += v[i + d];
+    return v[0];
+  }
+  double sum(double x) {
+    sync();
+    shared->wide_value[member] = x;
+    sync();
+    x = tree(shared->wide_value, 0);
+    for (int i = 1; i < GROUPS; ++i) x += tree(shared->wide_value, i);
+    return x;
+  }
+  int any_bits(int x) {
+    sync();
+    shared->flag[member] = x;
+    sync();
+    for (int i = x = 0; i < TEAM; ++i) x |= shared->flag[i];
+    return x;
+  }
+  scalar scatter_sum(scalar (&v)[GROUP]) {
+    sync();
+    for (int i = 0; i < GROUP; ++i) shared->row[member][i] = v[i];
+    sync();
+    scalar x = 0, column[TEAM];
+    for (int i = 0; i < TEAM; ++i) column[i] = shared->row[i][member % GROUP];
+    for (int i = 0; i < GROUPS; ++i) x = i ? x + tree(column, i) : tree(column, 0);
+    return x;
+  }
+};
+#endif
+
+// Units worked on side by side: enough independent arithmetic to hide its latency, few enough to stay in registers.
+constexpr int DRAW_BLOCK = ON_GPU || LANES == 1 ? 1 : 2;
+
+// Loops over a member's units: unrolled where they live in registers.
+#if TEAM > 1
+#define ON_UNITS(i) UNROLL for (int i = 0; i < UNITS; ++i)
+#else
+#define ON_UNITS(i) for (int i = 0; i < UNITS; ++i)
+#endif
