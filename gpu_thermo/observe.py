@@ -39,8 +39,8 @@ class Observer:
     def __init__(self, setup: Setup, moments: RunningMoments, probes: bool, xp: Any = np, threads: int = 1) -> None:
         self._setup, self._moments, self._xp = setup, moments, xp
         dtype = setup.job.dtype
-        self._train = xp.asarray(setup.data.x_train, dtype), setup.target.y_train
-        self._test = xp.asarray(setup.data.x_test, dtype), setup.target.y_test
+        self._train = xp.asarray(setup.target.x_train), xp.asarray(setup.target.y_train)
+        self._test = xp.asarray(setup.target.x_test), xp.asarray(setup.target.y_test)
         self._points = self._test[0] if setup.data.test_points else xp.asarray(setup.points, dtype)
         self._probes = xp.asarray(setup.probes, dtype) if probes else None
         self._pool = ThreadPoolExecutor(threads) if threads > 1 and xp is np else None

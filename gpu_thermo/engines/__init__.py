@@ -1,12 +1,18 @@
 """Engines: two ways to compute the same segments."""
 
+import logging
+from functools import cache
+
+from ..compile import find_compiler
 from ..errors import DeviceError, SpecError
+from ..targets import ShlpTarget
 from .base import Batching, Engine, Job, initial_state
 from .batched import BatchedEngine
+from .fused import FusedEngine
 
 ENGINES = ("auto", "batched", "fused")
 
-__all__ = ["ENGINES", "BatchedEngine", "Batching", "Engine", "Job", "choose_engine", "initial_state", "make_engine", "resolve_device"]
+__all__ = ["ENGINES", "BatchedEngine", "Batching", "Engine", "FusedEngine", "Job", "choose_engine", "initial_state", "make_engine", "resolve_device"]
 
 
 def resolve_device(device: str) -> str:
@@ -43,12 +49,55 @@ def _count_gpus() -> tuple[int, str]:
 
 
 def choose_engine(job: Job, engine: str, device: str) -> str:
-    """The engine that will carry out `job`: the one asked for, or the fastest that can."""
+    """The engine that will carry out `job`: the one asked for, or the fastest that can.
+
+    Raises
+    ------
+    SpecError
+        The engine is unknown, or cannot carry out this job; the message says why.
+    """
     if engine not in ENGINES:
         raise SpecError(f"engine = {engine!r} is unknown. Engines: {', '.join(ENGINES)}.")
-    return "batched" if engine == "auto" else engine
+    if engine == "batched":
+        return engine
+    obstacle = _obstacle(job, device)
+    if engine == "fused" and obstacle:
+        raise SpecError(f"engine = 'fused' cannot run this: {obstacle}. Use --engine batched.")
+    if engine == "auto" and (obstacle or not _fits(job)):
+        if obstacle == _NO_COMPILER:
+            _say_once(f"{obstacle}: using the slower batched engine. Install g++ or clang++, or set CXX.")
+        return "batched"
+    return "fused"
+
+
+_NO_COMPILER = "no C++ compiler was found"
+FUSED_INPUTS, FUSED_HIDDEN, FUSED_OUTPUTS = 16, 1024, 16
+"""Largest networks that auto gives to the fused engine: beyond, matrix products win."""
+
+
+def _obstacle(job: Job, device: str) -> str:
+    """Why the fused engine cannot carry out `job`; empty if it can."""
+    if not isinstance(job.target, ShlpTarget):
+        return "it samples single-hidden-layer perceptrons only"
+    if device != "cpu" and job.target.model.outputs > 32:
+        return f"{job.target.model.outputs} outputs are more than a warp has threads"
+    return _NO_COMPILER if device == "cpu" and find_compiler() is None else ""
+
+
+def _fits(job: Job) -> bool:
+    """Whether the network is small enough to be sampled on chip."""
+    assert isinstance(job.target, ShlpTarget)
+    model = job.target.model
+    return model.inputs <= FUSED_INPUTS and model.hidden <= FUSED_HIDDEN and model.outputs <= FUSED_OUTPUTS
+
+
+@cache
+def _say_once(message: str) -> None:
+    logging.getLogger("gpu_thermo").warning(message)
 
 
 def make_engine(job: Job, engine: str, device: str, threads: int | None = None) -> Engine:
     """The engine of that name."""
+    if engine == "fused":
+        return FusedEngine(job, device, threads)
     return BatchedEngine(job, device, threads)

@@ -1,6 +1,7 @@
 """The single-hidden-layer perceptron: forward, backward, energy, initial states (equations.md sections 1 and 8)."""
 
 import math
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -159,6 +160,14 @@ class ShlpTarget:
         self.x_train, self.x_test = (xp.asarray(x, dtype) for x in (data.x_train, data.x_test))
         self._x1 = with_ones(self.x_train, xp)
         self.y_train, self.y_test = (xp.asarray(y, label_dtype) for y in (data.y_train, data.y_test))
+
+    def to(self, xp: Any) -> "ShlpTarget":
+        """The same with its arrays in another library (CuPy's current device)."""
+        moved = copy(self)
+        moved._xp = xp
+        for name in ("_dataset", "x_train", "x_test", "y_train", "y_test", "_x1"):
+            setattr(moved, name, xp.asarray(getattr(self, name)))
+        return moved
 
     def energy_and_gradient(self, position: Array, batch: Batch) -> tuple[Array, Array]:
         """U [R] float64 and its gradient [R, P] on the batch's points."""
