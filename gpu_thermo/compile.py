@@ -22,7 +22,7 @@ from typing import Any
 from .errors import CompileError, DeviceError
 
 FLAGS = (
-    "-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fPIC", "-shared",
+    "-std=c++17", "-O2", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fPIC", "-shared",
     "-fno-exceptions", "-fno-rtti", "-w",
 )  # fmt: skip
 """No -ffast-math, which removes NaN checks, and no -fassociative-math, which undoes compensated sums."""
@@ -246,7 +246,7 @@ def nvrtc_compile(source: str, arch: str = "sm_90", options: tuple[str, ...] = (
     lib, program = _nvrtc(), ctypes.c_void_p()
     _checked(lib, lib.nvrtcCreateProgram(ctypes.byref(program), source.encode(), b"kernel.cu", 0, None, None))
     try:
-        flags = [o.encode() for o in ("-std=c++17", f"-arch={arch}", *options)]
+        flags = [o.encode() for o in ("-std=c++17", "-w", f"-arch={arch}", *options)]
         failed = lib.nvrtcCompileProgram(program, len(flags), (ctypes.c_char_p * len(flags))(*flags))
         log = _nvrtc_text(lib, program, "ProgramLog").decode(errors="replace").rstrip("\0")
         if failed:

@@ -30,7 +30,7 @@ template <int COUNT> HD void feistel(word (&left)[COUNT], word (&right)[COUNT], 
 }
 
 // A walk that left [0, n) goes on until it is back; the division by a is a product, one too small at most.
-HD word walked(word x, const Grid& g, const word (&key)[6]) {
+SLOW word walked(word x, const Grid& g, const word (&key)[6]) {
   const word n = splat_word(g.n), a = splat_word(g.a);
   while (any(x >= n)) {
     const word q = mulhi(x, splat_word(g.inverse)), r = x - q * g.a;
@@ -82,7 +82,7 @@ template <int MODE> struct Chooser {
         right[i] = splat_word(x / g.a);
       }
       feistel(index, right, g, key);
-      UNROLL for (int i = 0; i < COUNT; ++i) index[i] = walked(index[i], g, key);
+      UNROLL for (int i = 0; i < COUNT; ++i) if (any(index[i] >= splat_word(g.n))) index[i] = walked(index[i], g, key);
     }
   }
 };

@@ -22,3 +22,11 @@ template <int COUNT> HD void normals(const Address& a, const u32 (&block)[COUNT]
     box_muller(w[i][2], w[i][3], n[i][2], n[i][3]);
   }
 }
+
+// One block, where it is not worth a copy of the code.
+SLOW void normals_apart(const Address& a, u32 block, real* n) {
+  const u32 blocks[1] = {block};
+  real m[1][4];
+  normals(a, blocks, m);
+  UNROLL for (int l = 0; l < 4; ++l) n[l] = m[0][l];
+}

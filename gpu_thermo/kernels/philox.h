@@ -7,16 +7,20 @@ enum Purpose { PURPOSE_POSITION = 0, PURPOSE_MOMENTUM = 1, PURPOSE_STEP = 2, PUR
 constexpr u32 PHILOX_M0 = 0xD2511F53u, PHILOX_M1 = 0xCD9E8D57u, PHILOX_W0 = 0x9E3779B9u, PHILOX_W1 = 0xBB67AE85u;
 constexpr int PHILOX_ROUNDS = 10;
 
-// Who draws. Vectors keep the keys of all rounds at hand (a memory operand each); a GPU thread adds them up as it goes.
+// Who draws. Vectors keep the multipliers and the keys of all rounds at hand (memory operands); a GPU thread adds them up as it goes.
 struct Keys {
-  word stream, low[LANES > 1 ? PHILOX_ROUNDS : 1], high[LANES > 1 ? PHILOX_ROUNDS : 1];
+  word stream, multiplier[LANES > 1 ? 2 : 1], low[LANES > 1 ? PHILOX_ROUNDS : 1], high[LANES > 1 ? PHILOX_ROUNDS : 1];
   HD void open(word seed_low, word seed_high, word stream_id) {
     stream = stream_id;
+    multiplier[0] = splat_word(PHILOX_M0);
+    if (LANES > 1) multiplier[LANES > 1] = splat_word(PHILOX_M1);
     for (int r = 0; r < (LANES > 1 ? PHILOX_ROUNDS : 1); ++r) {
       low[r] = seed_low + u32(r) * PHILOX_W0;
       high[r] = seed_high + u32(r) * PHILOX_W1;
     }
   }
+  HD word m0() const { return LANES > 1 ? multiplier[0] : splat_word(PHILOX_M0); }
+  HD word m1() const { return LANES > 1 ? multiplier[LANES > 1] : splat_word(PHILOX_M1); }
   HD word k0(int r) const { return LANES > 1 ? low[LANES > 1 ? r : 0] : low[0] + u32(r) * PHILOX_W0; }
   HD word k1(int r) const { return LANES > 1 ? high[LANES > 1 ? r : 0] : high[0] + u32(r) * PHILOX_W1; }
 };
@@ -34,7 +38,7 @@ HD Address address(const Keys& keys, u32 purpose, u64 ordinal, u32 sub) {
   a.keys = &keys;
   a.c2_first = keys.k1(0) ^ c3;
   a.c0_second = keys.k0(1) ^ u32(p1);
-  mulhilo(PHILOX_M0, keys.stream ^ keys.k0(0) ^ u32(p1 >> 32), a.c2_second, a.c3_second);
+  mulhilo(keys.m0(), keys.stream ^ keys.k0(0) ^ u32(p1 >> 32), a.c2_second, a.c3_second);
   a.c2_second ^= keys.k1(1);
   return a;
 }
@@ -44,7 +48,7 @@ template <int COUNT> HD void philox(const Address& a, const u32 (&block)[COUNT],
   UNROLL for (int i = 0; i < COUNT; ++i) {
     const u64 p0 = u64(PHILOX_M0) * block[i];
     word hi, lo;
-    mulhilo(PHILOX_M1, a.c2_first ^ u32(p0 >> 32), hi, lo);
+    mulhilo(a.keys->m1(), a.c2_first ^ u32(p0 >> 32), hi, lo);
     w[i][0] = hi ^ a.c0_second;
     w[i][1] = lo;
     w[i][2] = a.c2_second ^ u32(p0);
@@ -53,8 +57,8 @@ template <int COUNT> HD void philox(const Address& a, const u32 (&block)[COUNT],
   UNROLL for (int r = 2; r < PHILOX_ROUNDS; ++r) {
     UNROLL for (int i = 0; i < COUNT; ++i) {
       word hi0, lo0, hi1, lo1;
-      mulhilo(PHILOX_M0, w[i][0], hi0, lo0);
-      mulhilo(PHILOX_M1, w[i][2], hi1, lo1);
+      mulhilo(a.keys->m0(), w[i][0], hi0, lo0);
+      mulhilo(a.keys->m1(), w[i][2], hi1, lo1);
       w[i][0] = hi1 ^ w[i][1] ^ a.keys->k0(r);
       w[i][1] = lo1;
       w[i][2] = hi0 ^ w[i][3] ^ a.keys->k1(r);

@@ -30,7 +30,7 @@ typedef float scalar;
 constexpr bool ON_GPU = true;
 #else
 #define HD inline __attribute__((always_inline))
-#define SLOW __attribute__((noinline))
+#define SLOW inline __attribute__((noinline))
 #define KERNEL extern "C" void
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
@@ -50,6 +50,7 @@ constexpr bool ON_GPU = true;
 #endif
 #endif
 constexpr bool ON_GPU = false;
+HD double not_a_number() { return __builtin_nan(""); }
 #endif
 
 constexpr bool IS_DOUBLE = REAL_BITS == 64;
@@ -85,6 +86,7 @@ HD u32 bits(float x) { return __float_as_uint(x); }
 HD u64 bits(double x) { return u64(__double_as_longlong(x)); }
 HD float unbits(u32 b) { return __uint_as_float(b); }
 HD double unbits(u64 b) { return __longlong_as_double(i64(b)); }
+HD double not_a_number() { return __longlong_as_double(0x7FF8000000000000ll); }
 #else
 HD word mulhi(word a, word b) { return u32(u64(a) * b >> 32); }
 HD float root(float x) { return __builtin_sqrtf(x); }
@@ -107,7 +109,7 @@ typedef u32 real_bits;
 typedef i32 real_ints;
 #endif
 HD real ints_to_real(real_ints i) { return scalar(i); }
-HD void mulhilo(u32 a, word b, word& hi, word& lo) {
+HD void mulhilo(word a, word b, word& hi, word& lo) {
   hi = mulhi(b, a);
   lo = a * b;
 }
@@ -182,18 +184,17 @@ HD word join_high(pairs even, pairs odd) {
 #endif
 }
 HD word mulhi(word a, word b) { return join_high(multiply_even(a, b), multiply_even((word)((pairs)a >> 32), (word)((pairs)b >> 32))); }
-HD void mulhilo(u32 a, word b, word& hi, word& lo) {
-  const word c = splat_word(a);
-  hi = join_high(multiply_even(b, c), multiply_even((word)((pairs)b >> 32), c));
-  lo = b * c;
+HD void mulhilo(word a, word b, word& hi, word& lo) {
+  hi = join_high(multiply_even(b, a), multiply_even((word)((pairs)b >> 32), a));  // `a` is alike in all lanes
+  lo = b * a;
 }
 #else
 typedef VECTOR(u64) long_words;
 HD word mulhi(word a, word b) {
   return __builtin_convertvector((__builtin_convertvector(a, long_words) * __builtin_convertvector(b, long_words)) >> 32, word);
 }
-HD void mulhilo(u32 a, word b, word& hi, word& lo) {
-  hi = mulhi(b, splat_word(a));
+HD void mulhilo(word a, word b, word& hi, word& lo) {
+  hi = mulhi(b, a);
   lo = b * a;
 }
 #endif

@@ -144,10 +144,7 @@ struct Run {
       real noise[Pass::SLOTS > 0 ? Pass::SLOTS : 1][COUNT * 4];
       UNROLL for (int k = 0; k < Pass::SLOTS; ++k) {
         UNROLL for (int b = 0; b < COUNT; ++b) {
-          const u32 block[1] = {u32(HIDDEN * BLOCKS + b)};
-          real n[1][4];
-          if (Pass::draws(PART_B2, k)) normals(at[k], block, n);
-          UNROLL for (int l = 0; l < 4; ++l) noise[k][4 * b + l] = Pass::draws(PART_B2, k) ? n[0][l] : zero();
+          if (Pass::draws(PART_B2, k)) normals_apart(at[k], u32(HIDDEN * BLOCKS + b), noise[k] + 4 * b);
         }
       }
       UNROLL for (int o = 0; o < OUTPUTS; ++o) {
@@ -350,7 +347,7 @@ struct Run {
 
   // A frozen replica is NaN from here on, and its lane goes on computing NaN.
   SLOW void erase(int l) {
-    const scalar nan = scalar(__builtin_nan(""));
+    const scalar nan = scalar(not_a_number());
     set_mask(running, l, false);
     ON_UNITS(i) {
       UNROLL for (int c = 0; c < PARAMETERS; ++c) {
