@@ -1,9 +1,10 @@
 """The batched NumPy engine beside jax.vmap + lax.scan + jit on the CPU: AdLaLa, interleaved.
 
-    python -m bench.batched_vs_jax [--pairs 10]
+`python -m bench.batched_vs_jax [--pairs 10]`
 """
 
 import argparse
+from collections.abc import Callable
 
 from gpu_thermo.build import setup
 from gpu_thermo.engines import BatchedEngine
@@ -16,7 +17,7 @@ from .common import interleave, rate, ratios, save, summary
 CASES = {"d20_B25_R1000": (20, 25, 500, 1000, 100), "d100_B20_R1000": (100, 20, 1000, 1000, 40)}
 
 
-def ours(hidden: int, batch: int, points: int, replicas: int, steps: int):  # noqa: ANN201
+def ours(hidden: int, batch: int, points: int, replicas: int, steps: int) -> Callable[[], object]:
     """A function that advances our R replicas by `steps` steps."""
     spec = RunSpec.from_dict({
         "data": {"name": "spirals", "train": points}, "model": {"hidden": hidden},

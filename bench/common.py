@@ -62,7 +62,14 @@ def machine() -> dict[str, Any]:
             packages[package] = version(package)
         except PackageNotFoundError:
             continue
-    return {"processor": name, "vector": vector, "cores": cores(), "system": platform.platform(), "python": platform.python_version(), **packages}
+    return {
+        "processor": name,
+        "vector": vector,
+        "cores": cores(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        **packages,
+    }
 
 
 def save(name: str, result: Mapping[str, Any]) -> Path:

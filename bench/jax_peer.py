@@ -7,7 +7,15 @@ import numpy as np
 
 
 def make(
-    hidden: int, batch: int, points: int, replicas: int, steps: int, generator: str = "threefry2x32", inputs: int = 2, x: Any = None, y: Any = None
+    hidden: int,
+    batch: int,
+    points: int,
+    replicas: int,
+    steps: int,
+    generator: str = "threefry2x32",
+    inputs: int = 2,
+    x: Any = None,
+    y: Any = None,
 ) -> Callable[[], None]:
     """A function that advances R replicas by `steps` steps; compiled and warm when returned."""
     import jax

@@ -1,6 +1,6 @@
 """LMV fig. 8: two-turn spirals, 20 hidden units, 10,000 steps, 100 runs of each method; published beside obtained.
 
-    python -m bench.lmv_fig8 [--runs 100]
+`python -m bench.lmv_fig8 [--runs 100]`
 
 Every run has its own data realisation and its own initial state, the same for all methods, so that the comparison is paired. Details the
 paper leaves out (data realisation, initialisation, xi per layer or per tensor) move single means by some points; the gap between AdLaLa and
@@ -49,8 +49,17 @@ def main() -> None:
         start = time.perf_counter()
         a = obtained[name] = accuracies(method, given.runs, given.steps)
         error = a.std(ddof=1) / np.sqrt(len(a))
-        rows[name] = {"published": published, "mean": a.mean(), "standard_error": error, "sd": a.std(ddof=1), "worst": a.min(), "runs": len(a)}
-        print(f"{name:22} {published:9.1f} {a.mean():8.1f} +- {error:3.1f} {a.min():5.1f} {np.median(a):8.1f} {time.perf_counter() - start:9.1f}")
+        rows[name] = {
+            "published": published,
+            "mean": a.mean(),
+            "standard_error": error,
+            "sd": a.std(ddof=1),
+            "worst": a.min(),
+            "runs": len(a),
+        }
+        print(
+            f"{name:22} {published:9.1f} {a.mean():8.1f} +- {error:3.1f} {a.min():5.1f} {np.median(a):8.1f} {time.perf_counter() - start:9.1f}"
+        )
     best = obtained["AdLaLa gamma .5"]
     gaps = {}
     for name, a in obtained.items():
@@ -59,7 +68,10 @@ def main() -> None:
             gaps[name] = float(difference.mean() / (difference.std(ddof=1) / np.sqrt(len(a))))
             print(f"AdLaLa gamma .5 above {name}: {difference.mean():.1f} points, {gaps[name]:.1f} paired standard errors")
     seconds = time.perf_counter() - begin
-    save("lmv_fig8", {"unit": "test accuracy, percent", "steps": given.steps, "methods": rows, "paired_z_of_adlala": gaps, "seconds": seconds})
+    save(
+        "lmv_fig8",
+        {"unit": "test accuracy, percent", "steps": given.steps, "methods": rows, "paired_z_of_adlala": gaps, "seconds": seconds},
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What writing costs: R 1024, d 100, thin 100, the run loop with its store against the same loop without one, interleaved.
 
-    python -m bench.writing [--pairs 10]
+`python -m bench.writing [--pairs 10]`
 """
 
 import argparse

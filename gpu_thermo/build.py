@@ -82,7 +82,13 @@ class Setup:
     def chain_coordinates(self) -> dict[str, np.ndarray]:
         """Static coordinates of each replica, [R]: identity, and every hyperparameter in use."""
         hyper, partition = self.job.hyper, self.program.partition
-        out = {"ensemble": self.ensemble, "dataset": self.dataset, "seed": self.job.seed, "stream": self.job.stream, "stepsize": hyper.stepsize}
+        out = {
+            "ensemble": self.ensemble,
+            "dataset": self.dataset,
+            "seed": self.job.seed,
+            "stream": self.job.stream,
+            "stepsize": hyper.stepsize,
+        }
         for name in PARTITIONED:
             for k, column in enumerate(getattr(hyper, name).T):
                 if not np.isnan(column).all():

@@ -219,7 +219,11 @@ def _nvrtc() -> ctypes.CDLL:
 
 def _nvrtc_candidates() -> list[str]:
     wheels = [p for folder in sys.path if folder for p in sorted(Path(folder).glob("nvidia/*/lib/libnvrtc.so.*"))]
-    return [str(p) for p in wheels if "builtins" not in p.name and "alt" not in p.name] + ["libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"]
+    return [str(p) for p in wheels if "builtins" not in p.name and "alt" not in p.name] + [
+        "libnvrtc.so.13",
+        "libnvrtc.so.12",
+        "libnvrtc.so",
+    ]
 
 
 def has_nvrtc() -> bool:

@@ -96,7 +96,8 @@ def _report(loop: Loop, path: Path, caught: list[int]) -> None:
     if caught and state.step < run.steps:
         name = signal.Signals(caught[0]).name
         raise Interrupted(
-            caught[0], f"Stopped by {name} at step {state.step} of {run.steps}; all of it is committed. Continue with: gpu-thermo resume {path}"
+            caught[0],
+            f"Stopped by {name} at step {state.step} of {run.steps}; all of it is committed. Continue with: gpu-thermo resume {path}",
         )
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from .build import Setup
 from .engines import Engine
 from .engines.batched import cores
-from .observe import Observer
 from .moments import RunningMoments
+from .observe import Observer
 from .spec import RunSection
 from .state import Recorded, Segment, Snapshot, State
 

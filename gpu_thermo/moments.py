@@ -24,7 +24,8 @@ BLOCK = 256
 """Replicas summed at once."""
 _TILE = 1 << 17
 """Values of a float64 temporary: about 1 MB, which stays in a core's cache."""
-_SUBNORMAL = 1e-308
+_TINY = float(np.finfo(np.float64).tiny)
+"""The logarithm of anything smaller is slow."""
 _FAR = 4000
 """Beyond any exponent difference that leaves something of a float64."""
 
@@ -182,7 +183,7 @@ class RunningMoments:
         norm = np.where(s["sum_w"] > 0, s["sum_w"], np.nan)
         mean = s["sum_w_phi"] / norm[:, None, None]
         variance = np.maximum(s["sum_w_phi2"] / norm[:, None, None] - mean * mean, 0)
-        out = {"draws": s["draws"].astype(np.float64), "weight_ess": norm * norm / s["sum_w2"].clip(min=_SUBNORMAL)}
+        out = {"draws": s["draws"].astype(np.float64), "weight_ess": norm * norm / s["sum_w2"].clip(min=_TINY)}
         out |= {"mean": mean, "variance": variance}
         if self.task == "regression":
             out["total_variance"] = variance + self.noise_sd**2
@@ -208,8 +209,8 @@ def entropy(p: np.ndarray, task: str) -> np.ndarray:
     """Entropy [..., T] in nats of class probabilities [..., T, n] (binary: n = 1, of class 1); 0 log 0 = 0."""
     if task == "binary":
         p = p[..., 0]
-        return -(p * np.log(np.maximum(p, _SUBNORMAL)) + (1 - p) * np.log(np.maximum(1 - p, _SUBNORMAL)))
-    return -(p * np.log(np.maximum(p, _SUBNORMAL))).sum(axis=-1)
+        return -(p * np.log(np.maximum(p, _TINY)) + (1 - p) * np.log(np.maximum(1 - p, _TINY)))
+    return -(p * np.log(np.maximum(p, _TINY))).sum(axis=-1)
 
 
 def _split(log_w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

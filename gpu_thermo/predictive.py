@@ -29,6 +29,8 @@ Run = xr.DataTree | str | os.PathLike[str]
 Phi = Callable[[ShlpModel, np.ndarray, np.ndarray], np.ndarray]
 """(model, positions [r, P], inputs [t, m] as the network sees them) -> phi [r, t, n]. The place for a faster kernel."""
 
+TENSORS = ("w1", "b1", "w2", "b2")
+"""A replica's tensors in the order of its position."""
 MEMORY = 64 * 2**20
 _MAX_INPUT = 1e30
 _TILE_POINTS = 512
@@ -99,49 +101,29 @@ def opened(run: Run) -> xr.DataTree:
 
 
 def model_of(tree: xr.DataTree) -> ShlpModel:
-    """The network of an opened run.
-
-    Raises
-    ------
-    StoreError
-        If the group `constant_data` or the spec is missing.
-    """
-    spec = RunSpec.from_json(tree.attrs["spec"])
-    data = restored_data(tree)
-    noise_sd = 1.0
-    if data.task == "regression":  # the rule of build: given, or that of generated data, or 0.5
-        noise_sd = float(tree.attrs.get("noise_sd", 0)) or spec.model.noise_sd or getattr(spec.data, "noise", 0) or 0.5
+    """The network of an opened run; StoreError as for `restored_data`."""
+    spec, data = RunSpec.from_json(tree.attrs["spec"]), restored_data(tree)
+    noise_sd = float(tree.attrs.get("noise_sd", spec.model.noise_sd or 1.0))
     return ShlpModel(data.inputs, spec.model.hidden, data.outputs, data.task, spec.model.activation, spec.model.prior_sd, noise_sd)
 
 
 def restored_data(tree: xr.DataTree) -> Dataset:
-    """The data as sampled, from an opened run; names that are not stored are made up."""
-    if "constant_data" not in tree.children:
-        raise StoreError("The run has no group constant_data: it was not written by this program, or is damaged.")
-    constant = tree["constant_data"].to_dataset()
+    """The data of an opened run as sampled, from the run itself.
+
+    Raises
+    ------
+    StoreError
+        If the group `constant_data` or the attribute `data` is missing.
+    """
+    if "constant_data" not in tree.children or "data" not in tree.attrs:
+        raise StoreError("The run does not hold its data (constant_data): it was not written by this program, or is damaged.")
+    constant, names = tree["constant_data"].to_dataset(), json.loads(tree.attrs["data"])
     arrays: dict[str, Any] = {name: constant[name].to_numpy() for name in ("x_train", "y_train", "x_test", "y_test")}
-    names = json.loads(tree.attrs["data"]) if "data" in tree.attrs else _made_up_names(tree, arrays)
     labels: dict[str, Any] = {name: tuple(names[name]) for name in ("features", "classes", "targets")}
     s, scales = _Scales.of(tree), None
     if s.feature_mean is not None and s.feature_sd is not None:
         scales = Standardisation(s.feature_mean, s.feature_sd, s.target_mean, s.target_sd)
     return Dataset(name=names["name"], task=names["task"], **arrays, **labels, standardisation=scales)
-
-
-def _made_up_names(tree: xr.DataTree, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    spec = RunSpec.from_json(tree.attrs["spec"])
-    y, m = arrays["y_train"], arrays["x_train"].shape[-1]
-    coordinates = {name: [str(v) for v in c.values] for node in tree.children.values() for name, c in node.coords.items() if c.ndim == 1}
-    features = coordinates.get("feature", [])
-    names: dict[str, Any] = {"name": spec.data.name, "features": features if len(features) == m else [f"x{i + 1}" for i in range(m)]}
-    outputs = coordinates.get("output", [])
-    if y.dtype.kind == "f":
-        n = y.shape[-1]
-        return {**names, "task": "regression", "classes": [], "targets": outputs if len(outputs) == n else [f"y{i + 1}" for i in range(n)]}
-    count = max(len(outputs), int(y.max()) + 1, 2)
-    task = "binary" if len(outputs) <= 1 and count == 2 else "multiclass"
-    classes = outputs if len(outputs) == count else [str(c) for c in range(count)]
-    return {**names, "task": task, "classes": classes, "targets": []}
 
 
 def check_inputs(x: Array, features: int) -> np.ndarray:
@@ -213,7 +195,7 @@ class _Source:
         if "posterior" not in tree.children:
             raise StoreError('The run has no stored parameters to predict with: sample it with keep = ["parameters"] in [run].')
         posterior = tree["posterior"].to_dataset()
-        tensors = [posterior[name].transpose("chain", "draw", ...) for name in ("w1", "b1", "w2", "b2")]
+        tensors = [posterior[name].transpose("chain", "draw", ...) for name in TENSORS]
         if tensors[0].sizes["draw"] == 0:
             raise StoreError("The run has no draws yet: it is still in its burn-in. Resume it, or wait.")
         chains = tensors[0].sizes["chain"]

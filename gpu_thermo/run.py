@@ -12,8 +12,8 @@ from .drive import COMMIT_SECONDS, Interrupted, Limits, OnProgress, drive
 from .engines import choose_engine, make_engine, resolve_device
 from .errors import SpecError, StoreError
 from .loop import Loop, Progress
-from .plan import RunPlan, check_resources, make_moments, make_plan
 from .moments import RunningMoments
+from .plan import RunPlan, check_resources, make_moments, make_plan
 from .predictive import restored_data
 from .records import make_header
 from .spec import RunSpec
@@ -135,7 +135,9 @@ def resume(
     if target.run.steps != planned.run.steps:
         _check_extension(ready)
     if ready.fingerprint != info.fingerprint:
-        raise StoreError(f"{path} does not hold the data its fingerprint names: it was changed after it was sampled, and cannot be resumed.")
+        raise StoreError(
+            f"{path} does not hold the data its fingerprint names: it was changed after it was sampled, and cannot be resumed."
+        )
     device = resolve_device(device)
     chosen = choose_engine(ready.job, engine or str(info.attributes.get("engine", info.engine)), device)
     check_resources(make_plan(ready, device, chosen), path)
@@ -178,9 +180,10 @@ def _target_spec(planned: RunSpec, spec: SpecLike, draws: int) -> RunSpec:
     """The spec to run to: the planned one, the user's (which may differ in steps), and `draws` more."""
     steps = planned.run.steps
     if spec is not None:
-        given, folder = as_spec(spec)
+        given, _ = as_spec(spec)
         if differing := planned.differing_fields(given):
-            raise SpecError(f"The spec differs from the run's in {', '.join(differing)}: only run.steps may change. Start a new run instead.")
+            fields = ", ".join(differing)
+            raise SpecError(f"The spec differs from the run's in {fields}: only run.steps may change. Start a new run instead.")
         steps = given.run.steps
     if draws < 0:
         raise SpecError(f"draws = {draws} must not be negative.")

@@ -13,7 +13,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, WrapSerializer, model_serializer, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    WrapSerializer,
+    model_serializer,
+    model_validator,
+)
 
 from .data import DATASETS, DataOptions, Spirals
 from .errors import SpecError
@@ -96,7 +106,9 @@ class ModelSpec(Section):
     task: Literal["binary", "multiclass", "regression"] | None = Field(None, description="as the data say, unless given")
     init: Literal["normal", "pytorch", "he", "zero", "prior"] = Field("normal", description="initial parameters (equations.md section 8)")
     init_sd: float = Field(0.01, ge=0, allow_inf_nan=False, description="standard deviation of init = normal")
-    prior_sd: float | None = Field(None, gt=0, allow_inf_nan=False, description="sd of the Gaussian prior on every parameter; none by default")
+    prior_sd: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="sd of the Gaussian prior on every parameter; none unless set"
+    )
     noise_sd: float | None = Field(
         None, gt=0, allow_inf_nan=False, description="known noise sd of a regression target, in the units the network sees"
     )

@@ -6,11 +6,9 @@ units, n outputs, D draws (or data sets, where said).
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-
-from .schedules import Schedule
 
 Array = Any
 
@@ -24,12 +22,13 @@ class State:
 
     Attributes
     ----------
-    position, momentum, gradient : [R, P] float32 or float64. `gradient` is that of the energy at the last evaluation, minibatch `evaluations - 1`.
+    position, momentum, gradient : [R, P] float32 or float64. `gradient` is that of the energy at the last evaluation, on minibatch
+        `evaluations - 1`.
     thermostat : [R, K] float64, xi.
     energy : [R] float64, the minibatch energy of the last evaluation.
     status : [R] int32, errors.Status; frozen_step : [R] int64, the step a replica was frozen at, -1 while running.
     step : steps done. evaluations : gradients evaluated, the next one's ordinal.
-    extra : named arrays of updates and moves (Adam's moments, contour weights, rungs), each with R as first axis unless it is the ensemble's.
+    extra : named arrays of updates and moves (Adam's moments, contour weights, rungs), with R as first axis unless it is the ensemble's.
     """
 
     position: Array
@@ -74,6 +73,19 @@ class State:
         return State.from_arrays({name: value.copy() for name, value in self.arrays().items()}, self.step, self.evaluations)
 
 
+class Tabulated(Protocol):
+    """What Hyper needs of a schedule (schedules.py)."""
+
+    @property
+    def spans_run(self) -> bool:
+        """Whether a longer run would have had other factors from the start."""
+        ...
+
+    def tabulate(self, start: int, steps: int, total: int) -> np.ndarray:
+        """Factors [steps]."""
+        ...
+
+
 @dataclass(frozen=True)
 class Hyper:
     """Base hyperparameters of R replicas and their schedules; in force at a step = base x schedule.
@@ -94,7 +106,7 @@ class Hyper:
     epsilon: np.ndarray
     momentum: np.ndarray
     thermostat: np.ndarray
-    schedules: Mapping[tuple[str, int], Schedule] = field(default_factory=dict)
+    schedules: Mapping[tuple[str, int], Tabulated] = field(default_factory=dict)
     total: int = 1
 
     @property

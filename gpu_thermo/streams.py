@@ -50,7 +50,7 @@ class Purpose(IntEnum):
 
 
 class Keys(NamedTuple):
-    """Who draws: seed halves and stream id, each uint64 of 32-bit values, shaped to broadcast against blocks ([R, 1], or 0-d where all agree)."""
+    """Who draws: seed halves and stream id, uint64 of 32-bit values, shaped to broadcast against blocks ([R, 1] or 0-d)."""
 
     low: Array
     high: Array

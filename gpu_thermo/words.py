@@ -65,7 +65,7 @@ def parse_word(text: str) -> Word:
         An unknown letter (with its position), a word without A or B, or O beside C, D, E or F.
     """
     if not isinstance(text, str) or not text:
-        raise SpecError(f"A splitting word is a text such as \"BAOAB\", not {text!r}.")
+        raise SpecError(f'A splitting word is a text such as "BAOAB", not {text!r}.')
     ours = text.translate(_OPENMM) if set(text) <= set("VRO") else text
     for position, letter in enumerate(ours, 1):
         if letter not in LETTERS:

@@ -44,7 +44,8 @@ def differences(one: Path, other: Path) -> list[str]:
             if not np.array_equal(x, y, equal_nan=x.dtype.kind == "f"):
                 out.append(f"{group}/{name}")
     one_state, other_state = read_checkpoint(one).state, read_checkpoint(other).state
-    assert one_state is not None and other_state is not None
+    assert one_state is not None
+    assert other_state is not None
     ours, theirs = one_state.arrays(), other_state.arrays()
     out += [f"state/{k}" for k in ours if not np.array_equal(ours[k], theirs[k], equal_nan=ours[k].dtype.kind == "f")]
     return out + ([] if one_state.step == other_state.step and one_state.evaluations == other_state.evaluations else ["state/step"])
@@ -144,8 +145,12 @@ def test_keep_chooses_groups_and_changes_no_number(straight: Path, tmp_path: Pat
 
 @pytest.mark.parametrize("name", ["breast_cancer", "digits", "wine", "diabetes", "gap", "moons", "circles", "trig"])
 def test_every_kind_of_data_runs(name: str, tmp_path: Path) -> None:
-    tree = sample({"data": {"name": name}, "model": {"hidden": 5, "init": "pytorch"}, "method": {"name": "sgld", "temperature": 1e-6, "stepsize": 1e-3},
-                   "run": {"replicas": 3, "steps": 60, "burn_in": 20, "thin": 20, "trace": 20}}, tmp_path / "run.zarr")  # fmt: skip
+    spec = {
+        "data": {"name": name}, "model": {"hidden": 5, "init": "pytorch"},
+        "method": {"name": "sgld", "temperature": 1e-6, "stepsize": 1e-3},
+        "run": {"replicas": 3, "steps": 60, "burn_in": 20, "thin": 20, "trace": 20},
+    }  # fmt: skip
+    tree = sample(spec, tmp_path / "run.zarr")
     assert np.isfinite(tree["sample_stats"]["energy"]).all()
     assert np.isfinite(tree["predictive"]["mean"]).all()
     score = "test_rmse" if name in ("diabetes", "gap") else "test_accuracy"
@@ -286,9 +291,13 @@ def test_overwrite_replaces(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "field"),
-    [({"model": {"hidden": 7}}, "model.hidden"), ({"run": {"thin": 10}}, "run.thin"), ({"method": {"temperature": 2e-4}}, "method.temperature"),
-     ({"data": {"turns": 2}}, "data.turns")],
-)  # fmt: skip
+    [
+        ({"model": {"hidden": 7}}, "model.hidden"),
+        ({"run": {"thin": 10}}, "run.thin"),
+        ({"method": {"temperature": 2e-4}}, "method.temperature"),
+        ({"data": {"turns": 2}}, "data.turns"),
+    ],
+)
 def test_resume_refuses_another_spec_naming_the_field(straight: Path, change: dict, field: str) -> None:
     with pytest.raises(SpecError, match=field):
         resume(straight, changed(**change))
@@ -328,9 +337,9 @@ def test_refusals_write_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_absurd_sizes_are_refused_with_numbers(tmp_path: Path) -> None:
+    too_large = changed(model={"hidden": 100_000}, run={"replicas": 200_000})
     with pytest.raises(ResourceError, match="GiB"):
-        plan_too_large = changed(model={"hidden": 100_000}, run={"replicas": 200_000})
-        sample(plan_too_large, tmp_path / "run.zarr")
+        sample(too_large, tmp_path / "run.zarr")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -12,11 +12,22 @@ from .fused import FusedEngine
 
 ENGINES = ("auto", "batched", "fused")
 
-__all__ = ["ENGINES", "BatchedEngine", "Batching", "Engine", "FusedEngine", "Job", "choose_engine", "initial_state", "make_engine", "resolve_device"]
+__all__ = [
+    "ENGINES",
+    "BatchedEngine",
+    "Batching",
+    "Engine",
+    "FusedEngine",
+    "Job",
+    "choose_engine",
+    "initial_state",
+    "make_engine",
+    "resolve_device",
+]
 
 
 def resolve_device(device: str) -> str:
-    """ "cpu" or "cuda:i" from what the user asked for; "auto" takes a GPU where there is one.
+    """Device "cpu" or "cuda:i" from what the user asked for; "auto" takes a GPU where there is one.
 
     Raises
     ------
@@ -33,7 +44,8 @@ def resolve_device(device: str) -> str:
         return f"cuda:{index or 0}"
     if kind == "auto":
         return "cpu"
-    raise DeviceError(f"device = {device!r}: {why or f'there are {count} GPUs, numbered from 0'}. Use --device cpu, or see gpu-thermo doctor.")
+    why = why or f"there are {count} GPUs, numbered from 0"
+    raise DeviceError(f"device = {device!r}: {why}. Use --device cpu, or see gpu-thermo doctor.")
 
 
 def _count_gpus() -> tuple[int, str]:

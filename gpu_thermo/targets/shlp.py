@@ -52,7 +52,7 @@ class ShlpModel:
         return self._forward(position, with_ones(x, xp), xp)[1]
 
     def _forward(self, position: Array, x1: Array, xp: Any) -> tuple[Array, Array]:
-        """Hidden activations [R, B, d] and raw outputs [R, B, n]; `x1` has a last column of ones, so that b1 rides in the matrix product."""
+        """Hidden activations [R, B, d] and raw outputs [R, B, n]; `x1` ends in a column of ones, so that b1 rides in the matrix product."""
         w = self.layout.split(position)
         w1b1 = xp.concatenate([w["w1"], w["b1"][..., None]], axis=-1)
         hidden = self._activate(xp.matmul(x1, w1b1.swapaxes(-1, -2)), xp)
@@ -132,7 +132,9 @@ class ShlpModel:
         blocks = xp.arange(int(layout.lanes.max()) // 4 + 1, dtype=np.uint64)
         draw = uniforms if init == "pytorch" else normals
         position = draw(keys, blocks, Purpose.POSITION, 0, dtype=dtype, xp=xp)[:, xp.asarray(layout.lanes)]
-        fan_in = np.concatenate([np.full(size, self.inputs if name in ("w1", "b1") else self.hidden) for name, size in layout.sizes.items()])
+        fan_in = np.concatenate(
+            [np.full(size, self.inputs if name in ("w1", "b1") else self.hidden) for name, size in layout.sizes.items()]
+        )
         bias = np.concatenate([np.full(size, name in ("b1", "b2")) for name, size in layout.sizes.items()])
         if init == "pytorch":
             return (2 * position - 1) * xp.asarray(1 / np.sqrt(fan_in), dtype)
