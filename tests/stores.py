@@ -67,11 +67,10 @@ def run_tree(
         spec["model"]["prior_sd"] = model.prior_sd
     if data.task == "regression":
         spec |= {"data": {"name": "gap"}}
-        spec["model"]["noise_sd"] = model.noise_sd
     if method is not None:
         spec["method"] = method
     tree = xr.DataTree.from_dict(groups)
-    tree.attrs = {"spec": RunSpec.from_dict(spec).to_json(), "data": json.dumps(names)}
+    tree.attrs = {"spec": RunSpec.from_dict(spec).to_json(), "data": json.dumps(names), "noise_sd": model.noise_sd}
     return tree
 
 

@@ -1,0 +1,237 @@
+"""diagnose: may the averages of a run be trusted? Numbers per ensemble, and verdicts in plain words."""
+
+import math
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from gpu_thermo.errors import SpecError, Status, StoreError
+from gpu_thermo.predictive import Run, opened, restored_data
+from gpu_thermo.spec import RunSpec
+from gpu_thermo_analysis.convergence import ESS_LIMIT, MIN_DRAWS, RHAT_LIMIT, SETTLED, Convergence, convergence, used_chains
+from gpu_thermo_analysis.temperatures import Temperature, configurational_verdict, kinetic_verdict, partition_temperatures
+
+MOST_FROZEN = 0.1
+WEIGHT_ESS_LIMIT = 0.1
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One sentence; `passed` is None where it informs and judges nothing."""
+
+    topic: str
+    passed: bool | None
+    text: str
+
+
+@dataclass(frozen=True)
+class EnsembleDiagnosis:
+    """All about one ensemble.
+
+    Attributes
+    ----------
+    chains, frozen, draws : all chains, those that froze and are left out, stored draws of each.
+    convergence : None where there are no predictions or no running chains. weight_ess : effective draws of importance weights, or NaN.
+    """
+
+    ensemble: int
+    chains: int
+    frozen: int
+    draws: int
+    convergence: Convergence | None
+    temperatures: tuple[Temperature, ...]
+    weight_ess: float
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def trusted(self) -> bool:
+        """Nothing failed, and something passed."""
+        passed = [v.passed for v in self.verdicts]
+        return False not in passed and True in passed
+
+    @property
+    def headline(self) -> str:
+        """One line: whether to trust the averages, and what stands against it."""
+        name = f"Ensemble {self.ensemble} ({self.chains - self.frozen} chains, {self.draws} draws each)"
+        failed = [v.topic for v in self.verdicts if v.passed is False]
+        if failed:
+            return f"{name}: do not trust yet: {', '.join(failed)}."
+        return f"{name}: nothing speaks against its averages." if self.trusted else f"{name}: cannot be judged."
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What `diagnose` found; `str()` is the report."""
+
+    ensembles: tuple[EnsembleDiagnosis, ...]
+
+    @property
+    def trusted(self) -> bool:
+        """Whether all ensembles are."""
+        return all(e.trusted for e in self.ensembles)
+
+    @property
+    def lines(self) -> list[str]:
+        """The report: per ensemble a headline, then its verdicts."""
+        marks = {True: "ok", False: "!!", None: "--"}
+        return [line for e in self.ensembles for line in (e.headline, *(f"  {marks[v.passed]} {v.text}" for v in e.verdicts))]
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionaries for JSON; NaN and infinity become None and a string."""
+        rows = [{**asdict(e), "trusted": e.trusted, "headline": e.headline} for e in self.ensembles]
+        return {"trusted": self.trusted, "ensembles": _plain(rows)}
+
+
+def diagnose(run: Run, ensemble: int | None = None) -> Diagnosis:
+    """Judge a run: convergence in function space, temperatures, frozen chains and weights, per ensemble.
+
+    Parameters
+    ----------
+    run
+        An opened run, or the path of its store.
+    ensemble
+        One ensemble, or None for all.
+
+    Raises
+    ------
+    SpecError
+        There is no such ensemble.
+    StoreError
+        The run has no draws yet.
+    """
+    tree = opened(run)
+    stats = tree["sample_stats"]
+    if stats.sizes["draw"] == 0:
+        raise StoreError("The run has no draws yet: it is still in its burn-in. Resume it, or wait.")
+    of_chain = stats["ensemble"].to_numpy()
+    known = np.unique(of_chain)
+    if ensemble is not None and ensemble not in known:
+        raise SpecError(f"There is no ensemble {ensemble} in the run. Ensembles: {known[0]} to {known[-1]}.")
+    spec = RunSpec.from_json(tree.attrs["spec"])
+    chosen = known if ensemble is None else [ensemble]
+    return Diagnosis(tuple(_diagnose_one(tree, spec, int(e), np.flatnonzero(of_chain == e)) for e in chosen))
+
+
+def _diagnose_one(tree: xr.DataTree, spec: RunSpec, ensemble: int, chains: np.ndarray) -> EnsembleDiagnosis:
+    stats = tree["sample_stats"].to_dataset()
+    status = stats["status"].to_numpy()[chains] if "status" in stats.coords else np.zeros(len(chains), int)
+    running = chains[status == Status.RUNNING]
+    verdicts = [*_frozen_verdict(stats, chains, status)]
+    found, temperatures, weight_ess = None, [], math.nan
+    if len(running):
+        found = _convergence(tree, spec, running)
+        verdicts += _convergence_verdicts(found, spec)
+        temperatures = partition_temperatures(tree, running, int(stats["dataset"].to_numpy()[running[0]]))
+        weighted = "log_weight" in stats
+        if weighted:
+            weight_ess, verdict = _weights(stats["log_weight"].transpose("chain", "draw").to_numpy()[running])
+            verdicts.append(verdict)
+        thermostats = {t.partition: f"thermostat_{t.partition}" in stats.coords for t in temperatures}
+        for t in temperatures:
+            verdicts.append(Verdict(f"kinetic temperature of {t.partition}", *kinetic_verdict(t, spec, thermostats[t.partition])))
+        verdicts.append(Verdict("configurational temperature", *configurational_verdict(temperatures, spec, weighted)))
+    return EnsembleDiagnosis(
+        ensemble, len(chains), len(chains) - len(running), stats.sizes["draw"], found, tuple(temperatures), weight_ess, tuple(verdicts)
+    )
+
+
+def _frozen_verdict(stats: xr.Dataset, chains: np.ndarray, status: np.ndarray) -> list[Verdict]:
+    """How many chains froze, why, since when, and what to change."""
+    causes = Counter(int(s) for s in status if s != Status.RUNNING)
+    if not causes:
+        return []
+    frozen = sum(causes.values())
+    steps = stats["frozen_step"].to_numpy()[chains]
+    why = "; ".join(f"{n} since step {steps[status == s].min()}: {Status(s).remedy}" for s, n in causes.most_common())
+    text = f"{frozen} of {len(chains)} chains froze and are left out. {why}."
+    return [Verdict("frozen chains", False if frozen > MOST_FROZEN * len(chains) else None, text)]
+
+
+def _convergence(tree: xr.DataTree, spec: RunSpec, running: np.ndarray) -> Convergence | None:
+    if "probes" not in tree.children:
+        return None
+    predictions = tree["probes"]["predictions"].transpose("chain", "draw", "probe", "output")
+    sizes = predictions.sizes
+    used = used_chains(running, sizes["draw"], sizes["probe"] * sizes["output"])
+    values = predictions.isel(chain=used).to_numpy()
+    values = values.reshape(*values.shape[:2], -1)
+    task = restored_data(tree).task
+    scale = (spec.model.noise_sd or 1.0) if task == "regression" else 1.0
+    named = tree["sample_stats"].coords
+    superchain = named["superchain"].to_numpy()[used] if "superchain" in named else None
+    return convergence(values[np.isfinite(values).all(axis=(1, 2))], scale, superchain)
+
+
+def _convergence_verdicts(c: Convergence | None, spec: RunSpec) -> list[Verdict]:
+    topic = "convergence"
+    if c is None:
+        return [Verdict(topic, None, 'R-hat and ESS in function space need stored predictions (keep = ["predictions"]).')]
+    if c.draws < MIN_DRAWS:
+        return [Verdict(topic, None, f"{c.draws} draws are too few for R-hat and ESS, which need {MIN_DRAWS}: resume with more draws.")]
+    if c.settled == c.quantities:
+        text = f"All {c.quantities} predictions at probes vary by less than {SETTLED:g}: chains agree, and there is no spread to speak of."
+        return [Verdict(topic, True, text)]
+    left_out = f" {c.settled} of {c.quantities} predictions vary by less than {SETTLED:g} and are left out." if c.settled else ""
+    if math.isnan(c.rhat):
+        out = [Verdict(topic, None, f"One chain alone cannot be compared (R-hat needs two).{left_out}")]
+    elif c.rhat <= RHAT_LIMIT:
+        out = [Verdict(topic, True, f"Chains agree in function space (R-hat {c.rhat:.3g} <= {RHAT_LIMIT}).{left_out}")]
+    else:
+        remedy = "run longer, or treat them as separate modes"
+        text = f"Chains disagree in function space (R-hat {c.rhat:.3g} > {RHAT_LIMIT}): {remedy}.{left_out}"
+        out = [Verdict("chains disagree", False, text)]
+    return [*out, *_nested_verdict(c, spec), _ess_verdict(c)]
+
+
+def _nested_verdict(c: Convergence, spec: RunSpec) -> list[Verdict]:
+    if spec.model.init == "zero":
+        text = "All chains start at zero: no R-hat can tell whether they have forgotten it. Use another init to find out."
+        return [Verdict("shared start", None, text)]
+    if math.isnan(c.nested_rhat):
+        return []
+    groups = f"{c.groups} groups of {c.group_size} chains"
+    if c.shared_start:
+        passed = c.nested_rhat <= RHAT_LIMIT
+        text = f"Nested R-hat {c.nested_rhat:.3g} over {groups} with one start each: {'they have' if passed else 'not yet'} forgotten it."
+        return [Verdict("nested R-hat", passed, text)]
+    text = (
+        f"Nested R-hat {c.nested_rhat:.3g} over {groups}. Every chain has its own start, so this tells how far averages repeat: "
+        f"the one over all chains to about {c.average_error:.2g} sd of the draws."
+    )
+    return [Verdict("nested R-hat", None, text)]
+
+
+def _ess_verdict(c: Convergence) -> Verdict:
+    low = min(c.ess_bulk, c.ess_tail)
+    numbers = f"bulk {c.ess_bulk:.0f}, tail {c.ess_tail:.0f} of {c.chains * c.draws} draws at the worst probe"
+    if low >= ESS_LIMIT:
+        return Verdict("effective draws", True, f"Enough effective draws ({numbers}).")
+    text = f"Too few effective draws ({numbers}; {ESS_LIMIT} wanted): run longer or add replicas."
+    return Verdict("too few effective draws", False, text)
+
+
+def _weights(log_weight: np.ndarray) -> tuple[float, Verdict]:
+    """Effective sample size (sum w)^2 / sum w^2 of importance weights [chain, draw]."""
+    values = log_weight[np.isfinite(log_weight)]
+    w = np.exp(values - values.max()) if len(values) else np.zeros(1)
+    ess = float(w.sum() ** 2 / max((w * w).sum(), 1e-300))
+    share = ess / max(1, len(values))
+    left = f"Importance weights leave {ess:.0f} effective of {len(values)} draws ({share:.0%})."
+    text = f"{left} R-hat and ESS above are of unweighted chains."
+    return ess, Verdict("importance weights", share >= WEIGHT_ESS_LIMIT, text)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value

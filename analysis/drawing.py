@@ -1,0 +1,278 @@
+"""Draw the maps of `maps.uncertainty_map`: mean, epistemic and total uncertainty side by side, or a curve with bands.
+
+Figures are made without pyplot: no window, no global state, the same on a machine without a display.
+"""
+
+import json
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from gpu_thermo.errors import DataError, GpuThermoError
+from gpu_thermo_analysis.style import CURVE, RC, TWO_COLOURS, UNCERTAINTY, VALUE, class_colour, class_mark, probability_colours
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FORMATS = (".png", ".svg", ".pdf")
+_MOST_POINTS = 2000
+
+
+class FigureNotWrittenError(GpuThermoError, OSError):
+    """The picture could not be written."""
+
+    exit_code = 1
+
+
+def draw_map(dataset: xr.Dataset | Callable[[], xr.Dataset], path: str | Path | None = None, output: int = 0) -> xr.Dataset:
+    """Draw a map to a file; `dataset` may be made on demand, after the file's suffix is known to be good. Returns the data set.
+
+    Raises
+    ------
+    DataError
+        The suffix is not one of .png, .svg, .pdf.
+    """
+    if path is not None and Path(path).suffix.lower() not in FORMATS:
+        raise DataError(f"'{path}' has no known suffix: use one of {', '.join(FORMATS)}.")
+    found = dataset() if callable(dataset) else dataset
+    if path is not None:
+        figure = map_figure(found, output)
+        try:
+            _save(figure, Path(path))
+        except OSError as error:
+            raise FigureNotWrittenError(f"Cannot write {path}: {error.strerror or error}.") from None
+    return found
+
+
+def _save(figure: "Figure", path: Path) -> None:
+    """The same bytes for the same figure: no dates."""
+    import matplotlib as mpl
+
+    dated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {}}
+    with mpl.rc_context(RC):
+        figure.savefig(path, metadata=dated[path.suffix.lower()])
+
+
+def map_figure(dataset: xr.Dataset, output: int = 0) -> "Figure":
+    """The figure of a map, not yet saved. `output` chooses among several regression targets."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(RC):
+        figure = Figure(layout="constrained")
+        FigureCanvasAgg(figure)
+        draw = _draw_plane if "v" in dataset.dims else _draw_line
+        draw(figure, dataset, output)
+        _frame(figure, dataset)
+    return figure
+
+
+def _frame(figure: "Figure", dataset: xr.Dataset) -> None:
+    """Title at the top left and caption at the bottom left, in room of their own."""
+    width, height = figure.get_size_inches()
+    lines = textwrap.wrap(dataset.attrs["caption"], int(width * 17))
+    top, bottom = 0.34 / height, (0.14 + 0.15 * len(lines)) / height if lines else 0.0
+    figure.get_layout_engine().set(rect=(0, bottom, 1, 1 - top - bottom))  # type: ignore[union-attr]
+    figure.text(0.08 / width, 1 - 0.1 / height, dataset.attrs["title"], fontsize=11, fontweight="bold", va="top")
+    figure.text(0.08 / width, 0.06 / height, "\n".join(lines), fontsize=8, color="0.3", va="bottom")
+
+
+# -- planes -----------------------------------------------------------------------------------------------------------------------------
+
+
+def _draw_plane(figure: "Figure", dataset: xr.Dataset, output: int) -> None:
+    task = dataset.attrs["task"]
+    equal = bool(dataset.attrs["equal_aspect"])
+    u, v = dataset["u"].to_numpy(), dataset["v"].to_numpy()
+    shape = (v[-1] - v[0]) / (u[-1] - u[0]) if equal else 1.0
+    figure.set_size_inches(10.8, float(np.clip(3.1 * shape, 1.8, 5.5)) + 1.75)
+    panels: Any = figure.subplots(1, 3, sharex=True, sharey=True)
+    for axes in panels:
+        axes.set_xlabel(dataset["u"].attrs["long_name"])
+        axes.tick_params(direction="out")
+    panels[0].set_ylabel(dataset["v"].attrs["long_name"])
+    if task == "regression":
+        _regression_panels(figure, panels, dataset, output)
+    else:
+        (_binary_mean if task == "binary" else _multiclass_mean)(figure, panels[0], dataset)
+        names = json.loads(dataset.attrs["classes"])
+        _image(figure, panels[1], dataset, "epistemic", "Epistemic uncertainty", "mutual information (nats)", UNCERTAINTY)
+        _image(figure, panels[2], dataset, "total", "Total uncertainty", "entropy (nats)", UNCERTAINTY, (0, np.log(len(names))))
+        for axes in panels:
+            _class_points(axes, dataset, names)
+        _legend(figure, panels[0])
+    for axes in panels:
+        axes.set(xlim=(u[0], u[-1]), ylim=(v[0], v[-1]))
+        axes.set_aspect("equal") if equal else axes.set_box_aspect(1)
+
+
+def _legend(figure: "Figure", axes: "Axes") -> None:
+    """All marks of `axes` in one row beside the title."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="upper right", ncols=10, handletextpad=0.1, columnspacing=0.9, borderaxespad=0.3)
+
+
+def _image(
+    figure: "Figure", axes: "Axes", dataset: xr.Dataset, name: str, title: str, label: str, colours: Any, limits: Any = None,
+    values: np.ndarray | None = None,
+) -> None:  # fmt: skip
+    """One panel: an image of a variable [v, u], its title and its colour bar."""
+    shown = dataset[name].to_numpy() if values is None else values
+    low, high = limits or (0.0, float(np.nanmax(shown)) or 1.0)
+    image = axes.imshow(
+        shown, origin="lower", extent=_extent(dataset), cmap=colours, vmin=low, vmax=high, aspect="auto", interpolation="bilinear"
+    )
+    axes.set_title(title)
+    bar = figure.colorbar(image, ax=axes, location="bottom", shrink=0.86, aspect=32, pad=0.03)
+    bar.set_label(label)
+    bar.outline.set_linewidth(0.4)  # type: ignore[operator]
+    bar.locator = _few_ticks()
+    bar.update_ticks()
+
+
+def _few_ticks() -> Any:
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(6)
+
+
+def _extent(dataset: xr.Dataset) -> tuple[float, float, float, float]:
+    """Edges of the pixels, whose centres are the grid."""
+    (u0, u1), (v0, v1) = (_edges(dataset[name].to_numpy()) for name in ("u", "v"))
+    return u0, u1, v0, v1
+
+
+def _edges(axis: np.ndarray) -> tuple[float, float]:
+    half = (axis[-1] - axis[0]) / (len(axis) - 1) / 2
+    return float(axis[0] - half), float(axis[-1] + half)
+
+
+def _binary_mean(figure: "Figure", axes: "Axes", dataset: xr.Dataset) -> None:
+    name = json.loads(dataset.attrs["classes"])[1]
+    p = dataset["mean"].to_numpy()[..., 0]
+    label = f"probability of {_class_label(name)}"
+    _image(figure, axes, dataset, "mean", "Mean prediction", label, probability_colours(), (0.0, 1.0), p)
+    axes.contour(dataset["u"].to_numpy(), dataset["v"].to_numpy(), p, [0.5], colors="0.15", linewidths=0.7)
+
+
+def _multiclass_mean(figure: "Figure", axes: "Axes", dataset: xr.Dataset) -> None:
+    """The most probable class as hue, its probability as saturation; lines where the class changes."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgb
+
+    p = dataset["mean"].to_numpy()
+    classes = p.shape[-1]
+    hue = np.array([to_rgb(class_colour(c)) for c in range(classes)])[p.argmax(axis=-1)]
+    depth = 0.62 * ((p.max(axis=-1) - 1 / classes) / (1 - 1 / classes))[..., None]
+    axes.imshow(1 - depth * (1 - hue), origin="lower", extent=_extent(dataset), aspect="auto", interpolation="nearest")
+    for c in range(classes):
+        rest = np.delete(p, c, axis=-1).max(axis=-1)
+        if (p[..., c] > rest).any() and (p[..., c] < rest).any():
+            axes.contour(dataset["u"].to_numpy(), dataset["v"].to_numpy(), p[..., c] - rest, [0.0], colors="0.25", linewidths=0.6)
+    axes.set_title("Mean prediction")
+    greys = ScalarMappable(Normalize(1 / classes, 1), LinearSegmentedColormap.from_list("greys", ["white", "0.35"]))
+    bar = figure.colorbar(greys, ax=axes, location="bottom", shrink=0.86, aspect=32, pad=0.03)
+    bar.set_label("probability of the most probable class")
+    bar.outline.set_linewidth(0.4)  # type: ignore[operator]
+
+
+def _class_points(axes: "Axes", dataset: xr.Dataset, names: list[str]) -> None:
+    """Training points, each class with its colour and mark."""
+    y = dataset["train_y"].to_numpy()
+    binary = len(names) == 2
+    size = float(np.clip(5000 / max(1, len(y)), 6, 26))
+    for c, name in enumerate(names):
+        mine = _some(np.flatnonzero(y == c))
+        axes.scatter(
+            dataset["train_u"].to_numpy()[mine], dataset["train_v"].to_numpy()[mine], s=size, marker=class_mark(c),
+            c=TWO_COLOURS[c] if binary else class_colour(c), edgecolors="white", linewidths=0.25, label=_class_label(name), zorder=3,
+        )  # fmt: skip
+
+
+def _class_label(name: str) -> str:
+    return f"class {name}" if name.isdigit() else name
+
+
+def _some(rows: np.ndarray) -> np.ndarray:
+    """At most `_MOST_POINTS` of the rows, evenly chosen: more only make a picture dark and its file large."""
+    return rows if len(rows) <= _MOST_POINTS else rows[np.linspace(0, len(rows) - 1, _MOST_POINTS).round().astype(int)]
+
+
+def _regression_panels(figure: "Figure", panels: Any, dataset: xr.Dataset, output: int) -> None:
+    target = json.loads(dataset.attrs["targets"])[output]
+    mean, epistemic, total = (dataset[name].to_numpy()[..., output] for name in ("mean", "epistemic", "total"))
+    y = dataset["train_y"].to_numpy()[..., output]
+    limits = (float(min(mean.min(), y.min())), float(max(mean.max(), y.max())))
+    _image(figure, panels[0], dataset, "mean", "Mean prediction", target, VALUE, limits, mean)
+    label = f"standard deviation (units of {target})"
+    _image(figure, panels[1], dataset, "epistemic", "Epistemic uncertainty", label, UNCERTAINTY, None, epistemic)
+    _image(figure, panels[2], dataset, "total", "Total uncertainty", label, UNCERTAINTY, None, total)
+    some = _some(np.arange(len(y)))
+    u, v = dataset["train_u"].to_numpy()[some], dataset["train_v"].to_numpy()[some]
+    panels[0].scatter(u, v, c=y[some], cmap=VALUE, vmin=limits[0], vmax=limits[1], s=16, edgecolors="white", linewidths=0.5)
+    for axes in panels[1:]:
+        axes.scatter(u, v, c="none", s=12, edgecolors="white", linewidths=0.5)
+
+
+# -- lines ------------------------------------------------------------------------------------------------------------------------------
+
+
+def _draw_line(figure: "Figure", dataset: xr.Dataset, output: int) -> None:
+    if dataset.attrs["task"] == "regression":
+        figure.set_size_inches(6.4, 4.2)
+        axes = figure.subplots()
+        _regression_line(axes, dataset, output)
+    else:
+        figure.set_size_inches(6.4, 5.4)
+        axes, lower = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
+        _class_line(axes, lower, dataset)
+        _legend(figure, axes)
+        axes = lower
+    axes.set_xlabel(dataset["u"].attrs["long_name"])
+
+
+def _regression_line(axes: "Axes", dataset: xr.Dataset, output: int) -> None:
+    u, mean = dataset["u"].to_numpy(), dataset["mean"].to_numpy()[:, output]
+    for name, alpha, label in (("total", 0.16, "total, 2 sd"), ("epistemic", 0.34, "epistemic, 2 sd")):
+        sd = dataset[name].to_numpy()[:, output]
+        axes.fill_between(u, mean - 2 * sd, mean + 2 * sd, color=CURVE, alpha=alpha, linewidth=0, label=label)
+    axes.plot(u, mean, color=CURVE, linewidth=1.6, label="mean")
+    rows = _some(np.arange(dataset.sizes["train"]))
+    y = dataset["train_y"].to_numpy()[rows, output]
+    axes.scatter(dataset["train_u"].to_numpy()[rows], y, s=9, color="0.1", linewidths=0, alpha=0.75, label="training data", zorder=3)
+    axes.set(ylabel=json.loads(dataset.attrs["targets"])[output], xlim=(u[0], u[-1]))
+    axes.spines[["top", "right"]].set_visible(False)
+    handles, labels = axes.get_legend_handles_labels()
+    order = [labels.index(name) for name in ("mean", "epistemic, 2 sd", "total, 2 sd", "training data")]
+    axes.legend([handles[i] for i in order], [labels[i] for i in order], loc="best")
+
+
+def _class_line(axes: "Axes", lower: "Axes", dataset: xr.Dataset) -> None:
+    u, names = dataset["u"].to_numpy(), json.loads(dataset.attrs["classes"])
+    mean, sd = dataset["mean"].to_numpy(), dataset["sd"].to_numpy()
+    binary = len(names) == 2
+    y, x = dataset["train_y"].to_numpy(), dataset["train_u"].to_numpy()
+    for c, name in enumerate(names):
+        colour = TWO_COLOURS[c] if binary else class_colour(c)
+        if not binary or c == 1:
+            p, s = mean[:, c - binary], sd[:, c - binary]
+            if binary:  # more bands than one would hide each other
+                axes.fill_between(u, np.clip(p - s, 0, 1), np.clip(p + s, 0, 1), color=colour, alpha=0.25, linewidth=0)
+            axes.plot(u, p, color=colour, linewidth=1.6)
+        mine = _some(np.flatnonzero(y == c))
+        level = 1.04 if c or not binary else -0.04
+        height = np.full(len(mine), level + 0.03 * c * (not binary))
+        axes.scatter(x[mine], height, s=9, marker=class_mark(c), color=colour, label=_class_label(name), linewidths=0)
+    axes.set(ylabel=f"probability of {_class_label(names[1])}" if binary else "probability", xlim=(u[0], u[-1]))
+    lower.plot(u, dataset["total"].to_numpy(), color="0.45", label="total: entropy")
+    lower.plot(u, dataset["epistemic"].to_numpy(), color=CURVE, label="epistemic: mutual information")
+    lower.set(ylabel="nats", ylim=(0, None))
+    lower.legend(loc="best")
+    for a in (axes, lower):
+        a.spines[["top", "right"]].set_visible(False)

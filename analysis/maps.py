@@ -1,0 +1,214 @@
+"""Maps of what an ensemble predicts and how sure it is, over a plane (or a line) of inputs.
+
+Inputs of two features are mapped as they are. Of more, either chosen ones are varied and the others held at their training mean, or the
+plane of the first two principal components of the training inputs is used, everything off it held at the mean.
+"""
+
+import difflib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from gpu_thermo.data import Dataset
+from gpu_thermo.errors import DataError, GpuThermoError
+from gpu_thermo.predictive import Run, opened, predict, restored_data
+from gpu_thermo_analysis.drawing import draw_map
+
+__all__ = ["draw_map", "save_map", "uncertainty_map"]
+
+RESOLUTION = 200
+MARGIN = 0.15
+_RESOLUTIONS = (2, 2000)
+_SUFFIXES = (".zarr", ".nc", ".csv")
+
+
+def uncertainty_map(
+    run: Run, ensemble: int | None = None, features: Sequence[str | int] | None = None, resolution: int = RESOLUTION, margin: float = MARGIN
+) -> xr.Dataset:
+    """Average the predictions of one ensemble on a grid of inputs.
+
+    Parameters
+    ----------
+    run
+        An opened run, or the path of its store.
+    ensemble
+        Which one; the first by default, and the caption says so.
+    features
+        One or two features, by name or number, for runs with more inputs; the others stay at their training mean. Without it, the first two
+        principal components of the training inputs.
+    resolution
+        Points along each axis.
+    margin
+        How far the map reaches beyond the training points, as a share of their range.
+
+    Returns
+    -------
+    xarray.Dataset
+        On a grid [v, u] (a line: [u]): mean [.., output]; epistemic and total, in nats for classes (mutual information and entropy), and as
+        standard deviations [.., output] in the target's units for regression; sd [.., output] of the prediction over draws. Training
+        points train_u, train_v, train_y. Attributes title, caption, task, classes and targets (JSON).
+
+    Raises
+    ------
+    DataError
+        An unknown feature, or a resolution that makes no map. Otherwise as `predict`.
+    """
+    tree = opened(run)
+    data = restored_data(tree)
+    if not _RESOLUTIONS[0] <= resolution <= _RESOLUTIONS[1]:
+        raise DataError(f"resolution = {resolution} makes no map: use {_RESOLUTIONS[0]} to {_RESOLUTIONS[1]} points along each axis.")
+    if not 0 <= margin <= 10:
+        raise DataError(f"margin = {margin} is not a share of the range: use 0 to 10.")
+    of_chain = tree["sample_stats"]["ensemble"].to_numpy()
+    known = np.unique(of_chain)
+    chosen = int(known[0]) if ensemble is None else ensemble
+    members = np.flatnonzero(of_chain == chosen)
+    plane = _plane(data, int(tree["sample_stats"]["dataset"].to_numpy()[members[0]]) if len(members) else 0, features)
+    axes = [_axis(values, resolution, margin) for values in plane.train.T]
+    grid = np.stack([g.ravel() for g in np.meshgrid(*axes, indexing="xy")], axis=1)
+    out = _on_grid(predict(tree, plane.inputs(grid), chosen), data, plane, axes)
+    out.attrs |= {
+        "title": f"{data.name}: {len(members)} networks, {int(out.attrs.pop('draws'))} draws",
+        "caption": " ".join(filter(None, [plane.caption, f"Ensemble {chosen} of {len(known)}." if len(known) > 1 else ""])),
+        "task": data.task, "classes": json.dumps(data.classes), "targets": json.dumps(data.targets),
+        "equal_aspect": int(plane.equal_aspect),
+    }  # fmt: skip
+    return out
+
+
+def save_map(run: Run, path: str | Path, data_out: str | Path | None = None, **options: Any) -> xr.Dataset:
+    """Compute a map, draw it to `path` (.png, .svg or .pdf), and save its numbers to `data_out` (.zarr, .nc or .csv) where given.
+
+    `options` are those of `uncertainty_map`. Nothing is computed if a suffix is unknown.
+    """
+    if data_out is not None and Path(data_out).suffix not in _SUFFIXES:
+        raise DataError(f"'{data_out}' has no known suffix: use one of {', '.join(_SUFFIXES)}.")
+    dataset = draw_map(lambda: uncertainty_map(run, **options), path)
+    if data_out is not None:
+        save_numbers(dataset, Path(data_out))
+    return dataset
+
+
+def save_numbers(dataset: xr.Dataset, path: Path) -> None:
+    """Write a map as Zarr, as NetCDF 3, or the grid alone as CSV."""
+    try:
+        if path.suffix == ".zarr":
+            plain = dataset.assign_coords({name: c.astype(object) for name, c in dataset.coords.items() if c.dtype.kind in "UT"})
+            plain.to_zarr(path, mode="w", consolidated=False)
+        elif path.suffix == ".nc":
+            dataset.to_netcdf(path, engine="scipy")
+        else:
+            dataset.drop_dims("train").to_dataframe().to_csv(path)
+    except OSError as error:
+        raise _CannotWrite(f"Cannot write {path}: {error.strerror or error}.") from None
+
+
+class _CannotWrite(GpuThermoError, OSError):
+    exit_code = 1
+
+
+@dataclass(frozen=True)
+class _Plane:
+    """Where the map lies in input space, in the data's own units: inputs = origin + coordinates @ directions.
+
+    Attributes
+    ----------
+    directions : [1 or 2, m]. origin : [m]. train : [N, 1 or 2] coordinates of the training points.
+    """
+
+    directions: np.ndarray
+    origin: np.ndarray
+    train: np.ndarray
+    labels: tuple[str, ...]
+    caption: str
+    equal_aspect: bool
+    train_y: np.ndarray
+
+    def inputs(self, coordinates: np.ndarray) -> np.ndarray:
+        """Inputs [.., m] of the data at map coordinates [.., 1 or 2]."""
+        return self.origin + coordinates @ self.directions
+
+
+def _plane(data: Dataset, dataset: int, features: Sequence[str | int] | None) -> _Plane:
+    """The plane asked for, through the training points of one data set."""
+    scale = data.standardisation
+    mean, sd = (scale.mean[dataset], scale.sd[dataset]) if scale else (np.zeros(data.inputs), np.ones(data.inputs))
+    seen = data.x_train[dataset]
+    x, y = seen * sd + mean, data.y_train[dataset]
+    if scale is not None and scale.target_mean is not None and scale.target_sd is not None:
+        y = y * scale.target_sd[dataset] + scale.target_mean[dataset]
+    if features is None and data.inputs > 2:
+        return _components(seen, mean, sd, y)
+    index = _feature_indices(data, range(data.inputs) if features is None else features)
+    held = data.inputs - len(index)
+    origin = np.where(np.isin(np.arange(data.inputs), index), 0.0, x.mean(axis=0))
+    caption = f"{held} other feature{'s' if held > 1 else ''} held at the training mean; training points projected." if held else ""
+    labels = tuple(data.features[i] for i in index)
+    return _Plane(np.eye(data.inputs)[index], origin, x[:, index], labels, caption, scale is None and held == 0, y)
+
+
+def _components(seen: np.ndarray, mean: np.ndarray, sd: np.ndarray, y: np.ndarray) -> _Plane:
+    """The plane of the first two principal components of the inputs as the network sees them [N, m]."""
+    centre = seen.mean(axis=0)
+    _, singular, rows = np.linalg.svd(seen - centre, full_matrices=False)
+    axes = np.zeros((2, seen.shape[1]))
+    axes[: len(rows[:2])] = rows[:2]
+    axes *= np.where(axes[np.arange(2), np.abs(axes).argmax(axis=1)] < 0, -1.0, 1.0)[:, None]
+    share = np.pad(singular**2, (0, 2))[:2] / max((singular**2).sum(), 1e-300)
+    caption = (
+        f"Plane of the first two principal components of the training inputs ({share.sum():.0%} of their variance). "
+        "All other directions are held at the mean, and training points are projected."
+    )
+    labels = tuple(f"principal component {i + 1} ({s:.0%})" for i, s in enumerate(share))
+    return _Plane(axes * sd, centre * sd + mean, (seen - centre) @ axes.T, labels, caption, True, y)
+
+
+def _feature_indices(data: Dataset, features: Sequence[str | int]) -> list[int]:
+    """Column numbers of the chosen features."""
+    if isinstance(features, str):
+        features = [features]
+    index = []
+    for given in features:
+        if given in data.features:
+            index.append(data.features.index(str(given)))
+        elif str(given).isdigit() and int(given) < data.inputs:
+            index.append(int(given))
+        else:
+            near = difflib.get_close_matches(str(given), data.features, 1)
+            known = ", ".join((*data.features[:20], *(["..."] if data.inputs > 20 else [])))
+            hint = f"Did you mean '{near[0]}'?" if near else f"Features: {known}."
+            raise DataError(f"There is no feature '{given}' in {data.name}. {hint}")
+    if len(index) not in (1, 2) or len(set(index)) != len(index):
+        raise DataError(f"A map takes one or two different features, not {list(features)}.")
+    return index
+
+
+def _axis(values: np.ndarray, resolution: int, margin: float) -> np.ndarray:
+    low, high = float(values.min()), float(values.max())
+    wide = (high - low) or 1.0
+    return np.linspace(low - margin * wide, high + margin * wide, resolution)
+
+
+def _on_grid(predicted: xr.Dataset, data: Dataset, plane: _Plane, axes: list[np.ndarray]) -> xr.Dataset:
+    """Reshape points to the grid and add the training points."""
+    dims = ("v", "u")[-len(axes) :]
+    shape = tuple(len(a) for a in reversed(axes))
+    regression = data.task == "regression"
+    values = {"mean": predicted["mean"].to_numpy(), "sd": np.sqrt(predicted["variance"].to_numpy())}
+    values["epistemic"] = values["sd"] if regression else predicted["mutual_information"].to_numpy()
+    values["total"] = np.sqrt(predicted["total_variance"].to_numpy()) if regression else predicted["entropy"].to_numpy()
+    out = xr.Dataset({k: ((*dims, "output")[: len(dims) + v.ndim - 1], v.reshape(*shape, *v.shape[1:])) for k, v in values.items()})
+    out = out.assign_coords(dict(zip(("u", "v"), axes, strict=False)) | {"output": predicted["output"].to_numpy()})
+    for name, label, points in zip(("u", "v"), plane.labels, plane.train.T, strict=False):
+        out[name].attrs["long_name"] = label
+        out[f"train_{name}"] = ("train", points)
+    out["train_y"] = (("train", "target")[: plane.train_y.ndim], plane.train_y)
+    for name in ("epistemic", "total"):
+        out[name].attrs["units"] = "target" if regression else "nats"
+    out.attrs["draws"] = int(predicted["draws"])
+    return out

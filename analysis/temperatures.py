@@ -1,0 +1,191 @@
+"""Kinetic and configurational temperature of each partition against the temperature asked for (equations.md sections 1 and 10)."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import xarray as xr
+
+from gpu_thermo.data import Dataset
+from gpu_thermo.partition import Partition
+from gpu_thermo.predictive import TENSORS, model_of, restored_data
+from gpu_thermo.spec import METHODS, RunSpec
+from gpu_thermo.targets import Batch, ShlpModel, ShlpTarget
+
+TOLERANCE = 0.1
+_MOST_POSITIONS = 512
+_WORK = 1e11
+"""Floating-point operations spent on full-batch gradients of an ensemble: seconds."""
+_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class Temperature:
+    """A partition's temperatures: means, and standard errors over chains; NaN where there is none.
+
+    Attributes
+    ----------
+    target : tau asked for. kinetic : p.p / n_k at the end of the step. configurational : theta . grad U / n_k on the full batch.
+    """
+
+    partition: str
+    target: float
+    kinetic: float
+    kinetic_error: float
+    configurational: float = math.nan
+    configurational_error: float = math.nan
+
+
+def partition_temperatures(tree: xr.DataTree, chains: np.ndarray, dataset: int) -> list[Temperature]:
+    """Temperatures of one ensemble, given its running chains (numbers along the axis) and its data set."""
+    stats = tree["sample_stats"].to_dataset()
+    kinetic = stats["kinetic_temperature"].transpose("chain", "draw", "partition").isel(chain=chains).to_numpy().mean(axis=1)
+    names = [str(name) for name in stats["partition"].to_numpy()]
+    configurational = _configurational(tree, chains, dataset, names)
+    out = []
+    for k, name in enumerate(names):
+        coordinate = f"temperature_{name}"
+        target = float(stats[coordinate].to_numpy()[chains[0]]) if coordinate in stats.coords else math.nan
+        t = Temperature(name, target, *_mean_and_error(kinetic[:, k]))
+        if configurational is not None:
+            mean, error = _mean_and_error(configurational[:, k])
+            t = replace(t, configurational=mean, configurational_error=error)
+        out.append(t)
+    return out
+
+
+def _mean_and_error(per_chain: np.ndarray) -> tuple[float, float]:
+    """Mean over chains and its standard error; NaN error for one chain."""
+    count = len(per_chain)
+    return float(per_chain.mean()), float(per_chain.std(ddof=1) / math.sqrt(count)) if count > 1 else math.nan
+
+
+def _configurational(tree: xr.DataTree, chains: np.ndarray, dataset: int, names: list[str]) -> np.ndarray | None:
+    """Array of theta . grad U / n_k [chain, partition], on evenly chosen chains and draws; None where no parameters are kept."""
+    if "posterior" not in tree.children or tree["posterior"].sizes["draw"] == 0:
+        return None
+    data, model = restored_data(tree), model_of(tree)
+    partition = _partition_named(model, names)
+    if partition is None:
+        return None
+    positions = _positions(tree, chains, _affordable(data, model))
+    target = ShlpTarget(model, _one_set(data, dataset), np.zeros(1, np.int64), np.float64)
+    rows = max(1, _BYTES // (8 * data.points * (3 * model.hidden + 4 * model.outputs)))
+    flat = positions.reshape(-1, positions.shape[-1]).astype(np.float64)
+    products = np.empty((len(flat), len(names)))
+    for start in range(0, len(flat), rows):
+        theta = flat[start : start + rows]
+        gradient = target.energy_and_gradient(theta, Batch(None, np.zeros(len(theta), np.int64)))[1]
+        for k, (columns, count) in enumerate(zip(partition.slices, partition.counts, strict=True)):
+            products[start : start + rows, k] = (theta[:, columns] * gradient[:, columns]).sum(axis=1) / count
+    return products.reshape(*positions.shape[:2], -1).mean(axis=1)
+
+
+def _partition_named(model: ShlpModel, names: list[str]) -> Partition | None:
+    candidates = (model.layout.partition(kind) for kind in ("layer", "tensor", "all"))
+    return next((p for p in candidates if list(p.names) == names), None)
+
+
+def _affordable(data: Dataset, model: ShlpModel) -> int:
+    """How many full-batch gradients to spend on an ensemble."""
+    by_work = _WORK / (6 * data.points * model.layout.size)
+    return int(np.clip(min(by_work, _BYTES / (8 * model.layout.size)), 4, _MOST_POSITIONS))
+
+
+def _positions(tree: xr.DataTree, chains: np.ndarray, count: int) -> np.ndarray:
+    """Positions [chain, draw, P]: `count` in all, chains first."""
+    posterior = tree["posterior"].to_dataset()
+    draws = posterior.sizes["draw"]
+    some = chains[_spread(len(chains), count)]
+    when = _spread(draws, max(1, count // len(some)))
+    tensors = [posterior[name].transpose("chain", "draw", ...).isel(chain=some, draw=when).to_numpy() for name in TENSORS]
+    return np.concatenate([t.reshape(len(some), len(when), -1) for t in tensors], axis=-1)
+
+
+def _spread(size: int, count: int) -> np.ndarray:
+    """At most `count` evenly spaced indices below `size`, the last one among them."""
+    return np.unique(np.linspace(size - 1, 0, min(size, count)).round().astype(int))
+
+
+def _one_set(data: Dataset, dataset: int) -> Dataset:
+    keep = slice(dataset, dataset + 1)
+    arrays = {name: getattr(data, name)[keep] for name in ("x_train", "y_train", "x_test", "y_test")}
+    return replace(data, **arrays, standardisation=None)
+
+
+# -- verdicts ---------------------------------------------------------------------------------------------------------------------------
+
+
+def kinetic_verdict(t: Temperature, spec: RunSpec, thermostatted: bool) -> tuple[bool | None, str]:
+    """Whether the kinetic temperature is the one asked for (None: nothing to judge), and why, in a sentence."""
+    shown = f"Kinetic temperature of {t.partition}: {_plus_minus(t.kinetic, t.kinetic_error)}"
+    if METHODS[spec.method.name].update is not None:
+        return None, f"{shown}. {spec.method.name} keeps no thermal momenta: nothing to compare with."
+    if math.isnan(t.target):
+        return None, f"{shown}. Its word uses no temperature: nothing to compare with."
+    if t.target == 0:
+        return None, f"{shown}. At temperature 0 the stored momentum is the last kick h G / 2: expected, not a temperature."
+    if scheduled(spec):
+        return None, f"{shown}. The temperature follows a schedule: no verdict."
+    off = t.kinetic / t.target - 1
+    shown = f"{shown}, asked for {t.target:.3g} ({off:+.0%})"
+    if abs(off) <= max(TOLERANCE, 3 * _nan_to_zero(t.kinetic_error) / t.target):
+        return True, f"{shown}: agrees."
+    if thermostatted:
+        return False, f"{shown}: its thermostat has not settled. Use a longer burn-in, or a larger epsilon."
+    if off > 0:
+        remedy = "Use larger batches, a smaller stepsize or more friction."
+        return False, f"{shown}: gradient noise heats it, by about h s^2 / (2 gamma). {remedy}"
+    return None, f"{shown}: expected of a finite stepsize, which lowers p.p (BAOAB: by h^2 k / 4 at curvature k) before positions."
+
+
+def configurational_verdict(temperatures: list[Temperature], spec: RunSpec, weighted: bool) -> tuple[bool | None, str]:
+    """Whether theta . grad U / n_k is the temperature asked for; None, with the reason, where that question has no answer."""
+    values = ", ".join(f"{t.partition} {_plus_minus(t.configurational, t.configurational_error)}" for t in temperatures)
+    shown = f"Configurational temperature: {values}"
+    targets = {t.partition: t.target for t in temperatures}
+    reason = _no_verdict(targets, spec, weighted)
+    if all(math.isnan(t.configurational) for t in temperatures):
+        return None, 'Configurational temperature: needs stored parameters (keep = ["parameters"]).'
+    if reason:
+        return None, f"{shown}. No verdict: {reason}."
+    tau = temperatures[0].target
+    off = {t.partition: t.configurational / tau - 1 for t in temperatures}
+    slack = {t.partition: max(TOLERANCE, 3 * _nan_to_zero(t.configurational_error) / tau) for t in temperatures}
+    wrong = {name: f"{name} {off[name]:+.0%}" for name in off if abs(off[name]) > slack[name]}
+    if not wrong:
+        return True, f"{shown}, asked for {tau:.3g}: agrees."
+    hot = any(off[name] > 0 for name in wrong)
+    why = "Too hot: gradient noise or too large a stepsize." if hot else "Too cold: the burn-in is too short, or the stepsize too large."
+    return False, f"{shown}, asked for {tau:.3g} ({', '.join(wrong.values())}): positions are not at this temperature. {why}"
+
+
+def _no_verdict(targets: Mapping[str, float], spec: RunSpec, weighted: bool) -> str:
+    """Why configurational temperature cannot be judged, or nothing (equations.md section 1)."""
+    if spec.model.prior_sd is None:
+        return "without a prior exp(-U/tau) of this network has no normalisation, and the identity behind it does not hold"
+    if len(set(targets.values())) > 1 or any(math.isnan(v) for v in targets.values()):
+        listed = ", ".join(f"{name} {'none' if math.isnan(v) else format(v, '.3g')}" for name, v in targets.items())
+        return f"it needs one temperature for all partitions, and these have {listed}"
+    if spec.method.freeze:
+        return f"{', '.join(spec.method.freeze)} keeps its initial values"
+    if scheduled(spec):
+        return "the temperature follows a schedule"
+    if 0 in targets.values():
+        return "at temperature 0 nothing is sampled"
+    return "draws carry importance weights" if weighted else ""
+
+
+def scheduled(spec: RunSpec) -> bool:
+    """Whether a temperature changes during the run."""
+    given = (spec.method.temperature or {}) | (spec.method.posterior_temperature or {})
+    return any(s.schedule is not None for s in given.values())
+
+
+def _plus_minus(mean: float, error: float) -> str:
+    return f"{mean:.3g}" if math.isnan(error) else f"{mean:.3g} +- {error:.1g}"
+
+
+def _nan_to_zero(value: float) -> float:
+    return 0.0 if math.isnan(value) else value
