@@ -57,9 +57,8 @@ def main() -> None:
             "worst": a.min(),
             "runs": len(a),
         }
-        print(
-            f"{name:22} {published:9.1f} {a.mean():8.1f} +- {error:3.1f} {a.min():5.1f} {np.median(a):8.1f} {time.perf_counter() - start:9.1f}"
-        )
+        seconds = time.perf_counter() - start
+        print(f"{name:22} {published:9.1f} {a.mean():8.1f} +- {error:3.1f} {a.min():5.1f} {np.median(a):8.1f} {seconds:9.1f}")
     best = obtained["AdLaLa gamma .5"]
     gaps = {}
     for name, a in obtained.items():

@@ -195,7 +195,7 @@ def _target_spec(planned: RunSpec, spec: SpecLike, draws: int) -> RunSpec:
 
 def _check_extension(ready: Setup) -> None:
     """A schedule that spans the run would have been another one all along."""
-    spanning = sorted({f"{name} ({s.schedule})" for (name, _), s in ready.job.hyper.schedules.items() if s.spans_run})
+    spanning = sorted({name for (name, _), s in ready.job.hyper.schedules.items() if s.spans_run})
     if spanning:
         raise SpecError(
             f"The schedule of {', '.join(spanning)} spans the run and cannot be extended: start a new run with the steps you want, "

@@ -192,7 +192,7 @@ class RunSection(Section):
     seed_dynamics: int | None = Field(None, ge=0, lt=2**64, description="seed of noise and minibatches, if different")
     momenta: Literal["zero", "thermal"] = Field("zero", description="initial momenta")
     trace: int = Field(500, ge=1, description="steps between points of the learning curves")
-    keep: list[Literal["parameters", "predictions"]] = Field(default_factory=lambda: ["parameters", "predictions"])
+    keep: list[Literal["parameters", "predictions"]] = Field(["parameters", "predictions"], description="what each draw stores")
 
     @model_validator(mode="after")
     def _whole_draws(self) -> "RunSection":

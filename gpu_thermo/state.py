@@ -120,8 +120,8 @@ class Hyper:
 
     def take(self, rows: slice | np.ndarray) -> "Hyper":
         """The same for some replicas."""
-        picked = {name: getattr(self, name)[rows] for name in ("stepsize", *PARTITIONED)}
-        return Hyper(**picked, schedules=self.schedules, total=self.total)
+        picked: dict[str, Any] = {name: getattr(self, name)[rows] for name in ("stepsize", *PARTITIONED)}
+        return Hyper(schedules=self.schedules, total=self.total, **picked)
 
     @classmethod
     def constant(cls, replicas: int, partitions: int, stepsize: Any, total: int = 1, **values: Any) -> "Hyper":
@@ -129,10 +129,10 @@ class Hyper:
         unknown = set(values) - set(PARTITIONED)
         if unknown:
             raise TypeError(f"no hyperparameters named {sorted(unknown)}")
-        full = {
+        full: dict[str, Any] = {
             name: np.broadcast_to(np.asarray(values.get(name, np.nan), np.float64), (replicas, partitions)).copy() for name in PARTITIONED
         }
-        return cls(stepsize=np.broadcast_to(np.asarray(stepsize, np.float64), (replicas,)).copy(), **full, total=total)
+        return cls(stepsize=np.broadcast_to(np.asarray(stepsize, np.float64), (replicas,)).copy(), total=total, **full)
 
 
 @dataclass(frozen=True)

@@ -194,7 +194,7 @@ def compile_update(update: str, partition: Partition, frozen: tuple[int, ...] = 
     if not active:
         raise SpecError("Every partition is frozen: nothing would move. Leave at least one free.")
     texts = tuple(update if k in active else None for k in range(len(partition.names)))
-    substeps = (Evaluate(), *(Substep(update, (k,)) for k in active))
+    substeps: tuple[Evaluate | Substep, ...] = (Evaluate(), *(Substep(update, (k,)) for k in active))
     return Program(partition, substeps, texts, False, update)
 
 

@@ -26,6 +26,7 @@ from .operations import NumpyOperations
 
 Array = Any
 Coefficients = tuple[Array, ...]
+Action = Callable[..., object]
 
 _CACHE_BYTES = 16 * 2**20
 """Working set of one block: small enough to stay in a core's share of the caches, large enough to drown the interpreter's overhead."""
@@ -232,7 +233,7 @@ class _Block:
         one = np.ones_like(h)
         return {"momentum": (mu, h, one), "momentum2": (mu, 1 - mu, h), "coolmomentum": (mu, h * (1 + mu) / 2, one)}[update]
 
-    def _action(self, group: tuple[Evaluate | Substep, ...]) -> Callable[..., None]:
+    def _action(self, group: tuple[Evaluate | Substep, ...]) -> Action:
         """The substep, or C-D pair, as a function of its coefficients."""
         substep = group[-1]
         if isinstance(substep, Evaluate):
@@ -248,14 +249,20 @@ class _Block:
         if len(group) == 2:
             return lambda h, scale: ops.damp_diffuse(p, xi, k, sub, h, scale)
         if substep.operation in LETTERS:
-            return {
+            actions: dict[str, Action] = {
                 "C": lambda h: ops.damp(p, xi, h),
                 "D": lambda scale: ops.diffuse(p, k, sub, scale),
                 "E": lambda rate, target: ops.regulate(xi, p, rate, target),
                 "F": lambda h, scale: ops.thermostat_exact(p, xi, k, sub, h, scale),
                 "O": lambda a, root_v: ops.ornstein_uhlenbeck(p, k, sub, a, root_v),
-            }[substep.operation]
-        theta, gradient = s.position[:, c], s.gradient[:, c]
+            }
+            return actions[substep.operation]
+        return self._update(substep, c)
+
+    def _update(self, substep: Substep, c: slice) -> Action:
+        """A whole-step update of one range of parameters as a function of its coefficients."""
+        s, ops, sub, (k,) = self.local, self.ops, substep.sub, substep.partitions
+        theta, p, gradient = s.position[:, c], s.momentum[:, c], s.gradient[:, c]
         if substep.operation == "sgd":
             return lambda h: ops.descend(theta, gradient, h)
         if substep.operation == "sgld":
