@@ -235,13 +235,12 @@ struct Run {
   // Partial sums of a few points at a time, one value for each member of a group, then traded so that member i holds the i-th sum.
   HD void team_outputs(int count) {
     constexpr int WIDTH = OUTPUTS <= 1 ? 1 : OUTPUTS <= 2 ? 2 : OUTPUTS <= 4 ? 4 : OUTPUTS <= 8 ? 8 : OUTPUTS <= 16 ? 16 : 32;
-    constexpr int AT_ONCE = GROUP / WIDTH;
-    static_assert(AT_ONCE >= 1, "more outputs than a group has members");
+    constexpr int AT_ONCE = GROUP < WIDTH ? 1 : GROUP / WIDTH;
+    static_assert(TEAM == 1 || WIDTH <= GROUP, "more outputs than a group has members");
     Points& points = shared.points;
     for (int start = 0; start < count; start += AT_ONCE) {
-      real value[GROUP];
+      real value[GROUP] = {};
       UNROLL for (int b = 0; b < AT_ONCE; ++b) {
-        UNROLL for (int o = 0; o < WIDTH; ++o) value[b * WIDTH + o] = zero();
         if (start + b < count) {
           UNROLL for (int i = 0; i < UNITS; ++i) {
             real z = s.q[i][INPUTS];

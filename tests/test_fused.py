@@ -1,0 +1,231 @@
+"""The fused engine against the batched reference, its bitwise promises, frozen replicas, and teams of many members without a GPU."""
+
+import ctypes
+import dataclasses
+import threading
+
+import numpy as np
+import pytest
+from gpu_thermo.compile import find_compiler, host_library
+from gpu_thermo.data import Dataset
+from gpu_thermo.engines.base import Batching, Job
+from gpu_thermo.engines.batched import BatchedEngine
+from gpu_thermo.engines.fused import FusedEngine, aligned, fill, make_emitter
+from gpu_thermo.errors import Status
+from gpu_thermo.methods import get_method, make_program
+from gpu_thermo.schedules import Cosine, Linear
+from gpu_thermo.state import Hyper, Segment, State
+from gpu_thermo.targets import ShlpModel, ShlpTarget
+
+pytestmark = pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")
+slow = pytest.mark.slow
+
+
+def make_data(task, m, n, points, count):
+    g = np.random.default_rng(0)
+    x = g.normal(size=(count, points, m))
+    y = {"binary": lambda: (x.sum(-1) > 0).astype(np.int64), "multiclass": lambda: g.integers(0, n, size=(count, points)),
+         "regression": lambda: g.normal(size=(count, points, n))}[task]()  # fmt: skip
+    names = tuple(f"x{i}" for i in range(max(m, n)))
+    classes = () if task == "regression" else ("no", "yes") if task == "binary" else names[:n]
+    targets = names[:n] if task == "regression" else ()
+    return Dataset("test", task, x, y, x[:, :8], y[:, :8], names[:m], classes, targets)
+
+
+def make_job(method="adlala", word=None, *, replicas=11, d=6, m=2, n=1, task="binary", activation="relu", mode="subset", batch=10, points=64,
+             partition=None, sets=1, dtype=np.float32, freeze=(), prior=None, schedules=None, convention="I"):  # fmt: skip
+    model = ShlpModel(m, d, n, task, activation, prior, 0.7)
+    split = model.layout.partition(partition or get_method(method).partition)
+    program = make_program(get_method(method), split, word, freeze, convention)
+    g, shape = np.random.default_rng(1), (replicas, len(split.names))
+    values = {name: base * (1 + g.random(shape)) for name, base in (("temperature", 0.01), ("friction", 1), ("sigma", 0.2), ("epsilon", 0.3))}
+    hyper = Hyper.constant(replicas, shape[1], 0.1 + 0.1 * g.random(replicas), total=100, momentum=0.9, thermostat=0.1, **values)
+    target = ShlpTarget(model, make_data(task, m, n, points, sets), np.arange(replicas) % sets, dtype)
+    seed = np.arange(replicas, dtype=np.uint64) % 3 + 2**40
+    batching = Batching(mode, points if mode == "full" else batch)
+    return Job(program, target, dataclasses.replace(hyper, schedules=schedules or {}), batching, seed, seed * 0 + np.arange(replicas), dtype)
+
+
+def make_state(job):
+    g, shape = np.random.default_rng(3), (job.replicas, job.target.layout.size)
+    state = State.at((0.3 * g.normal(size=shape)).astype(job.dtype), (0.1 * g.normal(size=shape)).astype(job.dtype), job.hyper.thermostat.copy())
+    if job.program.update == "adam":
+        state.extra = {name: np.zeros(shape, job.dtype) for name in ("adam_mean", "adam_square")}
+    return state
+
+
+def take(job, rows):
+    """The same job for some of its replicas."""
+    target = job.target
+    part = object.__new__(ShlpTarget)
+    part.__dict__.update(target.__dict__, dataset=target.dataset[rows])
+    return dataclasses.replace(job, hyper=job.hyper.take(rows), seed=job.seed[rows], stream=job.stream[rows], target=part)
+
+
+def run(engine, job, *lengths, record=()):
+    state, rings = make_state(job), []
+    for length in lengths:
+        within = tuple(s for s in record if state.step < s <= state.step + length)
+        rings.append(engine.advance(state, Segment(state.step, length, within)))
+    return state, rings
+
+
+def assert_close(a, b, dtype):
+    tolerance = 2e-6 if dtype == np.float32 else 1e-13
+    for name, value in a.arrays().items():
+        if value.dtype.kind == "f":
+            scale = max(1e-3, np.abs(value).max())
+            np.testing.assert_allclose(b.arrays()[name] / scale, value / scale, atol=tolerance, rtol=0, err_msg=name)
+        else:
+            np.testing.assert_array_equal(b.arrays()[name], value, err_msg=name)
+    assert (a.step, a.evaluations) == (b.step, b.evaluations)
+
+
+def assert_same(a, b):
+    for name, value in a.arrays().items():
+        np.testing.assert_array_equal(b.arrays()[name], value, err_msg=name)
+
+
+CASES = {
+    "adlala": {},
+    "lol, schedules, prior": {"method": "lol", "task": "regression", "prior": 1.0, "m": 5, "activation": "identity",
+                              "schedules": {("stepsize", 0): Cosine(schedule="cosine", final=0.1), ("temperature", 0): Linear(schedule="linear")}},
+    "F, E, mixed words": {"method": "splitting", "word": {"hidden": "BAEFEAB", "output": "BACDEDCAB"}, "sets": 3},
+    "every thermostat letter by tensor": {"method": "splitting", "word": "ABCDEFBA", "partition": "tensor", "mode": "replacement"},
+    "multiclass, tanh, three dimensions": {"method": "splitting", "word": "OBABO", "partition": "all", "task": "multiclass", "n": 3, "m": 3,
+                                           "activation": "tanh"},
+    "regression, softplus": {"method": "splitting", "word": "ABOBA", "partition": "tensor", "task": "regression", "n": 2, "m": 1,
+                             "activation": "softplus", "mode": "epoch", "points": 63},
+    "frozen output, full": {"method": "splitting", "word": {"hidden": "BAOAB"}, "freeze": ("output",), "prior": 1.5, "mode": "full"},
+    "float64, full in tiles": {"dtype": np.float64, "task": "multiclass", "n": 5, "activation": "softplus", "prior": 1.0, "mode": "full",
+                               "points": 150},
+    "sgld": {"method": "sgld", "mode": "epoch"},
+    "adam": {"method": "adam", "dtype": np.float64},
+}  # fmt: skip
+MORE = {
+    **{f"word {word}": {"method": "splitting", "word": word, "partition": "layer"} for word in
+       ("BAOAB", "OBABO", "ABOBA", "OABAO", "OBA", "BAOA", "BACDEDCAB", "BAEFEAB", "ABCDEDCBA", "BABO", "EBAB", "CDAB", "BAF")},
+    **{f"method {name}": {"method": name} for name in ("sgd", "momentum", "coolmomentum", "langevin", "adl", "lala", "lol")},
+    "momentum II": {"method": "momentum", "convention": "II"},
+    **{f"{task} {activation}": {"task": task, "activation": activation, "n": 1 if task == "binary" else 3, "dtype": np.float64}
+       for task in ("binary", "multiclass", "regression") for activation in ("relu", "tanh", "softplus", "identity")},
+    **{f"{mode} {partition}": {"method": "splitting", "word": "BACDEDCAB", "mode": mode, "partition": partition}
+       for mode in ("subset", "epoch", "replacement", "full") for partition in ("layer", "tensor", "all")},
+    "digits' size": {"method": "langevin", "m": 64, "d": 10, "n": 10, "task": "multiclass"},
+    "odd sizes": {"d": 1, "m": 1, "batch": 1, "points": 2, "replicas": 1},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", [*CASES, *(pytest.param(name, marks=slow) for name in MORE)])
+def test_agrees_with_batched(case):
+    """Same addresses and minibatches, so states agree to rounding after 1, 2 and 10 steps, and so do the recorded moments."""
+    job = make_job(**(CASES | MORE)[case])
+    batched, fused = BatchedEngine(job), FusedEngine(job, threads=2)
+    for steps in (1, 2, 10):
+        record = tuple(sorted({max(1, steps // 2), steps}))
+        (a, (r,)), (b, (q,)) = (run(engine, job, steps, record=record) for engine in (batched, fused))
+        assert_close(a, b, job.dtype)
+        for name in ("position", "thermostat", "kinetic_temperature", "energy"):
+            np.testing.assert_allclose(getattr(q, name), getattr(r, name), rtol=2e-5, atol=2e-6, err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def job():
+    return make_job(replicas=37)
+
+
+def test_bits_do_not_depend_on_segments_threads_or_company(job):
+    whole, (ring,) = run(FusedEngine(job, threads=1), job, 24, record=(8, 16, 24))
+    cut, rings = run(FusedEngine(job, threads=2), job, 1, 5, 2, 16, record=(8, 16, 24))
+    assert_same(whole, cut)
+    np.testing.assert_array_equal(np.concatenate([r.position for r in rings]), ring.position)
+    np.testing.assert_array_equal(np.concatenate([r.kinetic_temperature for r in rings]), ring.kinetic_temperature)
+    for rows in (slice(0, 1), slice(5, 14), slice(36, 37)):
+        part = take(job, rows)
+        state = make_state(job)
+        alone = State.from_arrays({name: np.ascontiguousarray(v[rows]) for name, v in state.arrays().items()}, 0, 0)
+        FusedEngine(part).advance(alone, Segment(0, 24))
+        for name, value in whole.arrays().items():
+            np.testing.assert_array_equal(alone.arrays()[name], value[rows], err_msg=name)
+
+
+def test_scheduled_tables_may_be_cut_anywhere(monkeypatch):
+    job = make_job("lala", schedules={("stepsize", 0): Cosine(schedule="cosine")})
+    whole, _ = run(FusedEngine(job), job, 20)
+    monkeypatch.setattr("gpu_thermo.engines.fused._TABLE_BYTES", 2000)
+    engine = FusedEngine(job)
+    assert engine._tables.longest < 20
+    assert_same(whole, run(engine, job, 20, record=(3, 20))[0])
+
+
+@pytest.mark.parametrize(("array", "status"), [("position", Status.NONFINITE_GRADIENT), ("momentum", None), ("thermostat", Status.NONFINITE_THERMOSTAT)])
+def test_a_replica_that_overflows_is_frozen_alone(job, array, status):
+    """It turns into NaN with cause and step; the others keep every bit."""
+    healthy, _ = run(FusedEngine(job), job, 6)
+    engine, state = FusedEngine(job), make_state(job)
+    engine.advance(state, Segment(0, 2))
+    getattr(state, array)[9] = np.inf
+    reference = state.copy()
+    recorded = engine.advance(state, Segment(2, 4, (3, 6)))
+    BatchedEngine(job).advance(reference, Segment(2, 4))
+    assert state.status[9] == reference.status[9] != 0
+    assert status is None or state.status[9] == status
+    assert state.frozen_step[9] == 3
+    assert np.isnan(state.position[9]).all()
+    assert np.isnan(state.momentum[9]).all()
+    assert np.isnan(state.thermostat[9]).all()
+    assert np.isnan(recorded.position[:, 9]).all()
+    others = np.arange(job.replicas) != 9
+    for name, value in healthy.arrays().items():
+        np.testing.assert_array_equal(state.arrays()[name][others], value[others], err_msg=name)
+
+
+class Members(FusedEngine):
+    """The device's way of sharing one replica among a team, with a host thread for each member."""
+
+    def __init__(self, job, team):
+        super().__init__(job, threads=1)
+        self._library = host_library(make_emitter(job).source("members", team, 1))
+        self._team, self._space = team, aligned(self._library.workspace_bytes())
+        self._launch = self._all_members
+
+    def _all_members(self, arrays, numbers, written):
+        arguments = fill(arrays, {name: a.ctypes.data for name, a in arrays.items()}, numbers)
+
+        def member(i):
+            space, last = ctypes.c_void_p(self._space.ctypes.data), ctypes.c_int64(numbers["replicas"])
+            self._library.advance_member(ctypes.byref(arguments), space, ctypes.c_int64(0), last, ctypes.c_int64(i))
+
+        threads = [threading.Thread(target=member, args=(i,)) for i in range(self._team)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+
+
+TEAMS = {
+    "a warp, two units for some": (32, {"d": 40}),
+    "a warp, softmax over three": (32, {"d": 7, "task": "multiclass", "n": 3, "prior": 1.0, "partition": "tensor", "method": "adl"}),
+    "two warps": (64, {"d": 70, "batch": 40, "task": "regression", "n": 2, "activation": "tanh"}),
+}
+
+
+@pytest.mark.parametrize("case", TEAMS)
+def test_teams_of_members_agree_with_one(case):
+    """Team sums, shared points and E's reduction, without a GPU."""
+    team, kind = TEAMS[case]
+    job = make_job(**kind, replicas=3)
+    alone, (r,) = run(FusedEngine(job), job, 4, record=(2, 4))
+    together, (q,) = run(Members(job, team), job, 4, record=(2, 4))
+    assert_close(alone, together, job.dtype)
+    np.testing.assert_allclose(q.kinetic_temperature, r.kinetic_temperature, rtol=1e-5)
+
+
+def test_a_team_freezes_together():
+    job = make_job(d=40, replicas=3)
+    engine, state = Members(job, 32), make_state(job)
+    state.momentum[1, 37] = np.inf
+    engine.advance(state, Segment(0, 2))
+    assert list(state.frozen_step) == [-1, 1, -1]
+    assert np.isnan(state.position[1]).all()
+    assert np.isfinite(state.position[[0, 2]]).all()
