@@ -20,9 +20,9 @@ STRING = "string"
 DTYPES = ("bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)), "float32", "float64", STRING)
 """Names that a document may carry: numbers, truth values and text. Nothing that needs an object, so nothing that could execute."""
 
-CHUNK_BYTES = 4 << 20
+CHUNK_BYTES = 2 << 20
 BLOCK = 256
-CHUNK_DRAWS = 128
+CHUNK_DRAWS = 32
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class ArraySpec:
 def growing_chunks(lead: int, cell: int, expected: int) -> tuple[int, int]:
     """Chains and draws of one chunk, for `lead` chains of `cell` bytes a draw and about `expected` draws.
 
-    About 256 chains (more for small cells) by as many draws as make 4 MB, but at most 128: the last, partly filled chunk is written again
+    About 256 chains (more for small cells) by as many draws as make 2 MB, but at most 32: the last, partly filled chunk is written again
     at every commit. Both counts are evened out, since a chunk at the edge is stored whole.
     """
     cell = max(1, cell)

@@ -100,6 +100,9 @@ def _build(staging: Path, header: Header, schema: Schema) -> Record:
 
 
 def _root_attributes(header: Header, schema: Schema) -> dict[str, str | int | float]:
+    odd = sorted(name for name, value in header.attributes.items() if not isinstance(value, str | int | float))
+    if odd:
+        raise StoreError(f"The attribute '{odd[0]}' of the store is neither a number nor text. Give it as JSON text.")
     return {
         **header.attributes,
         "format": FORMAT,
@@ -140,8 +143,7 @@ def _initial(path: str, spec: ArraySpec, header: Header, schema: Schema) -> np.n
     if spec.grows is not None or (group == "predictive" and name in schema.predictive):
         return initial_values(name, spec)
     if group == "constant_data" and name in schema.constant:
-        values = np.asarray(header.probes if name == "x_probe" else header.constant[name][1])
-        return values.reshape(spec.shape)
+        return np.asarray(header.probes if name == "x_probe" else header.constant[name][1])
     if name in CHANGING:
         return initial_values(name, spec)
     if name in header.chain and group in schema.chained:

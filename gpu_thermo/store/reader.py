@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import xarray
@@ -11,7 +10,7 @@ from zarr.storage import LocalStore
 
 from ..errors import StoreError
 from .header import Checkpoint, Header, RunInfo
-from .record import Record, load_record
+from .record import Record, load_record, located
 from .scan import Damage, check_files, scan
 from .schema import CHANGING, SLOTS, Schema
 from .slots import read_slot
@@ -36,7 +35,7 @@ def open_run(path: str | os.PathLike[str], chunks: Mapping[str, int] | None = No
     StoreError
         It is no store of ours, of another format, or damaged.
     """
-    real = Path(os.path.realpath(path))
+    real = located(path)
     check_files(real, load_record(real))
     try:
         # a store object, not its name: xarray would take "~" and "::" in a name for more than that
@@ -48,7 +47,7 @@ def open_run(path: str | os.PathLike[str], chunks: Mapping[str, int] | None = No
 
 def read_header(path: str | os.PathLike[str]) -> RunInfo:
     """The store at a glance: spec, fingerprint, versions and progress; StoreError as for `open_run`, damaged arrays apart."""
-    record = load_record(Path(os.path.realpath(path)))
+    record = load_record(located(path))
     root, schema = record.attributes, record.schema
     text = {name: str(root.get(name, "")) for name in ("spec", "fingerprint", "engine", "device", "created_at")}
     return RunInfo(
@@ -68,7 +67,7 @@ def _versions(text: Any) -> dict[str, str]:
 
 def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """The last committed checkpoint, also of a run that goes on; StoreError as for `open_run`."""
-    real = Path(os.path.realpath(path))
+    real = located(path)
     for attempt in range(_TRIES):
         record = load_record(real)
         try:
@@ -96,7 +95,7 @@ def verify_store(path: str | os.PathLike[str]) -> list[Damage]:
     StoreError
         It is no store of ours, of another format, or its root document is damaged.
     """
-    real = Path(os.path.realpath(path))
+    real = located(path)
     return scan(real, load_record(real))
 
 

@@ -89,6 +89,14 @@ def from_key(key: str) -> str:
     return unquote(key)
 
 
+def located(path: str | os.PathLike[str]) -> Path:
+    """The path without links; StoreError for what can be no path."""
+    try:
+        return Path(os.path.realpath(path))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"There is no store at {str(path)!r}: {error}. Check the path.") from None
+
+
 def read_root(path: Path) -> dict[str, Any]:
     """The root document of one of our stores; StoreError that says why it is none."""
     try:

@@ -170,9 +170,9 @@ def _from_header(header: Header) -> Schema:
     replicas = {np.shape(value) for value in header.chain.values()}
     if len(replicas) != 1 or len(next(iter(replicas))) != 1:
         raise TypeError(f"the chain coordinates need one common shape (R,), not {sorted(replicas)}")
-    probes = header.probes if header.probes.ndim == 3 else header.probes[None]
-    constant = {**header.constant, "x_probe": (("dataset", "probe", "feature"), probes)}
-    sizes = {"partition": len(header.partitions), "output": len(header.outputs), "feature": len(header.features), "probe": probes.shape[1]}
+    probes = header.probes
+    constant = {**header.constant, "x_probe": (("dataset", "probe", "feature")[-probes.ndim :], probes)}
+    sizes = {"partition": len(header.partitions), "output": len(header.outputs), "feature": len(header.features), "probe": probes.shape[-2]}
 
     def variable(dims: tuple[str, ...], dtype: Any) -> Variable:
         unknown = [d for d in dims if d not in sizes]
@@ -183,7 +183,7 @@ def _from_header(header: Header) -> Schema:
     return Schema(
         replicas=next(iter(replicas))[0], dtype=dtype_name(header.dtype),
         tensors={name: tuple(int(n) for n in shape) for name, shape in header.tensors.items()},
-        partitions=tuple(header.partitions), outputs=tuple(header.outputs), features=tuple(header.features), probes=int(probes.shape[1]),
+        partitions=tuple(header.partitions), outputs=tuple(header.outputs), features=tuple(header.features), probes=int(probes.shape[-2]),
         keep=tuple(header.keep), draws=int(header.draws), trace_steps=int(header.trace_steps),
         chain={name: dtype_name(np.asarray(value).dtype) for name, value in header.chain.items()},
         constant={name: (tuple(dims), np.shape(value), dtype_name(np.asarray(value).dtype)) for name, (dims, value) in constant.items()},

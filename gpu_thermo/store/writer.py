@@ -20,7 +20,7 @@ from .files import put_document, put_values
 from .growing import Growing
 from .header import Checkpoint, Draws, Header, Trace
 from .lock import LOCK, Lock
-from .record import Record, group_document, load_record, read_root
+from .record import Record, group_document, load_record, located, read_root
 from .recover import recover
 from .schema import CHANGING, SLOTS
 from .slots import Commit, write_slot
@@ -78,7 +78,7 @@ class RunWriter:
         StoreError
             It is not a store of ours, of another format, or damaged.
         """
-        real = Path(os.path.realpath(path))
+        real = located(path)
         read_root(real)
         if not (real / LOCK).parent.is_dir():
             load_record(real)
