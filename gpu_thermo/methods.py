@@ -95,6 +95,8 @@ def make_program(
     """
     frozen = tuple(k for name in freeze for k in partition.resolve(name))
     if method.update is not None:
+        if word is not None:
+            raise SpecError(f"Method '{method.name}' is a whole-step update and takes no word: leave out word = {word!r}.")
         update = "momentum2" if method.update == "momentum" and convention == "II" else method.update
         assert update in UPDATES
         return compile_update(update, partition, frozen)
