@@ -5,7 +5,7 @@ rank-normalised split R-hat, bulk and tail ESS (Vehtari et al. 2021), nested R-h
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -56,17 +56,17 @@ def convergence(predictions: np.ndarray, scale: float, superchain: np.ndarray | 
     chains, draws, quantities = predictions.shape
     spread = predictions.std(axis=(0, 1), dtype=np.float64)
     moving = np.moveaxis(predictions[..., spread > SETTLED * scale], -1, 0).astype(np.float64)
-    found = {"chains": chains, "draws": draws, "quantities": quantities, "settled": quantities - len(moving)}
+    found = Convergence(chains, draws, quantities, quantities - len(moving))
     if len(moving) == 0 or draws < MIN_DRAWS:
-        return Convergence(**found)
+        return found
     from arviz_stats.base import array_stats
 
     with np.errstate(all="ignore"):
-        ess = {f"ess_{m}": float(np.min(array_stats.ess(moving, method=m, **p))) for m, p in (("bulk", {}), ("tail", {"prob": 0.05}))}
+        bulk, tail = (float(np.min(array_stats.ess(moving, method=m, prob=p))) for m, p in (("bulk", None), ("tail", 0.05)))
+        found = replace(found, ess_bulk=bulk, ess_tail=tail)
         if chains < 2:
-            return Convergence(**found, **ess)
-        rhat = float(np.max(array_stats.rhat(moving)))
-        return Convergence(**found, **ess, rhat=rhat, **_nested(moving, superchain, array_stats))
+            return found
+        return replace(found, rhat=float(np.max(array_stats.rhat(moving))), **_nested(moving, superchain, array_stats))
 
 
 def _nested(moving: np.ndarray, superchain: np.ndarray | None, array_stats: Any) -> dict[str, Any]:

@@ -181,10 +181,10 @@ def _convergence_verdicts(c: Convergence | None, spec: RunSpec) -> list[Verdict]
     if math.isnan(c.rhat):
         out = [Verdict(topic, None, f"One chain alone cannot be compared (R-hat needs two).{left_out}")]
     elif c.rhat <= RHAT_LIMIT:
-        out = [Verdict(topic, True, f"Chains agree in function space (R-hat {c.rhat:.3g} <= {RHAT_LIMIT}).{left_out}")]
+        out = [Verdict(topic, True, f"Chains agree in function space (R-hat {c.rhat:.3f} <= {RHAT_LIMIT}).{left_out}")]
     else:
         remedy = "run longer, or treat them as separate modes"
-        text = f"Chains disagree in function space (R-hat {c.rhat:.3g} > {RHAT_LIMIT}): {remedy}.{left_out}"
+        text = f"Chains disagree in function space (R-hat {c.rhat:.3f} > {RHAT_LIMIT}): {remedy}.{left_out}"
         out = [Verdict("chains disagree", False, text)]
     return [*out, *_nested_verdict(c, spec), _ess_verdict(c)]
 
@@ -198,10 +198,10 @@ def _nested_verdict(c: Convergence, spec: RunSpec) -> list[Verdict]:
     groups = f"{c.groups} groups of {c.group_size} chains"
     if c.shared_start:
         passed = c.nested_rhat <= RHAT_LIMIT
-        text = f"Nested R-hat {c.nested_rhat:.3g} over {groups} with one start each: {'they have' if passed else 'not yet'} forgotten it."
+        text = f"Nested R-hat {c.nested_rhat:.3f} over {groups} with one start each: {'they have' if passed else 'not yet'} forgotten it."
         return [Verdict("nested R-hat", passed, text)]
     text = (
-        f"Nested R-hat {c.nested_rhat:.3g} over {groups}. Every chain has its own start, so this tells how far averages repeat: "
+        f"Nested R-hat {c.nested_rhat:.3f} over {groups}. Every chain has its own start, so this tells how far averages repeat: "
         f"the one over all chains to about {c.average_error:.2g} sd of the draws."
     )
     return [Verdict("nested R-hat", None, text)]
@@ -218,8 +218,8 @@ def _ess_verdict(c: Convergence) -> Verdict:
 
 def _weights(log_weight: np.ndarray) -> tuple[float, Verdict]:
     """Effective sample size (sum w)^2 / sum w^2 of importance weights [chain, draw]."""
-    values = log_weight[np.isfinite(log_weight)]
-    w = np.exp(values - values.max()) if len(values) else np.zeros(1)
+    values = log_weight[~np.isnan(log_weight)]
+    w = np.exp(values - values.max()) if np.isfinite(values).any() else np.zeros(1)
     ess = float(w.sum() ** 2 / max((w * w).sum(), 1e-300))
     share = ess / max(1, len(values))
     left = f"Importance weights leave {ess:.0f} effective of {len(values)} draws ({share:.0%})."

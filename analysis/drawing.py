@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMATS = (".png", ".svg", ".pdf")
-_MOST_POINTS = 2000
+_MOST_POINTS = 1000
+_LEGEND_MARK = 26
 
 
 class FigureNotWrittenError(GpuThermoError, OSError):
@@ -78,7 +79,8 @@ def _frame(figure: "Figure", dataset: xr.Dataset) -> None:
     width, height = figure.get_size_inches()
     lines = textwrap.wrap(dataset.attrs["caption"], int(width * 17))
     top, bottom = 0.34 / height, (0.14 + 0.15 * len(lines)) / height if lines else 0.0
-    figure.get_layout_engine().set(rect=(0, bottom, 1, 1 - top - bottom))  # type: ignore[union-attr]
+    engine: Any = figure.get_layout_engine()
+    engine.set(rect=(0, bottom, 1, 1 - top - bottom))
     figure.text(0.08 / width, 1 - 0.1 / height, dataset.attrs["title"], fontsize=11, fontweight="bold", va="top")
     figure.text(0.08 / width, 0.06 / height, "\n".join(lines), fontsize=8, color="0.3", va="bottom")
 
@@ -95,7 +97,7 @@ def _draw_plane(figure: "Figure", dataset: xr.Dataset, output: int) -> None:
     panels: Any = figure.subplots(1, 3, sharex=True, sharey=True)
     for axes in panels:
         axes.set_xlabel(dataset["u"].attrs["long_name"])
-        axes.tick_params(direction="out")
+        axes.xaxis.set_major_locator(_few_ticks())
     panels[0].set_ylabel(dataset["v"].attrs["long_name"])
     if task == "regression":
         _regression_panels(figure, panels, dataset, output)
@@ -106,16 +108,18 @@ def _draw_plane(figure: "Figure", dataset: xr.Dataset, output: int) -> None:
         _image(figure, panels[2], dataset, "total", "Total uncertainty", "entropy (nats)", UNCERTAINTY, (0, np.log(len(names))))
         for axes in panels:
             _class_points(axes, dataset, names)
-        _legend(figure, panels[0])
+        _legend(figure, panels[0], (_LEGEND_MARK / _mark_size(dataset.sizes["train"])) ** 0.5)
     for axes in panels:
         axes.set(xlim=(u[0], u[-1]), ylim=(v[0], v[-1]))
         axes.set_aspect("equal") if equal else axes.set_box_aspect(1)
 
 
-def _legend(figure: "Figure", axes: "Axes") -> None:
+def _legend(figure: "Figure", axes: "Axes", scale: float = 1.0) -> None:
     """All marks of `axes` in one row beside the title."""
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="upper right", ncols=10, handletextpad=0.1, columnspacing=0.9, borderaxespad=0.3)
+    figure.legend(
+        handles, labels, loc="upper right", ncols=10, handletextpad=0.1, columnspacing=0.9, borderaxespad=0.3, markerscale=scale
+    )
 
 
 def _image(
@@ -131,7 +135,7 @@ def _image(
     axes.set_title(title)
     bar = figure.colorbar(image, ax=axes, location="bottom", shrink=0.86, aspect=32, pad=0.03)
     bar.set_label(label)
-    bar.outline.set_linewidth(0.4)  # type: ignore[operator]
+    bar.outline.set_linewidth(0.4)
     bar.locator = _few_ticks()
     bar.update_ticks()
 
@@ -179,29 +183,33 @@ def _multiclass_mean(figure: "Figure", axes: "Axes", dataset: xr.Dataset) -> Non
     greys = ScalarMappable(Normalize(1 / classes, 1), LinearSegmentedColormap.from_list("greys", ["white", "0.35"]))
     bar = figure.colorbar(greys, ax=axes, location="bottom", shrink=0.86, aspect=32, pad=0.03)
     bar.set_label("probability of the most probable class")
-    bar.outline.set_linewidth(0.4)  # type: ignore[operator]
+    bar.outline.set_linewidth(0.4)
 
 
 def _class_points(axes: "Axes", dataset: xr.Dataset, names: list[str]) -> None:
     """Training points, each class with its colour and mark."""
     y = dataset["train_y"].to_numpy()
     binary = len(names) == 2
-    size = float(np.clip(5000 / max(1, len(y)), 6, 26))
+    size = _mark_size(len(y))
     for c, name in enumerate(names):
-        mine = _some(np.flatnonzero(y == c))
+        mine = _some(np.flatnonzero(y == c), max(1, _MOST_POINTS // len(names)))
         axes.scatter(
             dataset["train_u"].to_numpy()[mine], dataset["train_v"].to_numpy()[mine], s=size, marker=class_mark(c),
             c=TWO_COLOURS[c] if binary else class_colour(c), edgecolors="white", linewidths=0.25, label=_class_label(name), zorder=3,
         )  # fmt: skip
 
 
+def _mark_size(points: int) -> float:
+    return float(np.clip(5000 / max(1, points), 6, _LEGEND_MARK))
+
+
 def _class_label(name: str) -> str:
     return f"class {name}" if name.isdigit() else name
 
 
-def _some(rows: np.ndarray) -> np.ndarray:
-    """At most `_MOST_POINTS` of the rows, evenly chosen: more only make a picture dark and its file large."""
-    return rows if len(rows) <= _MOST_POINTS else rows[np.linspace(0, len(rows) - 1, _MOST_POINTS).round().astype(int)]
+def _some(rows: np.ndarray, most: int = _MOST_POINTS) -> np.ndarray:
+    """At most `most` of the rows, evenly chosen: more only make a picture dark and its file large."""
+    return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).round().astype(int)]
 
 
 def _regression_panels(figure: "Figure", panels: Any, dataset: xr.Dataset, output: int) -> None:
@@ -211,8 +219,9 @@ def _regression_panels(figure: "Figure", panels: Any, dataset: xr.Dataset, outpu
     limits = (float(min(mean.min(), y.min())), float(max(mean.max(), y.max())))
     _image(figure, panels[0], dataset, "mean", "Mean prediction", target, VALUE, limits, mean)
     label = f"standard deviation (units of {target})"
-    _image(figure, panels[1], dataset, "epistemic", "Epistemic uncertainty", label, UNCERTAINTY, None, epistemic)
-    _image(figure, panels[2], dataset, "total", "Total uncertainty", label, UNCERTAINTY, None, total)
+    both = (0.0, float(total.max()))
+    _image(figure, panels[1], dataset, "epistemic", "Epistemic uncertainty", label, UNCERTAINTY, both, epistemic)
+    _image(figure, panels[2], dataset, "total", "Total uncertainty", label, UNCERTAINTY, both, total)
     some = _some(np.arange(len(y)))
     u, v = dataset["train_u"].to_numpy()[some], dataset["train_v"].to_numpy()[some]
     panels[0].scatter(u, v, c=y[some], cmap=VALUE, vmin=limits[0], vmax=limits[1], s=16, edgecolors="white", linewidths=0.5)

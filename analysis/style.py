@@ -14,7 +14,7 @@ CURVE = "#0B4F8A"
 UNCERTAINTY = "viridis"
 VALUE = "cividis"
 
-RC: dict[str, Any] = {
+RC: Any = {
     "font.family": "sans-serif",
     "font.size": 9,
     "axes.titlesize": 10,
