@@ -182,16 +182,16 @@ class RunSection(Section):
     """[run]: how many replicas, how long, what is recorded."""
 
     replicas: int = Field(256, ge=1, description="R")
-    steps: int = Field(20_000, ge=1, lt=2**48, description="all steps, burn-in included")
-    burn_in: int = Field(10_000, ge=0, description="steps before the first draw's interval")
-    thin: int = Field(500, ge=1, description="steps between draws")
+    steps: int = Field(100_000, ge=1, lt=2**48, description="all steps, burn-in included")
+    burn_in: int = Field(60_000, ge=0, description="steps before the first draw's interval")
+    thin: int = Field(2_000, ge=1, description="steps between draws")
     batch: int | None = Field(None, ge=1, description="minibatch size B; 20 by default, all points for minibatch = full")
     minibatch: Literal["subset", "epoch", "replacement", "full"] = "subset"
     seed: int = Field(1, ge=0, lt=2**64, description="seed of the initial state and the dynamics")
     seed_init: int | None = Field(None, ge=0, lt=2**64, description="seed of the initial state, if different")
     seed_dynamics: int | None = Field(None, ge=0, lt=2**64, description="seed of noise and minibatches, if different")
     momenta: Literal["zero", "thermal"] = Field("zero", description="initial momenta")
-    trace: int = Field(500, ge=1, description="steps between points of the learning curves")
+    trace: int = Field(2_000, ge=1, description="steps between points of the learning curves")
     keep: list[Literal["parameters", "predictions"]] = Field(["parameters", "predictions"], description="what each draw stores")
 
     @model_validator(mode="after")

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ..compile import find_compiler
 from ..errors import Status
 from ..letters import LETTERS
 from ..state import Recorded, Segment, State
@@ -40,18 +41,25 @@ class BatchedEngine:
 
     Parameters
     ----------
-    job : what to compute. device : "cpu" or "cuda[:i]". threads : CPU threads, all cores by default. block : replicas per block.
+    job : what to compute. device : "cpu" or "cuda[:i]". threads : CPU threads, as many as pay by default. block : replicas per block.
+    native : whether noise comes from the compiled kernels; by default where there is a compiler.
     """
 
     name = "batched"
 
-    def __init__(self, job: Job, device: str = "cpu", threads: int | None = None, block: int | None = None) -> None:
+    def __init__(
+        self, job: Job, device: str = "cpu", threads: int | None = None, block: int | None = None, native: bool | None = None
+    ) -> None:
         self.job, self.device = job, device
         self._operations: Any = NumpyOperations
         if device != "cpu":
             from .cupy_letters import CupyOperations
 
             self._operations = CupyOperations
+        elif native or (native is None and find_compiler() is not None):
+            from .native import NativeOperations
+
+            self._operations = NativeOperations
         keep_freed_memory()
         threads = threads or _useful_threads(job)
         size = job.replicas if device != "cpu" else min(block or _block_size(job), -(-job.replicas // threads))
