@@ -1,0 +1,82 @@
+"""`gpu-thermo diagnose`."""
+
+import math
+from typing import TYPE_CHECKING
+
+import typer
+
+from .options import Ensemble, Json, Run
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from gpu_thermo_analysis.diagnostics import Diagnosis, EnsembleDiagnosis
+    from gpu_thermo_analysis.temperatures import Temperature
+
+_MARKS = {True: "ok", False: "!!", None: "--"}
+
+
+def diagnose(store: Run, ensemble: Ensemble = None, as_json: Json = False) -> None:
+    """Judge whether the averages of a run may be trusted.
+
+    R-hat, nested R-hat and effective draws of the predictions at probe points, and the temperatures of each partition against those asked
+    for. Verdicts: ok, !! (do not trust yet), -- (for information).
+    """
+    from gpu_thermo.store import open_run
+    from gpu_thermo_analysis.diagnostics import diagnose as judge
+
+    from .output import print_json, show
+
+    found = judge(open_run(store), ensemble)
+    if as_json:
+        print_json(found.to_dict())
+        return
+    show(_convergence(found))
+    typer.echo()
+    show(_temperatures(found))
+    for one in found.ensembles:
+        typer.echo()
+        _print_verdicts(one)
+
+
+def _convergence(found: "Diagnosis") -> "RenderableType":
+    from .output import table
+
+    columns = ("ensemble", "chains", "frozen", "draws", "R-hat", "nested R-hat", "ESS bulk", "ESS tail")
+    rows = []
+    for one in found.ensembles:
+        c = one.convergence
+        numbers = (c.rhat, c.nested_rhat, c.ess_bulk, c.ess_tail) if c else (math.nan,) * 4
+        rows.append((one.ensemble, one.chains, one.frozen, one.draws, *map(_number, numbers)))
+    return table(columns, rows, right=columns)
+
+
+def _temperatures(found: "Diagnosis") -> "RenderableType":
+    from .output import table
+
+    columns = ("ensemble", "partition", "asked for", "kinetic", "configurational")
+    rows = [
+        (one.ensemble, t.partition, _number(t.target), _measured(t, "kinetic"), _measured(t, "configurational"))
+        for one in found.ensembles
+        for t in one.temperatures
+    ]
+    return table(columns, rows, right=("ensemble", *columns[2:]))
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.4g}"
+
+
+def _measured(temperature: "Temperature", kind: str) -> str:
+    """Mean and standard error."""
+    value, error = getattr(temperature, kind), getattr(temperature, f"{kind}_error")
+    return _number(value) if math.isnan(error) else f"{value:.3g} +- {error:.1g}"
+
+
+def _print_verdicts(one: "EnsembleDiagnosis") -> None:
+    from .output import console, fill
+
+    width = min(console().width, 100)
+    typer.echo(one.headline)
+    for verdict in one.verdicts:
+        typer.echo(fill(verdict.text, width, f"  {_MARKS[verdict.passed]} "))

@@ -1,0 +1,99 @@
+"""`gpu-thermo`: the commands in one application, and what becomes of errors."""
+
+import errno
+import sys
+import traceback
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from . import datasets, diagnose, doctor, info, map, methods, predict, resume, sample
+
+COMMANDS = (sample, resume, info, predict, map, diagnose, methods, datasets, doctor)
+"""Modules of the commands, in the order that the help shows."""
+
+
+class Commands(TyperGroup):
+    """Turns what a command raises into one message on stderr and an exit code."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """In the order of COMMANDS."""
+        return list(self.commands)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command.
+
+        Exit codes: 0 done, 1 trouble in the middle, 2 refused before anything was written, 130 and 143 interrupted.
+        """
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            _complain("Interrupted.", ctx)
+            raise typer.Exit(130) from None
+        except Exception as error:
+            message, code = _explain(error)
+            _complain(message, ctx)
+            raise typer.Exit(code) from None
+
+
+def _explain(error: Exception) -> tuple[str, int]:
+    """Message and exit code of what is expected to go wrong; everything else is raised again."""
+    from gpu_thermo.errors import GpuThermoError
+
+    if isinstance(error, GpuThermoError):
+        return ("" if error.exit_code > 128 else "Error: ") + str(error), error.exit_code
+    if isinstance(error, MemoryError):
+        return f"Error: out of memory ({error or 'no details'}). Use fewer replicas or points; what was committed is kept.", 1
+    if isinstance(error, OSError) and error.errno not in (None, errno.EPIPE):
+        return f"Error: {error.strerror}{f': {error.filename}' if error.filename else ''}.", 1
+    raise error
+
+
+def _complain(message: str, ctx: Any) -> None:
+    if ctx.params.get("debug"):
+        traceback.print_exc()
+    typer.echo(message, err=True)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            typer.echo(f"gpu-thermo {version('gpu-thermo')}")
+        except PackageNotFoundError:
+            typer.echo("gpu-thermo (not installed: run from its sources)")
+        raise typer.Exit
+
+
+app = typer.Typer(
+    name="gpu-thermo", cls=Commands, rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False, no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)  # fmt: skip
+
+
+@app.callback(epilog="Start with: gpu-thermo sample --map spirals.png")
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", envvar="GPU_THERMO_DEBUG", help="Show tracebacks (before the command).")] = False,
+) -> None:
+    """Sample the parameters of thousands of small neural networks at once.
+
+    Thermodynamic integrators give chains; chains give Bayesian averages and maps of the uncertainty.
+    """
+
+
+for _module in COMMANDS:
+    _name = _module.__name__.rpartition(".")[2]
+    app.command(_name, epilog=getattr(_module, "EPILOG", None))(getattr(_module, _name))
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app(prog_name="gpu-thermo")
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

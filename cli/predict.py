@@ -1,0 +1,99 @@
+"""`gpu-thermo predict`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .options import Ensemble, Overwrite, Quiet, Run, check_output
+
+if TYPE_CHECKING:
+    import numpy as np
+    import xarray
+
+EPILOG = """\b
+Columns of a .csv output: the features, then mean_NAME and variance_NAME for
+each output NAME, and entropy, expected_entropy, mutual_information in nats.
+An output is a class and its mean the probability (of the second class where
+there are two); in regression a target, with total_variance_NAME, its noise
+included. Runs of several ensembles have a column `ensemble` in front.
+
+\b
+Example:
+  gpu-thermo predict run.zarr points.csv --out predictions.csv
+"""
+
+Points = Annotated[
+    Path, typer.Argument(metavar="POINTS.csv", help="A point a row, in the data's own units; the header names the features.")
+]
+Out = Annotated[Path, typer.Option(metavar="FILE", help="Where to write: .csv, .npz or .zarr.")]
+
+
+def predict(store: Run, points: Points, out: Out, ensemble: Ensemble = None, overwrite: Overwrite = False, quiet: Quiet = False) -> None:
+    """Average predictions and uncertainty at points.
+
+    The header of POINTS.csv must name every feature of the run, in any order; other columns are left out.
+    """
+    from gpu_thermo.predictive import predict as average
+    from gpu_thermo.predictive import restored_data
+    from gpu_thermo.store import open_run
+
+    from .output import plural, say
+    from .points import read_points
+
+    check_output(out, overwrite, tuple(_WRITERS))
+    tree = open_run(store)
+    x, left_out = read_points(points, restored_data(tree).features)
+    result = average(tree, x, ensemble)
+    _WRITERS[out.suffix.lower()](result, out)
+    if not quiet:
+        say(f"{plural(len(x), 'point')} written to {out}" + (f"; columns left out: {', '.join(left_out)}" if left_out else ""))
+
+
+def columns(result: "xarray.Dataset") -> "dict[str, np.ndarray]":
+    """Name -> [rows], one row a point (and ensemble, where there are several): the inputs, then what was found there."""
+    import numpy as np
+
+    several = "ensemble" in result.dims
+    ensembles = result.sizes["ensemble"] if several else 1
+    count = result.sizes["point"]
+    out: dict[str, Any] = {"ensemble": np.repeat(result["ensemble"].to_numpy(), count)} if several and ensembles > 1 else {}
+    out |= {name: np.tile(result["x"].to_numpy()[:, i], ensembles) for i, name in enumerate(result["feature"].values.tolist())}
+    for name, value in result.data_vars.items():
+        if name == "x" or "point" not in value.dims:
+            continue
+        flat = value.to_numpy().reshape(ensembles * count, -1)
+        names = [f"{name}_{output}" for output in _outputs(result)] if "output" in value.dims else [str(name)]
+        out |= dict(zip(names, flat.T, strict=True))
+    return out
+
+
+def _outputs(result: "xarray.Dataset") -> list[str]:
+    """Names of the outputs: a class for its probability (binary: the second one's), or a target."""
+    names = [str(output) for output in result["output"].values]
+    return [name.removeprefix("P(").removesuffix(")") for name in names] if result.attrs["task"] == "binary" else names
+
+
+def _write_csv(result: "xarray.Dataset", path: Path) -> None:
+    import csv
+
+    table = columns(result)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(table)
+        writer.writerows(zip(*(column.tolist() for column in table.values()), strict=True))
+
+
+def _write_npz(result: "xarray.Dataset", path: Path) -> None:
+    import numpy as np
+
+    arrays: dict[str, Any] = {str(name): value.to_numpy() for name, value in result.variables.items()}
+    np.savez(path, **{name: value.astype(str) if value.dtype == object else value for name, value in arrays.items()})
+
+
+def _write_zarr(result: "xarray.Dataset", path: Path) -> None:
+    texts = {name: value.astype(object) for name, value in result.coords.items() if value.dtype.kind == "U"}  # text of fixed width warns
+    result.assign_coords(texts).to_zarr(path, mode="w-", zarr_format=3, consolidated=False)
+
+
+_WRITERS = {".csv": _write_csv, ".npz": _write_npz, ".zarr": _write_zarr}

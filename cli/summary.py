@@ -1,0 +1,149 @@
+"""What a run came to, for `sample`, `resume` and `info`: one dictionary, shown as text or JSON."""
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .output import clock, count, facts, plural, say, show, size
+
+if TYPE_CHECKING:
+    import xarray
+
+    from gpu_thermo.spec import RunSpec
+    from gpu_thermo.store import RunInfo
+
+FEW = 4
+
+
+def summarise(path: Path, tree: "xarray.DataTree | None" = None) -> dict[str, Any]:
+    """Where a run stands, what it scores, what froze, and how large it is."""
+    from gpu_thermo.spec import RunSpec
+    from gpu_thermo.store import open_run, read_header
+
+    header = read_header(path)
+    tree = open_run(path) if tree is None else tree
+    spec = RunSpec.from_json(header.spec)
+    total = planned_steps(header, spec)
+    stats = tree["sample_stats"].to_dataset()
+    draws = (total - spec.run.burn_in) // spec.run.thin
+    return {
+        "store": str(path), "complete": header.step >= total, "step": header.step, "total_steps": total,
+        "draws": header.draws, "total_draws": draws, "replicas": header.replicas, "parameters": header.parameters,
+        "ensembles": int(tree.sizes.get("ensemble", 0) or len(set(stats["ensemble"].values.tolist()))),
+        "data": spec.data.name, "method": spec.method.name, "kept": list(header.keep),
+        "engine": header.attributes.get("engine", header.engine), "device": header.device,
+        "seconds": header.attributes.get("sampling_time"), "bytes": stored_bytes(path), "frozen": frozen(stats), "scores": scores(tree),
+    }  # fmt: skip
+
+
+def planned_steps(header: "RunInfo", spec: "RunSpec") -> int:
+    """Steps the run goes to, as last extended."""
+    return int(header.attributes.get("steps", spec.run.steps))
+
+
+def frozen(stats: "xarray.Dataset") -> list[dict[str, Any]]:
+    """One entry a cause: how many replicas, which first ones, from which step on, and what to change."""
+    import numpy as np
+
+    from gpu_thermo.errors import Status
+
+    status, step = stats["status"].to_numpy(), stats["frozen_step"].to_numpy()
+    out = []
+    for code in np.unique(status[status != 0]):
+        (who,) = np.nonzero(status == code)
+        cause, steps = Status(int(code)), step[who]
+        when = {"first_step": int(steps.min()), "last_step": int(steps.max())}
+        out.append({"cause": cause.name.lower(), "replicas": len(who), "first_replicas": who[:10].tolist(), **when, "remedy": cause.remedy})
+    return out
+
+
+def scores(tree: "xarray.DataTree") -> dict[str, dict[str, float]]:
+    """Test scores `averaged` over draws and replicas (mean over ensembles), and of a `single` network (mean at the last draw)."""
+    import numpy as np
+
+    from gpu_thermo import scores as library
+    from gpu_thermo.predictive import restored_data
+
+    stats, data = tree["sample_stats"].to_dataset(), restored_data(tree)
+    if not data.test_points or not stats.sizes["draw"]:
+        return {}
+    names = [name for name in ("test_accuracy", "test_rmse", "test_nll") if name in stats]
+    last = {name.removeprefix("test_"): stats[name].isel(draw=-1).to_numpy() for name in names}
+    single = {name: float(np.nanmean(values)) for name, values in last.items() if np.isfinite(values).any()}
+    mean = tree["predictive/mean"].to_numpy()
+    _, first = np.unique(stats["ensemble"].to_numpy(), return_index=True)
+    datasets = stats["dataset"].to_numpy()[first]
+    drawn = np.flatnonzero(np.isfinite(mean).all(axis=(1, 2)))  # not the ensembles that froze before their first draw
+    each = [library.scores(data.task, mean[e], data.y_test[datasets[e]]) for e in drawn]
+    averaged = {name: float(np.mean([one[name] for one in each])) for name in each[0]} if each else {}
+    return {"averaged": averaged, "single": single}
+
+
+def stored_bytes(path: Path) -> int:
+    """Bytes of all files of the store."""
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+def print_summary(summary: dict[str, Any]) -> None:
+    """The end of `sample` and `resume` on stdout: where the run is, and what it scores."""
+    whole = f"{count(summary['total_steps'])} steps"
+    done = "complete" if summary["complete"] else f"stopped at step {summary['step']:,} of {summary['total_steps']:,}"
+    seconds = summary["seconds"]
+    lines = {
+        "run": f"{summary['store']}, {done}",
+        "drawn": f"{plural(summary['draws'], 'draw')} of {plural(summary['replicas'], 'replica')} in {whole}"
+        + (f", {clock(seconds)}" if seconds is not None else ""),
+        **score_lines(summary["scores"]),
+        "size": size(summary["bytes"]),
+    }
+    show(facts(lines))
+
+
+def score_lines(all_scores: dict[str, dict[str, float]]) -> dict[str, str]:
+    """One line a score: of the average, beside a single network's."""
+    averaged, single = all_scores.get("averaged", {}), all_scores.get("single", {})
+    out = {}
+    for name in averaged | single:
+        parts = [f"{averaged[name]:.4g} averaged"] if name in averaged else []
+        parts += [f"{single[name]:.4g} for a single network"] if name in single else []
+        out[f"test {_LABELS.get(name, name)}"] = ", ".join(parts)
+    return out
+
+
+_LABELS = {"nll": "NLL", "rmse": "RMSE", "ece": "ECE", "brier": "Brier score"}
+
+
+def warn_frozen(summary: dict[str, Any]) -> None:
+    """Say on stderr which replicas froze, why, and what to change."""
+    for cause in summary["frozen"]:
+        many = "" if cause["replicas"] <= FEW else ", ..."
+        who = ", ".join(map(str, cause["first_replicas"][:FEW])) + many
+        steps = f"step {cause['first_step']:,}" + (f" to {cause['last_step']:,}" if cause["last_step"] != cause["first_step"] else "")
+        replicas = f"{plural(cause['replicas'], 'replica')} of {summary['replicas']:,} frozen"
+        say(f"Warning: {replicas} ({who}; {steps}): {cause['remedy']}.")
+
+
+def next_commands(summary: dict[str, Any], mapped: bool = False) -> list[str]:
+    """Commands that make sense now."""
+    run = shlex.quote(summary["store"])
+    out = [] if summary["complete"] else [f"gpu-thermo resume {run}"]
+    if summary["draws"] and "parameters" in summary["kept"] and not mapped:
+        out.append(f"gpu-thermo map {run} --out map.png")
+    if summary["draws"] and "predictions" in summary["kept"]:
+        out.append(f"gpu-thermo diagnose {run}")
+    return [*out, f"gpu-thermo info {run}"]
+
+
+def finish(path: Path, tree: "xarray.DataTree", as_json: bool, quiet: bool, map_file: Path | None = None) -> None:
+    """What `sample` and `resume` print at the end."""
+    from .output import print_json
+
+    summary = summarise(path, tree) | ({"map": str(map_file)} if map_file else {})
+    warn_frozen(summary)
+    if as_json:
+        print_json(summary)
+    elif not quiet:
+        print_summary(summary)
+        if map_file:
+            show(facts({"map": map_file}))
+        say("\nNext:\n" + "\n".join(f"  {command}" for command in next_commands(summary, map_file is not None)))
