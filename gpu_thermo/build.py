@@ -260,6 +260,7 @@ def _spread(name: str, scheduled: Scheduled, replicas: int) -> np.ndarray:
 def _cooling(spec: MethodSpec, rho: np.ndarray) -> dict[tuple[str, int], Schedule]:
     used = rho[:, ~np.isnan(rho).all(axis=0)]
     if (used != used[0, 0]).any() or not 0 < used[0, 0] < 1:
-        raise SpecError(f"coolmomentum needs one momentum rho_0 between 0 and 1 for all replicas, not {used[0, 0]:g} and others.")
+        found = ", ".join(f"{v:g}" for v in np.unique(used)[:5])
+        raise SpecError(f"coolmomentum needs one momentum rho_0 between 0 and 1 for all replicas, not {found}.")
     law = Cooling(law=spec.cooling or "published", rho=float(used[0, 0]))
     return {("momentum", k): law for k in range(rho.shape[1]) if not np.isnan(rho[:, k]).all()}

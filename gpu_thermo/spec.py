@@ -10,7 +10,7 @@ import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import tomli_w
 from pydantic import (
@@ -32,6 +32,9 @@ from .schedules import SCHEDULES, AnySchedule
 
 Numbers = float | list[float]
 _SCHEDULE: TypeAdapter[Any] = TypeAdapter(AnySchedule)
+_SCHEDULE_KEYS: dict[str, list[str]] = {
+    get_args(model.model_fields["schedule"].annotation)[0]: list(model.model_fields) for model in get_args(get_args(AnySchedule)[0])
+}
 
 
 class Section(BaseModel):
@@ -59,6 +62,8 @@ class Scheduled(Section):
         rest = {key: value for key, value in given.items() if key != "value"}
         if "value" not in given:
             raise ValueError(f"{dict(given)} needs a value beside its schedule")
+        if any(isinstance(v, bool) for v in (given["value"] if isinstance(given["value"], list) else [given["value"]])):
+            raise ValueError(f"{given['value']} is not a number")
         if rest.get("schedule") in (None, "constant"):
             rest.pop("schedule", None)
             if rest:
@@ -168,6 +173,8 @@ def _check_numbers(name: str, place: str, scheduled: Scheduled) -> None:
         at = f" (entry {i})" if len(values) > 1 else ""
         if math.isnan(v) or (math.isinf(v) and not (name == "friction" and v > 0)):
             raise ValueError(f"{label} = {v}{at} is not a finite number")
+        if math.isinf(v) and scheduled.schedule is not None:
+            raise ValueError(f"{label} = {v}{at} takes no schedule: infinity stays infinity")
         if _LOWEST.get(name) == "positive" and v <= 0:
             raise ValueError(f"{label} = {v}{at} must be above 0")
         if name not in _LOWEST and v < 0:
@@ -251,8 +258,12 @@ class RunSpec(Section):
 
     @classmethod
     def from_json(cls, text: str) -> "RunSpec":
-        """Inverse of `to_json`."""
-        return cls.from_dict(json.loads(text))
+        """Inverse of `to_json`; SpecError if the text is not JSON."""
+        try:
+            tree = json.loads(text)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise SpecError(f"The spec is not JSON: {error}.") from None
+        return cls.from_dict(tree)
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain dictionaries, all defaults filled in."""
@@ -292,7 +303,7 @@ def read_toml(source: str | Path) -> dict[str, Any]:
         raise SpecError(f"Cannot read the spec {source}: {error}.") from None
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         where = f" {source}" if isinstance(source, Path) else ""
         raise SpecError(f"The spec{where} is not TOML: {error}.") from None
 
@@ -305,6 +316,8 @@ def apply_overrides(tree: Mapping[str, Any], overrides: Sequence[str]) -> dict[s
         path = [part.strip() for part in key.split(".")]
         if not equals or not all(path):
             raise SpecError(f"--set {text!r} is not of the form section.key=value, as in run.replicas=64.")
+        if path[0] == "method" and len(path) > 1:
+            out.setdefault("method", dict(DEFAULT_METHOD))  # one key changes, and not the others' defaults
         node = out
         for part in path[:-1]:
             node = node.setdefault(part, {})
@@ -341,8 +354,12 @@ def _explain_one(mistake: Any, tree: Mapping[str, Any]) -> str:
     if section == "data" and len(location) > 1 and location[1] in DATASETS:
         location.pop(1)  # pydantic names the union's member
     field = ".".join(location)
+    tags = [part for part in location if part in _SCHEDULE_KEYS] if section == "method" else []
+    if tags:
+        location.remove(tags[-1])  # as above
+        field = ".".join(location)
     if mistake["type"] == "extra_forbidden":
-        known = _known_keys(section if len(location) > 1 else "", tree)
+        known = _SCHEDULE_KEYS[tags[-1]] if tags else _known_keys(section if len(location) > 1 else "", tree)
         near = difflib.get_close_matches(location[-1], known, 1)
         hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known)}."
         return f"Unknown key '{field}'. {hint}"
