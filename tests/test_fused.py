@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+
 from gpu_thermo.compile import find_compiler, host_library
 from gpu_thermo.data import Dataset
 from gpu_thermo.engines.base import Batching, Job
@@ -32,23 +33,26 @@ def make_data(task, m, n, points, count):
     return Dataset("test", task, x, y, x[:, :8], y[:, :8], names[:m], classes, targets)
 
 
-def make_job(method="adlala", word=None, *, replicas=11, d=6, m=2, n=1, task="binary", activation="relu", mode="subset", batch=10, points=64,
-             partition=None, sets=1, dtype=np.float32, freeze=(), prior=None, schedules=None, convention="I"):  # fmt: skip
+def make_job(method="adlala", word=None, *, replicas=11, d=6, m=2, n=1, task="binary", activation="relu", mode="subset", batch=10,
+             points=64, partition=None, sets=1, dtype=np.float32, freeze=(), prior=None, schedules=None, convention="I"):  # fmt: skip
     model = ShlpModel(m, d, n, task, activation, prior, 0.7)
     split = model.layout.partition(partition or get_method(method).partition)
     program = make_program(get_method(method), split, word, freeze, convention)
     g, shape = np.random.default_rng(1), (replicas, len(split.names))
-    values = {name: base * (1 + g.random(shape)) for name, base in (("temperature", 0.01), ("friction", 1), ("sigma", 0.2), ("epsilon", 0.3))}
+    base = {"temperature": 0.01, "friction": 1, "sigma": 0.2, "epsilon": 0.3}
+    values = {name: value * (1 + g.random(shape)) for name, value in base.items()}
     hyper = Hyper.constant(replicas, shape[1], 0.1 + 0.1 * g.random(replicas), total=100, momentum=0.9, thermostat=0.1, **values)
     target = ShlpTarget(model, make_data(task, m, n, points, sets), np.arange(replicas) % sets, dtype)
     seed = np.arange(replicas, dtype=np.uint64) % 3 + 2**40
     batching = Batching(mode, points if mode == "full" else batch)
-    return Job(program, target, dataclasses.replace(hyper, schedules=schedules or {}), batching, seed, seed * 0 + np.arange(replicas), dtype)
+    hyper = dataclasses.replace(hyper, schedules=schedules or {})
+    return Job(program, target, hyper, batching, seed, np.arange(replicas, dtype=np.uint64), dtype)
 
 
 def make_state(job):
     g, shape = np.random.default_rng(3), (job.replicas, job.target.layout.size)
-    state = State.at((0.3 * g.normal(size=shape)).astype(job.dtype), (0.1 * g.normal(size=shape)).astype(job.dtype), job.hyper.thermostat.copy())
+    position, momentum = ((size * g.normal(size=shape)).astype(job.dtype) for size in (0.3, 0.1))
+    state = State.at(position, momentum, job.hyper.thermostat.copy())
     if job.program.update == "adam":
         state.extra = {name: np.zeros(shape, job.dtype) for name in ("adam_mean", "adam_square")}
     return state
@@ -89,7 +93,8 @@ def assert_same(a, b):
 CASES = {
     "adlala": {},
     "lol, schedules, prior": {"method": "lol", "task": "regression", "prior": 1.0, "m": 5, "activation": "identity",
-                              "schedules": {("stepsize", 0): Cosine(schedule="cosine", final=0.1), ("temperature", 0): Linear(schedule="linear")}},
+                              "schedules": {("stepsize", 0): Cosine(schedule="cosine", final=0.1),
+                                            ("temperature", 0): Linear(schedule="linear")}},
     "F, E, mixed words": {"method": "splitting", "word": {"hidden": "BAEFEAB", "output": "BACDEDCAB"}, "sets": 3},
     "every thermostat letter by tensor": {"method": "splitting", "word": "ABCDEFBA", "partition": "tensor", "mode": "replacement"},
     "multiclass, tanh, three dimensions": {"method": "splitting", "word": "OBABO", "partition": "all", "task": "multiclass", "n": 3, "m": 3,
@@ -158,7 +163,10 @@ def test_scheduled_tables_may_be_cut_anywhere(monkeypatch):
     assert_same(whole, run(engine, job, 20, record=(3, 20))[0])
 
 
-@pytest.mark.parametrize(("array", "status"), [("position", Status.NONFINITE_GRADIENT), ("momentum", None), ("thermostat", Status.NONFINITE_THERMOSTAT)])
+@pytest.mark.parametrize(
+    ("array", "status"),
+    [("position", Status.NONFINITE_GRADIENT), ("momentum", None), ("thermostat", Status.NONFINITE_THERMOSTAT)],
+)
 def test_a_replica_that_overflows_is_frozen_alone(job, array, status):
     """It turns into NaN with cause and step; the others keep every bit."""
     healthy, _ = run(FusedEngine(job), job, 6)

@@ -125,12 +125,16 @@ def _numbers(job: Job) -> dict[str, Any]:
     """Sizes and constants of the network and the permutation (equations.md sections 1 and 6)."""
     target: Any = job.target
     model, n = target.model, target.points
-    a = math.isqrt(n - 1) + 1 if n > 1 else 1
-    return {
-        "points": n, "grid_a": a, "grid_b": -(-n // a), "grid_inverse": min(2**32 // a, 2**32 - 1),
+    return permutation_grid(n) | {
         "precision": 0.0 if model.prior_sd is None else 1 / (model.prior_sd**2 * n), "noise_sd": model.noise_sd,
         "log_norm": math.log(model.noise_sd) + math.log(2 * math.pi) / 2,
     }  # fmt: skip
+
+
+def permutation_grid(points: int) -> dict[str, int]:
+    """The a x b grid of the keyed bijection on [0, N), and floor(2^32 / a) to divide by a with."""
+    a = math.isqrt(points - 1) + 1 if points > 1 else 1
+    return {"points": points, "grid_a": a, "grid_b": -(-points // a), "grid_inverse": min(2**32 // a, 2**32 - 1)}
 
 
 class Tables:

@@ -22,6 +22,8 @@ _VALUES = {
     "sgd": "r", "sgld": "rr", "momentum": "rrr", "momentum2": "rrr", "coolmomentum": "rrr", "adam": "rrr",
 }  # fmt: skip
 """Types of each operation's coefficients: r real, w float64."""
+_TILE = 128
+"""Points a prediction kernel has at hand at once."""
 _NOISY = ("D", "F", "O", "sgld")
 
 
@@ -128,19 +130,16 @@ class Emitter:
         return "\n".join((self._constants(team, lanes), inline(*_HEADERS, "shlp.h", "step.h"), step, ENTRIES[entry], ""))
 
     def _constants(self, team: int, lanes: int | None) -> str:
-        m, kinds = self.model, _tensor_partitions(self.program)
-        values: dict[str, int | bool] = {
-            "INPUTS": m.inputs, "HIDDEN": m.hidden, "OUTPUTS": m.outputs, "BATCH": self.batch, "TASK": TASKS.index(m.task),
-            "ACTIVATION": ACTIVATIONS.index(m.activation), "MODE": MODES.index(self.mode), "PRIOR": m.prior_sd is not None,
+        values = _sizes(self.model, self.batch) | {
+            "MODE": MODES.index(self.mode), "PRIOR": self.model.prior_sd is not None,
             "PARTITIONS": len(self.program.partition.names), "ADAM": self.program.update == "adam",
             "COEFFICIENTS": self.plan.count("r"), "WIDE_COEFFICIENTS": self.plan.count("w"), "FACTORS": self._factors,
-        } | {f"PART_{name.upper()}": k for name, k in kinds.items()}  # fmt: skip
-        lines = [prologue(self.bits, team, lanes)]
-        lines += [f"constexpr {'bool' if isinstance(v, bool) else 'int'} {name} = {str(v).lower()};" for name, v in values.items()]
-        return "\n".join(lines)
+        } | {f"PART_{name.upper()}": k for name, k in _tensor_partitions(self.program).items()}  # fmt: skip
+        return "\n".join((prologue(self.bits, team, lanes), _constants(values)))
 
     def _step(self) -> str:
-        passes, calls = [], []
+        passes: list[str] = []
+        calls: list[str] = []
         for action in self.plan.actions:
             if action is None:
                 calls.append("run.evaluate();")
@@ -197,6 +196,28 @@ class Emitter:
             "O": "ornstein_uhlenbeck(x.p, {n}, {0}, {1});", "sgd": "descend(x.q, x.g, {0});",
             "sgld": "descend(x.q, x.g, {0}); perturb(x.q, {n}, {1});", "adam": "adam(x.q, x.m, x.v, x.g, {0}, {1}, {2});",
         }[s.operation].format(*c, n=noise)  # fmt: skip
+
+
+def predict_source(model: ShlpModel, bits: int) -> str:
+    """Complete host text of the prediction kernels of `model` (kernels/predict.h)."""
+    return "\n".join((prologue(bits), _constants(_sizes(model, _TILE)), inline("math.h", "shlp.h", "predict.h")))
+
+
+def elementwise_source(bits: int, team: int = 32) -> str:
+    """Complete text of the batched engine's kernels (kernels/elementwise.cu): CUDA with warps for rows, or C++ with `team` 1."""
+    return "\n".join((prologue(bits, team, 1), inline(*_HEADERS, "elementwise.cu")))
+
+
+def _sizes(model: ShlpModel, batch: int) -> dict[str, int | bool]:
+    """What shlp.h asks for."""
+    return {
+        "INPUTS": model.inputs, "HIDDEN": model.hidden, "OUTPUTS": model.outputs, "BATCH": batch, "TASK": TASKS.index(model.task),
+        "ACTIVATION": ACTIVATIONS.index(model.activation),
+    }  # fmt: skip
+
+
+def _constants(values: Mapping[str, int | bool]) -> str:
+    return "\n".join(f"constexpr {'bool' if isinstance(v, bool) else 'int'} {name} = {str(v).lower()};" for name, v in values.items())
 
 
 def prologue(bits: int, team: int = 1, lanes: int | None = None) -> str:
@@ -276,7 +297,7 @@ void advance_member(const Arguments* a, void* workspace, i64 first, i64 last, i6
 """,
     "device": """
 constexpr int THREADS = TEAM > 128 ? TEAM : 128, TEAMS = THREADS / TEAM;
-extern "C" __global__ void __launch_bounds__(THREADS) advance(const Arguments* a) {
+extern "C" __global__ void __launch_bounds__(THREADS, 1) advance(const Arguments* a) {
   __shared__ Shared shared[TEAMS];
   const int place = threadIdx.x / TEAM;
   const i64 r = i64(blockIdx.x) * TEAMS + place;

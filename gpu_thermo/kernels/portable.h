@@ -392,6 +392,19 @@ struct Team {
 // Units worked on side by side: enough independent arithmetic to hide its latency, few enough to stay in registers.
 constexpr int DRAW_BLOCK = ON_GPU || LANES == 1 ? 1 : 2;
 
+// Elementwise kernels: GRID is a loop over `count` elements, GRID_ROWS over rows with a team for each. On the host they are plain loops.
+#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
+#define GRID(i, count) for (i64 i = i64(blockIdx.x) * blockDim.x + threadIdx.x; i < (count); i += i64(gridDim.x) * blockDim.x)
+#define GRID_ROWS(row, rows) \
+  const int member = threadIdx.x % TEAM; \
+  for (i64 row = (i64(blockIdx.x) * blockDim.x + threadIdx.x) / TEAM; row < (rows); row += i64(gridDim.x) * blockDim.x / TEAM)
+#else
+#define GRID(i, count) for (i64 i = 0; i < (count); ++i)
+#define GRID_ROWS(row, rows) \
+  const int member = 0; \
+  for (i64 row = 0; row < (rows); ++row)
+#endif
+
 // Loops over a member's units: unrolled where they live in registers.
 #if TEAM > 1
 #define ON_UNITS(i) UNROLL for (int i = 0; i < UNITS; ++i)

@@ -1,0 +1,170 @@
+// Predictions of many replicas at many points, reduced on the spot (equations.md section 9): Phi itself, its running moments over replicas,
+// or sums over points for each replica. TEAM is 1; lanes are replicas; a call handles the points of one tile.
+#pragma once
+
+struct PredictArguments {
+  const scalar *position, *x, *y;   // [R, P], [T, m], [T, targets]
+  const double* weight;             // [R]
+  scalar* phi;                      // [R, T, n]
+  double *sum, *square, *entropy;   // [T, n], [T, n], [T]: sums over replicas, in order
+  double *loss, *right;             // [R]: sums over points; regression's `right` is the sum of squared errors
+  i64 replicas, points;
+  double noise_sd, log_norm;
+};
+
+struct Predictor {
+  real q[UNITS][PARAMETERS], b2[OUTPUTS];
+  Points points;
+  wide sum[TILE][OUTPUTS], square[TILE][OUTPUTS], entropy[TILE];
+
+  SLOW void load(const PredictArguments& a, i64 first) {
+    for (int l = 0; l < LANES; ++l) {
+      const scalar* row = a.position + (first + l < a.replicas ? first + l : a.replicas - 1) * SIZE;
+      for (int j = 0; j < UNITS; ++j) {
+        UNROLL for (int c = 0; c < PARAMETERS; ++c) set(q[j][c], l, row[at(j, c)]);
+      }
+      UNROLL for (int o = 0; o < OUTPUTS; ++o) set(b2[o], l, row[at_b2(o)]);
+    }
+  }
+
+  SLOW void fetch(const PredictArguments& a, i64 start, int count, bool labelled) {
+    for (int t = 0; t < count; ++t) {
+      UNROLL for (int k = 0; k < INPUTS; ++k) points.row[t][k] = splat(a.x[(start + t) * INPUTS + k]);
+      UNROLL for (int k = 0; k < TARGETS; ++k) points.row[t][INPUTS + k] = splat(labelled ? a.y[(start + t) * TARGETS + k] : scalar(0));
+    }
+  }
+
+  SLOW void outputs(int count) {
+    constexpr int U = FORWARD_BLOCK < UNITS ? FORWARD_BLOCK : UNITS;
+    forward<U, true>(q, b2, points, count);
+    int i = U;
+    for (; i + U <= UNITS; i += U) forward<U, false>(q + i, b2, points, count);
+    if constexpr (UNITS % U != 0) for (; i < UNITS; ++i) forward<1, false>(q + i, b2, points, count);
+  }
+
+  // Outputs become Phi; returns the entropy. Binary: H = log(1 + e) + |z| e / (1 + e), e = exp(-|z|), which cancels nowhere.
+  HD real respond(real* out) {
+    if constexpr (TASK == BINARY) {
+      const real size = clamp(magnitude(out[0]), scalar(0), scalar(1e4)), e = exp_of(-size);
+      out[0] = sigmoid_of(out[0]);
+      return log1p_of(e) + size * (e / (e + scalar(1)));
+    } else if constexpr (TASK == MULTICLASS) {
+      real top = out[0], sum = zero(), mean = zero();
+      for (int o = 1; o < OUTPUTS; ++o) top = select(top > out[o], top, out[o]);
+      for (int o = 0; o < OUTPUTS; ++o) {
+        const real gap = clamp(out[o] - top, scalar(-1e4), scalar(0)), e = exp_of(gap);
+        sum += e;
+        mean += e * gap;
+        out[o] = e;
+      }
+      for (int o = 0; o < OUTPUTS; ++o) out[o] = out[o] / sum;
+      return log_of(sum) - mean / sum;
+    } else {
+      return zero();
+    }
+  }
+
+  void phi(const PredictArguments& a, i64 start, int count) {
+    fetch(a, start, count, false);
+    for (i64 first = 0; first < a.replicas; first += LANES) {
+      load(a, first);
+      outputs(count);
+      for (int t = 0; t < count; ++t) {
+        respond(points.out[t]);
+        for (int l = 0; l < LANES && first + l < a.replicas; ++l) {
+          for (int o = 0; o < OUTPUTS; ++o) a.phi[((first + l) * a.points + start + t) * OUTPUTS + o] = get(points.out[t][o], l);
+        }
+      }
+    }
+  }
+
+  // sum w Phi, sum w Phi^2, sum w H: lane by lane over the groups of replicas, then over the lanes in order.
+  void moments(const PredictArguments& a, i64 start, int count) {
+    fetch(a, start, count, false);
+    for (int t = 0; t < count; ++t) {
+      for (int o = 0; o < OUTPUTS; ++o) sum[t][o] = square[t][o] = splat_wide(0);
+      entropy[t] = splat_wide(0);
+    }
+    for (i64 first = 0; first < a.replicas; first += LANES) {
+      load(a, first);
+      outputs(count);
+      wide w = splat_wide(0);
+      for (int l = 0; l < LANES && first + l < a.replicas; ++l) set_wide(w, l, a.weight[first + l]);
+      for (int t = 0; t < count; ++t) {
+        const real h = respond(points.out[t]);
+        for (int o = 0; o < OUTPUTS; ++o) {
+          const wide f = widen(points.out[t][o]), wf = w * f;
+          sum[t][o] += wf;
+          square[t][o] += wf * f;
+        }
+        if constexpr (TASK != REGRESSION) entropy[t] += w * widen(h);
+      }
+    }
+    for (int t = 0; t < count; ++t) {
+      for (int o = 0; o < OUTPUTS; ++o) {
+        a.sum[(start + t) * OUTPUTS + o] = add_lanes(sum[t][o]);
+        a.square[(start + t) * OUTPUTS + o] = add_lanes(square[t][o]);
+      }
+      a.entropy[start + t] = add_lanes(entropy[t]);
+    }
+  }
+
+  static double add_lanes(const wide& x) {
+    double total = 0;
+    for (int l = 0; l < LANES; ++l) total += get_wide(x, l);
+    return total;
+  }
+
+  // Negative log likelihood and right answers of each replica, summed over all points.
+  void scores(const PredictArguments& a, i64 first) {
+    load(a, first);
+    wide loss = splat_wide(0), right = splat_wide(0);
+    for (i64 start = 0; start < a.points; start += TILE) {
+      const int count = int(a.points - start < TILE ? a.points - start : TILE);
+      fetch(a, start, count, true);
+      outputs(count);
+      for (int t = 0; t < count; ++t) {
+        const real* y = points.row[t] + INPUTS;
+        loss += widen(point_loss(points.out[t], y, scalar(a.noise_sd), scalar(a.log_norm)));
+        right += widen(is_right(points.out[t], y));
+      }
+    }
+    for (int l = 0; l < LANES && first + l < a.replicas; ++l) {
+      a.loss[first + l] = get_wide(loss, l);
+      a.right[first + l] = get_wide(right, l);
+    }
+  }
+
+  // 1 where the largest probability is the label's (the first of equals); regression: the squared error.
+  HD static real is_right(const real* out, const real* y) {
+    const real one = splat(scalar(1));
+    if constexpr (TASK == BINARY) {
+      return select(select(out[0] > zero(), one, zero()) == y[0], one, zero());
+    } else if constexpr (TASK == MULTICLASS) {
+      real top = out[0], best = zero();
+      for (int o = 1; o < OUTPUTS; ++o) {
+        best = select(out[o] > top, splat(scalar(o)), best);
+        top = select(out[o] > top, out[o], top);
+      }
+      return select(best == y[0], one, zero());
+    } else {
+      real sum = zero();
+      for (int o = 0; o < OUTPUTS; ++o) sum += (out[o] - y[o]) * (out[o] - y[o]);
+      return sum;
+    }
+  }
+};
+
+extern "C" {
+i64 workspace_bytes() { return sizeof(Predictor); }
+i64 arguments_bytes() { return sizeof(PredictArguments); }
+i64 lanes() { return LANES; }
+i64 tile() { return TILE; }
+void predict_phi(const PredictArguments* a, void* space, i64 start, i64 end) { static_cast<Predictor*>(space)->phi(*a, start, int(end - start)); }
+void predict_moments(const PredictArguments* a, void* space, i64 start, i64 end) {
+  static_cast<Predictor*>(space)->moments(*a, start, int(end - start));
+}
+void predict_scores(const PredictArguments* a, void* space, i64 first, i64 last) {
+  for (i64 r = first; r < last; r += LANES) static_cast<Predictor*>(space)->scores(*a, r);
+}
+}

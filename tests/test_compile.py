@@ -1,0 +1,140 @@
+"""The toolchain: cache, concurrent first use, errors that show the source, compilers that hang or are missing."""
+
+import ctypes
+import os
+import stat
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from gpu_thermo import compile as toolchain
+from gpu_thermo.errors import CompileError, DeviceError
+
+needs_compiler = pytest.mark.skipif(toolchain.find_compiler() is None, reason="no C++ compiler")
+ANSWER = 'extern "C" int answer() { return %d; }\n'
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty cache, and no memory of compilers and libraries before or after."""
+    monkeypatch.setenv("GPU_THERMO_CACHE", str(tmp_path / "cache"))
+    memories = (toolchain.cache_folder, toolchain._load, toolchain.find_compiler)
+    for memory in memories:
+        memory.cache_clear()
+    yield tmp_path / "cache"
+    for memory in memories:
+        memory.cache_clear()
+
+
+@needs_compiler
+def test_a_library_is_compiled_once_into_a_private_folder(cache):
+    assert toolchain.host_library(ANSWER % 42).answer() == 42
+    (built,) = cache.glob("*.so")
+    before = built.stat().st_mtime_ns
+    toolchain._load.cache_clear()
+    assert toolchain.host_library(ANSWER % 42).answer() == 42
+    assert built.stat().st_mtime_ns == before
+    assert stat.S_IMODE(cache.stat().st_mode) == 0o700
+    assert toolchain.host_library(ANSWER % 43).answer() == 43
+    assert len(list(cache.glob("*.so"))) == 2
+
+
+@needs_compiler
+def test_flags_and_processor_are_part_of_the_name(cache, monkeypatch):
+    toolchain.host_library(ANSWER % 1)
+    toolchain.host_library(ANSWER % 1, ("-DX",))
+    monkeypatch.setattr(toolchain, "processor", lambda: "another")
+    toolchain._load.cache_clear()
+    toolchain.host_library(ANSWER % 1)
+    assert len(list(cache.glob("*.so"))) == 3
+
+
+@needs_compiler
+def test_a_damaged_library_is_made_again(cache):
+    toolchain.host_library(ANSWER % 7)
+    (built,) = cache.glob("*.so")
+    built.unlink()
+    built.write_bytes(b"not a library")
+    toolchain._load.cache_clear()
+    assert toolchain.host_library(ANSWER % 7).answer() == 7
+
+
+@needs_compiler
+def test_many_may_compile_the_same_at_once(cache):
+    compiler, answers = toolchain.find_compiler(), []
+
+    def build():
+        answers.append(toolchain._load.__wrapped__(compiler, ANSWER % 5, toolchain.FLAGS).answer())
+
+    threads = [threading.Thread(target=build) for _ in range(6)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert answers == [5] * 6
+    assert [p.suffix for p in cache.iterdir()] == [".so"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX permissions")
+def test_a_cache_that_others_can_write_to_is_not_used(cache):
+    cache.mkdir()
+    cache.chmod(0o777)
+    folder = toolchain.cache_folder()
+    assert folder != cache
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+@needs_compiler
+def test_an_error_shows_the_numbered_source_and_keeps_it(cache):
+    source = "int a;\nint b = nonsense;\nint c;\n"
+    with pytest.raises(CompileError, match=r">     2 \| int b = nonsense;") as caught:
+        toolchain.host_library(source)
+    (saved,) = cache.glob("*.failed.cpp")
+    assert saved.read_text() == source
+    assert str(saved) in str(caught.value)
+    assert "'nonsense'" in str(caught.value) or "‘nonsense’" in str(caught.value)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell script as compiler")
+def test_a_compiler_that_hangs_is_stopped(cache, monkeypatch, tmp_path):
+    fake = tmp_path / "slow-c++"
+    fake.write_text('#!/bin/sh\n[ "$1" = --version ] && echo "slow 1.0" && exit\nexec sleep 60\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("CXX", str(fake))
+    monkeypatch.setattr(toolchain, "TIMEOUT", 0.5)
+    with pytest.raises(CompileError, match="did not finish within 0[.]5 s"):
+        toolchain.host_library(ANSWER % 1)
+
+
+def test_no_compiler_is_no_error_but_a_wrong_cxx_is(cache, monkeypatch, tmp_path):
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert toolchain.find_compiler() is None
+    with pytest.raises(DeviceError, match="Install one, set CXX, or use the batched engine"):
+        toolchain.host_library(ANSWER % 1)
+    toolchain.find_compiler.cache_clear()
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(CompileError, match="no-such-compiler"):
+        toolchain.find_compiler()
+
+
+@pytest.mark.skipif(not toolchain.has_nvrtc(), reason="nvidia-cuda-nvrtc is not installed")
+def test_nvrtc_reports_registers_and_errors(cache):
+    image, log = toolchain.nvrtc_compile('extern "C" __global__ void f(float* x) { x[0] *= 2; }', "sm_75", ("--ptxas-options=-v",))
+    assert image[:4] == b"\x7fELF"
+    assert 0 < toolchain.resources(log)["f"].registers < 32
+    with pytest.raises(CompileError, match=r">     2 \| nonsense"):
+        toolchain.nvrtc_compile("\nnonsense\n")
+
+
+def test_importing_does_not_import_cupy():
+    code = "import sys, gpu_thermo.compile, gpu_thermo.engines.cupy_letters; sys.exit('cupy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_arguments_are_laid_out_as_the_compiler_does():
+    from gpu_thermo.engines.fused import Arguments
+
+    assert ctypes.sizeof(Arguments) == 22 * 8 + 7 * 8 + 4 * 4 + 3 * 8

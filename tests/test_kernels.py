@@ -1,0 +1,312 @@
+"""Kernel headers on the host against NumPy and scipy, and as CUDA through NVRTC without a GPU."""
+
+import ctypes
+
+import numpy as np
+import pytest
+import scipy.special
+
+from gpu_thermo import letters, streams
+from gpu_thermo.compile import find_compiler, has_nvrtc, host_library, nvrtc_compile, resources
+from gpu_thermo.data import Dataset
+from gpu_thermo.engines import batched
+from gpu_thermo.engines.base import Batching, Job
+from gpu_thermo.engines.batched import BatchedEngine
+from gpu_thermo.engines.cupy_letters import KernelOperations
+from gpu_thermo.engines.fused import permutation_grid, team_size
+from gpu_thermo.engines.fused_predict import FusedPredictor
+from gpu_thermo.kernels.emit import MODES, Emitter, elementwise_source, inline, prologue
+from gpu_thermo.methods import get_method, make_program
+from gpu_thermo.moments import entropy
+from gpu_thermo.state import Hyper, Segment, State
+from gpu_thermo.targets import ShlpModel, ShlpTarget
+
+needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")
+needs_nvrtc = pytest.mark.skipif(not has_nvrtc(), reason="nvidia-cuda-nvrtc is not installed")
+
+FUNCTIONS = ("log_of", "exp_of", "expm1_of", "tanh_of", "sigmoid_of", "log1p_of", "softplus_of", "root", "phi")
+PROBE = """
+extern "C" {
+i64 lanes() { return LANES; }
+void normals_of(u32 seed_low, u32 seed_high, const u32* stream, u64 ordinal, u32 sub, i64 blocks, scalar* out) {  // [lanes, blocks, 4]
+  word id = splat_word(0);
+  for (int l = 0; l < LANES; ++l) set(id, l, stream[l]);
+  Keys keys;
+  keys.open(splat_word(seed_low), splat_word(seed_high), id);
+  const Address a = address(keys, PURPOSE_STEP, ordinal, sub);
+  for (i64 b = 0; b < blocks; ++b) {
+    const u32 block[1] = {u32(b)};
+    real n[1][4];
+    normals(a, block, n);
+    for (int l = 0; l < LANES; ++l) for (int i = 0; i < 4; ++i) out[(l * blocks + b) * 4 + i] = get(n[0][i], l);
+  }
+}
+void uniform_of(const u32* words, i64 count, scalar* out) {
+  for (i64 i = 0; i < count; i += LANES) {
+    word w = splat_word(0);
+    for (int l = 0; l < LANES; ++l) set(w, l, words[i + l]);
+    const real u = uniform(w);
+    for (int l = 0; l < LANES; ++l) out[i + l] = get(u, l);
+  }
+}
+}
+template <int MODE> void choose(u32 seed, const u32* stream, Grid g, u64 ordinal, i64 batch, u32* out) {  // [lanes, batch]
+  word id = splat_word(0), index[1];
+  for (int l = 0; l < LANES; ++l) set(id, l, stream[l]);
+  Keys keys;
+  keys.open(splat_word(seed), splat_word(0), id);
+  const Chooser<MODE> chooser(keys, g, ordinal, u32(batch));
+  for (i64 b = 0; b < batch; ++b) {
+    chooser.points(u32(b), 1, g, index);
+    for (int l = 0; l < LANES; ++l) out[l * batch + b] = get(index[0], l);
+  }
+}
+extern "C" {
+void batch_of(int mode, u32 seed, const u32* stream, const Grid* g, u64 ordinal, i64 batch, u32* out) {
+  if (mode == SUBSET) choose<SUBSET>(seed, stream, *g, ordinal, batch, out);
+  if (mode == EPOCH) choose<EPOCH>(seed, stream, *g, ordinal, batch, out);
+  if (mode == REPLACEMENT) choose<REPLACEMENT>(seed, stream, *g, ordinal, batch, out);
+}
+}
+"""
+
+
+def probe_source(bits, lanes):
+    loops = "".join(
+        f'extern "C" void do_{f}(const scalar* x, i64 count, scalar* out) {{ for (i64 i = 0; i < count; i += LANES) {{ real v = zero(); '
+        f"for (int l = 0; l < LANES; ++l) set(v, l, x[i + l]); v = {f}(v); for (int l = 0; l < LANES; ++l) out[i + l] = get(v, l); }} }}\n"
+        for f in FUNCTIONS
+    )
+    headers = ("math.h", "philox.h", "normals.h", "minibatch.h", "letters.h", "updates.h")
+    return "\n".join((prologue(bits, 1, lanes), inline(*headers), loops, PROBE))
+
+
+class Probe:
+    """The headers' functions on arrays."""
+
+    def __init__(self, bits, lanes):
+        self.dtype = np.float32 if bits == 32 else np.float64
+        self.library = host_library(probe_source(bits, lanes))
+        self.library.lanes.restype = ctypes.c_int64
+        self.lanes = self.library.lanes()
+
+    def __call__(self, name, x):
+        padded = np.zeros(-(-len(x) // self.lanes) * self.lanes, self.dtype)
+        padded[: len(x)] = x
+        out = np.empty_like(padded)
+        getattr(self.library, f"do_{name}")(pointer(padded), ctypes.c_int64(len(padded)), pointer(out))
+        return out[: len(x)]
+
+
+def pointer(array):
+    return ctypes.c_void_p(array.ctypes.data)
+
+
+@pytest.fixture(scope="module", params=[(32, None), (64, None), (32, 1)], ids=["float32", "float64", "one lane"])
+def probe(request):
+    if find_compiler() is None:
+        pytest.skip("no C++ compiler")
+    return Probe(*request.param)
+
+
+REFERENCE = {
+    "log_of": np.log, "exp_of": np.exp, "expm1_of": np.expm1, "tanh_of": np.tanh, "sigmoid_of": scipy.special.expit, "log1p_of": np.log1p,
+    "softplus_of": lambda x: np.maximum(x, 0) + np.log1p(np.exp(-abs(x))), "root": np.sqrt,
+}  # fmt: skip
+POSITIVE, UNIT = ("log_of", "root"), ("log1p_of",)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS[:-1])
+def test_functions_are_right_to_a_few_units_in_the_last_place(probe, name):
+    g = np.random.default_rng(0)
+    x = np.concatenate([g.normal(size=20000) * scale for scale in (1e-6, 1e-3, 0.1, 1, 10, 60)])
+    if name in POSITIVE:
+        x = np.abs(x) + 1e-9
+    if name in UNIT:
+        x = np.clip(np.abs(x), 0, 1)
+    x = x.astype(probe.dtype)
+    with np.errstate(all="ignore"):
+        exact = REFERENCE[name](x.astype(np.longdouble if probe.dtype == np.float64 else np.float64))
+        ulp = np.spacing(np.abs(exact.astype(probe.dtype)))
+        error = np.abs(probe(name, x) - exact) / ulp
+        normal = np.isfinite(exact.astype(probe.dtype)) & (np.abs(exact) > np.finfo(probe.dtype).tiny * 4)
+    assert error[normal].max() < 3
+
+
+def test_phi_is_the_references(probe):
+    x = np.concatenate([np.linspace(-80, 80, 4001), np.linspace(-2e-3, 2e-3, 4001)]).astype(probe.dtype)
+    rtol = 1e-6 if probe.dtype == np.float32 else 2e-15 * 1e3  # expm1 near the switch at 1e-3 is divided by x
+    np.testing.assert_allclose(probe("phi", x), letters.phi(x.astype(np.float64)), rtol=rtol)
+
+
+def test_ends_of_the_range(probe):
+    with np.errstate(all="ignore"):
+        for name in ("exp_of", "expm1_of", "tanh_of", "sigmoid_of", "softplus_of"):
+            x = np.array([np.inf, -np.inf, np.nan, 1e4, -1e4, 0.0], probe.dtype)
+            np.testing.assert_allclose(probe(name, x)[[0, 1, 3, 4, 5]], REFERENCE[name](x)[[0, 1, 3, 4, 5]], rtol=1e-6)
+            assert np.isnan(probe(name, x)[2])
+
+
+def test_uniforms_round_as_the_reference(probe):
+    w = np.concatenate([np.random.default_rng(0).integers(0, 2**32, 4096), [0, 1, 2**32 - 1, 2**24 + 1, 2**31, 2**25 + 3, 2**32 - 129, 7]])
+    out, words = np.empty(len(w), probe.dtype), w.astype(np.uint32)
+    probe.library.uniform_of(pointer(words), ctypes.c_int64(len(w)), pointer(out))
+    np.testing.assert_array_equal(out, streams.uniform(w.astype(np.uint64), probe.dtype))
+
+
+@pytest.mark.parametrize("step", [0, 5, 2**32 + 7, 2**48 - 1])
+def test_normals_have_the_addresses_of_the_reference(probe, step):
+    seed, stream, blocks = 2**40 + 12345, np.arange(probe.lanes) * 7 + 2**31, 4000
+    out = np.empty((probe.lanes, blocks * 4), probe.dtype)
+    probe.library.normals_of(ctypes.c_uint32(seed & 0xFFFFFFFF), ctypes.c_uint32(seed >> 32), pointer(stream.astype(np.uint32)),
+                             ctypes.c_uint64(step), ctypes.c_uint32(3), ctypes.c_int64(blocks), pointer(out))  # fmt: skip
+    keys = streams.make_keys(np.full(probe.lanes, seed), stream)
+    expected = streams.normals(keys, np.arange(blocks, dtype=np.uint64), streams.Purpose.STEP, step, 3, probe.dtype)
+    np.testing.assert_allclose(out, expected, rtol=0, atol=1e-6 if probe.dtype == np.float32 else 1e-14)
+
+
+@pytest.mark.parametrize("mode", ["subset", "epoch", "replacement"])
+@pytest.mark.parametrize("points", [1, 2, 3, 7, 64, 97, 1000, 60000])
+def test_minibatches_are_exactly_the_references(probe, mode, points):
+    stream, batch = np.arange(probe.lanes, dtype=np.uint32), min(points, 50)
+    grid = np.array(list(permutation_grid(points).values()), np.uint32)
+    keys = streams.make_keys(np.full(probe.lanes, 9), stream)
+    for ordinal in (0, 1, 1001, 2**33):
+        out = np.empty((probe.lanes, batch), np.uint32)
+        probe.library.batch_of(MODES.index(mode), ctypes.c_uint32(9), pointer(stream), pointer(grid), ctypes.c_uint64(ordinal),
+                               ctypes.c_int64(batch), pointer(out))  # fmt: skip
+        np.testing.assert_array_equal(out, streams.minibatch(keys, mode, points, batch, ordinal))
+
+
+# -- the batched engine's kernels, as C++ ------------------------------------------------------------------------------------------
+
+
+class HostOperations(KernelOperations):
+    """The CUDA kernels of the batched engine, compiled as C++ and run as plain loops over NumPy arrays."""
+
+    xp = np
+
+    def _launch(self, name, work, *arguments):
+        kernel = getattr(host_library(elementwise_source(self._dtype.itemsize * 8, 1)), name)
+        kinds = {int: ctypes.c_int64, float: ctypes.c_double}
+        kernel(*(kinds[type(a)](a) if type(a) in kinds else pointer(a) for a in arguments))
+
+
+def small_job(method, word=None, mode="subset", dtype=np.float32, partition=None, freeze=()):
+    g, replicas = np.random.default_rng(0), 6
+    x = g.normal(size=(1, 50, 3))
+    y = (x.sum(-1) > 0).astype(np.int64)
+    data = Dataset("test", "binary", x, y, x[:, :5], y[:, :5], ("a", "b", "c"), ("no", "yes"))
+    model = ShlpModel(3, 5, 1)
+    split = model.layout.partition(partition or get_method(method).partition)
+    values = {"temperature": 0.02, "friction": 1.5, "sigma": 0.3, "epsilon": 0.4, "momentum": 0.9, "thermostat": 0.2}
+    hyper = Hyper.constant(replicas, len(split.names), 0.1 * (1 + g.random(replicas)), **values)
+    program = make_program(get_method(method), split, word, freeze)
+    target = ShlpTarget(model, data, np.zeros(replicas, np.int64), dtype)
+    return Job(program, target, hyper, Batching(mode, 7), np.arange(replicas, dtype=np.uint64), np.arange(replicas, dtype=np.uint64), dtype)
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("method", "word", "mode", "dtype"),
+    [("adlala", None, "subset", np.float32), ("splitting", "BAEFEAB", "epoch", np.float64),
+     ("splitting", "ABDFCEBA", "replacement", np.float32), ("sgld", None, "subset", np.float32), ("adam", None, "subset", np.float32), ("momentum", None, "full", np.float32)],
+)  # fmt: skip
+def test_elementwise_kernels_agree_with_numpy(monkeypatch, method, word, mode, dtype):
+    """The whole batched engine through elementwise.cu's text, as C++, and through letters.py."""
+    job = small_job(method, word, mode, dtype)
+    states = []
+    for operations in (batched.NumpyOperations, HostOperations):
+        monkeypatch.setattr(batched, "NumpyOperations", operations)
+        g = np.random.default_rng(1)
+        state = State.at(*(g.normal(size=(2, job.replicas, job.target.layout.size)).astype(dtype)), job.hyper.thermostat.copy())
+        if method == "adam":
+            state.extra = {name: np.zeros_like(state.position) for name in ("adam_mean", "adam_square")}
+        state.momentum[3, 2] = np.inf
+        BatchedEngine(job).advance(state, Segment(0, 5))
+        states.append(state)
+    for name, value in states[0].arrays().items():
+        np.testing.assert_allclose(states[1].arrays()[name], value, rtol=1e-5, atol=1e-6 if dtype == np.float32 else 1e-13, err_msg=name)
+    assert states[1].frozen_step[3] == (1 if job.program.update != "adam" and job.program.update != "sgld" else states[0].frozen_step[3])
+
+
+# -- predictions -------------------------------------------------------------------------------------------------------------------
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("task", "activation", "outputs", "dtype"),
+    [("binary", "relu", 1, np.float32), ("multiclass", "tanh", 3, np.float64), ("regression", "softplus", 2, np.float64)],
+)
+def test_predictions_and_their_sums(task, activation, outputs, dtype):
+    g = np.random.default_rng(0)
+    model = ShlpModel(3, 9, outputs, task, activation, None, 0.7)
+    position, x, w = g.normal(size=(21, model.layout.size)).astype(dtype), g.normal(size=(150, 3)).astype(dtype), g.random(21)
+    y = g.normal(size=(150, 2)).astype(dtype) if task == "regression" else g.integers(0, max(2, outputs), 150)
+    predictor, phi = FusedPredictor(model, dtype, threads=2), model.predict(position, x).astype(np.float64)
+    tolerance = {"rtol": 2e-5, "atol": 1e-5} if dtype == np.float32 else {"rtol": 1e-12, "atol": 1e-12}
+    np.testing.assert_allclose(predictor.phi(position, x), phi, **tolerance)
+    sums = predictor.moments(position, x, w)
+    np.testing.assert_allclose(sums["sum_w_phi"], np.einsum("r,rto->to", w, phi), **tolerance)
+    np.testing.assert_allclose(sums["sum_w_phi2"], np.einsum("r,rto->to", w, phi * phi), **tolerance)
+    if task != "regression":
+        np.testing.assert_allclose(sums["sum_w_entropy"], np.einsum("r,rt->t", w, entropy(phi, task)), **tolerance)
+    out, labels = model.outputs_at(position, x), np.broadcast_to(y, (21, *y.shape))
+    loss, right = predictor.scores(position, x, y)
+    np.testing.assert_allclose(loss, model.losses(out, labels).sum(axis=1, dtype=np.float64), **tolerance)
+    if task == "regression":
+        np.testing.assert_allclose(right, ((out - y) ** 2).sum(axis=(1, 2)), **tolerance)
+    else:
+        label = out.argmax(-1) if task == "multiclass" else out[..., 0] > 0
+        np.testing.assert_array_equal(right, (label == y).sum(axis=1))
+    np.testing.assert_array_equal(FusedPredictor(model, dtype, threads=1).moments(position, x, w)["sum_w_phi"], sums["sum_w_phi"])
+
+
+# -- CUDA without a GPU ------------------------------------------------------------------------------------------------------------
+
+
+def device_log(method="adlala", arch="sm_90", *, m=2, d=100, n=1, task="binary", activation="relu", mode="subset", batch=20, bits=32,
+               partition=None, prior=None, word=None):  # fmt: skip
+    model = ShlpModel(m, d, n, task, activation, prior)
+    program = make_program(get_method(method), model.layout.partition(partition or get_method(method).partition), word)
+    emitter = Emitter(program, model, mode, batch, bits)
+    _, log = nvrtc_compile(emitter.source("device", team_size(emitter)), arch, ("--ptxas-options=-v",))
+    return resources(log)["advance"]
+
+
+@needs_nvrtc
+@pytest.mark.parametrize("hidden", [20, 100, 200])
+def test_the_standard_kernel_does_not_spill_on_hopper(hidden):
+    used = device_log(d=hidden)
+    assert used.spill_stores == used.spill_loads == 0
+    assert used.registers <= 255
+
+
+@needs_nvrtc
+@pytest.mark.parametrize("arch", ["sm_75", "sm_90", "sm_120"])
+@pytest.mark.parametrize("bits", [32, 64])
+def test_elementwise_kernels_compile_for_every_architecture(arch, bits):
+    _, log = nvrtc_compile(elementwise_source(bits), arch, ("--ptxas-options=-v",))
+    found = resources(log)
+    assert len(found) == 14
+    assert all(r.spill_stores == 0 for r in found.values())
+
+
+VARIANTS = [  # every value of every choice, paired differently in each line
+    {"method": "adl", "arch": "sm_75", "d": 500, "mode": "epoch", "partition": "tensor"},
+    {"method": "lol", "arch": "sm_120", "task": "regression", "activation": "identity", "n": 2, "mode": "full", "batch": 100, "prior": 1.0},
+    {"method": "splitting", "word": "BAEFEAB", "arch": "sm_75", "task": "multiclass", "n": 5, "activation": "tanh", "d": 40},
+    {"method": "langevin", "arch": "sm_90", "activation": "softplus", "bits": 64, "d": 20, "mode": "replacement"},
+    {"method": "adam", "arch": "sm_120", "d": 64, "m": 8, "task": "multiclass", "n": 3},
+    {"method": "sgld", "arch": "sm_75", "d": 33, "m": 1, "task": "regression", "activation": "tanh", "bits": 64},
+    {"method": "coolmomentum", "arch": "sm_90", "d": 100, "mode": "epoch"},
+    {"method": "momentum", "arch": "sm_90", "d": 1000, "prior": 2.0},
+    {"method": "sgd", "arch": "sm_120", "d": 16, "m": 16, "n": 10, "task": "multiclass", "batch": 50},
+]
+
+
+@needs_nvrtc
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: f"{v['method']} {v['arch']}")
+def test_device_kernels_compile(variant):
+    assert device_log(**variant).registers > 0
