@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from gpu_thermo.errors import SpecError, Status, StoreError
-from gpu_thermo.predictive import Run, opened, restored_data
+from gpu_thermo.predictive import Run, model_of, opened
 from gpu_thermo.spec import RunSpec
 from gpu_thermo_analysis.convergence import ESS_LIMIT, MIN_DRAWS, RHAT_LIMIT, SETTLED, Convergence, convergence, used_chains
 from gpu_thermo_analysis.temperatures import Temperature, configurational_verdict, kinetic_verdict, partition_temperatures
@@ -125,7 +125,7 @@ def _diagnose_one(tree: xr.DataTree, spec: RunSpec, ensemble: int, chains: np.nd
     verdicts = [*_frozen_verdict(stats, chains, status)]
     found, temperatures, weight_ess = None, [], math.nan
     if len(running):
-        found = _convergence(tree, spec, running)
+        found = _convergence(tree, running)
         verdicts += _convergence_verdicts(found, spec)
         temperatures = partition_temperatures(tree, running, int(stats["dataset"].to_numpy()[running[0]]))
         weighted = "log_weight" in stats
@@ -153,7 +153,7 @@ def _frozen_verdict(stats: xr.Dataset, chains: np.ndarray, status: np.ndarray) -
     return [Verdict("frozen chains", False if frozen > MOST_FROZEN * len(chains) else None, text)]
 
 
-def _convergence(tree: xr.DataTree, spec: RunSpec, running: np.ndarray) -> Convergence | None:
+def _convergence(tree: xr.DataTree, running: np.ndarray) -> Convergence | None:
     if "probes" not in tree.children:
         return None
     predictions = tree["probes"]["predictions"].transpose("chain", "draw", "probe", "output")
@@ -161,8 +161,8 @@ def _convergence(tree: xr.DataTree, spec: RunSpec, running: np.ndarray) -> Conve
     used = used_chains(running, sizes["draw"], sizes["probe"] * sizes["output"])
     values = predictions.isel(chain=used).to_numpy()
     values = values.reshape(*values.shape[:2], -1)
-    task = restored_data(tree).task
-    scale = (spec.model.noise_sd or 1.0) if task == "regression" else 1.0
+    model = model_of(tree)
+    scale = model.noise_sd if model.task == "regression" else 1.0
     named = tree["sample_stats"].coords
     superchain = named["superchain"].to_numpy()[used] if "superchain" in named else None
     return convergence(values[np.isfinite(values).all(axis=(1, 2))], scale, superchain)

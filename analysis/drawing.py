@@ -24,8 +24,8 @@ _MOST_POINTS = 1000
 _LEGEND_MARK = 26
 
 
-class FigureNotWrittenError(GpuThermoError, OSError):
-    """The picture could not be written."""
+class NotWrittenError(GpuThermoError, OSError):
+    """A picture, or the numbers of one, could not be written."""
 
     exit_code = 1
 
@@ -46,7 +46,7 @@ def draw_map(dataset: xr.Dataset | Callable[[], xr.Dataset], path: str | Path | 
         try:
             _save(figure, Path(path))
         except OSError as error:
-            raise FigureNotWrittenError(f"Cannot write {path}: {error.strerror or error}.") from None
+            raise NotWrittenError(f"Cannot write {path}: {error.strerror or error}.") from None
     return found
 
 
@@ -77,7 +77,9 @@ def map_figure(dataset: xr.Dataset, output: int = 0) -> "Figure":
 def _frame(figure: "Figure", dataset: xr.Dataset) -> None:
     """Title at the top left and caption at the bottom left, in room of their own."""
     width, height = figure.get_size_inches()
-    lines = textwrap.wrap(dataset.attrs["caption"], int(width * 17))
+    points = dataset.sizes["train"]
+    thinned = f" At most {_MOST_POINTS:,} of {points:,} training points are shown." if points > _MOST_POINTS else ""
+    lines = textwrap.wrap(dataset.attrs["caption"] + thinned, int(width * 17))
     top, bottom = 0.34 / height, (0.14 + 0.15 * len(lines)) / height if lines else 0.0
     engine: Any = figure.get_layout_engine()
     engine.set(rect=(0, bottom, 1, 1 - top - bottom))

