@@ -16,6 +16,7 @@ from .engines import Batching, Job, initial_state
 from .errors import SpecError
 from .methods import Method, get_method, make_program
 from .partition import Partition
+from .resources import check_memory
 from .schedules import Cooling, Schedule
 from .spec import MethodSpec, RunSpec, Scheduled
 from .state import PARTITIONED, Hyper, State
@@ -122,6 +123,7 @@ def setup(spec: RunSpec, base: Path | None = None, data: Dataset | None = None) 
     """
     data = spec.data.build(base) if data is None else data
     model = _model(spec, data)
+    check_memory(_least_bytes(spec, model), spec.run.replicas)
     method = get_method(spec.method.name)
     partition = model.layout.partition(spec.method.partition or ("layer" if spec.method.freeze else method.partition))
     program = make_program(method, partition, spec.method.word, tuple(spec.method.freeze), spec.method.convention or "I")
@@ -151,6 +153,12 @@ def _model(spec: RunSpec, data: Dataset) -> ShlpModel:
         raise SpecError(f"model.noise_sd = {spec.model.noise_sd} is for regression; {data.name} is {data.task}: leave it out.")
     noise_sd = spec.model.noise_sd or (getattr(spec.data, "noise", 0) if data.task == "regression" else 0) or DEFAULT_NOISE_SD
     return ShlpModel(data.inputs, spec.model.hidden, data.outputs, data.task, spec.model.activation, spec.model.prior_sd, noise_sd)
+
+
+def _least_bytes(spec: RunSpec, model: ShlpModel) -> int:
+    """What the state and the hyperparameters alone take: absurd sizes are refused before anything is allocated."""
+    m, d, n = model.inputs, model.hidden, model.outputs
+    return spec.run.replicas * (3 * np.dtype(spec.model.dtype).itemsize * (m * d + d + (d + 1) * n) + 200)
 
 
 def _batching(spec: RunSpec, points: int) -> Batching:

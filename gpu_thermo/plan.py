@@ -1,9 +1,6 @@
 """What a run would do and cost, before anything is written: the program, the bill, and the refusal of what cannot fit."""
 
-import os
-import shutil
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from .build import Setup
-from .errors import ResourceError
 from .moments import RunningMoments
 from .records import make_header
+from .resources import check_disk, check_memory
 from .store import disk_bill
 
 
@@ -88,30 +85,9 @@ def _warnings(ready: Setup) -> Iterator[str]:
 
 def check_resources(bill: RunPlan, store: Path | None) -> None:
     """Refuse a run that cannot fit in memory or on disk, with the numbers."""
-    memory = available_memory()
-    if memory is not None and bill.memory_bytes > memory:
-        raise ResourceError(
-            f"The run needs about {bill.memory_bytes / 2**30:.2f} GiB of memory, {memory / 2**30:.2f} GiB are available: "
-            f"use fewer than {bill.replicas} replicas or a smaller network."
-        )
-    if store is not None and store.parent.is_dir():
-        free = shutil.disk_usage(store.parent).free
-        if bill.disk_bytes > free:
-            raise ResourceError(
-                f"The store needs about {bill.disk_bytes / 2**30:.2f} GiB, {free / 2**30:.2f} GiB are free in {store.parent}: "
-                'raise run.thin, or leave "parameters" out of run.keep.'
-            )
-
-
-def available_memory() -> int | None:
-    """Bytes a new process could use, where the system tells."""
-    with suppress(OSError, ValueError, IndexError):
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    with suppress(OSError, ValueError, AttributeError):
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return None
+    check_memory(bill.memory_bytes, bill.replicas, bill.device)
+    if store is not None:
+        check_disk(bill.disk_bytes, store)
 
 
 def make_moments(ready: Setup) -> RunningMoments:

@@ -15,6 +15,7 @@ import pytest
 
 from gpu_thermo import drive as drive_module
 from gpu_thermo import plan as plan_module
+from gpu_thermo import resources
 from gpu_thermo.errors import DeviceError, ResourceError, RunError, SpecError, StoreError, StoreExistsError
 from gpu_thermo.loop import is_draw, plan_segment, record_steps
 from gpu_thermo.run import Interrupted, iterate, plan, resume, sample
@@ -318,13 +319,13 @@ def test_resume_of_what_is_no_run(tmp_path: Path) -> None:
 
 
 def test_refusals_write_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan_module, "available_memory", lambda: 10 * 2**20)
+    monkeypatch.setattr(resources, "available_memory", lambda: 10 * 2**20)
     with pytest.raises(ResourceError, match="GiB of memory"):
         sample(SMALL, tmp_path / "run.zarr")
     with pytest.raises(ResourceError, match="GiB"):
         list(iterate(SMALL))
     monkeypatch.undo()
-    monkeypatch.setattr(plan_module.shutil, "disk_usage", lambda path: type("usage", (), {"free": 1000})())
+    monkeypatch.setattr(resources.shutil, "disk_usage", lambda path: type("usage", (), {"free": 1000})())
     with pytest.raises(ResourceError, match="free in"):
         sample(SMALL, tmp_path / "run.zarr")
     monkeypatch.undo()
@@ -336,8 +337,9 @@ def test_refusals_write_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_absurd_sizes_are_refused_with_numbers(tmp_path: Path) -> None:
-    too_large = changed(model={"hidden": 100_000}, run={"replicas": 200_000})
+@pytest.mark.parametrize(("hidden", "replicas"), [(100_000, 200_000), (6, 10**12), (2**20, 10**9)])
+def test_absurd_sizes_are_refused_with_numbers(tmp_path: Path, hidden: int, replicas: int) -> None:
+    too_large = changed(model={"hidden": hidden}, run={"replicas": replicas})
     with pytest.raises(ResourceError, match="GiB"):
         sample(too_large, tmp_path / "run.zarr")
     assert list(tmp_path.iterdir()) == []
@@ -419,3 +421,10 @@ def test_the_embedded_default_is_valid_and_small_enough() -> None:
     assert RunSpec().data.name == "spirals"
     assert bill.replicas >= 100
     assert bill.disk_bytes < 200 * 2**20
+
+
+def test_gpu_memory_is_counted_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    bill = plan(SMALL, device="cpu")
+    monkeypatch.setattr(resources, "device_memory", lambda device: 2**20)
+    with pytest.raises(ResourceError, match="memory on cpu"):
+        plan_module.check_resources(bill, None)
