@@ -64,7 +64,7 @@ def _processor() -> str:
 
 
 def _memory() -> str:
-    from gpu_thermo.plan import available_memory
+    from gpu_thermo.resources import available_memory
 
     from .output import size
 
