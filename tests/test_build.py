@@ -1,0 +1,252 @@
+"""From spec to job: temperatures converted once, hyperparameters spread over replicas and partitions, ensembles."""
+
+import numpy as np
+import pytest
+from laws import well
+
+from gpu_thermo.build import ensembles, setup
+from gpu_thermo.data import Dataset
+from gpu_thermo.engines import Batching, initial_state
+from gpu_thermo.errors import SpecError
+from gpu_thermo.schedules import Cooling, Linear
+from gpu_thermo.spec import RunSpec
+from gpu_thermo.state import Hyper
+
+N = 40
+
+
+def build(method=None, replicas=4, data=None, **sections):
+    run = {"replicas": replicas, "steps": 20, "burn_in": 10, "thin": 5} | sections.pop("run", {})
+    tree = {"data": {"train": N, "test": 6} | (data or {}), "model": {"hidden": 3} | sections.pop("model", {}), "run": run}
+    return setup(RunSpec.from_dict(tree | ({"method": method} if method else {})))
+
+
+def hyper(method, replicas=4, **sections):
+    return build(method, replicas, **sections).job.hyper
+
+
+# -- one place converts temperatures --------
+
+
+def test_posterior_temperature_is_n_tau():
+    got = hyper({"name": "langevin", "posterior_temperature": 1.0})
+    np.testing.assert_array_equal(got.temperature, np.full((4, 1), 1 / N))
+    mixed = hyper({"name": "lala", "posterior_temperature": {"hidden": [1, 2, 3, 4], "output": 0.5}})
+    np.testing.assert_array_equal(mixed.temperature, np.array([[1, 0.5], [2, 0.5], [3, 0.5], [4, 0.5]]) / N)
+
+
+def test_temperature_is_tau_itself():
+    np.testing.assert_array_equal(hyper({"name": "langevin", "temperature": 1e-4}).temperature, np.full((4, 1), 1e-4))
+
+
+def test_sigma_of_sgld_is_root_two_tau():
+    np.testing.assert_array_equal(hyper({"name": "sgld", "sigma": 0.01}).temperature, np.full((4, 1), 0.01**2 / 2))
+    np.testing.assert_array_equal(hyper({"name": "sgld", "sigma": [1, 2, 3, 4]}).temperature[:, 0], np.array([1, 4, 9, 16]) / 2)
+    assert np.isnan(hyper({"name": "sgld", "sigma": 0.01}).sigma).all()
+
+
+def test_schedules_survive_the_conversion():
+    got = hyper({"name": "langevin", "posterior_temperature": {"value": 2.0, "schedule": "linear", "final": 0.5}})
+    assert got.temperature[0, 0] == 2 / N
+    assert got.schedules == {("temperature", 0): Linear(schedule="linear", final=0.5)}
+
+
+# -- spreading --------
+
+
+def test_each_partition_reads_what_its_word_uses():
+    got = hyper({"name": "adlala", "temperature": 1e-4, "sigma": 0.02, "epsilon": 0.05, "friction": 0.3, "thermostat": 0.7})
+    nan = np.nan
+    for name, row in {
+        "temperature": (1e-4, 1e-4), "sigma": (0.02, nan), "epsilon": (0.05, nan), "friction": (nan, 0.3), "thermostat": (0.7, nan),
+        "momentum": (nan, nan),
+    }.items():  # fmt: skip
+        np.testing.assert_array_equal(getattr(got, name), np.tile(row, (4, 1)))
+
+
+def test_specific_values_override_general_ones_in_any_order():
+    for table in ({"all": 1e-4, "hidden": 2e-4}, {"hidden": 2e-4, "all": 1e-4}):
+        np.testing.assert_array_equal(hyper({"name": "lala", "temperature": table}).temperature[0], [2e-4, 1e-4])
+    tensor = hyper({"name": "lala", "partition": "tensor", "friction": {"all": 1, "hidden": 2, "b1": 3}})
+    np.testing.assert_array_equal(tensor.friction[0], [2, 3, 1, 1])
+
+
+def test_a_partial_table_leaves_the_default_elsewhere():
+    np.testing.assert_array_equal(hyper({"name": "lol", "temperature": {"hidden": 5e-3}}).temperature[0], [5e-3, 0])
+
+
+def test_lists_are_over_replicas():
+    got = hyper({"name": "adlala", "stepsize": [0.1, 0.2, 0.3, 0.4], "friction": [1, 2, 3, 4]})
+    np.testing.assert_array_equal(got.stepsize, [0.1, 0.2, 0.3, 0.4])
+    np.testing.assert_array_equal(got.friction[:, 1], [1, 2, 3, 4])
+
+
+def test_cooling_becomes_a_schedule():
+    got = hyper({"name": "coolmomentum", "cooling": "exponential", "momentum": 0.9})
+    assert got.schedules == {("momentum", 0): Cooling(law="exponential", rho=0.9)}
+    assert got.total == 20
+
+
+def test_schedules_reach_their_partitions():
+    scheduled = {"value": 1e-4, "schedule": "linear"}
+    assert set(hyper({"name": "lala", "stepsize": scheduled, "temperature": scheduled}).schedules) == {
+        ("stepsize", 0), ("temperature", 0), ("temperature", 1),
+    }  # fmt: skip
+    assert set(hyper({"name": "lala", "temperature": {"output": scheduled}}).schedules) == {("temperature", 1)}
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ({"name": "langevin", "sigma": 1.0}, r"method.sigma is not used by BAOAB \(all\)"),
+        ({"name": "adlala", "friction": {"hidden": 1.0}}, r"method.friction.hidden is not used: .* BACDEDCAB\. It is used by: output"),
+        ({"name": "lala", "thermostat": 0.1}, r"method.thermostat is not used by BAOAB \(hidden\), BAOAB \(output\)"),
+        ({"name": "splitting", "word": "BACAB", "epsilon": 0.1}, "method.epsilon is not used by BACAB"),
+        ({"name": "sgd", "temperature": 1.0}, "method.temperature is not used by sgd"),
+        ({"name": "lol", "freeze": ["hidden"], "temperature": {"hidden": 1e-3}}, "method.temperature.hidden is not used"),
+        ({"name": "adlala", "temperature": {"outptu": 1e-3}}, "There is no partition 'outptu'"),
+        ({"name": "adlala", "stepsize": [0.1, 0.2]}, "method.stepsize is a list of 2 values for 4 replicas"),
+        ({"name": "adlala", "friction": [0.1] * 5}, "method.friction is a list of 5 values for 4 replicas"),
+        ({"name": "sgld", "sigma": 0.1, "temperature": 1.0}, "temperature or sigma"),
+        ({"name": "sgld", "sigma": 0.1, "posterior_temperature": 1.0}, "temperature or sigma"),
+        ({"name": "sgld", "sigma": {"value": 0.1, "schedule": "linear"}}, "schedule the temperature instead"),
+        ({"name": "coolmomentum", "momentum": [0.9, 0.9, 0.99, 0.9]}, "one momentum rho_0 between 0 and 1 for all replicas, not 0.9, 0.99"),
+        ({"name": "coolmomentum", "momentum": 0.0}, "one momentum rho_0"),
+        ({"name": "langevin", "word": "BACDEDCAB"}, "takes words of A B O"),
+        ({"name": "sgd", "word": "BAOAB"}, "takes no word"),
+        ({"name": "adlala", "partition": "all"}, "There is no partition 'hidden' under partition = .all"),
+    ],
+    ids=str,
+)
+def test_what_no_word_uses_is_refused(method, message):
+    with pytest.raises(SpecError, match=message):
+        build(method)
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"run": {"batch": N + 1}}, rf"run.batch = {N + 1} is larger than the training set of {N} points"),
+        ({"model": {"task": "regression"}}, "model.task = 'regression' does not fit spirals, which is binary"),
+        ({"model": {"noise_sd": 0.1}}, "model.noise_sd = 0.1 is for regression; spirals is binary"),
+    ],
+)
+def test_what_does_not_fit_the_data_is_refused(sections, message):
+    with pytest.raises(SpecError, match=message):
+        build(**sections)
+
+
+def test_batching():
+    assert build().job.batching == Batching("subset", 20)
+    assert build(data={"train": 12}).job.batching == Batching("subset", 12)
+    assert build(run={"minibatch": "epoch", "batch": 7}).job.batching == Batching("epoch", 7)
+    assert build(run={"minibatch": "full"}).job.batching == Batching("full", N)
+    assert build(run={"batch": N}).job.batching == Batching("subset", N)
+
+
+# -- seeds, data sets, ensembles --------
+
+
+def test_seeds():
+    plain, split = build(run={"seed": 5}), build(run={"seed": 5, "seed_init": 6})
+    other = build(run={"seed": 6, "seed_dynamics": 5})
+    assert plain.job.seed.tolist() == split.job.seed.tolist() == other.job.seed.tolist() == [5] * 4
+    assert plain.job.stream.tolist() == [0, 1, 2, 3]
+    start = {name: s.initial_state().position for name, s in {"plain": plain, "split": split, "other": other}.items()}
+    assert (start["plain"] != start["split"]).any()
+    np.testing.assert_array_equal(start["split"], start["other"])
+
+
+def test_data_sets_go_round():
+    ready = build(data={"seeds": [0, 1, 2]}, replicas=7)
+    assert ready.dataset.tolist() == [0, 1, 2, 0, 1, 2, 0]
+    assert ready.ensemble.tolist() == [0, 1, 2, 0, 1, 2, 0]
+    assert ready.ensemble_dataset.tolist() == [0, 1, 2]
+
+
+def test_ensembles_are_alike_in_data_and_hyperparameters():
+    ready = build({"name": "lol", "stepsize": [0.3, 0.1, 0.3, 0.1, 0.3, 0.1]}, replicas=6, data={"seeds": [4, 5]})
+    assert ready.ensemble.tolist() == [0, 1, 0, 1, 0, 1]
+    ready = build({"name": "lol", "stepsize": [0.3, 0.1, 0.1, 0.3, 0.3, 0.1]}, replicas=6, data={"seeds": [4, 5]})
+    assert ready.ensemble.tolist() == [0, 1, 2, 3, 0, 1]
+
+
+def test_unused_and_infinite_hyperparameters_in_ensembles():
+    values = Hyper.constant(4, 2, 0.1, friction=[[np.inf, 1], [np.inf, 1], [1, 1], [np.inf, 2]])
+    assert ensembles(np.zeros(4, int), values).tolist() == [0, 0, 1, 2]
+
+
+def test_chain_coordinates_have_every_hyperparameter_in_use():
+    names = set(build().chain_coordinates())
+    assert names == {
+        "ensemble", "dataset", "seed", "stream", "stepsize", "temperature_hidden", "temperature_output", "sigma_hidden", "epsilon_hidden",
+        "friction_output", "thermostat_hidden",
+    }  # fmt: skip
+
+
+# -- initial state --------
+
+
+def test_thermal_momenta():
+    """N(0, tau) in each partition; cold partitions start at rest, and so do momenta by default."""
+    method = {"name": "lala", "temperature": {"hidden": 4.0, "output": 0.0}}
+    state = build(method, 3000, run={"momenta": "thermal"}).initial_state()
+    hidden = state.momentum[:, :9].astype(float)
+    assert abs(hidden.mean()) < 5 * 2 / np.sqrt(hidden.size)
+    assert hidden.var() == pytest.approx(4, rel=5 * np.sqrt(2 / hidden.size))
+    assert (state.momentum[:, 9:] == 0).all()
+    assert (build(method).initial_state().momentum == 0).all()
+
+
+def test_initial_thermostat():
+    state = build({"name": "adlala", "thermostat": [0.1, 0.2, 0.3, 0.4]}).initial_state()
+    np.testing.assert_array_equal(state.thermostat, [[0.1, 0], [0.2, 0], [0.3, 0], [0.4, 0]])
+    assert state.thermostat.dtype == np.float64
+
+
+def test_adam_starts_with_empty_moments():
+    extra = build({"name": "adam"}).initial_state().extra
+    assert set(extra) == {"adam_mean", "adam_square"}
+    assert all((v == 0).all() for v in extra.values())
+
+
+def test_given_positions_are_copied_to_the_dtype(dtype):
+    from laws import job_of
+
+    job = job_of("BAOAB", well(1.0, 2), 0.1, 3, dtype=dtype, temperature=1, friction=1)
+    given = np.ones((3, 2))
+    state = initial_state(job, given)
+    assert state.position.dtype == dtype
+    assert state.step == state.evaluations == 0
+    assert (state.frozen_step == -1).all()
+
+
+# -- points and probes --------
+
+
+def test_probes_are_at_most_32_spread_test_points():
+    ready = build(data={"test": 100})
+    assert ready.probes.shape == (1, 32, 2)
+    np.testing.assert_array_equal(ready.probes[0, [0, -1]], ready.data.x_test[0, [0, -1]])
+    assert build(data={"test": 6}).probes.shape == (1, 6, 2)
+    none = build(data={"test": 0})
+    np.testing.assert_array_equal(none.probes[0, 0], none.data.x_train[0, 0])
+    assert none.points is none.probes
+
+
+def test_noise_sd_comes_from_the_spec_or_the_data():
+    def sd(**model):
+        spec = {"data": {"name": "gap", "train": 10, "noise": 0.3}, "model": {"hidden": 2, **model}, "run": {"replicas": 1}}
+        return setup(RunSpec.from_dict(spec)).model.noise_sd
+
+    assert (sd(), sd(noise_sd=0.7)) == (0.3, 0.7)
+
+
+def test_given_data_replace_the_specs():
+    """As resume does: the stored data, not the generator."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(1, 8, 2)), rng.integers(0, 2, (1, 8))
+    data = Dataset("spirals", "binary", x, y, x[:, :0], y[:, :0], ("x", "y"), ("a", "b"))
+    ready = setup(RunSpec.from_dict({"run": {"replicas": 2, "batch": 4}}), data=data)
+    np.testing.assert_array_equal(ready.target.x_train[0], data.x_train[0].astype(np.float32))
+    assert ready.fingerprint != setup(RunSpec.from_dict({"run": {"replicas": 2, "batch": 4}})).fingerprint
