@@ -104,7 +104,7 @@ def test_a_compiler_that_hangs_is_stopped(cache, monkeypatch, tmp_path):
     fake.chmod(0o755)
     monkeypatch.setenv("CXX", str(fake))
     monkeypatch.setattr(toolchain, "TIMEOUT", 0.5)
-    with pytest.raises(CompileError, match="did not finish within 0[.]5 s"):
+    with pytest.raises(CompileError, match=r"did not finish within 0\.5 s"):
         toolchain.host_library(ANSWER % 1)
 
 

@@ -237,3 +237,29 @@ def test_a_team_freezes_together():
     assert list(state.frozen_step) == [-1, 1, -1]
     assert np.isnan(state.position[1]).all()
     assert np.isfinite(state.position[[0, 2]]).all()
+
+
+LAWS = {"BAOAB": (1, 3 / 4, 0), "OBABO": (4 / 3, 1, 0), "ABOBA": (1, 4 / 3, 0), "OABAO": (3 / 4, 1, 0), "OBA": (1.07797, 1.57612, 0.78806),
+        "BAOA": (1, 1, 0.5)}  # fmt: skip
+
+
+@pytest.mark.parametrize("word", ["BAOAB", "OBA", *(pytest.param(word, marks=slow) for word in LAWS if word not in ("BAOAB", "OBA"))])
+def test_exact_stationary_law(word):
+    """A network whose data say nothing (noise sd 1e6) has U = |theta|^2 / (2 s^2 N); here k = 1/(s^2 N) = 1, and h = gamma = tau = 1."""
+    replicas, points = 256, 20
+    model = ShlpModel(2, 10, 1, "regression", "relu", prior_sd=points**-0.5, noise_sd=1e6)
+    program = make_program(get_method("splitting"), model.layout.partition("all"), word)
+    target = ShlpTarget(model, make_data("regression", 2, 1, points, 1), np.zeros(replicas, np.int64))
+    hyper = Hyper.constant(replicas, 1, 1.0, temperature=1.0, friction=1.0, thermostat=0.0)
+    identity = np.arange(replicas, dtype=np.uint64)
+    job = Job(program, target, hyper, Batching("subset", 5), identity, identity)
+    size = model.layout.size
+    engine, state = FusedEngine(job), State.at(*np.zeros((2, replicas, size), np.float32), np.zeros((replicas, 1)))
+    moments = []
+    for _ in range(40):
+        engine.advance(state, Segment(state.step, 20))
+        q, p = state.position.astype(np.float64), state.momentum.astype(np.float64)
+        moments.append([(q * q).mean(axis=1), (p * p).mean(axis=1), (q * p).mean(axis=1)])
+    per_replica = np.mean(moments[3:], axis=0)
+    z = (per_replica.mean(axis=1) - LAWS[word]) / (per_replica.std(axis=1) / replicas**0.5)
+    assert np.abs(z).max() < 5

@@ -210,7 +210,8 @@ def small_job(method, word=None, mode="subset", dtype=np.float32, partition=None
 @pytest.mark.parametrize(
     ("method", "word", "mode", "dtype"),
     [("adlala", None, "subset", np.float32), ("splitting", "BAEFEAB", "epoch", np.float64),
-     ("splitting", "ABDFCEBA", "replacement", np.float32), ("sgld", None, "subset", np.float32), ("adam", None, "subset", np.float32), ("momentum", None, "full", np.float32)],
+     ("splitting", "ABDFCEBA", "replacement", np.float32), ("sgld", None, "subset", np.float32),
+     ("adam", None, "subset", np.float32), ("momentum", None, "full", np.float32)],
 )  # fmt: skip
 def test_elementwise_kernels_agree_with_numpy(monkeypatch, method, word, mode, dtype):
     """The whole batched engine through elementwise.cu's text, as C++, and through letters.py."""
