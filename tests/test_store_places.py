@@ -1,0 +1,234 @@
+"""Where a store may be made, and faults while it is written."""
+
+import errno
+import os
+import resource
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zarr
+from store_cases import (
+    advance,
+    check_run,
+    make_draws,
+    make_header,
+    make_store,
+    one_more_commit,
+    processes,
+)
+
+from gpu_thermo.errors import RunError, StoreError, StoreExistsError
+from gpu_thermo.store import RunWriter, open_run
+from gpu_thermo.store import files as store_files
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A store of one's own."""
+    return make_store(tmp_path / "run.zarr")
+
+
+class TestPlaces:
+    def test_exists(self, copy: Path, tmp_path: Path) -> None:
+        with pytest.raises(StoreExistsError, match="--overwrite"):
+            RunWriter.create(copy, make_header())
+        (tmp_path / "file").write_text("mine")
+        (tmp_path / "empty").mkdir()
+        for name in ("file", "empty"):
+            with pytest.raises(StoreExistsError):
+                RunWriter.create(tmp_path / name, make_header())
+        assert (tmp_path / "file").read_text() == "mine"
+
+    def test_overwrite(self, copy: Path) -> None:
+        with RunWriter.create(copy, make_header(), overwrite=True) as writer:
+            advance(writer, 0, 2)
+        check_run(copy, 2)
+        assert [entry.name for entry in copy.parent.iterdir()] == ["run.zarr"]
+
+    def test_overwrite_without_exchange(self, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("gpu_thermo.store.birth._exchange", lambda one, other: False)
+        self.test_overwrite(copy)
+
+    def test_overwrite_follows_links(self, copy: Path, tmp_path: Path) -> None:
+        (tmp_path / "link").symlink_to(copy)
+        make = RunWriter.create(tmp_path / "link", make_header(), overwrite=True)
+        make.close()
+        assert (tmp_path / "link").is_symlink()
+        check_run(copy, 0)
+
+    def test_overwrite_spares_what_is_not_ours(self, tmp_path: Path) -> None:
+        zarr.create_group(tmp_path / "other.zarr", attributes={"format": 1})
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "folder" / "thesis.tex").write_text("years of work")
+        (tmp_path / "file").write_text("mine")
+        for name in ("other.zarr", "folder", "file"):
+            with pytest.raises(StoreError, match="not replaced"):
+                RunWriter.create(tmp_path / name, make_header(), overwrite=True)
+        assert (tmp_path / "folder" / "thesis.tex").exists()
+
+    def test_parents(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        with pytest.raises(StoreError, match="does not exist"):
+            RunWriter.create(tmp_path / "no" / "run.zarr", make_header())
+        with pytest.raises(StoreError, match="below a file"):
+            RunWriter.create(tmp_path / "file" / "run.zarr", make_header())
+
+    @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOSPC])
+    def test_unwritable_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+        def refuse(self: Path, *args: Any, **kw: Any) -> None:
+            raise OSError(number, os.strerror(number), str(self))
+
+        monkeypatch.setattr(Path, "mkdir", refuse)
+        with pytest.raises(StoreError, match="disk is full" if number == errno.ENOSPC else "permissions"):
+            RunWriter.create(tmp_path / "run.zarr", make_header())
+        assert not list(tmp_path.iterdir())
+
+    @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+    def test_read_only_folder(self, tmp_path: Path) -> None:
+        tmp_path.chmod(0o500)
+        with pytest.raises(StoreError, match="permissions"):
+            RunWriter.create(tmp_path / "run.zarr", make_header())
+
+    @pytest.mark.parametrize("name", ["Läufe ξ прогон 1.zarr", "~run", "a::b:c.zarr", "n" * 250, "-", "50%20.zarr", "a\nb"])
+    def test_names(self, tmp_path: Path, name: str) -> None:
+        path = make_store(tmp_path / name, commits=(2,))
+        one_more_commit(path, 2, 1)
+        check_run(path, 3, opener=open_run)
+
+    def test_relative_path(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        make_store(Path("run.zarr"))
+        check_run(Path("run.zarr"), 12)
+
+    def test_long_paths(self, tmp_path: Path) -> None:
+        deep = tmp_path.joinpath(*["d" * 200] * 8)
+        deep.mkdir(parents=True)
+        check_run(make_store(deep / "run.zarr"), 12)
+        with pytest.raises(StoreError, match="too long"):
+            RunWriter.create(tmp_path / ("n" * 300), make_header())
+        with pytest.raises(StoreError, match="null"):
+            RunWriter.create(tmp_path / "a\0b", make_header())
+
+
+class TestTrouble:
+    """Faults while writing: a RunError in the main thread, and everything committed stays."""
+
+    def _fails(self, writer: RunWriter, start: int) -> str:
+        """The message of the first error, within a few calls."""
+
+        def go_on() -> None:
+            for i in range(200):
+                advance(writer, start + i, 1, wait=False)
+
+        with pytest.raises(RunError) as caught:
+            go_on()
+        writer.close()  # told already
+        return str(caught.value)
+
+    @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
+    def test_disk_full(self, copy: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+        writer, _ = RunWriter.resume(copy)
+        with monkeypatch.context() as patch:
+            written = [0]
+            real = os.write
+
+            def write(descriptor: int, data: Any) -> int:
+                written[0] += len(data)
+                if written[0] > 20_000:
+                    raise OSError(number, os.strerror(number))
+                return real(descriptor, data)
+
+            patch.setattr(store_files.os, "write", write)
+            message = self._fails(writer, 12)
+        assert ("disk is full" in message) == (number != errno.EIO)
+        assert "draws is committed" in message
+        done = writer.committed[1]
+        check_run(copy, done)
+        one_more_commit(copy, done, 4)
+        check_run(copy, done + 4)
+
+    def test_error_is_raised_by_close(self, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("gpu_thermo.store.growing.put", _no_space)
+        writer, _ = RunWriter.resume(copy)
+        writer.append(make_draws(12, 40))
+        with pytest.raises(RunError, match="disk is full"):
+            writer.close()
+        writer.close()
+
+    def test_first_error_is_shown(self, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("gpu_thermo.store.growing.put", _no_space)
+
+        def fail_twice() -> None:
+            with RunWriter.resume(copy)[0] as writer:
+                writer.append(make_draws(12, 40))
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            fail_twice()
+
+    def test_waiting_commit_tells(self, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("gpu_thermo.store.slots.put_values", _no_space)
+        writer, _ = RunWriter.resume(copy)
+        with pytest.raises(RunError, match="Step 120 with 12 draws is committed"):
+            advance(writer, 12, 1)
+        writer.close()
+
+    def test_vanished_folder(self, copy: Path) -> None:
+        writer, _ = RunWriter.resume(copy)
+        shutil.rmtree(copy)
+        assert "vanished" in self._fails(writer, 12)
+        assert not copy.exists()
+
+    def test_vanished_part(self, copy: Path) -> None:
+        writer, _ = RunWriter.resume(copy)
+        shutil.rmtree(copy / "posterior")
+        assert "vanished" in self._fails(writer, 12)
+
+    def test_file_size_limit(self, copy: Path) -> None:
+        context = processes()
+        child = context.Process(target=_limited, args=(str(copy),))
+        child.start()
+        child.join()
+        assert child.exitcode == 0
+        child.close()
+        check_run(copy, 12)
+        one_more_commit(copy, 12, 3)
+
+    @pytest.mark.slow
+    @pytest.mark.skipif(os.geteuid() != 0, reason="needs to mount a small file system")
+    def test_small_disk(self, tmp_path: Path) -> None:
+        disk = tmp_path / "disk"
+        disk.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], capture_output=True, check=False).returncode:
+            pytest.skip("mounting is not allowed here")
+        try:
+            path = make_store(disk / "run.zarr")
+            writer, _ = RunWriter.resume(path)
+            (disk / "ballast").write_bytes(b"\0" * (shutil.disk_usage(disk).free - 50_000))
+            assert "disk is full" in self._fails(writer, 12)
+            done = writer.committed[1]
+            check_run(path, done)
+            with pytest.raises(StoreError, match="disk is full"):
+                RunWriter.create(disk / "second.zarr", make_header())
+            assert {entry.name for entry in disk.iterdir()} == {"run.zarr", "ballast"}
+            (disk / "ballast").unlink()
+            one_more_commit(path, done, 5)
+            check_run(path, done + 5)
+        finally:
+            subprocess.run(["umount", str(disk)], check=True)
+
+
+def _no_space(*args: Any) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _limited(path: str) -> None:
+    """Child: a file may have 30 kB at most, which the commit record exceeds."""
+    writer, _ = RunWriter.resume(path)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
+    with pytest.raises(RunError, match="larger than allowed"):
+        advance(writer, 12, 1)
+    writer.close()
