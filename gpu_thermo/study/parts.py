@@ -1,0 +1,327 @@
+"""What a study leaves on disk: one part for each finished shard, and the Zarr data set that is put together from them.
+
+    STUDY.zarr/              a plain Zarr group: xarray opens it as it is
+      status/parts/ID.npz    one finished shard, written whole by whoever ran it and renamed into place: the commit record
+      status/lock            held by the coordinator
+
+(Inside an array's folder, where Zarr never lists and so never wonders about them.)
+
+A part never changes. The data set is made again from the parts whenever a study ends or stops; a run whose part is missing has status -1.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ..errors import SpecError, StoreError, StoreExistsError, StoreLockedError
+from .expand import Shard
+from .spec import Cell, StudySpec
+
+FORMAT = 1
+PENDING = -1
+"""Status of a run that was not done yet."""
+ROWS = 4096
+"""Runs of one chunk of a learning curve."""
+_PARTS = Path("status") / "parts"
+_LOCK = Path("status") / "lock"
+_DIMS = {
+    "w1": ("hidden", "feature"), "b1": ("hidden",), "w2": ("output", "hidden"), "b2": ("output",),
+}  # fmt: skip
+
+# -- parts ------------------------------------------------------------------------------------------------------------------------------
+
+
+def part_path(store: Path, shard_id: str) -> Path:
+    """Where the part of a shard is."""
+    return store / _PARTS / f"{shard_id}.npz"
+
+
+def write_part(store: Path, shard_id: str, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write a part whole and rename it into place; two writers of the same part write the same numbers, and either may win."""
+    target = part_path(store, shard_id)
+    descriptor, name = tempfile.mkstemp(prefix=f"{shard_id}-", suffix=".partial", dir=target.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+        os.replace(name, target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def is_done(store: Path, shard: Shard) -> bool:
+    """Whether the part of `shard` is there and whole; one that was cut short (power, copying) counts as missing."""
+    path = part_path(store, shard.id)
+    if not path.exists():
+        return False
+    try:
+        with zipfile.ZipFile(path) as file:
+            return "rows.npy" in file.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+# -- the store --------------------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def writing(store: Path, study: StudySpec, cells: list[Cell], *, overwrite: bool = False, extend: bool = False) -> Iterator[None]:
+    """Create the store of a study, or continue it, with nobody else writing to it.
+
+    Raises
+    ------
+    StoreError, StoreExistsError, StoreLockedError
+        The place is taken by something else, or by another study (the message names what differs), or being written.
+    """
+    if os.path.lexists(store) and not overwrite:
+        _check_same(store, study, extend)
+    elif overwrite and os.path.lexists(store) and (not store.is_dir() or read_spec(store) is None):
+        raise StoreError(f"'{store}' is no study and is not replaced. Remove it yourself, or choose another name.")
+    elif not store.parent.is_dir():
+        raise StoreError(f"The folder '{store.parent}' does not exist. Make it first, or choose another place.")
+    try:
+        if not store.exists():
+            _create(store, study, cells)
+        with _lock(store):
+            if overwrite:
+                shutil.rmtree(store / _PARTS)
+                (store / _PARTS).mkdir()
+            for left in (store / _PARTS).glob("*.partial"):
+                left.unlink(missing_ok=True)
+            yield
+    except OSError as error:
+        raise StoreError(f"'{store}' cannot be written ({error.strerror or error}). Check its permissions, or choose another place.") from error
+
+
+def read_spec(store: Path) -> StudySpec | None:
+    """The study that a store holds; None if it holds none."""
+    try:
+        attributes = json.loads((store / "zarr.json").read_text())["attributes"]
+        return StudySpec.from_json(attributes["study"])
+    except (OSError, ValueError, KeyError, TypeError, SpecError):
+        return None
+
+
+def _check_same(store: Path, study: StudySpec, extend: bool) -> None:
+    there = read_spec(store) if store.is_dir() else None
+    if there is None:
+        raise StoreExistsError(f"'{store}' exists already and is no study. Choose another name.")
+    differing = [key for key in ("name", "base", "grid", "zip", "seeds", "study") if getattr(there, key) != getattr(study, key)]
+    if not differing or set(differing) <= {"name"}:
+        return
+    if not extend:
+        fields = ", ".join(differing)
+        raise StoreExistsError(
+            f"'{store}' holds another study (it differs in {fields}). Choose another name, --extend to keep what both have in common, or "
+            "--overwrite to replace it."
+        )
+
+
+def _create(store: Path, study: StudySpec, cells: list[Cell]) -> None:
+    """Build beside the final name, then rename."""
+    import zarr
+
+    staging = Path(tempfile.mkdtemp(prefix=".gpu_thermo-", suffix=".partial", dir=store.parent))
+    try:
+        staging.chmod(0o755)
+        runs = len(cells) * len(study.seeds.table())
+        root = zarr.open_group(staging, mode="w", attributes=_attributes(study, cells, ["status"], {}))
+        _put(root, "status", ("chain",), np.full(runs, PENDING, np.int32), {})
+        _consolidate(root)
+        (staging / _PARTS).mkdir()
+        os.rename(staging, store)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextmanager
+def _lock(store: Path) -> Iterator[None]:
+    with open(store / _LOCK, "a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreLockedError(f"'{store}' is being written by another process. Wait until it is done, or stop it first.") from None
+        yield
+
+
+# -- the data set -----------------------------------------------------------------------------------------------------------------------
+
+
+def assemble(store: Path, study: StudySpec, shards: Iterable[Shard], cells: list[Cell], versions: Mapping[str, str]) -> int:
+    """Put the data set together from all parts that are there; returns the number of finished runs."""
+    import zarr
+
+    done = [shard for shard in shards if is_done(store, shard)]
+    seeds = study.seeds.table()
+    runs = len(cells) * len(seeds)
+    names, steps = _survey(store, done)
+    root = zarr.open_group(store, mode="r+", use_consolidated=False)
+    for old in set(root.array_keys()) - {"status"}:
+        del root[old]
+    static = _static(cells, seeds, runs)
+    for name, (values, attributes) in static.items():
+        _put(root, name, ("chain",), values, attributes)
+    if len(steps):
+        _put(root, "step", ("step",), steps, {})
+    finished = 0
+    for name, (dtype, shape) in names.items():
+        if len(shape) == 0:
+            column = np.full(runs, PENDING if name in ("status", "frozen_step") else np.nan, dtype)
+            for part in _parts(store, done):
+                if name in part:
+                    column[part["rows"]] = part[name]
+            _put(root, name, ("chain",), column, {})
+            finished = int((column != PENDING).sum()) if name == "status" else finished
+        else:
+            _put_table(root, name, (dtype, shape), runs, steps, lambda: _parts(store, done))
+    coordinates = [*static, *(n for n in names if n in _COORDINATES or n.startswith(_HYPER))]
+    root.attrs.update(_attributes(study, cells, coordinates, versions))
+    _consolidate(root)
+    return finished
+
+
+_COORDINATES = ("status", "frozen_step", "stepsize")
+_HYPER = ("temperature_", "friction_", "sigma_", "epsilon_", "momentum_", "thermostat_")
+
+
+def _survey(store: Path, done: list[Shard]) -> tuple[dict[str, tuple[Any, tuple[int, ...]]], np.ndarray]:
+    """Name -> (dtype, largest shape behind the first axis) over all parts, and the union of all recorded steps."""
+    names: dict[str, tuple[Any, tuple[int, ...]]] = {"status": (np.dtype(np.int32), ())}
+    steps: set[int] = set()
+    for part in _parts(store, done):
+        steps |= set(part["steps"].tolist())
+        for name in part.files:
+            if name in ("rows", "steps"):
+                continue
+            dtype, shape = _header(part, name)
+            if name in names:
+                shape = tuple(max(a, b) for a, b in zip(shape, names[name][1], strict=True))
+            names[name] = (dtype, shape)
+    return names, np.array(sorted(steps), np.int64)
+
+
+def _header(part: Any, name: str) -> tuple[Any, tuple[int, ...]]:
+    """dtype and shape [1:] of a member without reading it."""
+    with part.zip.open(f"{name}.npy") as file:
+        np.lib.format.read_magic(file)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    return dtype, shape[1:]
+
+
+def _parts(store: Path, done: list[Shard]) -> Iterator[Any]:
+    for shard in done:
+        with np.load(part_path(store, shard.id), allow_pickle=False) as part:
+            yield part
+
+
+def _consolidate(root: Any) -> None:
+    """One document for all metadata, which every reader in use takes; zarr warns that the format's text does not have it yet."""
+    import zarr
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        zarr.consolidate_metadata(root.store)
+
+
+def _put(root: Any, name: str, dims: tuple[str, ...], values: np.ndarray, attributes: Mapping[str, Any]) -> None:
+    if name == "status" and name in root:  # its folder holds the parts: never made anew
+        root[name].resize(values.shape)
+        root[name][...] = values
+        return
+    fill = PENDING if name == "status" else np.nan if values.dtype.kind == "f" else 0
+    array = root.create_array(
+        name, shape=values.shape, dtype=values.dtype, chunks=tuple(max(1, min(n, 2**18)) for n in values.shape), dimension_names=dims,
+        fill_value=fill, attributes=dict(attributes),
+    )  # fmt: skip
+    array[...] = values
+
+
+def _put_table(root: Any, name: str, kind: tuple[Any, tuple[int, ...]], runs: int, steps: np.ndarray, parts: Callable[[], Any]) -> None:
+    """An array with more axes than the runs: a learning curve, aligned by steps, or a tensor, padded with NaN."""
+    dtype, shape = kind
+    curve = name.startswith("curve_")
+    shape = (len(steps),) if curve else shape
+    rows = min(runs, ROWS if curve else max(1, 2**22 // max(1, int(np.prod(shape)))))
+    initial = name.startswith("initial_")
+    dims = ("step",) if curve else (() if initial else ("draw",)) + _DIMS[name.removeprefix("initial_")]
+    array = root.create_array(
+        name, shape=(runs, *shape), dtype=dtype, chunks=(rows, *(max(1, n) for n in shape)), fill_value=np.nan,
+        dimension_names=("chain", *dims),
+    )  # fmt: skip
+    for part in parts():
+        if name in part:
+            values, at = part[name], part["rows"]
+            columns = np.searchsorted(steps, part["steps"]) if curve else None
+            full = np.full((len(at), *shape), np.nan, dtype)
+            full[(slice(None), columns) if curve else tuple(slice(0, n) for n in values.shape)] = values
+            if at[-1] - at[0] == len(at) - 1:
+                array[int(at[0]) : int(at[-1]) + 1] = full
+            else:
+                array.oindex[at] = full
+
+
+def _static(cells: list[Cell], seeds: Any, runs: int) -> dict[str, tuple[np.ndarray, dict[str, Any]]]:
+    """What is known before anything ran: cell, seeds, and each varied field (numbers, or codes with their labels)."""
+    each = len(seeds)
+    out: dict[str, tuple[np.ndarray, dict[str, Any]]] = {
+        "cell": (np.repeat(np.arange(len(cells), dtype=np.int64), each), {}),
+        "seed_index": (np.tile(np.arange(each, dtype=np.int64), len(cells)), {}),
+    }
+    for kind, values in seeds._asdict().items():
+        out[f"{kind}_seed"] = (np.tile(values.astype(np.uint64), len(cells)), {})
+    for field in cells[0].fields:
+        values = [cell.fields[field] for cell in cells]
+        if all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
+            out[field] = (np.repeat(np.asarray(values, np.float64), each), {})
+        else:
+            labels = list(dict.fromkeys(str(v) for v in values))
+            codes = np.array([labels.index(str(v)) for v in values], np.int64)
+            out[field] = (np.repeat(codes, each), {"labels": json.dumps(labels)})
+    return out
+
+
+def _attributes(study: StudySpec, cells: list[Cell], coordinates: list[str], versions: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "study": study.to_json(), "study_format": FORMAT, "name": study.name, "versions": json.dumps(dict(versions), sort_keys=True),
+        "cells": json.dumps([cell.label for cell in cells]), "coordinates": " ".join(coordinates),
+        "updated_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }  # fmt: skip
+
+
+def open_study(store: str | Path) -> xr.Dataset:
+    """Open a study lazily: one data set over `chain`; a run that is not done has status -1.
+
+    Raises
+    ------
+    StoreError
+        There is no study, or none of its runs has been put together yet.
+    """
+    path = Path(store)
+    if not path.is_dir() or read_spec(path) is None:
+        raise StoreError(f"'{path}' is no study. Make one with: gpu-thermo study STUDY.toml --out {path}")
+    try:
+        with suppress(KeyError):
+            dataset = xr.open_zarr(path, chunks=None, consolidated=True)
+            if "status" in dataset.variables:
+                names = str(dataset.attrs.get("coordinates", "")).split()
+                return dataset.set_coords([name for name in names if name in dataset.variables])
+    except (OSError, ValueError) as error:
+        raise StoreError(f"'{path}' cannot be read: {error}.") from None
+    raise StoreError(f"'{path}' was interrupted before its first result was put together. Continue it with: gpu-thermo study")
+
+
+def labels(dataset: xr.Dataset) -> list[str]:
+    """Label of each cell."""
+    return list(json.loads(dataset.attrs["cells"]))
