@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .build import Setup
-from .engines import Engine
+from .engines import Engine, make_predictor
 from .engines.batched import cores
 from .moments import RunningMoments
 from .observe import Observer
@@ -98,9 +98,8 @@ class Loop:
     @classmethod
     def make(cls, setup: Setup, engine: Engine, state: State, moments: RunningMoments, threads: int | None = None) -> "Loop":
         """A loop over `setup` from `state`."""
-        xp = getattr(engine, "xp", np)
-        probes = "predictions" in setup.spec.run.keep
-        return cls(setup, engine, state, moments, Observer(setup, moments, probes, xp, threads or cores()))
+        predictor = make_predictor(setup.model, setup.job.dtype, engine.device, threads)
+        return cls(setup, engine, state, moments, Observer(setup, moments, predictor, threads or cores()))
 
     def segments(self) -> Iterator[list[Moment]]:
         """Moments recorded by each segment, until the run is complete or every replica is frozen."""

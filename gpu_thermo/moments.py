@@ -116,6 +116,16 @@ class RunningMoments:
             rows = slice(start, start + BLOCK)
             self._add_block(phi[rows], np.asarray(ensemble[rows]), log_w[rows], None if log_density is None else log_density[rows])
 
+    def add_sums(self, ensemble: int, draws: int, sums: Mapping[str, Array]) -> None:
+        """Add draws of weight 1 whose sums over replicas are known already: sum_w_phi, sum_w_phi2 [T, n] and sum_w_entropy [T], float64."""
+        scale = math.ldexp(1.0, int(self._raise_exponent(ensemble, np.zeros(1, np.int64))[0]))
+        s = self.sums
+        s["draws"][ensemble] += draws
+        s["sum_w"][ensemble] += draws * scale
+        s["sum_w2"][ensemble] += draws * scale * scale
+        for name in s.keys() & sums.keys():
+            s[name][ensemble] += scale * sums[name]
+
     def _add_block(self, phi: Array, ensemble: np.ndarray, log_w: np.ndarray, log_density: Array | None) -> None:
         alive = ~(np.isnan(phi).any(axis=(1, 2)) | np.isnan(log_w))
         if alive.all() and (ensemble == ensemble[0]).all():

@@ -49,14 +49,15 @@ class RunPlan:
 def make_plan(ready: Setup, device: str, engine: str) -> RunPlan:
     """The plan of a run made ready."""
     run, program = ready.spec.run, ready.program
-    header = make_header(ready, engine, device, make_moments(ready).schema())
+    moments = make_moments(ready)
+    header, sums = make_header(ready, engine, device, moments.schema()), sum(a.nbytes for a in moments.sums.values())
     partition = program.partition
     return RunPlan(
         engine=engine, device=device, replicas=run.replicas, parameters=ready.model.layout.size,
         ensembles=len(ready.ensemble_dataset), datasets=ready.data.count, steps=run.steps, burn_in=run.burn_in, thin=run.thin,
         draws=run.draws, gradients_per_step=program.gradients_per_step,
         words={name: (program.texts[k], partition.counts[k]) for k, name in enumerate(partition.names)},
-        substeps=tuple(program.describe()), memory_bytes=memory_bill(ready), disk_bytes=disk_bill(header), warnings=tuple(_warnings(ready)),
+        substeps=tuple(program.describe()), memory_bytes=memory_bill(ready), disk_bytes=disk_bill(header, sums), warnings=tuple(_warnings(ready)),
     )  # fmt: skip
 
 
@@ -66,7 +67,7 @@ def memory_bill(ready: Setup) -> int:
     parameters = ready.spec.run.replicas * ready.model.layout.size * item
     ring = max(parameters, min(64 * 2**20, parameters * ready.spec.run.draws))
     data = sum(a.nbytes for a in (ready.data.x_train, ready.data.x_test, ready.data.y_train, ready.data.y_test))
-    sums = sum(a.nbytes for a in make_moments(ready).arrays().values())
+    sums = sum(a.nbytes for a in make_moments(ready).sums.values())
     predictions = 256 * ready.points.shape[1] * ready.model.outputs * item * 2
     return 12 * parameters + 4 * ring + 4 * data + 3 * sums + predictions + 200 * 2**20
 

@@ -100,9 +100,9 @@ def sample(
     chosen = choose_engine(ready.job, engine, device)
     path = Path(store)
     check_resources(make_plan(ready, device, chosen), path)
-    state, moments = ready.initial_state(), make_moments(ready)
+    moments = make_moments(ready)
+    loop = Loop.make(ready, make_engine(ready.job, chosen, device, threads), ready.initial_state(), moments, threads)
     with RunWriter.create(path, make_header(ready, chosen, device, moments.schema()), overwrite) as writer:
-        loop = Loop.make(ready, make_engine(ready.job, chosen, device, threads), state, moments, threads)
         drive(loop, writer, path, Limits(on_progress, time_limit, commit_seconds), {"steps": spec.run.steps, "engine": chosen})
     return open_run(path)
 
@@ -141,10 +141,11 @@ def resume(
     device = resolve_device(device)
     chosen = choose_engine(ready.job, engine or str(info.attributes.get("engine", info.engine)), device)
     check_resources(make_plan(ready, device, chosen), path)
+    running = make_engine(ready.job, chosen, device, threads)
     writer, checkpoint = RunWriter.resume(path)
     with writer:
         state, moments = _restore(ready, checkpoint)
-        loop = Loop.make(ready, make_engine(ready.job, chosen, device, threads), state, moments, threads)
+        loop = Loop.make(ready, running, state, moments, threads)
         attributes = {**checkpoint.attributes, "steps": target.run.steps, "engine": chosen}
         drive(loop, writer, path, Limits(on_progress, time_limit, commit_seconds), attributes)
     return open_run(path)
@@ -152,8 +153,14 @@ def resume(
 
 def restore_setup(path: Path, spec: RunSpec) -> Setup:
     """Build a run from a store's own data, never from the spec's paths."""
-    tree = open_run(path)
-    return setup(spec, data=restored_data(tree))
+    try:
+        with open_run(path) as tree:
+            data = restored_data(tree)
+    except ValueError as error:
+        raise StoreError(
+            f"{path}: the data in it cannot be read ({error}). Restore it from a copy; verify_store names damaged files."
+        ) from error
+    return setup(spec, data=data)
 
 
 def _in_memory(spec: SpecLike, device: str, engine: str, on_progress: Any, time_limit: Any, threads: Any, base: Any) -> xarray.DataTree:

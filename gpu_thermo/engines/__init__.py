@@ -2,13 +2,16 @@
 
 import logging
 from functools import cache
+from typing import Any
 
 from ..compile import find_compiler
 from ..errors import DeviceError, SpecError
-from ..targets import ShlpTarget
+from ..targets import ShlpModel, ShlpTarget
 from .base import Batching, Engine, Job, initial_state
 from .batched import BatchedEngine
 from .fused import FusedEngine
+from .fused_predict import FusedPredictor
+from .predictor import ArrayPredictor, Predictor
 
 ENGINES = ("auto", "batched", "fused")
 
@@ -22,6 +25,7 @@ __all__ = [
     "choose_engine",
     "initial_state",
     "make_engine",
+    "make_predictor",
     "resolve_device",
 ]
 
@@ -99,13 +103,27 @@ def _obstacle(job: Job, device: str) -> str:
 def _fits(job: Job) -> bool:
     """Whether the network is small enough to be sampled on chip."""
     assert isinstance(job.target, ShlpTarget)
-    model = job.target.model
+    return _small(job.target.model)
+
+
+def _small(model: ShlpModel) -> bool:
     return model.inputs <= FUSED_INPUTS and model.hidden <= FUSED_HIDDEN and model.outputs <= FUSED_OUTPUTS
 
 
 @cache
 def _say_once(message: str) -> None:
     logging.getLogger("gpu_thermo").warning(message)
+
+
+def make_predictor(model: ShlpModel, dtype: Any, device: str = "cpu", threads: int | None = None) -> Predictor:
+    """Who does forward passes over many points: the fused kernels where they can, array code elsewhere."""
+    if device != "cpu":
+        import cupy
+
+        return ArrayPredictor(model, cupy)
+    if find_compiler() is not None and _small(model):
+        return FusedPredictor(model, dtype, threads)
+    return ArrayPredictor(model)
 
 
 def make_engine(job: Job, engine: str, device: str, threads: int | None = None) -> Engine:

@@ -182,7 +182,7 @@ class _Block:
     def _freeze(self, step: int) -> None:
         """Mark replicas that are no longer finite, with the cause, and fill them with NaN; the others are not touched."""
         s = self.local
-        suspects = self.ops.suspects((s.position, s.momentum, s.thermostat))
+        suspects = self.ops.suspects((s.position, s.momentum, s.thermostat)) & (s.status == 0)
         if not suspects.any():
             return
         xp = self.xp
@@ -191,7 +191,7 @@ class _Block:
             (Status.NONFINITE_THERMOSTAT, s.thermostat), (Status.NONFINITE_GRADIENT, s.gradient),
             (Status.NONFINITE_MOMENTUM, s.momentum), (Status.NONFINITE_POSITION, s.position),
         ):  # fmt: skip
-            bad = ~xp.isfinite(array).all(axis=-1) & (s.status == 0)
+            bad = ~xp.isfinite(array).all(axis=-1) & suspects & (s.status == 0)
             s.status[bad] = cause
             fresh |= bad
         if fresh.any():

@@ -48,6 +48,8 @@ class FusedPredictor:
         If there is no C++ compiler.
     """
 
+    has_moments = True
+
     def __init__(self, model: ShlpModel, dtype: Any = np.float32, threads: int | None = None) -> None:
         self.model, self._dtype = model, np.dtype(dtype)
         self._library = library = host_library(predict_source(model, self._dtype.itemsize * 8))
