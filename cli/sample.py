@@ -39,6 +39,7 @@ def sample(
     """
     from gpu_thermo import run as library
 
+    from .output import say
     from .plan import print_bill, print_plan
     from .progress import Meter
     from .summary import finish
@@ -58,6 +59,8 @@ def sample(
             base=base,
         )  # fmt: skip
     if map_file:
+        if not quiet:
+            say(f"Drawing {map_file} ...")
         _draw(tree, store, map_file)
     finish(store, tree, as_json, quiet, map_file)
 

@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .output import clock, count, facts, plural, say, show, size
+from .output import clock, facts, plural, say, show, size
 
 if TYPE_CHECKING:
     import xarray
@@ -61,21 +61,15 @@ def scores(tree: "xarray.DataTree") -> dict[str, dict[str, float]]:
     """Test scores `averaged` over draws and replicas (mean over ensembles), and of a `single` network (mean at the last draw)."""
     import numpy as np
 
-    from gpu_thermo import scores as library
-    from gpu_thermo.predictive import restored_data
+    from gpu_thermo.predictive import scores_on_test
 
-    stats, data = tree["sample_stats"].to_dataset(), restored_data(tree)
-    if not data.test_points or not stats.sizes["draw"]:
-        return {}
-    names = [name for name in ("test_accuracy", "test_rmse", "test_nll") if name in stats]
-    last = {name.removeprefix("test_"): stats[name].isel(draw=-1).to_numpy() for name in names}
-    single = {name: float(np.nanmean(values)) for name, values in last.items() if np.isfinite(values).any()}
-    mean = tree["predictive/mean"].to_numpy()
-    _, first = np.unique(stats["ensemble"].to_numpy(), return_index=True)
-    datasets = stats["dataset"].to_numpy()[first]
-    drawn = np.flatnonzero(np.isfinite(mean).all(axis=(1, 2)))  # not the ensembles that froze before their first draw
-    each = [library.scores(data.task, mean[e], data.y_test[datasets[e]]) for e in drawn]
+    each = list(scores_on_test(tree).values())
     averaged = {name: float(np.mean([one[name] for one in each])) for name in each[0]} if each else {}
+    single: dict[str, float] = {}
+    if "target_sd" not in tree["constant_data"]:  # else a network's scores are in its own units, the averaged ones in the target's
+        stats = tree["sample_stats"].to_dataset().isel(draw=slice(-1, None))
+        last = {name: stats[f"test_{name}"].to_numpy() for name in ("accuracy", "rmse", "nll") if f"test_{name}" in stats}
+        single = {name: float(np.nanmean(values)) for name, values in last.items() if np.isfinite(values).any()}
     return {"averaged": averaged, "single": single}
 
 
@@ -86,7 +80,7 @@ def stored_bytes(path: Path) -> int:
 
 def print_summary(summary: dict[str, Any]) -> None:
     """The end of `sample` and `resume` on stdout: where the run is, and what it scores."""
-    whole = f"{count(summary['total_steps'])} steps"
+    whole = f"{summary['total_steps']:,} steps"
     done = "complete" if summary["complete"] else f"stopped at step {summary['step']:,} of {summary['total_steps']:,}"
     seconds = summary["seconds"]
     lines = {
@@ -95,6 +89,7 @@ def print_summary(summary: dict[str, Any]) -> None:
         + (f", {clock(seconds)}" if seconds is not None else ""),
         **score_lines(summary["scores"]),
         "size": size(summary["bytes"]),
+        "map": summary.get("map"),
     }
     show(facts(lines))
 
@@ -144,6 +139,4 @@ def finish(path: Path, tree: "xarray.DataTree", as_json: bool, quiet: bool, map_
         print_json(summary)
     elif not quiet:
         print_summary(summary)
-        if map_file:
-            show(facts({"map": map_file}))
         say("\nNext:\n" + "\n".join(f"  {command}" for command in next_commands(summary, map_file is not None)))
