@@ -57,7 +57,8 @@ def make_plan(ready: Setup, device: str, engine: str) -> RunPlan:
         ensembles=len(ready.ensemble_dataset), datasets=ready.data.count, steps=run.steps, burn_in=run.burn_in, thin=run.thin,
         draws=run.draws, gradients_per_step=program.gradients_per_step,
         words={name: (program.texts[k], partition.counts[k]) for k, name in enumerate(partition.names)},
-        substeps=tuple(program.describe()), memory_bytes=memory_bill(ready), disk_bytes=disk_bill(header, sums), warnings=tuple(_warnings(ready)),
+        substeps=tuple(program.describe()), memory_bytes=memory_bill(ready), disk_bytes=disk_bill(header, sums),
+        warnings=tuple(_warnings(ready)),
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import xarray as xr
 
 from .data import Dataset, Standardisation
+from .engines import make_predictor
 from .errors import DataError, SpecError, StoreError
 from .moments import BLOCK, RunningMoments
 from .scores import scores
@@ -79,6 +80,10 @@ def predict(
     x = check_inputs(x, source.features)
     model, data = model_of(tree), _Scales.of(tree)
     networks = {d: data.inputs(x, d).astype(source.dtype) for d in np.unique(source.ensemble_dataset)}
+    predictor = make_predictor(model, source.dtype, threads=threads) if phi is None and source.log_weight is None else None
+    if predictor is not None and predictor.has_moments:
+        moments = _sum_by_kernel(source, predictor, networks, len(x), memory)
+        return _assemble(tree, source, data, x, [moments.to_dataset()], ensemble is not None)
     width = max(16, min(_TILE_POINTS, -(-len(x) // 2)))
     tiles = [slice(i, min(i + width, len(x))) for i in range(0, len(x), width)]
     count = len(source.ensembles)
@@ -283,6 +288,28 @@ class _Source:
         return chunk if alive.all() else _Chunk(*(None if v is None else v[alive] for v in vars(chunk).values()))  # type: ignore[arg-type]
 
 
+def _sum_by_kernel(source: "_Source", predictor: Any, networks: Mapping[int, np.ndarray], points: int, memory: int) -> RunningMoments:
+    """All draws at all points through a predictor that sums over replicas itself."""
+    model = predictor.model
+    moments = RunningMoments.empty(len(source.ensembles), points, model.outputs, model.task, model.noise_sd)
+    for chunk in source.chunks(memory):
+        for start in range(0, len(chunk.position), BLOCK):
+            rows = slice(start, min(start + BLOCK, len(chunk.position)))
+            for e in np.unique(chunk.ensemble[rows]):
+                mine = start + np.flatnonzero(chunk.ensemble[rows] == e)
+                sums = predictor.moments(chunk.position[mine], networks[int(chunk.dataset[mine[0]])])
+                _refuse_overflow(sums["sum_w_phi"], 0)
+                moments.add_sums(int(e), len(mine), sums)
+    return moments
+
+
+def _refuse_overflow(values: np.ndarray, first: int) -> None:
+    """DataError that names the first point [first + t] whose values [t, n] are not finite."""
+    if not np.isfinite(values).all():
+        point = first + int(np.argwhere(~np.isfinite(values))[0, 0])
+        raise DataError(f"The prediction at point {point} overflows: its inputs are too large for this network. Remove it.")
+
+
 def _accumulate(
     moments: RunningMoments, chunk: _Chunk, model: ShlpModel, networks: Mapping[int, np.ndarray], tile: slice, evaluate: Phi
 ) -> None:
@@ -297,9 +324,7 @@ def _accumulate(
                 part = mine[i : i + size]
                 with np.errstate(over="ignore", invalid="ignore"):
                     phi[part] = evaluate(model, chunk.position[start + part], networks[int(d)][tile])
-        if not np.isfinite(phi).all():
-            point = tile.start + int(np.argwhere(~np.isfinite(phi))[0, 1])
-            raise DataError(f"The prediction at point {point} overflows: its inputs are too large for this network. Remove it.")
+        _refuse_overflow(phi.sum(axis=0, dtype=np.float64), tile.start)
         moments.update(phi, chunk.ensemble[rows], None if chunk.log_weight is None else chunk.log_weight[rows])
 
 
