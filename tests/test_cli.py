@@ -280,20 +280,20 @@ def test_predict_names_targets_of_regression() -> None:
 def test_predict_refuses_bad_points(folder: Path, text: str, words: Sequence[str], done: Path) -> None:
     Path("points.csv").write_text(text)
     before = listing(folder)
-    refused(call("predict", "run.zarr", "points.csv", "--out", "out.csv"), ["points.csv", *words])
+    check_refused(call("predict", "run.zarr", "points.csv", "--out", "out.csv"), ["points.csv", *words])
     assert listing(folder) == before
 
 
 def test_outputs_are_never_replaced_silently(folder: Path, done: Path) -> None:
     Path("points.csv").write_text("x1,x2\n1,2\n")
     Path("out.csv").write_text("precious")
-    refused(call("predict", "run.zarr", "points.csv", "--out", "out.csv"), ["out.csv", "exists", "--overwrite"])
+    check_refused(call("predict", "run.zarr", "points.csv", "--out", "out.csv"), ["out.csv", "exists", "--overwrite"])
     assert Path("out.csv").read_text() == "precious"
     assert call("predict", "run.zarr", "points.csv", "--out", "out.csv", "--overwrite").exit_code == 0
-    refused(call("predict", "run.zarr", "points.csv", "--out", "run.zarr", "--overwrite"), ["run.zarr", "is a folder"])
-    refused(call("predict", "run.zarr", "points.csv", "--out", "out.xls"), ["out.xls", ".csv", ".npz", ".zarr"])
-    refused(call("predict", "run.zarr", "points.csv", "--out", "no/out.csv"), ["'no' does not exist"])
-    refused(call("predict", "run.zarr", "points.csv", "--out", "new.csv", "--ensemble", "5"), ["ensemble 5"])
+    check_refused(call("predict", "run.zarr", "points.csv", "--out", "run.zarr", "--overwrite"), ["run.zarr", "is a folder"])
+    check_refused(call("predict", "run.zarr", "points.csv", "--out", "out.xls"), ["out.xls", ".csv", ".npz", ".zarr"])
+    check_refused(call("predict", "run.zarr", "points.csv", "--out", "no/out.csv"), ["'no' does not exist"])
+    check_refused(call("predict", "run.zarr", "points.csv", "--out", "new.csv", "--ensemble", "5"), ["ensemble 5"])
 
 
 def test_map_draws_and_saves(folder: Path, done: Path) -> None:
@@ -303,9 +303,9 @@ def test_map_draws_and_saves(folder: Path, done: Path) -> None:
     assert (folder / "map.png").read_bytes()[:4] == b"\x89PNG"
     with xarray.open_zarr("map.zarr", chunks=None, consolidated=False) as numbers:
         assert numbers["mean"].shape == (20, 20, 1)
-    refused(call("map", "run.zarr", "--out", "map.png"), ["map.png", "exists", "--overwrite"])
-    refused(call("map", "run.zarr", "--out", "new.png", "--features", "x1,x3"), ["'x3'", "Features: x1, x2"])
-    refused(call("map", "run.zarr", "--out", "new.png", "--ensemble", "4"), ["ensemble 4"])
+    check_refused(call("map", "run.zarr", "--out", "map.png"), ["map.png", "exists", "--overwrite"])
+    check_refused(call("map", "run.zarr", "--out", "new.png", "--features", "x1,x3"), ["'x3'", "Features: x1, x2"])
+    check_refused(call("map", "run.zarr", "--out", "new.png", "--ensemble", "4"), ["ensemble 4"])
 
 
 def test_map_says_what_is_held_fixed() -> None:
@@ -328,7 +328,7 @@ def test_diagnose_prints_tables_and_verdicts(done: Path) -> None:
         assert text in result.stdout
     found = json.loads(call("diagnose", "run.zarr", "--json").stdout)
     assert found["ensembles"][0]["chains"] == 8
-    refused(call("diagnose", "run.zarr", "--ensemble", "3"), ["ensemble 3"])
+    check_refused(call("diagnose", "run.zarr", "--ensemble", "3"), ["ensemble 3"])
 
 
 def test_methods_lists_and_shows() -> None:
@@ -339,7 +339,7 @@ def test_methods_lists_and_shows() -> None:
     one = call("methods", "lol")
     assert "{hidden = 0.01, output = inf}" in one.stdout
     assert json.loads(call("methods", "lol", "--json").stdout)["defaults"]["friction"]["output"] == "Infinity"
-    refused(call("methods", "adlal"), ["'adlal'", "Did you mean 'adlala'?"])
+    check_refused(call("methods", "adlal"), ["'adlal'", "Did you mean 'adlala'?"])
 
 
 def test_datasets_lists_and_shows() -> None:
@@ -348,7 +348,7 @@ def test_datasets_lists_and_shows() -> None:
     assert "(required)" in one.stdout
     assert json.loads(call("datasets", "gap", "--json").stdout)["options"]["train"]["default"] == 100
     assert json.loads(call("datasets", "--json").stdout).keys() >= {"spirals", "mnist", "npz"}
-    refused(call("datasets", "spiral"), ["'spiral'", "Did you mean 'spirals'?"])
+    check_refused(call("datasets", "spiral"), ["'spiral'", "Did you mean 'spirals'?"])
 
 
 def test_doctor_says_what_a_run_would_use() -> None:
@@ -375,7 +375,7 @@ def listing(folder: Path) -> list[tuple[str, int]]:
     return sorted((str(path.relative_to(folder)), path.stat().st_mtime_ns) for path in folder.rglob("*"))
 
 
-def refused(result: Any, words: Sequence[str]) -> None:
+def check_refused(result: Any, words: Sequence[str]) -> None:
     """Assert exit 2, one clean message on stderr with `words`, nothing on stdout."""
     assert result.exit_code == 2, result.output
     assert result.stdout == ""
@@ -424,7 +424,7 @@ def test_bad_specs_are_refused_before_anything_is_written(folder: Path, case: st
     (folder / "missing.csv").write_text("a,b,y\n1,2,0\n3,,1\n")
     (folder / "text.csv").write_text("a,b,y\n1,2,0\n3,4,1\nred,5,1\n")
     before = listing(folder)
-    refused(call("sample", "run.toml", *sets(*changes)), words)
+    check_refused(call("sample", "run.toml", *sets(*changes)), words)
     assert listing(folder) == before
 
 
@@ -467,17 +467,17 @@ def test_bad_calls_are_refused_before_anything_is_written(folder: Path, case: st
         document = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
         (folder / f"{name}.zarr" / "zarr.json").write_text(json.dumps(document))
     before = listing(folder)
-    refused(call(*shlex.split(command)), words)
+    check_refused(call(*shlex.split(command)), words)
     assert listing(folder) == before
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_read_only_folder_is_refused(folder: Path) -> None:
     (folder / "fixed").mkdir(mode=0o500)
-    refused(call("sample", "run.toml", "--out", "fixed/run.zarr"), ["fixed/run.zarr", "cannot be written"])
+    check_refused(call("sample", "run.toml", "--out", "fixed/run.zarr"), ["fixed/run.zarr", "cannot be written"])
     sampled()
     Path("points.csv").write_text("x1,x2\n1,2\n")
-    refused(call("predict", "run.zarr", "points.csv", "--out", "fixed/out.csv"), ["fixed/out.csv", "cannot be written"])
+    check_refused(call("predict", "run.zarr", "points.csv", "--out", "fixed/out.csv"), ["fixed/out.csv", "cannot be written"])
 
 
 def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
