@@ -127,7 +127,7 @@ class Emitter:
         """Complete text for `entry`: "host", "device" (teams_per_block = 4 warps at most) or "members" (the team test)."""
         self._factors = 0
         step = self._step()
-        return "\n".join((self._constants(team, lanes), inline(*_HEADERS, "shlp.h", "step.h"), step, ENTRIES[entry], ""))
+        return "\n".join((self._constants(team, lanes), inline(*_HEADERS, "shlp.h", "wide.h", "step.h"), step, ENTRIES[entry], ""))
 
     def _constants(self, team: int, lanes: int | None) -> str:
         values = _sizes(self.model, self.batch) | {
@@ -200,7 +200,7 @@ class Emitter:
 
 def predict_source(model: ShlpModel, bits: int) -> str:
     """Complete host text of the prediction kernels of `model` (kernels/predict.h)."""
-    return "\n".join((prologue(bits), _constants(_sizes(model, _TILE)), inline("math.h", "shlp.h", "predict.h")))
+    return "\n".join((prologue(bits), _constants(_sizes(model, _TILE)), inline("math.h", "shlp.h", "wide.h", "predict.h")))
 
 
 def elementwise_source(bits: int, team: int = 32) -> str:

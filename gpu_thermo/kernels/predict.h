@@ -15,6 +15,7 @@ struct PredictArguments {
 struct Predictor {
   real q[UNITS][PARAMETERS], b2[OUTPUTS];
   Points points;
+  Hidden hidden;
   wide sum[TILE][OUTPUTS], square[TILE][OUTPUTS], entropy[TILE];
 
   SLOW void load(const PredictArguments& a, i64 first) {
@@ -35,11 +36,7 @@ struct Predictor {
   }
 
   SLOW void outputs(int count) {
-    constexpr int U = FORWARD_BLOCK < UNITS ? FORWARD_BLOCK : UNITS;
-    forward<U, true>(q, b2, points, count);
-    int i = U;
-    for (; i + U <= UNITS; i += U) forward<U, false>(q + i, b2, points, count);
-    if constexpr (UNITS % U != 0) for (; i < UNITS; ++i) forward<1, false>(q + i, b2, points, count);
+    all_outputs<0>(q, b2, points, hidden, count);
   }
 
   // Outputs become Phi; returns the entropy. Binary: H = log(1 + e) + |z| e / (1 + e), e = exp(-|z|), which cancels nowhere.

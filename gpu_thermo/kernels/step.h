@@ -40,6 +40,7 @@ struct Replica {
   Coefficients c;
   real factor[FACTORS > 0 ? FACTORS : 1];
   Keys keys;
+  Hidden hidden;
 };
 
 struct Shared {
@@ -222,11 +223,7 @@ struct Run {
   HD void outputs(int count) {
     Points& points = shared.points;
     if constexpr (TEAM == 1) {
-      constexpr int U = FORWARD_BLOCK < UNITS ? FORWARD_BLOCK : UNITS;
-      forward<U, true>(s.q, s.bq, points, count);
-      int i = U;
-      for (; i + U <= UNITS; i += U) forward<U, false>(s.q + i, s.bq, points, count);
-      if constexpr (UNITS % U != 0) for (; i < UNITS; ++i) forward<1, false>(s.q + i, s.bq, points, count);
+      all_outputs<0>(s.q, s.bq, points, s.hidden, count);
     } else {
       team_outputs(count);
     }
@@ -262,13 +259,10 @@ struct Run {
 
   template <bool FIRST> HD void gradients(int count) {
     const Points& points = shared.points;
-    constexpr int U = BACKWARD_BLOCK < UNITS ? BACKWARD_BLOCK : UNITS;
-    int i = 0;
     if constexpr (TEAM > 1) {
       backward<UNITS, FIRST>(s.q, s.g, points, count);
     } else {
-      for (; i + U <= UNITS; i += U) backward<U, FIRST>(s.q + i, s.g + i, points, count);
-      if constexpr (UNITS % U != 0) for (; i < UNITS; ++i) backward<1, FIRST>(s.q + i, s.g + i, points, count);
+      all_gradients<FIRST>(s.q, s.g, points, s.hidden, count);
     }
     UNROLL for (int o = 0; o < OUTPUTS; ++o) {
       real sum = FIRST ? zero() : s.bg[o];

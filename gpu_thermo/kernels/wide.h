@@ -1,0 +1,158 @@
+// Units with many weights, or activations worth keeping, on the CPU: the same sums as shlp.h as small matrix products.
+// Registers hold a block of sums; each vector loaded serves several of them; hidden values are kept from forward to backward.
+#pragma once
+
+constexpr bool WIDE = TEAM == 1 && !ON_GPU && (PARAMETERS > 8 || ACTIVATION == TANH || ACTIVATION == SOFTPLUS);
+
+struct Hidden {
+  real value[WIDE ? UNITS : 1][TILE], slope_back[2][TILE];
+};
+
+// z[u][t] += sum_k a[u][first + k] b[t stride + k]
+template <int U, int T, int LENGTH> HD void dots(const real (*a)[PARAMETERS], int first, const real* b, int stride, real (&z)[U][T]) {
+  for (int k = 0; k < LENGTH; ++k) {
+    UNROLL for (int t = 0; t < T; ++t) {
+      const real x = b[t * stride + k];
+      UNROLL for (int u = 0; u < U; ++u) z[u][t] += a[u][first + k] * x;
+    }
+  }
+}
+
+template <int U, int T> HD void hidden_block(const real (*q)[PARAMETERS], int i, const Points& points, Hidden& hidden, int t) {
+  real z[U][T];
+  UNROLL for (int u = 0; u < U; ++u) {
+    UNROLL for (int s = 0; s < T; ++s) z[u][s] = q[i + u][INPUTS];
+  }
+  dots<U, T, INPUTS>(q + i, 0, points.row[t], ROW, z);
+  UNROLL for (int u = 0; u < U; ++u) {
+    UNROLL for (int s = 0; s < T; ++s) hidden.value[i + u][t + s] = activation(z[u][s]);
+  }
+}
+
+template <int U> HD void hidden_units(const real (*q)[PARAMETERS], int i, const Points& points, Hidden& hidden, int count) {
+  int t = 0;
+  for (; t + 4 <= count; t += 4) hidden_block<U, 4>(q, i, points, hidden, t);
+  for (; t < count; ++t) hidden_block<U, 1>(q, i, points, hidden, t);
+}
+
+// out[t][o] = b2[o] + sum_j W2[o][j] hidden[j][t]
+template <int O, int T> HD void output_block(const real (*q)[PARAMETERS], const real* b2, Points& points, const Hidden& hidden, int o, int t) {
+  real sum[O][T];
+  UNROLL for (int i = 0; i < O; ++i) {
+    UNROLL for (int s = 0; s < T; ++s) sum[i][s] = b2[o + i];
+  }
+  for (int j = 0; j < UNITS; ++j) {
+    UNROLL for (int i = 0; i < O; ++i) {
+      UNROLL for (int s = 0; s < T; ++s) sum[i][s] += q[j][INPUTS + 1 + o + i] * hidden.value[j][t + s];
+    }
+  }
+  UNROLL for (int i = 0; i < O; ++i) {
+    UNROLL for (int s = 0; s < T; ++s) points.out[t + s][o + i] = sum[i][s];
+  }
+}
+
+template <int O> HD void output_columns(const real (*q)[PARAMETERS], const real* b2, Points& points, const Hidden& hidden, int o, int count) {
+  int t = 0;
+  for (; t + 4 <= count; t += 4) output_block<O, 4>(q, b2, points, hidden, o, t);
+  for (; t < count; ++t) output_block<O, 1>(q, b2, points, hidden, o, t);
+}
+
+SLOW void wide_outputs(const real (*q)[PARAMETERS], const real* b2, Points& points, Hidden& hidden, int count) {
+  int i = 0, o = 0;
+  for (; i + 2 <= UNITS; i += 2) hidden_units<2>(q, i, points, hidden, count);
+  if constexpr (UNITS % 2 != 0) hidden_units<1>(q, i, points, hidden, count);
+  for (; o + 2 <= OUTPUTS; o += 2) output_columns<2>(q, b2, points, hidden, o, count);
+  if constexpr (OUTPUTS % 2 != 0) output_columns<1>(q, b2, points, hidden, o, count);
+}
+
+// act' from act's own value: tanh' = 1 - value^2, softplus' = 1 - exp(-value).
+HD real slope_of(real value, real back) {
+  if constexpr (ACTIVATION == RELU) return select(value > zero(), back, zero());
+  if constexpr (ACTIVATION == TANH) return back - back * value * value;
+  if constexpr (ACTIVATION == SOFTPLUS) return -expm1_of(-value) * back;
+  return back;
+}
+
+// slope_back[u][t] = act' sum_o r[t][o] W2[o][i + u]; returns its sums over t.
+template <int U, int T> HD void back_block(const real (*q)[PARAMETERS], int i, const Points& points, Hidden& hidden, int t, real (&sum)[U]) {
+  real back[U][T];
+  UNROLL for (int u = 0; u < U; ++u) {
+    UNROLL for (int s = 0; s < T; ++s) back[u][s] = zero();
+  }
+  dots<U, T, OUTPUTS>(q + i, INPUTS + 1, points.out[t], OUTPUTS, back);
+  UNROLL for (int u = 0; u < U; ++u) {
+    UNROLL for (int s = 0; s < T; ++s) {
+      const real d = slope_of(hidden.value[i + u][t + s], back[u][s]);
+      hidden.slope_back[u][t + s] = d;
+      sum[u] += d;
+    }
+  }
+}
+
+// g[u][column + c] (+)= sum_t d[u][t] b[t][c] for C neighbouring columns.
+template <int U, int C, bool FIRST>
+HD void outer_block(real (*g)[PARAMETERS], int column, const real (*d)[TILE], const real* b, int stride, int count) {
+  real sum[U][C];
+  UNROLL for (int u = 0; u < U; ++u) {
+    UNROLL for (int c = 0; c < C; ++c) sum[u][c] = FIRST ? zero() : g[u][column + c];
+  }
+  for (int t = 0; t < count; ++t) {
+    UNROLL for (int c = 0; c < C; ++c) {
+      const real x = b[t * stride + c];
+      UNROLL for (int u = 0; u < U; ++u) sum[u][c] += d[u][t] * x;
+    }
+  }
+  UNROLL for (int u = 0; u < U; ++u) {
+    UNROLL for (int c = 0; c < C; ++c) g[u][column + c] = sum[u][c];
+  }
+}
+
+template <int U, int LENGTH, bool FIRST>
+HD void outer(real (*g)[PARAMETERS], int column, const real (*d)[TILE], const real* b, int stride, int count) {
+  int c = 0;
+  for (; c + 4 <= LENGTH; c += 4) outer_block<U, 4, FIRST>(g, column + c, d, b + c, stride, count);
+  if constexpr (LENGTH % 4 != 0) outer_block<U, LENGTH % 4, FIRST>(g, column + c, d, b + c, stride, count);
+}
+
+template <int U, bool FIRST>
+HD void wide_units(const real (*q)[PARAMETERS], real (*g)[PARAMETERS], int i, const Points& points, Hidden& hidden, int count) {
+  real sum[U];
+  UNROLL for (int u = 0; u < U; ++u) sum[u] = FIRST ? zero() : g[i + u][INPUTS];
+  int t = 0;
+  for (; t + 4 <= count; t += 4) back_block<U, 4>(q, i, points, hidden, t, sum);
+  for (; t < count; ++t) back_block<U, 1>(q, i, points, hidden, t, sum);
+  UNROLL for (int u = 0; u < U; ++u) g[i + u][INPUTS] = sum[u];
+  outer<U, INPUTS, FIRST>(g + i, 0, hidden.slope_back, points.row[0], ROW, count);
+  outer<U, OUTPUTS, FIRST>(g + i, INPUTS + 1, hidden.value + i, points.out[0], OUTPUTS, count);
+}
+
+template <bool FIRST> SLOW void wide_gradients(const real (*q)[PARAMETERS], real (*g)[PARAMETERS], const Points& points, Hidden& hidden, int count) {
+  int i = 0;
+  for (; i + 2 <= UNITS; i += 2) wide_units<2, FIRST>(q, g, i, points, hidden, count);
+  if constexpr (UNITS % 2 != 0) wide_units<1, FIRST>(q, g, i, points, hidden, count);
+}
+
+// ---- either way, for a thread that owns all units -------------------------------------------------------------------------------
+
+template <int> HD void all_outputs(const real (*q)[PARAMETERS], const real* b2, Points& points, Hidden& hidden, int count) {
+  if constexpr (WIDE) {
+    wide_outputs(q, b2, points, hidden, count);
+  } else {
+    constexpr int U = FORWARD_BLOCK < UNITS ? FORWARD_BLOCK : UNITS;
+    forward<U, true>(q, b2, points, count);
+    int i = U;
+    for (; i + U <= UNITS; i += U) forward<U, false>(q + i, b2, points, count);
+    if constexpr (UNITS % U != 0) for (; i < UNITS; ++i) forward<1, false>(q + i, b2, points, count);
+  }
+}
+
+template <bool FIRST> HD void all_gradients(const real (*q)[PARAMETERS], real (*g)[PARAMETERS], const Points& points, Hidden& hidden, int count) {
+  if constexpr (WIDE) {
+    wide_gradients<FIRST>(q, g, points, hidden, count);
+  } else {
+    constexpr int U = BACKWARD_BLOCK < UNITS ? BACKWARD_BLOCK : UNITS;
+    int i = 0;
+    for (; i + U <= UNITS; i += U) backward<U, FIRST>(q + i, g + i, points, count);
+    if constexpr (UNITS % U != 0) for (; i < UNITS; ++i) backward<1, FIRST>(q + i, g + i, points, count);
+  }
+}
