@@ -83,6 +83,8 @@ class StudyProgress:
         return (self.total_steps - self.steps) / self.rate if self.steps > self.earlier else float("inf")
 
 
+How = tuple[str, str, int | None]
+"""Device, engine, threads."""
 OnProgress = Callable[[StudyProgress], None]
 
 
@@ -129,7 +131,9 @@ def plan_study(
     groups = []
     for number, group in enumerate(group_cells(job.cells)):
         mine = [s for s in job.shards if s.group == number]
-        groups.append((group[0].label if len(group) == 1 else f"{group[0].label} ... {group[-1].label}", len(group), len(mine), mine[0].steps))
+        groups.append(
+            (group[0].label if len(group) == 1 else f"{group[0].label} ... {group[-1].label}", len(group), len(mine), mine[0].steps)
+        )
     steps = sum(s.replicas * s.steps for s in job.shards)
     seconds = sum(work(cell.spec) for cell in job.cells) * seeds / SPEED
     return StudyPlan(
@@ -217,9 +221,7 @@ class _Stop(Exception):
     """A signal arrived in the middle of a shard, which is abandoned."""
 
 
-def _run_here(
-    todo: list[Shard], path: Path, how: tuple[str, str, int | None], caught: list[int], progress: StudyProgress, report: OnProgress
-) -> None:
+def _run_here(todo: list[Shard], path: Path, how: How, caught: list[int], progress: StudyProgress, report: OnProgress) -> None:
     device, engine, threads = how
     for shard in todo:
         before = progress.steps
@@ -269,7 +271,13 @@ def remote_shard(shard: Shard, path: str, device: str, engine: str, threads: int
 
 
 def _run_there(
-    client: Any, todo: list[Shard], path: Path, how: tuple[str, str, int | None], caught: list[int], progress: StudyProgress, report: OnProgress
+    client: Any,
+    todo: list[Shard],
+    path: Path,
+    how: tuple[str, str, int | None],
+    caught: list[int],
+    progress: StudyProgress,
+    report: OnProgress,
 ) -> None:
     from distributed import wait
     from distributed.client import Future
@@ -347,7 +355,9 @@ def _knock(address: str) -> None:
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS).close()
     except (OSError, OverflowError) as error:
-        raise DeviceError(f"The scheduler '{address}' does not answer ({error}). Start it with dask scheduler, or check the address.") from None
+        raise DeviceError(
+            f"The scheduler '{address}' does not answer ({error}). Start it with dask scheduler, or check the address."
+        ) from None
 
 
 @contextmanager

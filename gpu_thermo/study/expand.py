@@ -120,12 +120,9 @@ def make_shards(study: StudySpec, base: Path | None = None, cells: list[Cell] | 
             rows = np.concatenate([cell.index * len(seeds) + np.arange(start, stop) for cell in some])
             specs = tuple(cell.spec.to_json() for cell in some)
             contents = _contents(some[0].spec, base)
-            out.append(
-                Shard(
-                    _shard_id(specs, cut, study, contents), number, tuple(cell.index for cell in some), rows, specs, cut, start,
-                    tuple(study.study.accuracies), study.study.keep, base,
-                )  # fmt: skip
-            )
+            name = _shard_id(specs, cut, study, contents)
+            options = tuple(study.study.accuracies), study.study.keep, base
+            out.append(Shard(name, number, tuple(cell.index for cell in some), rows, specs, cut, start, *options))
     return out
 
 

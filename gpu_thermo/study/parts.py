@@ -102,7 +102,9 @@ def writing(store: Path, study: StudySpec, cells: list[Cell], *, overwrite: bool
                 left.unlink(missing_ok=True)
             yield
     except OSError as error:
-        raise StoreError(f"'{store}' cannot be written ({error.strerror or error}). Check its permissions, or choose another place.") from error
+        raise StoreError(
+            f"'{store}' cannot be written ({error.strerror or error}). Check its permissions, or choose another place."
+        ) from error
 
 
 def read_spec(store: Path) -> StudySpec | None:

@@ -21,6 +21,7 @@ What is left out of [run] is made for studies: burn_in = 0, one draw at the end,
 import difflib
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -120,7 +121,8 @@ class StudyOptions(Section):
         return self
 
 
-class Cell(NamedTuple):
+@dataclass(frozen=True)
+class Cell:
     """One point of the grid: `fields` maps each varied field to its value (a label for a whole section)."""
 
     index: int
