@@ -514,14 +514,14 @@ def test_a_failed_map_says_that_the_run_is_there(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_commit_and_leave_a_store_that_resumes(folder: Path, signum: int, code: int) -> None:
     steps = sets("run.steps=10000000", "run.thin=5", "run.burn_in=9999000", "run.trace=9000000")
-    process = subprocess.Popen([*PROGRAM, "sample", "run.toml", *steps], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    for _ in range(200):
-        time.sleep(0.1)
-        if (folder / "run.zarr").exists() or process.poll() is not None:
-            break
-    time.sleep(0.7)
-    process.send_signal(signum)
-    out, err = process.communicate(timeout=30)
+    with subprocess.Popen([*PROGRAM, "sample", "run.toml", *steps], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        for _ in range(200):
+            time.sleep(0.1)
+            if (folder / "run.zarr").exists() or process.poll() is not None:
+                break
+        time.sleep(0.7)
+        process.send_signal(signum)
+        out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (code, ""), err
     assert "Traceback" not in err
     assert "gpu-thermo resume run.zarr" in err
@@ -532,15 +532,13 @@ def test_signals_commit_and_leave_a_store_that_resumes(folder: Path, signum: int
 
 
 def test_a_closed_pipe_is_silent() -> None:
-    process = subprocess.Popen([*PROGRAM, "methods"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert process.stdout is not None
-    assert process.stderr is not None
-    process.stdout.close()
-    err = process.stderr.read().decode()
-    process.wait(timeout=30)
+    with subprocess.Popen([*PROGRAM, "methods"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        err = process.stderr.read()
     assert "Traceback" not in err
     assert "Broken" not in err
-    process.stderr.close()
 
 
 def test_help_imports_nothing_heavy() -> None:
