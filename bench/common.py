@@ -1,4 +1,4 @@
-"""What every benchmark shares: interleaved timing, the machine's description, the result file."""
+"""What every benchmark shares: contenders, interleaved timing, the machine's description, the result file."""
 
 import json
 import platform
@@ -13,6 +13,7 @@ from typing import Any
 from gpu_thermo.engines.batched import cores
 
 RESULTS = Path(__file__).parent / "results"
+PACKAGES = ("numpy", "jax", "torch", "blackjax", "cupy-cuda13x", "cupy-cuda12x")
 
 
 def interleave(contenders: Mapping[str, Callable[[], float]], pairs: int) -> dict[str, list[float]]:
@@ -26,15 +27,39 @@ def interleave(contenders: Mapping[str, Callable[[], float]], pairs: int) -> dic
     return out
 
 
+def timed(run: Callable[[], Any]) -> float:
+    """Seconds that `run` takes."""
+    begin = time.perf_counter()
+    run()
+    return time.perf_counter() - begin
+
+
 def rate(work: float, run: Callable[[], Any]) -> Callable[[], float]:
     """A contender that reports `work` per second."""
+    return lambda: work / timed(run)
 
-    def timed() -> float:
+
+def adapted(advance: Callable[[int], int], replicas: int, seconds: float) -> Callable[[], float]:
+    """Replica-steps per second of `advance(steps)`, which returns the steps it did, with as many steps as take about `seconds`.
+
+    The number of steps is found once, here, on a warm contender, and kept.
+    """
+    steps = 1
+    while True:
         begin = time.perf_counter()
-        run()
-        return work / (time.perf_counter() - begin)
+        steps = advance(steps)
+        elapsed = time.perf_counter() - begin
+        if elapsed >= seconds / 3:
+            break
+        steps = max(steps + 1, int(steps * min(10.0, seconds / max(elapsed, 1e-6))))
+    steps = max(1, round(steps * seconds / elapsed))
 
-    return timed
+    def figure() -> float:
+        start = time.perf_counter()
+        done = advance(steps)
+        return done * replicas / (time.perf_counter() - start)
+
+    return figure
 
 
 def summary(figures: list[float]) -> dict[str, float]:
@@ -49,22 +74,17 @@ def ratios(ours: list[float], theirs: list[float]) -> dict[str, float]:
 
 def machine() -> dict[str, Any]:
     """Processor, cores, system and package versions."""
-    name = platform.processor() or platform.machine()
-    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []:
-        if line.startswith("model name"):
-            name = line.split(":", 1)[1].strip()
-            break
-    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    vector = next((f for f in ("avx512f", "avx2", "avx") if f in flags), "none")
+    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    names = [line.split(":", 1)[1].strip() for line in info.splitlines() if line.startswith("model name")]
     packages = {}
-    for package in ("numpy", "jax", "torch", "blackjax", "cupy-cuda13x"):
+    for package in PACKAGES:
         try:
             packages[package] = version(package)
         except PackageNotFoundError:
             continue
     return {
-        "processor": name,
-        "vector": vector,
+        "processor": names[0] if names else platform.processor() or platform.machine(),
+        "vector": next((f for f in ("avx512f", "avx2", "avx") if f in info), "none"),
         "cores": cores(),
         "system": platform.platform(),
         "python": platform.python_version(),
@@ -72,11 +92,19 @@ def machine() -> dict[str, Any]:
     }
 
 
-def save(name: str, result: Mapping[str, Any]) -> Path:
+def save(name: str, result: Mapping[str, Any], folder: Path = RESULTS) -> Path:
     """Write bench/results/NAME.json."""
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}.json"
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name}.json"
     stamped = {"machine": machine(), "date": datetime.now(UTC).isoformat(timespec="seconds"), **result}
     path.write_text(json.dumps(stamped, indent=1) + "\n")
     print(f"written: {path}")
     return path
+
+
+def human(number: float) -> str:
+    """12.3 k, 4.56 M: three digits and a unit."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(number) >= size:
+            return f"{number / size:.3g} {unit}"
+    return f"{number:.3g}"

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from . import datasets, diagnose, doctor, info, map, methods, predict, resume, sample
+from . import bench, datasets, diagnose, doctor, info, map, methods, predict, resume, sample, study, table, verify
 
-COMMANDS = (sample, resume, info, predict, map, diagnose, methods, datasets, doctor)
+COMMANDS = (sample, resume, info, predict, map, diagnose, study, table, methods, datasets, verify, bench, doctor)
 """Modules of the commands, in the order that the help shows."""
 
 

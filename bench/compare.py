@@ -1,0 +1,121 @@
+"""Our engines and all peers on AdLaLa, interleaved in one run.
+
+`python -m bench.compare [--case d20_B25 ...] [--replicas 100 1000 10000] [--pairs 10] [--quick]`
+
+Every round runs each contender once, with as many steps as take about --seconds, and measures the machine's multiply-add peak beside them.
+Away from R = 1000 a third of the rounds is made.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from gpu_thermo.compile import find_compiler
+from gpu_thermo.speed import count, multiply_adds, total
+
+from . import contenders, memory
+from .cases import CASES, Case, spirals
+from .common import RESULTS, adapted, human, interleave, ratios, save, summary
+
+PEAK = "peak"
+JAX = ("jax_threefry", "jax_rbg")
+MAIN_REPLICAS = 1000
+
+
+def prepared(case: Case, replicas: int, names: list[str], seconds: float) -> tuple[dict[str, Callable[[], float]], dict[str, str]]:
+    """A timed function for each contender that works, and why the others do not; the peak where there is a compiler."""
+    figures: dict[str, Callable[[], float]] = {}
+    failed = {}
+    for name in names:
+        try:
+            peer = contenders.make(name, case, replicas)
+            figures[name] = adapted(peer.advance, peer.replicas, seconds)
+        except Exception as error:  # a peer that breaks must not stop the others
+            failed[name] = f"{type(error).__name__}: {error}".splitlines()[0]
+            print(f"{case.name} R {replicas}: {name} failed: {failed[name]}", file=sys.stderr)
+    if find_compiler() is not None:
+        figures[PEAK] = lambda: multiply_adds(0.1)
+    return figures, failed
+
+
+def measure(case: Case, replicas: int, pairs: int, names: list[str], seconds: float) -> dict[str, Any]:
+    """One configuration: figures, ratios of the fused engine to each other contender, fractions of the peak."""
+    ready, failed = prepared(case, replicas, names, seconds)
+    return evaluate(case, interleave(ready, pairs), failed)
+
+
+def evaluate(case: Case, figures: Mapping[str, list[float]], failed: Mapping[str, str]) -> dict[str, Any]:
+    """What one configuration's figures say."""
+    first = "fused" if "fused" in figures else "batched"
+    rates = {name: f for name, f in figures.items() if name != PEAK}
+    parts = count(case.setup(1).job)
+    operations = total(parts).operations
+    out: dict[str, Any] = {
+        "replica_steps_per_second": {name: summary(f) for name, f in rates.items()},
+        "ratios_of": first,
+        "ratios": {name: ratios(rates[first], f) for name, f in rates.items() if name != first},
+        "operations": {part: c.operations for part, c in parts.items()},
+        "failed": dict(failed),
+    }
+    if PEAK in figures:
+        out["peak"] = summary(figures[PEAK])
+        ours = {name: [operations * a / b for a, b in zip(f, figures[PEAK], strict=True)] for name, f in rates.items()}
+        out["fraction_of_peak"] = {name: summary(f) for name, f in ours.items()}
+        out["limit"] = out["peak"]["median"] / 2 / total(parts).instructions
+    present = [name for name in JAX if name in rates]
+    if present:
+        out["faster_jax"] = max(present, key=lambda name: summary(rates[name])["median"])
+    return out
+
+
+def show(title: str, result: Mapping[str, Any]) -> None:
+    """One configuration's table."""
+    print(f"\n{title}: peak {human(result.get('peak', {}).get('median', 0))}op/s, {sum(result['operations'].values()):,.0f} op a replica-step")
+    print(f"{'contender':16} {'replica-steps/s':>16} {'range':>21} {result['ratios_of'] + ' is faster by':>22} {'range':>15} {'of peak':>8}")
+    for name, s in result["replica_steps_per_second"].items():
+        r = result["ratios"].get(name)
+        peak = result.get("fraction_of_peak", {}).get(name)
+        span = f"{human(s['lowest'])} to {human(s['highest'])}"
+        ratio = f"{r['median']:22.1f} {r['lowest']:7.1f}-{r['highest']:.1f}" if r else f"{'':22} {'':>15}"
+        share = f"{100 * peak['median']:.1f} %" if peak else ""
+        print(f"{name:16} {human(s['median']):>16} {span:>21} {ratio:38} {share:>8}", flush=True)
+
+
+def arguments(given: list[str] | None = None) -> argparse.Namespace:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--case", nargs="+", default=list(CASES), choices=list(CASES))
+    parser.add_argument("--replicas", type=int, nargs="+", default=[1000, 100, 10_000])
+    parser.add_argument("--pairs", type=int, default=10)
+    parser.add_argument("--seconds", type=float, default=0.7, help="length of one timing")
+    parser.add_argument("--only", nargs="+", help="contenders; all that are installed by default")
+    parser.add_argument("--no-memory", action="store_true")
+    parser.add_argument("--quick", action="store_true", help="a small network, two rounds, short timings: does it run?")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    return parser.parse_args(given)
+
+
+def main(given: list[str] | None = None) -> None:
+    """Run all configurations, print their tables, write the result file after each."""
+    args = arguments(given)
+    cases = [CASES[name] for name in args.case]
+    names = [n for n in contenders.names() if not args.only or n in args.only]
+    if args.quick:
+        cases, args.replicas, args.pairs, args.seconds, args.no_memory = [spirals(8, 10)], [32], 2, 0.05, True
+    results: dict[str, Any] = {}
+    held: dict[str, Any] = {}
+    if not args.no_memory:
+        held = {cases[0].name: memory.measure(cases[0].name, 2000, 12_000)}
+    for case in cases:
+        for replicas in args.replicas:
+            pairs = args.pairs if replicas == MAIN_REPLICAS else max(2, args.pairs // 3)
+            result = measure(case, replicas, pairs, names, args.seconds)
+            results.setdefault(case.name, {})[str(replicas)] = result
+            show(f"{case.name}, R {replicas}", result)
+            save("compare", {"unit": "replica-steps/s", "cases": results, "memory": held}, args.out)
+
+
+if __name__ == "__main__":
+    main()
