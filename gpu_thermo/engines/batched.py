@@ -8,7 +8,7 @@ import ctypes
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -52,10 +52,16 @@ class BatchedEngine:
     ) -> None:
         self.job, self.device = job, device
         self._operations: Any = NumpyOperations
+        self._place: Any = nullcontext()
         if device != "cpu":
+            import cupy
+
             from .cupy_letters import CupyOperations
 
             self._operations = CupyOperations
+            self._place = cupy.cuda.Device(int(device.partition(":")[2] or 0))
+            with self._place:
+                self.job = replace(job, target=job.target.to(cupy))
         elif native or (native is None and find_compiler() is not None):
             from .native import NativeOperations
 
@@ -69,9 +75,10 @@ class BatchedEngine:
     def advance(self, state: State, segment: Segment) -> Recorded:
         """Advance `state` in place through `segment`; see Engine."""
         recorded = empty_record(state, segment)
-        work = [_Block(self.job, self._operations, rows, state, segment, recorded) for rows in self._rows]
-        for _ in self._pool.map(_Block.run, work) if self._pool else map(_Block.run, work):
-            pass
+        with self._place:
+            work = [_Block(self.job, self._operations, rows, state, segment, recorded) for rows in self._rows]
+            for _ in self._pool.map(_Block.run, work) if self._pool else map(_Block.run, work):
+                pass
         state.step = segment.start + segment.steps
         state.evaluations = self.job.program.gradients_before(state.step)
         return recorded

@@ -5,7 +5,6 @@ times faster, and let go of the interpreter's lock while they do.
 """
 
 import ctypes
-import math
 from functools import cache
 from typing import Any
 
@@ -16,6 +15,7 @@ from ..kernels.emit import inline, prologue
 from ..streams import Keys, Purpose
 from ..words import Program
 from .base import Batching
+from .fused import permutation_grid
 from .operations import NumpyOperations
 
 Array = Any
@@ -83,8 +83,7 @@ class NativeOperations(NumpyOperations):
         if batching.mode == "full":
             return None
         out = np.empty((self._who.replicas, batching.size), np.int64)
-        a = math.isqrt(points - 1) + 1 if points > 1 else 1
-        grid = _Grid(points, a, -(-points // a), min(2**32 // a, 2**32 - 1))
+        grid = _Grid(*permutation_grid(points).values())
         who = ctypes.byref(self._who)
         self._library.fill_minibatch(who, _MODES[batching.mode], ctypes.byref(grid), ordinal, batching.size, out.ctypes.data)
         return out

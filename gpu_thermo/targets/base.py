@@ -80,6 +80,10 @@ class Target(Protocol):
     points: int
     """N, or 0 for a target without data."""
 
+    def to(self, xp: Any) -> "Target":
+        """The same with its arrays in another library (NumPy, or CuPy on its current device)."""
+        ...
+
     def energy_and_gradient(self, position: Array, batch: Batch) -> tuple[Array, Array]:
         """U [R] float64 and its gradient [R, P] at `position` [R, P]."""
         ...

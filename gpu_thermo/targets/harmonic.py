@@ -1,5 +1,6 @@
 """Harmonic wells, the targets of the exact laws (equations.md section 10)."""
 
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -21,14 +22,22 @@ class Harmonic:
 
     points = 0
 
-    def __init__(self, stiffness: Any, size: int, noise_sd: Any = 0.0, xp: Any = np) -> None:
+    def __init__(self, stiffness: Any, size: int, noise_sd: Any = 0.0) -> None:
         self.layout = Layout({"position": (size,)}, {"all": ("position",)}, np.arange(size))
         k = np.asarray(stiffness, np.float64)
-        self._stiffness = xp.asarray(k[:, None] if k.ndim == 1 else k)
-        self._noise_sd = xp.asarray(np.asarray(noise_sd, np.float64).reshape(-1, 1))
+        self._stiffness = k[:, None] if k.ndim == 1 else k
+        self._noise_sd = np.asarray(noise_sd, np.float64).reshape(-1, 1)
         self._noisy = bool(np.any(np.asarray(noise_sd) != 0))
-        self._blocks = xp.arange(-(-size // 4), dtype=np.uint64)
-        self._xp = xp
+        self._blocks = np.arange(-(-size // 4), dtype=np.uint64)
+        self._xp: Any = np
+
+    def to(self, xp: Any) -> "Harmonic":
+        """The same with its arrays in another library."""
+        moved = copy(self)
+        moved._xp = xp
+        for name in ("_stiffness", "_noise_sd", "_blocks"):
+            setattr(moved, name, xp.asarray(getattr(self, name)))
+        return moved
 
     def energy_and_gradient(self, position: Array, batch: Batch) -> tuple[Array, Array]:
         """U [R] and k q + noise [R, P]."""

@@ -1,0 +1,49 @@
+"""The batched engine's path to a GPU, walked with a stand-in for CuPy; on a GPU, the same path for real."""
+
+import sys
+import types
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+
+from gpu_thermo.build import setup
+from gpu_thermo.engines import BatchedEngine, make_predictor
+from gpu_thermo.engines.operations import NumpyOperations
+from gpu_thermo.spec import RunSpec
+from gpu_thermo.state import Segment
+
+SPEC = {
+    "data": {"train": 40, "test": 10, "seeds": [0, 1]}, "model": {"hidden": 6, "prior_sd": 2.0},
+    "run": {"replicas": 9, "batch": 10, "steps": 20, "burn_in": 0, "thin": 10},
+}  # fmt: skip
+
+
+def advanced(device: str, **options: object) -> tuple[np.ndarray, np.ndarray]:
+    """Positions after 10 steps, and what was recorded on the way."""
+    ready = setup(RunSpec.from_dict(SPEC))
+    state = ready.initial_state()
+    recorded = BatchedEngine(ready.job, device, **options).advance(state, Segment(0, 10, (4, 10)))
+    return state.position, recorded.position
+
+
+def test_device_path_with_a_stand_in_for_cupy(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = types.ModuleType("cupy")
+    fake.__dict__.update(np.__dict__)
+    fake.cuda = types.SimpleNamespace(Device=lambda index: nullcontext())
+    monkeypatch.setitem(sys.modules, "cupy", fake)
+    monkeypatch.setattr("gpu_thermo.engines.cupy_letters.CupyOperations", type("Stand", (NumpyOperations,), {"xp": fake}))
+    for ours, reference in zip(advanced("cuda:0"), advanced("cpu", native=False), strict=True):
+        np.testing.assert_array_equal(ours, reference)
+    ready = setup(RunSpec.from_dict(SPEC))
+    predictor = make_predictor(ready.model, np.float32, "cuda:0")
+    state = ready.initial_state()
+    np.testing.assert_allclose(
+        predictor.phi(state.position, ready.target.x_test[0]), ready.model.predict(state.position, ready.target.x_test[0]), rtol=1e-6
+    )
+
+
+@pytest.mark.gpu
+def test_device_agrees_with_the_cpu() -> None:
+    for ours, reference in zip(advanced("cuda:0"), advanced("cpu"), strict=True):
+        np.testing.assert_allclose(ours, reference, atol=1e-5)
