@@ -1,0 +1,69 @@
+"""Exact stationary laws of words on harmonic wells, by linear algebra that shares no code with letters.py (equations.md section 10).
+
+On U = k q^2 / 2 with force noise of sd s, a step is linear: x' = M x + L r, r standard normal, x = (q, p, eta), eta the noise of the
+last force evaluation, which a reused gradient carries into the next step. The stationary covariance solves P = M P M^T + L L^T.
+"""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from scipy.linalg import solve_discrete_lyapunov
+
+TABLE = {
+    "BAOAB": (1, 3 / 4, 0), "OABAO": (3 / 4, 1, 0), "ABOBA": (1, 4 / 3, 0),
+    "OBA": (1.07797, 1.57612, 0.78806), "OBABO": (4 / 3, 1, 0), "BAOA": (1, 1, 0.5),
+}  # fmt: skip
+"""<q^2>, <p^2>, <qp> at h = gamma = k = tau = 1: the printed table, which the linear algebra is checked against first."""
+
+
+def stationary(
+    word: str, h: float, *, gamma: float = 0.0, tau: float = 1.0, k: float = 1.0, xi: float = 0.0, sigma: float = 0.0, noise: float = 0.0
+) -> tuple[float, float, float]:
+    """(<q^2>, <p^2>, <qp>) at the end of a step of `word`; friction is `gamma` for O and a constant `xi` for C and F.
+
+    Raises
+    ------
+    ValueError
+        If the word is unstable there.
+    """
+    draws = 2 * len(word)
+    basis = np.eye(3 + draws)
+    x, fresh = basis[:3].copy(), iter(basis[3:])
+    moved = not "".join(c for c in word if c in "AB").endswith("B")
+    for letter in word:
+        t = h / word.count(letter)
+        if letter == "B" and moved:
+            x[2] = noise * next(fresh)
+        moved = letter == "A" or (moved and letter != "B")
+        _apply(letter, x, t, fresh, k, gamma, tau, xi, sigma)
+    m, l = x[:, :3], x[:, 3:]
+    if abs(np.linalg.eigvals(m)).max() >= 1:
+        raise ValueError(f"{word} is unstable at h = {h}, k = {k}")
+    p = solve_discrete_lyapunov(m, l @ l.T)
+    return float(p[0, 0]), float(p[1, 1]), float(p[0, 1])
+
+
+def _apply(
+    letter: str, x: np.ndarray, t: float, fresh: Iterator[np.ndarray], k: float, gamma: float, tau: float, xi: float, sigma: float
+) -> None:
+    """One letter of length t on the rows (q, p, eta) of the linear map, in place; E moves xi, which is held constant here."""
+    if letter == "A":
+        x[0] += t * x[1]
+    elif letter == "B":
+        x[1] -= t * (k * x[0] + x[2])
+    elif letter == "O":
+        a = 0.0 if math.isinf(gamma) else math.exp(-gamma * t)
+        x[1] = a * x[1] + math.sqrt(tau * (1 - a * a)) * next(fresh)
+    elif letter == "C":
+        x[1] *= math.exp(-t * xi)
+    elif letter == "D":
+        x[1] += sigma * math.sqrt(t) * next(fresh)
+    elif letter == "F":
+        variance = sigma**2 * (t if xi == 0 else (1 - math.exp(-2 * xi * t)) / (2 * xi))
+        x[1] = math.exp(-xi * t) * x[1] + math.sqrt(variance) * next(fresh)
+
+
+def sgld_variance(h: float, k: float, tau: float) -> float:
+    """<q^2> = tau / (k (1 - h k / 2)) of theta += h G + sqrt(2 h tau) R."""
+    return tau / (k * (1 - h * k / 2))
