@@ -241,6 +241,13 @@ def test_a_team_freezes_together():
     assert np.isfinite(state.position[[0, 2]]).all()
 
 
+def test_a_state_of_another_job_is_refused(job):
+    state = make_state(job)
+    state.momentum = state.momentum.astype(np.float64)
+    with pytest.raises(ValueError, match=r"State.momentum is float64 .* needs float32"):
+        FusedEngine(job).advance(state, Segment(0, 1))
+
+
 LAWS = {"BAOAB": (1, 3 / 4, 0), "OBABO": (4 / 3, 1, 0), "ABOBA": (1, 4 / 3, 0), "OABAO": (3 / 4, 1, 0), "OBA": (1.07797, 1.57612, 0.78806),
         "BAOA": (1, 1, 0.5)}  # fmt: skip
 

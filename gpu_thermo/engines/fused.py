@@ -94,12 +94,29 @@ class FusedEngine:
         }  # fmt: skip
         names = ("position", "momentum", "gradient", "thermostat", "energy", "status", "frozen_step")
         arrays |= {name: getattr(state, name) for name in names} | {k: v for k, v in state.extra.items() if k in _POINTERS}
+        _check_state(arrays, self.job)
         numbers = _numbers(self.job) | {
             "start": segment.start, "ordinal": program.gradients_before(segment.start), "replicas": self.job.replicas,
             "groups": self._tables.groups, "steps": segment.steps, "scheduled": self._tables.scheduled,
             "initial": program.leading_gradient and segment.start == 0,
         }  # fmt: skip
         self._launch(arrays, numbers, written=(*names, *state.extra, *(n for n in _POINTERS if n.startswith("ring_"))))
+
+
+def _check_state(arrays: Mapping[str, np.ndarray], job: Job) -> None:
+    """ValueError unless the state has the job's shapes and types: the kernel walks its memory unguarded."""
+    rows, partitions = (job.replicas, job.target.layout.size), (job.replicas, len(job.program.partition.names))
+    names = ("position", "momentum", "gradient", "adam_mean", "adam_square")
+    expected: dict[str, tuple[tuple[int, ...], Any]] = {name: (rows, job.dtype) for name in names}
+    expected |= {"thermostat": (partitions, np.float64), "energy": (rows[:1], np.float64), "status": (rows[:1], np.int32)}
+    expected |= {"frozen_step": (rows[:1], np.int64)}
+    for name, (shape, dtype) in expected.items():
+        array = arrays.get(name)
+        if array is None and name.startswith("adam_") and job.program.update != "adam":
+            continue
+        if array is None or array.shape != shape or array.dtype != dtype:
+            found = "missing" if array is None else f"{array.dtype} {list(array.shape)}"
+            raise ValueError(f"State.{name} is {found}; this job needs {np.dtype(dtype)} {list(shape)}")
 
 
 def make_emitter(job: Job) -> Emitter:
