@@ -1,0 +1,233 @@
+"""Pictures of studies: learning curves with bands, distributions, spread with intervals, heat maps; each with its numbers.
+
+Every function takes an opened study and returns a `Drawn`; `save` writes it as PNG and SVG, and its numbers as CSV beside them.
+"""
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from gpu_thermo.errors import DataError
+from gpu_thermo.statistics import summarise
+from gpu_thermo.study.tables import grouped, lower_is_better
+from gpu_thermo_analysis.drawing import NotWrittenError
+from gpu_thermo_analysis.style import RC, VALUE, class_colour
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+NAMES = {
+    "accuracy": "test accuracy", "nll": "test loss (nats)", "loss": "training loss (nats)", "rmse": "test RMSE", "ece": "calibration error",
+}  # fmt: skip
+BAND = (0.1, 0.9)
+"""Quantiles over runs that bound a band."""
+_ROWS = 65536
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure and its numbers: `columns` and `rows` of the CSV file."""
+
+    figure: "Figure"
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+
+
+def save(drawn: Drawn, path: Path) -> list[Path]:
+    """Write PATH.png, PATH.svg and PATH.csv; the same bytes for the same study."""
+    import matplotlib as mpl
+
+    out = [path.with_name(f"{path.name}{suffix}") for suffix in (".png", ".svg", ".csv")]
+    try:
+        with mpl.rc_context(RC):
+            drawn.figure.savefig(out[0])
+            drawn.figure.savefig(out[1], metadata={"Date": None})
+        with open(out[2], "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(drawn.columns)
+            writer.writerows([f"{v:.8g}" if isinstance(v, float) else v for v in row] for row in drawn.rows)
+    except OSError as error:
+        raise NotWrittenError(f"Cannot write {path}: {error.strerror or error}.") from None
+    return out
+
+
+def panels(count: int, width: float = 3.4, height: float = 2.7, sharey: bool = True) -> tuple["Figure", list["Axes"]]:
+    """A figure of `count` panels in a row, four at most."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    across = min(count, 4)
+    down = -(-count // across)
+    figure = Figure(figsize=(width * across + 0.4, height * down + 0.3), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid: Any = figure.subplots(down, across, squeeze=False, sharey=sharey)
+    flat = list(grid.ravel())
+    for axes in flat[count:]:
+        axes.remove()
+    return figure, flat[:count]
+
+
+def styled(draw: Callable[..., Drawn]) -> Callable[..., Drawn]:
+    """Draw in the house's type and colours."""
+    from functools import wraps
+
+    @wraps(draw)
+    def inner(*given: Any, **options: Any) -> Drawn:
+        import matplotlib as mpl
+
+        with mpl.rc_context(RC):
+            return draw(*given, **options)
+
+    return inner
+
+
+# -- learning curves --------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Band:
+    """A learning curve over many runs: mean, median and the quantiles of BAND at each step, without the steps that were not recorded."""
+
+    steps: np.ndarray
+    mean: np.ndarray
+    median: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    runs: int
+
+
+def band(study: xr.Dataset, cell: int, name: str) -> Band:
+    """The curve of one cell; at most 65,536 of its runs are read."""
+    key = f"curve_{name}"
+    if key not in study.data_vars:
+        known = sorted(str(n).removeprefix("curve_") for n in study.data_vars if str(n).startswith("curve_"))
+        raise DataError(f"There is no learning curve of '{name}'. Known: {', '.join(known)}.")
+    rows = np.flatnonzero((study["cell"].to_numpy() == cell) & (study["status"].to_numpy() >= 0))[:_ROWS]
+    values = study[key][slice(rows[0], rows[-1] + 1) if len(rows) else slice(0)].to_numpy().astype(np.float64)
+    known_at = ~np.isnan(values).all(axis=0) if len(values) else np.zeros(0, bool)
+    values, steps = values[:, known_at], study["step"].to_numpy()[known_at]
+    median, low, high = np.nanquantile(values, [0.5, *BAND], axis=0)
+    return Band(steps, np.nanmean(values, axis=0), median, low, high, len(rows))
+
+
+@styled
+def curves(
+    study: xr.Dataset, name: str = "accuracy", split: Sequence[tuple[str, Sequence[str]]] | None = None, logarithmic: bool = False,
+    log_values: bool = False, reference: float | None = None,
+) -> Drawn:  # fmt: skip
+    """Learning curves with bands: median of the runs, and between which values 80 % of them lie.
+
+    Parameters
+    ----------
+    split : panels, each with its title and the labels of its cells; one panel of all cells by default.
+    """
+    cells = json.loads(study.attrs["cells"])
+    chosen = split or [("", cells)]
+    figure, axes = panels(len(chosen), 4.6 if len(chosen) == 1 else 3.2, 3.0)
+    rows: list[tuple[Any, ...]] = []
+    for panel, (title, labels) in zip(axes, chosen, strict=True):
+        for i, label in enumerate(labels):
+            b = band(study, cells.index(label), name)
+            panel.plot(b.steps, b.median, color=class_colour(i), lw=1.3, label=label)
+            panel.fill_between(b.steps, b.low, b.high, color=class_colour(i), alpha=0.18, lw=0)
+            rows += [(label, b.runs, int(s), *map(float, v)) for s, *v in zip(b.steps, b.mean, b.median, b.low, b.high, strict=True)]
+        panel.set(title=title, xlabel="steps", xscale="log" if logarithmic else "linear", yscale="log" if log_values else "linear")
+        if reference is not None:
+            panel.axhline(reference, color="0.6", lw=0.7, ls=":")
+        panel.legend(loc="best", handlelength=1.2)
+    axes[0].set_ylabel(NAMES.get(name, name))
+    return Drawn(figure, ("group", "runs", "step", "mean", "median", "quantile_10", "quantile_90"), list(dict.fromkeys(rows)))
+
+
+# -- one number for each run ------------------------------------------------------------------------------------------------------------
+
+
+@styled
+def distributions(study: xr.Dataset, outcome: str = "accuracy", published: Mapping[str, float] | None = None, unit: float = 1.0) -> Drawn:
+    """Every run as a dot in its group's column, with the mean and its 95 % interval, and the published value as a line."""
+    groups = grouped(study, outcome)
+    figure, (axes,) = panels(1, 1.0 + 0.9 * len(groups), 3.2)
+    random = np.random.default_rng(0)
+    rows: list[tuple[Any, ...]] = []
+    for i, (label, values) in enumerate(groups.items()):
+        good = values[~np.isnan(values)] * unit
+        s = summarise(good, lower_is_better=lower_is_better(outcome))
+        axes.scatter(i + _spread(good, random), good, s=7, color=class_colour(i), alpha=0.45, lw=0)
+        axes.errorbar(i, s.mean, [[s.mean - s.mean_low], [s.mean_high - s.mean]], fmt="_", color="black", ms=16, capsize=4, lw=1.1)
+        target = (published or {}).get(label)
+        if target is not None:
+            axes.hlines(target, i - 0.38, i + 0.38, color="0.35", lw=1.2, ls="--", label="published" if i == 0 else None)
+        rows.append((label, s.count, s.mean, s.mean_low, s.mean_high, s.sd, s.worst, s.quantiles[2], "" if target is None else target))
+    axes.set_xticks(range(len(groups)), [label.replace(", ", "\n") for label in groups])
+    axes.set_ylabel(NAMES.get(outcome, outcome) + (" (%)" if unit == 100 else ""))
+    if published:
+        axes.legend(loc="lower right")
+    return Drawn(figure, ("group", "runs", "mean", "mean_low", "mean_high", "sd", "worst", "median", "published"), rows)
+
+
+def _spread(values: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Sideways shifts that are wide where values are dense."""
+    if len(values) < 2:
+        return np.zeros(len(values))
+    counts, edges = np.histogram(values, bins=30)
+    density = counts[np.clip(np.digitize(values, edges) - 1, 0, 29)] / counts.max()
+    return random.uniform(-0.34, 0.34, len(values)) * density
+
+
+@styled
+def spreads(study: xr.Dataset, outcome: str = "accuracy", unit: float = 1.0) -> Drawn:
+    """Bars of the mean and of the standard deviation over seeds, with their 95 % intervals."""
+    groups = grouped(study, outcome)
+    figure, axes = panels(2, 1.6 + 0.55 * len(groups), 3.4, sharey=False)
+    found = [(label, summarise(values * unit)) for label, values in groups.items()]
+    rows = [(label, s.count, s.mean, s.mean_low, s.mean_high, s.sd, s.sd_low, s.sd_high, s.variance) for label, s in found]
+    for panel, (name, low, high, title) in zip(axes, (("mean", "mean_low", "mean_high", "mean"), ("sd", "sd_low", "sd_high", "standard deviation over seeds")),
+                                               strict=True):  # fmt: skip
+        for i, (_, s) in enumerate(found):
+            value = getattr(s, name)
+            panel.bar(i, value, color=class_colour(i), width=0.7)
+            panel.errorbar(i, value, [[value - getattr(s, low)], [getattr(s, high) - value]], color="black", capsize=3, lw=1)
+        panel.set_xticks(range(len(found)), [label for label, _ in found], rotation=30, ha="right")
+        panel.set_title(title)
+    if unit == 100 and outcome.endswith("accuracy"):
+        axes[0].set_ylim(min(50.0, *(s.mean - 5 for _, s in found)), 100)
+    axes[0].set_ylabel(NAMES.get(outcome, outcome) + (" (%)" if unit == 100 else ""))
+    return Drawn(figure, ("group", "runs", "mean", "mean_low", "mean_high", "sd", "sd_low", "sd_high", "variance"), rows)
+
+
+@styled
+def heat_map(study: xr.Dataset, x: str, y: str, outcome: str = "accuracy", labels: tuple[str, str] | None = None) -> Drawn:
+    """Mean of an outcome over two varied fields, each value a tile of equal size, with its number."""
+    values = study[outcome].to_numpy().astype(np.float64)
+    across, column = np.unique(study[x].to_numpy(), return_inverse=True)
+    up, row = np.unique(study[y].to_numpy(), return_inverse=True)
+    good = ~np.isnan(values)
+    slot = (row * len(across) + column)[good]
+    count = np.bincount(slot, minlength=len(up) * len(across)).reshape(len(up), -1)
+    total = np.bincount(slot, weights=values[good], minlength=count.size).reshape(count.shape)
+    mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    figure, (axes,) = panels(1, 1.8 + 0.55 * len(across), 1.2 + 0.4 * len(up))
+    image = axes.imshow(mean, origin="lower", cmap=VALUE, aspect="auto")
+    middle = (np.nanmin(mean) + np.nanmax(mean)) / 2
+    for (i, j), value in np.ndenumerate(mean):
+        axes.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=7, color="black" if value > middle else "white")
+    axes.set_xticks(range(len(across)), [f"{v:g}" for v in across])
+    axes.set_yticks(range(len(up)), [f"{v:g}" for v in up])
+    axes.set(xlabel=(labels or (x, y))[0], ylabel=(labels or (x, y))[1])
+    figure.colorbar(image, ax=axes, label=f"mean {NAMES.get(outcome, outcome)}")
+    rows = [(float(a), float(b), int(count[i, j]), float(mean[i, j])) for i, b in enumerate(up) for j, a in enumerate(across)]
+    return Drawn(figure, (x, y, "runs", f"mean_{outcome}"), rows)
+
+
+def markdown(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    """A Markdown table."""
+    lines = [list(columns), *([str(cell) for cell in row] for row in rows)]
+    body = ["| " + " | ".join(line) + " |" for line in lines]
+    return "\n".join([body[0], "|" + "---|" * len(lines[0]), *body[1:]])

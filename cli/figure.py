@@ -1,0 +1,74 @@
+"""`gpu-thermo figure`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .options import Device, Quiet, Threads
+
+if TYPE_CHECKING:
+    from gpu_thermo_analysis.lmv import Entry
+
+EPILOG = """\b
+Examples:
+  gpu-thermo figure fig8 --out figures
+  gpu-thermo figure all --out figures --scale 0.1
+  gpu-thermo figure list
+"""
+
+Name = Annotated[str, typer.Argument(metavar="ID", help="A figure, as in fig8; all; or list, which says what there is.")]
+Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder for pictures, numbers, tables and studies.")]
+Scale = Annotated[float, typer.Option(min=0.001, max=1.0, metavar="S", help="Less than 1: that share of the runs and steps.")]
+Workers = Annotated[int, typer.Option(min=0, metavar="N", help="Local worker processes (needs Dask); 0: this process.")]
+Gallery = Annotated[Path | None, typer.Option(metavar="FILE.md", help="Write a page of all figures in DIR.")]
+
+
+def figure(
+    name: Name, out: Out = Path("figures"), scale: Scale = 1.0, workers: Workers = 0, device: Device = "auto", threads: Threads = None,
+    gallery: Gallery = None, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Reproduce a published figure: run its study, draw it, and put published beside obtained.
+
+    A study that is in DIR already is continued, or only drawn again where it is complete.
+    """
+    from gpu_thermo.errors import SpecError
+    from gpu_thermo_analysis.lmv import ENTRIES
+
+    from .output import say, show, table
+
+    if name == "list":
+        show(table(("id", "what", "not in the paper"), [(e.id, e.title, e.ours) for e in ENTRIES.values()], fixed=("id",)))
+        return
+    if name != "all" and name not in ENTRIES:
+        raise SpecError(f"There is no figure '{name}'. Figures: {', '.join(ENTRIES)}, or all of them.")
+    out.mkdir(parents=True, exist_ok=True)
+    for entry in ENTRIES.values():
+        if name in ("all", entry.id):
+            _one(entry, out, scale, (workers, device, threads), quiet)
+    if gallery is not None:
+        from gpu_thermo_analysis.gallery import write_gallery
+
+        say(f"{write_gallery(out, gallery)} figures in {gallery}")
+
+
+def _one(entry: "Entry", out: Path, scale: float, how: tuple[int, str, int | None], quiet: bool) -> None:
+    import time
+
+    from gpu_thermo.study import run_study
+    from gpu_thermo_analysis.gallery import write_entry
+    from gpu_thermo_analysis.lmv import scaled
+
+    from .output import clock, say
+    from .study import Bar
+
+    workers, device, threads = how
+    began = time.monotonic()
+    suffix = "" if scale >= 1 else f"-{scale:g}"
+    with Bar(quiet) as bar:
+        study = run_study(
+            scaled(entry.study, scale), out / f"{entry.id}{suffix}.zarr", workers=workers, device=device, threads=threads, on_progress=bar
+        )
+    text = write_entry(entry, study, out, scale, time.monotonic() - began)
+    say(f"{entry.id}: {entry.title} ({clock(time.monotonic() - began)})")
+    typer.echo(text)
