@@ -21,7 +21,7 @@ NOISE_SD, PRIOR_STIFFNESS = 2.5, 0.3
 
 def closed_form(place: Place, plan: Plan) -> list[Check]:
     """Means, virial, energy and the two-temperature slope of Bayesian linear regression on frozen random features."""
-    target, features, y = _regression(place, plan.replicas)
+    target, features, y = _regression(plan.replicas)
     program = program_of({"hidden": None, "output": "BAOAB"}, target.layout.partition("layer"))
     tau = np.resize(TEMPERATURES, plan.replicas)
     values: dict[str, Any] = {"temperature": tau[:, None], "friction": FRICTION}
@@ -29,7 +29,7 @@ def closed_form(place: Place, plan: Plan) -> list[Check]:
     state = start(job, 0.3)
     hidden = program.partition.slices[0]
     state.position[:, hidden], state.momentum[:, hidden] = _frozen(), 0
-    reference, energies = network(Place("batched"), target.model, regression(y, _inputs()), plan.replicas, np.float64), []
+    reference, energies = network(target.model, regression(y, _inputs()), plan.replicas, np.float64), []
     batch = Batch(None, np.arange(plan.replicas))
 
     def observe(s: State) -> dict[str, np.ndarray]:
@@ -55,14 +55,14 @@ def _frozen() -> np.ndarray:
     return np.random.default_rng(SEED + 1).normal(size=HIDDEN * (INPUTS + 1))
 
 
-def _regression(place: Place, replicas: int) -> tuple[ShlpTarget, np.ndarray, np.ndarray]:
+def _regression(replicas: int) -> tuple[ShlpTarget, np.ndarray, np.ndarray]:
     """Target, features [N, d + 1] with a last column of ones, and y [N, n]."""
     x, frozen = _inputs(), _frozen()
     w1, b1 = frozen[: HIDDEN * INPUTS].reshape(HIDDEN, INPUTS), frozen[HIDDEN * INPUTS :]
     y = np.random.default_rng(SEED + 2).normal(size=(POINTS, OUTPUTS)) + x @ np.ones((INPUTS, OUTPUTS))
     model = ShlpModel(INPUTS, HIDDEN, OUTPUTS, "regression", "tanh", (POINTS * PRIOR_STIFFNESS) ** -0.5, NOISE_SD)
     features = np.column_stack([np.tanh(x @ w1.T + b1), np.ones(POINTS)])
-    return network(place, model, regression(y, x), replicas), features, y
+    return network(model, regression(y, x), replicas), features, y
 
 
 def _mode(features: np.ndarray, y: np.ndarray, target: ShlpTarget, hidden: slice) -> tuple[np.ndarray, float]:

@@ -10,7 +10,6 @@ import numpy as np
 from .. import streams
 from ..build import setup
 from ..compile import cupy_module, host_library
-from ..engines import Job
 from ..engines.batched import BatchedEngine
 from ..kernels.emit import inline, prologue
 from ..run import resume, sample
@@ -113,15 +112,11 @@ def _advanced(engine: Any, state: State, *lengths: int) -> State:
     return state
 
 
-def _on(place: Place, job: Job) -> Any:
-    return place.make(place.moved(job))
-
-
 def agreement(place: Place, name: str) -> list[Check]:
     """The first steps of a real run against plain NumPy: same noise, same minibatches, same arithmetic up to rounding."""
     ready = setup(_spec(name))
     expected = _advanced(BatchedEngine(ready.job, native=False), ready.initial_state(), 3).arrays()
-    found = _advanced(_on(place, ready.job), ready.initial_state(), 3).arrays()
+    found = _advanced(place.make(ready.job), ready.initial_state(), 3).arrays()
     worst = {
         array: float(np.abs(found[array] - value).max() / max(1e-3, np.abs(value).max()))
         for array, value in expected.items() if value.dtype.kind == "f"
@@ -133,7 +128,7 @@ def agreement(place: Place, name: str) -> list[Check]:
 def pieces(place: Place, name: str) -> list[Check]:
     """A run cut into segments equals the uncut one bit for bit."""
     ready = setup(_spec(name))
-    engine = _on(place, ready.job)
+    engine = place.make(ready.job)
     whole, cut = (_advanced(engine, ready.initial_state(), *lengths).arrays() for lengths in ((20,), (1, 2, 7, 10)))
     unequal = sum(int((whole[key] != cut[key]).sum()) for key in whole if not np.array_equal(whole[key], cut[key], equal_nan=True))
     return [from_difference("bitwise", "cut into segments", place.engine, unequal, 0, sum(a.size for a in whole.values()))]

@@ -1,7 +1,7 @@
 """Jobs with known laws, and time averages of them with the replica as the unit."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,19 +36,6 @@ class Place:
     def make(self, job: Job) -> Engine:
         """The engine for `job`."""
         return make_engine(job, self.engine, self.device, self.threads)
-
-    def moved(self, job: Job) -> Job:
-        """`job` with its network's arrays where the engine wants them."""
-        return job if self.xp is np or not isinstance(job.target, ShlpTarget) else replace(job, target=job.target.to(self.xp))
-
-    @property
-    def xp(self) -> Any:
-        """The array library targets live in."""
-        if self.engine == "fused" or self.device == "cpu":
-            return np
-        import cupy
-
-        return cupy
 
 
 @dataclass(frozen=True)
@@ -113,9 +100,9 @@ def start(job: Job, scale: Any = 1.0, seed: int = SEED) -> State:
 # -- targets -----------------------------------------------------------------------------------------------------------------------------
 
 
-def well(place: Place, stiffness: np.ndarray, noise_sd: float = 0.0) -> Harmonic:
+def well(stiffness: np.ndarray, noise_sd: float = 0.0) -> Harmonic:
     """Harmonic wells of the given stiffnesses [P]."""
-    return Harmonic(np.asarray(stiffness)[None, :], len(stiffness), noise_sd, place.xp)
+    return Harmonic(np.asarray(stiffness)[None, :], len(stiffness), noise_sd)
 
 
 def regression(y: np.ndarray, x: np.ndarray) -> Dataset:
@@ -124,14 +111,13 @@ def regression(y: np.ndarray, x: np.ndarray) -> Dataset:
     return Dataset("verify", "regression", x[None], y[None], x[None, :0], y[None, :0], names[0], (), names[1])
 
 
-def network(place: Place, model: ShlpModel, data: Dataset, replicas: int, dtype: Any = np.float32) -> ShlpTarget:
-    """An SHLP on one data set, where the engine wants its arrays."""
-    target = ShlpTarget(model, data, np.zeros(replicas, np.int64), dtype)
-    return target if place.xp is np else target.to(place.xp)
+def network(model: ShlpModel, data: Dataset, replicas: int, dtype: Any = np.float32) -> ShlpTarget:
+    """An SHLP on one data set."""
+    return ShlpTarget(model, data, np.zeros(replicas, np.int64), dtype)
 
 
-def silent_network(place: Place, replicas: int, stiffness: float = 1.0) -> ShlpTarget:
+def silent_network(replicas: int, stiffness: float = 1.0) -> ShlpTarget:
     """A network whose data say nothing (noise sd 1e9: a gradient of 1e-18): U = |theta|^2 / (2 s^2 N) with 1 / (s^2 N) = `stiffness`."""
     model = ShlpModel(INPUTS, HIDDEN, OUTPUTS, "regression", "relu", (POINTS * stiffness) ** -0.5, 1e9)
     draw = np.random.default_rng(SEED).normal(size=(POINTS, INPUTS + OUTPUTS))
-    return network(place, model, regression(draw[:, INPUTS:], draw[:, :INPUTS]), replicas)
+    return network(model, regression(draw[:, INPUTS:], draw[:, :INPUTS]), replicas)

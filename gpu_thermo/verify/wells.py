@@ -59,7 +59,7 @@ def printed_table() -> Check:
 
 def harmonic(place: Place, word: str, plan: Plan, noise: float = 0.0) -> list[Check]:
     """One word on wells of three stiffnesses for four (h, gamma, tau), with Gaussian noise on the force if asked for."""
-    target = well(place, STIFFNESS, noise)
+    target = well(STIFFNESS, noise)
     h, values = values_of(GROUPS, plan.replicas)
     program = program_of(word, target.layout.partition("all"))
     job = job_of(place, program, target, Batching(), np.float64, h, plan.replicas, **values)
@@ -74,7 +74,7 @@ def harmonic(place: Place, word: str, plan: Plan, noise: float = 0.0) -> list[Ch
 
 def silent(place: Place, words: Mapping[str, str], plan: Plan) -> list[Check]:
     """Words side by side on the tensors of a network whose data say nothing: their laws, and the kinetic energy of each partition."""
-    target = silent_network(place, plan.replicas)
+    target = silent_network(plan.replicas)
     h, values = values_of(GROUPS, plan.replicas)
     program = program_of(words, target.layout.partition("tensor"))
     job = job_of(place, program, target, Batching("subset", 5), np.float32, h, plan.replicas, **values)
@@ -117,7 +117,7 @@ def _gamma_check(place: Place, name: str, kinetic: np.ndarray, square: np.ndarra
 
 def sgld(place: Place, plan: Plan) -> list[Check]:
     """SGLD on a network whose data say nothing."""
-    target = silent_network(place, plan.replicas)
+    target = silent_network(plan.replicas)
     h, values = values_of(GROUPS, plan.replicas)
     tau = values["temperature"]
     job = job_of(
@@ -154,7 +154,7 @@ def minibatch(place: Place, mode: str, plan: Plan) -> list[Check]:
     model = ShlpModel(1, 1, outputs, "regression", "relu", (POINTS * (BIAS_K - 1)) ** -0.5, 1.0)
     y = np.random.default_rng(place.seed).normal(size=(POINTS, outputs))
     y = SPREAD * (y - y.mean(axis=0)) / y.std(axis=0, ddof=1)
-    target = network(place, model, regression(y, np.zeros((POINTS, 1))), plan.replicas)
+    target = network(model, regression(y, np.zeros((POINTS, 1))), plan.replicas)
     program = program_of({"hidden": None, "output": "BAOAB"}, target.layout.partition("layer"))
     values = {"temperature": MINIBATCH["tau"], "friction": MINIBATCH["gamma"]}
     job = job_of(place, program, target, Batching(mode, BATCH), np.float32, MINIBATCH["h"], plan.replicas, **values)
@@ -179,7 +179,7 @@ def adaptive(place: Place, word: str, plan: Plan, h: float = 0.04) -> list[Check
     """A moving thermostat: E xi = sigma^2 / (2 tau), Var xi = epsilon tau, <q^2> = <p^2> = tau; the O(h^2) bias is below the error bars."""
     tau, sigma, epsilon = ADAPTIVE.values()
     mean_xi = sigma**2 / (2 * tau)
-    target = silent_network(place, plan.replicas)
+    target = silent_network(plan.replicas)
     program = program_of(dict.fromkeys(("w1", "b1", "w2", "b2"), word), target.layout.partition("tensor"))
     values = {"temperature": tau, "sigma": sigma, "epsilon": epsilon, "thermostat": mean_xi}
     job = job_of(place, program, target, Batching("subset", 5), np.float32, h, plan.replicas, **values)

@@ -1,0 +1,178 @@
+"""Mutants must die: plant each classical mistake in a copy of the sources, and show which tests fail.
+
+    python tests/mutants.py [NAME ...] [--table FILE.md] [--most N]
+
+Each mutant is a list of exact text replacements, in both engines where both hold the line, so that comparing engines cannot give it away.
+Its tests are named; a mutant that none of them kills is printed as SURVIVED, and the exit code is 1. A text that is no longer in the sources
+stops the script: the table must follow the code. The sources themselves are never touched.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+BATCHED, FUSED, NATIVE = "gpu_thermo/engines/batched.py", "gpu_thermo/engines/fused.py", "gpu_thermo/engines/native.py"
+LETTERS, WORDS, RUN, SHLP = "gpu_thermo/letters.py", "gpu_thermo/words.py", "gpu_thermo/run.py", "gpu_thermo/targets/shlp.py"
+BUILD, STREAMS = "gpu_thermo/build.py", "gpu_thermo/streams.py"
+LAWS, VERIFY, BAYES = "tests/test_exact_laws.py", "tests/test_verify.py", "tests/test_bayes_linear.py"
+RESUME = ("tests/test_run.py", "tests/test_verify.py")
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """`edits` are (file, text, replacement); `tests` the files that should notice; `pick` an optional pytest -k expression."""
+
+    edits: tuple[tuple[str, str, str], ...]
+    tests: tuple[str, ...]
+    pick: str = ""
+
+
+MUTANTS: dict[str, Mutant] = {
+    "sqrt h for sqrt 2h in SGLD": Mutant(
+        ((BATCHED, "np.sqrt(2 * h * ", "np.sqrt(h * "), (FUSED, "np.sqrt(2 * h * ", "np.sqrt(h * ")), (LAWS, VERIFY), "sgld or machine"),
+    "sd for variance in O": Mutant(
+        ((LETTERS, 'np.sqrt(-hyper["temperature"] * np.expm1(-2 * rate))', '-hyper["temperature"] * np.expm1(-2 * rate)'),),
+        (LAWS, VERIFY), "langevin or machine or posterior"),
+    "h for sqrt h in D": Mutant(((LETTERS, '(hyper["sigma"] * np.sqrt(h),)', '(hyper["sigma"] * h,)'),),
+        (LAWS, VERIFY), "thermostat or machine"),
+    "T / N twice": Mutant(((BUILD, "lambda t: t / points", "lambda t: t / points / points"),), ("tests/test_build.py", BAYES)),
+    "T not divided by N": Mutant(((BUILD, "lambda t: t / points", "lambda t: t"),), ("tests/test_build.py", BAYES)),
+    "sigma for its square in SGLD": Mutant(((BUILD, "sigma**2 / 2", "sigma**2"),), ("tests/test_build.py",)),
+    "missing N/n: the gradient is a sum over the batch": Mutant(
+        ((SHLP, "d_out *= position.dtype.type(1 / out.shape[1])", "pass"),), ("tests/test_shlp.py", "tests/test_fused.py", BAYES)),
+    "missing N in the prior": Mutant(
+        ((SHLP, "1 / (self.model.prior_sd**2 * self.points)", "1 / self.model.prior_sd**2"),
+         (FUSED, "1 / (model.prior_sd**2 * n)", "1 / model.prior_sd**2")), ("tests/test_shlp.py", BAYES, VERIFY)),
+    "noise sd for variance in the likelihood": Mutant(
+        ((SHLP, "out.dtype.type(self.noise_sd**2)", "out.dtype.type(self.noise_sd)"),), ("tests/test_shlp.py", "tests/test_fused.py")),
+    "wrong half step in B": Mutant(
+        ((WORDS, "Fraction(1, self.text.count(letter))", 'Fraction(1, 1 if letter == "B" else self.text.count(letter))'),),
+        (LAWS, "tests/test_words.py"), "langevin or chunks or program"),
+    "wrong half step in O": Mutant(
+        ((WORDS, "Fraction(1, self.text.count(letter))", 'Fraction(1, 1 if letter == "O" else self.text.count(letter))'),),
+        (LAWS, VERIFY), "OBABO or OABAO or machine"),
+    "thermostat sign": Mutant(
+        ((LETTERS, "xi += rate * (square_sum(p)[:, None] - target)", "xi -= rate * (square_sum(p)[:, None] - target)"),
+         ("gpu_thermo/kernels/letters.h", "xi += rate * (square_sum - target)", "xi -= rate * (square_sum - target)")),
+        (LAWS, VERIFY, "tests/test_letters.py"), "adaptive or thermostat or regulate or machine"),
+    "thermostat without n": Mutant(
+        ((LETTERS, 'hyper["count"] * hyper["temperature"]', 'hyper["temperature"]'),), (LAWS, VERIFY), "adaptive or thermostat or machine"),
+    "xi not saved": Mutant(
+        ((RUN, "    return checkpoint.state, moments", "    checkpoint.state.thermostat[:] = 0\n    return checkpoint.state, moments"),),
+        RESUME, "resume or identical or machine"),
+    "momentum lost on resume": Mutant(
+        ((RUN, "    return checkpoint.state, moments", "    checkpoint.state.momentum[:] = 0\n    return checkpoint.state, moments"),),
+        RESUME, "resume or identical or machine"),
+    "cached gradient lost on resume": Mutant(
+        ((RUN, "    return checkpoint.state, moments", "    checkpoint.state.gradient[:] = 0\n    return checkpoint.state, moments"),),
+        RESUME, "resume or identical or machine"),
+    "running averages lost on resume": Mutant(((RUN, "    moments.load(checkpoint.sums)\n", ""),), RESUME, "resume or identical or machine"),
+    "noise shared across replicas": Mutant(
+        ((STREAMS, "dtype=np.uint64)) & _MASK", "dtype=np.uint64)) & _MASK & np.uint64(0)"),
+         (FUSED, "np.asarray(job.stream).astype(np.uint32)", "np.zeros_like(job.stream).astype(np.uint32)")),
+        ("tests/test_streams.py", LAWS, VERIFY), "replica or stream or langevin or machine"),
+    "noise shared across sites": Mutant(
+        ((STREAMS, "philox4x32(blocks, keys.stream,", "philox4x32(blocks * np.uint64(0), keys.stream,"),
+         (NATIVE, "return blocks.astype(np.uint32), where", "return 0 * blocks.astype(np.uint32), where")),
+        ("tests/test_streams.py", "tests/test_native.py", LAWS), "block or normal or langevin or lane"),
+    "noise repeated every step": Mutant(
+        ((NATIVE, "int(Purpose.STEP), self._step, sub", "int(Purpose.STEP), 0, sub"),
+         ("gpu_thermo/engines/operations.py", "Purpose.STEP, self._step, sub", "Purpose.STEP, 0, sub")),
+         (LAWS, VERIFY), "langevin or sgld or machine"),
+    "one noise for both O's of a word": Mutant(
+        ((WORDS, "sub if LETTERS[letter].noise else 0", "0"),),
+        (LAWS, "tests/test_words.py", VERIFY), "OBABO or OABAO or noise or machine"),
+    "sine twice in Box-Muller": Mutant(
+        ((STREAMS, "xp.multiply(radius, xp.cos(angle)", "xp.multiply(radius, xp.sin(angle)"),),
+        ("tests/test_streams.py", "tests/test_native.py")),
+    "stale gradient: evaluated after the kick": Mutant(
+        ((WORDS, "            substeps.append(Evaluate())\n        substeps += _side_by_side({k: c[i] for k, c in chunks.items()})",
+          "            pass\n        substeps += _side_by_side({k: c[i] for k, c in chunks.items()})\n"
+          "        if i > (1 if reuse else 0):\n            substeps.append(Evaluate())"),),
+          (LAWS, "tests/test_words.py"), "langevin or program or compile"),
+    "gradient not reused": Mutant(
+        ((WORDS, "reuse = fractions[0] == 0 and fractions[-1] == 1", "reuse = False"),),
+        (LAWS, "tests/test_words.py"), "noise or gradient or reuse"),
+    "minibatch repeated": Mutant(
+        ((NATIVE, "ctypes.byref(grid), ordinal, batching.size", "ctypes.byref(grid), 0, batching.size"),
+         ("gpu_thermo/engines/operations.py", "batching.size, ordinal)", "batching.size, 0)")),
+        (VERIFY, "tests/test_native.py", "tests/test_fused.py"), "machine or minibatch or agrees or gradient_noise"),
+    "minibatch with a fixed first half": Mutant(
+        ((STREAMS, "for j in range(FEISTEL_ROUNDS)", "for j in range(2)"),), ("tests/test_streams.py",)),
+    "relu'(0) = 1": Mutant(((SHLP, "return hidden > 0", "return hidden >= 0"),), ("tests/test_shlp.py", "tests/test_fused.py")),
+    "energy of the minibatch recorded": Mutant(
+        ((BATCHED, "r.energy[slot, self.rows] = _host(s.energy)", "r.energy[slot, self.rows] = 2 * _host(s.energy)"),),
+        ("tests/test_batched.py", "tests/test_fused.py", "tests/test_run.py")),
+    "kinetic temperature by the wrong n": Mutant(
+        ((BATCHED, "_host(self.ops.square_sum(s.momentum[:, columns])) / count", "_host(self.ops.square_sum(s.momentum[:, columns])) / (count + 1)"),),
+        ("tests/test_batched.py", "tests/test_fused.py", "tests/test_exact_laws.py")),
+    "frozen replica spreads": Mutant(
+        ((BATCHED, "array[fresh] = np.nan", "array[:] = np.nan"),), ("tests/test_batched.py", "tests/test_run.py")),
+}  # fmt: skip
+
+
+def main() -> int:
+    """Run the mutants asked for, all of them by default; exit code 1 if one survives."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("names", nargs="*", help="parts of mutants' names")
+    parser.add_argument("--table", type=Path, help="write the kill table there")
+    parser.add_argument("--most", type=int, default=4, help="stop a mutant's tests after this many failures")
+    options = parser.parse_args()
+    chosen = {n: m for n, m in MUTANTS.items() if not options.names or any(part in n for part in options.names)}
+    rows, survivors = [], 0
+    with tempfile.TemporaryDirectory(prefix="mutants_") as folder:
+        for name, mutant in chosen.items():
+            began = time.monotonic()
+            killers, summary = _try(mutant, Path(folder), options.most)
+            survivors += not killers
+            print(f"{'killed  ' if killers else 'SURVIVED'} {name}  [{summary}; {time.monotonic() - began:.0f} s]", flush=True)
+            for killer in killers:
+                print(f"           {killer}", flush=True)
+            rows.append(f"| {name} | {'<br>'.join(f'`{k}`' for k in killers) or '**none**'} |")
+    if options.table:
+        options.table.write_text("\n".join(["| mutant | killed by |", "|---|---|", *rows]) + "\n")
+    print(f"{len(chosen) - survivors} of {len(chosen)} killed.")
+    return int(survivors > 0)
+
+
+def _try(mutant: Mutant, folder: Path, most: int) -> tuple[list[str], str]:
+    """Failing tests of a mutant, and pytest's last line."""
+    tree = folder / "tree"
+    shutil.rmtree(tree, ignore_errors=True)
+    _copy(tree)
+    for file, text, replacement in mutant.edits:
+        source = (tree / file).read_text()
+        if text not in source:
+            raise SystemExit(f"{file} no longer holds {text!r}: bring tests/mutants.py up to date.")
+        (tree / file).write_text(source.replace(text, replacement))
+    command = [sys.executable, "-m", "pytest", "-q", "--tb=no", "-rfE", f"--maxfail={most}", "-p", "no:cacheprovider", *mutant.tests]
+    command += ["-k", mutant.pick] if mutant.pick else []
+    environment = {**os.environ, "PYTHONPATH": str(tree), "GPU_THERMO_CACHE": str(folder / "cache"), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, timeout=900, check=False)
+    lines = done.stdout.strip().splitlines()
+    if done.returncode not in (0, 1):
+        raise SystemExit(f"pytest itself failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    killers = [m[1] for line in lines if (m := re.match(r"(?:FAILED|ERROR) (?:tests/)?(\S+)", line))]
+    return killers, lines[-1].strip("= ") if lines else ""
+
+
+def _copy(tree: Path) -> None:
+    """The sources and tests, with the packages under their import names."""
+    for name in ("gpu_thermo", "cli", "analysis", "tests"):
+        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__", "gallery", "*.zarr"))
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(ROOT / name, tree / name)
+    (tree / "gpu_thermo_cli").symlink_to("cli")
+    (tree / "gpu_thermo_analysis").symlink_to("analysis")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
