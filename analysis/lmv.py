@@ -179,7 +179,7 @@ FIG14 = Entry(
         "data": spirals(2, 500), "model": {"hidden": 20}, "run": {"steps": 20_000, "batch": 10, "trace": 1000}, "seeds": {"count": 100},
         "zip": [{
             "method": [method("SGD", "sgd", 0.25), method("Adam", "adam", 0.005), method("Adam", "adam", 0.005),
-                       method("LOL", "lol", 0.25, **LOL), method("AdLaLa", "adlala", 0.25, **_AD14), method("AdLaLa", "adlala", 0.25, **_AD14)],
+                       method("LOL", "lol", 0.25, **LOL), *(method("AdLaLa", "adlala", 0.25, **_AD14) for _ in range(2))],
             "model.init": ["normal", "normal", "pytorch", "normal", "normal", "pytorch"],
         }],
     },

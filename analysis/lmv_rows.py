@@ -105,7 +105,8 @@ def _times(study: xr.Dataset, name: str) -> dict[str, np.ndarray]:
 
 
 def claim(
-    study: xr.Dataset, text: str, first: str, relation: str, second: str, outcome: str = "accuracy", kind: str = "mean", by: Sequence[str] = ()
+    study: xr.Dataset, text: str, first: str, relation: str, second: str, outcome: str = "accuracy", kind: str = "mean",
+    by: Sequence[str] = (),
 ) -> Claim:  # fmt: skip
     """Whether the first group's mean (or sd) is above (">") or below ("<") the second's; open where the runs leave it open."""
     groups: dict[str, Any] = _times(study, outcome) if outcome.startswith("steps_to") else paired(study, outcome, by)

@@ -163,7 +163,7 @@ def distributions(study: xr.Dataset, outcome: str = "accuracy", published: Mappi
         axes.errorbar(i, s.mean, [[s.mean - s.mean_low], [s.mean_high - s.mean]], fmt="_", color="black", ms=16, capsize=4, lw=1.1)
         target = (published or {}).get(label)
         if target is not None:
-            axes.hlines(target, i - 0.38, i + 0.38, color="0.35", lw=1.2, ls="--", label="published" if i == 0 else None)
+            axes.hlines(target, i - 0.38, i + 0.38, color="0.35", lw=1.2, ls="--", label="published" if i == 0 else "_")
         rows.append((label, s.count, s.mean, s.mean_low, s.mean_high, s.sd, s.worst, s.quantiles[2], "" if target is None else target))
     axes.set_xticks(range(len(groups)), [label.replace(", ", "\n") for label in groups])
     axes.set_ylabel(NAMES.get(outcome, outcome) + (" (%)" if unit == 100 else ""))
@@ -188,12 +188,14 @@ def spreads(study: xr.Dataset, outcome: str = "accuracy", unit: float = 1.0) -> 
     figure, axes = panels(2, 1.6 + 0.55 * len(groups), 3.4, sharey=False)
     found = [(label, summarise(values * unit)) for label, values in groups.items()]
     rows = [(label, s.count, s.mean, s.mean_low, s.mean_high, s.sd, s.sd_low, s.sd_high, s.variance) for label, s in found]
-    for panel, (name, low, high, title) in zip(axes, (("mean", "mean_low", "mean_high", "mean"), ("sd", "sd_low", "sd_high", "standard deviation over seeds")),
-                                               strict=True):  # fmt: skip
+    shown = (("mean", "mean"), ("sd", "standard deviation over seeds"))
+    for panel, (name, title) in zip(axes, shown, strict=True):
         for i, (_, s) in enumerate(found):
             value = getattr(s, name)
             panel.bar(i, value, color=class_colour(i), width=0.7)
-            panel.errorbar(i, value, [[value - getattr(s, low)], [getattr(s, high) - value]], color="black", capsize=3, lw=1)
+            panel.errorbar(
+                i, value, [[value - getattr(s, f"{name}_low")], [getattr(s, f"{name}_high") - value]], color="black", capsize=3, lw=1
+            )
         panel.set_xticks(range(len(found)), [label for label, _ in found], rotation=30, ha="right")
         panel.set_title(title)
     if unit == 100 and outcome.endswith("accuracy"):

@@ -203,7 +203,7 @@ def test_done_shards_are_not_run_again(small: Path, monkeypatch: pytest.MonkeyPa
     before = run_study(SMALL, small).load()
     assert not ran
     more = changed(grid={"method": [*SMALL["grid"]["method"], {"name": "adam"}]})
-    with pytest.raises(StoreExistsError, match="holds another study .it differs in grid"):
+    with pytest.raises(StoreExistsError, match=r"holds another study \(it differs in grid\)"):
         run_study(more, small)
     found = run_study(more, small, extend=True)
     assert len(ran) == 1
