@@ -46,17 +46,15 @@ def sample(
 
     ready, base = read_spec(spec, changes or [])
     store = out or Path(f"{spec.stem}.zarr" if spec else "run.zarr")
-    bill = library.plan(ready, device=device, engine=engine, base=base)
     if dry_run:
-        print_plan(bill, as_json)
+        print_plan(library.plan(ready, device=device, engine=engine, base=base), as_json)
         return
     if map_file:
         _check_map(map_file, overwrite, ready)
-    print_bill(bill, store, quiet)
     with Meter(quiet) as meter:
         tree = library.sample(
-            ready, store, device=device, engine=engine, on_progress=meter, overwrite=overwrite, time_limit=time_limit, threads=threads,
-            base=base,
+            ready, store, device=device, engine=engine, on_plan=lambda bill: print_bill(bill, store, quiet), on_progress=meter,
+            overwrite=overwrite, time_limit=time_limit, threads=threads, base=base,
         )  # fmt: skip
     if map_file:
         if not quiet:

@@ -1,7 +1,7 @@
 """sample, iterate, resume, plan: a run from spec to store."""
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +67,8 @@ def iterate(
 
 def sample(
     spec: SpecLike = None, store: str | Path | None = None, *, device: str = "auto", engine: str = "auto",
-    on_progress: OnProgress | None = None, overwrite: bool = False, time_limit: float | None = None, threads: int | None = None,
-    base: Path | None = None, commit_seconds: float = COMMIT_SECONDS,
+    on_plan: Callable[[RunPlan], None] | None = None, on_progress: OnProgress | None = None, overwrite: bool = False,
+    time_limit: float | None = None, threads: int | None = None, base: Path | None = None, commit_seconds: float = COMMIT_SECONDS,
 ) -> xarray.DataTree:  # fmt: skip
     """Run a spec and write it to `store` (a new Zarr folder), committing every few seconds.
 
@@ -77,7 +77,8 @@ def sample(
     spec : RunSpec, nested dictionaries, a TOML file, or None for the embedded default.
     store : the folder to create; None keeps the run in memory. overwrite : replace a run that is there.
     device : auto, cpu, cuda or cuda:i. engine : auto, batched or fused. threads : CPU threads, all cores by default.
-    on_progress : called with a Progress after every segment. time_limit : seconds after which to commit and return.
+    on_plan : called with the plan before anything is written. on_progress : called with a Progress after every segment.
+    time_limit : seconds after which to commit and return.
     base : folder that relative paths in the spec start at; the spec's own folder, or the current one.
 
     Returns
@@ -99,7 +100,10 @@ def sample(
     device = resolve_device(device)
     chosen = choose_engine(ready.job, engine, device)
     path = Path(store)
-    check_resources(make_plan(ready, device, chosen), path)
+    bill = make_plan(ready, device, chosen)
+    check_resources(bill, path)
+    if on_plan:
+        on_plan(bill)
     moments = make_moments(ready)
     loop = Loop.make(ready, make_engine(ready.job, chosen, device, threads), ready.initial_state(), moments, threads)
     with RunWriter.create(path, make_header(ready, chosen, device, moments.schema()), overwrite) as writer:

@@ -120,12 +120,12 @@ def test_quiet_prints_nothing() -> None:
 
 
 def test_without_a_spec_one_key_changes_the_embedded_default() -> None:
-    plan = json.loads(call("sample", "--dry-run", "--json", *sets("run.replicas=3", "method.stepsize=0.1")).stdout)
+    plan = json.loads(call("sample", "--dry-run", "--json", *sets("run.replicas=3", "method.stepsize=0.2")).stdout)
     assert (plan["replicas"], plan["steps"]) == (3, RunSpec().run.steps)
-    short = sets("method.stepsize=0.1", "data.train=40", "run.steps=10", "run.burn_in=5", "run.thin=5", "run.replicas=2", "model.hidden=2")
+    short = sets("method.stepsize=0.2", "data.train=40", "run.steps=10", "run.burn_in=5", "run.thin=5", "run.replicas=2", "model.hidden=2")
     assert call("sample", "--quiet", *short).exit_code == 0
     method = json.loads(read_header("run.zarr").spec)["method"]
-    assert (method["stepsize"], method["epsilon"]) == (0.1, 0.05)
+    assert (method["stepsize"], method["epsilon"]) == (0.2, 0.01)
 
 
 def test_set_keeps_brackets_and_lists() -> None:
