@@ -74,7 +74,9 @@ class TorchBatched:
         shape = (replicas, case.parameters)
         zeros = [torch.zeros(shape, device=device) for _ in range(2)]
         self._state: Any = (0.01 * torch.randn(shape, device=device), *zeros, torch.zeros((replicas, 1), device=device))
-        self._step = torch.compile(step) if compiled else step
+        if compiled:
+            torch._dynamo.reset()  # other sizes would make it compile for all sizes at once
+        self._step = torch.compile(step, dynamic=False) if compiled else step
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the compiler's own imports
             self.advance(2)

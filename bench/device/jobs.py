@@ -1,0 +1,96 @@
+"""Random small jobs that between them have every pair of word, task, activation, minibatch mode, partition, precision and team size."""
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from gpu_thermo.data import Dataset
+from gpu_thermo.engines.base import Batching, Job
+from gpu_thermo.methods import get_method, make_program
+from gpu_thermo.state import Hyper, State
+from gpu_thermo.targets import ShlpModel, ShlpTarget
+
+UPDATES = ("sgd", "sgld", "momentum", "coolmomentum", "adam")
+WORDS = ("BACDEDCAB", "BAEFEAB", "BAOAB", "OBABO", "ABOBA", "OBA", "ABCDEFBA", "EBAB", *UPDATES)
+FACTORS: dict[str, tuple[Any, ...]] = {
+    "word": WORDS, "task": ("binary", "multiclass", "regression"), "activation": ("relu", "tanh", "softplus", "identity"),
+    "mode": ("subset", "epoch", "replacement", "full"), "partition": ("layer", "tensor", "all"), "bits": (32, 64), "team": (32, 64, 128),
+}  # fmt: skip
+HIDDEN = {32: 40, 64: 70, 128: 200}
+"""Units by team: some members have one more than others."""
+Case = dict[str, Any]
+
+
+def pairwise(factors: dict[str, tuple[Any, ...]] = FACTORS, seed: int = 0, tries: int = 40) -> list[Case]:
+    """Cases that cover every pair of values of any two factors: each is the best of `tries` random ones through an uncovered pair."""
+    names, g = list(factors), np.random.default_rng(seed)
+    open_pairs = {
+        ((a, u), (b, v)) for a, b in itertools.combinations(names, 2) for u in range(len(factors[a])) for v in range(len(factors[b]))
+    }
+    cases = []
+    while open_pairs:
+        (a, u), (b, v) = min(open_pairs)
+        picks = [{n: int(g.integers(len(factors[n]))) for n in names} | {a: u, b: v} for _ in range(tries)]
+        best = max(picks, key=lambda p: len(_pairs(p, names) & open_pairs))
+        open_pairs -= _pairs(best, names)
+        cases.append({n: factors[n][i] for n, i in best.items()})
+    return cases
+
+
+def _pairs(pick: dict[str, int], names: list[str]) -> set[tuple[tuple[str, int], tuple[str, int]]]:
+    return {((a, pick[a]), (b, pick[b])) for a, b in itertools.combinations(names, 2)}
+
+
+def label(case: Case) -> str:
+    """One line."""
+    return " ".join(str(v) for v in case.values())
+
+
+def make_job(case: Case, replicas: int = 37, points: int = 150, batch: int = 10) -> Job:
+    """A job with a value of its own for each replica's hyperparameters, two data sets, a prior where the activation is not relu."""
+    task, hidden = case["task"], HIDDEN[case["team"]]
+    m, n = {"binary": (2, 1), "multiclass": (3, 3), "regression": (1, 2)}[task]
+    prior = None if case["activation"] == "relu" else 1.5
+    model = ShlpModel(m, hidden, n, task, case["activation"], prior, 0.7)
+    update = case["word"] in UPDATES
+    method = get_method(case["word"] if update else "splitting")
+    partition = model.layout.partition(case["partition"])
+    program = make_program(method, partition, None if update else case["word"], (), "I")
+    g, shape = np.random.default_rng(1), (replicas, len(partition.names))
+    values = {name: base * (1 + g.random(shape)) for name, base in (("temperature", 0.01), ("friction", 1), ("sigma", 0.2), ("epsilon", 0.3))}
+    stepsize = (0.02 if update else 0.1) * (1 + g.random(replicas))
+    hyper = Hyper.constant(replicas, shape[1], stepsize, total=100, momentum=0.9, thermostat=0.1, **values)
+    dtype = np.float32 if case["bits"] == 32 else np.float64
+    target = ShlpTarget(model, _data(task, m, n, points), np.arange(replicas) % 2, dtype)
+    seed = np.arange(replicas, dtype=np.uint64) % 3 + 2**40
+    batching = Batching(case["mode"], points if case["mode"] == "full" else batch)
+    return Job(program, target, hyper, batching, seed, np.arange(replicas, dtype=np.uint64), dtype)
+
+
+def _data(task: str, m: int, n: int, points: int) -> Dataset:
+    g = np.random.default_rng(0)
+    x = g.normal(size=(2, points, m))
+    y: Any = g.integers(0, max(2, n), size=(2, points)) if task != "regression" else g.normal(size=(2, points, n))
+    names = tuple(f"x{i}" for i in range(max(m, n, 2)))
+    classes = () if task == "regression" else names[: max(2, n)]
+    return Dataset("check", task, x, y, x[:, :8], y[:, :8], names[:m], classes, names[:n] if task == "regression" else ())
+
+
+def make_state(job: Job, poison: bool = False) -> State:
+    """A random state; poisoned, everything a first step must write before it reads is NaN."""
+    g, shape = np.random.default_rng(3), (job.replicas, job.target.layout.size)
+    p = (0.1 * g.normal(size=shape)).astype(job.dtype)
+    state = State.at((0.3 * g.normal(size=shape)).astype(job.dtype), p, np.ascontiguousarray(np.nan_to_num(job.hyper.thermostat)))
+    if job.program.update == "adam":
+        state.extra = {name: np.zeros(shape, job.dtype) for name in ("adam_mean", "adam_square")}
+    if poison:
+        state.gradient[...] = np.nan
+    return state
+
+
+def chosen(quick: bool) -> Iterator[tuple[int, Case]]:
+    """Numbered cases: all, or a few of different words."""
+    cases = pairwise()
+    yield from enumerate(list({c["word"]: c for c in cases}.values())[:6] if quick else cases)
