@@ -190,8 +190,9 @@ def resolve_hyper(spec: MethodSpec, method: Method, program: Program, replicas: 
         schedules["stepsize", 0] = stepsize.schedule
     for name in PARTITIONED:
         table = np.full((replicas, len(program.partition.names)), np.nan)
-        for k, scheduled in _by_partition(name, given.get(name), method, program).items():
-            table[:, k] = _spread(name, scheduled, replicas)
+        written = "posterior_temperature" if name == "temperature" and spec.posterior_temperature is not None else name
+        for k, scheduled in _by_partition(name, given.get(name), method, program, written).items():
+            table[:, k] = _spread(written, scheduled, replicas)
             if scheduled.schedule is not None:
                 schedules[name, k] = scheduled.schedule
         values[name] = table
@@ -223,15 +224,20 @@ def _uses(program: Program, name: str, k: int) -> bool:
     return program.has_thermostat(k) if name == "thermostat" else name in program.reads(k)
 
 
-def _by_partition(name: str, given: Mapping[str, Scheduled] | None, method: Method, program: Program) -> dict[int, Scheduled]:
-    """Scheduled value of each partition that uses `name`: the method's default, then the user's general value, then the specific ones."""
+def _by_partition(
+    name: str, given: Mapping[str, Scheduled] | None, method: Method, program: Program, written: str
+) -> dict[int, Scheduled]:
+    """Scheduled value of each partition that uses `name`: the method's default, then the user's general value, then the specific ones.
+
+    `written` is the name the user knows it by.
+    """
     partition = program.partition
     users = [k for k in range(len(partition.names)) if _uses(program, name, k)]
     out = {k: s for k, s in _defaults(name, method, partition).items() if k in users}
     for place, scheduled in sorted((given or {}).items(), key=lambda item: -len(partition.resolve(item[0]))):
         hit = [k for k in partition.resolve(place) if k in users]
         if not hit:
-            raise SpecError(_unused(name, place, program))
+            raise SpecError(_unused(name, written, place, program))
         out |= dict.fromkeys(hit, scheduled)
     for k in users:
         if k not in out:
@@ -247,14 +253,14 @@ def _defaults(name: str, method: Method, partition: Partition) -> dict[int, Sche
     return {k: Scheduled(value=v) for place, v in by_name.items() for k in partition.resolve(place)}
 
 
-def _unused(name: str, place: str, program: Program) -> str:
+def _unused(name: str, written: str, place: str, program: Program) -> str:
     texts = dict(zip(program.partition.names, program.texts, strict=True))
     if place == "all":
         listed = ", ".join(f"{text or 'frozen'} ({k})" for k, text in texts.items())
-        return f"method.{name} is not used by {listed}: leave it out."
+        return f"method.{written} is not used by {listed}: leave it out."
     used = [n for k, n in enumerate(texts) if _uses(program, name, k)]
     hint = f" It is used by: {', '.join(used)}." if used else " Leave it out."
-    return f"method.{name}.{place} is not used: the word there is {texts.get(place) or 'frozen or split'}.{hint}"
+    return f"method.{written}.{place} is not used: the word there is {texts.get(place) or 'frozen or split'}.{hint}"
 
 
 def _spread(name: str, scheduled: Scheduled, replicas: int) -> np.ndarray:

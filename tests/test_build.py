@@ -103,6 +103,8 @@ def test_schedules_reach_their_partitions():
         ({"name": "lala", "thermostat": 0.1}, r"method.thermostat is not used by BAOAB \(hidden\), BAOAB \(output\)"),
         ({"name": "splitting", "word": "BACAB", "epsilon": 0.1}, "method.epsilon is not used by BACAB"),
         ({"name": "sgd", "temperature": 1.0}, "method.temperature is not used by sgd"),
+        ({"name": "sgd", "posterior_temperature": 1.0}, "method.posterior_temperature is not used by sgd"),
+        ({"name": "langevin", "posterior_temperature": [1.0]}, "method.posterior_temperature is a list of 1 values for 4 replicas"),
         ({"name": "lol", "freeze": ["hidden"], "temperature": {"hidden": 1e-3}}, "method.temperature.hidden is not used"),
         ({"name": "adlala", "temperature": {"outptu": 1e-3}}, "There is no partition 'outptu'"),
         ({"name": "adlala", "stepsize": [0.1, 0.2]}, "method.stepsize is a list of 2 values for 4 replicas"),

@@ -63,6 +63,13 @@ def test_langevin_words(word):
     assert z_of(average(langevin_job(word), **LENGTHS), langevin_law(word)) < 6
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("word", [*TABLE, "BABOBAB"])
+def test_langevin_words_to_a_quarter_of_the_error(word):
+    """Sixteen times the draws, with gradient noise."""
+    assert z_of(average(langevin_job(word, noise_sd=0.8), burn=90, draws=960, thin=2), langevin_law(word, noise=0.8)) < 6
+
+
 def test_single_precision():
     """The same law to well below the error bars in float32."""
     job = replace(langevin_job("OBABO"), dtype=np.float32)
