@@ -36,6 +36,7 @@ def test_device_path_with_a_stand_in_for_cupy(monkeypatch: pytest.MonkeyPatch) -
     for ours, reference in zip(advanced("cuda:0"), advanced("cpu", native=False), strict=True):
         np.testing.assert_array_equal(ours, reference)
     ready = setup(RunSpec.from_dict(SPEC))
+    monkeypatch.setattr("gpu_thermo.engines.FUSED_INPUTS", 0)  # the fused kernels have tests of their own
     predictor = make_predictor(ready.model, np.float32, "cuda:0")
     state = ready.initial_state()
     np.testing.assert_allclose(

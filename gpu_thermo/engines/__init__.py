@@ -118,6 +118,8 @@ def _say_once(message: str) -> None:
 def make_predictor(model: ShlpModel, dtype: Any, device: str = "cpu", threads: int | None = None) -> Predictor:
     """Who does forward passes over many points: the fused kernels where they can, array code elsewhere."""
     if device != "cpu":
+        if _small(model):
+            return FusedPredictor(model, dtype, device=device)
         import cupy
 
         return ArrayPredictor(model, cupy)

@@ -200,7 +200,12 @@ class Emitter:
 
 def predict_source(model: ShlpModel, bits: int) -> str:
     """Complete host text of the prediction kernels of `model` (kernels/predict.h)."""
-    return "\n".join((prologue(bits), _constants(_sizes(model, _TILE)), inline("math.h", "shlp.h", "wide.h", "predict.h")))
+    return "\n".join((prologue(bits), _constants(_sizes(model, _TILE)), inline("math.h", "shlp.h", "wide.h", "respond.h", "predict.h")))
+
+
+def predict_device_source(model: ShlpModel, bits: int, team: int = 32) -> str:
+    """Complete text of the same on a GPU (kernels/predict.cu): CUDA with warps for the scores, or C++ with `team` 1."""
+    return "\n".join((prologue(bits, team, 1), _constants(_sizes(model, 1)), inline("math.h", "shlp.h", "respond.h", "predict.cu")))
 
 
 def elementwise_source(bits: int, team: int = 32) -> str:

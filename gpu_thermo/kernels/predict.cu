@@ -1,0 +1,133 @@
+// predict.h's results on a GPU: forward passes of many replicas over many points, reduced on the spot. Compiled as C++ they are plain loops.
+//
+// A thread takes EACH points: every weight it reads, alike in all threads of a warp, serves all of them. Sums over replicas are float64 and
+// go in chunks of CHUNK replicas, one after another, then chunk by chunk; sums over points go over a team. Neither order depends on the launch.
+#pragma once
+
+constexpr int EACH = (PARAMETERS <= 8 ? 4 : PARAMETERS <= 17 ? 2 : 1) / (IS_DOUBLE && PARAMETERS <= 17 ? 2 : 1);
+constexpr i64 CHUNK = 8;
+
+template <int COUNT> struct Batch {
+  scalar x[COUNT][INPUTS], out[COUNT][OUTPUTS];
+
+  // Points first, first + stride, ...; those beyond the last double it.
+  HD void fetch(const scalar* RESTRICT from, i64 points, i64 first, i64 stride) {
+    UNROLL for (int e = 0; e < COUNT; ++e) {
+      const i64 t = first + e * stride < points ? first + e * stride : points - 1;
+      UNROLL for (int k = 0; k < INPUTS; ++k) x[e][k] = from[t * INPUTS + k];
+    }
+  }
+
+  // out = W2 act(W1 x + b1) + b2 of the replica with parameters q.
+  HD void forward(const scalar* RESTRICT q) {
+    UNROLL for (int o = 0; o < OUTPUTS; ++o) {
+      UNROLL for (int e = 0; e < COUNT; ++e) out[e][o] = q[at_b2(o)];
+    }
+    for (int j = 0; j < HIDDEN; ++j) {
+      scalar z[COUNT];
+      UNROLL for (int e = 0; e < COUNT; ++e) z[e] = q[at_b1(j)];
+      UNROLL for (int k = 0; k < INPUTS; ++k) {
+        const scalar w = q[at_w1(j) + k];
+        UNROLL for (int e = 0; e < COUNT; ++e) z[e] += w * x[e][k];
+      }
+      UNROLL for (int e = 0; e < COUNT; ++e) z[e] = activation(z[e]);
+      UNROLL for (int o = 0; o < OUTPUTS; ++o) {
+        const scalar w = q[at_w2(o, j)];
+        UNROLL for (int e = 0; e < COUNT; ++e) out[e][o] += w * z[e];
+      }
+    }
+  }
+};
+
+HD i64 share(i64 count, i64 size) { return (count + size - 1) / size; }
+
+// phi [replicas, points, OUTPUTS]
+KERNEL phi_kernel(i64 replicas, i64 points, const scalar* RESTRICT position, const scalar* RESTRICT x, scalar* phi) {
+  const i64 tiles = share(points, EACH);
+  GRID(i, replicas * tiles) {
+    const i64 r = i / tiles, first = i % tiles;
+    Batch<EACH> batch;
+    batch.fetch(x, points, first, tiles);
+    batch.forward(position + r * SIZE);
+    UNROLL for (int e = 0; e < EACH; ++e) {
+      respond(batch.out[e]);
+      const i64 t = first + e * tiles;
+      UNROLL for (int o = 0; o < OUTPUTS; ++o) if (t < points) phi[(r * points + t) * OUTPUTS + o] = batch.out[e][o];
+    }
+  }
+}
+
+struct Sums {
+  double phi[OUTPUTS], square[OUTPUTS], entropy;
+  HD void add(scalar* out, double w) {
+    const scalar h = respond(out);
+    UNROLL for (int o = 0; o < OUTPUTS; ++o) {
+      const double f = out[o], wf = w * f;
+      phi[o] += wf;
+      square[o] += wf * f;
+    }
+    if constexpr (TASK != REGRESSION) entropy += w * h;
+  }
+};
+
+// Sums of each chunk of replicas: w Phi and w Phi^2 [chunks, points, OUTPUTS], w H [chunks, points].
+KERNEL moments_kernel(i64 replicas, i64 points, const scalar* RESTRICT position, const scalar* RESTRICT x, const double* RESTRICT weight,
+                      double* sum, double* square, double* entropy) {
+  const i64 tiles = share(points, EACH);
+  GRID(i, share(replicas, CHUNK) * tiles) {
+    const i64 chunk = i / tiles, first = i % tiles, last = (chunk + 1) * CHUNK < replicas ? (chunk + 1) * CHUNK : replicas;
+    Batch<EACH> batch;
+    Sums sums[EACH] = {};
+    batch.fetch(x, points, first, tiles);
+    for (i64 r = chunk * CHUNK; r < last; ++r) {
+      batch.forward(position + r * SIZE);
+      UNROLL for (int e = 0; e < EACH; ++e) sums[e].add(batch.out[e], weight[r]);
+    }
+    UNROLL for (int e = 0; e < EACH; ++e) {
+      const i64 t = first + e * tiles, at = chunk * points + t;
+      if (t >= points) continue;
+      UNROLL for (int o = 0; o < OUTPUTS; ++o) {
+        sum[at * OUTPUTS + o] = sums[e].phi[o];
+        square[at * OUTPUTS + o] = sums[e].square[o];
+      }
+      entropy[at] = sums[e].entropy;
+    }
+  }
+}
+
+// out [count] = the sum of parts [chunks, count], in order.
+KERNEL fold_kernel(i64 chunks, i64 count, const double* RESTRICT parts, double* out) {
+  GRID(i, count) {
+    double total = 0;
+    for (i64 chunk = 0; chunk < chunks; ++chunk) total += parts[chunk * count + i];
+    out[i] = total;
+  }
+}
+
+// Negative log likelihood and right answers of each replica [replicas], summed over all points by a team.
+KERNEL scores_kernel(i64 replicas, i64 points, const scalar* RESTRICT position, const scalar* RESTRICT x, const scalar* RESTRICT y,
+                     double noise_sd, double log_norm, double* loss, double* right) {
+  GRID_ROWS(r, replicas) {
+    Team team(member, nullptr);
+    double losses = 0, rights = 0;
+    for (i64 first = member; first < points; first += EACH * TEAM) {
+      Batch<EACH> batch;
+      batch.fetch(x, points, first, TEAM);
+      batch.forward(position + r * SIZE);
+      UNROLL for (int e = 0; e < EACH; ++e) {
+        const i64 t = first + e * TEAM;
+        if (t >= points) continue;
+        scalar target[TARGETS];
+        UNROLL for (int k = 0; k < TARGETS; ++k) target[k] = y[t * TARGETS + k];
+        losses += point_loss(batch.out[e], target, scalar(noise_sd), scalar(log_norm));
+        rights += is_right(batch.out[e], target);
+      }
+    }
+    losses = team.sum(losses);
+    rights = team.sum(rights);
+    if (member == 0) {
+      loss[r] = losses;
+      right[r] = rights;
+    }
+  }
+}
