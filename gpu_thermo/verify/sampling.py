@@ -91,9 +91,9 @@ def grouped(column: Iterable[float], replicas: int) -> np.ndarray:
     return np.resize(np.asarray(list(column), np.float64), replicas)
 
 
-def start(job: Job, scale: Any = 1.0, seed: int = SEED) -> State:
+def start(job: Job, scale: Any = 1.0) -> State:
     """Random positions and momenta of standard deviation `scale` (a number or [R, 1])."""
-    draw = np.random.default_rng(seed).normal(size=(2, job.replicas, job.target.layout.size)) * scale
+    draw = np.random.default_rng(int(job.seed[0])).normal(size=(2, job.replicas, job.target.layout.size)) * scale
     return initial_state(job, *draw)
 
 

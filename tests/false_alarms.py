@@ -1,0 +1,77 @@
+"""How often a right engine fails: every statistical check of `gpu-thermo verify` over many seeds.
+
+    python tests/false_alarms.py [--seeds 200] [--engine fused] [--table FILE.md]
+
+Prints for each check the number of scores, and of those beyond 3, 4, 5 and 6 standard errors, beside what independent Gaussian scores
+would give.
+"""
+
+import argparse
+import math
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from gpu_thermo.verify import report as reports
+from gpu_thermo.verify import wells
+from gpu_thermo.verify.sampling import Place
+from gpu_thermo.verify.suite import QUICK, _laws
+
+LEVELS = (3, 4, 5, 6)
+
+
+def main() -> int:
+    """Exit code 1 if any check passed the limit of 6 on any seed."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=200)
+    parser.add_argument("--engine", default="fused")
+    parser.add_argument("--table", type=Path)
+    options = parser.parse_args()
+    found = measure(options.engine, options.seeds)
+    lines = table(found, options.seeds)
+    print("\n".join(lines))
+    if options.table:
+        options.table.write_text("\n".join(lines) + "\n")
+    return int(any((np.abs(z) > reports.LIMIT).any() for z in found.values()))
+
+
+def measure(engine: str, seeds: int) -> dict[str, np.ndarray]:
+    """All scores z of each check over seeds 1, 2, ..."""
+    kept: dict[str, list[float]] = defaultdict(list)
+
+    def keep(group: str, name: str, where: str, scores: list[reports.Score]) -> reports.Check:
+        kept[f"{group}, {name} ({where})"] += [s.z for s in scores]
+        return real(group, name, where, scores)
+
+    real = reports.from_scores
+    from gpu_thermo.verify import posterior
+
+    wells.from_scores = posterior.from_scores = keep  # type: ignore[assignment]
+    for seed in range(1, seeds + 1):
+        place = Place(engine, "cpu", None, seed)
+        for _, step in _laws(place, QUICK, full=False):
+            step()
+        if engine == "fused":  # wells of several stiffnesses and noisy forces are the batched engine's
+            wells.harmonic(Place("batched", "cpu", None, seed), "BAOAB", QUICK["well"])
+            wells.harmonic(Place("batched", "cpu", None, seed), "BAOAB", QUICK["well"], 0.8)
+        print(f"\r{seed} of {seeds} seeds", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    return {name: np.array(z) for name, z in kept.items()}
+
+
+def table(found: dict[str, np.ndarray], seeds: int) -> list[str]:
+    """A Markdown table."""
+    beyond = " | ".join(f"> {level}" for level in LEVELS)
+    lines = [f"| check ({seeds} seeds) | scores | {beyond} | largest |", "|---|---|" + "---|" * (len(LEVELS) + 1)]
+    everything = np.concatenate(list(found.values()))
+    for name, z in [*found.items(), ("all", everything)]:
+        counts = " | ".join(str(int((np.abs(z) > level).sum())) for level in LEVELS)
+        lines.append(f"| {name} | {len(z)} | {counts} | {np.abs(z).max():.1f} |")
+    expected = " | ".join(f"{len(everything) * math.erfc(level / math.sqrt(2)):.2g}" for level in LEVELS)
+    return [*lines, f"| expected of independent Gaussian scores | {len(everything)} | {expected} | |"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
