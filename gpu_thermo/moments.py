@@ -53,6 +53,11 @@ class RunningMoments:
         shapes = cls.shapes(ensembles, points, outputs, task, density)
         return cls(task, {name: np.zeros(shape, dtype) for name, (shape, dtype) in shapes.items()}, noise_sd)
 
+    @property
+    def has_density(self) -> bool:
+        """Whether the likelihood of the observed targets is averaged too."""
+        return "sum_w_density" in self.sums
+
     def load(self, arrays: Mapping[str, Array]) -> None:
         """Go on from a checkpoint: inverse of `arrays`; StoreError where names or shapes are not those of these sums."""
         found = {name: np.shape(value) for name, value in arrays.items()}

@@ -40,6 +40,7 @@ class Observer:
         self._train, self._test = (target.x_train, target.y_train), (target.x_test, target.y_test)
         self._points = target.x_test if setup.data.test_points else setup.points.astype(dtype)
         self._probes = setup.probes.astype(dtype) if "predictions" in setup.spec.run.keep else None
+        self._sums = predictor.has_moments and not moments.has_density
         self._pool = ThreadPoolExecutor(threads) if threads > 1 and not predictor.has_moments else None
 
     def __call__(self, position: np.ndarray, is_draw: bool) -> Observation:
@@ -49,7 +50,7 @@ class Observer:
         parts = []
         for r, (statistics, phi, predictions) in zip(rows, self._pool.map(one, rows) if self._pool else map(one, rows), strict=True):
             if phi is not None:
-                self._moments.update(phi, self._setup.ensemble[r])
+                self._moments.update(phi, self._setup.ensemble[r], log_density=self._log_density(phi, r))
             elif is_draw:
                 self._add_sums(position[r], r)
             parts.append((statistics, predictions))
@@ -60,7 +61,7 @@ class Observer:
     def _block(self, position: np.ndarray, rows: slice, is_draw: bool) -> tuple[dict[str, np.ndarray], Any, Any]:
         with np.errstate(all="ignore"):
             statistics = {"energy": self._energy(position, rows)} | self._test_scores(position, rows)
-            phi = self._phi(position, rows, self._points) if is_draw and not self._predictor.has_moments else None
+            phi = self._phi(position, rows, self._points) if is_draw and not self._sums else None
             predictions = self._phi(position, rows, self._probes) if is_draw and self._probes is not None else None
         return statistics, phi, predictions
 
@@ -95,6 +96,12 @@ class Observer:
         for mine, dataset in self._pieces(rows):
             out[mine] = self._predictor.phi(position[mine], x[dataset])
         return out
+
+    def _log_density(self, phi: np.ndarray, rows: slice) -> np.ndarray | None:
+        """Log likelihood of the test targets [Rb, T] under each replica, where the moments want it (regression)."""
+        if not self._moments.has_density:
+            return None
+        return -self._setup.model.losses(phi, self._test[1][self._setup.dataset[rows]])
 
     def _add_sums(self, position: np.ndarray, rows: slice) -> None:
         """Running averages of a block by the predictor's own sums; frozen replicas are left out."""

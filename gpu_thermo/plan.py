@@ -94,7 +94,8 @@ def check_resources(bill: RunPlan, store: Path | None) -> None:
 
 def make_moments(ready: Setup) -> RunningMoments:
     """Empty running moments of the right shape."""
+    model = ready.model
+    density = model.task == "regression" and ready.data.test_points > 0  # of classes the mean says it all
     return RunningMoments.empty(
-        ensembles=len(ready.ensemble_dataset), points=ready.points.shape[1], outputs=ready.model.outputs, task=ready.model.task,
-        noise_sd=ready.model.noise_sd,
-    )  # fmt: skip
+        len(ready.ensemble_dataset), ready.points.shape[1], model.outputs, model.task, model.noise_sd, density=density
+    )

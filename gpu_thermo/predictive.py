@@ -151,9 +151,11 @@ def scores_on_test(run: Run) -> dict[int, dict[str, float]]:
         mean, y = means[e], y_test[d]
         if len(y) == 0 or np.isnan(mean).any():
             continue
+        log_density = predictive["log_density"].to_numpy()[e] if "log_density" in predictive else None
         if scales.target_mean is not None and scales.target_sd is not None:
             mean, y = (v * scales.target_sd[d] + scales.target_mean[d] for v in (mean, y))
-        out[int(e)] = scores(task, mean, y)
+            log_density = None if log_density is None else log_density - np.log(scales.target_sd[d]).sum()
+        out[int(e)] = scores(task, mean, y, log_density)
     return out
 
 

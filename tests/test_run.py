@@ -122,6 +122,20 @@ def test_running_average_is_the_average_over_the_stored_chains(straight: Path) -
             np.testing.assert_allclose(again[name].to_numpy(), tree["predictive"][name].to_numpy()[e], atol=1e-6)
 
 
+def test_regression_scores_the_averaged_density(tmp_path: Path) -> None:
+    """The NLL of the mixture over draws, in the target's own units, against the stored parameters."""
+    from gpu_thermo.predictive import model_of, restored_data, scores_on_test
+
+    tree = sample({"data": {"name": "diabetes"}, "model": {"hidden": 4}, "method": {"name": "sgld", "temperature": 1e-4, "stepsize": 0.01},
+                   "run": {"replicas": 5, "steps": 60, "burn_in": 20, "thin": 20, "trace": 20}}, tmp_path / "run.zarr")  # fmt: skip
+    model, data, group = model_of(tree), restored_data(tree), tree["posterior"].to_dataset()
+    position = np.concatenate([group[name].to_numpy().reshape(10, -1) for name in ("w1", "b1", "w2", "b2")], axis=1).astype(float)
+    phi = model.predict(position, data.x_test[0])
+    log_density = -model.losses(phi, np.broadcast_to(data.y_test, phi.shape))
+    mixture = np.log(np.exp(log_density).mean(axis=0)) - np.log(data.standardisation.target_sd[0]).sum()
+    assert scores_on_test(tree)[0]["nll"] == pytest.approx(-mixture.mean(), rel=1e-5)
+
+
 def test_in_memory_run_and_iterate_equal_the_stored_run(straight: Path) -> None:
     stored, memory = open_run(straight), sample(SMALL)
     snapshots = list(iterate(SMALL))
