@@ -9,6 +9,7 @@ from typing import Any
 
 import xarray as xr
 
+from gpu_thermo_analysis import lmv_nets as nets
 from gpu_thermo_analysis import study_figures as draw
 from gpu_thermo_analysis.lmv_rows import Claim, Row, at_step, best, claim, final, first_step, spread
 from gpu_thermo_analysis.study_figures import Drawn
@@ -36,13 +37,19 @@ class Entry:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
+MIN_STEPS = 1000
+"""Fewest steps of a study at reduced size."""
+
+
 def scaled(study: Tree, scale: float) -> Tree:
-    """A smaller study: `scale` times the seeds (4 at least) and steps (1,000 at least, ending on the same grid of recorded points)."""
+    """A smaller study: `scale` times the seeds (4 at least) and steps (MIN_STEPS at least, ending on the same grid of recorded points)."""
     if scale >= 1:
         return study
     run, seeds = dict(study["run"]), dict(study["seeds"])
-    trace = run["trace"]
-    run["steps"] = max(trace, int(max(1000, run["steps"] * scale)) // trace * trace)
+    trace = min(run["trace"], MIN_STEPS)
+    run |= {"trace": trace, "steps": max(trace, int(max(MIN_STEPS, run["steps"] * scale)) // trace * trace)}
+    if "burn_in" in run:
+        run["burn_in"] = run["steps"] - (study["run"]["steps"] - study["run"]["burn_in"])
     seeds["count"] = max(4, round(seeds["count"] * scale))
     return {**study, "run": run, "seeds": seeds}
 
@@ -216,4 +223,69 @@ FIG16 = Entry(
     "tau of the hidden layer, 0 in the output layer; 1000 points, minibatch 20; 10 runs",
 )  # fmt: skip
 
-ENTRIES: dict[str, Entry] = {e.id: e for e in (FIG1, FIG6, FIG7, FIG8, FIG10, FIG11, FIG12, FIG13, FIG14, FIG15, FIG16)}
+_ADAM = {"name": "adam", "stepsize": 0.005}
+_LINES = study(
+    spirals(1),
+    20,
+    20,
+    20_000,
+    2000,
+    10,
+    {
+        "data": [
+            {"label": "digits", "name": "digits"},
+            {"label": "spirals b 1", **spirals(1)},
+            {"label": "spirals b 2", **spirals(2)},
+        ]
+    },
+    method=_ADAM,
+    study={"keep": True},
+)
+_LINES["seeds"] = {"count": 10, "data": 1, "init": 1}
+FIG3 = Entry(
+    "fig3",
+    "Loss from the initial state to the minimum",
+    _LINES,
+    nets.lines,
+    nets.barrier_rows,
+    nets.barrier_claims,
+    "digits for the images; Adam at .005, 20,000 steps; 10 runs from one initial state",
+)
+FIG5 = Entry(
+    "fig5",
+    "Loss over the plane of the initial state and two minima",
+    _LINES,
+    nets.planes,
+    lambda s: nets.barrier_rows(s, minima=True),
+    lambda s: nets.barrier_claims(s, minima=True),
+    "as fig3",
+)
+
+FIG4 = Entry(
+    "fig4", "Classifiers from the same initial state",
+    study(spirals(2, 500, 500), 20, 25, 20_000, 1000, 10, {"method": [_four(0.5)[1], _four(0.5)[3]]}, study={"keep": True}),
+    nets.classifiers,
+    lambda s: final(s, {"Adam": 0.925, "AdLaLa": 0.985}),
+    lambda s: [claim(s, "AdLaLa is above Adam", "AdLaLa", ">", "Adam")],
+    "10 runs, of which two are drawn; published is the mean of the paper's two",
+)  # fmt: skip
+
+FIG9 = Entry(
+    "fig9", "Spirals with p 1: classifiers averaged over the last ten steps",
+    {
+        "data": spirals(4, exponent=1.0), "model": {"hidden": 500}, "seeds": {"count": 10}, "study": {"keep": True},
+        "run": {"steps": 60_000, "burn_in": 59_990, "thin": 1, "batch": 20, "trace": 2000},
+        "zip": [{
+            "method": [method("Adam", "adam", 0.005), method(
+                "AdLaLa", "adlala", 0.1, epsilon=0.1, temperature={"hidden": 1e-4, "output": 1e-5}, sigma=0.01, friction=0.03)],
+            "model.init_sd": [0.5, 0.01],
+        }],
+    },
+    nets.classifiers,
+    lambda s: final(s, {}, "average_accuracy"),
+    lambda s: [claim(s, "AdLaLa is more accurate", "AdLaLa, init_sd 0.01", ">", "Adam, init_sd 0.5", "average_accuracy")],
+    "1000 points; AdLaLa from sd .01; 10 runs, of which two are drawn",
+)  # fmt: skip
+
+_ALL = (FIG1, FIG3, FIG4, FIG5, FIG6, FIG7, FIG8, FIG9, FIG10, FIG11, FIG12, FIG13, FIG14, FIG15, FIG16)
+ENTRIES: dict[str, Entry] = {entry.id: entry for entry in _ALL}

@@ -15,8 +15,8 @@ Values = Any
 
 RESAMPLES = 4000
 LEVEL = 0.95
-_BOOTSTRAP_MOST = 5000
-"""Beyond this many values a bootstrap of the mean is its normal interval to three digits."""
+_BOOTSTRAP_MOST = 500
+"""Beyond this many values the bootstrap's interval is the normal one, for all practical purposes."""
 _BLOCK = 2**22
 
 

@@ -235,7 +235,7 @@ from gpu_thermo.study import run_study
 if __name__ == "__main__":
     run_study(json.loads(sys.argv[1]), sys.argv[2], workers=int(sys.argv[3]))
 """
-LONG = changed(seeds={"count": 12}, study={"shard": 2}, run={"steps": 30_000, "batch": 10, "trace": 10_000})
+LONG = changed(seeds={"count": 12}, study={"shard": 2}, run={"steps": 15_000, "batch": 10, "trace": 5_000})
 
 
 def start(tmp_path: Path, study: dict, workers: int = 0) -> subprocess.Popen:
@@ -254,7 +254,7 @@ def wait_for_parts(process: subprocess.Popen, store: Path, count: int, seconds: 
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("signum", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
 def test_stops_lose_one_shard_at_most(tmp_path: Path, signum: int):
     """What was done before the signal is kept and not run again, and the result is that of a straight run."""
     process = start(tmp_path, LONG)

@@ -36,6 +36,8 @@ ROWS = 4096
 """Runs of one chunk of a learning curve."""
 _PARTS = Path("status") / "parts"
 _LOCK = Path("status") / "lock"
+_IN_MEMORY = 2**28
+"""Bytes of an array that is put together in memory; a larger one goes to disk part by part."""
 _DIMS = {
     "w1": ("hidden", "feature"), "b1": ("hidden",), "w2": ("output", "hidden"), "b2": ("output",),
 }  # fmt: skip
@@ -177,17 +179,13 @@ def assemble(store: Path, study: StudySpec, shards: Iterable[Shard], cells: list
         _put(root, name, ("chain",), values, attributes)
     if len(steps):
         _put(root, "step", ("step",), steps, {})
-    finished = 0
-    for name, (dtype, shape) in names.items():
-        if len(shape) == 0:
-            column = np.full(runs, PENDING if name in ("status", "frozen_step") else np.nan, dtype)
-            for part in _parts(store, done):
-                if name in part:
-                    column[part["rows"]] = part[name]
-            _put(root, name, ("chain",), column, {})
-            finished = int((column != PENDING).sum()) if name == "status" else finished
-        else:
-            _put_table(root, name, (dtype, shape), runs, steps, lambda: _parts(store, done))
+    columns = _columns(store, done, {name: dtype for name, (dtype, shape) in names.items() if not shape}, runs)
+    for name, column in columns.items():
+        _put(root, name, ("chain",), column, {})
+    for name, kind in names.items():
+        if kind[1]:
+            _put_table(root, name, kind, runs, steps, lambda: _parts(store, done))
+    finished = int((columns["status"] != PENDING).sum())
     coordinates = [*static, *(n for n in names if n in _COORDINATES or n.startswith(_HYPER))]
     root.attrs.update(_attributes(study, cells, coordinates, versions))
     _consolidate(root)
@@ -196,6 +194,16 @@ def assemble(store: Path, study: StudySpec, shards: Iterable[Shard], cells: list
 
 _COORDINATES = ("status", "frozen_step", "stepsize")
 _HYPER = ("temperature_", "friction_", "sigma_", "epsilon_", "momentum_", "thermostat_")
+
+
+def _columns(store: Path, done: list[Shard], dtypes: Mapping[str, Any], runs: int) -> dict[str, np.ndarray]:
+    """What has one number for each run, from all parts."""
+    out = {n: np.full(runs, PENDING if n in ("status", "frozen_step") else np.nan, dtype) for n, dtype in dtypes.items()}
+    for part in _parts(store, done):
+        rows = part["rows"]
+        for name in out.keys() & set(part.files):
+            out[name][rows] = part[name]
+    return out
 
 
 def _survey(store: Path, done: list[Shard]) -> tuple[dict[str, tuple[Any, tuple[int, ...]]], np.ndarray]:
@@ -262,6 +270,8 @@ def _put_table(root: Any, name: str, kind: tuple[Any, tuple[int, ...]], runs: in
         name, shape=(runs, *shape), dtype=dtype, chunks=(rows, *(max(1, n) for n in shape)), fill_value=np.nan,
         dimension_names=("chain", *dims),
     )  # fmt: skip
+    small = array.nbytes <= _IN_MEMORY
+    target: Any = np.full(array.shape, np.nan, dtype) if small else array
     for part in parts():
         if name in part:
             values, at = part[name], part["rows"]
@@ -269,9 +279,11 @@ def _put_table(root: Any, name: str, kind: tuple[Any, tuple[int, ...]], runs: in
             full = np.full((len(at), *shape), np.nan, dtype)
             full[(slice(None), columns) if curve else tuple(slice(0, n) for n in values.shape)] = values
             if at[-1] - at[0] == len(at) - 1:
-                array[int(at[0]) : int(at[-1]) + 1] = full
+                target[int(at[0]) : int(at[-1]) + 1] = full
             else:
-                array.oindex[at] = full
+                (target if small else target.oindex)[at] = full
+    if small:
+        array[...] = target
 
 
 def _static(cells: list[Cell], seeds: Any, runs: int) -> dict[str, tuple[np.ndarray, dict[str, Any]]]:
