@@ -149,8 +149,9 @@ def show(name: str, result: dict[str, Any]) -> None:
     """One configuration's table."""
     print(f"\n{name}: {result['nanoseconds']['whole']:.0f} ns a replica-step; peak {human(result['peak'])}op/s")
     for part, share in result["share"].items():
-        print(f"  {part:10} {result['nanoseconds'][part]:9.0f} ns {100 * share:5.1f} % {result['operations'][part]:9.0f} op, "
-              f"{100 * result['fraction_of_peak'][part]:5.1f} % of the peak, {100 * result['fraction_of_slots'][part]:5.1f} % of its slots")  # fmt: skip
+        peak, slots = (100 * result[f"fraction_of_{what}"][part] for what in ("peak", "slots"))
+        line = f"  {part:10} {result['nanoseconds'][part]:9.0f} ns {100 * share:5.1f} % {result['operations'][part]:9.0f} op"
+        print(f"{line}, {peak:5.1f} % of the peak, {slots:5.1f} % of its slots")
     alone = result["normals_alone"]
     print(f"  a normal: {alone['nanoseconds']:.2f} ns alone, {alone['in_the_step']:.2f} ns in the step (whole machine)", flush=True)
 

@@ -72,8 +72,12 @@ def evaluate(case: Case, figures: Mapping[str, list[float]], failed: Mapping[str
 
 def show(title: str, result: Mapping[str, Any]) -> None:
     """One configuration's table."""
-    print(f"\n{title}: peak {human(result.get('peak', {}).get('median', 0))}op/s, {sum(result['operations'].values()):,.0f} op a replica-step")
-    print(f"{'contender':16} {'replica-steps/s':>16} {'range':>21} {result['ratios_of'] + ' is faster by':>22} {'range':>15} {'of peak':>8}")
+    print(
+        f"\n{title}: peak {human(result.get('peak', {}).get('median', 0))}op/s, {sum(result['operations'].values()):,.0f} op a replica-step"
+    )
+    print(
+        f"{'contender':16} {'replica-steps/s':>16} {'range':>21} {result['ratios_of'] + ' is faster by':>22} {'range':>15} {'of peak':>8}"
+    )
     for name, s in result["replica_steps_per_second"].items():
         r = result["ratios"].get(name)
         peak = result.get("fraction_of_peak", {}).get(name)

@@ -83,8 +83,22 @@ def profile(device: str, quick: bool, until: float) -> Iterator[Report]:
     if tool is None or device == "cpu":
         yield {"case": "ncu", "why": "not on the PATH" if tool is None else "no GPU asked for"}
         return
-    options = ["--kernel-name", "advance", "--launch-skip", "1", "--launch-count", "1", "--csv", "--metrics", METRICS, "--clock-control", "none"]
-    yield _tool("ncu, d 100 R 20000", [tool, *options, sys.executable, "-m", "bench.gpu_check", "--small", "--large", "--device", device], until)
+    options = [
+        "--kernel-name",
+        "advance",
+        "--launch-skip",
+        "1",
+        "--launch-count",
+        "1",
+        "--csv",
+        "--metrics",
+        METRICS,
+        "--clock-control",
+        "none",
+    ]
+    yield _tool(
+        "ncu, d 100 R 20000", [tool, *options, sys.executable, "-m", "bench.gpu_check", "--small", "--large", "--device", device], until
+    )
 
 
 def _tool(what: str, command: list[str], until: float, good: tuple[int, ...] = (0,)) -> Report:
@@ -181,7 +195,9 @@ def print_table(result: Report) -> None:
         if "rate" in r and "case" in r:
             memory = f"{r['memory_per_replica'] / 1000:.2f} kB a replica" if r.get("memory_per_replica") else ""
             share = f"{100 * r['fraction_of_peak']:.1f} % of the peak" if "fraction_of_peak" in r else ""
-            print(f"  {r['case']:9} R {r['replicas']:>9,} {r['contender']:13} {r['rate'] / 1e6:10.3f} M replica-steps/s  {share:20} {memory}")
+            print(
+                f"  {r['case']:9} R {r['replicas']:>9,} {r['contender']:13} {r['rate'] / 1e6:10.3f} M replica-steps/s  {share:20} {memory}"
+            )
     for name, part in result["parts"].items():
         print(f"  {name:10} {verdict(part)}  ({part['seconds']:.0f} s)")
         if part["error"]:

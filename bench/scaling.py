@@ -51,8 +51,8 @@ def main() -> None:
     for axis, values in SWEEPS.items():
         results[axis] = sweep(axis, values[:2] if given.quick else values, 1 if given.quick else given.rounds, given.seconds)
         for value, r in results[axis].items():
-            rate = r["replica_steps_per_second"]["median"]
-            print(f"{axis:9} {value:>6} {human(rate):>8} replica-steps/s {r['nanoseconds']:10.0f} ns {human(r['operations_per_second']):>8}op/s")
+            cost = f"{r['nanoseconds']:10.0f} ns {human(r['operations_per_second']):>8}op/s"
+            print(f"{axis:9} {value:>6} {human(r['replica_steps_per_second']['median']):>8} replica-steps/s {cost}", flush=True)
     if not given.quick:
         save("scaling", {"base": {"hidden": HIDDEN, "batch": BATCH, "replicas": REPLICAS}, "sweeps": results})
 

@@ -47,7 +47,7 @@ def bench(
 
 
 def _print(speeds: "list[Speed]") -> None:
-    from .output import count, facts, say, show, size, table
+    from .output import count, facts, say, show, table
 
     columns = ("engine", "replica-steps/s", "range", "of peak", "of limit", "first step")
     rows = [

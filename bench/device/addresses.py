@@ -72,7 +72,12 @@ class Probe:
         r, shape = len(seed), (len(seed), 4 * BLOCKS)
         keys = [(seed & np.uint64(0xFFFFFFFF)).astype(np.uint32), (seed >> np.uint64(32)).astype(np.uint32), stream.astype(np.uint32)]
         out = [np.full(shape, 0xDEADBEEF, np.uint32), np.full(shape, np.nan, self._dtype), np.full((r, BATCH), 0xDEADBEEF, np.uint32)]
-        scalars = (np.uint32(purpose), np.uint64(ordinal), np.uint32(sub), *(np.uint32(v) for v in permutation_grid(points).values()))
+        scalars: tuple[Any, ...] = (
+            np.uint32(purpose),
+            np.uint64(ordinal),
+            np.uint32(sub),
+            *(np.uint32(v) for v in permutation_grid(points).values()),
+        )
         if self._device == "cpu":
             types = {np.uint32: ctypes.c_uint32, np.uint64: ctypes.c_uint64}
             pointers = [ctypes.c_void_p(a.ctypes.data) for a in (*keys, *out)]

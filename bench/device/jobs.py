@@ -59,7 +59,9 @@ def make_job(case: Case, replicas: int = 37, points: int = 150, batch: int = 10)
     partition = model.layout.partition(case["partition"])
     program = make_program(method, partition, None if update else case["word"], (), "I")
     g, shape = np.random.default_rng(1), (replicas, len(partition.names))
-    values = {name: base * (1 + g.random(shape)) for name, base in (("temperature", 0.01), ("friction", 1), ("sigma", 0.2), ("epsilon", 0.3))}
+    values = {
+        name: base * (1 + g.random(shape)) for name, base in (("temperature", 0.01), ("friction", 1), ("sigma", 0.2), ("epsilon", 0.3))
+    }
     stepsize = (0.02 if update else 0.1) * (1 + g.random(replicas))
     hyper = Hyper.constant(replicas, shape[1], stepsize, total=100, momentum=0.9, thermostat=0.1, **values)
     dtype = np.float32 if case["bits"] == 32 else np.float64

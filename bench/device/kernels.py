@@ -4,6 +4,7 @@ import inspect
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -88,21 +89,33 @@ def check(device: str, quick: bool, until: float) -> Iterator[Report]:
                 if time.monotonic() > until:
                     pool.shutdown(wait=False, cancel_futures=True)
                     return
-                yield _one(f"{name}: {jobs.label(case)}", case, lambda r=reference, e=engine, j=job: compare(r.result(), e.result(), j))
+                yield _one(f"{name}: {jobs.label(case)}", case["bits"], partial(_compare_made, reference, engine, job))
     pool.shutdown()
 
 
-def _one(what: str, case: jobs.Case, work: Callable[[], float]) -> Report:
+def _compare_made(reference: Future[Any], engine: Future[Any], job: Job) -> float:
+    return compare(reference.result(), engine.result(), job)
+
+
+def _one(what: str, bits: int, work: Callable[[], float]) -> Report:
     try:
         error = work()
     except Exception as trouble:  # a case that breaks must not hide the others
         return {"case": what, "ok": False, "why": f"{type(trouble).__name__}: {trouble}"[:1500]}
-    return {"case": what, "ok": bool(error <= TOLERANCE[case["bits"]]), "worst": error}
+    return {"case": what, "ok": bool(error <= TOLERANCE[bits]), "worst": error}
 
 
 # -- promises on one device --------------------------------------------------------------------------------------------------------
 
-PLAIN: jobs.Case = {"word": "BACDEDCAB", "task": "binary", "activation": "relu", "mode": "subset", "partition": "layer", "bits": 32, "team": 32}
+PLAIN: jobs.Case = {
+    "word": "BACDEDCAB",
+    "task": "binary",
+    "activation": "relu",
+    "mode": "subset",
+    "partition": "layer",
+    "bits": 32,
+    "team": 32,
+}
 
 
 def bits_are_kept(device: str) -> Report:
@@ -138,7 +151,7 @@ def predictions(device: str) -> Report:
     on_device = device != "cpu" and "device" in inspect.signature(FusedPredictor).parameters
     if device != "cpu" and not on_device:
         return {"case": "prediction", "ok": True, "why": "there is no fused prediction on a GPU"}
-    options = {"device": device} if on_device else {}
+    options: Any = {"device": device} if on_device else {}
     position, x = jobs.make_state(job).position, target.x_train[0]
     predictor = FusedPredictor(target.model, np.float32, **options)
     error = difference(target.model.predict(position, x), np.asarray(predictor.phi(position, x)))

@@ -12,8 +12,8 @@ from ..common import adapted
 from ..contenders import Ours
 
 GRID = {
-    False: [(20, 25, (1000, 10_000, 100_000, 1_000_000)), (100, 20, (1000, 10_000, 100_000, 1_000_000)), (500, 20, (1000, 10_000, 100_000))],
-    True: [(20, 25, (1000, 100_000)), (100, 20, (10_000,))],
+    False: [(20, 25, (10**3, 10**4, 10**5, 10**6)), (100, 20, (10**3, 10**4, 10**5, 10**6)), (500, 20, (10**3, 10**4, 10**5))],
+    True: [(20, 25, (10**3, 10**5)), (100, 20, (10**4,))],
 }  # fmt: skip
 TINY = [(8, 10, (32,))]
 
@@ -37,7 +37,11 @@ def one(case: Case, replicas: int, name: str, device: str, seconds: float) -> di
         from ..peers.jax_adlala import JaxAdlala
 
         peer = JaxAdlala(case, replicas, "rbg" if name == "jax_rbg" else "threefry2x32")
-        out |= {"first_seconds": time.perf_counter() - begin, "rate": adapted(peer.advance, replicas, seconds / 3)(), "memory": _jax_memory()}
+        out |= {
+            "first_seconds": time.perf_counter() - begin,
+            "rate": adapted(peer.advance, replicas, seconds / 3)(),
+            "memory": _jax_memory(),
+        }
     else:
         ours = Ours(case, replicas, name, device)
         out["first_seconds"] = time.perf_counter() - begin

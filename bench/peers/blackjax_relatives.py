@@ -27,7 +27,7 @@ class Blackjax:
         minus = jax.grad(lambda theta, batch: -loss(case, theta, *batch))
         self._kernel = blackjax.sgld(minus) if kernel == "sgld" else blackjax.sgnht(minus, alpha=ALPHA)
         keys = jax.random.split(jax.random.key(1), replicas)
-        start = 0.01 * jax.random.normal(jax.random.key(2), (replicas, case.parameters))
+        start: Any = 0.01 * jax.random.normal(jax.random.key(2), (replicas, case.parameters))
         self._state: Any = start if kernel == "sgld" else jax.vmap(lambda q, k: self._kernel.init(q, k))(start, keys)
         if kernel == "sgnht":
             self._state = self._state._replace(momentum=jnp.sqrt(TAU) * self._state.momentum)
@@ -58,5 +58,3 @@ class Blackjax:
         if self._name == "sgld":
             return Health(loss_of(self.case, self._state))
         return Health(loss_of(self.case, self._state.position), kinetic(self.case, self._state.momentum))
-
-

@@ -1,0 +1,167 @@
+"""Fill the tables of bench/README.md from bench/results/*.json.
+
+`python -m bench.tables`
+
+A table stands between `<!-- table: NAME -->` and `<!-- end -->`; a result that is missing says how to make it.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from .common import RESULTS, human
+
+README = Path(__file__).parent / "README.md"
+Result = dict[str, Any]
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A table; all columns but the first are numbers."""
+    lines = [" | ".join(head), " | ".join(["---", *["---:"] * (len(head) - 1)])]
+    lines += [" | ".join("" if cell is None else str(cell) for cell in row) for row in rows]
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def where(result: Result) -> str:
+    """The machine and the date, one line."""
+    m = result["machine"]
+    packages = ", ".join(f"{name} {m[name]}" for name in ("numpy", "jax", "torch", "blackjax") if name in m)
+    return f"{m['processor']}, {m['cores']} cores, {m['vector']}; Python {m['python']}, {packages}; {result['date'][:10]}."
+
+
+def span(s: Result, form: Callable[[float], str] = human) -> str:
+    """Median and range."""
+    return f"{form(s['median'])} ({form(s['lowest'])} to {form(s['highest'])})"
+
+
+def percent(number: float) -> str:
+    """One digit after the point."""
+    return f"{100 * number:.1f} %"
+
+
+def compare(result: Result) -> str:
+    """One table for each configuration."""
+    parts = [where(result)]
+    for case, by_replicas in result["cases"].items():
+        for replicas, r in by_replicas.items():
+            rates, runs = r["replica_steps_per_second"], next(iter(r["replica_steps_per_second"].values()))["runs"]
+            rows = [
+                (name, span(s), span(r["ratios"][name], lambda x: f"{x:.3g}") if name in r["ratios"] else "",
+                 percent(r["fraction_of_peak"][name]["median"]) if "fraction_of_peak" in r else "")
+                for name, s in rates.items()
+            ]  # fmt: skip
+            peak = f"; peak {human(r['peak']['median'])}op/s, limit {human(r['limit'])} replica-steps/s" if "peak" in r else ""
+            parts.append(f"**{case}, R {replicas}** ({runs} rounds{peak})")
+            parts.append(markdown(("contender", "replica-steps/s", f"{r['ratios_of']} is faster by", "of peak"), rows))
+    parts += [memory({"cases": result["memory"]})] if result.get("memory") else []
+    return "\n\n".join(parts)
+
+
+def memory(result: Result) -> str:
+    """Bytes a replica."""
+    names = sorted({name for figures in result["cases"].values() for name in figures})
+    rows = [
+        (name, *("-" if (v := result["cases"][case].get(name)) is None else f"{v / 1000:.2f} kB" for case in result["cases"]))
+        for name in names
+    ]  # fmt: skip
+    return markdown(("memory a replica", *result["cases"]), rows)
+
+
+def scaling(result: Result) -> str:
+    """One table for each axis."""
+    base = result["base"]
+    parts = [f"{where(result)} Base: d {base['hidden']}, B {base['batch']}, R {base['replicas']}."]
+    for axis, points in result["sweeps"].items():
+        rows = [
+            (value, human(p["replica_steps_per_second"]["median"]), f"{p['nanoseconds']:,.0f}", human(p["operations_per_second"]))
+            for value, p in points.items()
+        ]
+        parts.append(markdown((axis, "replica-steps/s", "ns", "operations/s"), rows))
+    return "\n\n".join(parts)
+
+
+def breakdown(result: Result) -> str:
+    """Parts of a step of every configuration."""
+    rows = []
+    for case, r in result["cases"].items():
+        for part, share in r["share"].items():
+            rows.append((
+                f"{case} {part}", f"{r['nanoseconds'][part]:,.0f}", percent(share), f"{r['operations'][part]:,.0f}",
+                percent(r["fraction_of_peak"][part]), percent(r["fraction_of_slots"][part]),
+            ))  # fmt: skip
+        alone = r["normals_alone"]
+        rows.append((f"{case} one normal alone", f"{alone['nanoseconds']:.2f}", "", "54.5", percent(alone["fraction_of_peak"]),
+                     percent(alone["fraction_of_slots"])))  # fmt: skip
+    head = ("part", "ns a replica-step", "share", "operations", "of peak", "of its slots")
+    return f"{where(result)} R {result['replicas']}.\n\n{markdown(head, rows)}"
+
+
+def observers(result: Result) -> str:
+    """Slowdowns."""
+    cost = lambda x: f"{100 * (x - 1):+.1f} %"  # noqa: E731
+    rows = [
+        (name, span(s), span(result["slowdown"][name], cost) if name in result["slowdown"] else "")
+        for name, s in result["replica_steps_per_second"].items()
+    ]
+    sizes = f"R {result['replicas']}, d {result['hidden']}, {result['steps']:,} steps, recorded every 500"
+    bits = "All end in the same bits." if result["bits_equal"] else "**The bits differ.**"
+    return f"{where(result)} {sizes}. {bits}\n\n" + markdown(("", "replica-steps/s", "costs"), rows)
+
+
+def lmv_fig14(result: Result) -> str:
+    """Accuracies and the time."""
+    rows = [(name, f"{r['mean']:.1f}", f"{r['sd']:.1f}", f"{r['worst']:.1f}") for name, r in result["settings"].items()]
+    time = f"{len(rows)} x {result['runs']} runs x {result['steps']:,} steps in {result['seconds']:.1f} s, start and compilation included"
+    return f"{where(result)} {time}. Published: {result['published']}.\n\n" + markdown(("setting", "mean %", "sd", "worst"), rows)
+
+
+def lmv_fig8(result: Result) -> str:
+    """Accuracies beside the published ones."""
+    rows = [
+        (name, r["published"], f"{r['mean']:.1f} +- {r['standard_error']:.1f}", f"{r['worst']:.1f}")
+        for name, r in result["methods"].items()
+    ]
+    return f"{where(result)}\n\n" + markdown(("method", "published %", "obtained %", "worst"), rows)
+
+
+def gpu_check(result: Result) -> str:
+    """The sweep on the GPU, and the verdicts."""
+    from .gpu_check import verdict
+
+    sweep = [r for r in result["parts"].get("sweep", {}).get("reports", []) if "rate" in r and "case" in r]
+    share = lambda r: percent(r["fraction_of_peak"]) if "fraction_of_peak" in r else ""  # noqa: E731
+    size = lambda r: f"{r['memory_per_replica'] / 1000:.2f} kB" if r.get("memory_per_replica") else ""  # noqa: E731
+    rows = [(f"{r['case']} {r['contender']}", f"{r['replicas']:,}", human(r["rate"]), share(r), size(r)) for r in sweep]
+    verdicts = "\n".join(f"- {name}: {verdict(part)}" for name, part in result["parts"].items())
+    table = markdown(("", "R", "replica-steps/s", "of peak", "memory a replica"), rows)
+    return f"{result['device']['name']}.\n\n{verdicts}\n\n{table}"
+
+
+TABLES: dict[str, Callable[[Result], str]] = {
+    "compare": compare, "memory": memory, "scaling": scaling, "breakdown": breakdown, "observers": observers, "lmv_fig14": lmv_fig14,
+    "lmv_fig8": lmv_fig8, "gpu_check": gpu_check,
+}  # fmt: skip
+
+
+def filled(text: str, folder: Path = RESULTS) -> str:
+    """`text` with every table made anew."""
+
+    def table(found: re.Match[str]) -> str:
+        name = found[1]
+        path = folder / f"{name}.json"
+        body = TABLES[name](json.loads(path.read_text())) if path.exists() else f"Not measured yet: `python -m bench.{name}`."
+        return f"<!-- table: {name} -->\n{body}\n<!-- end -->"
+
+    return re.sub(r"<!-- table: (\w+) -->\n.*?<!-- end -->", table, text, flags=re.DOTALL)
+
+
+def main() -> None:
+    """Rewrite the page."""
+    README.write_text(filled(README.read_text()))
+    print(f"written: {README}")
+
+
+if __name__ == "__main__":
+    main()

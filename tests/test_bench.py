@@ -1,0 +1,228 @@
+"""Benchmarks: the operation count, the peers' correctness, and that each script runs at a tiny size. Peers that are missing are skipped."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+
+from gpu_thermo.build import setup
+from gpu_thermo.compile import find_compiler
+from gpu_thermo.errors import SpecError
+from gpu_thermo.speed import NORMAL, Count, bench_spec, count, measure, multiply_adds, total
+
+bench = pytest.importorskip("bench.cases", reason="the benchmarks are part of the sources, not of the package")
+needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")
+slow = pytest.mark.slow
+
+SPIRALS, DIGITS = bench.spirals(8, 10), bench.Case("small digits", "digits", 64, 6, 10, 1437, 20)
+EARLY, LATE = 40, 400
+
+
+def test_operations_are_those_of_the_equations():
+    parts = count(setup(bench_spec(hidden=20, batch=25, replicas=1)).job)
+    d, b, m, n, hidden, output = 20, 25, 2, 1, 60, 21
+    assert parts["forward"] == Count(b * d * (m + n), b * d)
+    assert parts["backward"].fused == b * d * (m + 2 * n) + 8 * b
+    assert parts["normals"] == NORMAL * (2 * hidden + output)  # D twice, O once
+    assert parts["letters"] == Count(4 * (hidden + output) + 3 * hidden + output, 2 * hidden + output)  # A A B B, D E D, O; C C, O
+    assert total(parts).operations == pytest.approx(20_300, rel=0.01)
+
+
+@needs_compiler
+def test_speed_of_both_engines():
+    speeds = measure(bench_spec(hidden=4, batch=5, replicas=16), "all", "cpu", seconds=0.05, threads=1)
+    assert [s.engine for s in speeds] == ["fused", "batched"]
+    for s in speeds:
+        assert 0 < s.lowest <= s.rate <= s.highest
+        assert 0 < s.fraction_of_peak < 1
+        assert s.rate < s.limit
+        assert json.loads(json.dumps(s.to_dict()))["limit"] == s.limit
+
+
+@needs_compiler
+def test_the_peak_is_one_of_this_world():
+    assert 1e8 < multiply_adds(0.01, threads=1) < 1e13
+
+
+def test_other_data_are_refused():
+    with pytest.raises(SpecError, match="spirals or digits"):
+        bench_spec("wine")
+
+
+# -- peers -------------------------------------------------------------------------------------------------------------------------
+
+
+def batch(case):
+    """Positions, a minibatch for each replica, and the gradient that our own network gives."""
+    g, (x, y) = np.random.default_rng(0), bench.arrays(case)
+    q = (0.3 * g.normal(size=(3, case.parameters))).astype(np.float32)
+    index = g.integers(0, case.points, (3, case.batch))
+    ones = np.ones((3, case.batch, 1), np.float32)
+    labels = y[index] if case.outputs > 1 else y[index].astype(np.float32)
+    model = case.setup(1).model
+    return q, x[index], y[index], model.mean_loss_and_gradient(q, np.concatenate([x[index], ones], axis=-1), labels)[1]
+
+
+@pytest.mark.parametrize("case", [SPIRALS, DIGITS], ids=lambda c: c.data)
+def test_torch_has_our_gradient(case):
+    torch = pytest.importorskip("torch")
+    from bench.peers.torch_batched import gradient
+
+    q, x, y, expected = batch(case)
+    y = torch.as_tensor(y)
+    labels = y.float() if case.outputs == 1 else torch.nn.functional.one_hot(y, case.outputs).float()
+    np.testing.assert_allclose(gradient(case, torch.as_tensor(q), torch.as_tensor(x), labels).numpy(), expected, atol=2e-6)
+
+
+@pytest.mark.parametrize("case", [SPIRALS, pytest.param(DIGITS, marks=slow)], ids=lambda c: c.data)
+def test_jax_has_our_gradient(case):
+    jnp = pytest.importorskip("jax.numpy")
+    from bench.peers.jax_adlala import gradient
+
+    q, x, y, expected = batch(case)
+    labels = jnp.asarray(y, jnp.float32 if case.outputs == 1 else jnp.int32)
+    np.testing.assert_allclose(gradient(case, jnp.asarray(q), jnp.asarray(x), labels), expected, atol=2e-6)
+
+
+def assert_samples(name, case, steps):
+    """The loss falls below its start, and momenta are neither frozen nor hot."""
+    from bench import contenders
+
+    peer = contenders.make(name, case, 4)
+    peer.advance(steps)
+    health = peer.health()
+    assert health.loss < np.log(max(2, case.outputs)) - (0.5 if case is DIGITS else 0)
+    assert health.kinetic_temperature is None or 1e-6 < health.kinetic_temperature < 0.02
+
+
+@needs_compiler
+def test_fused_samples():
+    assert_samples("fused", SPIRALS, LATE)
+
+
+@pytest.mark.parametrize("name", ["batched", "torch_batched", "torch_loop"])
+def test_contenders_sample(name):
+    if name.startswith("torch"):
+        pytest.importorskip("torch")
+    assert_samples(name, DIGITS, EARLY)
+
+
+@slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("case", [SPIRALS, DIGITS], ids=lambda c: c.data)
+@pytest.mark.parametrize("name", ["jax_threefry", "jax_rbg", "blackjax_sgld", "blackjax_sgnht", "torch_compiled", "torch_loop"])
+def test_peers_sample(name, case):
+    from bench import peers
+
+    if name not in peers.available():
+        pytest.skip(f"{name} needs {peers.PEERS[name][0]}")
+    assert_samples(name, case, LATE)
+
+
+# -- scripts -----------------------------------------------------------------------------------------------------------------------
+
+
+def test_steps_are_adapted_to_the_time_wanted(monkeypatch):
+    from bench import common
+
+    now, done = [0.0], []
+    monkeypatch.setattr(common.time, "perf_counter", lambda: now[0])
+
+    def advance(steps):
+        now[0] += 0.05 + 1e-3 * steps
+        done.append(steps)
+        return steps
+
+    figure = common.adapted(advance, 3, 0.7)
+    assert figure() == pytest.approx(3 * done[-1] / (0.05 + 1e-3 * done[-1]))
+    assert 0.5 < 0.05 + 1e-3 * done[-1] < 0.8
+
+
+@needs_compiler
+def test_compare_and_its_table(tmp_path, capsys):
+    from bench import compare, tables
+
+    compare.main(["--quick", "--only", "fused", "batched", "--out", str(tmp_path)])
+    result = json.loads((tmp_path / "compare.json").read_text())["cases"]["d8_B10"]["32"]
+    assert set(result["replica_steps_per_second"]) == {"fused", "batched"}
+    assert result["ratios"]["batched"]["runs"] == 2
+    assert "batched" in capsys.readouterr().out
+    page = tables.filled("<!-- table: compare -->\n<!-- end -->\n<!-- table: scaling -->\nold\n<!-- end -->", tmp_path)
+    assert "| batched |" in page
+    assert "Not measured yet: `python -m bench.scaling`." in page
+
+
+@needs_compiler
+def test_breakdown_leaves_parts_out():
+    """The parts' variants exist and are different kernels; each is no slower than the whole would be at random."""
+    from bench import breakdown
+
+    kinds = breakdown.variants(SPIRALS, 8)
+    ends = {}
+    for name, ours in kinds.items():
+        ours.advance(5)
+        assert np.isfinite(ours.state.position).all()
+        ends[name] = ours.state.position.tobytes()
+    assert len(set(ends.values())) == len(ends)
+    advance, size = breakdown.normals_alone()
+    assert (advance(10), size > 0) == (10, True)
+    found = breakdown.parts(kinds["whole"].job, {"whole": 1e6, "no gradient": 2e6, "letters only": 8e6, "first points": 1.25e6,
+                                                 "normals alone": 1e9, "peak": 1e11})  # fmt: skip
+    assert found["nanoseconds"] == pytest.approx({"whole": 1000, "gradient": 300, "minibatch": 200, "normals": 375, "letters": 125})
+    assert sum(found["share"].values()) == pytest.approx(1)
+
+
+@slow
+@needs_compiler
+def test_watching_changes_no_bit():
+    pytest.importorskip("zarr")
+    from bench import observers
+
+    result = observers.measure(observers.spec_of(1000, 4, 4), "fused", 1)
+    assert result["bits_equal"]
+    assert set(result["slowdown"]) == {"with averages", "with store", "with store and bar"}
+
+
+def test_pairs_are_covered():
+    from bench.device import jobs
+
+    cases = jobs.pairwise()
+    names = list(jobs.FACTORS)
+    seen = {((a, c[a]), (b, c[b])) for c in cases for a in names for b in names if a < b}
+    assert len(seen) == sum(len(jobs.FACTORS[a]) * len(jobs.FACTORS[b]) for a in names for b in names if a < b)
+    assert len(cases) < 100
+
+
+@needs_compiler
+def test_parts_of_the_gpu_check_on_the_cpu():
+    from bench.device import addresses, kernels
+
+    found = addresses.check("cpu", quick=True)
+    assert found["ok"], found
+    reports = [*kernels.promises("cpu"), next(kernels.check("cpu", True, time.monotonic() + 60))]
+    assert all(r["ok"] for r in reports), reports
+
+
+def test_a_part_that_fails_hides_nothing(monkeypatch, tmp_path, capsys):
+    from bench import gpu_check
+
+    def part(name, device, quick, seconds):
+        if name == "kernels":
+            return {"reports": [{"case": "one", "ok": False, "why": "it differs"}], "finished": True, "seconds": 1.0, "error": ""}
+        return {"reports": [], "finished": False, "seconds": 1.0, "error": "stopped after 1 s"}
+
+    monkeypatch.setattr(gpu_check, "run_part", part)
+    gpu_check.main(["--device", "cpu", "--out", str(tmp_path / "out.json"), "--parts", "sweep", "kernels"])
+    said = capsys.readouterr().out
+    assert "stopped after 1 s" in said
+    assert "it differs" in said
+    assert set(json.loads((tmp_path / "out.json").read_text())["parts"]) == {"sweep", "kernels"}
+
+
+def test_probes_compile_for_gpus_without_one():
+    pytest.importorskip("nvidia.cu13", reason="NVRTC is not installed")
+    from bench.device.addresses import source
+    from gpu_thermo.compile import nvrtc_compile
+
+    assert len(nvrtc_compile(source("subset", 32, "cuda"), "sm_90")[0]) > 1000
