@@ -288,13 +288,15 @@ def test_lost_processes(tmp_path: Path, victim: str):
     process = start(tmp_path, LONG, workers=2)
     wait_for_parts(process, tmp_path / "s.zarr", 2)
     if victim == "worker":
-        children = [int(p) for p in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+        lists = [p.read_text().split() for p in Path(f"/proc/{process.pid}/task").glob("*/children")]
+        children = [int(pid) for pids in lists for pid in pids]
         grown = [p for p in children if b"spawn_main" in Path(f"/proc/{p}/cmdline").read_bytes()]
         os.kill(grown[-1], signal.SIGKILL)
-        assert process.wait(timeout=120) == 0
+        process.communicate(timeout=120)
+        assert process.returncode == 0
     else:
         process.kill()
-        process.wait()
+        process.communicate(timeout=30)
         time.sleep(3)
     found = run_study(LONG, tmp_path / "s.zarr")
     same(found, run_study({**LONG, "study": {}}, tmp_path / "straight.zarr"))
