@@ -24,6 +24,7 @@ typedef float scalar;
 #define SLOW __device__ __forceinline__  // a call would push the replica out of its registers
 #define KERNEL extern "C" __global__ void
 #define UNROLL _Pragma("unroll")
+#define UNROLL_SOME UNROLL  // what lives in registers may not be indexed
 #define RESTRICT __restrict__
 #undef LANES
 #define LANES 1
@@ -34,8 +35,10 @@ constexpr bool ON_GPU = true;
 #define KERNEL extern "C" void
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
+#define UNROLL_SOME _Pragma("clang loop unroll_count(4)")
 #else
 #define UNROLL _Pragma("GCC unroll 32")
+#define UNROLL_SOME _Pragma("GCC unroll 4")  // long loops over memory: copies cost time to compile and win none
 #endif
 #define RESTRICT __restrict__
 #ifndef LANES

@@ -91,21 +91,28 @@ struct Run {
   template <class Pass, int U> HD void visit_units(int i, const Address* at) {
     real noise[U][Pass::SLOTS > 0 ? Pass::SLOTS : 1][BLOCKS * 4];
     UNROLL for (int k = 0; k < Pass::SLOTS; ++k) {
-      UNROLL for (int b = 0; b < BLOCKS; ++b) {
-        u32 block[U];
-        real n[U][4];
-        UNROLL for (int u = 0; u < U; ++u) block[u] = u32(unit(i + u) * BLOCKS + b);
-        normals(at[k], block, n);
-        UNROLL for (int u = 0; u < U; ++u) {
-          UNROLL for (int l = 0; l < 4; ++l) noise[u][k][4 * b + l] = n[u][l];
-        }
+      if constexpr (TEAM > 1 || BLOCKS <= 5) {
+        UNROLL for (int b = 0; b < BLOCKS; ++b) draw(i, b, k, at[k], noise);
+      } else {
+        for (int b = 0; b < BLOCKS; ++b) draw(i, b, k, at[k], noise);
       }
     }
     UNROLL for (int u = 0; u < U; ++u) {
-      UNROLL for (int c = 0; c < INPUTS; ++c) apply<Pass, PART_W1>(i + u, c, noise[u]);
+      UNROLL_SOME for (int c = 0; c < INPUTS; ++c) apply<Pass, PART_W1>(i + u, c, noise[u]);
       apply<Pass, PART_B1>(i + u, INPUTS, noise[u]);
-      UNROLL for (int c = INPUTS + 1; c < PARAMETERS; ++c) apply<Pass, PART_W2>(i + u, c, noise[u]);
+      UNROLL_SOME for (int c = INPUTS + 1; c < PARAMETERS; ++c) apply<Pass, PART_W2>(i + u, c, noise[u]);
       sum_unit<Pass>(i + u);
+    }
+  }
+
+  // Block b of the units i, i + 1, ... for noise slot k.
+  template <int U, int SLOTS> HD void draw(int i, int b, int k, const Address& at, real (&noise)[U][SLOTS][BLOCKS * 4]) const {
+    u32 block[U];
+    real n[U][4];
+    UNROLL for (int u = 0; u < U; ++u) block[u] = u32(unit(i + u) * BLOCKS + b);
+    normals(at, block, n);
+    UNROLL for (int u = 0; u < U; ++u) {
+      UNROLL for (int l = 0; l < 4; ++l) noise[u][k][4 * b + l] = n[u][l];
     }
   }
 
@@ -212,7 +219,7 @@ struct Run {
     UNROLL for (int i = 0; i < COUNT; ++i) {
       const scalar* row[LANES];
       UNROLL for (int l = 0; l < LANES; ++l) row[l] = a.data + (i64(a.dataset[replica(l)]) * a.points + get(index[i], l)) * ROW;
-      UNROLL for (int c = 0; c < ROW; ++c) {
+      UNROLL_SOME for (int c = 0; c < ROW; ++c) {
         real x = zero();
         UNROLL for (int l = 0; l < LANES; ++l) set(x, l, row[l][c]);
         shared.points.row[t + i * TEAM][c] = x;
@@ -276,7 +283,7 @@ struct Run {
     const scalar precision = scalar(a.precision);
     wide square = splat_wide(0), tail = splat_wide(0);
     ON_UNITS(i) {
-      UNROLL for (int c = 0; c < PARAMETERS; ++c) {
+      UNROLL_SOME for (int c = 0; c < PARAMETERS; ++c) {
         s.g[i][c] += precision * s.q[i][c];
         if (want_energy) square += widen(s.q[i][c] * s.q[i][c]);
       }
@@ -294,7 +301,7 @@ struct Run {
   HD void check() {
     real watch = zero();
     ON_UNITS(i) {
-      UNROLL for (int c = 0; c < PARAMETERS; ++c) watch += (s.p[i][c] + s.q[i][c]) * scalar(0);
+      UNROLL_SOME for (int c = 0; c < PARAMETERS; ++c) watch += (s.p[i][c] + s.q[i][c]) * scalar(0);
     }
     UNROLL for (int o = 0; o < OUTPUTS; ++o) watch += (s.bp[o] + s.bq[o]) * scalar(0);
     UNROLL for (int k = 0; k < PARTITIONS; ++k) watch += narrow(s.xi[k] * splat_wide(0));
@@ -328,7 +335,7 @@ struct Run {
     int bad = 0;
     for (int k = 0; k < PARTITIONS; ++k) bad |= finite(get_wide(s.xi[k], l)) ? 0 : CAUSE_THERMOSTAT;
     ON_UNITS(i) {
-      UNROLL for (int c = 0; c < PARAMETERS; ++c) bad |= causes_of(s.q[i][c], s.p[i][c], s.g[i][c], l);
+      UNROLL_SOME for (int c = 0; c < PARAMETERS; ++c) bad |= causes_of(s.q[i][c], s.p[i][c], s.g[i][c], l);
     }
     UNROLL for (int o = 0; o < OUTPUTS; ++o) bad |= causes_of(s.bq[o], s.bp[o], s.bg[o], l);
     return bad;
@@ -343,7 +350,7 @@ struct Run {
     const scalar nan = scalar(not_a_number());
     set_mask(running, l, false);
     ON_UNITS(i) {
-      UNROLL for (int c = 0; c < PARAMETERS; ++c) {
+      UNROLL_SOME for (int c = 0; c < PARAMETERS; ++c) {
         set(s.q[i][c], l, nan);
         set(s.p[i][c], l, nan);
         set(s.g[i][c], l, nan);
@@ -368,7 +375,7 @@ struct Run {
 
   SLOW void load_row(const scalar* from, real (*units)[PARAMETERS], real* tail) {
     ON_UNITS(i) {
-      UNROLL for (int c = 0; c < PARAMETERS; ++c) {
+      UNROLL_SOME for (int c = 0; c < PARAMETERS; ++c) {
         for (int l = 0; l < LANES; ++l) set(units[i][c], l, owns(i) ? from[replica(l) * SIZE + at(unit(i), c)] : scalar(0));
       }
     }
@@ -381,7 +388,7 @@ struct Run {
     for (int l = 0; l < LANES && first + l < a.replicas; ++l) {
       scalar* row = to + (first + l) * SIZE;
       ON_UNITS(i) {
-        UNROLL for (int c = 0; c < PARAMETERS; ++c) if (owns(i)) row[at(unit(i), c)] = get(units[i][c], l);
+        UNROLL_SOME for (int c = 0; c < PARAMETERS; ++c) if (owns(i)) row[at(unit(i), c)] = get(units[i][c], l);
       }
       if (team.member == 0) {
         UNROLL for (int o = 0; o < OUTPUTS; ++o) row[at_b2(o)] = get(tail[o], l);
@@ -442,10 +449,10 @@ struct Run {
       wide square = splat_wide(0);
       int count = 0;
       ON_UNITS(i) {
-        UNROLL for (int c = 0; c < PARAMETERS; ++c) if (partition_of(c) == k) square += widen(s.p[i][c] * s.p[i][c]);
+        UNROLL_SOME for (int c = 0; c < PARAMETERS; ++c) if (partition_of(c) == k) square += widen(s.p[i][c] * s.p[i][c]);
       }
       square = team.sum(square);
-      UNROLL for (int c = 0; c < PARAMETERS; ++c) count += partition_of(c) == k ? HIDDEN : 0;
+      UNROLL_SOME for (int c = 0; c < PARAMETERS; ++c) count += partition_of(c) == k ? HIDDEN : 0;
       UNROLL for (int o = 0; o < OUTPUTS; ++o) if (PART_B2 == k) square += widen(s.bp[o] * s.bp[o]);
       if (PART_B2 == k) count += OUTPUTS;
       for (int l = 0; l < LANES && first + l < a.replicas && team.member == 0; ++l) {
