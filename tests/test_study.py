@@ -182,6 +182,15 @@ def test_frozen_runs_are_named_and_left_out(tmp_path: Path):
     assert (good.count, bad.count, bad.missing) == (5, 0, 5)
 
 
+def test_all_frozen_at_once(tmp_path: Path):
+    """Runs that fail before the first recorded step still have every outcome, as NaN."""
+    method = {"name": "langevin", "temperature": 1e-4, "stepsize": 1e15}
+    found = run_study(changed(grid=None, method=method, model={"hidden": 6, "prior_sd": 1.0, "init_sd": 1.0}), tmp_path / "s.zarr")
+    assert (found["status"].to_numpy() > 0).all()
+    for name in ("accuracy", "nll", "loss", "rms_w1", "steps_to_90"):
+        assert np.isnan(found[name].to_numpy()).all()
+
+
 def test_schedules_and_sizes_split_launches(tmp_path: Path):
     """Cells of other shape or schedule get launches of their own; tensors are padded with NaN."""
     grid = {"model.hidden": [4, 6], "method.stepsize": [0.1, 0.2, {"value": 0.1, "schedule": "linear", "final": 0.1}]}

@@ -11,6 +11,7 @@ from ..engines import choose_engine, make_engine, resolve_device
 from ..loop import Loop, Moment
 from ..moments import RunningMoments
 from ..plan import make_moments
+from ..records import statistics_names
 from ..scores import scores
 from .expand import Launch, Shard, initial_state, prepare
 
@@ -86,8 +87,8 @@ class Collector:
 
     def arrays(self, initial: np.ndarray) -> Arrays:
         """Everything gathered."""
-        if self._last is None:
-            return {"steps": self._steps}
+        if self._last is None:  # every run was frozen before the first recorded step
+            return self._nothing(len(initial))
         finished = self._last.snapshot.step == self._ready.spec.run.steps
         position = self._last.snapshot.position if finished else np.full_like(initial, np.nan)
         out = {name: values if finished else np.full(len(initial), np.nan) for name, values in self._scores(self._last).items()}
@@ -100,6 +101,12 @@ class Collector:
             out |= {name: _tensor(values) for name, values in split(draws).items()}
             out |= {f"initial_{name}": _tensor(values) for name, values in split(initial).items()}
         return out
+
+    def _nothing(self, runs: int) -> Arrays:
+        scores = [name.removeprefix("test_") for name in statistics_names(self._ready)]
+        weights = [f"{kind}_{name}" for kind in ("mean", "rms", "max") for name in self._ready.model.layout.tensors]
+        steps = [accuracy_name(level) for level in self._shard.accuracies] if "accuracy" in scores else []
+        return {name: np.full(runs, np.nan) for name in ("loss", *scores, *weights, *steps)} | {"steps": self._steps}
 
     def _scores(self, moment: Moment) -> Arrays:
         found = {name.removeprefix("test_"): np.asarray(v, np.float64) for name, v in moment.snapshot.statistics.items()}
