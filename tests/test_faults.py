@@ -105,7 +105,7 @@ def test_nan_in_one_replica_leaves_the_others_bitwise_unchanged(engine: str, whe
 def test_two_processes_on_one_store(tmp_path: Path) -> None:
     """While one samples, resuming and overwriting are refused with exit code 2, and the first goes on to the end."""
     spec, path = write_spec(tmp_path / "run.toml", steps=4_000_000_100, thin=1_000_000_000, trace=1_000_000_000), tmp_path / "run.zarr"
-    first = subprocess.Popen([*COMMAND, "sample", spec, "--out", path, "--quiet"], stderr=subprocess.PIPE, text=True)
+    first = subprocess.Popen([*COMMAND, "sample", spec, "--out", path, "--quiet", "--threads", "1"], stderr=subprocess.PIPE, text=True)
     try:
         while not path.exists() and first.poll() is None:
             time.sleep(0.01)

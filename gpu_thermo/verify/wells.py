@@ -146,7 +146,8 @@ def minibatch(place: Place, mode: str, plan: Plan) -> list[Check]:
     """Gradient noise from real minibatches: with dead hidden units the output bias is a well whose force noise is a batch mean of y.
 
     Its variance is known exactly, (1 - B/N) S^2 / B without replacement, S^2 the sample variance of y. The law knows that a reused gradient
-    brings its noise along, and that each gradient has a fresh batch: repeated batches, sums for means and N/n all fail.
+    brings its noise along, and that each gradient has a fresh batch: repeated batches, sums for means
+    and N/n all fail. The word is OBABO, whose law depends on the friction under gradient noise alone.
     """
     from ..targets import ShlpModel
 
@@ -155,14 +156,14 @@ def minibatch(place: Place, mode: str, plan: Plan) -> list[Check]:
     y = np.random.default_rng(place.seed).normal(size=(POINTS, outputs))
     y = SPREAD * (y - y.mean(axis=0)) / y.std(axis=0, ddof=1)
     target = network(model, regression(y, np.zeros((POINTS, 1))), plan.replicas)
-    program = program_of({"hidden": None, "output": "BAOAB"}, target.layout.partition("layer"))
+    program = program_of({"hidden": None, "output": "OBABO"}, target.layout.partition("layer"))
     values = {"temperature": MINIBATCH["tau"], "friction": MINIBATCH["gamma"]}
     job = job_of(place, program, target, Batching(mode, BATCH), np.float32, MINIBATCH["h"], plan.replicas, **values)
     state = start(job, 0.5)
     state.position[:, :2] = state.momentum[:, :2] = 0
     averages = average(place, job, plan, lambda s: second_moments(s) | {"q": s.position.astype(np.float64)}, state)
     variance = SPREAD**2 / BATCH * (1 - BATCH / POINTS if mode == "subset" else 1 - 1 / POINTS)
-    exact = law("BAOAB", **MINIBATCH, k=BIAS_K, noise=float(np.sqrt(variance)))
+    exact = law("OBABO", **MINIBATCH, k=BIAS_K, noise=float(np.sqrt(variance)))
     bias = slice(2 + outputs, 2 + 2 * outputs)
     scores = [
         score(f"<{name}> of the output bias", averages[name][:, bias].mean(axis=1), value, scale=exact[0] if name == "qp" else None)
@@ -176,7 +177,7 @@ ADAPTIVE = {"tau": 0.5, "sigma": 1.2, "epsilon": 0.05}
 
 
 def adaptive(place: Place, word: str, plan: Plan, h: float = 0.04) -> list[Check]:
-    """A moving thermostat: E xi = sigma^2 / (2 tau), Var xi = epsilon tau, <q^2> = <p^2> = tau; the O(h^2) bias is below the error bars."""
+    """A moving thermostat: E xi = sigma^2 / (2 tau), Var xi = epsilon tau, <q^2>, <p^2> as at xi = E xi; the O(h^2) rest is small."""
     tau, sigma, epsilon = ADAPTIVE.values()
     mean_xi = sigma**2 / (2 * tau)
     target = silent_network(plan.replicas)
@@ -189,7 +190,10 @@ def adaptive(place: Place, word: str, plan: Plan, h: float = 0.04) -> list[Check
         xi = state.thermostat
         return {"xi": xi.mean(axis=1), "spread": ((xi - mean_xi) ** 2).mean(axis=1), "qq": (q * q).mean(axis=1), "pp": (p * p).mean(axis=1)}
 
-    averages = average(place, job, plan, observe, start(job, np.sqrt(tau)))
-    exact = {"xi": mean_xi, "spread": epsilon * tau, "qq": tau, "pp": tau}
+    state = start(job, np.sqrt(tau))
+    state.thermostat += np.sqrt(epsilon * tau) * np.random.default_rng(place.seed + 1).normal(size=state.thermostat.shape)
+    averages = average(place, job, plan, observe, state)
+    qq, pp, _ = stationary(word, h, xi=mean_xi, sigma=sigma)
+    exact = {"xi": mean_xi, "spread": epsilon * tau, "qq": qq, "pp": pp}
     names = {"xi": "E xi", "spread": "Var xi", "qq": "<qq>", "pp": "<pp>"}
     return [from_scores("thermostat", word, place.engine, [score(names[k], averages[k], v) for k, v in exact.items()])]
