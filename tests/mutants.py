@@ -3,8 +3,8 @@
     python tests/mutants.py [NAME ...] [--table FILE.md] [--most N]
 
 Each mutant is a list of exact text replacements, in both engines where both hold the line, so that comparing engines cannot give it away.
-Its tests are named; a mutant that none of them kills is printed as SURVIVED, and the exit code is 1. A text that is no longer in the sources
-stops the script: the table must follow the code. The sources themselves are never touched.
+Its tests are named; a mutant that none of them kills is printed as SURVIVED, and the exit code is 1. A text that is no longer in the
+sources stops the script: the table must follow the code. The sources themselves are never touched.
 """
 
 import argparse
@@ -74,7 +74,8 @@ MUTANTS: dict[str, Mutant] = {
     "cached gradient lost on resume": Mutant(
         ((RUN, "    return checkpoint.state, moments", "    checkpoint.state.gradient[:] = 0\n    return checkpoint.state, moments"),),
         RESUME, "resume or identical or machine"),
-    "running averages lost on resume": Mutant(((RUN, "    moments.load(checkpoint.sums)\n", ""),), RESUME, "resume or identical or machine"),
+    "running averages lost on resume": Mutant(((RUN, "    moments.load(checkpoint.sums)\n", ""),),
+        RESUME, "resume or identical or machine"),
     "noise shared across replicas": Mutant(
         ((STREAMS, "dtype=np.uint64)) & _MASK", "dtype=np.uint64)) & _MASK & np.uint64(0)"),
          (FUSED, "np.asarray(job.stream).astype(np.uint32)", "np.zeros_like(job.stream).astype(np.uint32)")),
@@ -112,7 +113,7 @@ MUTANTS: dict[str, Mutant] = {
         ((BATCHED, "r.energy[slot, self.rows] = _host(s.energy)", "r.energy[slot, self.rows] = 2 * _host(s.energy)"),),
         ("tests/test_batched.py", "tests/test_fused.py", "tests/test_run.py")),
     "kinetic temperature by the wrong n": Mutant(
-        ((BATCHED, "_host(self.ops.square_sum(s.momentum[:, columns])) / count", "_host(self.ops.square_sum(s.momentum[:, columns])) / (count + 1)"),),
+        ((BATCHED, "s.momentum[:, columns])) / count", "s.momentum[:, columns])) / (count + 1)"),),
         ("tests/test_batched.py", "tests/test_fused.py", "tests/test_exact_laws.py")),
     "frozen replica spreads": Mutant(
         ((BATCHED, "array[fresh] = np.nan", "array[:] = np.nan"),), ("tests/test_batched.py", "tests/test_run.py")),
