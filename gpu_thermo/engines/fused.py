@@ -15,7 +15,7 @@ import numpy as np
 
 from ..compile import cupy_module, host_library
 from ..errors import CompileError, DeviceError
-from ..kernels.emit import Coefficient, Emitter
+from ..kernels.emit import Coefficient, Emitter, team_size
 from ..letters import LETTERS
 from ..state import PARTITIONED, Recorded, Segment, State
 from ..targets.shlp import ShlpTarget
@@ -26,8 +26,6 @@ from .batched import cores, empty_record
 Array = Any
 _TABLE_BYTES = 64 * 2**20
 """Largest table of scheduled coefficients: longer segments are cut, which changes no bit."""
-_REGISTERS = 96
-"""Registers a GPU thread may spend on position, momentum and gradient of its units."""
 _POINTERS = (
     "position", "momentum", "gradient", "adam_mean", "adam_square", "thermostat", "energy", "status", "frozen_step", "seed_low",
     "seed_high", "stream", "dataset", "group", "coefficients", "wide_coefficients", "data", "slot", "ring_position", "ring_thermostat",
@@ -286,16 +284,6 @@ class _Device:
         if held is None or held[0] is not array:
             held = self._resident[name] = (array, self._cupy.asarray(array))
         return held[1]
-
-
-def team_size(emitter: Emitter) -> int:
-    """Threads per replica on a GPU: a warp, or more where a thread's units would not fit its registers."""
-    model = emitter.model
-    values = 3 * (model.inputs + 1 + model.outputs) * emitter.bits // 32
-    team = 32
-    while team < 512 and -(-model.hidden // team) * values > _REGISTERS:
-        team *= 2
-    return team
 
 
 def fill(arrays: Mapping[str, np.ndarray], pointers: Mapping[str, int], numbers: Mapping[str, Any]) -> Arguments:

@@ -24,6 +24,8 @@ _VALUES = {
 """Types of each operation's coefficients: r real, w float64."""
 _TILE = 128
 """Points a prediction kernel has at hand at once."""
+_REGISTERS = 96
+"""Registers a GPU thread may spend on position, momentum and gradient of its units."""
 _NOISY = ("D", "F", "O", "sgld")
 
 
@@ -196,6 +198,16 @@ class Emitter:
             "O": "ornstein_uhlenbeck(x.p, {n}, {0}, {1});", "sgd": "descend(x.q, x.g, {0});",
             "sgld": "descend(x.q, x.g, {0}); perturb(x.q, {n}, {1});", "adam": "adam(x.q, x.m, x.v, x.g, {0}, {1}, {2});",
         }[s.operation].format(*c, n=noise)  # fmt: skip
+
+
+def team_size(emitter: Emitter) -> int:
+    """Threads per replica on a GPU: a warp, or more where a thread's units would not fit its registers."""
+    model = emitter.model
+    values = 3 * (model.inputs + 1 + model.outputs) * emitter.bits // 32
+    team = 32
+    while team < 512 and -(-model.hidden // team) * values > _REGISTERS:
+        team *= 2
+    return team
 
 
 def predict_source(model: ShlpModel, bits: int) -> str:

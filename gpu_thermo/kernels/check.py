@@ -1,0 +1,190 @@
+"""Compile a pairwise set of GPU kernels without a GPU: `python -m gpu_thermo.kernels.check [--arch sm_90 ...] [--json FILE]`.
+
+Every two values of any two choices below (dynamics, task, activation, minibatches, partition, network and type, team) meet in some variant.
+Prints registers and spills of each, with the prediction and elementwise kernels, and ends with 1 if something does not compile, or spills
+on sm_90 where it must not: m = 2, n = 1, d <= 200.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any
+
+from ..compile import Resources, nvrtc_compile, resources
+from ..errors import GpuThermoError
+from ..methods import get_method, make_program
+from ..targets.shlp import ShlpModel
+from .emit import MODES, Emitter, elementwise_source, predict_device_source, team_size
+
+ARCHITECTURES = ("sm_75", "sm_90", "sm_120")
+STRICT = "sm_90"
+CHOICES: dict[str, tuple[Any, ...]] = {
+    "dynamics": ("adlala", "adl", "lol", "sgld", "adam", "coolmomentum", "BAEFEAB", "ABCDEFBA"),
+    "network": ((2, 20, 32), (2, 200, 32), (2, 100, 64), (13, 40, 32)),
+    "activation": ("relu", "tanh", "softplus", "identity"),
+    "mode": MODES,
+    "task": ("binary", "multiclass", "regression"),
+    "partition": ("all", "layer", "tensor"),
+    "team": (0, 128),
+    "outputs": (1, 3),
+    "prior": (None, 1.0),
+}
+"""Dynamics: a method or a word. Network: m, d, bits. Team: 0 is chosen from the network. Outputs: of tasks that have a choice."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One kernel source: `group` is fused, predict or elementwise."""
+
+    group: str
+    name: str
+    source: str
+    strict: bool
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one kernel of a variant on one architecture; `error` is empty where it compiled."""
+
+    group: str
+    name: str
+    arch: str
+    kernel: str
+    strict: bool
+    seconds: float
+    resources: Resources | None
+    error: str = ""
+
+    @property
+    def wrong(self) -> bool:
+        """Whether the check fails by it."""
+        r = self.resources
+        return r is None or (self.strict and self.arch == STRICT and r.spill_stores + r.spill_loads > 0)
+
+
+@cache
+def pairwise() -> tuple[Mapping[str, Any], ...]:
+    """Rows of CHOICES in which every two values of different choices meet, found greedily and always the same."""
+    names = tuple(CHOICES)
+    missing = {
+        ((a, i), (b, j))
+        for a, b in itertools.combinations(range(len(names)), 2)
+        for i in range(len(CHOICES[names[a]])) for j in range(len(CHOICES[names[b]]))
+    }  # fmt: skip
+    rows: list[Mapping[str, Any]] = []
+    while missing:
+        row = dict(min(missing))
+        for k in range(len(names)):
+            if k not in row:
+                gains = [_gain(missing, row, (k, i)) for i in range(len(CHOICES[names[k]]))]
+                row[k] = gains.index(max(gains)) if max(gains) else len(rows) % len(gains)
+        missing -= set(itertools.combinations(sorted(row.items()), 2))
+        rows.append({names[k]: CHOICES[names[k]][i] for k, i in sorted(row.items())})
+    return tuple(rows)
+
+
+def _gain(missing: set[tuple[tuple[int, int], tuple[int, int]]], row: Mapping[int, int], value: tuple[int, int]) -> int:
+    """Missing pairs that `value` would complete with `row`."""
+    return sum((min(value, old), max(value, old)) in missing for old in row.items())
+
+
+def variants(rows: Iterable[Mapping[str, Any]] | None = None) -> list[Variant]:
+    """Every source of the check, or the fused ones of `rows` alone."""
+    fused = [fused_variant(row) for row in (pairwise() if rows is None else rows)]
+    return fused if rows is not None else fused + standard_variants() + _predict_variants() + _elementwise_variants()
+
+
+def fused_variant(row: Mapping[str, Any]) -> Variant:
+    """The segment kernel of one row."""
+    m, d, bits = row["network"]
+    task = row["task"]
+    n = {"binary": 1, "multiclass": 3}.get(task, row["outputs"])
+    model = ShlpModel(m, d, n, task, row["activation"], row["prior"])
+    word = row["dynamics"] if row["dynamics"].isupper() else None
+    method = get_method("splitting" if word else row["dynamics"])
+    layered = method.words and "all" not in method.words and row["partition"] == "all"
+    program = make_program(method, model.layout.partition("layer" if layered else row["partition"]), word)
+    emitter = Emitter(program, model, row["mode"], 100 if row["mode"] == "full" else 20, bits)
+    team = row["team"] or team_size(emitter)
+    name = f"{row['dynamics']} {task} {row['activation']} {row['mode']} {program.partition.kind} m{m} d{d} n{n} float{bits} team {team}"
+    return Variant("fused", name + (" prior" if row["prior"] else ""), emitter.source("device", team), _is_standard(model))
+
+
+def standard_variants() -> list[Variant]:
+    """The kernels whose speed is promised: AdLaLa on two inputs."""
+    base = {"dynamics": "adlala", "activation": "relu", "mode": "subset", "task": "binary", "partition": "layer", "team": 0, "outputs": 1,
+            "prior": None}  # fmt: skip
+    return [fused_variant(base | {"network": (2, d, 32)}) for d in (20, 100, 200)]
+
+
+def _predict_variants() -> list[Variant]:
+    sizes = [((2, 200, 1, "binary", "relu"), 32), ((2, 100, 1, "regression", "tanh"), 64), ((13, 50, 3, "multiclass", "softplus"), 32)]
+    return [
+        Variant("predict", f"{' '.join(s[3:])} m{s[0]} d{s[1]} n{s[2]} float{bits}", predict_device_source(ShlpModel(*s), bits), s[0] == 2)
+        for s, bits in sizes
+    ]
+
+
+def _elementwise_variants() -> list[Variant]:
+    return [Variant("elementwise", f"float{bits}", elementwise_source(bits), True) for bits in (32, 64)]
+
+
+def _is_standard(model: ShlpModel) -> bool:
+    return model.inputs == 2 and model.outputs == 1 and model.hidden <= 200
+
+
+def check(variant: Variant, arch: str) -> list[Result]:
+    """Compile one variant; a failure is a result too."""
+    start = time.process_time()
+    try:
+        _, log = nvrtc_compile(variant.source, arch, ("--ptxas-options=-v",))
+    except GpuThermoError as error:
+        return [Result(variant.group, variant.name, arch, "", variant.strict, time.process_time() - start, None, str(error))]
+    seconds = time.process_time() - start
+    return [Result(variant.group, variant.name, arch, k, variant.strict, seconds, r) for k, r in sorted(resources(log).items())]
+
+
+def check_all(jobs: Iterable[Variant], architectures: Iterable[str], processes: int | None = None) -> list[Result]:
+    """`check` of every variant for every architecture, in processes, in order."""
+    work = [(v, arch) for v in jobs for arch in architectures]
+    with ProcessPoolExecutor(processes or os.cpu_count()) as pool:
+        return [r for rows in pool.map(check, *zip(*work, strict=True)) for r in rows]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; returns its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m gpu_thermo.kernels.check", description="Compile GPU kernels without a GPU.")
+    parser.add_argument("--arch", nargs="+", default=ARCHITECTURES, help=f"architectures (default: {' '.join(ARCHITECTURES)})")
+    parser.add_argument("--json", help="file to record the results in")
+    parser.add_argument("--processes", type=int, help="compilers at once (default: one a processor)")
+    options = parser.parse_args(arguments)
+    start, jobs = time.perf_counter(), variants()
+    results = check_all(jobs, options.arch, options.processes)
+    for r in results:
+        print(_line(r))
+    wrong = [r for r in results if r.wrong]
+    seconds = time.perf_counter() - start
+    print(f"{len(jobs)} sources for {' '.join(options.arch)}: {len(results)} kernels in {seconds:.0f} s, {len(wrong)} wrong")
+    if options.json:
+        with open(options.json, "w") as file:
+            json.dump({"seconds": seconds, "kernels": [asdict(r) | {"wrong": r.wrong} for r in results]}, file, indent=1)
+    return 1 if wrong else 0
+
+
+def _line(r: Result) -> str:
+    mark = "WRONG" if r.wrong else "     "
+    if r.resources is None:
+        return f"{mark} {r.arch:7s} {r.group:12s} {r.name}: {r.error}"
+    numbers = f"{r.resources.registers:4d} registers {r.resources.spill_stores + r.resources.spill_loads:6d} spilled"
+    return f"{mark} {r.arch:7s} {numbers} {r.resources.stack:5d} stack  {r.group} {r.kernel}: {r.name}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
