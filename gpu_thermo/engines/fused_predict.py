@@ -64,7 +64,8 @@ class FusedPredictor:
         """Phi [r, T, n], as ShlpModel.predict, of replicas [r, P] at inputs [T, m]."""
         out = np.empty((len(position), len(x), self.model.outputs), self._dtype)
         if out.size:
-            self._on.phi(*self._typed(position, x), out)
+            theta, inputs = self._typed(position, x)
+            self._on.phi(theta, inputs, out)
         return out
 
     def moments(self, position: Array, x: Array, weight: Array | None = None) -> dict[str, np.ndarray]:
@@ -86,8 +87,8 @@ class FusedPredictor:
         """
         loss, right = np.zeros(len(position)), np.zeros(len(position))
         if len(position) and len(x):
-            (targets,) = self._typed(np.reshape(y, (len(x), -1)))
-            self._on.scores(*self._typed(position, x), targets, loss, right)
+            theta, inputs, targets = self._typed(position, x, np.reshape(y, (len(x), -1)))
+            self._on.scores(theta, inputs, targets, loss, right)
         return loss, right
 
     def _typed(self, *arrays: Array) -> tuple[np.ndarray, ...]:
