@@ -281,7 +281,8 @@ def _measure(job: Job, state: State, name: str, device: str, seconds: float, thr
 def timed_segments(engine: Engine, state: State, seconds: float) -> list[float]:
     """Replica-steps per second of segments of about SEGMENT_SECONDS, until `seconds` have passed; shorter ones before are not counted."""
     target = min(SEGMENT_SECONDS, seconds / 4)
-    length, rates, until = 1, [], time.perf_counter() + seconds
+    rates: list[float] = []
+    length, until = 1, time.perf_counter() + seconds
     while not rates or time.perf_counter() < until:
         begin = time.perf_counter()
         engine.advance(state, Segment(state.step, length))

@@ -6,10 +6,12 @@ import time
 import numpy as np
 import pytest
 
+from gpu_thermo import letters
 from gpu_thermo.build import setup
 from gpu_thermo.compile import find_compiler
 from gpu_thermo.errors import SpecError
 from gpu_thermo.speed import NORMAL, Count, bench_spec, count, measure, multiply_adds, total
+from gpu_thermo.targets.shlp import with_ones
 
 bench = pytest.importorskip("bench.cases", reason="the benchmarks are part of the sources, not of the package")
 needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")
@@ -85,6 +87,63 @@ def test_jax_has_our_gradient(case):
     np.testing.assert_allclose(gradient(case, jnp.asarray(q), jnp.asarray(x), labels), expected, atol=2e-6)
 
 
+def one_step(case, noise, index):
+    """A state, and the state after one AdLaLa step by our own letters with the given noise and minibatch."""
+    g, (x, y) = np.random.default_rng(1), bench.arrays(case)
+    q, p, gradient = (0.3 * g.normal(size=(3, case.parameters)) for _ in range(3))
+    before, xi = (q.copy(), p.copy(), gradient.copy(), np.full((3, 1), 0.2)), np.full((3, 1), 0.2)
+    h, first, second = bench.H, p[:, : case.hidden_parameters], p[:, case.hidden_parameters :]
+    scale, a = bench.SIGMA * np.sqrt(h / 2), np.exp(-bench.GAMMA * h)
+    letters.kick(p, gradient, h / 2)
+    letters.drift(q, p, h / 2)
+    letters.damp(first, xi, h / 2)
+    letters.diffuse(first, noise[0], scale)
+    letters.regulate(xi, first, h * bench.EPSILON, case.hidden_parameters * bench.TAU)
+    letters.diffuse(first, noise[1], scale)
+    letters.damp(first, xi, h / 2)
+    letters.ornstein_uhlenbeck(second, noise[2], a, np.sqrt(bench.TAU * (1 - a * a)))
+    letters.drift(q, p, h / 2)
+    gradient = case.setup(1).model.mean_loss_and_gradient(q, with_ones(x[index]).astype(np.float64), y[index].astype(np.float64))[1]
+    letters.kick(p, gradient, h / 2)
+    return before, (q, p, gradient, xi)
+
+
+def given(case):
+    """Noise of a step's three draws, and a minibatch for each replica."""
+    g, n1 = np.random.default_rng(2), case.hidden_parameters
+    noise = [g.normal(size=(3, n)).astype(np.float32) for n in (n1, n1, case.parameters - n1)]
+    return noise, g.integers(0, case.points, (3, case.batch))
+
+
+def test_torch_makes_our_step():
+    torch = pytest.importorskip("torch")
+    from bench.peers.torch_batched import step
+
+    noise, index = given(SPIRALS)
+    before, after = one_step(SPIRALS, noise, index)
+    x, y = (torch.as_tensor(a).float() for a in bench.arrays(SPIRALS))
+    tensors = [torch.as_tensor(a).float() for a in before]
+    found = step(SPIRALS, x, y, tensors, [torch.as_tensor(n) for n in noise], torch.as_tensor(index))
+    for ours, theirs in zip(after, found, strict=True):
+        np.testing.assert_allclose(theirs.numpy(), ours, atol=3e-6)
+
+
+def test_jax_makes_our_step(monkeypatch):
+    jax = pytest.importorskip("jax")
+    from bench.peers.jax_adlala import JaxAdlala, data
+
+    noise, index = given(SPIRALS)
+    before, after = one_step(SPIRALS, noise, index)
+    drawn = iter(noise)
+    monkeypatch.setattr(jax.random, "normal", lambda key, shape: next(drawn))
+    monkeypatch.setattr(jax.random, "randint", lambda key, shape, low, high: index)
+    peer = object.__new__(JaxAdlala)
+    peer.case, (peer._x, peer._y) = SPIRALS, data(SPIRALS)
+    found = peer._step([jax.numpy.asarray(a, "float32") for a in before], jax.random.key(0))
+    for ours, theirs in zip(after, found, strict=True):
+        np.testing.assert_allclose(theirs, ours, atol=3e-6)
+
+
 def assert_samples(name, case, steps):
     """The loss falls below its start, and momenta are neither frozen nor hot."""
     from bench import contenders
@@ -110,14 +169,13 @@ def test_contenders_sample(name):
 
 @slow
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("case", [SPIRALS, DIGITS], ids=lambda c: c.data)
 @pytest.mark.parametrize("name", ["jax_threefry", "jax_rbg", "blackjax_sgld", "blackjax_sgnht", "torch_compiled", "torch_loop"])
-def test_peers_sample(name, case):
+def test_peers_sample(name):
     from bench import peers
 
     if name not in peers.available():
         pytest.skip(f"{name} needs {peers.PEERS[name][0]}")
-    assert_samples(name, case, LATE)
+    assert_samples(name, DIGITS, LATE)
 
 
 # -- scripts -----------------------------------------------------------------------------------------------------------------------
