@@ -164,7 +164,7 @@ def test_some_of_the_pairwise_set_compiles():
 @pytest.mark.slow
 def test_the_whole_pairwise_set_compiles():
     """Two processes need some minutes."""
-    assert_none_wrong(kernel_check.check_all(kernel_check.variants(), kernel_check.ARCHITECTURES), 3 * len(kernel_check.pairwise()))
+    assert_none_wrong(list(kernel_check.check_all(kernel_check.variants(), kernel_check.ARCHITECTURES)), 3 * len(kernel_check.pairwise()))
 
 
 def test_the_check_fails_by_spills_only_where_it_says():

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -151,11 +151,12 @@ def check(variant: Variant, arch: str) -> list[Result]:
     return [Result(variant.group, variant.name, arch, k, variant.strict, seconds, r) for k, r in sorted(resources(log).items())]
 
 
-def check_all(jobs: Iterable[Variant], architectures: Iterable[str], processes: int | None = None) -> list[Result]:
-    """`check` of every variant for every architecture, in processes, in order."""
+def check_all(jobs: Iterable[Variant], architectures: Iterable[str], processes: int | None = None) -> Iterator[Result]:
+    """`check` of every variant for every architecture, in processes, in order, as they come."""
     work = [(v, arch) for v in jobs for arch in architectures]
     with ProcessPoolExecutor(processes or os.cpu_count()) as pool:
-        return [r for rows in pool.map(check, *zip(*work, strict=True)) for r in rows]
+        for rows in pool.map(check, *zip(*work, strict=True)):
+            yield from rows
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -166,9 +167,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--processes", type=int, help="compilers at once (default: one a processor)")
     options = parser.parse_args(arguments)
     start, jobs = time.perf_counter(), variants()
-    results = check_all(jobs, options.arch, options.processes)
-    for r in results:
-        print(_line(r))
+    results = []
+    for r in check_all(jobs, options.arch, options.processes):
+        print(_line(r), flush=True)
+        results.append(r)
     wrong = [r for r in results if r.wrong]
     seconds = time.perf_counter() - start
     print(f"{len(jobs)} sources for {' '.join(options.arch)}: {len(results)} kernels in {seconds:.0f} s, {len(wrong)} wrong")
