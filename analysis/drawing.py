@@ -119,9 +119,7 @@ def _draw_plane(figure: "Figure", dataset: xr.Dataset, output: int) -> None:
 def _legend(figure: "Figure", axes: "Axes", scale: float = 1.0) -> None:
     """All marks of `axes` in one row beside the title."""
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="upper right", ncols=10, handletextpad=0.1, columnspacing=0.9, borderaxespad=0.3, markerscale=scale
-    )
+    figure.legend(handles, labels, loc="upper right", ncols=10, handletextpad=0.1, columnspacing=0.9, borderaxespad=0.3, markerscale=scale)
 
 
 def _image(

@@ -224,9 +224,7 @@ def _uses(program: Program, name: str, k: int) -> bool:
     return program.has_thermostat(k) if name == "thermostat" else name in program.reads(k)
 
 
-def _by_partition(
-    name: str, given: Mapping[str, Scheduled] | None, method: Method, program: Program, written: str
-) -> dict[int, Scheduled]:
+def _by_partition(name: str, given: Mapping[str, Scheduled] | None, method: Method, program: Program, written: str) -> dict[int, Scheduled]:
     """Scheduled value of each partition that uses `name`: the method's default, then the user's general value, then the specific ones.
 
     `written` is the name the user knows it by.

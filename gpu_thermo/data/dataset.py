@@ -169,9 +169,7 @@ def stack(schema: Schema, parts: Sequence[Part], standardise: bool = False) -> D
             mean, sd = moments(y_train)
             y_train, y_test = rescale(y_train, mean, sd), rescale(y_test, mean, sd)
             scales = Standardisation(scales.mean, scales.sd, mean, sd)
-    return Dataset(
-        schema.name, schema.task, x_train, y_train, x_test, y_test, schema.features, schema.classes, schema.targets, scales
-    )
+    return Dataset(schema.name, schema.task, x_train, y_train, x_test, y_test, schema.features, schema.classes, schema.targets, scales)
 
 
 def moments(x: Floats) -> tuple[Floats, Floats]:
