@@ -130,15 +130,15 @@ def test_torch_makes_our_step():
 
 def test_jax_makes_our_step(monkeypatch):
     jax = pytest.importorskip("jax")
-    from bench.peers.jax_adlala import JaxAdlala, data
+    from bench.peers.jax_adlala import TunedJax, data
 
     noise, index = given(SPIRALS)
     before, after = one_step(SPIRALS, noise, index)
     drawn = iter(noise)
     monkeypatch.setattr(jax.random, "normal", lambda key, shape: next(drawn))
     monkeypatch.setattr(jax.random, "randint", lambda key, shape, low, high: index)
-    peer = object.__new__(JaxAdlala)
-    peer.case, (peer._x, peer._y) = SPIRALS, data(SPIRALS)
+    peer = object.__new__(TunedJax)
+    peer.case, peer.replicas, (peer._x, peer._y) = SPIRALS, 3, data(SPIRALS)
     found = peer._step([jax.numpy.asarray(a, "float32") for a in before], jax.random.key(0))
     for ours, theirs in zip(after, found, strict=True):
         np.testing.assert_allclose(theirs, ours, atol=3e-6)
@@ -169,7 +169,9 @@ def test_contenders_sample(name):
 
 @slow
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", ["jax_threefry", "jax_rbg", "blackjax_sgld", "blackjax_sgnht", "torch_compiled", "torch_loop"])
+@pytest.mark.parametrize(
+    "name", ["jax_threefry", "jax_rbg", "jax_tuned", "blackjax_sgld", "blackjax_sgnht", "torch_compiled", "torch_loop"]
+)
 def test_peers_sample(name):
     from bench import peers
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from gpu_thermo.speed import count, measured_peak, timed_segments, total
 
+from .. import peers
 from ..cases import Case, spirals
 from ..common import adapted
 from ..contenders import Ours
@@ -21,7 +22,7 @@ TINY = [(8, 10, (32,))]
 def configurations(device: str, quick: bool) -> Iterator[tuple[Case, int, str]]:
     """Sizes and contenders, the promised ones first."""
     grid = TINY if device == "cpu" else GRID[quick]
-    for name in ("fused", "jax_threefry", "jax_rbg", "batched"):
+    for name in ("fused", "jax_threefry", "jax_rbg", "jax_tuned", "batched"):
         for hidden, batch, counts in grid:
             for replicas in counts:
                 if name.startswith("jax") and find_spec("jax") is None:
@@ -34,9 +35,7 @@ def one(case: Case, replicas: int, name: str, device: str, seconds: float) -> di
     out: dict[str, Any] = {"case": case.name, "replicas": replicas, "contender": name}
     begin = time.perf_counter()
     if name.startswith("jax"):
-        from ..peers.jax_adlala import JaxAdlala
-
-        peer = JaxAdlala(case, replicas, "rbg" if name == "jax_rbg" else "threefry2x32")
+        peer = peers.make(name, case, replicas)
         out |= {
             "first_seconds": time.perf_counter() - begin,
             "rate": adapted(peer.advance, replicas, seconds / 3)(),

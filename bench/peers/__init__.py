@@ -24,11 +24,11 @@ class Peer(Protocol):
         ...
 
 
-def _jax(generator: str) -> Callable[[Case, int], Peer]:
+def _jax(generator: str, tuned: bool = False) -> Callable[[Case, int], Peer]:
     def make(case: Case, replicas: int) -> Peer:
-        from .jax_adlala import JaxAdlala
+        from .jax_adlala import JaxAdlala, TunedJax
 
-        return JaxAdlala(case, replicas, generator)
+        return (TunedJax if tuned else JaxAdlala)(case, replicas, generator)
 
     return make
 
@@ -60,6 +60,7 @@ def _loop(case: Case, replicas: int) -> Peer:
 PEERS: dict[str, tuple[str, Callable[[Case, int], Peer]]] = {
     "jax_threefry": ("jax", _jax("threefry2x32")),
     "jax_rbg": ("jax", _jax("rbg")),
+    "jax_tuned": ("jax", _jax("threefry2x32", tuned=True)),
     "torch_batched": ("torch", _torch(False)),
     "torch_compiled": ("torch", _torch(True)),
     "torch_loop": ("torch", _loop),

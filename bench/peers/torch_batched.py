@@ -14,6 +14,7 @@ import torch
 from gpu_thermo.engines.batched import cores
 
 from ..cases import EPSILON, GAMMA, SIGMA, TAU, Case, H, Health, arrays, kinetic, loss_of
+from ..common import timed
 
 FEW_INPUTS = 4
 
@@ -65,8 +66,8 @@ class TorchBatched:
     """R replicas of AdLaLa, eager or through torch.compile."""
 
     def __init__(self, case: Case, replicas: int, compiled: bool = False, device: str = "cpu") -> None:
-        torch.set_num_threads(cores())
         torch.manual_seed(0)
+        self._threads = cores()
         self.case, self.replicas, self._device = case, replicas, device
         x, y = arrays(case)
         self._x, labels = torch.as_tensor(x, device=device), torch.as_tensor(y, device=device)
@@ -80,10 +81,17 @@ class TorchBatched:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the compiler's own imports
             self.advance(2)
+            self._threads = min((cores(), 1), key=self._seconds)  # one thread is faster where others use the cores, or R is small
+
+    def _seconds(self, threads: int) -> float:
+        self._threads = threads
+        self.advance(1)
+        return timed(lambda: self.advance(3))
 
     @torch.inference_mode()
     def advance(self, steps: int) -> int:
         """Advance by `steps` steps; waits for the device."""
+        torch.set_num_threads(self._threads)
         case, r = self.case, self.replicas
         sizes = (case.hidden_parameters, case.hidden_parameters, case.parameters - case.hidden_parameters)
         for _ in range(steps):
