@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gpu_thermo.build import setup
-from gpu_thermo.engines import BatchedEngine, make_predictor
+from gpu_thermo.engines import FUSED_INPUTS, BatchedEngine, make_predictor
 from gpu_thermo.engines.operations import NumpyOperations
 from gpu_thermo.spec import RunSpec
 from gpu_thermo.state import Segment
@@ -36,7 +36,7 @@ def test_device_path_with_a_stand_in_for_cupy(monkeypatch: pytest.MonkeyPatch) -
     for ours, reference in zip(advanced("cuda:0"), advanced("cpu", native=False), strict=True):
         np.testing.assert_array_equal(ours, reference)
     ready = setup(RunSpec.from_dict(SPEC))
-    monkeypatch.setattr("gpu_thermo.engines.FUSED_INPUTS", 0)  # the fused kernels have tests of their own
+    monkeypatch.setitem(FUSED_INPUTS, "cuda", 0)  # the fused kernels have tests of their own
     predictor = make_predictor(ready.model, np.float32, "cuda:0")
     state = ready.initial_state()
     np.testing.assert_allclose(
