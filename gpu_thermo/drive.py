@@ -62,7 +62,7 @@ def drive(loop: Loop, writer: RunWriter, path: Path, limits: Limits, attributes:
         timed = {**attributes, "sampling_time": already + time.monotonic() - limits.began}
         writer.commit(loop.state, loop.moments.arrays(), loop.moments.variables(), timed, wait=wait)
 
-    with _signals() as caught:
+    with stop_signals() as caught:
         for moments in loop.segments():
             _append(loop, writer, moments)
             if time.monotonic() - last_commit >= limits.commit_seconds:
@@ -102,7 +102,7 @@ def _report(loop: Loop, path: Path, caught: list[int]) -> None:
 
 
 @contextmanager
-def _signals() -> Iterator[list[int]]:
+def stop_signals() -> Iterator[list[int]]:
     """Collect SIGINT and SIGTERM instead of acting on them; a second one exits at once. Outside the main thread nothing is caught."""
     caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():

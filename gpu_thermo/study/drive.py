@@ -6,18 +6,16 @@ ran it, under a name of its own.
 
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import xarray as xr
 
-from ..drive import Interrupted
+from ..drive import Interrupted, stop_signals
 from ..engines import resolve_device
 from ..engines.batched import cores
 from ..errors import DeviceError, GpuThermoError, ResourceError, RunError, SpecError
@@ -188,7 +186,7 @@ def run_study(
         todo = [s for s in job.shards if not is_done(path, s)]
         progress = _start(job, todo, workers)
         try:
-            with _signals() as caught:
+            with stop_signals() as caught:
                 report = on_progress or (lambda _: None)
                 report(progress)
                 if client is None:
@@ -358,27 +356,6 @@ def _knock(address: str) -> None:
         raise DeviceError(
             f"The scheduler '{address}' does not answer ({error}). Start it with dask scheduler, or check the address."
         ) from None
-
-
-@contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM; a second one exits at once. Outside the main thread nothing is caught."""
-    caught: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield caught
-        return
-
-    def handle(signum: int, frame: FrameType | None) -> None:
-        if caught:
-            os._exit(128 + signum)
-        caught.append(signum)
-
-    before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield caught
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
 
 
 __all__ = ["StudyPlan", "StudyProgress", "as_study", "plan_study", "resolve_device", "run_study"]
