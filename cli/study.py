@@ -73,7 +73,7 @@ def print_plan(plan: "StudyPlan", as_json: bool) -> None:
         facts({
             "runs": f"{plan.runs:,} ({plan.cells:,} cells x {plan.seeds:,} seeds)", "launch groups": plan.ensembles,
             "shards": f"{plan.shards:,}{done}", "work": f"{count(plan.replica_steps)} replica-steps",
-            "time": f"very roughly {clock(plan.seconds)} on 2 cores",
+            "time": f"roughly {clock(plan.seconds)} on {plan.device}, as busy as it is now",
             "disk": f"about {size(plan.bytes)}",
         })
     )  # fmt: skip

@@ -345,7 +345,20 @@ def test_plan(small: Path):
     plan = plan_study(SMALL, small, base=Path.cwd())
     assert (plan.cells, plan.seeds, plan.runs, plan.ensembles, plan.shards, plan.done) == (3, 5, 15, 2, 2, 2)
     assert plan.replica_steps == 15 * 200
+    assert plan.seconds == 0
     assert all(is_done(small, s) for s in make_shards(StudySpec.from_dict(SMALL), Path.cwd()))
+
+
+def test_planned_time_follows_the_arithmetic(monkeypatch: pytest.MonkeyPatch):
+    """Known operations over a known peak; twice the steps take twice as long, and denser learning curves longer."""
+    monkeypatch.setattr(study_drive.speed, "measured_peak", lambda device: (1e9, "given"))
+    plain = changed(grid=None, method={"name": "sgd"}, run={"steps": 200, "batch": 10, "trace": 200})
+    seconds = plan_study(plain, engine="fused").seconds
+    step = 10 * (6 * (2 * 3 + 1 + 2 * 4 + 2) + 17 + 8) + 92 * 10 + 2 * 25  # equations of speed.count at m 2, d 6, n 1, B 10
+    passes = 80 * 6 * (2 * 3 + 1) / 200
+    assert seconds == pytest.approx(5 * 200 * (step + passes) / 0.45e9)
+    assert plan_study(plain | {"run": {"steps": 400, "batch": 10, "trace": 200}}, engine="fused").seconds == pytest.approx(2 * seconds)
+    assert plan_study(plain | {"run": {"steps": 200, "batch": 10, "trace": 10}}, engine="fused").seconds > seconds
 
 
 # -- numbers ----------------------------------------------------------------------------------------------------------------------------

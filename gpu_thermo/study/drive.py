@@ -15,13 +15,15 @@ from typing import Any
 
 import xarray as xr
 
+from .. import speed
+from ..build import Setup
 from ..drive import Interrupted, stop_signals
-from ..engines import resolve_device
+from ..engines import choose_engine, resolve_device
 from ..engines.batched import cores
 from ..errors import DeviceError, GpuThermoError, ResourceError, RunError, SpecError
 from ..records import versions
 from .execute import check, run_shard
-from .expand import Shard, group_cells, make_shards, work
+from .expand import Shard, group_cells, make_shards
 from .parts import assemble, is_done, open_study, writing
 from .parts import write_part as _write_part
 from .spec import Cell, StudySpec
@@ -31,13 +33,16 @@ ANSWER_SECONDS = 5
 """How long a scheduler may take to answer."""
 RETRIES = 3
 """How often a shard is tried again after its worker was lost."""
-SPEED = 5e10
-"""Floating-point operations per second that a plan reckons with, on two cores."""
+ACHIEVED = {"fused": 0.45, "batched": 0.05}
+"""Share of the peak that an engine reaches, on which a plan's time rests (bench/README.md: .41 to .53, and .04 to .09)."""
 
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """What a study would do and cost. `ensembles` are launch groups: cells alike in all but hyperparameters. seconds is a rough guess."""
+    """What a study would do and cost. `ensembles` are launch groups: cells alike in all but hyperparameters.
+
+    seconds : for the shards still to run, from their arithmetic and a short measurement of the `device` as busy as it is now.
+    """
 
     cells: int
     seeds: int
@@ -49,6 +54,7 @@ class StudyPlan:
     seconds: float
     bytes: int
     labels: tuple[str, ...]
+    device: str = "cpu"
     groups: tuple[tuple[str, int, int, int], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -88,11 +94,12 @@ OnProgress = Callable[[StudyProgress], None]
 
 @dataclass(frozen=True)
 class Work:
-    """A study ready to run."""
+    """A study ready to run; `costs` has each launch group's engine and operations of a replica-step, learning curves included."""
 
     study: StudySpec
     cells: list[Cell]
     shards: list[Shard]
+    costs: dict[int, tuple[str, float]]
 
 
 def as_study(study: StudyLike, keep: bool = False, base: Path | None = None) -> tuple[StudySpec, Path | None]:
@@ -111,12 +118,20 @@ def make_work(study: StudySpec, base: Path | None, device: str, engine: str) -> 
     """Cells and shards, with one run of every launch group made ready, so that mistakes show before anything is written."""
     cells = study.cells()
     shards = make_shards(study, base, cells)
-    seen: set[int] = set()
+    costs: dict[int, tuple[str, float]] = {}
     for shard in shards:
-        if shard.group not in seen:
-            seen.add(shard.group)
-            check(shard, device, engine)
-    return Work(study, cells, shards)
+        if shard.group not in costs:
+            ready = check(shard, device, engine).setup
+            costs[shard.group] = choose_engine(ready.job, engine, resolve_device(device)), _operations(ready)
+    return Work(study, cells, shards, costs)
+
+
+def _operations(ready: Setup) -> float:
+    """Arithmetic of a replica-step, with its share of the passes over all points that the learning curves need."""
+    parts, run = speed.count(ready.job), ready.spec.run
+    points = ready.data.points if run.minibatch == "full" else ready.job.batching.size
+    passes = (ready.data.points + ready.data.test_points) / (points * ready.program.gradients_per_step * run.trace)
+    return speed.total(parts).operations + passes * parts["forward"].operations
 
 
 def plan_study(
@@ -133,12 +148,19 @@ def plan_study(
             (group[0].label if len(group) == 1 else f"{group[0].label} ... {group[-1].label}", len(group), len(mine), mine[0].steps)
         )
     steps = sum(s.replicas * s.steps for s in job.shards)
-    seconds = sum(work(cell.spec) for cell in job.cells) * seeds / SPEED
+    todo = [s for s in job.shards if not (store and is_done(Path(store), s))]
+    device = resolve_device(device)
     return StudyPlan(
-        len(job.cells), seeds, len(job.cells) * seeds, len(groups), len(job.shards),
-        sum(is_done(Path(store), s) for s in job.shards) if store else 0, steps, seconds, _disk(job, seeds),
-        tuple(cell.label for cell in job.cells), tuple(groups),
+        len(job.cells), seeds, len(job.cells) * seeds, len(groups), len(job.shards), len(job.shards) - len(todo), steps,
+        _seconds(job, todo, device), _disk(job, seeds), tuple(cell.label for cell in job.cells), device, tuple(groups),
     )  # fmt: skip
+
+
+def _seconds(job: Work, todo: list[Shard], device: str) -> float:
+    """Time of the shards `todo` at the share of the device's peak that engines reach."""
+    peak, _ = speed.measured_peak(device)
+    each = {group: operations / (ACHIEVED[engine] * peak) for group, (engine, operations) in job.costs.items()}
+    return sum(s.replicas * s.steps * each[s.group] for s in todo)
 
 
 def _disk(job: Work, seeds: int) -> int:
