@@ -250,6 +250,111 @@ def test_schedules_follow_the_absolute_step():
     assert_identical(whole, state)
 
 
+# -- hyperparameters and arrays of moves --------
+
+SCHEDULED = {("stepsize", 0): Cosine(schedule="cosine"), ("temperature", 0): Cyclical(schedule="cyclical", cycles=2)}
+
+
+@pytest.mark.parametrize("schedules", [{}, SCHEDULED])
+def test_hyperparameters_of_one_call(schedules):
+    """As if they were the job's; equal ones change nothing, and the next call without is the job's again."""
+    job = job_of("BAOAB", well(1.3, 4), [0.5, 0.2, 0.3], 3, total=20, schedules=schedules, temperature=2.0, friction=1.5)
+    swapped = job.hyper.take(np.array([1, 2, 0]))
+    worker, state, expected = BatchedEngine(job), start(job), start(job)
+    for hyper, steps in ((swapped, 3), (None, 2), (replace(job.hyper), 4), (swapped, 5)):
+        worker.advance(state, Segment(state.step, steps), hyper)
+        other = job if hyper is None else replace(job, hyper=hyper)
+        BatchedEngine(other).advance(expected, Segment(expected.step, steps))
+    assert_identical(state, expected)
+    assert not np.array_equal(state.position, run(job, start(job), (14,))[0].position)
+
+
+@pytest.mark.parametrize("method", ["adlala", "adam"])
+def test_arrays_of_moves_are_left_alone(method):
+    """Whatever their shapes and types, also while a replica is frozen."""
+    job, state = network(method, replicas=6)
+    state.position[2, 0] = np.nan
+    clean, _ = run(job, state, (5,), block=4)
+    of_moves = {"exchange_rung": np.arange(6), "exchange_rate": np.ones((3, 2)), "exchange_count": np.array(7), "names": np.array(["a"])}
+    state.extra |= {name: value.copy() for name, value in of_moves.items()}
+    after, _ = run(job, state, (5,), block=4)
+    assert after.status[2] != 0
+    for name, value in of_moves.items():
+        np.testing.assert_array_equal(after.extra.pop(name), value)
+    assert_identical(after, clean)
+
+
+# -- walls --------
+
+
+class Boxed:
+    """A target within walls |q_i| <= bounds."""
+
+    def __init__(self, inner, bounds):
+        self.inner, self.layout, self.points, self.bounds = inner, inner.layout, 0, bounds
+
+    def energy_and_gradient(self, position, batch):
+        return self.inner.energy_and_gradient(position, batch)
+
+
+WALLED = {"BAOAB": {"friction": 1.0}, "BACDEDCAB": {"sigma": 1.0, "epsilon": 0.3}, "ABOBA": {"friction": 1.0}, "sgld": {}}
+
+
+@pytest.mark.parametrize("word", WALLED)
+def test_a_step_that_leaves_the_box_is_taken_back(word):
+    """Each step is that of the open target, or the position kept with its momentum turned round; both happen."""
+    values = {"temperature": 1.0, **WALLED[word]}
+    make = lambda target: job_of(word, target, 0.6, 40, **values)  # noqa: E731
+    boxed, free = make(Boxed(well(1.0, 2, 0.5), 1.0)), make(well(1.0, 2, 0.5))
+    momentum = np.random.default_rng(0).normal(size=(40, 2))
+    state, worker, rejected = start(boxed, 0.3, momentum), BatchedEngine(boxed, block=16), 0
+    state.position.clip(-1, 1, out=state.position)
+    for step in range(25):
+        before, trial = state.copy(), state.copy()
+        BatchedEngine(free).advance(trial, Segment(step, 1))
+        worker.advance(state, Segment(step, 1))
+        out = (np.abs(trial.position) > 1).any(axis=1)
+        rejected += out.sum()
+        for name in ("position", "thermostat"):
+            np.testing.assert_array_equal(getattr(state, name)[out], getattr(before, name)[out])
+        np.testing.assert_array_equal(state.momentum[out], -before.momentum[out])
+        kept = trial if word == "sgld" else before  # sgld evaluates where it stands, and that evaluation stands too
+        if step:
+            np.testing.assert_array_equal(state.gradient[out], kept.gradient[out])
+            np.testing.assert_array_equal(state.energy[out], kept.energy[out])
+        for name, value in trial.arrays().items():
+            np.testing.assert_array_equal(state.arrays()[name][~out], value[~out], err_msg=name)
+    assert 50 < rejected < 900
+    assert (state.status == 0).all()
+    assert np.isfinite(state.energy).all()
+
+
+def test_a_walled_harmonic_well_has_its_law():
+    """SGLD at a small stepsize in a box: <q^2> of the truncated Gaussian, over independent replicas."""
+    from scipy.stats import truncnorm
+
+    job = job_of("sgld", Boxed(well(1.0, 4), 0.8), 2e-3, 400, temperature=1.0)
+    state, worker, sums = start(job, scale=0.3), BatchedEngine(job), []
+    state.position.clip(-0.8, 0.8, out=state.position)
+    for _ in range(60):
+        worker.advance(state, Segment(state.step, 50))
+        sums.append((state.position**2).mean(axis=1))
+    mean = np.mean(sums[20:], axis=0)
+    error = mean.std(ddof=1) / len(mean) ** 0.5
+    exact = truncnorm(-0.8, 0.8).var()
+    assert abs(mean.mean() - exact) < 5 * error + 0.02 * exact  # O(h) of the walls
+    assert abs(mean.mean() - 1) > 50 * error  # the open well
+
+
+def test_what_is_not_finite_in_a_box_is_frozen():
+    job = job_of("BAOAB", Boxed(well(1.0, 2), 1.0), 0.1, 3, temperature=1.0, friction=1.0)
+    state = start(job, scale=0.1)
+    state.momentum[1] = np.inf
+    advance(job, state, 2)
+    assert state.status.tolist()[::2] == [0, 0]
+    assert state.frozen_step.tolist() == [-1, 1, -1]
+
+
 # -- whole-step updates --------
 
 

@@ -165,6 +165,31 @@ def test_scheduled_tables_may_be_cut_anywhere(monkeypatch):
     assert_same(whole, run(engine, job, 20, record=(3, 20))[0])
 
 
+@pytest.mark.parametrize("schedules", [None, {("stepsize", 0): Cosine(schedule="cosine")}])
+def test_hyperparameters_of_one_call(schedules):
+    """As if they were the job's; equal ones change nothing, and the next call without is the job's again."""
+    job = make_job(replicas=21, schedules=schedules)
+    swapped = job.hyper.take(np.random.default_rng(5).permutation(21))
+    engine, state, expected = FusedEngine(job), make_state(job), make_state(job)
+    for hyper, steps in ((swapped, 3), (None, 2), (dataclasses.replace(job.hyper), 4), (swapped, 5)):
+        engine.advance(state, Segment(state.step, steps), hyper)
+        other = job if hyper is None else dataclasses.replace(job, hyper=hyper)
+        FusedEngine(other).advance(expected, Segment(expected.step, steps))
+    assert_same(state, expected)
+    assert not np.array_equal(state.position, run(FusedEngine(job), job, 14)[0].position)
+
+
+def test_arrays_of_moves_are_left_alone(job):
+    of_moves = {"exchange_rung": np.arange(37), "exchange_rate": np.ones((3, 2)), "names": np.array(["a"])}
+    state, clean = make_state(job), make_state(job)
+    state.extra = {name: value.copy() for name, value in of_moves.items()}
+    for s in (state, clean):
+        FusedEngine(job).advance(s, Segment(0, 5))
+    for name, value in of_moves.items():
+        np.testing.assert_array_equal(state.extra.pop(name), value)
+    assert_same(state, clean)
+
+
 @pytest.mark.parametrize(
     ("array", "status"),
     [("position", Status.NONFINITE_GRADIENT), ("momentum", None), ("thermostat", Status.NONFINITE_THERMOSTAT)],

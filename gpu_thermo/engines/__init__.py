@@ -96,6 +96,8 @@ def _obstacle(job: Job, device: str) -> str:
     """Why the fused engine cannot carry out `job`; empty if it can."""
     if not isinstance(job.target, ShlpTarget):
         return "it samples single-hidden-layer perceptrons only"
+    if getattr(job.target, "bounds", None) is not None:
+        return "it knows no walls (bounds)"
     if device != "cpu" and job.target.model.outputs > 32:
         return f"{job.target.model.outputs} outputs are more than a warp has threads"
     return _NO_COMPILER if device == "cpu" and find_compiler() is None else ""

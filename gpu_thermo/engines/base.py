@@ -50,9 +50,21 @@ class Engine(Protocol):
     name: str
     device: str
 
-    def advance(self, state: State, segment: Segment) -> Recorded:
-        """Advance `state` in place through `segment` and return what was recorded on the way."""
+    def advance(self, state: State, segment: Segment, hyper: Hyper | None = None) -> Recorded:
+        """Advance `state` in place through `segment` and return what was recorded on the way.
+
+        `hyper` holds the base hyperparameters [R] in force during this call, in place of the job's: rungs move between segments. It is
+        recognised by identity, so changed values need another object. Arrays of `state.extra` that are not the engine's stay as they are.
+        """
         ...
+
+
+_OWN = ("extra/adam_", "extra/contour_")
+
+
+def own_arrays(state: State) -> dict[str, Array]:
+    """The arrays of `state` that engines advance, each [R, ...], by the names of State.arrays; the rest of `extra` belongs to moves."""
+    return {name: value for name, value in state.arrays().items() if not name.startswith("extra/") or name.startswith(_OWN)}
 
 
 def initial_state(job: Job, position: Array, momentum: Array | None = None) -> State:

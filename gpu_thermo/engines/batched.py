@@ -18,11 +18,11 @@ import numpy as np
 from ..compile import find_compiler
 from ..errors import Status
 from ..letters import LETTERS
-from ..state import Recorded, Segment, State
+from ..state import Hyper, Recorded, Segment, State
 from ..streams import make_keys
 from ..targets import Batch
 from ..words import Evaluate, Substep
-from .base import Job
+from .base import Job, own_arrays
 from .operations import NumpyOperations
 
 Array = Any
@@ -72,11 +72,12 @@ class BatchedEngine:
         self._rows = [slice(i, min(i + size, job.replicas)) for i in range(0, job.replicas, size)]
         self._pool = ThreadPoolExecutor(threads) if device == "cpu" and threads > 1 and len(self._rows) > 1 else None
 
-    def advance(self, state: State, segment: Segment) -> Recorded:
+    def advance(self, state: State, segment: Segment, hyper: Hyper | None = None) -> Recorded:
         """Advance `state` in place through `segment`; see Engine."""
         recorded = empty_record(state, segment)
+        job = self.job if hyper is None else replace(self.job, hyper=hyper)
         with self._place:
-            work = [_Block(self.job, self._operations, rows, state, segment, recorded) for rows in self._rows]
+            work = [_Block(job, self._operations, rows, state, segment, recorded) for rows in self._rows]
             for _ in self._pool.map(_Block.run, work) if self._pool else map(_Block.run, work):
                 pass
         state.step = segment.start + segment.steps
@@ -145,8 +146,10 @@ class _Block:
         self.replica = self.xp.arange(rows.start, rows.stop)
         self.hyper = job.hyper.take(rows)
         self.factors = job.hyper.factors(segment.start, segment.steps)
-        own = {name: self.xp.asarray(value[rows]).copy() for name, value in state.arrays().items()}
+        own = {name: self.xp.asarray(value[rows]).copy() for name, value in own_arrays(state).items()}
         self.local = State.from_arrays(own, state.step, state.evaluations)
+        bounds = getattr(job.target, "bounds", None)
+        self.box = None if bounds is None else _Box(self.local, float(bounds), self.xp)
         self.actions = _pair(job.program.substeps)
         self.plan = [self._action(group) for group in self.actions]
 
@@ -173,8 +176,12 @@ class _Block:
 
     def _step(self, step: int, coefficients: list[Coefficients]) -> None:
         self.ops.begin_step(step)
+        if self.box:
+            self.box.begin_step()
         for action, values in zip(self.plan, coefficients, strict=True):
             action(*values)
+        if self.box:
+            self.box.end_step()
         self._freeze(step)
         self.local.step = step + 1
 
@@ -185,6 +192,8 @@ class _Block:
         batch = Batch(index, self.replica, self.keys, local.evaluations)
         local.energy, local.gradient[...] = self.job.target.energy_and_gradient(local.position, batch)
         local.evaluations += 1
+        if self.box:
+            self.box.evaluated()
 
     def _freeze(self, step: int) -> None:
         """Mark replicas that are no longer finite, with the cause, and fill them with NaN; the others are not touched."""
@@ -203,7 +212,8 @@ class _Block:
             fresh |= bad
         if fresh.any():
             s.frozen_step[fresh] = step + 1
-            for array in (s.position, s.momentum, s.gradient, s.thermostat, s.energy, *s.extra.values()):
+            moments = (array for name, array in s.extra.items() if name.startswith("adam_"))
+            for array in (s.position, s.momentum, s.gradient, s.thermostat, s.energy, *moments):
                 array[fresh] = np.nan
 
     def _record(self, slot: int) -> None:
@@ -286,6 +296,46 @@ class _Block:
             m, v = s.extra["adam_mean"][:, c], s.extra["adam_square"][:, c]
             return lambda h: ops.adam(theta, m, v, gradient, h, s.step)
         return lambda keep, gain, rate: ops.heavy_ball(theta, p, gradient, keep, gain, rate)
+
+
+class _Box:
+    """Walls around a target with `bounds`: a step that ends outside |q_i| <= bounds is rejected.
+
+    The replica is then as before the step with its momentum negated; gradient and energy are those of the last evaluation at the position
+    it keeps. A position that is not finite is left to be frozen.
+    """
+
+    def __init__(self, local: State, bounds: float, xp: Any) -> None:
+        self._local, self._bounds, self._xp = local, bounds, xp
+        self._before: State | None = None
+
+    def begin_step(self) -> None:
+        """Remember where the step starts."""
+        s = self._local
+        names = ("position", "momentum", "gradient", "thermostat", "energy")
+        self._before = replace(s, **{name: getattr(s, name).copy() for name in names})
+
+    def evaluated(self) -> None:
+        """Keep energy and gradient where nothing has moved yet."""
+        if self._before is None:  # the initial evaluation
+            return
+        s, before = self._local, self._before
+        still = (s.position == before.position).all(axis=-1)
+        before.energy[still], before.gradient[still] = s.energy[still], s.gradient[still]
+
+    def end_step(self) -> None:
+        """Take back the steps that left the box."""
+        s, before = self._local, self._before
+        assert before is not None
+        back = self._outside()
+        if back.any():
+            for name in ("position", "gradient", "thermostat", "energy"):
+                getattr(s, name)[back] = getattr(before, name)[back]
+            s.momentum[back] = -before.momentum[back]
+
+    def _outside(self) -> Array:
+        size = abs(self._local.position)
+        return (size > self._bounds).any(axis=-1) & self._xp.isfinite(size).all(axis=-1)
 
 
 def _pair(substeps: tuple[Evaluate | Substep, ...]) -> list[tuple[Evaluate | Substep, ...]]:

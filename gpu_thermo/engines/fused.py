@@ -17,10 +17,10 @@ from ..compile import cupy_module, host_library
 from ..errors import CompileError, DeviceError
 from ..kernels.emit import Coefficient, Emitter, team_size
 from ..letters import LETTERS
-from ..state import PARTITIONED, Recorded, Segment, State
+from ..state import PARTITIONED, Hyper, Recorded, Segment, State
 from ..targets.shlp import ShlpTarget
 from ..words import Substep
-from .base import Job
+from .base import Job, own_arrays
 from .batched import cores, empty_record
 
 Array = Any
@@ -66,11 +66,14 @@ class FusedEngine:
         self.job, self.device, self.target = job, device, job.target
         self.emitter = make_emitter(job)
         self._tables = Tables(job, self.emitter.plan.coefficients)
-        self._constants = _constant_arrays(job, self._tables)
+        self._constants = _constant_arrays(job)
         self._launch: Any = _Host(self.emitter, threads) if device == "cpu" else _Device(self.emitter, device, team)
 
-    def advance(self, state: State, segment: Segment) -> Recorded:
+    def advance(self, state: State, segment: Segment, hyper: Hyper | None = None) -> Recorded:
         """Advance `state` in place through `segment`; see Engine."""
+        hyper = self.job.hyper if hyper is None else hyper
+        if hyper is not self._tables.hyper:
+            self._tables = Tables(self.job, self.emitter.plan.coefficients, hyper)
         recorded = empty_record(state, segment)
         most = self._tables.longest if self._tables.scheduled else segment.steps
         for start in range(segment.start, segment.start + segment.steps, max(1, most)):
@@ -86,19 +89,19 @@ class FusedEngine:
         slot = np.full(segment.steps, -1, np.int32)
         for i, step in enumerate(segment.record):
             slot[step - segment.start - 1] = first_slot + i
-        arrays = dict(self._constants) | self._tables.at(segment) | {
-            "slot": slot, "ring_position": recorded.position, "ring_thermostat": recorded.thermostat,
+        arrays = self._constants | self._tables.at(segment) | {
+            "group": self._tables.group, "slot": slot, "ring_position": recorded.position, "ring_thermostat": recorded.thermostat,
             "ring_kinetic": recorded.kinetic_temperature, "ring_energy": recorded.energy,
         }  # fmt: skip
-        names = ("position", "momentum", "gradient", "thermostat", "energy", "status", "frozen_step")
-        arrays |= {name: getattr(state, name) for name in names} | {k: v for k, v in state.extra.items() if k in _POINTERS}
+        own = {name.removeprefix("extra/"): value for name, value in own_arrays(state).items()}
+        arrays |= own
         _check_state(arrays, self.job)
         numbers = _numbers(self.job) | {
             "start": segment.start, "ordinal": program.gradients_before(segment.start), "replicas": self.job.replicas,
             "groups": self._tables.groups, "steps": segment.steps, "scheduled": self._tables.scheduled,
             "initial": program.leading_gradient and segment.start == 0,
         }  # fmt: skip
-        self._launch(arrays, numbers, written=(*names, *state.extra, *(n for n in _POINTERS if n.startswith("ring_"))))
+        self._launch(arrays, numbers, written=(*own, *(n for n in _POINTERS if n.startswith("ring_"))))
 
 
 def _check_state(arrays: Mapping[str, np.ndarray], job: Job) -> None:
@@ -124,14 +127,14 @@ def make_emitter(job: Job) -> Emitter:
     return Emitter(job.program, target.model, job.batching.mode, batch, np.dtype(job.dtype).itemsize * 8)
 
 
-def _constant_arrays(job: Job, tables: "Tables") -> dict[str, np.ndarray]:
+def _constant_arrays(job: Job) -> dict[str, np.ndarray]:
     """What no step changes: identities, data sets, data rows [D, N, m + targets]."""
     target: Any = job.target
     y = target.y_train if target.y_train.ndim == 3 else target.y_train[..., None]
     seed = np.asarray(job.seed, np.uint64)
     return {
         "seed_low": (seed & np.uint64(0xFFFFFFFF)).astype(np.uint32), "seed_high": (seed >> np.uint64(32)).astype(np.uint32),
-        "stream": np.asarray(job.stream).astype(np.uint32), "dataset": np.asarray(target.dataset, np.int32), "group": tables.group,
+        "stream": np.asarray(job.stream).astype(np.uint32), "dataset": np.asarray(target.dataset, np.int32),
         "data": np.ascontiguousarray(np.concatenate([target.x_train, y], axis=-1), dtype=job.dtype),
     }  # fmt: skip
 
@@ -157,12 +160,13 @@ class Tables:
 
     Attributes
     ----------
-    group : [R] int32, column of each replica. groups : G. scheduled : whether they differ from step to step.
+    hyper : what they are made of, the job's by default. group : [R] int32, column of each replica. groups : G.
+    scheduled : whether they differ from step to step.
     """
 
-    def __init__(self, job: Job, coefficients: list[Coefficient]) -> None:
+    def __init__(self, job: Job, coefficients: list[Coefficient], hyper: Hyper | None = None) -> None:
         self._job, self._coefficients = job, coefficients
-        hyper = job.hyper
+        hyper = self.hyper = job.hyper if hyper is None else hyper
         columns = np.column_stack([hyper.stepsize, *(getattr(hyper, name) for name in PARTITIONED)])
         rows = np.ascontiguousarray(columns).view(f"V{columns.shape[1] * 8}").ravel()  # by bits, so that NaN equals NaN
         _, first, inverse = np.unique(rows, return_index=True, return_inverse=True)
@@ -178,7 +182,7 @@ class Tables:
     def at(self, segment: Segment) -> dict[str, np.ndarray]:
         """Tables [T, values, G] of a segment: T is its steps where scheduled, else 1."""
         steps = segment.steps if self.scheduled else 1
-        self._factors = self._job.hyper.factors(segment.start, steps)
+        self._factors = self.hyper.factors(segment.start, steps)
         self._step = np.arange(segment.start, segment.start + steps)[:, None]
         tables: dict[str, list[np.ndarray]] = {"r": [], "w": []}
         values: dict[Substep, tuple[Array, ...]] = {}
