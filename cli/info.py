@@ -57,7 +57,7 @@ def _show(store: Path, info: dict[str, Any], spec: str) -> None:
     from gpu_thermo.spec import RunSpec
 
     from . import output
-    from .summary import next_commands, score_lines, warn_frozen
+    from .summary import move_lines, next_commands, score_lines, warn_frozen
 
     state = "complete" if info["complete"] else "unfinished"
     network = f"{output.plural(info['replicas'], 'replica')} of {info['parameters']:,} parameters"
@@ -66,6 +66,7 @@ def _show(store: Path, info: dict[str, Any], spec: str) -> None:
         "progress": f"step {info['step']:,} of {info['total_steps']:,}, {info['draws']:,} of {output.plural(info['total_draws'], 'draw')}",
         "ensembles": f"{info['ensembles']:,}; {network}",
         **score_lines(info["scores"]),
+        **move_lines(info["moves"]),
         "size": f"{output.size(info['bytes'])}, kept: {', '.join(info['kept']) or 'averages only'}",
         "sampled": f"by {info['engine']} on {info['device']}, created {info['created_at']}"
         + (f", {output.clock(info['seconds'])} of sampling" if info["seconds"] is not None else ""),

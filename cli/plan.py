@@ -35,6 +35,7 @@ def print_plan(plan: "RunPlan", as_json: bool) -> None:
                 "steps": f"{plan.steps:,}, of these {plan.burn_in:,} burn-in",
                 "draws": f"{plan.draws:,}, one every {plural(plan.thin, 'step')}",
                 "gradients": f"{plan.gradients_per_step} a step",
+                "moves": ", ".join(plan.moves) or None,
                 "engine": f"{plan.engine} on {plan.device}",
                 "memory": f"about {size(plan.memory_bytes)}",
                 "disk": f"about {size(plan.disk_bytes)}",

@@ -17,6 +17,7 @@ FEW = 4
 
 def summarise(path: Path, tree: "xarray.DataTree | None" = None) -> dict[str, Any]:
     """Where a run stands, what it scores, what froze, and how large it is."""
+    from gpu_thermo.agenda import Agenda
     from gpu_thermo.spec import RunSpec
     from gpu_thermo.store import open_run, read_header
 
@@ -25,12 +26,13 @@ def summarise(path: Path, tree: "xarray.DataTree | None" = None) -> dict[str, An
     spec = RunSpec.from_json(header.spec)
     total = planned_steps(header, spec)
     stats = tree["sample_stats"].to_dataset()
-    draws = (total - spec.run.burn_in) // spec.run.thin
+    draws = Agenda.of(spec.model_copy(update={"run": spec.run.model_copy(update={"steps": total})})).draws
     return {
         "store": str(path), "complete": header.step >= total, "step": header.step, "total_steps": total,
         "draws": header.draws, "total_draws": draws, "replicas": header.replicas, "parameters": header.parameters,
         "ensembles": int(tree.sizes.get("ensemble", 0) or len(set(stats["ensemble"].values.tolist()))),
-        "data": spec.data.name, "method": spec.method.name, "kept": list(header.keep),
+        "data": spec.data.name if spec.target is None else None, "target": spec.target.name if spec.target else None,
+        "method": spec.method.name, "moves": header.attributes.get("moves", []), "kept": list(header.keep),
         "engine": header.attributes.get("engine", header.engine), "device": header.device,
         "seconds": header.attributes.get("sampling_time"), "bytes": stored_bytes(path), "frozen": frozen(stats), "scores": scores(tree),
     }  # fmt: skip
@@ -63,6 +65,8 @@ def scores(tree: "xarray.DataTree") -> dict[str, dict[str, float]]:
 
     from gpu_thermo.predictive import scores_on_test
 
+    if "data" not in tree.attrs:
+        return {}  # of a potential: nothing is predicted
     each = list(scores_on_test(tree).values())
     averaged = {name: float(np.mean([one[name] for one in each])) for name in each[0]} if each else {}
     single: dict[str, float] = {}
@@ -88,6 +92,7 @@ def print_summary(summary: dict[str, Any]) -> None:
         "drawn": f"{plural(summary['draws'], 'draw')} of {plural(summary['replicas'], 'replica')} in {whole}"
         + (f", {clock(seconds)}" if seconds is not None else ""),
         **score_lines(summary["scores"]),
+        **move_lines(summary["moves"]),
         "size": size(summary["bytes"]),
         "map": summary.get("map"),
     }
@@ -102,6 +107,23 @@ def score_lines(all_scores: dict[str, dict[str, float]]) -> dict[str, str]:
         parts = [f"{averaged[name]:.4g} averaged"] if name in averaged else []
         parts += [f"{single[name]:.4g} for a single network"] if name in single else []
         out[f"test {_LABELS.get(name, name)}"] = ", ".join(parts)
+    return out
+
+
+def move_lines(moves: list[dict[str, Any]]) -> dict[str, str]:
+    """One line a move: what it came to so far."""
+    out = {}
+    for move in moves:
+        if move["kind"] == "contour":
+            out["contour"] = (
+                f"{move['seen']} of {move['bins']} bins seen, energies outside {move['outside']:.1%}, multipliers clipped {move['clipped']:.1%}"
+            )
+        elif move["kind"] == "cyclical":
+            out["cycles"] = f"of {plural(move['length'], 'step')}, the first {move['explore']:.0%} exploring"
+        else:
+            rates = ", ".join(f"{a:.2f}" for a in move["acceptance"])
+            label = " (heuristic)" if move.get("heuristic") else ""
+            out[move["kind"]] = f"acceptance {rates}; {plural(move['round_trips'], 'round trip')}{label}"
     return out
 
 
@@ -122,7 +144,7 @@ def next_commands(summary: dict[str, Any], mapped: bool = False) -> list[str]:
     """Commands that make sense now."""
     run = shlex.quote(summary["store"])
     out = [] if summary["complete"] else [f"gpu-thermo resume {run}"]
-    if summary["draws"] and "parameters" in summary["kept"] and not mapped:
+    if summary["draws"] and "parameters" in summary["kept"] and not mapped and summary["target"] is None:
         out.append(f"gpu-thermo map {run} --out map.png")
     if summary["draws"] and "predictions" in summary["kept"]:
         out.append(f"gpu-thermo diagnose {run}")

@@ -60,6 +60,8 @@ def drive(loop: Loop, writer: RunWriter, path: Path, limits: Limits, attributes:
 
     def commit(wait: bool) -> None:
         timed = {**attributes, "sampling_time": already + time.monotonic() - limits.began}
+        if moves := loop.setup.moves.summary(loop.state):
+            timed["moves"] = moves
         writer.commit(loop.state, loop.moments.arrays(), loop.moments.variables(), timed, wait=wait)
 
     with stop_signals() as caught:
@@ -84,7 +86,7 @@ def _append(loop: Loop, writer: RunWriter, moments: list[Moment]) -> None:
     if draws:
         writer.append(pack_draws(loop.setup, draws))
     if traced:
-        writer.append_trace(pack_trace(loop.setup, traced))
+        writer.append_trace(pack_trace(traced))
 
 
 def _report(loop: Loop, path: Path, caught: list[int]) -> None:

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .build import Setup
+from .build import AnySetup, PotentialSetup
 from .engines import Engine, make_predictor
 from .engines.batched import cores
 from .moments import RunningMoments
-from .observe import Observer
-from .spec import RunSection
-from .state import Recorded, Segment, Snapshot, State
+from .observe import Observer, PotentialObserver
+from .state import Recorded, Snapshot, State
 
 SEGMENT_SECONDS = 0.25
 """Longest wait for a signal to be answered."""
@@ -40,37 +39,6 @@ class Progress:
         return self.steps_per_second * self.replicas
 
 
-# -- segments ---------------------------------------------------------------------------------------------------------------------------
-
-
-def record_steps(run: RunSection, start: int, stop: int) -> tuple[int, ...]:
-    """Steps in (start, stop] after which something is recorded: draws and points of the learning curves, in order."""
-    draws = range(run.burn_in + run.thin, run.steps + 1, run.thin)
-    traces = range(run.trace, run.steps + 1, run.trace)
-    return tuple(sorted({s for grid in (draws, traces) for s in _between(grid, start, stop)}))
-
-
-def _between(grid: range, start: int, stop: int) -> range:
-    first = max(0, -(-(start + 1 - grid.start) // grid.step))
-    last = max(first, (stop - grid.start) // grid.step + 1) if stop >= grid.start else first
-    return grid[first:last]
-
-
-def plan_segment(run: RunSection, start: int, length: int, ring: int) -> Segment:
-    """The segment from `start` of about `length` steps that fills at most `ring` slots."""
-    stop = min(start + max(1, length), run.steps)
-    record = record_steps(run, start, stop)
-    if len(record) > ring:
-        record = record[:ring]
-        stop = record[-1]
-    return Segment(start, stop - start, record)
-
-
-def is_draw(run: RunSection, step: int) -> bool:
-    """Whether a draw is recorded after `step`."""
-    return step > run.burn_in and (step - run.burn_in) % run.thin == 0
-
-
 # -- the loop ---------------------------------------------------------------------------------------------------------------------------
 
 
@@ -86,31 +54,36 @@ class Moment:
 class Loop:
     """Advances one run. `state` and `moments` are all that changes, and all that a checkpoint needs."""
 
-    setup: Setup
+    setup: AnySetup
     engine: Engine
     state: State
     moments: RunningMoments
-    observer: Observer
+    observer: Observer | PotentialObserver
     length: int = 8
     rate: float = 0.0
     last: Progress | None = None
 
     @classmethod
-    def make(cls, setup: Setup, engine: Engine, state: State, moments: RunningMoments, threads: int | None = None) -> "Loop":
+    def make(cls, setup: AnySetup, engine: Engine, state: State, moments: RunningMoments, threads: int | None = None) -> "Loop":
         """A loop over `setup` from `state`."""
+        if isinstance(setup, PotentialSetup):
+            return cls(setup, engine, state, moments, PotentialObserver(setup, moments))
         predictor = make_predictor(setup.model, setup.job.dtype, engine.device, threads)
         return cls(setup, engine, state, moments, Observer(setup, moments, predictor, threads or cores()))
 
     def segments(self) -> Iterator[list[Moment]]:
         """Moments recorded by each segment, until the run is complete or every replica is frozen."""
-        run = self.setup.spec.run
-        ring = max(1, _RING_BYTES // self.state.position.nbytes)
-        while self.state.step < run.steps and (self.state.status == 0).any():
-            segment = plan_segment(run, self.state.step, self.length, ring)
+        agenda, moves, state = self.setup.agenda, self.setup.moves, self.state
+        ring = max(1, _RING_BYTES // state.position.nbytes)
+        while state.step < agenda.run.steps and (state.status == 0).any():
+            stop = min(state.step + max(1, self.length), moves.next_stop(state.step, agenda.next_draw(state.step)))
+            segment = agenda.segment(state.step, stop, ring)
             begin = time.perf_counter()
-            recorded = self.engine.advance(self.state, segment)
+            recorded = self.engine.advance(state, segment, moves.hyper(state))
             self._adapt(segment.steps, time.perf_counter() - begin)
-            yield [self._moment(recorded, i) for i in range(len(recorded.steps))]
+            moments = [self._moment(recorded, i) for i in range(len(recorded.steps))]
+            moves.act(state, lambda attempt: self.observer.energies(state.position, attempt))
+            yield moments
 
     def _adapt(self, steps: int, seconds: float) -> None:
         """Aim the next segment at SEGMENT_SECONDS; lengths change no number."""
@@ -119,10 +92,10 @@ class Loop:
         self.length = max(1, min(int(rate * SEGMENT_SECONDS), 4 * self.length))
 
     def _moment(self, recorded: Recorded, i: int) -> Moment:
-        step, position = recorded.steps[i], recorded.position[i]
-        draw = is_draw(self.setup.spec.run, step)
-        seen = self.observer(position, draw)
-        statistics = dict(seen.statistics)
+        step, position, moves = recorded.steps[i], recorded.position[i], self.setup.moves
+        draw = self.setup.agenda.is_draw(step)
+        seen = self.observer(position, draw, moves.weigh(self.state) if draw else None)
+        statistics = dict(seen.statistics) | moves.at(self.state, step) | self.setup.method_statistics(step)
         status = np.where((self.state.frozen_step >= 0) & (self.state.frozen_step <= step), self.state.status, 0).astype(np.int32)
         return Moment(
             Snapshot(
@@ -149,6 +122,6 @@ class Loop:
             step=self.state.step, total_steps=run.steps, replicas=run.replicas, steps_per_second=self.rate,
             seconds_left=(run.steps - self.state.step) / self.rate if self.rate else float("inf"), energy=energy,
             kinetic_temperature=kinetic, frozen=int((self.state.status != 0).sum()),
-            draws=max(0, (self.state.step - run.burn_in) // run.thin), committed_draws=committed,
+            draws=self.setup.agenda.draws_by(self.state.step), committed_draws=committed,
         )  # fmt: skip
         return self.last

@@ -3,18 +3,22 @@
 Replicas go in blocks of 256, in order, so that memory is bounded and every sum has one fixed order.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from .build import Setup
+from .build import PotentialSetup, Setup
 from .engines.predictor import Predictor
 from .moments import BLOCK, RunningMoments
+from .moves.base import Energies
+from .streams import Keys, Purpose, make_keys, normals, permutation_keys, permute
 
 Array = Any
+Weigh = Callable[[np.ndarray, slice], np.ndarray]
+"""(full-batch energies [r] of some replicas, their rows) -> logarithms [r] of their weights as draws."""
 
 
 @dataclass
@@ -40,23 +44,53 @@ class Observer:
         self._train, self._test = (target.x_train, target.y_train), (target.x_test, target.y_test)
         self._points = target.x_test if setup.data.test_points else setup.points.astype(dtype)
         self._probes = setup.probes.astype(dtype) if "predictions" in setup.spec.run.keep else None
-        self._sums = predictor.has_moments and not moments.has_density
+        self._sums = predictor.has_moments and not moments.has_density and not setup.moves.weighted
         self._pool = ThreadPoolExecutor(threads) if threads > 1 and not predictor.has_moments else None
 
-    def __call__(self, position: np.ndarray, is_draw: bool) -> Observation:
-        """Observe the replicas at `position` [R, P]; frozen ones (NaN) give NaN."""
-        rows = [slice(i, min(i + BLOCK, len(position))) for i in range(0, len(position), BLOCK)]
+    def __call__(self, position: np.ndarray, is_draw: bool, weigh: Weigh | None = None) -> Observation:
+        """Observe the replicas at `position` [R, P]; frozen ones (NaN) give NaN. Draws count with their weights."""
+        rows = blocks(len(position))
         one = lambda r: self._block(position[r], r, is_draw)  # noqa: E731
         parts = []
         for r, (statistics, phi, predictions) in zip(rows, self._pool.map(one, rows) if self._pool else map(one, rows), strict=True):
+            if is_draw and weigh is not None:
+                statistics["log_weight"] = weigh(statistics["energy"], r)
             if phi is not None:
-                self._moments.update(phi, self._setup.ensemble[r], log_density=self._log_density(phi, r))
+                log_weight = counted(statistics.get("log_weight"))
+                self._moments.update(phi, self._setup.ensemble[r], log_weight, self._log_density(phi, r))
             elif is_draw:
-                self._add_sums(position[r], r)
+                self._add_sums(position[r], r, statistics.get("log_weight"))
             parts.append((statistics, predictions))
         statistics = {name: np.concatenate([p[0][name] for p in parts]) for name in parts[0][0]}
         predictions = None if parts[0][1] is None else np.concatenate([p[1] for p in parts])
         return Observation(statistics, predictions)
+
+    def energy(self, position: np.ndarray) -> np.ndarray:
+        """Full-batch U [R]."""
+        with np.errstate(all="ignore"):
+            return np.concatenate([self._energy(position[r], r) for r in blocks(len(position))])
+
+    def energies(self, position: np.ndarray, attempt: int) -> Energies:
+        """Energies for a move: of all points, or of a fresh minibatch with the variance of its mean (equations.md section 5)."""
+        batch = self._setup.moves.energy_batch
+        if batch is None:
+            return Energies(self.energy(position), np.zeros(len(position)))
+        setup, points = self._setup, self._setup.data.points
+        keys = make_keys(setup.job.seed, setup.job.stream)
+        index = permute(np.arange(batch), points, permutation_keys(keys, Purpose.MOVE_MINIBATCH, attempt))
+        value, variance = np.empty(len(position)), np.empty(len(position))
+        with np.errstate(all="ignore"):
+            for r in blocks(len(position)):
+                losses = self._batch_losses(position[r], index[r], setup.dataset[r])
+                value[r] = losses.mean(axis=1) + self._prior(position[r])
+                variance[r] = (1 - batch / points) * losses.var(axis=1, ddof=1) / batch
+        return Energies(value, variance)
+
+    def _batch_losses(self, position: np.ndarray, index: np.ndarray, dataset: np.ndarray) -> np.ndarray:
+        """[r, B] float64 losses of each replica on its own points."""
+        model, (x, y) = self._setup.model, self._train
+        each = dataset[:, None]
+        return np.asarray(model.losses(model.outputs_at(position, x[each, index]), y[each, index]), np.float64)
 
     def _block(self, position: np.ndarray, rows: slice, is_draw: bool) -> tuple[dict[str, np.ndarray], Any, Any]:
         with np.errstate(all="ignore"):
@@ -67,11 +101,15 @@ class Observer:
 
     def _energy(self, position: np.ndarray, rows: slice) -> np.ndarray:
         """Full-batch U [Rb], prior included."""
-        total = self._scores(position, rows, *self._train)[0] / self._setup.data.points
-        if self._setup.model.prior_sd is not None:
-            theta = position.astype(np.float64)
-            total += (theta * theta).sum(axis=-1) / (2 * self._setup.model.prior_sd**2 * self._setup.data.points)
-        return total
+        return self._scores(position, rows, *self._train)[0] / self._setup.data.points + self._prior(position)
+
+    def _prior(self, position: np.ndarray) -> Any:
+        """|theta|^2 / (2 s^2 N), or 0."""
+        sd = self._setup.model.prior_sd
+        if sd is None:
+            return 0.0
+        theta = position.astype(np.float64)
+        return (theta * theta).sum(axis=-1) / (2 * sd**2 * self._setup.data.points)
 
     def _test_scores(self, position: np.ndarray, rows: slice) -> dict[str, np.ndarray]:
         """Mean test NLL [Rb], and accuracy or RMSE."""
@@ -103,9 +141,11 @@ class Observer:
             return None
         return -self._setup.model.losses(phi, self._test[1][self._setup.dataset[rows]])
 
-    def _add_sums(self, position: np.ndarray, rows: slice) -> None:
-        """Running averages of a block by the predictor's own sums; frozen replicas are left out."""
+    def _add_sums(self, position: np.ndarray, rows: slice, log_weight: np.ndarray | None) -> None:
+        """Running averages of a block by the predictor's own sums; frozen replicas and those off the target rung are left out."""
         ensemble, alive = self._setup.ensemble[rows], np.isfinite(position).all(axis=-1)
+        if log_weight is not None:
+            alive &= log_weight == 0
         for e in np.unique(ensemble[alive]):
             mine = np.flatnonzero(alive & (ensemble == e))
             x = self._points[self._setup.ensemble_dataset[e]]
@@ -116,3 +156,47 @@ class Observer:
         sets = self._setup.dataset[rows]
         for dataset in np.unique(sets):
             yield np.flatnonzero(sets == dataset), int(dataset)
+
+
+class PotentialObserver:
+    """The same for runs on a potential: exact energies, and running averages of the coordinates.
+
+    Parameters
+    ----------
+    setup : the run. moments : running sums whose points are the coordinates, updated at draws.
+    """
+
+    def __init__(self, setup: PotentialSetup, moments: RunningMoments) -> None:
+        self._setup, self._moments = setup, moments
+
+    def __call__(self, position: np.ndarray, is_draw: bool, weigh: Weigh | None = None) -> Observation:
+        """Observe the replicas at `position` [R, P]; see Observer."""
+        statistics = {"energy": self.energy(position)}
+        if is_draw:
+            if weigh is not None:
+                statistics["log_weight"] = weigh(statistics["energy"], slice(None))
+            self._moments.update(position[..., None].astype(np.float64), self._setup.ensemble, counted(statistics.get("log_weight")))
+        return Observation(statistics, None)
+
+    def energy(self, position: np.ndarray) -> np.ndarray:
+        """Exact U [R]."""
+        with np.errstate(all="ignore"):
+            return np.asarray(self._setup.potential.energy(position), np.float64)
+
+    def energies(self, position: np.ndarray, attempt: int) -> Energies:
+        """Energies for a move, with the potential's own noise, fresh at each attempt."""
+        value, sd = self.energy(position), float(self._setup.potential.energy_noise_sd)
+        if sd:
+            keys: Keys = make_keys(self._setup.job.seed, self._setup.job.stream)
+            value = value + sd * normals(keys, np.zeros(1, np.uint64), Purpose.MOVE_MINIBATCH, attempt, dtype=np.float64)[:, 0]
+        return Energies(value, np.full(len(value), sd**2))
+
+
+def blocks(replicas: int) -> list[slice]:
+    """Rows of each block of replicas, in order."""
+    return [slice(i, min(i + BLOCK, replicas)) for i in range(0, replicas, BLOCK)]
+
+
+def counted(log_weight: np.ndarray | None) -> np.ndarray | None:
+    """Weights as the running sums want them: a replica of weight 0 is left out, not counted as a draw."""
+    return None if log_weight is None else np.where(log_weight == -np.inf, np.nan, log_weight)

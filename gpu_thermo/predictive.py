@@ -80,7 +80,7 @@ def predict(
     x = check_inputs(x, source.features)
     model, data = model_of(tree), _Scales.of(tree)
     networks = {d: data.inputs(x, d).astype(source.dtype) for d in np.unique(source.ensemble_dataset)}
-    predictor = make_predictor(model, source.dtype, threads=threads) if phi is None and source.log_weight is None else None
+    predictor = make_predictor(model, source.dtype, threads=threads) if phi is None and not source.weighted else None
     if predictor is not None and predictor.has_moments:
         moments = _sum_by_kernel(source, predictor, networks, len(x), memory)
         return _assemble(tree, source, data, x, [moments.to_dataset()], ensemble is not None)
@@ -114,6 +114,8 @@ def data_names(tree: xr.DataTree) -> dict[str, Any]:
     StoreError
         If the group `constant_data` or the attribute `data` is missing.
     """
+    if RunSpec.from_json(tree.attrs["spec"]).target is not None:
+        raise SpecError("This run samples a potential: there is no network to predict with. Its draws are in the group posterior.")
     if "constant_data" not in tree.children or "data" not in tree.attrs:
         raise StoreError("The run does not hold its data (constant_data): it was not written by this program, or is damaged.")
     names = json.loads(tree.attrs["data"])
@@ -219,6 +221,7 @@ class _Source:
 
     tensors: Sequence[xr.DataArray]
     log_weight: xr.DataArray | None
+    weighted: bool
     chain_ensemble: np.ndarray
     chain_dataset: np.ndarray
     ensembles: np.ndarray
@@ -241,7 +244,9 @@ class _Source:
         stats: Any = tree["sample_stats"] if "sample_stats" in tree.children else {}
         weights = stats["log_weight"].transpose("chain", "draw") if "log_weight" in stats else None
         chosen = known if ensemble is None else np.array([ensemble])
-        return cls(tensors, weights, coordinate("ensemble"), coordinate("dataset"), chosen)
+        moves = {move.kind for move in RunSpec.from_json(tree.attrs["spec"]).moves}
+        weighted = weights is not None and not moves & {"exchange", "tempering"}  # on a ladder draws count fully or not at all
+        return cls(tensors, weights, weighted, coordinate("ensemble"), coordinate("dataset"), chosen)
 
     @property
     def features(self) -> int:
@@ -286,6 +291,8 @@ class _Source:
         weights = None if self.log_weight is None else pick(self.log_weight).reshape(-1)
         flat = position.reshape(len(chains) * count, -1)
         alive = np.isfinite(flat).all(axis=1)
+        if weights is not None:
+            alive &= weights > -np.inf
         chunk = _Chunk(flat, np.repeat(place, count), np.repeat(self.chain_dataset[chains], count), weights)
         return chunk if alive.all() else _Chunk(*(None if v is None else v[alive] for v in vars(chunk).values()))  # type: ignore[arg-type]
 

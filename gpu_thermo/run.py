@@ -7,13 +7,14 @@ from typing import Any
 
 import xarray
 
-from .build import Setup, setup
+from .build import AnySetup, prepare, setup
 from .drive import COMMIT_SECONDS, Interrupted, Limits, OnProgress, drive
 from .engines import choose_engine, make_engine, resolve_device
 from .errors import SpecError, StoreError
 from .loop import Loop, Progress
 from .moments import RunningMoments
 from .plan import RunPlan, check_resources, make_moments, make_plan
+from .potentials import Potential
 from .predictive import restored_data
 from .records import make_header
 from .spec import RunSpec
@@ -37,17 +38,20 @@ def as_spec(spec: SpecLike) -> tuple[RunSpec, Path | None]:
     return RunSpec.from_toml(path), path.parent
 
 
-def plan(spec: SpecLike, *, device: str = "auto", engine: str = "auto", base: Path | None = None) -> RunPlan:
+def plan(
+    spec: SpecLike, *, device: str = "auto", engine: str = "auto", base: Path | None = None, potential: Potential | None = None
+) -> RunPlan:
     """Validate a spec with its data, and say what it would do and cost."""
     spec, folder = as_spec(spec)
-    ready = setup(spec, base or folder)
+    ready = prepare(spec, base or folder, potential=potential)
     device = resolve_device(device)
     return make_plan(ready, device, choose_engine(ready.job, engine, device))
 
 
 def iterate(
-    spec: SpecLike = None, *, device: str = "auto", engine: str = "auto", threads: int | None = None, base: Path | None = None
-) -> Iterator[Snapshot]:
+    spec: SpecLike = None, *, device: str = "auto", engine: str = "auto", threads: int | None = None, base: Path | None = None,
+    potential: Potential | None = None,
+) -> Iterator[Snapshot]:  # fmt: skip
     """Step through a run: yields a Snapshot at every draw and point of the learning curves, and writes nothing.
 
     Raises
@@ -56,7 +60,7 @@ def iterate(
         Before the first snapshot; the message says what to change.
     """
     spec, folder = as_spec(spec)
-    ready = setup(spec, base or folder)
+    ready = prepare(spec, base or folder, potential=potential)
     device = resolve_device(device)
     chosen = choose_engine(ready.job, engine, device)
     check_resources(make_plan(ready, device, chosen), None)
@@ -69,6 +73,7 @@ def sample(
     spec: SpecLike = None, store: str | Path | None = None, *, device: str = "auto", engine: str = "auto",
     on_plan: Callable[[RunPlan], None] | None = None, on_progress: OnProgress | None = None, overwrite: bool = False,
     time_limit: float | None = None, threads: int | None = None, base: Path | None = None, commit_seconds: float = COMMIT_SECONDS,
+    potential: Potential | None = None,
 ) -> xarray.DataTree:  # fmt: skip
     """Run a spec and write it to `store` (a new Zarr folder), committing every few seconds.
 
@@ -80,6 +85,7 @@ def sample(
     on_plan : called with the plan before anything is written. on_progress : called with a Progress after every segment.
     time_limit : seconds after which to commit and return.
     base : folder that relative paths in the spec start at; the spec's own folder, or the current one.
+    potential : what a spec with target = {name = "custom"} samples.
 
     Returns
     -------
@@ -94,9 +100,10 @@ def sample(
         Trouble on the way (disk full, every replica frozen, Interrupted): what was committed can be read and resumed.
     """
     if store is None:
-        return _in_memory(spec, device, engine, on_progress, time_limit, threads, base)
+        options = {"device": device, "engine": engine, "on_progress": on_progress, "time_limit": time_limit, "threads": threads}
+        return _in_memory(spec, potential=potential, base=base, **options)
     spec, folder = as_spec(spec)
-    ready = setup(spec, base or folder)
+    ready = prepare(spec, base or folder, potential=potential)
     device = resolve_device(device)
     chosen = choose_engine(ready.job, engine, device)
     path = Path(store)
@@ -114,7 +121,7 @@ def sample(
 def resume(
     store: str | Path, spec: SpecLike = None, *, draws: int = 0, device: str = "auto", engine: str | None = None,
     on_progress: OnProgress | None = None, time_limit: float | None = None, threads: int | None = None,
-    commit_seconds: float = COMMIT_SECONDS,
+    commit_seconds: float = COMMIT_SECONDS, potential: Potential | None = None,
 ) -> xarray.DataTree:  # fmt: skip
     """Continue a run to its end, bit for bit as if it had never stopped; `draws` more are added to its plan.
 
@@ -135,10 +142,12 @@ def resume(
     recorded = RunSpec.from_json(info.spec)
     planned = recorded.model_copy(update={"run": _with_steps(recorded, int(info.attributes.get("steps", recorded.run.steps)))})
     target = _target_spec(planned, spec, draws)
-    ready = restore_setup(path, target)
+    ready = restore_setup(path, target, potential)
     if target.run.steps != planned.run.steps:
         _check_extension(ready)
     if ready.fingerprint != info.fingerprint:
+        if target.target is not None:
+            raise SpecError("The potential is not the one this run was started with: give the same.")
         raise StoreError(
             f"{path} does not hold the data its fingerprint names: it was changed after it was sampled, and cannot be resumed."
         )
@@ -155,8 +164,10 @@ def resume(
     return open_run(path)
 
 
-def restore_setup(path: Path, spec: RunSpec) -> Setup:
-    """Build a run from a store's own data, never from the spec's paths."""
+def restore_setup(path: Path, spec: RunSpec, potential: Potential | None = None) -> AnySetup:
+    """Build a run from a store's own data, never from the spec's paths; a user's own potential has to be given again."""
+    if spec.target is not None:
+        return prepare(spec, potential=potential)
     try:
         with open_run(path) as tree:
             data = restored_data(tree)
@@ -167,15 +178,13 @@ def restore_setup(path: Path, spec: RunSpec) -> Setup:
     return setup(spec, data=data)
 
 
-def _in_memory(spec: SpecLike, device: str, engine: str, on_progress: Any, time_limit: Any, threads: Any, base: Any) -> xarray.DataTree:
+def _in_memory(spec: SpecLike, **options: Any) -> xarray.DataTree:
     """The same run through a temporary store, loaded and deleted: one code path, equal results."""
-    with tempfile.TemporaryDirectory(prefix="gpu_thermo_") as folder:
-        options = {"device": device, "engine": engine, "on_progress": on_progress, "time_limit": time_limit, "threads": threads}
-        with sample(spec, Path(folder) / "run.zarr", base=base, **options) as tree:
-            return tree.load()
+    with tempfile.TemporaryDirectory(prefix="gpu_thermo_") as folder, sample(spec, Path(folder) / "run.zarr", **options) as tree:
+        return tree.load()
 
 
-def _restore(ready: Setup, checkpoint: Checkpoint) -> tuple[State, RunningMoments]:
+def _restore(ready: AnySetup, checkpoint: Checkpoint) -> tuple[State, RunningMoments]:
     moments = make_moments(ready)
     if checkpoint.state is None:
         return ready.initial_state(), moments
@@ -204,7 +213,7 @@ def _target_spec(planned: RunSpec, spec: SpecLike, draws: int) -> RunSpec:
     return planned.model_copy(update={"run": _with_steps(planned, steps)})
 
 
-def _check_extension(ready: Setup) -> None:
+def _check_extension(ready: AnySetup) -> None:
     """A schedule that spans the run would have been another one all along."""
     spanning = sorted({name for (name, _), s in ready.job.hyper.schedules.items() if s.spans_run})
     if spanning:

@@ -1,6 +1,7 @@
 """RunSpec: what a user writes, validated; TOML and JSON both ways; the fingerprint.
 
-A spec is closed: data, numbers and names only. The sections are [data] (see data), [model], [method] and [run]; `moves` is reserved.
+A spec is closed: data, numbers and names only. The sections are [data] (see data) and [model], or [target] (see potentials) in place of
+both; [method], [run], and any number of [[moves]] (see moves).
 """
 
 import difflib
@@ -28,6 +29,8 @@ from pydantic import (
 from .data import DATASETS, DataOptions, Spirals
 from .errors import SpecError
 from .methods import HYPERPARAMETERS, METHODS, get_method
+from .moves.options import MOVES, AnyMove
+from .potentials.options import TARGETS, AnyTarget
 from .schedules import SCHEDULES, AnySchedule
 
 Numbers = float | list[float]
@@ -225,9 +228,10 @@ class RunSpec(Section):
 
     data: DataOptions = Field(default_factory=Spirals)
     model: ModelSpec = Field(default_factory=ModelSpec)
+    target: AnyTarget | None = Field(None, description="a potential in place of a network and its data")
     method: MethodSpec = Field(default_factory=lambda: MethodSpec.model_validate(DEFAULT_METHOD))
     run: RunSection = Field(default_factory=RunSection)
-    moves: list[dict[str, Any]] = Field(default_factory=list, description="reserved for ensemble moves")
+    moves: list[AnyMove] = Field(default_factory=list, description="ensemble moves")
 
     @model_validator(mode="before")
     @classmethod
@@ -237,11 +241,24 @@ class RunSpec(Section):
             return {**tree, "data": {"name": "spirals", **tree["data"]}}
         return tree
 
-    @model_validator(mode="after")
-    def _no_moves_yet(self) -> "RunSpec":
-        if self.moves:
-            raise ValueError("ensemble moves ([[moves]]) are not part of this version: remove them")
-        return self
+    @model_validator(mode="before")
+    @classmethod
+    def _one_subject(cls, tree: Any) -> Any:
+        """A potential has neither data nor network, and takes a method of its own."""
+        if not isinstance(tree, Mapping) or tree.get("target") is None:
+            return tree
+        for section in ("data", "model"):
+            if tree.get(section) is not None:
+                raise ValueError(f"target and {section} are both given: a potential takes the place of network and data")
+        if tree.get("method") is None:
+            raise ValueError('a target needs [method], such as name = "sgld"')
+        return tree
+
+    @model_serializer(mode="wrap")
+    def _subject_only(self, handler: Any) -> dict[str, Any]:
+        """Write [target], or [data] and [model]."""
+        left_out = ("target",) if self.target is None else ("data", "model")
+        return {key: value for key, value in handler(self).items() if key not in left_out}
 
     @classmethod
     def from_dict(cls, tree: Mapping[str, Any]) -> "RunSpec":
@@ -351,15 +368,17 @@ _NOISE = {"all", "value", "float", "list[float]"}
 def _explain_one(mistake: Any, tree: Mapping[str, Any]) -> str:
     location = [str(part) for part in mistake["loc"] if str(part) not in _NOISE]
     section = location[0] if location else ""
-    if section == "data" and len(location) > 1 and location[1] in DATASETS:
+    if len(location) > 1 and location[1] in {"data": DATASETS, "target": TARGETS}.get(section, ()):
         location.pop(1)  # pydantic names the union's member
+    if section == "moves" and len(location) > 2 and location[2] in MOVES:
+        location.pop(2)
     field = ".".join(location)
     tags = [part for part in location if part in _SCHEDULE_KEYS] if section == "method" else []
     if tags:
         location.remove(tags[-1])  # as above
         field = ".".join(location)
     if mistake["type"] == "extra_forbidden":
-        known = _SCHEDULE_KEYS[tags[-1]] if tags else _known_keys(section if len(location) > 1 else "", tree)
+        known = _SCHEDULE_KEYS[tags[-1]] if tags else _known_keys([str(part) for part in mistake["loc"]], tree)
         near = difflib.get_close_matches(location[-1], known, 1)
         hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known)}."
         return f"Unknown key '{field}'. {hint}"
@@ -376,18 +395,25 @@ def _explain_one(mistake: Any, tree: Mapping[str, Any]) -> str:
 
 def _explain_tag(field: str, mistake: Any) -> str:
     tag = str(mistake.get("ctx", {}).get("tag", ""))
-    known = list(DATASETS) if field.startswith("data") else list(SCHEDULES)
+    unions: dict[str, tuple[list[str], str]] = {
+        "data": (list(DATASETS), "name"), "target": (list(TARGETS), "name"), "moves": (list(MOVES), "kind"),
+    }  # fmt: skip
+    known, key = unions.get(field.split(".")[0], (list(SCHEDULES), "schedule"))
     near = difflib.get_close_matches(tag, known, 1)
-    key = "name" if field.startswith("data") else "schedule"
     what = f"{field}.{key} = {tag!r} is unknown" if tag else f"{field} needs a {key}"
     return f"{what}. {f'Did you mean {near[0]!r}? ' if near else ''}Known: {', '.join(known)}."
 
 
-def _known_keys(section: str, tree: Mapping[str, Any]) -> list[str]:
-    models: dict[str, type[BaseModel]] = {"": RunSpec, "model": ModelSpec, "method": MethodSpec, "run": RunSection}
+def _known_keys(location: Sequence[str], tree: Mapping[str, Any]) -> list[str]:
+    """Keys of the section that an unknown key was found in."""
+    models: dict[str, type[BaseModel]] = {"model": ModelSpec, "method": MethodSpec, "run": RunSection}
+    section = location[0] if len(location) > 1 else ""
     if section == "data":
         name = tree.get("data", {}).get("name", "spirals") if isinstance(tree.get("data"), Mapping) else "spirals"
         return list(DATASETS.get(name, Spirals).model_fields)
+    if section in ("target", "moves"):
+        named = [part for part in location if part in TARGETS or part in MOVES]
+        models |= {section: (TARGETS | MOVES)[named[0]]} if named else {}
     return list(models.get(section, RunSpec).model_fields)
 
 

@@ -251,7 +251,7 @@ class RunWriter:
         self._record, self._committed = record, (commit.step, draws)
 
     def _show(self, record: Record, commit: Commit) -> None:
-        """Write what readers see beside the draws: `predictive`, status coordinates where they changed, sampling_time."""
+        """Write what readers see beside the draws: `predictive`, status coordinates where they changed, the moves' report, sampling_time."""
         for name, value in commit.predictive.items():
             put_values(self.path, f"predictive/{name}", record.arrays[f"predictive/{name}"], value)
         for name in CHANGING:
@@ -259,9 +259,11 @@ class RunWriter:
                 for group in record.schema.chained:
                     put_values(self.path, f"{group}/{name}", record.arrays[f"{group}/{name}"], commit.arrays[name])
                 self._shown[name] = commit.arrays[name]
-        seconds = commit.attributes.get("sampling_time")
-        for group in record.schema.chained if seconds is not None else ():
-            record.groups[group] = record.groups[group] | {"sampling_time": seconds}
+        shown = {name: commit.attributes[name] for name in ("sampling_time", "moves") if commit.attributes.get(name) is not None}
+        if "moves" in shown:
+            shown["moves"] = json.dumps(shown["moves"])
+        for group in record.schema.chained if shown else ():
+            record.groups[group] = record.groups[group] | shown
             put_document(self.path, group, group_document(record.groups[group]))
 
 
