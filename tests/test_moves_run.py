@@ -1,0 +1,144 @@
+"""Ensemble moves on the run loop: what is stored, weighted, averaged, and that any interruption changes no bit."""
+
+import json
+
+import numpy as np
+import pytest
+
+from gpu_thermo.build import potential_setup, setup
+from gpu_thermo.errors import SpecError
+from gpu_thermo.predictive import predict
+from gpu_thermo.run import resume, sample
+from gpu_thermo.spec import RunSpec
+from gpu_thermo.store import read_header
+
+DATA = {"name": "spirals", "train": 60, "test": 20}
+MODEL = {"hidden": 6, "prior_sd": 1.0}
+LANGEVIN = {"name": "langevin", "stepsize": 0.2, "temperature": 5e-3, "friction": 1.0}
+ADL = {"name": "adl", "stepsize": 0.1, "temperature": 5e-3, "sigma": 0.05, "epsilon": 0.1}
+RUN = {"replicas": 12, "steps": 240, "burn_in": 80, "thin": 8, "trace": 40, "batch": 10}
+EXCHANGE = {"kind": "exchange", "rungs": 3, "hottest": 0.05, "interval": 10}
+MOVES = {
+    "exchange": EXCHANGE,
+    "exchange_adapted": EXCHANGE | {"target_acceptance": 0.4, "window": "auto"},
+    "exchange_noisy": EXCHANGE | {"energy_batch": 30},
+    "tempering": {"kind": "tempering", "temperatures": [5e-3, 1e-2, 2e-2], "interval": 7},
+    "contour": {"kind": "contour", "zeta": 0.5, "bins": 20},
+    "contour_interacting": {"kind": "contour", "zeta": 0.5, "bins": 20, "interacting": True, "interval": 3},
+    "cyclical": {"kind": "cyclical", "period": 40},
+}
+
+
+def spec(move=None, method=None, **run):
+    return {"data": DATA, "model": MODEL, "method": method or LANGEVIN, "run": RUN | run, "moves": [move] if move else []}
+
+
+def same(a, b):
+    """Two opened runs hold the same numbers, bit for bit."""
+    for group in ("posterior", "sample_stats", "trace", "predictive", "probes"):
+        for name, values in a[group].data_vars.items():
+            assert np.array_equal(values.to_numpy(), b[group][name].to_numpy(), equal_nan=values.dtype.kind == "f"), (group, name)
+
+
+@pytest.mark.parametrize("engine", ["batched", "fused"])
+@pytest.mark.parametrize("kind", MOVES)
+def test_stopping_and_resuming_changes_no_bit(kind, engine, tmp_path):
+    """Stopped after every segment: state, rungs, histograms and adapted weights go through the store each time."""
+    whole = sample(spec(MOVES[kind]), tmp_path / "whole.zarr", engine=engine)
+    path = tmp_path / "cut.zarr"
+    sample(spec(MOVES[kind]), path, engine=engine, time_limit=0)
+    stops = 1
+    while read_header(path).step < RUN["steps"]:
+        tree = resume(path, time_limit=0 if stops < 25 else None)
+        stops += 1
+    assert stops > 3
+    same(whole, tree)
+    assert tree["sample_stats"].attrs["moves"] == whole["sample_stats"].attrs["moves"]
+
+
+@pytest.mark.parametrize("method", [LANGEVIN, ADL, {"name": "sgld", "stepsize": 0.05, "temperature": 5e-3}], ids=lambda m: m["name"])
+@pytest.mark.parametrize("engine", ["batched", "fused"])
+def test_a_contour_that_flattens_nothing_is_the_plain_method(method, engine, tmp_path):
+    plain = sample(spec(method=method), tmp_path / "plain.zarr", engine=engine)
+    flat = sample(spec(MOVES["contour"] | {"zeta": 0.0}, method), tmp_path / "flat.zarr", engine=engine)
+    same(plain, flat)
+    assert (flat["sample_stats"]["log_weight"] == 0).all()
+    bent = sample(spec(MOVES["contour"] | {"zeta": 1.0}, method), tmp_path / "bent.zarr", engine=engine)
+    assert not np.array_equal(bent["posterior"]["w1"], plain["posterior"]["w1"])
+
+
+def test_a_ladder_that_never_swaps_is_independent_replicas(tmp_path):
+    """Replica r is the plain run's replica r at its own rung's temperature."""
+    ladder = np.geomspace(5e-3, 0.05, 3)
+    move = EXCHANGE | {"acceptance_factor": 1e-300}
+    tree = sample(spec(move), tmp_path / "ladder.zarr", engine="fused")
+    plain = sample(spec(method=LANGEVIN | {"temperature": np.tile(ladder, 4).tolist()}), tmp_path / "plain.zarr", engine="fused")
+    assert np.array_equal(tree["posterior"]["w1"], plain["posterior"]["w1"])
+    assert np.array_equal(tree["sample_stats"]["rung"].to_numpy()[:, 0], np.arange(12) % 3)
+
+
+@pytest.mark.parametrize("kind", ["exchange", "tempering", "contour"])
+def test_averages_and_predictions_honour_the_weights(kind, tmp_path):
+    """The running averages, `predict` from the store, and the weighted mean written out agree."""
+    tree = sample(spec(MOVES[kind]), tmp_path / "run.zarr")
+    stats = tree["sample_stats"]
+    weight = np.exp(stats["log_weight"].to_numpy())
+    if kind == "contour":
+        assert weight.std() > 1e-3
+    else:
+        assert np.array_equal(weight, (stats["rung"].to_numpy() == 0).astype(float))
+    x = tree["constant_data"]["x_test"].to_numpy()[0]
+    answer = predict(tree, x)
+    assert np.allclose(answer["mean"], tree["predictive"]["mean"], rtol=1e-5, atol=1e-7)
+    ready = setup(RunSpec.from_dict(spec(MOVES[kind])))
+    names = ("w1", "b1", "w2", "b2")
+    flat = np.concatenate([tree["posterior"][n].to_numpy().reshape(*weight.shape, -1) for n in names], axis=-1)
+    phi = ready.model.predict(flat.reshape(-1, flat.shape[-1]), x.astype(np.float32)).astype(np.float64)
+    w = weight.reshape(-1, 1, 1)
+    mean = (w * phi).sum(axis=0) / w.sum()
+    assert np.allclose(tree["predictive"]["mean"].to_numpy()[0], mean, atol=1e-6)
+    assert float(tree["predictive"]["weight_ess"][0]) == pytest.approx(w.sum() ** 2 / (w**2).sum(), rel=1e-9)
+    assert float(tree["predictive"]["draws"][0]) == (weight > 0).sum()
+    unweighted = phi.mean(axis=0)
+    assert np.abs(unweighted - mean).max() > 1e-4, "the weights matter here, or this test shows nothing"
+
+
+def test_the_report_and_the_coordinates_say_what_happened(tmp_path):
+    tree = sample(spec(EXCHANGE), tmp_path / "run.zarr")
+    (report,) = json.loads(tree["sample_stats"].attrs["moves"])
+    assert report["kind"] == "exchange"
+    assert len(report["acceptance"]) == 2
+    assert np.allclose(tree["sample_stats"]["temperature_all"], 5e-3)  # the density that the averages are about
+    assert set(np.unique(tree["sample_stats"]["rung"])) == {0, 1, 2}
+    assert (np.sort(tree["sample_stats"]["rung"].to_numpy().reshape(4, 3, -1), axis=1) == np.arange(3)[None, :, None]).all()
+    assert "log_weight" not in tree["trace"]
+    assert "rung" in tree["trace"]
+
+
+@pytest.mark.parametrize(
+    ("moves", "message"),
+    [
+        ([EXCHANGE, MOVES["contour"]], "takes one"),
+        ([EXCHANGE, EXCHANGE], "at most once"),
+        ([EXCHANGE, {"kind": "cyclical", "cycles": 2}], "explore_temperature"),
+        ([EXCHANGE | {"rungs": 5}], "12|multiple"),
+        ([EXCHANGE | {"energy_batch": 1000}], "60 points"),
+        ([{"kind": "swap"}], "Known: cyclical"),
+        ([EXCHANGE | {"rung": 5}], "Did you mean 'rungs'"),
+        ([{"kind": "exchange"}], "rungs and hottest"),
+        ([{"kind": "exchange", "temperatures": [2.0, 1.0]}], "must increase"),
+    ],
+)
+def test_what_cannot_be_is_refused(moves, message):
+    with pytest.raises(SpecError, match=message):
+        setup(RunSpec.from_dict(spec() | {"moves": moves}))
+
+
+def test_contour_needs_one_temperature_and_bins():
+    adlala = {"name": "adlala", "stepsize": 0.1, "temperature": {"hidden": 1e-3, "output": 1e-4}}
+    with pytest.raises(SpecError, match="temperature"):
+        setup(RunSpec.from_dict(spec(MOVES["contour"], adlala)))
+    target = {"target": {"name": "double_well"}, "method": {"name": "sgld", "stepsize": 0.01, "temperature": 1.0}, "run": RUN | {"batch": None}}
+    target["run"].pop("batch")
+    with pytest.raises(SpecError, match="lowest and width"):
+        potential_setup(RunSpec.from_dict(target | {"moves": [{"kind": "contour"}]}))
