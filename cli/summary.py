@@ -115,9 +115,8 @@ def move_lines(moves: list[dict[str, Any]]) -> dict[str, str]:
     out = {}
     for move in moves:
         if move["kind"] == "contour":
-            out["contour"] = (
-                f"{move['seen']} of {move['bins']} bins seen, energies outside {move['outside']:.1%}, multipliers clipped {move['clipped']:.1%}"
-            )
+            rare = f"energies outside {move['outside']:.1%}, multipliers clipped {move['clipped']:.1%}"
+            out["contour"] = f"{move['seen']} of {move['bins']} bins seen, {rare}"
         elif move["kind"] == "cyclical":
             out["cycles"] = f"of {plural(move['length'], 'step')}, the first {move['explore']:.0%} exploring"
         else:

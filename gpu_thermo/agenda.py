@@ -41,8 +41,8 @@ class Agenda:
         kept = grid[self.stages.sampling(grid - 1)]
         if not len(kept):
             raise SpecError(
-                f"None of the {len(grid)} draws (run.thin = {run.thin}) falls into a sampling stage of the {self.stages.length} steps' cycle: "
-                "lower run.thin."
+                f"None of the {len(grid)} draws (run.thin = {run.thin}) falls into a sampling stage of the cycles of "
+                f"{self.stages.length} steps: lower run.thin."
             )
         return kept
 

@@ -222,9 +222,7 @@ def _job(
     )  # fmt: skip
     moves, hyper = make_moves(spec.moves, hyper, context)
     dtype = np.dtype(spec.model.dtype if spec.target is None else spec.target.dtype).type
-    job = Job(
-        program=program, target=target, hyper=hyper, batching=batching, seed=seed, stream=stream, dtype=dtype, contour=moves.contour
-    )
+    job = Job(program=program, target=target, hyper=hyper, batching=batching, seed=seed, stream=stream, dtype=dtype, contour=moves.contour)
     return job, ensemble, moves
 
 

@@ -56,7 +56,7 @@ def make_plan(ready: AnySetup, device: str, engine: str) -> RunPlan:
     partition = program.partition
     return RunPlan(
         engine=engine, device=device, replicas=run.replicas, parameters=ready.job.target.layout.size,
-        ensembles=len(ready.ensemble_dataset), datasets=1 if isinstance(ready, PotentialSetup) else ready.data.count, steps=run.steps, burn_in=run.burn_in, thin=run.thin,
+        ensembles=len(ready.ensemble_dataset), datasets=int(ready.dataset.max()) + 1, steps=run.steps, burn_in=run.burn_in, thin=run.thin,
         draws=ready.agenda.draws, gradients_per_step=program.gradients_per_step,
         words={name: (program.texts[k], partition.counts[k]) for k, name in enumerate(partition.names)},
         substeps=tuple(program.describe()), memory_bytes=memory_bill(ready), disk_bytes=disk_bill(header, sums),

@@ -116,7 +116,7 @@ def test_what_cannot_be_is_refused(method, move, message):
 
 def test_a_run_without_any_sampling_draw_is_refused():
     with pytest.raises(SpecError, match="sampling stage"):
-        setup(spec(run={"thin": 120}, explore=0.1, cycles=None, period=119)).agenda.draw_steps
+        list(iterate(spec(run={"thin": 120}, explore=0.1, cycles=None, period=119)))
 
 
 def test_cycles_forbid_extending_and_a_period_does_not(tmp_path):

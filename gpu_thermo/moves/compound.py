@@ -48,7 +48,7 @@ class Moves:
     @property
     def weighted(self) -> bool:
         """Whether draws that count have unequal weights."""
-        return self.contour is not None
+        return self.contour is not None and self.contour.zeta > 0
 
     def begin(self, state: State) -> None:
         """Add the moves' own arrays to a state at step 0."""
@@ -78,7 +78,9 @@ class Moves:
         """(full-batch energies of some replicas, their rows) -> logarithms of their weights as draws; None where all count alike."""
         if self.contour:
             extra, contour = state.extra, self.contour
-            return lambda energy, rows: contour.log_weight({name: a[rows] for name, a in extra.items() if name in contour.arrays}, energy)
+            return lambda energy, rows: contour.log_weight(
+                {name: a[rows] for name, a in extra.items() if name.startswith("contour_")}, energy
+            )
         if self.ladder:
             log_weight = self.ladder.log_weight(state)
             return lambda energy, rows: log_weight[rows]
@@ -162,7 +164,9 @@ def _energy_batch(options: LadderOptions, points: int) -> int | None:
     if batch is not None and points == 0:
         raise SpecError("energy_batch is for data; a target without data has energy_noise_sd. Leave energy_batch out.")
     if batch is not None and batch > points:
-        raise SpecError(f"energy_batch = {batch} is larger than the training set of {points} points: use at most {points}, or leave it out.")
+        raise SpecError(
+            f"energy_batch = {batch} is larger than the training set of {points} points: use at most {points}, or leave it out."
+        )
     return batch
 
 
@@ -179,7 +183,8 @@ def _contour(options: ContourOptions, hyper: Hyper, context: Context) -> dict[st
     if context.energy_range is not None:
         lowest = context.energy_range[0] if lowest is None else lowest
         width = max(context.energy_range[1] - lowest, 1e-6) / options.bins if width is None else width
-    assert lowest is not None and width is not None
+    assert lowest is not None
+    assert width is not None
     contour = Contour.make(options, lowest, width)
     contour.check(context.program, hyper)
     return {"contour": contour, "group": context.group, "merge": options.interval if options.interacting else 0}

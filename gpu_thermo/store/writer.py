@@ -251,7 +251,7 @@ class RunWriter:
         self._record, self._committed = record, (commit.step, draws)
 
     def _show(self, record: Record, commit: Commit) -> None:
-        """Write what readers see beside the draws: `predictive`, status coordinates where they changed, the moves' report, sampling_time."""
+        """Write what readers see beside the draws: `predictive`, status coordinates that changed, the moves' report, sampling_time."""
         for name, value in commit.predictive.items():
             put_values(self.path, f"predictive/{name}", record.arrays[f"predictive/{name}"], value)
         for name in CHANGING:
