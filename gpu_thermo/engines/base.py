@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ..moves.contour import Contour
 from ..state import Hyper, Recorded, Segment, State
 from ..targets import Target
 from ..words import Program
@@ -28,6 +29,7 @@ class Job:
     ----------
     program, target, hyper, batching : what one step does.
     seed, stream : [R] uint64, the replicas' random identities (equations.md section 7). dtype : float32 or float64.
+    contour : the gradient move, if any; its histograms are in the state's `extra`.
     """
 
     program: Program
@@ -37,6 +39,7 @@ class Job:
     seed: np.ndarray
     stream: np.ndarray
     dtype: Any = np.float32
+    contour: Contour | None = None
 
     @property
     def replicas(self) -> int:
@@ -74,4 +77,6 @@ def initial_state(job: Job, position: Array, momentum: Array | None = None) -> S
     state = State.at(position, momentum, np.nan_to_num(job.hyper.thermostat))
     if job.program.update == "adam":
         state.extra = {"adam_mean": np.zeros_like(position), "adam_square": np.zeros_like(position)}
+    if job.contour is not None:
+        job.contour.begin(state)
     return state

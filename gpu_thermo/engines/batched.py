@@ -18,6 +18,7 @@ import numpy as np
 from ..compile import find_compiler
 from ..errors import Status
 from ..letters import LETTERS
+from ..moves.contour import Contour, active_partition
 from ..state import Hyper, Recorded, Segment, State
 from ..streams import make_keys
 from ..targets import Batch
@@ -51,6 +52,8 @@ class BatchedEngine:
         self, job: Job, device: str = "cpu", threads: int | None = None, block: int | None = None, native: bool | None = None
     ) -> None:
         self.job, self.device = job, device
+        if job.contour is not None:
+            job.contour.check(job.program, job.hyper)
         self._operations: Any = NumpyOperations
         self._place: Any = nullcontext()
         if device != "cpu":
@@ -152,17 +155,21 @@ class _Block:
         self.box = None if bounds is None else _Box(self.local, float(bounds), self.xp)
         self.actions = _pair(job.program.substeps)
         self.plan = [self._action(group) for group in self.actions]
+        self.coefficients: list[Coefficients] = []
+        if job.contour is not None:
+            self.first = job.program.gradients_before(segment.start) if segment.start else 0
+            self.log_omega = job.contour.log_omega(self.first, job.program.gradients_before(segment.start + segment.steps) - self.first)
 
     def run(self) -> None:
         """All steps of the segment, then hand the state back."""
         record = {step: i for i, step in enumerate(self.segment.record)}
         with np.errstate(all="ignore"):
+            self._load(0)
             self._initial_gradient()
-            coefficients = self._coefficients(0)
             for i in range(self.segment.steps):
                 if i and self.factors:
-                    coefficients = self._coefficients(i)
-                self._step(self.segment.start + i, coefficients)
+                    self._load(i)
+                self._step(self.segment.start + i)
                 slot = record.get(self.segment.start + i + 1)
                 if slot is not None:
                     self._record(slot)
@@ -174,11 +181,11 @@ class _Block:
             self.local.evaluations = 0
             self._evaluate()
 
-    def _step(self, step: int, coefficients: list[Coefficients]) -> None:
+    def _step(self, step: int) -> None:
         self.ops.begin_step(step)
         if self.box:
             self.box.begin_step()
-        for action, values in zip(self.plan, coefficients, strict=True):
+        for action, values in zip(self.plan, self.coefficients, strict=True):
             action(*values)
         if self.box:
             self.box.end_step()
@@ -191,9 +198,18 @@ class _Block:
         index = self.ops.minibatch(self.job.batching, self.job.target.points, local.evaluations)
         batch = Batch(index, self.replica, self.keys, local.evaluations)
         local.energy, local.gradient[...] = self.job.target.energy_and_gradient(local.position, batch)
+        if self.job.contour is not None:
+            self._flatten(self.job.contour)
         local.evaluations += 1
         if self.box:
             self.box.evaluated()
+
+    def _flatten(self, contour: Contour) -> None:
+        """The gradient move; a position beyond a wall, which the step will not keep, counts as another visit of the one it started from."""
+        s = self.local
+        energy = self.box.energy() if self.box else s.energy
+        multiplier = contour.flatten(s.extra, energy, self.tau, self.log_omega[s.evaluations - self.first], s.status == 0, self.xp)
+        s.gradient *= multiplier.astype(s.gradient.dtype)[:, None]
 
     def _freeze(self, step: int) -> None:
         """Mark replicas that are no longer finite, with the cause, and fill them with NaN; the others are not touched."""
@@ -226,9 +242,11 @@ class _Block:
 
     # -- the step as a list of actions, and their coefficients -----------------------------------------------------------------
 
-    def _coefficients(self, i: int) -> list[Coefficients]:
-        """Arguments of every action at the segment's i-th step."""
-        return [tuple(v for s in group for v in self._arguments(s, i)) for group in self.actions]
+    def _load(self, i: int) -> None:
+        """Arguments of every action at the segment's i-th step, and the temperature a contour reads."""
+        self.coefficients = [tuple(v for s in group for v in self._arguments(s, i)) for group in self.actions]
+        if self.job.contour is not None:
+            self.tau = self.xp.asarray(self._in_force("temperature", active_partition(self.program), i)[:, 0])
 
     def _in_force(self, name: str, k: int, i: int) -> Array:
         """Hyperparameter [R, 1] float64 at the segment's i-th step."""
@@ -314,6 +332,11 @@ class _Box:
         s = self._local
         names = ("position", "momentum", "gradient", "thermostat", "energy")
         self._before = replace(s, **{name: getattr(s, name).copy() for name in names})
+
+    def energy(self) -> Array:
+        """[R] of the last evaluation, but as before the step where it was made outside."""
+        s = self._local
+        return s.energy if self._before is None else self._xp.where(self._outside(), self._before.energy, s.energy)
 
     def evaluated(self) -> None:
         """Keep energy and gradient where nothing has moved yet."""

@@ -29,8 +29,11 @@ _TABLE_BYTES = 64 * 2**20
 _POINTERS = (
     "position", "momentum", "gradient", "adam_mean", "adam_square", "thermostat", "energy", "status", "frozen_step", "seed_low",
     "seed_high", "stream", "dataset", "group", "coefficients", "wide_coefficients", "data", "slot", "ring_position", "ring_thermostat",
-    "ring_kinetic", "ring_energy",
+    "ring_kinetic", "ring_energy", "contour_log_weight", "contour_shift", "contour_multiplier", "contour_seen", "contour_visits",
+    "contour_clipped", "contour_outside", "contour_log_omega",
 )  # fmt: skip
+_SWITCHES = ("contour_bins", "contour_interacting", "contour_published")
+_LEVELS = ("contour_zeta", "contour_lowest", "contour_width", "contour_low", "contour_high")
 
 
 class Arguments(ctypes.Structure):
@@ -38,9 +41,9 @@ class Arguments(ctypes.Structure):
 
     _fields_ = (
         *[(name, ctypes.c_void_p) for name in _POINTERS],
-        *[(name, ctypes.c_int64) for name in ("start", "ordinal", "replicas", "groups", "steps", "scheduled", "initial")],
+        *[(name, ctypes.c_int64) for name in ("start", "ordinal", "replicas", "groups", "steps", "scheduled", "initial", *_SWITCHES)],
         *[(name, ctypes.c_uint32) for name in ("points", "grid_a", "grid_b", "grid_inverse")],
-        *[(name, ctypes.c_double) for name in ("precision", "noise_sd", "log_norm")],
+        *[(name, ctypes.c_double) for name in ("precision", "noise_sd", "log_norm", *_LEVELS)],
     )
 
 
@@ -63,10 +66,12 @@ class FusedEngine:
     def __init__(self, job: Job, device: str = "cpu", threads: int | None = None, team: int | None = None) -> None:
         if not isinstance(job.target, ShlpTarget):
             raise DeviceError("The fused engine samples single-hidden-layer perceptrons only. Use the batched engine for other targets.")
+        if job.contour is not None:
+            job.contour.check(job.program, job.hyper)
         self.job, self.device, self.target = job, device, job.target
         self.emitter = make_emitter(job)
         self._tables = Tables(job, self.emitter.plan.coefficients)
-        self._constants = _constant_arrays(job)
+        self._constants, self._numbers = _constant_arrays(job), _numbers(job)
         self._launch: Any = _Host(self.emitter, threads) if device == "cpu" else _Device(self.emitter, device, team)
 
     def advance(self, state: State, segment: Segment, hyper: Hyper | None = None) -> Recorded:
@@ -96,10 +101,13 @@ class FusedEngine:
         own = {name.removeprefix("extra/"): value for name, value in own_arrays(state).items()}
         arrays |= own
         _check_state(arrays, self.job)
-        numbers = _numbers(self.job) | {
-            "start": segment.start, "ordinal": program.gradients_before(segment.start), "replicas": self.job.replicas,
-            "groups": self._tables.groups, "steps": segment.steps, "scheduled": self._tables.scheduled,
-            "initial": program.leading_gradient and segment.start == 0,
+        ordinal, initial = program.gradients_before(segment.start), program.leading_gradient and segment.start == 0
+        if self.job.contour is not None:
+            evaluations = segment.steps * program.gradients_per_step + initial
+            arrays["contour_log_omega"] = self.job.contour.log_omega(ordinal - initial, evaluations)
+        numbers = self._numbers | {
+            "start": segment.start, "ordinal": ordinal, "replicas": self.job.replicas, "groups": self._tables.groups,
+            "steps": segment.steps, "scheduled": self._tables.scheduled, "initial": initial,
         }  # fmt: skip
         self._launch(arrays, numbers, written=(*own, *(n for n in _POINTERS if n.startswith("ring_"))))
 
@@ -111,6 +119,7 @@ def _check_state(arrays: Mapping[str, np.ndarray], job: Job) -> None:
     expected: dict[str, tuple[tuple[int, ...], Any]] = {name: (rows, job.dtype) for name in names}
     expected |= {"thermostat": (partitions, np.float64), "energy": (rows[:1], np.float64), "status": (rows[:1], np.int32)}
     expected |= {"frozen_step": (rows[:1], np.int64)}
+    expected |= {} if job.contour is None else job.contour.arrays(job.replicas)
     for name, (shape, dtype) in expected.items():
         array = arrays.get(name)
         if array is None and name.startswith("adam_") and job.program.update != "adam":
@@ -124,7 +133,7 @@ def make_emitter(job: Job) -> Emitter:
     """Source writer for `job`, whose target is an ShlpTarget."""
     target: Any = job.target
     batch = target.points if job.batching.mode == "full" else job.batching.size
-    return Emitter(job.program, target.model, job.batching.mode, batch, np.dtype(job.dtype).itemsize * 8)
+    return Emitter(job.program, target.model, job.batching.mode, batch, np.dtype(job.dtype).itemsize * 8, job.contour is not None)
 
 
 def _constant_arrays(job: Job) -> dict[str, np.ndarray]:
@@ -142,8 +151,10 @@ def _constant_arrays(job: Job) -> dict[str, np.ndarray]:
 def _numbers(job: Job) -> dict[str, Any]:
     """Sizes and constants of the network and the permutation (equations.md sections 1 and 6)."""
     target: Any = job.target
-    model, n = target.model, target.points
-    return permutation_grid(n) | {
+    model, n, c = target.model, target.points, job.contour
+    levels = () if c is None else (c.zeta, c.lowest, c.width, *c.clip)
+    switches = () if c is None else (c.bins, c.interacting, c.published)
+    return permutation_grid(n) | dict(zip(_LEVELS, levels, strict=False)) | dict(zip(_SWITCHES, switches, strict=False)) | {
         "precision": 0.0 if model.prior_sd is None else 1 / (model.prior_sd**2 * n), "noise_sd": model.noise_sd,
         "log_norm": math.log(model.noise_sd) + math.log(2 * math.pi) / 2,
     }  # fmt: skip
@@ -209,6 +220,8 @@ class Tables:
             return letter.coefficients(h, hyper)
         if s.operation == "sgd":
             return (h,)
+        if s.operation == "temperature":
+            return (self._in_force("temperature", k),)
         if s.operation == "sgld":
             return h, np.sqrt(2 * h * self._in_force("temperature", k))
         if s.operation == "adam":

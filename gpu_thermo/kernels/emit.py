@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from ..moves.contour import active_partition
 from ..targets.shlp import ACTIVATIONS, TASKS, ShlpModel
 from ..words import Evaluate, Program, Substep
 
@@ -113,11 +114,15 @@ class Emitter:
     Parameters
     ----------
     program, model : what a step does, on which network. batch : B, or N in mode "full". mode : minibatch mode. bits : 32 or 64.
+    contour : whether gradients are scaled by a learned histogram (contour.h).
     """
 
-    def __init__(self, program: Program, model: ShlpModel, mode: str, batch: int, bits: int) -> None:
-        self.program, self.model, self.mode, self.batch, self.bits = program, model, mode, batch, bits
+    def __init__(self, program: Program, model: ShlpModel, mode: str, batch: int, bits: int, contour: bool = False) -> None:
+        self.program, self.model, self.mode, self.batch, self.bits, self.contour = program, model, mode, batch, bits, contour
         self.plan = make_plan(program)
+        self._tau = Substep("temperature", (active_partition(program),))
+        if contour:
+            self.plan.coefficients.append(Coefficient(self._tau, 0, "w"))
         counters = {"r": 0, "w": 0}
         self._place: dict[tuple[object, ...], str] = {}
         for c in self.plan.coefficients:
@@ -129,12 +134,14 @@ class Emitter:
         """Complete text for `entry`: "host", "device" (teams_per_block = 4 warps at most) or "members" (the team test)."""
         self._factors = 0
         step = self._step()
-        return "\n".join((self._constants(team, lanes), inline(*_HEADERS, "shlp.h", "wide.h", "step.h"), step, ENTRIES[entry], ""))
+        headers = inline(*_HEADERS, "shlp.h", "wide.h", "contour.h", "step.h")
+        return "\n".join((self._constants(team, lanes), headers, step, ENTRIES[entry], ""))
 
     def _constants(self, team: int, lanes: int | None) -> str:
         values = _sizes(self.model, self.batch) | {
             "MODE": MODES.index(self.mode), "PRIOR": self.model.prior_sd is not None,
             "PARTITIONS": len(self.program.partition.names), "ADAM": self.program.update == "adam",
+            "CONTOUR": self.contour, "TAU": int(self._coefficient(self._tau, 0)[4:-1]) if self.contour else 0,
             "COEFFICIENTS": self.plan.count("r"), "WIDE_COEFFICIENTS": self.plan.count("w"), "FACTORS": self._factors,
         } | {f"PART_{name.upper()}": k for name, k in _tensor_partitions(self.program).items()}  # fmt: skip
         return "\n".join((prologue(self.bits, team, lanes), _constants(values)))

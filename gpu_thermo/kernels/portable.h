@@ -8,6 +8,7 @@
 // Set before: REAL_BITS (32, 64), TEAM; LANES may be set, and is chosen from the processor otherwise.
 #pragma once
 
+typedef unsigned char u8;
 typedef unsigned int u32;
 typedef unsigned long long u64;
 typedef int i32;
@@ -253,6 +254,22 @@ HD real narrow(wide x) {
   return h.whole;
 }
 #endif
+#endif
+
+#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
+HD u64 double_bits(double x) { return u64(__double_as_longlong(x)); }
+HD double bits_double(u64 b) { return __longlong_as_double(i64(b)); }
+#else
+HD u64 double_bits(double x) {
+  u64 b;
+  __builtin_memcpy(&b, &x, sizeof b);
+  return b;
+}
+HD double bits_double(u64 b) {
+  double x;
+  __builtin_memcpy(&x, &b, sizeof x);
+  return x;
+}
 #endif
 
 HD double get_wide(const wide& v, int l) { return lane_of(v, l); }

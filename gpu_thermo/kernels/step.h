@@ -15,10 +15,17 @@ struct Arguments {
   const i32* slot;                                                   // [steps]: where in the ring to record after each step, or -1
   scalar* ring_position;                                             // [D, R, P]
   double *ring_thermostat, *ring_kinetic, *ring_energy;              // [D, R, K], [D, R, K], [D, R]
+  double *contour_log_weight, *contour_shift, *contour_multiplier;   // [R, m], [R], [R]; null without contour, as the next
+  u8* contour_seen;                                                  // [R, m]
+  i32* contour_visits;                                               // [R, m]
+  i64 *contour_clipped, *contour_outside;                            // [R], [R]
+  const double* contour_log_omega;                                   // [evaluations of the segment]
   i64 start, ordinal;                                                // first step; ordinal of its first own gradient
   i64 replicas, groups, steps, scheduled, initial;                   // initial: evaluate once beforehand, ordinal 0
+  i64 contour_bins, contour_interacting, contour_published;
   u32 points, grid_a, grid_b, grid_inverse;
   double precision, noise_sd, log_norm;                              // 1 / (s^2 N); regression's sd and log sd + log(2 pi)/2
+  double contour_zeta, contour_lowest, contour_width, contour_low, contour_high;
 };
 
 struct Coefficients {
@@ -187,6 +194,7 @@ struct Run {
     }
     if (want_energy) s.energy = team.sum(loss) * splat_wide(1.0 / BATCH);
     if constexpr (PRIOR) add_prior();
+    if constexpr (CONTOUR) scale_gradient();
     ++ordinal;
   }
 
@@ -293,6 +301,33 @@ struct Run {
       tail += widen(s.bq[o] * s.bq[o]);
     }
     if (want_energy) s.energy += (team.sum(square) + tail) * splat_wide(a.precision / 2);
+  }
+
+  // -- contour -------------------------------------------------------------------------------------------------------------------
+
+  // Member 0 updates the histogram, and the team scales the gradient by what comes of it.
+  SLOW void scale_gradient() {
+    wide multiplier = splat_wide(TEAM > 1 && team.member ? 0 : 1);
+    const double log_omega = a.contour_log_omega[i64(ordinal) - (a.ordinal - a.initial)];
+    for (int l = 0; l < LANES && first + l < a.replicas && team.member == 0; ++l) {
+      if (get(running, l)) set_wide(multiplier, l, flatten(contour(), histogram(first + l), get_wide(s.energy, l), get_wide(s.c.w[TAU], l), log_omega));
+    }
+    const real scale = narrow(team.sum(multiplier));
+    ON_UNITS(i) {
+      UNROLL_SOME for (int c = 0; c < PARAMETERS; ++c) s.g[i][c] *= scale;
+    }
+    UNROLL for (int o = 0; o < OUTPUTS; ++o) s.bg[o] *= scale;
+  }
+
+  HD Contour contour() const {
+    return {a.contour_zeta, a.contour_lowest, a.contour_width, a.contour_low, a.contour_high, a.contour_bins,
+            a.contour_interacting != 0, a.contour_published != 0};
+  }
+
+  HD Histogram histogram(i64 r) const {
+    const i64 at = r * a.contour_bins;
+    return {a.contour_log_weight + at, a.contour_shift + r, a.contour_multiplier + r, a.contour_seen + at,
+            a.contour_visits + at, a.contour_clipped + r, a.contour_outside + r};
   }
 
   // -- freezing ------------------------------------------------------------------------------------------------------------------
@@ -473,13 +508,13 @@ struct Run {
     now = u64(a.start);
     if (a.initial) {
       ordinal = 0;
-      want_energy = true;
+      want_energy = true;  // and with contour always
       evaluate();
     }
     for (i64 i = 0; i < a.steps; ++i) {
       if (i && a.scheduled) load_coefficients(i);
       const i64 slot = a.slot[i];
-      want_energy = slot >= 0 || i + 1 == a.steps;
+      want_energy = CONTOUR || slot >= 0 || i + 1 == a.steps;
       now = u64(a.start + i);
       Step::run(*this);
       check();

@@ -1,0 +1,316 @@
+"""Contour SGLD: the update rule, both engines, bits, fixed points and reweighting against quadrature (equations.md section 5)."""
+
+import ctypes
+import dataclasses
+from functools import partial
+
+import numpy as np
+import pytest
+from test_fused import Members, assert_close, assert_same, make_job, make_state, take
+
+from gpu_thermo.compile import find_compiler, host_library
+from gpu_thermo.engines import BatchedEngine, FusedEngine
+from gpu_thermo.engines.operations import NumpyOperations
+from gpu_thermo.errors import SpecError
+from gpu_thermo.kernels.emit import inline, prologue
+from gpu_thermo.moves.contour import Contour
+from gpu_thermo.moves.options import Contour as Options
+from gpu_thermo.schedules import Cosine, Linear
+from gpu_thermo.state import Segment, State
+
+pytestmark = pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")
+
+RULE = Contour(zeta=0.75, bins=20, lowest=0.3, width=0.05, omega_max=0.3, omega=(5.0, 0.8, 10.0))
+METHODS = {"sgld": {"method": "sgld"}, "BAOAB": {"method": "langevin"}, "BACDEDCAB": {"method": "adl"}}
+
+
+def contour_job(contour=RULE, **kind):
+    """A job whose partitions have one temperature."""
+    job = make_job(**kind)
+    tau = np.repeat(job.hyper.temperature[:, :1], job.hyper.temperature.shape[1], axis=1)
+    return dataclasses.replace(job, hyper=dataclasses.replace(job.hyper, temperature=tau), contour=contour)
+
+
+def begin(job):
+    state = make_state(job)
+    if job.contour:
+        job.contour.begin(state)
+    return state
+
+
+def advance(engine, job, *lengths):
+    state = begin(job)
+    for steps in lengths:
+        engine.advance(state, Segment(state.step, steps))
+    return state
+
+
+def reference_engine(job):
+    engine = BatchedEngine(job)
+    engine._operations = NumpyOperations  # not the compiled noise, which is the fused engine's own
+    return engine
+
+
+def weights(extra):
+    return np.exp(extra["contour_log_weight"] + extra["contour_shift"][:, None])
+
+
+# -- the rule -----------------------------------------------------------------------------------------------------------------------
+
+
+def dense_step(c, w, seen, u, tau, omega):
+    """One update as section 5 prints it, on the whole vector w of one replica: new w, multiplier, Psi."""
+    j = min(max(int(np.floor((u - c.lowest) / c.width)), 0), c.bins - 1)
+    inside = c.lowest <= u < c.lowest + c.bins * c.width
+    slope, psi = 0.0, w[j]
+    if j > 0 and inside and seen[j - 1]:
+        slope = (np.log(w[j]) - np.log(w[j - 1])) / c.width
+        psi = np.exp(np.log(w[j - 1]) + slope * (u - (c.lowest + j * c.width)))
+    if c.published:
+        psi = w[j]
+    step = omega * w[j] ** ((1 if c.interacting else c.zeta) - c.zeta) * psi**c.zeta
+    seen[j] = True
+    return w + step * (np.eye(c.bins)[j] - w), float(np.clip(1 + c.zeta * tau * slope, *c.clip)), psi
+
+
+@pytest.mark.parametrize("form", [{}, {"interacting": True}, {"published": True}, {"zeta": 0.0}, {"zeta": 1.5, "clip": (0.5, 1.2)}])
+def test_updates_against_the_dense_formula(form):
+    """Shift and visited bin together are the vector step on all of w, over 400 evaluations of energies that wander out of range."""
+    c = dataclasses.replace(RULE, **form)
+    g, replicas = np.random.default_rng(0), 5
+    energy = 0.8 + np.cumsum(0.1 * g.normal(size=(400, replicas)), axis=0)
+    energy = 0.2 + np.abs((energy - 0.2) % 2.4 - 1.2)  # folded into [.2, 1.4]: the bins are [.3, 1.3]
+    tau, omega = g.uniform(0.01, 0.5, replicas), np.exp(c.log_omega(0, 400))
+    np.testing.assert_allclose(omega, [min(0.3, 5 / (k**0.8 + 10)) for k in range(400)], rtol=1e-14)
+    state = State.at(np.zeros((replicas, 1)), np.zeros((replicas, 1)), np.zeros((replicas, 1)))
+    c.begin(state)
+    w, seen = np.full((replicas, c.bins), 1 / c.bins), np.zeros((replicas, c.bins), bool)
+    clipped = np.zeros(replicas)
+    for k in range(400):
+        multiplier = c.flatten(state.extra, energy[k], tau, np.log(omega[k]), np.ones(replicas, bool))
+        for r in range(replicas):
+            w[r], expected, _ = dense_step(c, w[r], seen[r], energy[k, r], tau[r], omega[k])
+            clipped[r] += expected in c.clip
+            np.testing.assert_allclose(multiplier[r], expected, rtol=1e-9)
+    np.testing.assert_allclose(weights(state.extra), w, rtol=1e-11)
+    np.testing.assert_array_equal(state.extra["contour_seen"], seen)
+    np.testing.assert_array_equal(state.extra["contour_clipped"], clipped)
+    np.testing.assert_array_equal(state.extra["contour_outside"], ((energy < 0.3) | (energy >= 1.3)).sum(axis=0))
+    assert (state.extra["contour_outside"] > 0).all()
+    np.testing.assert_array_equal(state.extra["contour_visits"].sum(axis=1), 400)
+    psi = [dense_step(c, w[r], seen[r].copy(), energy[9, r], 1.0, 0.0)[2] for r in range(replicas)]
+    np.testing.assert_allclose(c.log_weight(state.extra, energy[9]), c.zeta * np.log(psi), rtol=1e-9, atol=1e-13)
+
+
+def test_energies_that_are_no_numbers_and_replicas_that_are_frozen():
+    """Infinite ones are out of range; NaN and frozen ones change nothing and leave the gradient as it is."""
+    state = State.at(np.zeros((5, 1)), np.zeros((5, 1)), np.zeros((5, 1)))
+    RULE.begin(state)
+    before = state.copy()
+    energy, running = np.array([np.inf, -np.inf, np.nan, 0.5, 0.5]), np.array([True, True, True, False, True])
+    multiplier = RULE.flatten(state.extra, energy, np.ones(5), np.log(0.1), running)
+    np.testing.assert_array_equal(multiplier, 1.0)
+    np.testing.assert_array_equal(state.extra["contour_outside"], [1, 1, 0, 0, 0])
+    assert state.extra["contour_visits"][:2, [-1, 0]].tolist() == [[1, 0], [0, 1]]
+    for name, value in state.extra.items():
+        np.testing.assert_array_equal(value[2:4], before.extra[name][2:4])
+    np.testing.assert_allclose(weights(state.extra).sum(axis=1), 1, rtol=1e-14)
+    assert np.isnan(RULE.log_psi(state.extra, energy)).tolist() == [False, False, True, False, False]
+
+
+def test_merge_is_the_mean_from_one_old_histogram():
+    """With interval 1 the published form: all replicas of a group step from the same w, and w becomes the mean; frozen ones stay out."""
+    c = dataclasses.replace(RULE, interacting=True)
+    job = contour_job(c, replicas=9, **METHODS["sgld"])
+    group, engine, state = np.array([0, 1, 0, 0, 1, 1, 2, 0, 1]), FusedEngine(job), begin(job)
+    for _ in range(30):
+        engine.advance(state, Segment(state.step, 1))
+        c.merge(state.extra, group, state.status)
+    state.status[4] = 1
+    old, seen = weights(state.extra), state.extra["contour_seen"].astype(bool)
+    engine.advance(state, Segment(state.step, 1))
+    omega = np.exp(c.log_omega(30, 1)[0])
+    stepped = [dense_step(c, old[r], seen[r], state.energy[r], 1.0, omega)[0] for r in range(9)]
+    frozen = {name: value[4].copy() for name, value in state.extra.items()}
+    c.merge(state.extra, group, state.status)
+    merged = weights(state.extra)
+    for one in range(3):
+        running = (group == one) & (state.status == 0)
+        np.testing.assert_allclose(merged[running], np.broadcast_to(np.mean(np.array(stepped)[running], axis=0), merged[running].shape),
+                                   rtol=1e-12)  # fmt: skip
+        np.testing.assert_array_equal(state.extra["contour_seen"][running], np.broadcast_to(seen[running].any(axis=0), (running.sum(), 20)))
+    for name, value in frozen.items():
+        np.testing.assert_array_equal(state.extra[name][4], value)
+    assert np.ptp(old[group == 0], axis=0).max() == 0
+    assert (state.extra["contour_shift"][state.status == 0] == 0).all()
+
+
+def test_merge_of_tiny_weights():
+    """Means are taken of w, through logarithms: nothing underflows."""
+    state = State.at(np.zeros((2, 1)), np.zeros((2, 1)), np.zeros((2, 1)))
+    dataclasses.replace(RULE, bins=3).begin(state)
+    state.extra["contour_log_weight"][:] = [[-2000.0, -1.0, -5.0], [-2001.0, -3.0, -5.0]]
+    RULE.merge(state.extra, np.zeros(2, int), np.zeros(2, int))
+    expected = [-2000 + np.log((1 + np.exp(-1)) / 2), -1 + np.log((1 + np.exp(-2)) / 2), -5]
+    np.testing.assert_allclose(state.extra["contour_log_weight"], [expected, expected], rtol=1e-14)
+
+
+def test_summary():
+    job = contour_job(dataclasses.replace(RULE, interacting=True), replicas=6, **METHODS["sgld"])
+    state = advance(FusedEngine(job), job, 50)
+    group = np.array([1, 0, 1, 0, 1, 0])
+    out = job.contour.summary(state.extra, group)
+    w, visits = weights(state.extra), state.extra["contour_visits"]
+    assert len(out["edges"]) == 21
+    for one in range(2):
+        rows = group == one
+        np.testing.assert_allclose(out["weight"][one], w[rows].mean(axis=0))
+        power = w[rows].mean(axis=0) ** 0.75
+        np.testing.assert_allclose(out["probability"][one], power / power.sum())
+        np.testing.assert_array_equal(out["visits"][one], visits[rows].sum(axis=0))
+        assert out["never_seen"][one] == (visits[rows].sum(axis=0) == 0).sum()
+        assert out["outside"][one] == state.extra["contour_outside"][rows].sum() / visits[rows].sum()
+        assert out["clipped"][one] == state.extra["contour_clipped"][rows].sum() / visits[rows].sum()
+
+
+def test_options():
+    made = Contour.make(Options(kind="contour", zeta=0.5, bins=7, omega=(1.0, 0.6, 100.0), clip=(-2.0, 3.0), interval=4), -1.0, 0.25)
+    assert (made.zeta, made.bins, made.lowest, made.width, made.omega, made.clip, made.interval) == (
+        0.5, 7, -1.0, 0.25, (1.0, 0.6, 100.0), (-2.0, 3.0), 4)  # fmt: skip
+    np.testing.assert_allclose(made.edges, -1 + 0.25 * np.arange(8))
+
+
+REFUSED = {
+    "no temperature": ({"method": "adam"}, {}, "'adam' .* reads none"),
+    "two temperatures": ({"method": "lala"}, {"temperature": 1.0}, "one temperature for all partitions"),
+    "two schedules": ({"method": "lala"}, {"schedules": {("temperature", 1): Linear(schedule="linear")}}, "one temperature"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("engine", [BatchedEngine, FusedEngine])
+def test_methods_without_one_temperature_are_refused(case, engine):
+    kind, change, message = REFUSED[case]
+    job = contour_job(**kind)
+    if "temperature" in change:
+        job.hyper.temperature[0, 1] += 1
+    job = dataclasses.replace(job, hyper=dataclasses.replace(job.hyper, schedules=change.get("schedules", {})))
+    with pytest.raises(SpecError, match=message):
+        engine(job)
+
+
+def test_one_temperature_of_what_moves_is_enough():
+    """A frozen partition has none; equal schedules on all are one."""
+    job = contour_job(method="lala", schedules={("temperature", k): Cosine(schedule="cosine") for k in (0, 1)})
+    RULE.check(job.program, job.hyper)
+    frozen = contour_job(method="splitting", word={"hidden": "BAOAB"}, freeze=("output",))
+    RULE.check(frozen.program, frozen.hyper)
+
+
+# -- engines ------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("engine", [BatchedEngine, partial(FusedEngine, threads=2)])
+def test_zeta_0_is_the_plain_method(method, engine):
+    """Bit for bit, while the histogram goes on learning."""
+    job = contour_job(dataclasses.replace(RULE, zeta=0.0), **METHODS[method])
+    plain = dataclasses.replace(job, contour=None)
+    state, expected = advance(engine(job), job, 20), advance(engine(plain), plain, 20)
+    assert {name for name in state.extra if name.startswith("contour_")} == set(RULE.arrays(1))
+    assert (state.extra["contour_visits"].sum(axis=1) == job.program.gradients_before(20)).all()
+    state.extra = {}
+    assert_same(expected, state)
+
+
+CASES = {
+    **METHODS,
+    "clipped, published": {"contour": dataclasses.replace(RULE, clip=(0.99, 1.01), published=True), "method": "langevin"},
+    "interacting, prior": {"contour": dataclasses.replace(RULE, interacting=True), "method": "langevin", "prior": 1.0},
+    "layers, scheduled, data sets": {"method": "lala", "sets": 3, "batch": 5,
+                                     "schedules": {("temperature", k): Cosine(schedule="cosine") for k in (0, 1)}},
+    "ABOBA, several outputs": {"method": "splitting", "word": "ABOBA", "partition": "tensor", "task": "multiclass", "n": 3,
+                               "contour": dataclasses.replace(RULE, lowest=0.8)},
+    "float64, wide": {"method": "langevin", "dtype": np.float64, "m": 12, "activation": "tanh", "mode": "epoch"},
+    "two evaluations a step": {"method": "splitting", "word": "BABAOB", "partition": "all"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_fused_agrees_with_batched(case):
+    """Positions, gradients and every number of the histogram, after 1, 2, 10 steps."""
+    job = contour_job(**CASES[case])
+    fused, batched = FusedEngine(job, threads=2), reference_engine(job)
+    for steps in (1, 2, 10):
+        a, b = advance(batched, job, steps), advance(fused, job, steps)
+        assert_close(a, b, job.dtype)
+    assert (a.extra["contour_multiplier"] != 1).any()
+    if "clipped" in case:
+        assert (a.extra["contour_clipped"] > 0).any()
+    plain = dataclasses.replace(job, contour=None)
+    assert not np.array_equal(advance(FusedEngine(plain), plain, 10).position, b.position)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_bits_do_not_depend_on_segments_threads_or_company(method):
+    job = contour_job(replicas=37, **METHODS[method])
+    rows = np.array([3, 17, 36])
+    for engine in (partial(FusedEngine, threads=1), partial(BatchedEngine, block=16)):
+        whole = advance(engine(job), job, 24)
+        for cuts in ((1, 5, 2, 16), (23, 1)):
+            assert_same(whole, advance(engine(job, threads=2), job, *cuts))
+        part, state = take(job, rows), begin(job)
+        alone = State.from_arrays({name: np.ascontiguousarray(v[rows]) for name, v in state.arrays().items()}, 0, 0)
+        engine(part).advance(alone, Segment(0, 24))
+        for name, value in whole.arrays().items():
+            np.testing.assert_array_equal(alone.arrays()[name], value[rows], err_msg=name)
+
+
+@pytest.mark.parametrize("engine", [BatchedEngine, FusedEngine])
+def test_a_frozen_replica_keeps_its_histogram_and_the_others_every_bit(engine):
+    job = contour_job(replicas=12, **METHODS["BAOAB"])
+    healthy, state = advance(engine(job), job, 6), advance(engine(job), job, 2)
+    state.momentum[5] = np.inf
+    engine(job).advance(state, Segment(2, 1))
+    assert state.frozen_step[5] == 3
+    then = state.copy()
+    engine(job).advance(state, Segment(3, 3))
+    others = np.arange(12) != 5
+    for name, value in healthy.arrays().items():
+        np.testing.assert_array_equal(state.arrays()[name][others], value[others], err_msg=name)
+    for name, value in state.extra.items():
+        np.testing.assert_array_equal(value[5], then.extra[name][5])
+        assert np.isfinite(value).all()
+    assert np.isnan(state.position[5]).all()
+
+
+@pytest.mark.parametrize(("team", "d"), [(32, 40), (64, 70)])
+def test_teams_of_members_agree_with_one(team, d):
+    job = contour_job(d=d, replicas=3, prior=1.0, batch=5, **METHODS["BAOAB"])
+    alone, together = advance(FusedEngine(job), job, 8), advance(Members(job, team), job, 8)
+    assert_close(alone, together, job.dtype)
+    assert (alone.extra["contour_multiplier"] != 1).any()
+
+
+def test_a_state_without_histograms_is_refused():
+    job = contour_job(**METHODS["sgld"])
+    with pytest.raises(ValueError, match="contour_log_weight is missing"):
+        FusedEngine(job).advance(make_state(job), Segment(0, 1))
+
+
+def test_functions_of_the_kernel():
+    """log and exp of contour.h on their ranges, within 1e-15 of the exact ones."""
+    names = ("log_double", "exp_double", "log1p_double")
+    loop = 'extern "C" void do_{0}(const double* x, i64 n, double* y) {{ for (i64 i = 0; i < n; ++i) y[i] = {0}(x[i]); }}\n'
+    loops = "".join(loop.format(name) for name in names)
+    library = host_library("\n".join((prologue(32), inline("math.h", "contour.h"), loops)))
+    g = np.random.default_rng(0)
+    exponents = np.concatenate([np.linspace(-708, 0, 20001), -(10.0 ** g.uniform(-17, 2, 20000))])
+    small = np.concatenate([-(10.0 ** g.uniform(-300, -0.01, 20000)), 10.0 ** g.uniform(-300, 0, 20000), [0.0, 1.0]])
+    for name, x, exact in (
+        ("log_double", np.concatenate([10.0 ** g.uniform(-300, 300, 20000), 1 + g.uniform(-0.5, 0.5, 20000)]), np.log),
+        ("exp_double", exponents, np.exp), ("log1p_double", small, np.log1p),
+    ):  # fmt: skip
+        y = np.empty_like(x)
+        getattr(library, f"do_{name}")(ctypes.c_void_p(x.ctypes.data), ctypes.c_int64(len(x)), ctypes.c_void_p(y.ctypes.data))
+        np.testing.assert_allclose(y, exact(x), rtol=1e-15, atol=0, err_msg=name)
