@@ -57,7 +57,7 @@ def _show(store: Path, info: dict[str, Any], spec: str) -> None:
     from gpu_thermo.spec import RunSpec
 
     from . import output
-    from .summary import move_lines, next_commands, score_lines, warn_frozen
+    from .summary import move_lines, next_commands, score_lines, warn
 
     state = "complete" if info["complete"] else "unfinished"
     network = f"{output.plural(info['replicas'], 'replica')} of {info['parameters']:,} parameters"
@@ -75,5 +75,5 @@ def _show(store: Path, info: dict[str, Any], spec: str) -> None:
     }
     output.show(output.facts(lines))
     typer.echo("\n" + RunSpec.from_json(spec).to_toml().strip())
-    warn_frozen(info)
+    warn(info)
     output.say("\nNext:\n" + "\n".join(f"  {command}" for command in next_commands(info)))

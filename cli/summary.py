@@ -115,12 +115,13 @@ def move_lines(moves: list[dict[str, Any]]) -> dict[str, str]:
     out = {}
     for move in moves:
         if move["kind"] == "contour":
-            rare = f"energies outside {move['outside']:.1%}, multipliers clipped {move['clipped']:.1%}"
-            out["contour"] = f"{move['seen']} of {move['bins']} bins seen, {rare}"
+            rare = f"energies outside {max(move['outside']):.1%}, multipliers clipped {max(move['clipped']):.1%}"
+            bins = len(move["edges"]) - 1
+            out["contour"] = f"{bins - min(move['never_seen'])} of {bins} bins seen; {rare}"
         elif move["kind"] == "cyclical":
             out["cycles"] = f"of {plural(move['length'], 'step')}, the first {move['explore']:.0%} exploring"
         else:
-            rates = ", ".join(f"{a:.2f}" for a in move["acceptance"])
+            rates = ", ".join("-" if a is None else f"{a:.2f}" for a in move["acceptance"])
             label = " (heuristic)" if move.get("heuristic") else ""
             out[move["kind"]] = f"acceptance {rates}; {plural(move['round_trips'], 'round trip')}{label}"
     return out
@@ -129,8 +130,10 @@ def move_lines(moves: list[dict[str, Any]]) -> dict[str, str]:
 _LABELS = {"nll": "NLL", "rmse": "RMSE", "ece": "ECE", "brier": "Brier score"}
 
 
-def warn_frozen(summary: dict[str, Any]) -> None:
-    """Say on stderr which replicas froze, why, and what to change."""
+def warn(summary: dict[str, Any]) -> None:
+    """Say on stderr which replicas froze, why, and what to change; and what the moves found wrong."""
+    for text in (text for move in summary["moves"] for text in move.get("warnings", ())):
+        say(f"Warning: {text}")
     for cause in summary["frozen"]:
         many = "" if cause["replicas"] <= FEW else ", ..."
         who = ", ".join(map(str, cause["first_replicas"][:FEW])) + many
@@ -155,7 +158,7 @@ def finish(path: Path, tree: "xarray.DataTree", as_json: bool, quiet: bool, map_
     from .output import print_json
 
     summary = summarise(path, tree) | ({"map": str(map_file)} if map_file else {})
-    warn_frozen(summary)
+    warn(summary)
     if as_json:
         print_json(summary)
     elif not quiet:

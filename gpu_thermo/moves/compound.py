@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import SpecError
 from ..state import Hyper, State
 from ..words import Program
-from .base import Energies, EnsembleMove
+from .base import Energies
 from .contour import Contour
 from .cyclical import Stages, in_cycles
 from .exchange import Exchange
@@ -17,6 +17,10 @@ from .options import Contour as ContourOptions
 from .options import Cyclical, LadderOptions, MoveOptions
 from .options import Exchange as ExchangeOptions
 from .tempering import Tempering
+
+
+MOST_REPORTED = 16
+"""Ensembles whose histograms are reported one by one; more are pooled."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Moves:
     """
 
     stages: Stages | None = None
-    ladder: EnsembleMove | None = None
+    ladder: Exchange | Tempering | None = None
     contour: Contour | None = None
     group: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     merge: int = 0
@@ -95,7 +99,7 @@ class Moves:
 
     def warnings(self) -> Iterator[str]:
         """What the user should know before the run."""
-        if getattr(self.ladder, "heuristic", False):
+        if self.ladder and self.ladder.ladder.heuristic:
             yield "the ladder is about one partition's temperature only: exchanges are heuristic, and no density is sampled exactly."
 
     def summary(self, state: State) -> list[dict[str, Any]]:
@@ -104,9 +108,10 @@ class Moves:
         if self.stages:
             out.append({"kind": "cyclical", "length": self.stages.length, "explore": self.stages.explore})
         if self.ladder:
-            out.append(self.ladder.summary(state))
+            out.append(self.ladder.summary(state) | {"warnings": self.ladder.warnings(state)})
         if self.contour:
-            out.append(self.contour.summary(state.extra, self.group))
+            group = self.group if self.group.max() < MOST_REPORTED else np.zeros_like(self.group)
+            out.append({"kind": "contour"} | self.contour.summary(state.extra, group))
         return out
 
 
@@ -153,7 +158,9 @@ def make_moves(options: Sequence[MoveOptions], hyper: Hyper, context: Context) -
             found["stages"] = Stages.make(o, context.steps)
         elif isinstance(o, LadderOptions):
             energy_batch = _energy_batch(o, context.points)
-            found["ladder"] = _ladder(o, hyper, context)
+            ladder = _ladder(o, hyper, context)
+            hyper = ladder.ladder.hyper(np.zeros(hyper.replicas, np.int64), ladder.ladder.temperature)
+            found["ladder"] = ladder
         elif isinstance(o, ContourOptions):
             found |= _contour(o, hyper, context)
     return Moves(**found, energy_batch=energy_batch), hyper
@@ -170,7 +177,7 @@ def _energy_batch(options: LadderOptions, points: int) -> int | None:
     return batch
 
 
-def _ladder(options: LadderOptions, hyper: Hyper, context: Context) -> EnsembleMove:
+def _ladder(options: LadderOptions, hyper: Hyper, context: Context) -> Exchange | Tempering:
     if isinstance(options, ExchangeOptions):
         return Exchange.make(options, hyper, context.program, context.seed, context.burn_in)
     return Tempering.make(options, hyper, context.program, context.seed, context.stream, context.burn_in)  # type: ignore[arg-type]
