@@ -4,14 +4,13 @@ A spec is closed: data, numbers and names only. The sections are [data] (see dat
 both; [method], [run], and any number of [[moves]] (see moves).
 """
 
-import difflib
 import hashlib
 import json
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import tomli_w
 from pydantic import (
@@ -28,6 +27,7 @@ from pydantic import (
 
 from .data import DATASETS, DataOptions, Spirals
 from .errors import SpecError
+from .explain import explain as explain_errors
 from .methods import HYPERPARAMETERS, METHODS, get_method
 from .moves.options import MOVES, AnyMove
 from .potentials.options import TARGETS, AnyTarget
@@ -35,9 +35,6 @@ from .schedules import SCHEDULES, AnySchedule
 
 Numbers = float | list[float]
 _SCHEDULE: TypeAdapter[Any] = TypeAdapter(AnySchedule)
-_SCHEDULE_KEYS: dict[str, list[str]] = {
-    get_args(model.model_fields["schedule"].annotation)[0]: list(model.model_fields) for model in get_args(get_args(AnySchedule)[0])
-}
 
 
 class Section(BaseModel):
@@ -355,53 +352,7 @@ def _toml_value(raw: str) -> Any:
 
 def explain(error: ValidationError, tree: Mapping[str, Any]) -> str:
     """One line per mistake: the field, what is wrong, the value, and the nearest known name."""
-    lines: dict[str, str] = {}
-    for mistake in error.errors():
-        lines.setdefault(".".join(str(part) for part in mistake["loc"] if str(part) not in _NOISE), _explain_one(mistake, tree))
-    return "\n".join(lines.values())
-
-
-_NOISE = {"all", "value", "float", "list[float]"}
-"""Parts of a location that are about our models, not about what the user wrote."""
-
-
-def _explain_one(mistake: Any, tree: Mapping[str, Any]) -> str:
-    location = [str(part) for part in mistake["loc"] if str(part) not in _NOISE]
-    section = location[0] if location else ""
-    if len(location) > 1 and location[1] in {"data": DATASETS, "target": TARGETS}.get(section, ()):
-        location.pop(1)  # pydantic names the union's member
-    if section == "moves" and len(location) > 2 and location[2] in MOVES:
-        location.pop(2)
-    field = ".".join(location)
-    tags = [part for part in location if part in _SCHEDULE_KEYS] if section == "method" else []
-    if tags:
-        location.remove(tags[-1])  # as above
-        field = ".".join(location)
-    if mistake["type"] == "extra_forbidden":
-        known = _SCHEDULE_KEYS[tags[-1]] if tags else _known_keys([str(part) for part in mistake["loc"]], tree)
-        near = difflib.get_close_matches(location[-1], known, 1)
-        hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known)}."
-        return f"Unknown key '{field}'. {hint}"
-    if mistake["type"] in ("union_tag_invalid", "union_tag_not_found"):
-        return _explain_tag(field, mistake)
-    message = mistake["msg"].removeprefix("Value error, ")
-    message = (message[0].lower() + message[1:] if not message[:2].isupper() else message).rstrip(".")
-    value = mistake.get("input")
-    shown = f" = {value!r}" if isinstance(value, str | int | float | bool) else ""
-    if mistake["type"] in ("value_error", "missing"):
-        shown = ""
-    return f"{field}{shown}: {message}." if field else f"{message}."
-
-
-def _explain_tag(field: str, mistake: Any) -> str:
-    tag = str(mistake.get("ctx", {}).get("tag", ""))
-    unions: dict[str, tuple[list[str], str]] = {
-        "data": (list(DATASETS), "name"), "target": (list(TARGETS), "name"), "moves": (list(MOVES), "kind"),
-    }  # fmt: skip
-    known, key = unions.get(field.split(".")[0], (list(SCHEDULES), "schedule"))
-    near = difflib.get_close_matches(tag, known, 1)
-    what = f"{field}.{key} = {tag!r} is unknown" if tag else f"{field} needs a {key}"
-    return f"{what}. {f'Did you mean {near[0]!r}? ' if near else ''}Known: {', '.join(known)}."
+    return explain_errors(error, lambda location: _known_keys(location, tree))
 
 
 def _known_keys(location: Sequence[str], tree: Mapping[str, Any]) -> list[str]:

@@ -13,7 +13,7 @@ LAYERS = [  # a module imports from its own and earlier layers only; what is not
     {"errors", "state", "partition", "resources", "statistics"},
     {"letters", "words", "schedules", "streams"},
     {"methods", "moves", "data", "potentials"},
-    {"spec"},
+    {"spec", "explain"},
     {"targets"},
     {"compile", "kernels"},
     {"engines"},

@@ -18,7 +18,6 @@ from .options import Cyclical, LadderOptions, MoveOptions
 from .options import Exchange as ExchangeOptions
 from .tempering import Tempering
 
-
 MOST_REPORTED = 16
 """Ensembles whose histograms are reported one by one; more are pooled."""
 

@@ -47,7 +47,7 @@ class LadderOptions(MoveOptions):
     temperatures: Ladder | None = Field(None, description="tau of every rung, the target first, increasing")
     rungs: int | None = Field(None, ge=2, le=1000, description="Q of a geometric ladder from the method's temperature to `hottest`")
     hottest: Positive | None = Field(None, description="last tau of a geometric ladder")
-    stepsize: Annotated[list[Positive], Field(min_length=2)] | None = Field(None, description="stepsize of every rung; the method's for all")
+    stepsize: Ladder | None = Field(None, description="stepsize of every rung; the method's for all")
     friction: Values | None = Field(None, description="friction of every rung")
     sigma: Values | None = Field(None, description="sigma of every rung")
     epsilon: Values | None = Field(None, description="epsilon of every rung")
