@@ -185,11 +185,12 @@ class PotentialObserver:
 
     def energies(self, position: np.ndarray, attempt: int) -> Energies:
         """Energies for a move, with the potential's own noise, fresh at each attempt."""
-        value, sd = self.energy(position), float(self._setup.potential.energy_noise_sd)
-        if sd:
+        value = self.energy(position)
+        sd = np.broadcast_to(np.asarray(self._setup.potential.energy_noise_sd, np.float64), value.shape)
+        if sd.any():
             keys: Keys = make_keys(self._setup.job.seed, self._setup.job.stream)
             value = value + sd * normals(keys, np.zeros(1, np.uint64), Purpose.MOVE_MINIBATCH, attempt, dtype=np.float64)[:, 0]
-        return Energies(value, np.full(len(value), sd**2))
+        return Energies(value, sd**2)
 
 
 def blocks(replicas: int) -> list[slice]:

@@ -20,7 +20,7 @@ LAYERS = [  # a module imports from its own and earlier layers only; what is not
     {"store", "predictive", "moments", "scores"},
     {"agenda", "hyperparameters", "build", "observe", "loop", "records", "plan", "drive"},
     {"run"},
-    {"study", "verify", "speed"},
+    {"study", "verify", "speed", "comparison"},
 ]
 LEVEL = {name: i for i, layer in enumerate(LAYERS) for name in layer}
 HEAVY = ("cupy", "dask", "distributed", "matplotlib", "zarr", "jax", "torch")

@@ -1,7 +1,9 @@
-"""Targets: what is sampled. A target gives energies and gradients of many replicas at once."""
+"""Targets: what is sampled. A target gives energies and gradients of many replicas at once.
 
-from .base import Batch, Layout, Target
-from .harmonic import Harmonic
+The network on data is shlp.py; analytic targets are the package `potentials`.
+"""
+
+from ..potentials import Batch, Harmonic, Layout, Potential, Target
 from .shlp import ShlpModel, ShlpTarget
 
-__all__ = ["Batch", "Harmonic", "Layout", "ShlpModel", "ShlpTarget", "Target"]
+__all__ = ["Batch", "Harmonic", "Layout", "Potential", "ShlpModel", "ShlpTarget", "Target"]
