@@ -16,9 +16,9 @@ import pytest
 from gpu_thermo import drive as drive_module
 from gpu_thermo import plan as plan_module
 from gpu_thermo import resources
+from gpu_thermo.agenda import Agenda
 from gpu_thermo.compile import find_compiler
 from gpu_thermo.errors import DeviceError, ResourceError, RunError, SpecError, StoreError, StoreExistsError
-from gpu_thermo.loop import is_draw, plan_segment, record_steps
 from gpu_thermo.run import Interrupted, iterate, plan, resume, sample
 from gpu_thermo.spec import RunSection, RunSpec
 from gpu_thermo.store import open_run, read_checkpoint, read_header
@@ -67,19 +67,20 @@ def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(("burn_in", "thin", "trace"), [(0, 1, 1), (7, 3, 5), (10, 10, 100), (99, 1, 7), (0, 100, 33)])
 def test_segments_record_every_draw_and_trace_point_once(burn_in: int, thin: int, trace: int) -> None:
     run = RunSection(steps=100, burn_in=burn_in, thin=thin if (100 - burn_in) % thin == 0 else 1, trace=trace)
-    wanted = [s for s in range(1, 101) if is_draw(run, s) or s % trace == 0]
+    agenda = Agenda(run)
+    wanted = [s for s in range(1, 101) if agenda.is_draw(s) or s % trace == 0]
     for length, ring in itertools.product((1, 3, 17, 1000), (1, 2, 1000)):
         start, seen = 0, []
         while start < 100:
-            segment = plan_segment(run, start, length, ring)
+            segment = agenda.segment(start, start + length, ring)
             assert segment.start == start
             assert 1 <= segment.steps <= length
             assert len(segment.record) <= ring
             seen += segment.record
             start += segment.steps
         assert seen == wanted
-    assert list(record_steps(run, 0, 100)) == wanted
-    assert sum(is_draw(run, s) for s in wanted) == run.draws
+    assert list(agenda.record_steps(0, 100)) == wanted
+    assert sum(agenda.is_draw(s) for s in wanted) == run.draws
 
 
 # -- what a run leaves --------------------------------------------------------------------------------------------------------------------

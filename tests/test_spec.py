@@ -155,7 +155,7 @@ REFUSED = [
     ({"run": {"batch": 5, "minibatch": "full"}}, "leave out batch = 5"),
     ({"run": {"keep": ["weights"]}}, "run.keep.0 = 'weights'"),
     ({"run": {"keep": ["parameters", "parameters"]}}, "names something twice"),
-    ({"moves": [{"kind": "exchange"}]}, "not part of this version"),
+    ({"moves": [{"kind": "exchange"}]}, "rungs and hottest"),
     ({"method": "adlala"}, "method = 'adlala'"),
     ({"data": {"seed": 1, "seeds": [1]}}, "both given"),
 ]  # fmt: skip
