@@ -1,6 +1,6 @@
 """Mutants must die: plant each classical mistake in a copy of the sources, and show which tests fail.
 
-    python tests/mutants.py [NAME ...] [--table FILE.md] [--most N]
+    python tests/mutants.py [NAME ...] [--table FILE.md] [--most N] [--check]
 
 Each mutant is a list of exact text replacements, in both engines where both hold the line, so that comparing engines cannot give it away.
 Its tests are named; a mutant that none of them kills is printed as SURVIVED, and the exit code is 1. A text that is no longer in the
@@ -23,7 +23,11 @@ BATCHED, FUSED, NATIVE = "gpu_thermo/engines/batched.py", "gpu_thermo/engines/fu
 LETTERS, WORDS, RUN, SHLP = "gpu_thermo/letters.py", "gpu_thermo/words.py", "gpu_thermo/run.py", "gpu_thermo/targets/shlp.py"
 BUILD, STREAMS = "gpu_thermo/build.py", "gpu_thermo/streams.py"
 LAWS, VERIFY, BAYES = "tests/test_exact_laws.py", "tests/test_verify.py", "tests/test_bayes_linear.py"
+TRANSIENTS = "tests/test_transients.py"
 RESUME = ("tests/test_run.py", "tests/test_verify.py")
+LADDER, EXCHANGE, TEMPERING = (f"gpu_thermo/moves/{name}.py" for name in ("ladder", "exchange", "tempering"))
+CONTOUR, CONTOUR_KERNEL = "gpu_thermo/moves/contour.py", "gpu_thermo/kernels/contour.h"
+ON_LADDERS = ("tests/test_exchange.py", "tests/test_tempering.py")
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ MUTANTS: dict[str, Mutant] = {
         (LAWS, "tests/test_words.py"), "langevin or chunks or program"),
     "wrong half step in O": Mutant(
         ((WORDS, "Fraction(1, self.text.count(letter))", 'Fraction(1, 1 if letter == "O" else self.text.count(letter))'),),
-        (LAWS, VERIFY), "OBABO or OABAO or machine"),
+        (LAWS, TRANSIENTS, VERIFY), "OBABO or OABAO or machine"),
     "thermostat sign": Mutant(
         ((LETTERS, "xi += rate * (square_sum(p)[:, None] - target)", "xi -= rate * (square_sum(p)[:, None] - target)"),
          ("gpu_thermo/kernels/letters.h", "xi += rate * (square_sum - target)", "xi -= rate * (square_sum - target)")),
@@ -115,6 +119,47 @@ MUTANTS: dict[str, Mutant] = {
     "kinetic temperature by the wrong n": Mutant(
         ((BATCHED, "s.momentum[:, columns])) / count", "s.momentum[:, columns])) / (count + 1)"),),
         ("tests/test_batched.py", "tests/test_fused.py", "tests/test_exact_laws.py")),
+    "friction doubled": Mutant(((LETTERS, 'hyper["friction"] * h)', '2 * hyper["friction"] * h)'),), (LAWS, TRANSIENTS, VERIFY)),
+    "sign in replica exchange": Mutant(
+        ((EXCHANGE, "d * (value[:, :-1] - value[:, 1:])", "d * (value[:, 1:] - value[:, :-1])"),), ("tests/test_exchange.py",)),
+    "correction dropped in replica exchange": Mutant(
+        ((EXCHANGE, "log_ratio -= d**2 * (v[:, :-1] + v[:, 1:]) / 2", "pass"),), ("tests/test_exchange.py",)),
+    "correction of one energy only in replica exchange": Mutant(
+        ((EXCHANGE, "(v[:, :-1] + v[:, 1:]) / 2", "v[:, :-1] / 2"),), ("tests/test_exchange.py",)),
+    "xi stays with the replica in exchange": Mutant(
+        ((EXCHANGE, "state.thermostat[rows] = state.thermostat[back]", "pass"),), ("tests/test_exchange.py",)),
+    "even and odd pairs do not alternate": Mutant(
+        ((EXCHANGE, "(1 - window[2] if self.ladder.count > 2 else 0)", "0"),), ("tests/test_exchange.py",)),
+    "the same uniforms at every attempt": Mutant(
+        ((EXCHANGE, "Purpose.EXCHANGE, number", "Purpose.EXCHANGE, 0"), (TEMPERING, "Purpose.TEMPERING, number", "Purpose.TEMPERING, 0")),
+        ON_LADDERS),
+    "momenta not rescaled between rungs": Mutant(((LADDER, "state.momentum[rows, columns] *= scale", "pass"),), ON_LADDERS),
+    "momenta rescaled by tau, not its root": Mutant(
+        ((LADDER, "np.sqrt(temperature[new] / temperature[old])", "(temperature[new] / temperature[old])"),), ON_LADDERS),
+    "draws from every rung count": Mutant(((LADDER, 'state.extra["rung"] == 0, 0.0, -np.inf', 'state.extra["rung"] >= 0, 0.0, -np.inf'),),
+        ON_LADDERS),
+    "sign in simulated tempering": Mutant(((TEMPERING, "-d * value + g", "d * value + g"),), ("tests/test_tempering.py",)),
+    "sign of the weights in simulated tempering": Mutant(
+        ((TEMPERING, "+ g[proposed] - g[rung]", "- g[proposed] + g[rung]"),), ("tests/test_tempering.py",)),
+    "correction dropped in simulated tempering": Mutant(
+        ((TEMPERING, "return log_ratio - d**2 * variance / 2 if self.correction else log_ratio", "return log_ratio"),),
+        ("tests/test_tempering.py",)),
+    "xi keeps its spread in simulated tempering": Mutant(
+        ((TEMPERING, "(state.thermostat[rows, k] - before) * stretch", "(state.thermostat[rows, k] - before)"),),
+        ("tests/test_tempering.py",)),
+    "weights of simulated tempering never frozen": Mutant(
+        ((TEMPERING, "if state.step <= self.burn_in and running.any():", "if running.any():"),), ("tests/test_tempering.py",)),
+    "sign of contour's multiplier": Mutant(
+        ((CONTOUR, "1 + self.zeta * tau", "1 - self.zeta * tau"), (CONTOUR_KERNEL, "1 + c.zeta * tau", "1 - c.zeta * tau")),
+        ("tests/test_contour.py",)),
+    "tau missing in contour's multiplier": Mutant(
+        ((CONTOUR, "self.zeta * tau[rows] * slope", "self.zeta * slope"), (CONTOUR_KERNEL, "c.zeta * tau * slope", "c.zeta * slope")),
+        ("tests/test_contour.py",)),
+    "w_J for Psi in contour": Mutant(
+        ((CONTOUR, "if not self.published:", "if False:"), (CONTOUR_KERNEL, "sloped && !c.published ?", "false ?")),
+        ("tests/test_contour.py",)),
+    "weights of contour's draws inverted": Mutant(
+        ((CONTOUR, "return self.zeta * self.log_psi(", "return -self.zeta * self.log_psi("),), ("tests/test_contour.py",)),
     "frozen replica spreads": Mutant(
         ((BATCHED, "array[fresh] = np.nan", "array[:] = np.nan"),), ("tests/test_batched.py", "tests/test_run.py")),
 }  # fmt: skip
@@ -126,8 +171,15 @@ def main() -> int:
     parser.add_argument("names", nargs="*", help="parts of mutants' names")
     parser.add_argument("--table", type=Path, help="write the kill table there")
     parser.add_argument("--most", type=int, default=4, help="stop a mutant's tests after this many failures")
+    parser.add_argument("--check", action="store_true", help="only see whether the sources still hold every text")
     options = parser.parse_args()
     chosen = {n: m for n, m in MUTANTS.items() if not options.names or any(part in n for part in options.names)}
+    if options.check:
+        gone = [
+            f"{file}: {text!r} ({name})" for name, m in chosen.items() for file, text, _ in m.edits if text not in (ROOT / file).read_text()
+        ]
+        print("\n".join(gone) or f"All texts of {len(chosen)} mutants are in the sources.")
+        return int(bool(gone))
     rows, survivors = [], 0
     with tempfile.TemporaryDirectory(prefix="mutants_") as folder:
         for name, mutant in chosen.items():

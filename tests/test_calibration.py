@@ -67,7 +67,10 @@ def quantities(ready, position):
 
 
 def ranks(ready, truth, burn, thin, warmth=1.0, frozen=False):
-    """Ranks [Q, R] of the truth's quantities among the draws', 0 to DRAWS; `frozen` leaves the hidden layer at the truth, `warmth` spoils tau."""
+    """Ranks [Q, R] of the truth's quantities among the draws', 0 to DRAWS.
+
+    `frozen` leaves the hidden layer at the truth; `warmth` spoils tau.
+    """
     state, job = ready.initial_state(), replace(ready.job, hyper=replace(ready.job.hyper, temperature=warmth * ready.job.hyper.temperature))
     if frozen:  # linear regression on known features, of each pair its own
         layers = job.program.partition

@@ -363,6 +363,7 @@ def test_partitions_scale_together_where_a_reference_is_named():
     move = exchange_of(job, reference="hidden")
     state = begun(move, job)
     assert move.summary(state)["heuristic"]
+    assert any("hidden alone" in line for line in move.warnings(state))
     np.testing.assert_allclose(move.hyper(state).temperature[:3], np.outer(TAUS, [1, 0.2]))
     state.momentum[...] = 1
     move.attempt(state, exact(np.zeros(6)))
@@ -422,11 +423,12 @@ def test_round_trips_of_a_history(history, trips):
 
 def test_decisions_come_from_the_published_addresses():
     """Purpose 5, stream the ladder's number, block the lower rung, ordinal the attempt, word 0."""
-    job = langevin(300, seed=11)
+    seeds = np.arange(300, dtype=np.uint64) // 2
+    job = replace(langevin(300), seed=np.repeat(seeds, 3))
     move = exchange_of(job, interval=5, acceptance_factor=0.37)
     state = begun(move, job, step=20)
     move.attempt(state, exact(np.zeros(900)))
-    u = uniform(words(make_keys(np.uint64(11), np.arange(300)), np.arange(2, dtype=np.uint64), Purpose.EXCHANGE, 3)[0], np.float64)
+    u = uniform(words(make_keys(seeds, np.arange(300)), np.arange(2, dtype=np.uint64), Purpose.EXCHANGE, 3)[0], np.float64)
     np.testing.assert_array_equal(state.extra["exchange_accepted"][:, 0], u[:, 0] < 0.37)
     assert not state.extra["exchange_attempts"][:, 1].any()
 
@@ -463,18 +465,33 @@ def test_going_on_from_a_copy_changes_no_bit(cut):
     assert whole.extra["exchange_accepted"].any()
 
 
+def test_counts_are_of_the_temperatures_in_force():
+    """They start anew after half of the burn-in, and after all of it; round trips and rungs go on."""
+    job = langevin(1)
+    move = exchange_of(job, burn_in=20, interval=2)
+    state, attempts = begun(move, job), {}
+    for step in range(2, 61, 2):
+        state.step = step
+        move.attempt(state, exact(np.zeros(3)))
+        attempts[step] = int(state.extra["exchange_attempts"].sum())
+    assert [attempts[s] for s in (2, 10, 12, 20, 22, 60)] == [1, 5, 1, 5, 1, 20]
+    assert state.extra["exchange_occupation"].sum() == 20 * 3
+    assert state.extra["exchange_round_trips"].sum() > 12
+
+
 def test_frozen_replicas_never_move():
     job = langevin(50)
     move = exchange_of(job)
     state = begun(move, job)
     state.status[3], state.position[3], state.momentum[3] = 1, np.nan, np.nan
+    state.status[20] = 1  # whatever energy it is said to have
     value = np.zeros(150)
     value[[3, 10]] = np.nan
     value[14] = np.inf
     for step in range(1, 11):
         state.step = step
         move.attempt(state, exact(value, np.where(np.isfinite(value), 0.0, np.nan)))
-    assert state.extra["rung"][[3, 10, 14]].tolist() == [0, 1, 2]
+    assert state.extra["rung"][[3, 10, 14, 20]].tolist() == [0, 1, 2, 2]
     assert state.extra["exchange_attempts"][1].tolist() == [0, 5]
     assert state.extra["exchange_attempts"][[3, 4, 5]].tolist() == [[0, 0], [5, 0], [5, 5]]
     assert np.isfinite(np.delete(state.momentum, 3, axis=0)).all()

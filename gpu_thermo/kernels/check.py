@@ -98,7 +98,9 @@ def _gain(missing: set[tuple[tuple[int, int], tuple[int, int]]], row: Mapping[in
 def variants(rows: Iterable[Mapping[str, Any]] | None = None) -> list[Variant]:
     """Every source of the check, or the fused ones of `rows` alone."""
     fused = [fused_variant(row) for row in (pairwise() if rows is None else rows)]
-    return fused if rows is not None else fused + standard_variants() + _predict_variants() + _elementwise_variants()
+    if rows is not None:
+        return fused
+    return fused + standard_variants() + contour_variants() + _predict_variants() + _elementwise_variants()
 
 
 def fused_variant(row: Mapping[str, Any]) -> Variant:
@@ -111,17 +113,31 @@ def fused_variant(row: Mapping[str, Any]) -> Variant:
     method = get_method("splitting" if word else row["dynamics"])
     layered = method.words and "all" not in method.words and row["partition"] == "all"
     program = make_program(method, model.layout.partition("layer" if layered else row["partition"]), word)
-    emitter = Emitter(program, model, row["mode"], 100 if row["mode"] == "full" else 20, bits)
+    emitter = Emitter(program, model, row["mode"], 100 if row["mode"] == "full" else 20, bits, row.get("contour", False))
     team = row["team"] or team_size(emitter)
     name = f"{row['dynamics']} {task} {row['activation']} {row['mode']} {program.partition.kind} m{m} d{d} n{n} float{bits} team {team}"
-    return Variant("fused", name + (" prior" if row["prior"] else ""), emitter.source("device", team), _is_standard(model))
+    name += " prior" * bool(row["prior"]) + " contour" * emitter.contour
+    return Variant("fused", name, emitter.source("device", team), _is_standard(model))
 
 
 def standard_variants() -> list[Variant]:
     """The kernels whose speed is promised: AdLaLa on two inputs."""
-    base = {"dynamics": "adlala", "activation": "relu", "mode": "subset", "task": "binary", "partition": "layer", "team": 0, "outputs": 1,
-            "prior": None}  # fmt: skip
-    return [fused_variant(base | {"network": (2, d, 32)}) for d in (20, 100, 200)]
+    return [fused_variant(_STANDARD | {"network": (2, d, 32)}) for d in (20, 100, 200)]
+
+
+def contour_variants() -> list[Variant]:
+    """Kernels with a contour: the words it is mostly used with on two inputs, a larger network, and float64 in teams of several warps."""
+    base = _STANDARD | {"contour": True, "prior": 1.0}
+    rows = [base | {"dynamics": word, "network": (2, d, 32)} for word in ("sgld", "BAOAB", "BACDEDCAB") for d in (20, 100, 200)]
+    rows.append(base | {"dynamics": "BAEFEAB", "network": (13, 40, 32), "task": "multiclass", "partition": "tensor", "activation": "tanh"})
+    rows.append(base | {"dynamics": "OBABO", "network": (2, 100, 64), "task": "regression", "outputs": 3, "mode": "epoch", "team": 128})
+    return [fused_variant(row) for row in rows]
+
+
+_STANDARD: Mapping[str, Any] = {
+    "dynamics": "adlala", "activation": "relu", "mode": "subset", "task": "binary", "partition": "layer", "team": 0, "outputs": 1,
+    "prior": None,
+}  # fmt: skip
 
 
 def _predict_variants() -> list[Variant]:

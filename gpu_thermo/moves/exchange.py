@@ -219,7 +219,11 @@ class Exchange(OnLadder):
     def warnings(self, state: State) -> list[str]:
         """What the user should know of the run so far, one line each."""
         acceptance = self._acceptance(state)
-        out = pair_warnings(acceptance, state.extra["ladder_temperature"]) + noise_warnings(self._noise(state), self.correction)
+        out = (
+            self.ladder.warnings()
+            + pair_warnings(acceptance, state.extra["ladder_temperature"])
+            + noise_warnings(self._noise(state), self.correction)
+        )
         window = int(state.extra["exchange_window"][0])
         if window > 1:
             out.append(

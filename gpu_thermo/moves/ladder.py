@@ -67,6 +67,13 @@ class Ladder:
         with np.errstate(divide="ignore"):
             return 1 / (temperature * self.factor("temperature", self.reference, step))
 
+    def warnings(self) -> list[str]:
+        """What to say of a heuristic ladder."""
+        if not self.heuristic:
+            return []
+        name = self.program.partition.names[self.reference]
+        return [f"Partitions differ in temperature and acceptances go by that of {name} alone: the run is heuristic, its law is not known."]
+
     def rescale_momenta(self, state: State, rows: np.ndarray, old: np.ndarray, new: np.ndarray) -> None:
         """p *= sqrt(tau_new / tau_old) for the replicas `rows` that went from rungs `old` to `new`."""
         temperature = state.extra["ladder_temperature"]

@@ -185,7 +185,11 @@ class Tempering(OnLadder):
         """What the user should know of the run so far, one line each."""
         extra = state.extra
         acceptance = ratio(extra["tempering_accepted"], extra["tempering_attempts"])
-        out = pair_warnings(acceptance, extra["ladder_temperature"]) + noise_warnings(self._noise(state), self.correction)
+        out = (
+            self.ladder.warnings()
+            + pair_warnings(acceptance, extra["ladder_temperature"])
+            + noise_warnings(self._noise(state), self.correction)
+        )
         seen = extra["tempering_occupation"]
         if state.step > self.burn_in and seen.sum() and seen[0] < seen.sum() / (4 * len(seen)):
             out.append(

@@ -37,7 +37,8 @@ class Grid:
 
         Parameters
         ----------
-        extent : (low, high) of all axes, or one pair for each; the potential's box by default. cells : per axis.
+        extent : (low, high) of all axes, or one pair for each; the potential's box by default. cells : per axis. Of a potential with values
+            for each replica, replica 0 counts.
 
         Raises
         ------
@@ -54,9 +55,9 @@ class Grid:
             raise SpecError("The potential has no box: give the grid's extent = (low, high).")
         edges = tuple(np.linspace(low, high, cells + 1) for low, high in _extents(extent or potential.bounds, size))
         points = np.stack(np.meshgrid(*map(_centres, edges), indexing="ij"), axis=-1).reshape(-1, size)
-        first = lambda rows: np.zeros(len(rows), np.int64)  # noqa: E731
-        blocks = [potential.energy(b, first(b)) for b in (points[i : i + _BLOCK] for i in range(0, len(points), _BLOCK))]
-        return cls(edges, np.concatenate(blocks).reshape((cells,) * size), _tau(temperature), potential.coordinates)
+        blocks = (points[i : i + _BLOCK] for i in range(0, len(points), _BLOCK))
+        energies = [potential.energy(block, np.zeros(len(block), np.int64)) for block in blocks]
+        return cls(edges, np.concatenate(energies).reshape((cells,) * size), _tau(temperature), potential.coordinates)
 
     def at(self, temperature: float) -> "Grid":
         """The same energies at another temperature."""
