@@ -134,7 +134,7 @@ def contour_variants() -> list[Variant]:
     return [fused_variant(row) for row in rows]
 
 
-_STANDARD: Mapping[str, Any] = {
+_STANDARD: dict[str, Any] = {
     "dynamics": "adlala", "activation": "relu", "mode": "subset", "task": "binary", "partition": "layer", "team": 0, "outputs": 1,
     "prior": None,
 }  # fmt: skip
