@@ -28,37 +28,51 @@ class Schedule(BaseModel):
         raise TypeError("use one of the schedules below")  # pragma: no cover
 
 
-class Linear(Schedule):
-    """From 1 to `final`: 1 + (final - 1) k / S."""
+class Annealing(Schedule):
+    """Base of what goes from 1 to `final` over the run, r = k / S; with `restarts` so many times, r = (k mod L) / L, L = ceil(S / restarts)."""
+
+    restarts: Annotated[int, Field(ge=1)] | None = None
+
+    def _progress(self, start: int, steps: int, total: int) -> np.ndarray:
+        """r [steps]."""
+        k = _steps(start, steps)
+        if self.restarts is None:
+            return k / total
+        length = math.ceil(total / self.restarts)
+        return k % length / length
+
+
+class Linear(Annealing):
+    """From 1 to `final`: 1 + (final - 1) r."""
 
     schedule: Literal["linear"]
     final: NonNegative = 0.0
 
     def tabulate(self, start: int, steps: int, total: int) -> np.ndarray:
-        """1 + (final - 1) k / S."""
-        return 1 + (self.final - 1) * _steps(start, steps) / total
+        """1 + (final - 1) r."""
+        return 1 + (self.final - 1) * self._progress(start, steps, total)
 
 
-class Exponential(Schedule):
-    """From 1 to `final`: final^(k / S)."""
+class Exponential(Annealing):
+    """From 1 to `final`: final^r."""
 
     schedule: Literal["exponential"]
     final: Positive = 0.01
 
     def tabulate(self, start: int, steps: int, total: int) -> np.ndarray:
-        """final^(k / S)."""
-        return self.final ** (_steps(start, steps) / total)
+        """final^r."""
+        return self.final ** self._progress(start, steps, total)
 
 
-class Cosine(Schedule):
+class Cosine(Annealing):
     """From 1 to `final` along half a cosine."""
 
     schedule: Literal["cosine"]
     final: NonNegative = 0.0
 
     def tabulate(self, start: int, steps: int, total: int) -> np.ndarray:
-        """final + (1 - final) (1 + cos(pi k / S)) / 2."""
-        return self.final + (1 - self.final) * (1 + np.cos(np.pi * _steps(start, steps) / total)) / 2
+        """final + (1 - final) (1 + cos(pi r)) / 2."""
+        return self.final + (1 - self.final) * (1 + np.cos(np.pi * self._progress(start, steps, total))) / 2
 
 
 class Cyclical(Schedule):

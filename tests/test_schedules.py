@@ -159,3 +159,16 @@ def test_linear_cooling():
 
 def test_cooling_spans_the_run():
     assert Cooling(law="published", rho=0.9).spans_run
+
+
+@pytest.mark.parametrize("schedule", ["linear", "exponential", "cosine"])
+def test_annealing_starts_over(schedule):
+    """Restarts repeat the schedule of a shorter run, whatever part of the run is asked for."""
+    once = TypeAdapter(AnySchedule).validate_python({"schedule": schedule, "final": 0.1})
+    again = TypeAdapter(AnySchedule).validate_python({"schedule": schedule, "final": 0.1, "restarts": 4})
+    part = once.tabulate(0, 25, 25)
+    assert np.array_equal(again.tabulate(0, 100, 100), np.tile(part, 4))
+    assert np.array_equal(again.tabulate(30, 10, 100), part[5:15])
+    assert again.spans_run
+    assert part[0] == 1
+    assert part[-1] < 0.2
