@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from laws import average, job_of, z_score
 from pydantic import TypeAdapter, ValidationError
 from scipy import integrate, stats
 from scipy.special import gamma
@@ -150,6 +151,55 @@ def test_plane_by_hand():
     inner = ((x * x + y * y) / 10 - np.cos(1.2 * np.pi * x) - np.cos(1.2 * np.pi * y)) / 0.3
     np.testing.assert_allclose(Plane().energy(q), inner + np.array([0, 0, 1]), rtol=1e-14)
     assert Plane().energy(q[:1])[0] == pytest.approx(-2 / 0.3)
+
+
+class Foreign(np.ndarray):
+    """Stands in for a CuPy array: operations with NumPy's own arrays are refused, as on a GPU."""
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=None, **options):
+        if any(type(x) is np.ndarray for x in inputs):
+            raise TypeError(f"{ufunc.__name__} mixes array libraries")
+        plain = [x.view(np.ndarray) if isinstance(x, Foreign) else x for x in inputs]
+        if out is not None:
+            options["out"] = tuple(x.view(np.ndarray) for x in out)
+        result = getattr(ufunc, method)(*plain, **options)
+        return out[0] if out is not None else foreign(result)
+
+
+def foreign(value):
+    return value.view(Foreign) if isinstance(value, np.ndarray) else value
+
+
+class Library:
+    """NumPy under another name: what it makes is Foreign."""
+
+    def __getattr__(self, name):
+        function = getattr(np, name)
+        return (lambda *a, **k: foreign(function(*a, **k))) if callable(function) and not isinstance(function, np.ufunc) else function
+
+
+def test_another_array_library(make, dtype):
+    xp = Library()
+    potential = make(gradient_noise_sd=0.3, energy_noise_sd=0.2)
+    q = spread(potential, 30).astype(dtype)
+    expected = potential.energy_and_gradient(q, batch(len(q)))
+    with pytest.raises(TypeError, match="mixes"):
+        foreign(q) + q  # the stand-in tells
+    keys = make_keys(np.full(len(q), 5), np.arange(len(q)), xp)
+    energy, gradient = potential.to(xp).energy_and_gradient(foreign(q), Batch(None, xp.arange(len(q)), keys))
+    assert type(energy) is type(gradient) is Foreign
+    assert (np.asarray(energy) == expected[0]).all()
+    assert (np.asarray(gradient) == expected[1]).all()
+    assert type(potential.to(xp).energy(foreign(q))) is Foreign
+
+
+def test_sampled_by_the_engine():
+    """BAOAB at temperature 1 has a mixture's own <q^2>; a temperature 10 % too high does not."""
+    mixture = GaussianMixture([-1.0, 1.0], 0.7, [0.4, 0.6])
+    for temperature, right in ((1.0, True), (1.1, False)):
+        job = job_of("BAOAB", mixture, 0.1, 500, temperature=temperature, friction=1.0)
+        z = z_score(average(job, burn=200, draws=400, thin=4).qq[:, 0], 1 + 0.7**2)
+        assert (abs(z) < 5) == right
 
 
 # -- noise --------
