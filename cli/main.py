@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from . import bench, datasets, diagnose, doctor, figure, info, map, methods, predict, resume, sample, study, table, verify
+from . import bench, compare, datasets, diagnose, doctor, figure, info, map, methods, predict, resume, sample, study, table, verify
 
-COMMANDS = (sample, resume, info, predict, map, diagnose, study, table, figure, methods, datasets, verify, bench, doctor)
+COMMANDS = (sample, resume, info, predict, map, diagnose, study, table, compare, figure, methods, datasets, verify, bench, doctor)
 """Modules of the commands, in the order that the help shows."""
 
 
