@@ -123,6 +123,39 @@ def test_xi_without_noise_and_xi_that_stands_still():
         assert up.sum() > 100
 
 
+def test_a_schedule_on_sigma_moves_the_mean_of_xi():
+    """m = sigma^2 / (2 tau) with both as in the last step done."""
+    schedules = {("sigma", 0): Linear(schedule="linear", final=0.2)}
+    job = job_of("BACDEDCAB", well(STIFFNESS, SIZE), 0.1, 100, temperature=TAUS[0], sigma=0.8, epsilon=0.2, total=20, schedules=schedules)
+    move = tempering_of(job)
+    state = begun(move, job, step=11)
+    means = (0.8 * 0.6) ** 2 / (2 * np.array(TAUS))
+    state.thermostat[...] = means[0]
+    move.attempt(state, exact(np.full(100, 1e3)))
+    assert 20 < state.extra["rung"].sum() < 80
+    np.testing.assert_allclose(state.thermostat[:, 0], means[state.extra["rung"]])
+
+
+def test_variance_is_smoothed_by_rung_and_replica():
+    """The mean of the estimates a replica had on that rung; unknown ones are passed over."""
+    job, rng = langevin(30), np.random.default_rng(0)
+    move = tempering_of(job)
+    state = begun(move, job, weight=WEIGHTS)
+    total, seen = np.zeros((30, 3)), np.zeros((30, 3))
+    for step in range(2, 42):
+        state.step = step
+        variance, at = rng.exponential(size=30), (np.arange(30), state.extra["rung"].copy())
+        value = rng.gamma(SIZE / 2, size=30)
+        value[step % 7] = np.nan
+        total[at] += np.where(np.isnan(value), 0, variance)
+        seen[at] += ~np.isnan(value)
+        move.attempt(state, exact(value, variance))
+    assert seen.max() <= 50
+    assert (seen > 3).sum() > 50
+    np.testing.assert_array_equal(state.extra["tempering_seen"], seen)
+    np.testing.assert_allclose(state.extra["tempering_variance"][seen > 0], (total / np.maximum(seen, 1))[seen > 0])
+
+
 # -- noisy energies, two modes ------------------------------------------------------------------------------------------------------------
 
 

@@ -91,8 +91,8 @@ class Tempering(OnLadder):
         log_acceptance = self._log_acceptance(state, proposed, energies.value, variance)
         accepted = tried & (np.log(uniform(w[1][:, 0], np.float64)) < log_acceptance)  # a NaN is never below
         pair = np.minimum(rung, proposed)
-        extra["tempering_attempts"] += np.bincount(pair[tried], minlength=top)[:top]
-        extra["tempering_accepted"] += np.bincount(pair[accepted], minlength=top)[:top]
+        extra["tempering_attempts"] += np.bincount(pair[tried], minlength=top)
+        extra["tempering_accepted"] += np.bincount(pair[accepted], minlength=top)
         self._move(state, np.flatnonzero(accepted), proposed[accepted])
         self._follow(state, running, number)
 
