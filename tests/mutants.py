@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 BATCHED, FUSED, NATIVE = "gpu_thermo/engines/batched.py", "gpu_thermo/engines/fused.py", "gpu_thermo/engines/native.py"
 LETTERS, WORDS, RUN, SHLP = "gpu_thermo/letters.py", "gpu_thermo/words.py", "gpu_thermo/run.py", "gpu_thermo/targets/shlp.py"
-BUILD, STREAMS = "gpu_thermo/build.py", "gpu_thermo/streams.py"
+HYPER, STREAMS = "gpu_thermo/hyperparameters.py", "gpu_thermo/streams.py"
 LAWS, VERIFY, BAYES = "tests/test_exact_laws.py", "tests/test_verify.py", "tests/test_bayes_linear.py"
 TRANSIENTS = "tests/test_transients.py"
 RESUME = ("tests/test_run.py", "tests/test_verify.py")
@@ -47,9 +47,9 @@ MUTANTS: dict[str, Mutant] = {
         (LAWS, VERIFY), "langevin or machine or posterior"),
     "h for sqrt h in D": Mutant(((LETTERS, '(hyper["sigma"] * np.sqrt(h),)', '(hyper["sigma"] * h,)'),),
         (LAWS, VERIFY), "thermostat or machine"),
-    "T / N twice": Mutant(((BUILD, "lambda t: t / points", "lambda t: t / points / points"),), ("tests/test_build.py", BAYES)),
-    "T not divided by N": Mutant(((BUILD, "lambda t: t / points", "lambda t: t"),), ("tests/test_build.py", BAYES)),
-    "sigma for its square in SGLD": Mutant(((BUILD, "sigma**2 / 2", "sigma**2"),), ("tests/test_build.py",)),
+    "T / N twice": Mutant(((HYPER, "lambda t: t / points", "lambda t: t / points / points"),), ("tests/test_build.py", BAYES)),
+    "T not divided by N": Mutant(((HYPER, "lambda t: t / points", "lambda t: t"),), ("tests/test_build.py", BAYES)),
+    "sigma for its square in SGLD": Mutant(((HYPER, "sigma**2 / 2", "sigma**2"),), ("tests/test_build.py",)),
     "missing N/n: the gradient is a sum over the batch": Mutant(
         ((SHLP, "d_out *= position.dtype.type(1 / out.shape[1])", "pass"),), ("tests/test_shlp.py", "tests/test_fused.py", BAYES)),
     "missing N in the prior": Mutant(
@@ -113,7 +113,7 @@ MUTANTS: dict[str, Mutant] = {
     "minibatch with a fixed first half": Mutant(
         ((STREAMS, "for j in range(FEISTEL_ROUNDS)", "for j in range(2)"),), ("tests/test_streams.py",)),
     "relu'(0) = 1": Mutant(((SHLP, "return hidden > 0", "return hidden >= 0"),), ("tests/test_shlp.py", "tests/test_fused.py")),
-    "energy of the minibatch recorded": Mutant(
+    "recorded energy doubled": Mutant(
         ((BATCHED, "r.energy[slot, self.rows] = _host(s.energy)", "r.energy[slot, self.rows] = 2 * _host(s.energy)"),),
         ("tests/test_batched.py", "tests/test_fused.py", "tests/test_run.py")),
     "kinetic temperature by the wrong n": Mutant(
@@ -213,7 +213,7 @@ def _try(mutant: Mutant, folder: Path, most: int) -> tuple[list[str], str]:
     lines = done.stdout.strip().splitlines()
     if done.returncode not in (0, 1):
         raise SystemExit(f"pytest itself failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    killers = [m[1] for line in lines if (m := re.match(r"(?:FAILED|ERROR) (?:tests/)?(\S+)", line))]
+    killers = [m[1] for line in lines if (m := re.match(r"(?:FAILED|ERROR) (?:tests/)?(.+?)(?: - .*)?$", line))]
     return killers, lines[-1].strip("= ") if lines else ""
 
 
