@@ -7,8 +7,8 @@ import pytest
 from laws import advance, job_of, start, well
 
 from gpu_thermo.build import setup
-from gpu_thermo.engines import BatchedEngine, Job
-from gpu_thermo.errors import Status
+from gpu_thermo.engines import BatchedEngine, Job, choose_engine
+from gpu_thermo.errors import SpecError, Status
 from gpu_thermo.schedules import Cosine, Cyclical
 from gpu_thermo.spec import RunSpec
 from gpu_thermo.state import Segment, State
@@ -344,6 +344,15 @@ def test_a_walled_harmonic_well_has_its_law():
     exact = truncnorm(-0.8, 0.8).var()
     assert abs(mean.mean() - exact) < 5 * error + 0.02 * exact  # O(h) of the walls
     assert abs(mean.mean() - 1) > 50 * error  # the open well
+
+
+def test_walls_are_the_batched_engines():
+    """Also for a network, which the fused engine would take otherwise."""
+    job = network()[0]
+    job.target.bounds = 3.0
+    assert choose_engine(job, "auto", "cpu") == "batched"
+    with pytest.raises(SpecError, match=r"cannot run this: it knows no walls \(bounds\). Use --engine batched"):
+        choose_engine(job, "fused", "cpu")
 
 
 def test_what_is_not_finite_in_a_box_is_frozen():

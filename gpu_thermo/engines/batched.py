@@ -208,7 +208,8 @@ class _Block:
         """The gradient move; a position beyond a wall, which the step will not keep, counts as another visit of the one it started from."""
         s = self.local
         energy = self.box.energy() if self.box else s.energy
-        multiplier = contour.flatten(s.extra, energy, self.tau, self.log_omega[s.evaluations - self.first], s.status == 0, self.xp)
+        log_omega = float(self.log_omega[s.evaluations - self.first])
+        multiplier = contour.flatten(s.extra, energy, self.tau, log_omega, s.status == 0, self.xp)
         s.gradient *= multiplier.astype(s.gradient.dtype)[:, None]
 
     def _freeze(self, step: int) -> None:

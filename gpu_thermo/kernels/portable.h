@@ -256,20 +256,29 @@ HD real narrow(wide x) {
 #endif
 #endif
 
+// Float64 whatever `real` is: CHUNK lanes in one number or vector.
+#if LANES == 1
+typedef double doubles;
+typedef u64 double_words;
+constexpr int CHUNK = 1;
 #if defined(__CUDACC__) || defined(__CUDACC_RTC__)
 HD u64 double_bits(double x) { return u64(__double_as_longlong(x)); }
 HD double bits_double(u64 b) { return __longlong_as_double(i64(b)); }
 #else
-HD u64 double_bits(double x) {
-  u64 b;
-  __builtin_memcpy(&b, &x, sizeof b);
-  return b;
-}
-HD double bits_double(u64 b) {
-  double x;
-  __builtin_memcpy(&x, &b, sizeof x);
-  return x;
-}
+HD u64 double_bits(double x) { return pun<u64>(x); }
+HD double bits_double(u64 b) { return pun<double>(b); }
+#endif
+#else
+#if REAL_BITS == 64
+typedef real doubles;
+constexpr int CHUNK = LANES;
+#else
+typedef half_wide doubles;
+constexpr int CHUNK = LANES / 2;
+#endif
+typedef __attribute__((vector_size(CHUNK * 8))) u64 double_words;
+HD double_words double_bits(doubles x) { return (double_words)x; }
+HD doubles bits_double(double_words b) { return (doubles)b; }
 #endif
 
 HD double get_wide(const wide& v, int l) { return lane_of(v, l); }

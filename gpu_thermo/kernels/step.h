@@ -308,9 +308,19 @@ struct Run {
   // Member 0 updates the histogram, and the team scales the gradient by what comes of it.
   SLOW void scale_gradient() {
     wide multiplier = splat_wide(TEAM > 1 && team.member ? 0 : 1);
-    const double log_omega = a.contour_log_omega[i64(ordinal) - (a.ordinal - a.initial)];
-    for (int l = 0; l < LANES && first + l < a.replicas && team.member == 0; ++l) {
-      if (get(running, l)) set_wide(multiplier, l, flatten(contour(), histogram(first + l), get_wide(s.energy, l), get_wide(s.c.w[TAU], l), log_omega));
+    if (team.member == 0) {
+      const double log_omega = a.contour_log_omega[i64(ordinal) - (a.ordinal - a.initial)];
+      const Contour c = contour();
+      Visit v = {};
+      for (int l = 0; l < LANES; ++l) {
+        if (visits(l)) look(c, histogram(first + l), l, get_wide(s.energy, l), get_wide(s.c.w[TAU], l), log_omega, v);
+      }
+      move(v);
+      for (int l = 0; l < LANES; ++l) {
+        if (!visits(l)) continue;
+        learn(histogram(first + l), l, v);
+        set_wide(multiplier, l, v.multiplier[l]);
+      }
     }
     const real scale = narrow(team.sum(multiplier));
     ON_UNITS(i) {
@@ -318,6 +328,8 @@ struct Run {
     }
     UNROLL for (int o = 0; o < OUTPUTS; ++o) s.bg[o] *= scale;
   }
+
+  HD bool visits(int l) const { return first + l < a.replicas && get(running, l) && get_wide(s.energy, l) == get_wide(s.energy, l); }
 
   HD Contour contour() const {
     return {a.contour_zeta, a.contour_lowest, a.contour_width, a.contour_low, a.contour_high, a.contour_bins,
