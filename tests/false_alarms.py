@@ -1,15 +1,16 @@
-"""How often a right engine fails: every statistical check of `gpu-thermo verify` over many seeds.
+"""How often a right engine fails: every statistical check of `gpu-thermo verify`, and transients and calibration, over many seeds.
 
-    python tests/false_alarms.py [--seeds 200] [--engine fused] [--table FILE.md]
+    python tests/false_alarms.py [--of verify|tests] [--seeds 200] [--first 1] [--engine fused] [--table FILE.md]
 
 Prints for each check the number of scores, and of those beyond 3, 4, 5 and 6 standard errors, beside what independent Gaussian scores
-would give.
+would give. `--of tests` measures test_transients.py and test_calibration.py; distances of ranks from uniform are scaled to a limit of 6.
 """
 
 import argparse
 import math
 import sys
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,16 +21,21 @@ from gpu_thermo.verify.sampling import Place
 from gpu_thermo.verify.suite import QUICK, _laws
 
 LEVELS = (3, 4, 5, 6)
+WORDS = (*((word, 0.0) for word in ("BAOAB", "OBABO", "OBA", "BACDEDCAB", "sgld")), ("BAOAB", 0.8), ("OBABO", 0.8))
+"""Of the transients, with the sd of their force noise."""
 
 
 def main() -> int:
     """Exit code 1 if any check passed the limit of 6 on any seed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seeds", type=int, default=200)
+    parser.add_argument("--first", type=int, default=1, help="the first seed")
     parser.add_argument("--engine", default="fused")
+    parser.add_argument("--of", choices=("verify", "tests"), default="verify")
     parser.add_argument("--table", type=Path)
     options = parser.parse_args()
-    found = measure(options.engine, options.seeds)
+    seeds = range(options.first, options.first + options.seeds)
+    found = measure(options.engine, seeds) if options.of == "verify" else measure_tests(seeds)
     lines = table(found, options.seeds)
     print("\n".join(lines))
     if options.table:
@@ -37,8 +43,8 @@ def main() -> int:
     return int(any((np.abs(z) > reports.LIMIT).any() for z in found.values()))
 
 
-def measure(engine: str, seeds: int) -> dict[str, np.ndarray]:
-    """All scores z of each check over seeds 1, 2, ..."""
+def measure(engine: str, seeds: range) -> dict[str, np.ndarray]:
+    """All scores z of each check over `seeds`."""
     kept: dict[str, list[float]] = defaultdict(list)
 
     def keep(group: str, name: str, where: str, scores: list[reports.Score]) -> reports.Check:
@@ -49,16 +55,39 @@ def measure(engine: str, seeds: int) -> dict[str, np.ndarray]:
     from gpu_thermo.verify import posterior
 
     wells.from_scores = posterior.from_scores = keep  # type: ignore[assignment]
-    for seed in range(1, seeds + 1):
+    for seed in seeds:
         place = Place(engine, "cpu", None, seed)
         for _, step in _laws(place, QUICK, full=False):
             step()
         if engine == "fused":  # wells of several stiffnesses and noisy forces are the batched engine's
             wells.harmonic(Place("batched", "cpu", None, seed), "BAOAB", QUICK["well"])
             wells.harmonic(Place("batched", "cpu", None, seed), "BAOAB", QUICK["well"], 0.8)
-        print(f"\r{seed} of {seeds} seeds", end="", file=sys.stderr, flush=True)
+        print(f"\rseed {seed} of {seeds[0]} to {seeds[-1]}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     return {name: np.array(z) for name, z in kept.items()}
+
+
+def measure_tests(seeds: range) -> dict[str, np.ndarray]:
+    """All scores of test_transients.py for some words, and of test_calibration.py, the latter times 6 / limit, over `seeds`."""
+    import test_calibration as calibration
+    import test_transients as transients
+
+    kept: dict[str, list[np.ndarray]] = defaultdict(list)
+    for seed in seeds:
+        for word, noise in WORDS:
+            job = transients.job_for(word, noise=noise)
+            job = replace(job, seed=np.full(job.replicas, 1000 + seed, np.uint64))
+            kept[f"autocorrelation, {word}{', noisy forces' if noise else ''}"].append(transients.lagged_scores(word, job, noise))
+            if not noise:
+                kept[f"displaced start, {word}"].append(transients.mean_scores(word, job))
+        for case in calibration.CASES:
+            distance, z = calibration.departures(calibration.sample(case, seed=seed))
+            kept[f"calibration, {case}: distance x 6 / {calibration.BAND}"].append(distance * 6 / calibration.BAND)
+            kept[f"calibration, {case}: z of the spread"].append(z)
+        calibration.pairs.cache_clear()
+        print(f"\rseed {seed} of {seeds[0]} to {seeds[-1]}", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    return {name: np.concatenate(z) for name, z in kept.items()}
 
 
 def table(found: dict[str, np.ndarray], seeds: int) -> list[str]:

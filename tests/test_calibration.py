@@ -27,27 +27,28 @@ BAND, SPREAD = 2.6, 5.0
 
 
 @cache
-def pairs(task, noise=NOISE, prior=PRIOR):
+def pairs(task, noise=NOISE, prior=PRIOR, seed=0):
     """A run of a 2-3-1 network with a replica and a data set for each draw of theta from the prior, and those theta [R, P].
 
     `noise` and `prior` are what the sampler is told; the data come from NOISE and PRIOR.
     """
-    draw = np.random.default_rng(5)
+    draw = np.random.default_rng(5 + seed)
     x = draw.uniform(-2, 2, (PAIRS, POINTS, 2))
-    blank = setup(_spec(task, noise, prior), data=_dataset(task, x, np.zeros((PAIRS, POINTS), np.int64)))
-    truth = blank.model.initial_position("normal", PRIOR, make_keys(np.full(PAIRS, 99), np.arange(PAIRS)), np.float64)
+    blank = setup(_spec(task, noise, prior, seed), data=_dataset(task, x, np.zeros((PAIRS, POINTS), np.int64)))
+    truth = blank.model.initial_position("normal", PRIOR, make_keys(np.full(PAIRS, 99 + seed), np.arange(PAIRS)), np.float64)
     phi = blank.model.predict(truth, x)[..., 0]
     y = phi + NOISE * draw.normal(size=phi.shape) if task == "regression" else (draw.random(phi.shape) < phi).astype(np.int64)
     return setup(blank.spec, data=_dataset(task, x, y)), truth
 
 
-def _spec(task, noise, prior):
+def _spec(task, noise, prior, seed):
     return RunSpec.from_dict({
         "data": {"name": "gap" if task == "regression" else "spirals"},
         "model": {"hidden": 3, "activation": "tanh", "prior_sd": prior, "init": "prior", "dtype": "float64"}
         | ({"noise_sd": noise} if task == "regression" else {}),
         "method": {"name": "langevin", "partition": "layer", "stepsize": 0.25, "friction": 1.0, "posterior_temperature": 1.0},
-        "run": {"replicas": PAIRS, "minibatch": "full", "steps": 10, "burn_in": 0, "thin": 10, "seed_init": 11, "seed_dynamics": 12},
+        "run": {"replicas": PAIRS, "minibatch": "full", "steps": 10, "burn_in": 0, "thin": 10,
+                "seed_init": 1000 + seed, "seed_dynamics": 2000 + seed},
     })  # fmt: skip
 
 
