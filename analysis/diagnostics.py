@@ -1,5 +1,6 @@
 """diagnose: may the averages of a run be trusted? Numbers per ensemble, and verdicts in plain words."""
 
+import json
 import math
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -12,6 +13,7 @@ from gpu_thermo.errors import SpecError, Status, StoreError
 from gpu_thermo.predictive import Run, model_of, opened
 from gpu_thermo.spec import RunSpec
 from gpu_thermo_analysis.convergence import ESS_LIMIT, MIN_DRAWS, RHAT_LIMIT, SETTLED, Convergence, convergence, used_chains
+from gpu_thermo_analysis.multimodal_draws import Counted, contour_verdict, counted_draws, ladder_verdicts
 from gpu_thermo_analysis.temperatures import Temperature, configurational_verdict, kinetic_verdict, partition_temperatures
 
 MOST_FROZEN = 0.1
@@ -33,7 +35,8 @@ class EnsembleDiagnosis:
 
     Attributes
     ----------
-    chains, frozen, draws : all chains, those that froze and are left out, stored draws of each.
+    chains, frozen, draws : all chains, those that froze and are left out, stored draws of each. label : chains that were
+        judged; a ladder is one, its target rung.
     convergence : None where there are no predictions or no running chains. weight_ess : effective draws of importance weights, or NaN.
     """
 
@@ -45,6 +48,7 @@ class EnsembleDiagnosis:
     temperatures: tuple[Temperature, ...]
     weight_ess: float
     verdicts: tuple[Verdict, ...]
+    label: str = ""
 
     @property
     def trusted(self) -> bool:
@@ -55,7 +59,7 @@ class EnsembleDiagnosis:
     @property
     def headline(self) -> str:
         """One line: whether to trust the averages, and what stands against it."""
-        name = f"Ensemble {self.ensemble} ({self.chains - self.frozen} chains, {self.draws} draws each)"
+        name = f"Ensemble {self.ensemble} ({self.label or f'{self.chains - self.frozen} chains'}, {self.draws} draws each)"
         failed = [v.topic for v in self.verdicts if v.passed is False]
         if failed:
             return f"{name}: do not trust yet: {', '.join(failed)}."
@@ -89,7 +93,9 @@ class Diagnosis:
 
 
 def diagnose(run: Run, ensemble: int | None = None) -> Diagnosis:
-    """Judge a run: convergence in function space, temperatures, frozen chains and weights, per ensemble.
+    """Judge a run: convergence in function space (of a potential: of its coordinates), temperatures, frozen chains, weights and moves.
+
+    On a ladder of temperatures only draws on the target rung are judged.
 
     Parameters
     ----------
@@ -124,21 +130,35 @@ def _diagnose_one(tree: xr.DataTree, spec: RunSpec, ensemble: int, chains: np.nd
     running = chains[status == Status.RUNNING]
     verdicts = [*_frozen_verdict(stats, chains, status)]
     found, temperatures, weight_ess = None, [], math.nan
+    counted = counted_draws(stats, spec, running)
     if len(running):
-        found = _convergence(tree, running)
+        found = _convergence(tree, spec, counted)
         verdicts += _convergence_verdicts(found, spec)
-        temperatures = partition_temperatures(tree, running, int(stats["dataset"].to_numpy()[running[0]]))
-        weighted = "log_weight" in stats
+        weighted = "log_weight" in stats and counted.visits is None
         if weighted:
             weight_ess, verdict = _weights(stats["log_weight"].transpose("chain", "draw").to_numpy()[running])
             verdicts.append(verdict)
+        verdicts += _moves_verdicts(stats, counted, ensemble)
+        temperatures = partition_temperatures(tree, counted, int(stats["dataset"].to_numpy()[running[0]]))
         thermostats = {t.partition: f"thermostat_{t.partition}" in stats.coords for t in temperatures}
         for t in temperatures:
             verdicts.append(Verdict(f"kinetic temperature of {t.partition}", *kinetic_verdict(t, spec, thermostats[t.partition])))
         verdicts.append(Verdict("configurational temperature", *configurational_verdict(temperatures, spec, weighted)))
     return EnsembleDiagnosis(
-        ensemble, len(chains), len(chains) - len(running), stats.sizes["draw"], found, tuple(temperatures), weight_ess, tuple(verdicts)
-    )
+        ensemble, len(chains), len(chains) - len(running), stats.sizes["draw"], found, tuple(temperatures), weight_ess, tuple(verdicts),
+        counted.label,
+    )  # fmt: skip
+
+
+def _moves_verdicts(stats: xr.Dataset, counted: Counted, ensemble: int) -> list[Verdict]:
+    """What the moves themselves report."""
+    out = []
+    for report in json.loads(stats.attrs.get("moves", "[]")):
+        if report["kind"] in ("exchange", "tempering"):
+            out += [Verdict(*judged) for judged in ladder_verdicts(report, counted, stats.sizes["draw"])]
+        if report["kind"] == "contour" and ensemble < len(report["outside"]):
+            out.append(Verdict(*contour_verdict(report, ensemble)))
+    return out
 
 
 def _frozen_verdict(stats: xr.Dataset, chains: np.ndarray, status: np.ndarray) -> list[Verdict]:
@@ -153,45 +173,63 @@ def _frozen_verdict(stats: xr.Dataset, chains: np.ndarray, status: np.ndarray) -
     return [Verdict("frozen chains", False if frozen > MOST_FROZEN * len(chains) else None, text)]
 
 
-def _convergence(tree: xr.DataTree, running: np.ndarray) -> Convergence | None:
-    if "probes" not in tree.children:
+def _convergence(tree: xr.DataTree, spec: RunSpec, counted: Counted) -> Convergence | None:
+    """Of predictions at probes, or of a potential's coordinates; None where they were not kept."""
+    values, scale = _predictions(tree) if spec.target is None else _coordinates(tree)
+    if values is None:
         return None
-    predictions = tree["probes"]["predictions"].transpose("chain", "draw", "probe", "output")
-    sizes = predictions.sizes
-    used = used_chains(running, sizes["draw"], sizes["probe"] * sizes["output"])
-    values = predictions.isel(chain=used).to_numpy()
-    values = values.reshape(*values.shape[:2], -1)
-    model = model_of(tree)
-    scale = model.noise_sd if model.task == "regression" else 1.0
+    length, quantities = counted.chain.shape[1], math.prod(n for d, n in values.sizes.items() if d not in ("chain", "draw"))
+    counted = counted.some(len(used_chains(np.arange(len(counted.chain)), length, quantities)))
+    found = counted.take(values).reshape(*counted.chain.shape, -1)
     named = tree["sample_stats"].coords
-    superchain = named["superchain"].to_numpy()[used] if "superchain" in named else None
-    return convergence(values[np.isfinite(values).all(axis=(1, 2))], scale, superchain)
+    superchain = named["superchain"].to_numpy()[counted.chain[:, 0]] if "superchain" in named and counted.visits is None else None
+    return convergence(found[np.isfinite(found).all(axis=(1, 2))], scale, superchain)
+
+
+def _predictions(tree: xr.DataTree) -> tuple[xr.DataArray | None, float]:
+    """Predictions at probes, and on what scale they vary."""
+    if "probes" not in tree.children:
+        return None, 1.0
+    model = model_of(tree)
+    return tree["probes"]["predictions"], model.noise_sd if model.task == "regression" else 1.0
+
+
+def _coordinates(tree: xr.DataTree) -> tuple[xr.DataArray | None, float]:
+    """Positions on a potential; on whatever scale they vary at all."""
+    if "posterior" not in tree.children:
+        return None, 0.0
+    tensors = tree["posterior"].to_dataset().data_vars.values()
+    (position,) = tensors  # a potential has one
+    return position, 0.0
 
 
 def _convergence_verdicts(c: Convergence | None, spec: RunSpec) -> list[Verdict]:
-    topic = "convergence"
+    topic, network = "convergence", spec.target is None
+    what, where = ("predictions at probes", "function space") if network else ("coordinates", "their coordinates")
     if c is None:
-        return [Verdict(topic, None, 'R-hat and ESS in function space need stored predictions (keep = ["predictions"]).')]
-    if c.draws < MIN_DRAWS:
+        kept = "predictions" if network else "parameters"
+        return [Verdict(topic, None, f'R-hat and ESS in {where} need stored {kept} (keep = ["{kept}"]).')]
+    if c.draws < MIN_DRAWS or c.chains == 0:
         return [Verdict(topic, None, f"{c.draws} draws are too few for R-hat and ESS, which need {MIN_DRAWS}: resume with more draws.")]
     if c.settled == c.quantities:
-        text = f"All {c.quantities} predictions at probes vary by less than {SETTLED:g}: chains agree, and there is no spread to speak of."
+        text = f"All {c.quantities} {what} vary by less than {SETTLED:g}: chains agree, and there is no spread to speak of."
         return [Verdict(topic, True, text)]
     left_out = f" {c.settled} of {c.quantities} predictions vary by less than {SETTLED:g} and are left out." if c.settled else ""
     if math.isnan(c.rhat):
         out = [Verdict(topic, None, f"One chain alone cannot be compared (R-hat needs two).{left_out}")]
     elif c.rhat <= RHAT_LIMIT:
-        out = [Verdict(topic, True, f"Chains agree in function space (R-hat {c.rhat:.3f} <= {RHAT_LIMIT}).{left_out}")]
+        out = [Verdict(topic, True, f"Chains agree in {where} (R-hat {c.rhat:.3f} <= {RHAT_LIMIT}).{left_out}")]
     else:
-        remedy = "run longer, or treat them as separate modes"
-        text = f"Chains disagree in function space (R-hat {c.rhat:.3f} > {RHAT_LIMIT}): {remedy}.{left_out}"
+        remedy = "run longer, or treat them as separate modes" + ("" if spec.moves else ", or let moves carry them across")
+        text = f"Chains disagree in {where} (R-hat {c.rhat:.3f} > {RHAT_LIMIT}): {remedy}.{left_out}"
         out = [Verdict("chains disagree", False, text)]
-    return [*out, *_nested_verdict(c, spec), _ess_verdict(c)]
+    return [*out, *_nested_verdict(c, spec), _ess_verdict(c, "probe" if network else "coordinate")]
 
 
 def _nested_verdict(c: Convergence, spec: RunSpec) -> list[Verdict]:
-    if spec.model.init == "zero":
-        text = "All chains start at zero: no R-hat can tell whether they have forgotten it. Use another init to find out."
+    if spec.model.init == "zero" if spec.target is None else "start" in spec.target.start_in_force:
+        place, other = ("zero", "init") if spec.target is None else ("one place", "start")
+        text = f"All chains start at {place}: no R-hat can tell whether they have forgotten it. Use another {other} to find out."
         return [Verdict("shared start", None, text)]
     if math.isnan(c.nested_rhat):
         return []
@@ -207,9 +245,9 @@ def _nested_verdict(c: Convergence, spec: RunSpec) -> list[Verdict]:
     return [Verdict("nested R-hat", None, text)]
 
 
-def _ess_verdict(c: Convergence) -> Verdict:
+def _ess_verdict(c: Convergence, at: str) -> Verdict:
     low = min(c.ess_bulk, c.ess_tail)
-    numbers = f"bulk {c.ess_bulk:.0f}, tail {c.ess_tail:.0f} of {c.chains * c.draws} draws at the worst probe"
+    numbers = f"bulk {c.ess_bulk:.0f}, tail {c.ess_tail:.0f} of {c.chains * c.draws} draws at the worst {at}"
     if low >= ESS_LIMIT:
         return Verdict("effective draws", True, f"Enough effective draws ({numbers}).")
     text = f"Too few effective draws ({numbers}; {ESS_LIMIT} wanted): run longer or add replicas."

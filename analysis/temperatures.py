@@ -1,7 +1,7 @@
 """Kinetic and configurational temperature of each partition against the temperature asked for (equations.md sections 1 and 10)."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +11,8 @@ from gpu_thermo.data import Dataset
 from gpu_thermo.partition import Partition
 from gpu_thermo.predictive import TENSORS, model_of, restored_data
 from gpu_thermo.spec import METHODS, RunSpec
-from gpu_thermo.targets import Batch, ShlpModel, ShlpTarget
+from gpu_thermo.targets import Batch, Layout, ShlpTarget
+from gpu_thermo_analysis.multimodal_draws import Counted
 
 TOLERANCE = 0.1
 _MOST_POSITIONS = 512
@@ -37,16 +38,17 @@ class Temperature:
     configurational_error: float = math.nan
 
 
-def partition_temperatures(tree: xr.DataTree, chains: np.ndarray, dataset: int) -> list[Temperature]:
-    """Temperatures of one ensemble, given its running chains (numbers along the axis) and its data set."""
+def partition_temperatures(tree: xr.DataTree, counted: Counted, dataset: int) -> list[Temperature]:
+    """Temperatures of one ensemble, of its draws that count, and given its data set."""
     stats = tree["sample_stats"].to_dataset()
-    kinetic = stats["kinetic_temperature"].transpose("chain", "draw", "partition").isel(chain=chains).to_numpy().mean(axis=1)
+    kinetic = counted.take(stats["kinetic_temperature"].transpose("chain", "draw", "partition")).mean(axis=1)
     names = [str(name) for name in stats["partition"].to_numpy()]
-    configurational = _configurational(tree, chains, dataset, names)
+    configurational = _configurational(tree, counted, dataset, names)
+    first = counted.chain[0, 0] if counted.chain.size else 0
     out = []
     for k, name in enumerate(names):
         coordinate = f"temperature_{name}"
-        target = float(stats[coordinate].to_numpy()[chains[0]]) if coordinate in stats.coords else math.nan
+        target = float(stats[coordinate].to_numpy()[first]) if coordinate in stats.coords else math.nan
         t = Temperature(name, target, *_mean_and_error(kinetic[:, k]))
         if configurational is not None:
             mean, error = _mean_and_error(configurational[:, k])
@@ -56,51 +58,86 @@ def partition_temperatures(tree: xr.DataTree, chains: np.ndarray, dataset: int) 
 
 
 def _mean_and_error(per_chain: np.ndarray) -> tuple[float, float]:
-    """Mean over chains and its standard error; NaN error for one chain."""
+    """Mean over chains and its standard error; NaN error for one chain, NaN for none."""
     count = len(per_chain)
-    return float(per_chain.mean()), float(per_chain.std(ddof=1) / math.sqrt(count)) if count > 1 else math.nan
+    mean = float(per_chain.mean()) if count else math.nan
+    return mean, float(per_chain.std(ddof=1) / math.sqrt(count)) if count > 1 else math.nan
 
 
-def _configurational(tree: xr.DataTree, chains: np.ndarray, dataset: int, names: list[str]) -> np.ndarray | None:
+Gradient = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What was sampled: full-batch gradients [n, P] of positions [n, P], its partition, positions to evaluate at once and in all."""
+
+    gradient: Gradient
+    partition: Partition
+    rows: int
+    count: int
+
+
+def _configurational(tree: xr.DataTree, counted: Counted, dataset: int, names: list[str]) -> np.ndarray | None:
     """Array of theta . grad U / n_k [chain, partition], on evenly chosen chains and draws; None where no parameters are kept."""
-    if "posterior" not in tree.children or tree["posterior"].sizes["draw"] == 0:
+    if "posterior" not in tree.children or tree["posterior"].sizes["draw"] == 0 or counted.chain.size == 0:
         return None
-    data, model = restored_data(tree), model_of(tree)
-    partition = _partition_named(model, names)
-    if partition is None:
+    spec = RunSpec.from_json(tree.attrs["spec"])
+    subject = _network(tree, dataset, names) if spec.target is None else _potential(spec, names)
+    if subject is None:
         return None
-    positions = _positions(tree, chains, _affordable(data, model))
-    target = ShlpTarget(model, _one_set(data, dataset), np.zeros(1, np.int64), np.float64)
-    rows = max(1, _BYTES // (8 * data.points * (3 * model.hidden + 4 * model.outputs)))
+    positions = _positions(tree, counted, subject.count)
     flat = positions.reshape(-1, positions.shape[-1]).astype(np.float64)
     products = np.empty((len(flat), len(names)))
-    for start in range(0, len(flat), rows):
-        theta = flat[start : start + rows]
-        gradient = target.energy_and_gradient(theta, Batch(None, np.zeros(len(theta), np.int64)))[1]
-        for k, (columns, count) in enumerate(zip(partition.slices, partition.counts, strict=True)):
-            products[start : start + rows, k] = (theta[:, columns] * gradient[:, columns]).sum(axis=1) / count
+    for start in range(0, len(flat), subject.rows):
+        theta = flat[start : start + subject.rows]
+        gradient = subject.gradient(theta)
+        for k, (columns, count) in enumerate(zip(subject.partition.slices, subject.partition.counts, strict=True)):
+            products[start : start + subject.rows, k] = (theta[:, columns] * gradient[:, columns]).sum(axis=1) / count
     return products.reshape(*positions.shape[:2], -1).mean(axis=1)
 
 
-def _partition_named(model: ShlpModel, names: list[str]) -> Partition | None:
-    candidates = (model.layout.partition(kind) for kind in ("layer", "tensor", "all"))
+def _network(tree: xr.DataTree, dataset: int, names: list[str]) -> _Subject | None:
+    data, model = restored_data(tree), model_of(tree)
+    partition = _partition_named(model.layout, names)
+    if partition is None:
+        return None
+    target = ShlpTarget(model, _one_set(data, dataset), np.zeros(1, np.int64), np.float64)
+    rows = max(1, _BYTES // (8 * data.points * (3 * model.hidden + 4 * model.outputs)))
+    at_once = lambda theta: target.energy_and_gradient(theta, Batch(None, np.zeros(len(theta), np.int64)))[1]  # noqa: E731
+    return _Subject(at_once, partition, rows, _affordable(6 * data.points * model.layout.size, model.layout.size))
+
+
+def _potential(spec: RunSpec, names: list[str]) -> _Subject | None:
+    """The spec's own potential; there is no other to be had from a store."""
+    assert spec.target is not None
+    if spec.target.name == "custom":
+        return None
+    potential = spec.target.build()
+    partition = _partition_named(potential.layout, names)
+    size = potential.layout.size
+    if partition is None:
+        return None
+    return _Subject(potential.gradient, partition, max(1, _BYTES // (64 * size)), 64 * _affordable(100 * size, size))
+
+
+def _partition_named(layout: Layout, names: list[str]) -> Partition | None:
+    candidates = (layout.partition(kind) for kind in ("layer", "tensor", "all"))
     return next((p for p in candidates if list(p.names) == names), None)
 
 
-def _affordable(data: Dataset, model: ShlpModel) -> int:
-    """How many full-batch gradients to spend on an ensemble."""
-    by_work = _WORK / (6 * data.points * model.layout.size)
-    return int(np.clip(min(by_work, _BYTES / (8 * model.layout.size)), 4, _MOST_POSITIONS))
+def _affordable(work: int, size: int) -> int:
+    """How many full-batch gradients of `work` operations to spend on an ensemble."""
+    return int(np.clip(min(_WORK / work, _BYTES / (8 * size)), 4, _MOST_POSITIONS))
 
 
-def _positions(tree: xr.DataTree, chains: np.ndarray, count: int) -> np.ndarray:
+def _positions(tree: xr.DataTree, counted: Counted, count: int) -> np.ndarray:
     """Positions [chain, draw, P]: `count` in all, chains first."""
+    some = counted.some(count)
+    when = _spread(some.chain.shape[1], max(1, count // len(some.chain)))
+    some = replace(some, chain=some.chain[:, when], draw=some.draw[:, when])
     posterior = tree["posterior"].to_dataset()
-    draws = posterior.sizes["draw"]
-    some = chains[_spread(len(chains), count)]
-    when = _spread(draws, max(1, count // len(some)))
-    tensors = [posterior[name].transpose("chain", "draw", ...).isel(chain=some, draw=when).to_numpy() for name in TENSORS]
-    return np.concatenate([t.reshape(len(some), len(when), -1) for t in tensors], axis=-1)
+    names = [name for name in TENSORS if name in posterior] or list(posterior.data_vars)
+    return np.concatenate([some.take(posterior[name]).reshape(*some.chain.shape, -1) for name in names], axis=-1)
 
 
 def _spread(size: int, count: int) -> np.ndarray:
@@ -163,7 +200,7 @@ def configurational_verdict(temperatures: list[Temperature], spec: RunSpec, weig
 
 def _no_verdict(targets: Mapping[str, float], spec: RunSpec, weighted: bool) -> str:
     """Why configurational temperature cannot be judged, or nothing (equations.md section 1)."""
-    if spec.model.prior_sd is None:
+    if spec.target is None and spec.model.prior_sd is None:
         return "without a prior exp(-U/tau) of this network has no normalisation, and the identity behind it does not hold"
     if len(set(targets.values())) > 1 or any(math.isnan(v) for v in targets.values()):
         listed = ", ".join(f"{name} {'none' if math.isnan(v) else format(v, '.3g')}" for name, v in targets.items())
@@ -172,6 +209,8 @@ def _no_verdict(targets: Mapping[str, float], spec: RunSpec, weighted: bool) -> 
         return f"{', '.join(spec.method.freeze)} keeps its initial values"
     if scheduled(spec):
         return "the temperature follows a schedule"
+    if spec.target is not None and spec.target.box is not None:
+        return "positions are kept in a box, whose walls the identity behind it leaves out"
     if 0 in targets.values():
         return "at temperature 0 nothing is sampled"
     return "draws carry importance weights" if weighted else ""

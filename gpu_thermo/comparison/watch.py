@@ -14,16 +14,18 @@ from ..state import Segment
 from .measures import Exact
 from .spec import Planned
 
+MOST = 50_000
+"""Steps that are watched: long enough to see a histogram settle."""
 TIMES = 40
 WINDOW = 4000
-"""Steps at the end of the run that are recorded one by one, more where ATTEMPTS moves take longer; half of the run at most."""
+"""Steps that are recorded one by one, more where ATTEMPTS moves take longer; half of the run at most."""
 ATTEMPTS = 200
 
 
 def watch(p: Planned, path: Path, exact: Exact | None = None) -> None:
     """Run the first group of an entry again, with the same numbers, and record it into PATH (.npz); an existing file is kept.
 
-    Always: `step` [T], `position` [T, r, P] and `energy` [T, r] of the last steps, one by one. On a ladder `rung` [T, r]. Of a contour
+    Always: `step` [T], `position` [T, r, P] and `energy` [T, r] of some steps, one by one. On a ladder `rung` [T, r]. Of a contour
     `multiplier` [T, r] of the gradients, `stepsize`, and `log_weight` [time, r, m] at the steps `time`, with the bins' `edges` and exact
     `probability`. Replicas of one group have one histogram where the contour is interacting.
     """
@@ -33,7 +35,7 @@ def watch(p: Planned, path: Path, exact: Exact | None = None) -> None:
     ready = prepare(spec)
     engine = make_engine(ready.job, choose_engine(ready.job, "auto", "cpu"), "cpu", 1)
     loop = Loop.make(ready, engine, ready.initial_state(), make_moments(ready), 1)
-    found = _contour_history(loop) | _last_steps(loop)
+    found = _contour_history(loop) | _steps(loop)
     if isinstance(ready, PotentialSetup):
         shape = found["position"].shape
         found["energy"] = np.asarray(ready.potential.energy(found["position"].reshape(-1, shape[-1])), np.float64).reshape(shape[:-1])
@@ -53,16 +55,19 @@ def _advance(loop: Loop, stop: int) -> None:
         moves.act(state, lambda attempt: loop.observer.energies(state.position, attempt))
 
 
-def _window(loop: Loop) -> int:
-    """The step where recording every step begins."""
-    steps = loop.setup.spec.run.steps
-    interval = getattr(loop.setup.moves.ladder, "interval", 1)
-    return max(steps // 2, steps - max(WINDOW, ATTEMPTS * interval)) // interval * interval
+def _window(loop: Loop) -> tuple[int, int]:
+    """Where recording every step begins and ends: the end of what is watched of a contour, after burn-in for a ladder."""
+    run, moves = loop.setup.spec.run, loop.setup.moves
+    interval = getattr(moves.ladder, "interval", 1)
+    steps = min(run.steps, MOST)
+    length = min(max(WINDOW, ATTEMPTS * interval), steps // 2)
+    begin = steps - length if moves.contour else min(run.burn_in, steps - length)
+    return begin // interval * interval, begin + length
 
 
 def _contour_history(loop: Loop) -> dict[str, Any]:
     """Up to the window: log w [time, r, m] at some steps, evenly spaced in the logarithm."""
-    begin, contour = _window(loop), loop.setup.moves.contour
+    (begin, _), contour = _window(loop), loop.setup.moves.contour
     if contour is None:
         _advance(loop, begin)
         return {}
@@ -79,10 +84,10 @@ def _contour_history(loop: Loop) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _last_steps(loop: Loop) -> dict[str, Any]:
+def _steps(loop: Loop) -> dict[str, Any]:
     """Every step (on a ladder every attempt) of the window."""
     state, moves = loop.state, loop.setup.moves
-    begin, end = state.step, loop.setup.spec.run.steps
+    begin, end = _window(loop)
     every = getattr(moves.ladder, "interval", 1)
     kept: dict[str, list[np.ndarray]] = {"position": [], "rung": [], "multiplier": []}
     for stop in range(begin + every, end + 1, every):
