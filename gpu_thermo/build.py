@@ -15,6 +15,7 @@ from .errors import SpecError
 from .hyperparameters import resolve_hyper
 from .methods import Method, get_method, make_program
 from .moves.compound import Context, Moves, make_moves
+from .moves.options import Exchange
 from .potentials import Potential
 from .resources import check_memory
 from .spec import RunSpec
@@ -89,9 +90,10 @@ class BaseSetup:
 
     def _start(self, position: np.ndarray) -> State:
         """The state at step 0 at `position`."""
-        momentum = _thermal_momenta(self.job, self._initial_keys) if self.spec.run.momenta == "thermal" else None
-        state = initial_state(self.job, position, momentum)
+        state = initial_state(self.job, position)
         self.moves.begin(state)
+        if self.spec.run.momenta == "thermal":
+            state.momentum[...] = _thermal_momenta(self.job, self.moves.hyper(state) or self.job.hyper, self._initial_keys)
         return state
 
 
@@ -175,7 +177,7 @@ def setup(spec: RunSpec, base: Path | None = None, data: Dataset | None = None) 
     check_memory(_least_bytes(spec, parameters, spec.model.dtype), spec.run.replicas)
     method, program = _method(spec, model.layout)
     hyper = resolve_hyper(spec.method, method, program, spec.run.replicas, data.points, spec.run.steps)
-    dataset = np.arange(spec.run.replicas, dtype=np.int64) % data.count
+    dataset = np.arange(spec.run.replicas, dtype=np.int64) // _ladder_size(spec) % data.count
     dtype = np.dtype(spec.model.dtype).type
     top = 1.5 * math.log(max(data.outputs, 2)) if data.task != "regression" else None
     job, ensemble, moves = _job(spec, program, ShlpTarget(model, data, dataset, dtype), hyper, _batching(spec, data.points), dataset, top)
@@ -206,6 +208,11 @@ def potential_setup(spec: RunSpec, potential: Potential | None = None) -> Potent
     dataset = np.zeros(spec.run.replicas, np.int64)
     job, ensemble, moves = _job(spec, program, potential, hyper, Batching("full", 0), dataset)
     return PotentialSetup(spec, job, ensemble, dataset, potential, moves=moves)
+
+
+def _ladder_size(spec: RunSpec) -> int:
+    """Neighbouring replicas that trade places, and so share a data set."""
+    return next((move.count for move in spec.moves if isinstance(move, Exchange)), 1)
 
 
 def _job(
@@ -239,12 +246,12 @@ def _method(spec: RunSpec, layout: Layout) -> tuple[Method, Program]:
     return method, make_program(method, partition, spec.method.word, tuple(spec.method.freeze), spec.method.convention or "I")
 
 
-def _thermal_momenta(job: Job, keys: Keys) -> np.ndarray:
+def _thermal_momenta(job: Job, hyper: Hyper, keys: Keys) -> np.ndarray:
     """[R, P] momenta at each partition's temperature."""
     lanes = job.target.layout.lanes
     blocks = np.arange(int(lanes.max()) // 4 + 1, dtype=np.uint64)
     momentum = normals(keys, blocks, Purpose.MOMENTUM, 0, dtype=np.dtype(job.dtype).type)[:, lanes]
-    tau = np.nan_to_num(job.hyper.temperature)
+    tau = np.nan_to_num(hyper.temperature)
     for k, columns in enumerate(job.program.partition.slices):
         momentum[:, columns] *= np.sqrt(tau[:, k : k + 1]).astype(job.dtype)
     return momentum

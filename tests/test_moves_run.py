@@ -22,7 +22,7 @@ MOVES = {
     "exchange": EXCHANGE,
     "exchange_adapted": EXCHANGE | {"target_acceptance": 0.4, "window": "auto"},
     "exchange_noisy": EXCHANGE | {"energy_batch": 30},
-    "tempering": {"kind": "tempering", "temperatures": [5e-3, 1e-2, 2e-2], "interval": 7},
+    "tempering": {"kind": "tempering", "temperatures": [5e-3, 6e-3, 7e-3], "interval": 7},
     "contour": {"kind": "contour", "zeta": 0.5, "bins": 20},
     "contour_interacting": {"kind": "contour", "zeta": 0.5, "bins": 20, "interacting": True, "interval": 3},
     "cyclical": {"kind": "cyclical", "period": 40},
@@ -133,6 +133,24 @@ def test_the_report_and_the_coordinates_say_what_happened(tmp_path):
 def test_what_cannot_be_is_refused(moves, message):
     with pytest.raises(SpecError, match=message):
         setup(RunSpec.from_dict(spec() | {"moves": moves}))
+
+
+def test_a_ladder_stays_on_one_data_set(tmp_path):
+    several = {"name": "spirals", "train": 60, "test": 20, "seeds": [1, 2]}
+    tree = sample(spec(EXCHANGE) | {"data": several}, tmp_path / "run.zarr")
+    stats = tree["sample_stats"]
+    assert np.array_equal(stats["dataset"], [0, 0, 0, 1, 1, 1] * 2)
+    assert np.array_equal(stats["ensemble"], stats["dataset"])
+    assert tree["predictive"]["draws"].to_numpy().tolist() == [40, 40]  # of 12 replicas 4 are on the target rung at each of 20 draws
+
+
+def test_thermal_momenta_are_those_of_the_rung():
+    given = RunSpec.from_dict(spec(EXCHANGE | {"hottest": 500.0}, replicas=1200, momenta="thermal"))
+    state = setup(given).initial_state()
+    rung = state.extra["rung"]
+    tau = (state.momentum.astype(float) ** 2).mean(axis=1)
+    for q, expected in enumerate(np.geomspace(5e-3, 500.0, 3)):
+        assert tau[rung == q].mean() == pytest.approx(expected, rel=0.05)
 
 
 def test_contour_needs_one_temperature_and_bins():

@@ -239,14 +239,17 @@ def test_weights_are_found_during_burn_in():
 
 
 def test_published_rule_for_one_replica():
-    """g_current -= min(1, Q / t), then g_0 is subtracted, with the rung after the attempt; nothing changes after burn-in."""
+    """From the first energy on: g_current -= min(1, Q / t), then g_0 is subtracted, with the rung after the attempt; nothing changes after burn-in."""
     job = langevin(1)
     move = tempering_of(job, burn_in=60)
     state, g = begun(move, job, step=0), np.zeros(3)
     rng = np.random.default_rng(0)
     for t in range(1, 81):
         state.step = t
-        move.attempt(state, exact(rng.gamma(SIZE / 2, size=1) * np.array(TAUS)[state.extra["rung"]]))
+        energy = rng.gamma(SIZE / 2, size=1) * np.array(TAUS)[state.extra["rung"]]
+        move.attempt(state, exact(energy))
+        if t == 1:
+            g = energy * (1 / np.array(TAUS) - 1 / TAUS[0])  # under which this energy takes all rungs alike
         if t <= 60:
             g[state.extra["rung"][0]] -= min(1, 3 / t)
             g -= g[0]

@@ -1,7 +1,7 @@
 """Simulated tempering: each replica walks the ladder of temperatures by itself (equations.md section 5).
 
-Every replica starts on rung 0. The weights g of the rungs are common to all replicas: during burn-in the rung a replica is on loses weight,
-averaged over the replicas, so that all rungs come to be visited alike; then they are frozen.
+Every replica starts on rung 0. The weights g of the rungs are common to all replicas. They start from the replicas' mean energy; during
+burn-in the rung a replica is on loses weight, averaged over the replicas, so that all rungs come to be visited alike; then they are frozen.
 
 References: Marinari and Parisi, Europhys. Lett. 19, 1992; the weights' rule is that of Wang and Landau with gains Q/t
 (Belardinelli and Pereyra, Phys. Rev. E 75, 2007; Tan, J. Comput. Graph. Stat. 26, 2017).
@@ -83,6 +83,8 @@ class Tempering(OnLadder):
                 extra[f"tempering_{name}"][...] = 0
         rung = extra["rung"]
         running = np.isfinite(energies.value) & (state.status == 0)
+        if number == 0 and running.any():
+            self._first_weights(state, float(energies.value[running].mean()))
         variance = self._smoothed(extra, np.where(running, energies.variance, np.nan))
         w = words(self.keys, np.zeros(1, np.uint64), Purpose.TEMPERING, number)
         proposed = rung + np.where(w[0][:, 0] >> np.uint64(31), 1, -1).astype(np.int32)
@@ -95,6 +97,14 @@ class Tempering(OnLadder):
         extra["tempering_accepted"] += np.bincount(pair[accepted], minlength=top)
         self._move(state, np.flatnonzero(accepted), proposed[accepted])
         self._follow(state, running, number)
+
+    def _first_weights(self, state: State, energy: float) -> None:
+        """g_q = <U> / tau_q, under which the mean energy of the start takes every rung alike: Q/t alone would take very long to get there."""
+        inverse = self.ladder.inverse(state.extra["ladder_temperature"], state.step)
+        with np.errstate(invalid="ignore", over="ignore"):
+            g = energy * (inverse - inverse[0])
+        if np.isfinite(g).all():
+            state.extra["tempering_weight"][...] = g
 
     def _smoothed(self, extra: dict[str, Any], variance: np.ndarray) -> np.ndarray:
         """[R] variance of the noise of the energy of each replica on its rung, `variance` taken in."""
