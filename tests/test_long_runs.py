@@ -10,13 +10,13 @@ import pytest
 from laws import job_of, moments, well
 
 from gpu_thermo import iterate, letters
+from gpu_thermo.agenda import Agenda
 from gpu_thermo.compile import find_compiler
 from gpu_thermo.data import Dataset
 from gpu_thermo.engines import BatchedEngine, Batching, FusedEngine, FusedPredictor
 from gpu_thermo.engines.base import initial_state
 from gpu_thermo.engines.operations import NumpyOperations
 from gpu_thermo.errors import Status
-from gpu_thermo.loop import is_draw, record_steps
 from gpu_thermo.moments import RunningMoments
 from gpu_thermo.spec import RunSection
 from gpu_thermo.state import Segment
@@ -125,12 +125,13 @@ def test_a_far_step_of_freezing_is_recorded_whole(make):
 
 def test_far_draws_are_planned_exactly():
     """Recording steps of a run of 2^40 steps are those of its grid, one by one."""
-    run = RunSection(steps=2**40, burn_in=2**39, thin=2**10, trace=3_000)
-    for start in (2**32 - 5_000, 2**39 - 5_000, 2**40 - 10_000):
+    agenda = Agenda(RunSection(steps=2**40, burn_in=2**39, thin=2**20, trace=3_000))
+    assert (agenda.draws, agenda.draw_steps[-1]) == (2**19, 2**40)
+    for start in (2**32 - 5_000, 2**39 - 5_000, 2**39 + 2**20 - 5_000, 2**40 - 10_000):
         window = range(start + 1, start + 10_001)
-        expected = tuple(s for s in window if s % 3_000 == 0 or is_draw(run, s))
-        assert record_steps(run, start, start + 10_000) == expected
-    assert sum(is_draw(run, s) for s in range(2**39, 2**39 + 2**13 + 1)) == 8
+        draws = [s for s in window if s > 2**39 and s % 2**20 == 0]
+        assert [s for s in window if agenda.is_draw(s)] == draws
+        assert agenda.record_steps(start, start + 10_000) == tuple(sorted({*draws, *(s for s in window if s % 3_000 == 0)}))
 
 
 # -- memory and drift -------------------------------------------------------------------------------------------------------------------
