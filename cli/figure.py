@@ -1,5 +1,6 @@
 """`gpu-thermo figure`."""
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +23,7 @@ Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder for pictures, num
 Scale = Annotated[float, typer.Option(min=0.001, max=1.0, metavar="S", help="Less than 1: that share of the runs and steps.")]
 Workers = Annotated[int, typer.Option(min=0, metavar="N", help="Local worker processes (needs Dask); 0: this process.")]
 Gallery = Annotated[Path | None, typer.Option(metavar="FILE.md", help="Write a page of all figures in DIR.")]
+How = tuple[int, str, int | None]
 
 
 def figure(
@@ -33,28 +35,33 @@ def figure(
     A study that is in DIR already is continued, or only drawn again where it is complete.
     """
     from gpu_thermo.errors import SpecError
+    from gpu_thermo_analysis.gallery import ENSEMBLES
     from gpu_thermo_analysis.lmv import ENTRIES
+    from gpu_thermo_analysis.more import MORE
 
     from .output import say, show, table
 
+    entries = ENTRIES | MORE
     if name == "list":
-        show(table(("id", "what", "not in the paper"), [(e.id, e.title, e.ours) for e in ENTRIES.values()], fixed=("id",)))
+        rows = [(e.id, e.title, e.ours) for e in entries.values()]
+        rows.append((ENSEMBLES, "Ensembles against alternatives on real data", "no published figure"))
+        show(table(("id", "what", "not in the paper"), rows, fixed=("id",)))
         return
-    if name != "all" and name not in ENTRIES:
-        raise SpecError(f"There is no figure '{name}'. Figures: {', '.join(ENTRIES)}, or all of them.")
+    if name not in ("all", ENSEMBLES, *entries):
+        raise SpecError(f"There is no figure '{name}'. Figures: {', '.join((*entries, ENSEMBLES))}, or all of them.")
     out.mkdir(parents=True, exist_ok=True)
-    for entry in ENTRIES.values():
+    for entry in entries.values():
         if name in ("all", entry.id):
             _one(entry, out, scale, (workers, device, threads), quiet)
+    if name in ("all", ENSEMBLES):
+        _ensembles(out, scale, (workers, device, threads), quiet)
     if gallery is not None:
         from gpu_thermo_analysis.gallery import write_gallery
 
         say(f"{write_gallery(out, gallery)} figures in {gallery}")
 
 
-def _one(entry: "Entry", out: Path, scale: float, how: tuple[int, str, int | None], quiet: bool) -> None:
-    import time
-
+def _one(entry: "Entry", out: Path, scale: float, how: How, quiet: bool) -> None:
     from gpu_thermo.study import run_study
     from gpu_thermo_analysis.gallery import write_entry
     from gpu_thermo_analysis.lmv import scaled
@@ -71,4 +78,27 @@ def _one(entry: "Entry", out: Path, scale: float, how: tuple[int, str, int | Non
         )
     text = write_entry(entry, study, out, scale, time.monotonic() - began)
     say(f"{entry.id}: {entry.title} ({clock(time.monotonic() - began)})")
+    typer.echo(text)
+
+
+def _ensembles(out: Path, scale: float, how: How, quiet: bool) -> None:
+    """Every contender on every data set, scored at once, so that no chains stay behind; scores that are there are kept."""
+    from gpu_thermo.run import sample
+    from gpu_thermo_analysis import ensembles
+    from gpu_thermo_analysis.gallery import write_ensembles
+
+    from .output import clock, say
+
+    _, device, threads = how
+    began = time.monotonic()
+    for case in ensembles.cases(scale):
+        if ensembles.is_done(out, case):
+            continue
+        start = time.monotonic()
+        scores = ensembles.score(sample(case.spec, device=device, threads=threads), case.contender)
+        ensembles.write_result(out, case, scores, time.monotonic() - start)
+        if not quiet:
+            say(f"{case.data}, {case.contender.label} ({clock(time.monotonic() - start)})")
+    text = write_ensembles(out, scale, time.monotonic() - began)
+    say(f"ensembles: {clock(time.monotonic() - began)}")
     typer.echo(text)

@@ -8,9 +8,29 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from . import bench, compare, datasets, diagnose, doctor, figure, info, map, methods, predict, resume, sample, study, table, verify
+from . import (
+    bench,
+    compare,
+    datasets,
+    diagnose,
+    doctor,
+    figure,
+    info,
+    map,
+    methods,
+    moves,
+    predict,
+    resume,
+    sample,
+    study,
+    table,
+    targets,
+    verify,
+)
 
-COMMANDS = (sample, resume, info, predict, map, diagnose, study, table, compare, figure, methods, datasets, verify, bench, doctor)
+COMMANDS = (
+    sample, resume, info, predict, map, diagnose, study, table, compare, figure, methods, moves, datasets, targets, verify, bench, doctor,
+)  # fmt: skip
 """Modules of the commands, in the order that the help shows."""
 
 

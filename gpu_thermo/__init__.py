@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .data import Dataset
     from .errors import GpuThermoError, Status
+    from .potentials import UserPotential
     from .predictive import predict
     from .run import Interrupted, Progress, iterate, plan, resume, sample
     from .spec import RunSpec
@@ -27,10 +28,11 @@ __version__ = "0.1.0"
 _HOMES = {
     "Dataset": "data", "GpuThermoError": "errors", "Status": "errors", "predict": "predictive", "Interrupted": "run", "Progress": "run",
     "iterate": "run", "plan": "run", "resume": "run", "sample": "run", "RunSpec": "spec", "Snapshot": "state", "open_run": "store",
+    "UserPotential": "potentials",
 }  # fmt: skip
 
 __all__ = [
-    "Dataset", "GpuThermoError", "Interrupted", "Progress", "RunSpec", "Snapshot", "Status", "__version__", "iterate", "open_run", "plan",
+    "Dataset", "GpuThermoError", "Interrupted", "Progress", "RunSpec", "Snapshot", "Status", "UserPotential", "__version__", "iterate", "open_run", "plan",
     "predict", "resume", "sample",
 ]  # fmt: skip
 

@@ -90,7 +90,7 @@ class Exchange(LadderOptions):
         None, gt=0, lt=1, description="adapt the rungs between the first and the last to this acceptance, during burn-in"
     )
     window: int | Literal["auto"] = Field(
-        1, description="attempts with the same pairs before even and odd ones alternate; auto: by the measured rejection rate"
+        1, description="attempts with the same pairs before even and odd ones alternate; auto: by the acceptance measured in burn-in"
     )
     acceptance_factor: float = Field(1.0, gt=0, le=1, description="factor on every acceptance probability")
 

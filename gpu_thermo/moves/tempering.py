@@ -99,7 +99,7 @@ class Tempering(OnLadder):
         self._follow(state, running, number)
 
     def _first_weights(self, state: State, energy: float) -> None:
-        """g_q = <U> / tau_q, under which the mean energy of the start takes every rung alike: Q/t alone would take very long to get there."""
+        """g_q = <U> / tau_q, under which the mean energy of the start takes all rungs alike: Q/t alone would be long in getting there."""
         inverse = self.ladder.inverse(state.extra["ladder_temperature"], state.step)
         with np.errstate(invalid="ignore", over="ignore"):
             g = energy * (inverse - inverse[0])
