@@ -1,6 +1,6 @@
 """Weak order of accuracy, measured: the error of <q^2> on a quartic well against quadrature, as a power of h.
 
-U = c q^2 / 2 + q^4 / 4 at tau = 1. Palindromes have order 2, OBA, BAO and SGLD order 1.
+U = c q^2 / 2 + q^4 / 4 at tau = 1. Palindromes have order 2, OBA and SGLD order 1.
 Errors are over independent replicas; the slope of log |error| over log h comes with the error bar that follows from them.
 """
 
@@ -66,7 +66,6 @@ LONG = {
     "OBABO": (2, Case(1.0, 1.0, (0.13, 0.26), 900)),
     "ABOBA": (2, Case(-1.0, 1.0, (0.13, 0.26), 900)),
     "OBA": (1, Case(1.0, 2.0, (0.02, 0.04), 150)),
-    "BAO": (1, Case(1.0, 2.0, (0.02, 0.04), 150)),
     "sgld": (1, Case(1.0, 0.0, (0.0125, 0.025), 150)),
 }
 
