@@ -308,11 +308,11 @@ def test_functions_of_the_kernel(bits, lanes):
     """log and exp of contour.h on their ranges, within 1e-15 of the exact ones."""
     names = ("log_double", "exp_double", "log1p_double")
     loop = """extern "C" void do_{0}(const double* x, i64 n, double* y) {{
-      for (i64 i = 0; i < n; i += CHUNK) {{
+      for (i64 i = 0; i < n; i += DOUBLES) {{
         doubles v = {{}};
-        for (int l = 0; l < CHUNK; ++l) set(v, l, x[i + l]);
+        for (int l = 0; l < DOUBLES; ++l) set(v, l, x[i + l]);
         v = {0}(v);
-        for (int l = 0; l < CHUNK; ++l) y[i + l] = get(v, l);
+        for (int l = 0; l < DOUBLES; ++l) y[i + l] = get(v, l);
       }}
     }}
 """

@@ -58,7 +58,7 @@ struct Visit {
   i64 bin[LANES];
   bool inside[LANES];
   double raw[LANES], multiplier[LANES];
-  doubles log_w[LANES / CHUNK], log_step[LANES / CHUNK], decay[LANES / CHUNK];
+  doubles log_w[LANES / DOUBLES], log_step[LANES / DOUBLES], decay[LANES / DOUBLES];
 };
 
 // Bin and multiplier of an energy, log w of the bin, and log of the step that w takes towards it.
@@ -74,13 +74,13 @@ HD void look(const Contour& c, const Histogram& h, int l, double energy, double 
   v.inside[l] = inside;
   v.raw[l] = raw;
   v.multiplier[l] = raw < c.low ? c.low : raw > c.high ? c.high : raw;
-  set(v.log_w[l / CHUNK], l % CHUNK, log_w);
-  set(v.log_step[l / CHUNK], l % CHUNK, log_omega + c.zeta * (psi + *h.shift) + (c.interacting ? (1 - c.zeta) * log_w : 0));
+  set(v.log_w[l / DOUBLES], l % DOUBLES, log_w);
+  set(v.log_step[l / DOUBLES], l % DOUBLES, log_omega + c.zeta * (psi + *h.shift) + (c.interacting ? (1 - c.zeta) * log_w : 0));
 }
 
 // All weights decay by 1 - step, and the visited one gains the step.
 SLOW void move(Visit& v) {
-  UNROLL for (int i = 0; i < LANES / CHUNK; ++i) {
+  UNROLL for (int i = 0; i < LANES / DOUBLES; ++i) {
     const doubles step = v.log_step[i], decay = log1p_double(-exp_double(step)), old = v.log_w[i] + decay;
     const doubles more = old > step ? old : step, less = old > step ? step : old;
     v.decay[i] = decay;
@@ -90,8 +90,8 @@ SLOW void move(Visit& v) {
 
 HD void learn(const Histogram& h, int l, const Visit& v) {
   const i64 j = v.bin[l];
-  *h.shift += get(v.decay[l / CHUNK], l % CHUNK);
-  h.log_weight[j] = get(v.log_w[l / CHUNK], l % CHUNK) - *h.shift;
+  *h.shift += get(v.decay[l / DOUBLES], l % DOUBLES);
+  h.log_weight[j] = get(v.log_w[l / DOUBLES], l % DOUBLES) - *h.shift;
   h.seen[j] = 1;
   ++h.visits[j];
   *h.clipped += v.raw[l] != v.multiplier[l];

@@ -256,11 +256,11 @@ HD real narrow(wide x) {
 #endif
 #endif
 
-// Float64 whatever `real` is: CHUNK lanes in one number or vector.
+// Float64 whatever `real` is: DOUBLES lanes in one number or vector.
 #if LANES == 1
 typedef double doubles;
 typedef u64 double_words;
-constexpr int CHUNK = 1;
+constexpr int DOUBLES = 1;
 #if defined(__CUDACC__) || defined(__CUDACC_RTC__)
 HD u64 double_bits(double x) { return u64(__double_as_longlong(x)); }
 HD double bits_double(u64 b) { return __longlong_as_double(i64(b)); }
@@ -271,12 +271,12 @@ HD double bits_double(u64 b) { return pun<double>(b); }
 #else
 #if REAL_BITS == 64
 typedef real doubles;
-constexpr int CHUNK = LANES;
+constexpr int DOUBLES = LANES;
 #else
 typedef half_wide doubles;
-constexpr int CHUNK = LANES / 2;
+constexpr int DOUBLES = LANES / 2;
 #endif
-typedef __attribute__((vector_size(CHUNK * 8))) u64 double_words;
+typedef __attribute__((vector_size(DOUBLES * 8))) u64 double_words;
 HD double_words double_bits(doubles x) { return (double_words)x; }
 HD doubles bits_double(double_words b) { return (doubles)b; }
 #endif
