@@ -103,7 +103,7 @@ def calibrated(found):
     return distance < BAND and z < SPREAD
 
 
-CASES = {"linear": ("regression", 300, 30, True), "regression": ("regression", 2000, 200, False), "binary": ("binary", 1000, 100, False)}
+CASES = {"linear": ("regression", 300, 30, True), "regression": ("regression", 1500, 140, False), "binary": ("binary", 1000, 100, False)}
 """Task, burn-in and thinning: some correlation times, in function space."""
 
 

@@ -55,7 +55,7 @@ def scores(values, exact, error=0.0):
 # -- NUTS -------------------------------------------------------------------------------------------------------------------------------
 
 
-def network(tmp_path, temperature=1.0, steps=16_000, prior=REFERENCE["prior_sd"], word="BAOAB"):
+def network(tmp_path, temperature=1.0, steps=12_000, prior=REFERENCE["prior_sd"], word="BAOAB"):
     """The 2-5-1 posterior by BAOAB, started at the prior."""
     x, y = np.array(REFERENCE["x"]), np.array(REFERENCE["y"])
     model = {"hidden": REFERENCE["hidden"], "activation": "tanh", "prior_sd": prior}
@@ -96,7 +96,7 @@ MISTAKES = {"tau x 1.5": {"temperature": 1.5}, "tau / 1.5": {"temperature": 1 / 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_power_against_nuts(mistake, tmp_path):
-    assert abs(nuts_scores(network(tmp_path, **MISTAKES[mistake], steps=8_000))).max() > 8
+    assert abs(nuts_scores(network(tmp_path, **MISTAKES[mistake], steps=4_000))).max() > 8
 
 
 # -- the linear SHLP --------------------------------------------------------------------------------------------------------------------
@@ -131,7 +131,7 @@ def linear(folder, temperature=1.0):
     """A linear SHLP with all parameters free."""
     model = {"hidden": UNITS, "activation": "identity", "prior_sd": PRIOR, "noise_sd": NOISE, "dtype": "float64"}
     method = {"stepsize": 0.12, "friction": 0.5, "posterior_temperature": temperature}
-    run = {"replicas": 256, "steps": 9_000, "burn_in": 1_000, "thin": 50, "trace": 9_000, "seed": 4}
+    run = {"replicas": 256, "steps": 6_000, "burn_in": 1_000, "thin": 50, "trace": 6_000, "seed": 4}
     return run_on(folder, X, Y[:, None], "regression", model, method, run)
 
 
