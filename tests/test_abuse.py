@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from gpu_thermo.moves.options import MOVES
 from gpu_thermo_cli.main import app
 
 VALID: dict[str, Any] = {
@@ -31,6 +32,20 @@ SECTIONS = {
                "partition", "freeze", "convention", "cooling"],
     "run": ["replicas", "steps", "burn_in", "thin", "batch", "minibatch", "seed", "seed_init", "seed_dynamics", "trace", "keep", "momenta"],
 }  # fmt: skip
+POTENTIAL: dict[str, Any] = {
+    "target": {"name": "mixture", "means": [-2.0, 2.0], "sd": 0.5},
+    "method": {"name": "langevin", "stepsize": 0.1, "temperature": 1.0},
+    "run": {"replicas": 6, "steps": 40, "burn_in": 20, "thin": 5},
+}
+ENSEMBLE_MOVES: dict[str, dict[str, Any]] = {
+    "cyclical": {"kind": "cyclical", "cycles": 2, "explore_temperature": 1.0},
+    "exchange": {"kind": "exchange", "rungs": 3, "hottest": 5.0, "interval": 2},
+    "tempering": {"kind": "tempering", "temperatures": [1.0, 2.0], "interval": 2},
+    "contour": {"kind": "contour", "bins": 10, "lowest": 0.0, "width": 1.0},
+}
+TARGET_KEYS = ["name", "means", "sd", "weights", "preset", "size", "stiffness", "start", "start_sd", "start_range", "dtype",
+               "gradient_noise_sd",
+               "energy_noise_sd", "height", "width", "tilt"]  # fmt: skip
 NUMBERS = st.one_of(
     st.integers(-(2**63), 2**63 - 1),
     st.integers(-2, 50),
@@ -100,6 +115,39 @@ def test_the_valid_spec_is_valid(tmp_path: Path) -> None:
 @given(CHANGES)
 def test_any_change_of_a_spec(tmp_path: Path, changes: list[tuple[str, str, Any]]) -> None:
     check_changes(tmp_path, changes)
+
+
+def check_move(folder: Path, kind: str, changes: list[tuple[str, Any]], target: list[tuple[str, Any]]) -> None:
+    move = ENSEMBLE_MOVES[kind] | dict(changes)
+    tree = POTENTIAL | {"target": POTENTIAL["target"] | dict(target), "moves": [move]}
+    dry_run(folder, tomli_w.dumps(tree))
+
+
+MOVE_CHANGES = st.sampled_from(list(ENSEMBLE_MOVES)).flatmap(
+    lambda kind: st.tuples(
+        st.just(kind), st.lists(st.tuples(st.sampled_from(list(MOVES[kind].model_fields)), VALUES), max_size=2),
+        st.lists(st.tuples(st.sampled_from(TARGET_KEYS), VALUES), max_size=2),
+    )
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ENSEMBLE_MOVES)
+def test_the_valid_moves_are_valid(tmp_path: Path, kind: str) -> None:
+    tree = POTENTIAL | {"moves": [ENSEMBLE_MOVES[kind]]}
+    assert dry_run(tmp_path, tomli_w.dumps(tree)).exit_code == 0
+
+
+@fuzz(120)
+@given(MOVE_CHANGES)
+def test_any_change_of_a_target_or_a_move(tmp_path: Path, changes: tuple[str, list[tuple[str, Any]], list[tuple[str, Any]]]) -> None:
+    check_move(tmp_path, *changes)
+
+
+@pytest.mark.slow
+@fuzz(3000)
+@given(MOVE_CHANGES)
+def test_any_change_of_a_target_or_a_move_at_length(tmp_path: Path, changes: Any) -> None:
+    check_move(tmp_path, *changes)
 
 
 @pytest.mark.slow

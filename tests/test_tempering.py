@@ -239,7 +239,7 @@ def test_weights_are_found_during_burn_in():
 
 
 def test_published_rule_for_one_replica():
-    """From the first energy on: g_current -= min(1, Q / t), then g_0 is subtracted, with the rung after the attempt; nothing changes after burn-in."""
+    """From the first energy on: g_current -= min(1, Q / t), less g_0, with the rung after the attempt; frozen after burn-in."""
     job = langevin(1)
     move = tempering_of(job, burn_in=60)
     state, g = begun(move, job, step=0), np.zeros(3)

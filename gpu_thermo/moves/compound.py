@@ -54,11 +54,9 @@ class Moves:
         return self.contour is not None and self.contour.zeta > 0
 
     def begin(self, state: State) -> None:
-        """Add the moves' own arrays to a state at step 0."""
+        """Add a ladder's arrays to a state at step 0; those of a contour are the engines'."""
         if self.ladder:
             self.ladder.begin(state)
-        if self.contour:
-            self.contour.begin(state)
 
     def hyper(self, state: State) -> Hyper | None:
         """Hyperparameters in force, None for the job's own."""

@@ -114,7 +114,9 @@ class Contour(MoveOptions):
     zeta: NonNegative = Field(0.75, description="how much is flattened; 0 changes nothing")
     bins: int = Field(100, ge=2, le=100_000, description="m")
     lowest: float | None = Field(None, allow_inf_nan=False, description="u_0, lower end of the first bin; 0 for classification")
-    width: Positive | None = Field(None, description="du, energy width of a bin")
+    width: Positive | None = Field(
+        None, description="du, energy width of a bin; several times a step's change of energy, or its edges are felt"
+    )
     omega_max: float = Field(3e-3, gt=0, lt=1, description="largest step of the histogram")
     omega: tuple[Positive, NonNegative, NonNegative] = Field((10.0, 0.8, 100.0), description="c, a, b of the step c / (k^a + b)")
     clip: tuple[float, float] = Field((-5.0, 5.0), description="bounds of the gradient's multiplier")

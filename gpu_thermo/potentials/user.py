@@ -1,5 +1,6 @@
 """A user's own potential: plain functions on arrays, checked once."""
 
+import hashlib
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -47,7 +48,9 @@ class UserPotential(Analytic):
         super().__init__(size, gradient_noise_sd, energy_noise_sd, names, bounds)
         self.label = label
         self._function, self._gradient = _with_xp("function", function), gradient and _with_xp("gradient", gradient)
-        self._check(self._probe(probe))
+        positions = self._probe(probe)
+        self._check(positions)
+        self.fingerprint = self._identity(positions)
 
     def energy(self, position: Array, replica: Array | None = None) -> Array:
         """Exact U [R] float64, computed in float64, at `position` [R, P]; the gradient is left out where it has its own function."""
@@ -59,6 +62,12 @@ class UserPotential(Analytic):
         result = self._function(position, self._xp)
         energy, gradient = result if self._gradient is None else (result, self._gradient(position, self._xp))
         return self._xp.asarray(energy, np.float64), self._xp.array(gradient, position.dtype)
+
+    def _identity(self, probe: np.ndarray) -> str:
+        """Tells this potential from another by what it computes: energies and slopes at the probe, and the noise added."""
+        energy, gradient = self._raw(probe.copy())
+        numbers = np.concatenate([np.ravel(x) for x in (energy, gradient, self.gradient_noise_sd, self.energy_noise_sd)])
+        return hashlib.sha256(" ".join(f"{x:.8g}" for x in numbers).encode()).hexdigest()
 
     def _probe(self, given: Any) -> np.ndarray:
         size = self.layout.size
