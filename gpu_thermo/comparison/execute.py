@@ -75,12 +75,12 @@ def compare_methods(
     """
     spec = _as_spec(spec)
     planned = spec.plan(scale)
+    exact = _exact(spec, planned)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     for p in planned:
         _check_store(_store(folder, p), p.spec, overwrite)
     how = {"device": device, "engine": engine, "threads": threads}
-    exact = _exact(spec, planned)
     record: dict[str, Any] = {
         "format": FORMAT, "name": name, "title": spec.title, "about": spec.about, "scale": scale, "subject": spec.subject,
         "groups": planned[0].groups, "exact": None if exact is None else _exact_record(exact), "entries": len(planned), "rows": [],

@@ -127,7 +127,12 @@ def _modes(grid: Grid) -> tuple[np.ndarray, np.ndarray]:
         lowest &= (energy < up) & (energy <= down) & inner.reshape([-1 if a == axis else 1 for a in range(size)])
         curvature += (up + down - 2 * energy) / ((edges[1] - edges[0]) ** 2 * size)
     order = np.argsort(energy[lowest], kind="stable")
-    return grid.points[lowest][order], np.sqrt(grid.temperature / curvature[lowest][order])
+    places, sd = grid.points[lowest][order], np.sqrt(grid.temperature / curvature[lowest][order])
+    kept: list[int] = []
+    for i, place in enumerate(places):  # one that falls between points of the grid is seen at several of them
+        if all(np.abs(place - places[j]).max() > 2.5 * (grid.edges[0][1] - grid.edges[0][0]) for j in kept):
+            kept.append(i)
+    return places[kept], sd[kept]
 
 
 # -- measures on a potential ------------------------------------------------------------------------------------------------------------
