@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -222,6 +223,31 @@ def test_done_shards_are_not_run_again(small: Path, monkeypatch: pytest.MonkeyPa
     same(found.load(), run_study(more, small))
     assert len(ran) == 2
     run_study(SMALL, small, extend=True)
+
+
+def test_extensions_in_front_and_in_another_order(small: Path, tmp_path: Path):
+    """Cells put before those that are done, or fields named in another order, move runs to other places, each with its own numbers."""
+    copy = shutil.copytree(small, tmp_path / "s.zarr")
+    before = open_study(small)
+    first = changed(grid={"method": [{"name": "adam"}, *SMALL["grid"]["method"]]})
+    found = run_study(first, copy, extend=True)
+    assert labels(found) == ["adam", "sgd", "adlala", "thick"]
+    np.testing.assert_array_equal(found["accuracy"].to_numpy()[5:], before["accuracy"].to_numpy())
+    np.testing.assert_array_equal(found["curve_nll"].to_numpy()[5:], before["curve_nll"].to_numpy())
+
+    fields = {"method.stepsize": [0.1, 0.2], "model.init_sd": [0.01, 0.1, 0.2]}
+    study = changed(grid=fields, method={"name": "sgd"}, seeds={"count": 2})
+    one = run_study(study, tmp_path / "two.zarr").load()
+    turned = run_study(study | {"grid": dict(reversed(fields.items()))}, tmp_path / "two.zarr").load()
+    assert labels(one) != labels(turned)
+    for found in (one, turned):
+        cells = StudySpec.from_json(found.attrs["study"]).cells()
+        assert [c.label for c in cells] == labels(found)
+        for row, cell in enumerate(found["cell"].to_numpy()):
+            assert found["stepsize"][row] == cells[cell].spec.method.stepsize.value
+            like = (one["method.stepsize"] == found["method.stepsize"][row]) & (one["model.init_sd"] == found["model.init_sd"][row])
+            mine = one["loss"].to_numpy()[(like & (one["seed_index"] == found["seed_index"][row])).to_numpy()]
+            assert found["loss"].to_numpy()[row] == mine
 
 
 def test_places_that_are_taken(small: Path, tmp_path: Path):

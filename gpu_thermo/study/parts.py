@@ -199,10 +199,9 @@ _HYPER = ("temperature_", "friction_", "sigma_", "epsilon_", "momentum_", "therm
 def _columns(store: Path, done: list[Shard], dtypes: Mapping[str, Any], runs: int) -> dict[str, np.ndarray]:
     """What has one number for each run, from all parts."""
     out = {n: np.full(runs, PENDING if n in ("status", "frozen_step") else np.nan, dtype) for n, dtype in dtypes.items()}
-    for part in _parts(store, done):
-        rows = part["rows"]
+    for shard, part in _parts(store, done):
         for name in out.keys() & set(part.files):
-            out[name][rows] = part[name]
+            out[name][shard.rows] = part[name]
     return out
 
 
@@ -210,7 +209,7 @@ def _survey(store: Path, done: list[Shard]) -> tuple[dict[str, tuple[Any, tuple[
     """Name -> (dtype, largest shape behind the first axis) over all parts, and the union of all recorded steps."""
     names: dict[str, tuple[Any, tuple[int, ...]]] = {"status": (np.dtype(np.int32), ())}
     steps: set[int] = set()
-    for part in _parts(store, done):
+    for _, part in _parts(store, done):
         steps |= set(part["steps"].tolist())
         for name in part.files:
             if name in ("rows", "steps"):
@@ -230,10 +229,11 @@ def _header(part: Any, name: str) -> tuple[Any, tuple[int, ...]]:
     return dtype, shape[1:]
 
 
-def _parts(store: Path, done: list[Shard]) -> Iterator[Any]:
+def _parts(store: Path, done: list[Shard]) -> Iterator[tuple[Shard, Any]]:
+    """Every shard with its arrays. Where its runs belong is for the shard to say: the study may have been extended since."""
     for shard in done:
         with np.load(part_path(store, shard.id), allow_pickle=False) as part:
-            yield part
+            yield shard, part
 
 
 def _consolidate(root: Any) -> None:
@@ -272,9 +272,9 @@ def _put_table(root: Any, name: str, kind: tuple[Any, tuple[int, ...]], runs: in
     )  # fmt: skip
     small = array.nbytes <= _IN_MEMORY
     target: Any = np.full(array.shape, np.nan, dtype) if small else array
-    for part in parts():
+    for shard, part in parts():
         if name in part:
-            values, at = part[name], part["rows"]
+            values, at = part[name], shard.rows
             columns = np.searchsorted(steps, part["steps"]) if curve else None
             full = np.full((len(at), *shape), np.nan, dtype)
             full[(slice(None), columns) if curve else tuple(slice(0, n) for n in values.shape)] = values

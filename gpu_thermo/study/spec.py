@@ -183,11 +183,11 @@ class StudySpec(Section):
         return {key: value for key, value in ({"name": self.name} | out).items() if value not in ("", {}, [])}
 
     def to_json(self) -> str:
-        """Canonical JSON; infinity becomes text, which a spec reads as infinity."""
-        return json.dumps(_finite(self.to_dict()), sort_keys=True, allow_nan=False)
+        """JSON; infinity becomes text, which a spec reads as infinity. Keys keep their order, which is that of the cells."""
+        return json.dumps(_finite(self.to_dict()), allow_nan=False)
 
     def to_toml(self) -> str:
-        """TOML text that reads back to the same study."""
+        """TOML text that reads back to the same study; cells may come in another order, since TOML has tables last."""
         return tomli_w.dumps(self.to_dict())
 
     def cells(self) -> list[Cell]:
