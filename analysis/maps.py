@@ -28,8 +28,9 @@ _SUFFIXES = (".zarr", ".nc", ".csv")
 
 
 def uncertainty_map(
-    run: Run, ensemble: int | None = None, features: Sequence[str | int] | None = None, resolution: int = RESOLUTION, margin: float = MARGIN
-) -> xr.Dataset:
+    run: Run, ensemble: int | None = None, features: Sequence[str | int] | None = None, resolution: int = RESOLUTION,
+    margin: float = MARGIN, device: str = "auto",
+) -> xr.Dataset:  # fmt: skip
     """Average the predictions of one ensemble on a grid of inputs.
 
     Parameters
@@ -45,6 +46,8 @@ def uncertainty_map(
         Points along each axis.
     margin
         How far the map reaches beyond the training points, as a share of their range.
+    device
+        As for `predict`.
 
     Returns
     -------
@@ -71,7 +74,7 @@ def uncertainty_map(
     plane = _plane(data, int(tree["sample_stats"]["dataset"].to_numpy()[members[0]]) if len(members) else 0, features)
     axes = [_axis(values, resolution, margin) for values in plane.train.T]
     grid = np.stack([g.ravel() for g in np.meshgrid(*axes, indexing="xy")], axis=1)
-    out = _on_grid(predict(tree, plane.inputs(grid), chosen), data, plane, axes)
+    out = _on_grid(predict(tree, plane.inputs(grid), chosen, device=device), data, plane, axes)
     out.attrs |= {
         "title": f"{data.name}: {len(members)} networks, {int(out.attrs.pop('draws'))} draws",
         "caption": " ".join(filter(None, [plane.caption, f"Ensemble {chosen} of {len(known)}." if len(known) > 1 else ""])),

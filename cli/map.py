@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .options import MAP_SUFFIXES, Ensemble, Overwrite, Quiet, Run, check_output
+from .options import MAP_SUFFIXES, Device, Ensemble, Overwrite, Quiet, Run, check_output
 
 EPILOG = """\b
 Examples:
@@ -23,7 +23,7 @@ Data = Annotated[Path | None, typer.Option(metavar="FILE.zarr", help="Save the m
 
 def map(
     store: Run, out: Out, features: Features = None, ensemble: Ensemble = None, resolution: Resolution = 200, data: Data = None,
-    overwrite: Overwrite = False, quiet: Quiet = False,
+    device: Device = "auto", overwrite: Overwrite = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Draw the mean prediction beside its uncertainty.
 
@@ -40,7 +40,7 @@ def map(
     if data:
         check_output(data, overwrite, (".zarr", ".nc", ".csv"))
     chosen = [name.strip() for name in features.split(",")] if features else None
-    drawn = save_map(tree, out, data, ensemble=ensemble, features=chosen, resolution=resolution)
+    drawn = save_map(tree, out, data, ensemble=ensemble, features=chosen, resolution=resolution, device=device)
     if not quiet:
         say(f"{drawn.attrs['title']}: map in {out}" + (f", its numbers in {data}" if data else ""))
         if drawn.attrs["caption"]:

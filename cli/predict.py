@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import Ensemble, Overwrite, Quiet, Run, check_output
+from .options import Device, Ensemble, Overwrite, Quiet, Run, check_output
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +29,10 @@ Points = Annotated[
 Out = Annotated[Path, typer.Option(metavar="FILE", help="Where to write: .csv, .npz or .zarr.")]
 
 
-def predict(store: Run, points: Points, out: Out, ensemble: Ensemble = None, overwrite: Overwrite = False, quiet: Quiet = False) -> None:
+def predict(
+    store: Run, points: Points, out: Out, ensemble: Ensemble = None, device: Device = "auto", overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:  # fmt: skip
     """Average predictions and uncertainty at points.
 
     The header of POINTS.csv must name every feature of the run, in any order; other columns are left out.
@@ -44,7 +47,7 @@ def predict(store: Run, points: Points, out: Out, ensemble: Ensemble = None, ove
     check_output(out, overwrite, tuple(_WRITERS))
     tree = open_run(store)
     x, left_out = read_points(points, restored_data(tree).features)
-    result = average(tree, x, ensemble)
+    result = average(tree, x, ensemble, device=device)
     _WRITERS[out.suffix.lower()](result, out)
     if not quiet:
         say(f"{plural(len(x), 'point')} written to {out}" + (f"; columns left out: {', '.join(left_out)}" if left_out else ""))

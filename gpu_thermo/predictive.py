@@ -17,7 +17,7 @@ import numpy as np
 import xarray as xr
 
 from .data import Dataset, Standardisation
-from .engines import make_predictor
+from .engines import make_predictor, resolve_device
 from .errors import DataError, SpecError, StoreError
 from .moments import BLOCK, RunningMoments
 from .scores import scores
@@ -40,8 +40,9 @@ _TILE_BYTES = 3 * 2**20
 
 
 def predict(
-    run: Run, x: Array, ensemble: int | None = None, *, memory: int = MEMORY, threads: int | None = None, phi: Phi | None = None
-) -> xr.Dataset:
+    run: Run, x: Array, ensemble: int | None = None, *, memory: int = MEMORY, threads: int | None = None, phi: Phi | None = None,
+    device: str = "auto",
+) -> xr.Dataset:  # fmt: skip
     """Average the predictions of a run's draws at new inputs, within each ensemble (equations.md section 9).
 
     Parameters
@@ -58,6 +59,8 @@ def predict(
         2 by default, or 1 where there is one processor.
     phi
         Replaces `ShlpModel.predict`.
+    device
+        auto (a GPU where there is one), cpu, cuda or cuda:i.
 
     Returns
     -------
@@ -74,14 +77,17 @@ def predict(
         There is no such ensemble.
     StoreError
         The run keeps no parameters, or has no draws yet.
+    DeviceError
+        There is no such GPU.
     """
     tree = opened(run)
     source = _Source.of(tree, ensemble)
     x = check_inputs(x, source.features)
     model, data = model_of(tree), _Scales.of(tree)
     networks = {d: data.inputs(x, d).astype(source.dtype) for d in np.unique(source.ensemble_dataset)}
-    predictor = make_predictor(model, source.dtype, threads=threads) if phi is None and not source.weighted else None
-    if predictor is not None and predictor.has_moments:
+    where = resolve_device(device)
+    predictor = make_predictor(model, source.dtype, where, threads) if phi is None else None
+    if predictor is not None and predictor.has_moments and not source.weighted:
         moments = _sum_by_kernel(source, predictor, networks, len(x), memory)
         return _assemble(tree, source, data, x, [moments.to_dataset()], ensemble is not None)
     width = max(16, min(_TILE_POINTS, -(-len(x) // 2)))
@@ -89,6 +95,9 @@ def predict(
     count = len(source.ensembles)
     sums = [RunningMoments.empty(count, t.stop - t.start, model.outputs, model.task, model.noise_sd) for t in tiles]
     workers = min(threads or min(2, os.cpu_count() or 1), max(1, len(tiles)))
+    if predictor is not None and where != "cpu":
+        phi = lambda m, position, inputs: predictor.phi(position, inputs)  # noqa: E731
+        workers = 1
     evaluate = phi or (lambda m, position, inputs: m.predict(position, inputs))
     with _single_threaded_blas(), ThreadPoolExecutor(workers) as pool:
         for chunk in source.chunks(memory):

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import platform
 import stat
 import subprocess
 import sys
@@ -10,7 +11,10 @@ import threading
 import pytest
 
 from gpu_thermo import compile as toolchain
+from gpu_thermo.build import setup
+from gpu_thermo.engines.fused import make_emitter
 from gpu_thermo.errors import CompileError, DeviceError
+from gpu_thermo.spec import RunSpec
 
 needs_compiler = pytest.mark.skipif(toolchain.find_compiler() is None, reason="no C++ compiler")
 ANSWER = 'extern "C" int answer() { return %d; }\n'
@@ -138,3 +142,19 @@ def test_arguments_are_laid_out_as_the_compiler_does():
     from gpu_thermo.engines.fused import Arguments
 
     assert ctypes.sizeof(Arguments) == 22 * 8 + 7 * 8 + 4 * 4 + 3 * 8
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="flags of x86 processors")
+@pytest.mark.parametrize("march", ["x86-64", "nehalem", "haswell", "skylake-avx512"])
+@pytest.mark.parametrize("bits", ["float32", "float64"])
+def test_every_vector_width_compiles(march, bits, tmp_path):
+    """Branches of portable.h that this machine's own flags do not take: 2 to 16 lanes, with and without fused multiply-add."""
+    compiler = toolchain.find_compiler()
+    if compiler is None:
+        pytest.skip("no C++ compiler")
+    ready = setup(RunSpec.from_dict({"run": {"replicas": 2}, "model": {"hidden": 8, "dtype": bits}, "data": {"train": 40, "test": 10}}))
+    source = tmp_path / "kernel.cpp"
+    source.write_text(make_emitter(ready.job).source("host"))
+    flags = [flag for flag in toolchain.FLAGS if not flag.startswith("-march")]
+    done = subprocess.run([compiler.path, *flags, f"-march={march}", "-fsyntax-only", str(source)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[:2000]
