@@ -26,6 +26,7 @@ LAWS, VERIFY, BAYES = "tests/test_exact_laws.py", "tests/test_verify.py", "tests
 TRANSIENTS = "tests/test_transients.py"
 RESUME = ("tests/test_run.py", "tests/test_verify.py")
 LADDER, EXCHANGE, TEMPERING = (f"gpu_thermo/moves/{name}.py" for name in ("ladder", "exchange", "tempering"))
+CYCLICAL, OBSERVE = "gpu_thermo/moves/cyclical.py", "gpu_thermo/observe.py"
 CONTOUR, CONTOUR_KERNEL = "gpu_thermo/moves/contour.py", "gpu_thermo/kernels/contour.h"
 ON_LADDERS = ("tests/test_exchange.py", "tests/test_tempering.py")
 
@@ -160,6 +161,20 @@ MUTANTS: dict[str, Mutant] = {
         ("tests/test_contour.py",)),
     "weights of contour's draws inverted": Mutant(
         ((CONTOUR, "return self.zeta * self.log_psi(", "return -self.zeta * self.log_psi("),), ("tests/test_contour.py",)),
+    "draws while exploring": Mutant(
+        ((CYCLICAL, "step % self.length >= self.explore * self.length", "step % self.length >= 0"),), ("tests/test_cyclical.py",)),
+    "exploring keeps its noise": Mutant(
+        ((CYCLICAL, "Exploring(options, factors[name])", "Exploring(options, 1.0)"),), ("tests/test_cyclical.py",)),
+    "gradient noise taken off twice": Mutant(((CYCLICAL, "h[0] * sd**2 / (2 * tau[0])", "h[0] * sd**2 / tau[0]"),),
+        ("tests/test_cyclical.py",)),
+    "weights of draws ignored in averages": Mutant(
+        ((OBSERVE, 'counted(statistics.get("log_weight"))', "None"), (OBSERVE, 'r, statistics.get("log_weight"))', "r, None)")),
+        ("tests/test_moves_run.py",)),
+    "N/n: energy noise as with replacement": Mutant(((OBSERVE, "(1 - batch / points) * ", ""),), ("tests/test_move_energies.py",)),
+    "prior missing in a move's energy": Mutant(
+        ((OBSERVE, "losses.mean(axis=1) + self._prior(position[r])", "losses.mean(axis=1)"),), ("tests/test_move_energies.py",)),
+    "a move's minibatch repeated": Mutant(
+        ((OBSERVE, "Purpose.MOVE_MINIBATCH, attempt", "Purpose.MOVE_MINIBATCH, 0"),), ("tests/test_move_energies.py",)),
     "frozen replica spreads": Mutant(
         ((BATCHED, "array[fresh] = np.nan", "array[:] = np.nan"),), ("tests/test_batched.py", "tests/test_run.py")),
 }  # fmt: skip
