@@ -54,13 +54,14 @@ def counted_draws(stats: xr.Dataset, spec: RunSpec, running: np.ndarray) -> Coun
     A ladder of replica exchange is one chain, its target rung; one with a frozen replica is left out. Of simulated tempering a chain is a
     replica's draws on the target rung, as many of each as nearly all chains have.
     """
-    ladder = next((move for move in spec.moves if move.kind in ("exchange", "tempering")), None)
+    ladder: Any = next((move for move in spec.moves if move.kind in ("exchange", "tempering")), None)
     draws = np.arange(stats.sizes["draw"])
     if ladder is None or len(running) == 0:
-        return Counted(*np.broadcast_arrays(running[:, None], draws), f"{len(running)} chains")
+        chain, draw = np.broadcast_arrays(running[:, None], draws)
+        return Counted(chain, draw, f"{len(running)} chains")
     on_target = stats["rung"].transpose("chain", "draw").isel(chain=running).to_numpy() == 0
     visits = on_target.mean(axis=1)
-    count = int(ladder.count)  # type: ignore[union-attr]
+    count = int(ladder.count)
     if ladder.kind == "exchange":
         return _by_ladder(running, on_target, visits, count)
     chain, draw, left_out = _by_replica(running, on_target)

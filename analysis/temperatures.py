@@ -136,7 +136,7 @@ def _positions(tree: xr.DataTree, counted: Counted, count: int) -> np.ndarray:
     when = _spread(some.chain.shape[1], max(1, count // len(some.chain)))
     some = replace(some, chain=some.chain[:, when], draw=some.draw[:, when])
     posterior = tree["posterior"].to_dataset()
-    names = [name for name in TENSORS if name in posterior] or list(posterior.data_vars)
+    names = [name for name in TENSORS if name in posterior] or [str(name) for name in posterior.data_vars]
     return np.concatenate([some.take(posterior[name]).reshape(*some.chain.shape, -1) for name in names], axis=-1)
 
 
