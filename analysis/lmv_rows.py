@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,12 +25,13 @@ class Row:
     error: float
     sd: float
     runs: int
+    remark: str = ""
 
     @property
     def verdict(self) -> str:
-        """In words: whether the published value, often of one run, lies within the spread of ours."""
-        if self.published is None:
-            return ""
+        """In words: whether the published value, often of one run, lies within the spread of ours; or the row's own remark."""
+        if self.published is None or self.remark:
+            return self.remark
         gap = self.obtained - self.published
         if abs(gap) <= max(CLOSE * max(1.0, abs(self.published)), 2 * self.error if np.isfinite(self.error) else 0.0):
             return "agrees"
@@ -50,7 +51,7 @@ class Claim:
 def sentence(rows: Sequence[Row], claims: Sequence[Claim], full: bool) -> str:
     """One plain paragraph on agreement."""
     parts = []
-    said = [r for r in rows if r.published is not None]
+    said = [r for r in rows if r.published is not None and not r.remark]
     if said and full:
         good = sum(r.verdict == "agrees" or "within" in r.verdict for r in said)
         parts.append(f"{good} of {len(said)} published numbers agree with ours or lie within the spread of our runs.")
@@ -93,10 +94,15 @@ def at_step(study: xr.Dataset, name: str, steps: Sequence[int], published: Mappi
 
 def first_step(study: xr.Dataset, level: float, published: Mapping[str, float], slow: str, fast: str) -> list[Row]:
     """Steps to an accuracy, runs that never get there counted as the whole run, and the ratio of two groups' medians."""
-    groups = _times(study, f"steps_to_{100 * level:g}")
-    out = [_row(f"{label}: steps to {level:.0%}", None, values) for label, values in groups.items()]
+    name = f"steps_to_{100 * level:g}"
+    groups, there = _times(study, name), {label: int(np.isfinite(v).sum()) for label, v in paired(study, name).items()}
+    out = []
+    for label, values in groups.items():
+        row = _row(f"{label}: steps to {level:.0%}", None, values)
+        out.append(replace(row, remark="" if there[label] == len(values) else f"{there[label]} of {len(values)} runs get there"))
     ratio = float(np.median(groups[slow]) / np.median(groups[fast]))
-    return [*out, Row(f"{slow} / {fast}", published.get(f"{slow} / {fast}"), ratio, np.nan, np.nan, len(groups[slow]))]
+    bound = "a lower bound: half the runs never get there" if 2 * there[slow] <= len(groups[slow]) else ""
+    return [*out, Row(f"{slow} / {fast}", published.get(f"{slow} / {fast}"), ratio, np.nan, np.nan, len(groups[slow]), bound)]
 
 
 def _times(study: xr.Dataset, name: str) -> dict[str, np.ndarray]:
@@ -127,3 +133,14 @@ def best(study: xr.Dataset, label: str, outcome: str = "accuracy") -> Claim:
     top = max(means, key=lambda name: means[name])
     rest = max((v for name, v in means.items() if name != label), default=np.nan)
     return Claim(f"{label} has the highest mean {outcome}", f"{means[label]:.3g}, the best other {rest:.3g}", top == label)
+
+
+def rises(study: xr.Dataset, label: str, name: str) -> Claim:
+    """Whether a learning curve ends above its lowest point by a tenth, the mean over runs of a cell."""
+    cell = json.loads(study.attrs["cells"]).index(label)
+    curve = np.nanmean(study[f"curve_{name}"].to_numpy()[study["cell"].to_numpy() == cell].astype(np.float64), axis=0)
+    curve, steps = curve[~np.isnan(curve)], study["step"].to_numpy()[~np.isnan(curve)]
+    end, low = float(curve[-1]), int(curve.argmin())
+    return Claim(
+        f"{label}'s {name} rises again", f"{curve[low]:.3g} at step {int(steps[low]):,}, {end:.3g} at the end", bool(end > 1.1 * curve[low])
+    )

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -58,12 +58,14 @@ def save(drawn: Drawn, path: Path) -> list[Path]:
     return out
 
 
-def panels(count: int, width: float = 3.4, height: float = 2.7, sharey: bool = True) -> tuple["Figure", list["Axes"]]:
-    """A figure of `count` panels in a row, four at most."""
+def panels(
+    count: int, width: float = 3.4, height: float = 2.7, sharey: Literal["row"] | bool = True, across: int = 4
+) -> tuple["Figure", list["Axes"]]:
+    """A figure of `count` panels, at most `across` in a row."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    across = min(count, 4)
+    across = min(count, across)
     down = -(-count // across)
     figure = Figure(figsize=(width * across + 0.4, height * down + 0.3), layout="constrained")
     FigureCanvasAgg(figure)
@@ -141,7 +143,10 @@ def curves(
         panel.set(title=title, xlabel="steps", xscale="log" if logarithmic else "linear", yscale="log" if log_values else "linear")
         if reference is not None:
             panel.axhline(reference, color="0.6", lw=0.7, ls=":")
-        panel.legend(loc="best", handlelength=1.2)
+        if not logarithmic:
+            panel.locator_params(axis="x", nbins=5)
+        below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.18), "ncols": 2, "columnspacing": 1.0}
+        panel.legend(handlelength=1.2, **(below if len(labels) > 5 else {"loc": "best"}))
     axes[0].set_ylabel(NAMES.get(name, name))
     return Drawn(figure, ("group", "runs", "step", "mean", "median", "quantile_10", "quantile_90"), list(dict.fromkeys(rows)))
 
@@ -202,6 +207,26 @@ def spreads(study: xr.Dataset, outcome: str = "accuracy", unit: float = 1.0) -> 
         axes[0].set_ylim(min(50.0, *(s.mean - 5 for _, s in found)), 100)
     axes[0].set_ylabel(NAMES.get(outcome, outcome) + (" (%)" if unit == 100 else ""))
     return Drawn(figure, ("group", "runs", "mean", "mean_low", "mean_high", "sd", "sd_low", "sd_high", "variance"), rows)
+
+
+@styled
+def densities(study: xr.Dataset, outcome: str = "accuracy", unit: float = 1.0, bins: int = 80) -> Drawn:
+    """Of very many runs: the density of each group, and the share of its runs that lie below, logarithmic for the sake of the worst."""
+    groups = {label: values[~np.isnan(values)] * unit for label, values in grouped(study, outcome).items()}
+    figure, axes = panels(2, 3.9, 3.0, sharey=False)
+    edges = np.histogram_bin_edges(np.concatenate(list(groups.values())), bins)
+    rows: list[tuple[Any, ...]] = []
+    for i, (label, values) in enumerate(groups.items()):
+        density, below = np.histogram(values, edges, density=True)[0], np.searchsorted(np.sort(values), edges) / len(values)
+        axes[0].stairs(density, edges, color=class_colour(i), fill=True, alpha=0.2)
+        axes[0].stairs(density, edges, color=class_colour(i), lw=1.1, label=label)
+        axes[1].step(np.sort(values), np.arange(1, len(values) + 1) / len(values), color=class_colour(i), lw=1.2, where="post")
+        rows += [(label, len(values), float(x), float(d), float(b)) for x, d, b in zip(edges, density, below, strict=False)]
+    name = NAMES.get(outcome, outcome) + (" (%)" if unit == 100 else "")
+    axes[0].set(xlabel=name, ylabel="density over seeds")
+    axes[1].set(xlabel=name, ylabel="share of runs below", yscale="log")
+    axes[0].legend(loc="best", handlelength=1.2)
+    return Drawn(figure, ("group", "runs", outcome, "density", "share_below"), rows)
 
 
 @styled

@@ -316,6 +316,28 @@ def test_workers_change_nothing(small: Path, tmp_path: Path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 4])
+def test_any_number_of_workers(small: Path, tmp_path: Path, workers: int):
+    """One and four processes, too, whatever order shards end in."""
+    pytest.importorskip("distributed")
+    same(open_study(small), run_study(changed(study={"shard": 1}), tmp_path / "s.zarr", workers=workers))
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_is_there(small: Path, tmp_path: Path):
+    """A cluster started by others runs the study; one without workers is refused, and the cluster outlives us."""
+    distributed = pytest.importorskip("distributed")
+    options = {"threads_per_worker": 1, "processes": True, "dashboard_address": None, "silence_logs": 50}
+    with distributed.LocalCluster(n_workers=2, **options) as cluster:
+        same(open_study(small), run_study(changed(study={"shard": 2}), tmp_path / "s.zarr", scheduler=cluster.scheduler_address))
+        with distributed.Client(cluster) as client:
+            assert len(client.scheduler_info(n_workers=-1)["workers"]) == 2
+    with distributed.LocalCluster(n_workers=0, **options) as cluster, pytest.raises(DeviceError, match="has no workers"):
+        run_study(SMALL, tmp_path / "t.zarr", scheduler=cluster.scheduler_address)
+    assert not (tmp_path / "t.zarr").exists()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", ["worker", "coordinator"])
 def test_lost_processes(tmp_path: Path, victim: str):
     """A worker killed in the middle is replaced; a killed coordinator is started again; nothing is lost."""

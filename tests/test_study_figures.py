@@ -10,12 +10,16 @@ import xarray as xr
 from typer.testing import CliRunner
 
 from gpu_thermo.errors import DataError
+from gpu_thermo.predictive import scores_on_test
+from gpu_thermo.run import sample
 from gpu_thermo.study import StudySpec, run_study
+from gpu_thermo_analysis import ensembles, inside
 from gpu_thermo_analysis import lmv_nets as nets
 from gpu_thermo_analysis import study_figures as figures
 from gpu_thermo_analysis.gallery import write_entry, write_gallery
 from gpu_thermo_analysis.lmv import ENTRIES, scaled
-from gpu_thermo_analysis.lmv_rows import Row, best, claim, sentence
+from gpu_thermo_analysis.lmv_rows import Row, best, claim, first_step, rises, sentence
+from gpu_thermo_analysis.more import MORE
 from gpu_thermo_cli.main import app
 
 STUDY = {
@@ -44,7 +48,7 @@ def study(store: Path) -> xr.Dataset:
     return open_study(store)
 
 
-@pytest.mark.parametrize("name", ["curves", "distributions", "spreads", "heat_map"])
+@pytest.mark.parametrize("name", ["curves", "densities", "distributions", "spreads", "heat_map"])
 def test_pictures_and_their_numbers(study: xr.Dataset, tmp_path: Path, name: str):
     """PNG, SVG and CSV; the same bytes twice; one row for each thing drawn."""
     draw = getattr(figures, name)
@@ -55,7 +59,7 @@ def test_pictures_and_their_numbers(study: xr.Dataset, tmp_path: Path, name: str
         first = [p.read_bytes() for p in paths]
         assert [p.read_bytes() for p in figures.save(draw(study), tmp_path / "fig8.5")] == first
     rows = list(csv.DictReader(paths[2].read_text().splitlines()))
-    assert len(rows) == (4 * 6 if name == "curves" else 4)
+    assert len(rows) == {"curves": 4 * 6, "densities": 4 * 80}.get(name, 4)
     assert all(int(row["runs"]) == 6 for row in rows)
 
 
@@ -79,7 +83,7 @@ def test_bands(study: xr.Dataset):
 
 def test_every_published_study_is_valid():
     """All cells of all entries, full size and small; recorded points end with the run."""
-    for entry in ENTRIES.values():
+    for entry in (ENTRIES | MORE).values():
         for scale in (1.0, 0.05):
             spec = StudySpec.from_dict(scaled(entry.study, scale))
             for cell in spec.cells():
@@ -106,6 +110,46 @@ def test_claims_follow_the_runs(study: xr.Dataset):
     assert "reduced size" in sentence([], [], False)
 
 
+def test_runs_that_never_get_there(study: xr.Dataset):
+    """Are counted, and make a ratio a lower bound, which agrees with nothing."""
+    cells = json.loads(study.attrs["cells"])
+    times = study["steps_to_90"].copy(data=np.where(study["cell"] == 0, np.nan, 100.0))
+    rows = first_step(study.assign(steps_to_90=times), 0.9, {f"{cells[0]} / {cells[1]}": 3.0}, cells[0], cells[1])
+    assert rows[0].verdict == "0 of 6 runs get there"
+    assert rows[1].verdict == ""
+    assert (rows[-1].obtained, rows[-1].verdict) == (3.0, "a lower bound: half the runs never get there")
+
+
+def test_a_curve_that_rises_again(study: xr.Dataset):
+    """By more than a tenth of its lowest point, or not."""
+    cells = json.loads(study.attrs["cells"])
+    up = np.where(study["cell"].to_numpy()[:, None] == 0, [5, 4, 3, 2, 2, 2.3], [6, 5, 4, 3, 2, 2.1])
+    found = study.assign(curve_nll=(("chain", "step"), up))
+    assert rises(found, cells[0], "nll").holds
+    assert not rises(found, cells[1], "nll").holds
+
+
+def test_what_people_wrote_stays_on_the_page(study: xr.Dataset, tmp_path: Path):
+    """Remarks on the whole and on one figure survive a new page."""
+    from dataclasses import replace
+
+    entry = replace(ENTRIES["fig8"], draw=figures.distributions, rows=lambda s: [], claims=lambda s: [])
+    write_entry(entry, study, tmp_path, 1.0, 1.0)
+    page = tmp_path / "G.md"
+    write_gallery(tmp_path, page)
+    text = (
+        page.read_text()
+        .replace("# Gallery\n", "# Gallery\n\nRemarks: a shared machine.\n")
+        .replace("\nOurs,", "\nRemarks: as it is.\n\nOurs,")
+    )
+    page.write_text(text)
+    write_gallery(tmp_path, page)
+    assert page.read_text().count("Remarks: a shared machine.") == 1
+    assert (
+        page.read_text().index("Remarks: a shared") < page.read_text().index("## LMV fig8") < page.read_text().index("Remarks: as it is.")
+    )
+
+
 def test_figure_and_gallery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The command runs, draws, compares and writes the page; again, it only draws."""
     monkeypatch.setattr("gpu_thermo_analysis.lmv.MIN_STEPS", 100)
@@ -115,14 +159,16 @@ def test_figure_and_gallery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         assert result.exit_code == 0, result.output
     assert "| SGD | 0.79 |" in result.stdout
     page = (tmp_path / "GALLERY.md").read_text()
-    assert "(f/fig8-0.01.png)" in page
+    assert "(gallery/fig8-0.01.png)" in page
+    assert sorted(p.name for p in (tmp_path / "gallery").iterdir()) == ["fig8-0.01.csv", "fig8-0.01.png"]
+    assert (tmp_path / "gallery" / "fig8-0.01.png").stat().st_size < (tmp_path / "f" / "fig8-0.01.png").stat().st_size
     assert "gpu-thermo figure fig8 --scale 0.01" in page
     assert CliRunner().invoke(app, ["figure", "fig99"]).exit_code == 2
 
 
 def test_networks_are_read_back(tmp_path: Path):
     """Kept parameters give the recorded loss, sizes without padding, classifiers and lines; the ends of a line are its networks."""
-    grid = {"data": [{"label": "spirals b 2", **STUDY["data"]}, {"label": "digits", "name": "digits"}]}
+    grid = {"model.init": ["he", "normal"], "data": [{"label": "spirals b 2", **STUDY["data"]}, {"label": "digits", "name": "digits"}]}
     options = {"study": {"keep": True}, "seeds": {"count": 3, "data": 1, "init": 1}}
     study = run_study(
         {"model": STUDY["model"], "run": STUDY["run"], "method": {"name": "adam"}, "grid": grid} | options, tmp_path / "s.zarr"
@@ -134,9 +180,10 @@ def test_networks_are_read_back(tmp_path: Path):
         ends = nets.along(study, row, np.array([0.0, 1.0]))
         assert ends[1] == pytest.approx(float(study["loss"][row]), rel=1e-5)
         assert ends[0] == pytest.approx(float(nets.loss(nets.weights(study, row, initial=True), data)[0]))
-    assert len(nets.lines(study).rows) == 2 * 3 * 61
-    assert len(nets.planes(study).rows) == 2 * 41 * 41
-    assert len(nets.barrier_claims(study)) == len(nets.barrier_claims(study, minima=True)) == 2
+    assert len(nets.lines(study).rows) == 4 * 3 * 61
+    assert len(nets.planes(study).rows) == 4 * 41 * 41
+    assert len(nets.barrier_claims(study)) == len(nets.barrier_claims(study, minima=True)) == 4
+    assert all((v > -1).all() for v in nets.barriers(study).values())
     assert len(nets.classifiers(study.isel(chain=slice(0, 3)).assign_attrs(cells='["spirals b 2"]')).rows) == 2
 
 
@@ -149,6 +196,83 @@ def test_entries_are_written_at_full_size_without_a_suffix(study: xr.Dataset, tm
     write_entry(entry, study, tmp_path, 1.0, 1.0)
     assert write_gallery(tmp_path, tmp_path / "G.md") == 1
     assert "(fig8.png)" in (tmp_path / "G.md").read_text()
+
+
+# -- inside the runs --------------------------------------------------------------------------------------------------------------------
+
+
+def test_weights_over_time(tmp_path: Path):
+    """Every draw at its step, all units of all runs; quantiles of what was kept."""
+    study = run_study(
+        STUDY | {"grid": {"method": [{"name": "sgd"}, {"name": "adlala"}]}, "run": STUDY["run"] | {"thin": 100}, "study": {"keep": True}}
+        | {"method": {"name": "sgd"}}, tmp_path / "s.zarr",
+    )  # fmt: skip
+    assert inside.draw_steps(study, 1).tolist() == [100, 200, 300]
+    values = inside.pooled(study, 1)
+    assert {name: v.shape for name, v in values.items()} == {"w1": (3, 72), "b1": (3, 36), "w2": (3, 36)}
+    drawn = inside.weight_distributions(study)
+    last = next(row for row in drawn.rows if row[:3] == ("adlala", "w1", 300))
+    assert last[6] == pytest.approx(float(np.median(study["w1"].to_numpy()[6:, -1])))
+    rms = float(np.sqrt((values["b1"][-1] ** 2).mean()))
+    assert rms == pytest.approx(float(np.sqrt((study["rms_b1"].to_numpy()[6:] ** 2).mean())), rel=1e-5)
+
+
+def test_kinetic_temperatures(tmp_path: Path):
+    """Full gradients at high friction are as hot as asked; a hundredfold wrong temperature is seen; layers by name."""
+    methods = [
+        {"name": "langevin", "stepsize": 0.1, "temperature": 1e-4, "friction": 10.0},
+        {"name": "lala", "stepsize": 0.1, "temperature": {"hidden": 1e-2, "output": 1e-4}, "friction": 10.0},
+    ]
+    run = {"steps": 2000, "minibatch": "full", "trace": 20}
+    study = run_study(STUDY | {"grid": {"method": methods}, "run": run, "method": {"name": "sgd"}}, tmp_path / "s.zarr")
+    found = inside.temperature_ratios(study)
+    assert list(found) == [("langevin", "all"), ("lala", "hidden"), ("lala", "output")]
+    for values in found.values():
+        assert abs(values.mean() - 1) < 5 * values.std(ddof=1) / 6**0.5 + 0.01
+    wrong = study.assign_coords(temperature_hidden=study["temperature_hidden"] / 100)
+    assert inside.temperature_ratios(wrong)["lala", "hidden"].mean() > 50
+    assert len(inside.kinetic_temperatures(study).rows) == 3 * 100
+
+
+# -- ensembles --------------------------------------------------------------------------------------------------------------------------
+
+
+def test_coverage():
+    """Normal residuals are covered as often as they should be; half the claimed sd, or twice, is seen."""
+    z = np.random.default_rng(1).standard_normal(20_000)
+    assert ensembles.coverage_gap(z) < 0.01
+    assert ensembles.coverage_gap(2 * z) > 0.15
+    assert ensembles.coverage_gap(z / 2) > 0.15
+
+
+def test_the_comparison_of_ensembles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Scores are those of the runs' own averages; what is done is kept, what has changed is made again; a table, a picture, a page."""
+    from dataclasses import replace
+
+    some = ("Adam, one network", ensembles.REFERENCE, "Langevin, T 1")
+    few = tuple(replace(c, members=min(c.members, 3)) for c in ensembles.CONTENDERS if c.label in some)
+    monkeypatch.setattr(ensembles, "CONTENDERS", few)
+    monkeypatch.setattr(ensembles, "DATA", {name: ensembles.DATA[name] for name in ("wine", "diabetes")})
+    monkeypatch.setattr(ensembles, "HIDDEN", 5)
+    arguments = ["figure", "ensembles", "--scale", "0.02", "--out", str(tmp_path), "--gallery", str(tmp_path / "G.md")]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    found = ensembles.read_results(tmp_path, 0.02)
+    assert found.splits == 2
+    for data, contenders in found.values.items():
+        for label, scores in contenders.items():
+            for name in ("error", "nll", "calibration", *(() if label == "Adam, one network" else ("shuffled", "far"))):
+                assert np.isfinite(scores[name]).all(), (data, label, name)
+    case = next(c for c in ensembles.cases(0.02) if c.id == "diabetes-langevin-t-1")
+    run = sample(case.spec)
+    own = scores_on_test(run)
+    np.testing.assert_allclose(found.values["diabetes"]["Langevin, T 1"]["error"], [own[0]["rmse"], own[1]["rmse"]], rtol=1e-6)
+    assert len(ensembles.table(found)) == 2 * 3
+    assert "## Ensembles against alternatives" in (tmp_path / "G.md").read_text()
+    monkeypatch.setattr(ensembles, "score", lambda *given: pytest.fail("made again"))
+    assert CliRunner().invoke(app, arguments[:-2]).exit_code == 0
+    monkeypatch.setattr(ensembles, "PRIOR_SD", 2.0)
+    assert {c.contender.prior for c in ensembles.cases(0.02) if not ensembles.is_done(tmp_path, c)} == {True}
 
 
 # -- commands ---------------------------------------------------------------------------------------------------------------------------
