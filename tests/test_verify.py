@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 from gpu_thermo import letters
 from gpu_thermo.compile import find_compiler
 from gpu_thermo.errors import CompileError, RunError, SpecError
-from gpu_thermo.verify import LIMIT, Check, Report, available_engines, posterior, sameness, suite, verify, wells
+from gpu_thermo.moves.ladder import Ladder, OnLadder
+from gpu_thermo.verify import LIMIT, Check, Report, available_engines, ensembles, posterior, sameness, suite, verify, wells
 from gpu_thermo.verify.laws import stationary
 from gpu_thermo.verify.report import from_scores, score
 from gpu_thermo.verify.sampling import Place, Plan
@@ -124,6 +125,20 @@ def test_a_wrong_temperature_fails_the_posterior(monkeypatch: pytest.MonkeyPatch
     moments, slope = posterior.closed_form(Place("batched"), Plan(512, 60, 40, 3))
     assert moments.value > LIMIT
     assert slope.value > LIMIT
+
+
+@pytest.mark.parametrize("mistake", [None, "momenta not rescaled", "energies the wrong way round", "off the target rung too"])
+@pytest.mark.parametrize("kind", ["exchange", "tempering"])
+def test_a_wrong_move_fails(monkeypatch: pytest.MonkeyPatch, kind: str, mistake: str | None) -> None:
+    if mistake == "momenta not rescaled":
+        monkeypatch.setattr(Ladder, "rescale_momenta", lambda *a: None)
+    elif mistake == "energies the wrong way round":
+        right = Ladder.inverse
+        monkeypatch.setattr(Ladder, "inverse", lambda *a: -right(*a))
+    elif mistake:
+        monkeypatch.setattr(OnLadder, "statistics", lambda self, state: {"rung": np.maximum(state.extra["rung"] - 1.0, 0)})
+    (check,) = ensembles.ladder(Place("batched"), kind, Plan(1600, 120, 60, 2))
+    assert check.passed == (mistake is None), check
 
 
 def test_slope_is_that_of_gamma_energies() -> None:

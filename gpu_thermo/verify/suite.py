@@ -9,7 +9,7 @@ from functools import partial
 from ..compile import find_compiler
 from ..engines import Engine, Job, resolve_device
 from ..errors import CompileError, GpuThermoError, SpecError
-from . import posterior, sameness, wells
+from . import ensembles, posterior, sameness, wells
 from .report import Check, Report
 from .sampling import SEED, Place, Plan
 
@@ -18,11 +18,12 @@ Step = Callable[[], list[Check]]
 
 QUICK = {
     "well": Plan(512, 60, 30, 2), "silent": Plan(512, 60, 40, 2), "sgld": Plan(512, 40, 30, 1), "minibatch": Plan(512, 60, 60, 2),
-    "adaptive": Plan(256, 200, 40, 15), "posterior": Plan(512, 60, 40, 3),
+    "adaptive": Plan(256, 200, 40, 15), "posterior": Plan(512, 60, 40, 3), "ladder": Plan(400, 120, 60, 2),
 }  # fmt: skip
 FULL = {
     "well": Plan(2048, 100, 100, 2), "silent": Plan(2048, 100, 150, 2), "sgld": Plan(2048, 60, 100, 1),
     "minibatch": Plan(2048, 100, 200, 2), "adaptive": Plan(512, 400, 150, 15), "posterior": Plan(2048, 100, 150, 3),
+    "ladder": Plan(2000, 400, 300, 2),
 }  # fmt: skip
 QUICK_WORDS = ("BAOAB", "OBA", "BAEFEAB")
 FULL_WORDS = ("BAOAB", "ABOBA", "OBABO", "OABAO", "OBA", "BAOA", *wells.FIXED_XI)
@@ -101,6 +102,7 @@ def steps(places: list[Place], device: str, full: bool) -> Iterator[tuple[tuple[
             yield ("rounding", name, place.engine), partial(sameness.agreement, place, name)
         for check in (sameness.pieces, sameness.resumed):
             yield ("bitwise", check.__name__, place.engine), partial(check, place, "adlala, spirals")
+        yield ("moves", "contour", place.engine), partial(ensembles.contour, place)
         yield from _laws(place, plans, full)
 
 
@@ -112,6 +114,8 @@ def _laws(place: Place, plans: dict[str, Plan], full: bool) -> Iterator[tuple[tu
             yield ("well", word, engine), partial(wells.harmonic, place, word, plans["well"])
         for word in ("BAOAB", "OBABO", "ABOBA")[: None if full else 1]:
             yield ("noisy well", word, engine), partial(wells.harmonic, place, word, plans["well"], 0.8)
+        for kind in ("exchange", "tempering"):
+            yield ("moves", kind, engine), partial(ensembles.ladder, place, kind, plans["ladder"])
     for words in wells.PROGRAMS:
         yield (
             ("network", ", ".join(dict.fromkeys(words.values())), engine),
