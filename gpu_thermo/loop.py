@@ -81,15 +81,15 @@ class Loop:
             begin = time.perf_counter()
             recorded = self.engine.advance(state, segment, moves.hyper(state))
             self._adapt(segment.steps, time.perf_counter() - begin)
+            self.rate = self.rate or segment.steps / max(time.perf_counter() - begin, 1e-6)
             moments = [self._moment(recorded, i) for i in range(len(recorded.steps))]
             moves.act(state, lambda attempt: self.observer.energies(state.position, attempt))
             yield moments
+            self.rate = 0.7 * self.rate + 0.3 * segment.steps / max(time.perf_counter() - begin, 1e-6)  # moves, averages, writing included
 
     def _adapt(self, steps: int, seconds: float) -> None:
         """Aim the next segment at SEGMENT_SECONDS; lengths change no number."""
-        rate = steps / max(seconds, 1e-6)
-        self.rate = rate if not self.rate else 0.7 * self.rate + 0.3 * rate
-        self.length = max(1, min(int(rate * SEGMENT_SECONDS), 4 * self.length))
+        self.length = max(1, min(int(steps / max(seconds, 1e-6) * SEGMENT_SECONDS), 4 * self.length))
 
     def _moment(self, recorded: Recorded, i: int) -> Moment:
         step, position, moves = recorded.steps[i], recorded.position[i], self.setup.moves
