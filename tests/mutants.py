@@ -3,8 +3,9 @@
     python tests/mutants.py [NAME ...] [--table FILE.md] [--most N] [--check]
 
 Each mutant is a list of exact text replacements, in both engines where both hold the line, so that comparing engines cannot give it away.
-Its tests are named; a mutant that none of them kills is printed as SURVIVED, and the exit code is 1. A text that is no longer in the
-sources stops the script: the table must follow the code. The sources themselves are never touched.
+Its tests are named; a mutant that none of them kills is printed as SURVIVED, and the exit code is 1. Killers are run once more without any
+mutant: one that fails then does not count. A text that is no longer in the sources stops the script: the table must follow the code. The
+sources themselves are never touched.
 """
 
 import argparse
@@ -195,20 +196,24 @@ def main() -> int:
         ]
         print("\n".join(gone) or f"All texts of {len(chosen)} mutants are in the sources.")
         return int(bool(gone))
-    rows, survivors = [], 0
+    kills: dict[str, list[str]] = {}
     with tempfile.TemporaryDirectory(prefix="mutants_") as folder:
         for name, mutant in chosen.items():
             began = time.monotonic()
-            killers, summary = _try(mutant, Path(folder), options.most)
-            survivors += not killers
-            print(f"{'killed  ' if killers else 'SURVIVED'} {name}  [{summary}; {time.monotonic() - began:.0f} s]", flush=True)
-            for killer in killers:
+            kills[name], summary = _try(mutant, Path(folder), options.most)
+            print(f"{'killed  ' if kills[name] else 'SURVIVED'} {name}  [{summary}; {time.monotonic() - began:.0f} s]", flush=True)
+            for killer in kills[name]:
                 print(f"           {killer}", flush=True)
-            rows.append(f"| {name} | {'<br>'.join(f'`{k}`' for k in killers) or '**none**'} |")
+        broken = _failing_anyway(Path(folder), sorted({k for killers in kills.values() for k in killers}))
+    if broken:
+        print("These fail without any mutant and do not count:", *broken, sep="\n           ")
+    kills = {name: [k for k in killers if k not in broken] for name, killers in kills.items()}
+    rows = [f"| {name} | {'<br>'.join(f'`{k}`' for k in killers) or '**none**'} |" for name, killers in kills.items()]
     if options.table:
         options.table.write_text("\n".join(["| mutant | killed by |", "|---|---|", *rows]) + "\n")
-    print(f"{len(chosen) - survivors} of {len(chosen)} killed.")
-    return int(survivors > 0)
+    survivors = [name for name, killers in kills.items() if not killers]
+    print(f"{len(chosen) - len(survivors)} of {len(chosen)} killed.", *(f"SURVIVED {name}" for name in survivors), sep="\n")
+    return int(bool(survivors))
 
 
 def _try(mutant: Mutant, folder: Path, most: int) -> tuple[list[str], str]:
@@ -221,10 +226,25 @@ def _try(mutant: Mutant, folder: Path, most: int) -> tuple[list[str], str]:
         if text not in source:
             raise SystemExit(f"{file} no longer holds {text!r}: bring tests/mutants.py up to date.")
         (tree / file).write_text(source.replace(text, replacement))
-    command = [sys.executable, "-m", "pytest", "-q", "--tb=no", "-rfE", f"--maxfail={most}", "-p", "no:cacheprovider", *mutant.tests]
-    command += ["-k", mutant.pick] if mutant.pick else []
-    environment = {**os.environ, "PYTHONPATH": str(tree), "GPU_THERMO_CACHE": str(folder / "cache"), "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, timeout=900, check=False)
+    pick = ("-k", mutant.pick) if mutant.pick else ()
+    return _pytest(tree, f"--maxfail={most}", *mutant.tests, *pick)
+
+
+def _failing_anyway(folder: Path, tests: list[str]) -> list[str]:
+    """Those of `tests` that fail on the sources as they are: no evidence of anything."""
+    if not tests:
+        return []
+    tree = folder / "tree"
+    shutil.rmtree(tree, ignore_errors=True)
+    _copy(tree)
+    return _pytest(tree, *(f"tests/{name}" for name in tests))[0]
+
+
+def _pytest(tree: Path, *arguments: str) -> tuple[list[str], str]:
+    """Failing tests, and the last line."""
+    command = [sys.executable, "-m", "pytest", "-q", "--tb=no", "-rfE", "-p", "no:cacheprovider", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(tree), "GPU_THERMO_CACHE": str(tree.parent / "cache"), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, timeout=1800, check=False)
     lines = done.stdout.strip().splitlines()
     if done.returncode not in (0, 1):
         raise SystemExit(f"pytest itself failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
