@@ -9,6 +9,7 @@ import numpy as np
 from gpu_thermo.data import Dataset
 from gpu_thermo.engines.base import Batching, Job
 from gpu_thermo.methods import get_method, make_program
+from gpu_thermo.moves.contour import Contour
 from gpu_thermo.state import Hyper, State
 from gpu_thermo.targets import ShlpModel, ShlpTarget
 
@@ -18,6 +19,14 @@ FACTORS: dict[str, tuple[Any, ...]] = {
     "word": WORDS, "task": ("binary", "multiclass", "regression"), "activation": ("relu", "tanh", "softplus", "identity"),
     "mode": ("subset", "epoch", "replacement", "full"), "partition": ("layer", "tensor", "all"), "bits": (32, 64), "team": (32, 64, 128),
 }  # fmt: skip
+CONTOURS = [
+    dict(zip(FACTORS, row, strict=True)) | {"contour": "contour"}
+    for row in (
+        ("sgld", "binary", "tanh", "subset", "all", 32, 32), ("BAOAB", "multiclass", "tanh", "subset", "layer", 32, 64),
+        ("BACDEDCAB", "regression", "softplus", "epoch", "tensor", 64, 128), ("ABOBA", "binary", "relu", "full", "layer", 64, 32),
+    )
+]  # fmt: skip
+"""Cases whose gradients a contour scales, beside the pairwise ones."""
 HIDDEN = {32: 40, 64: 70, 128: 200}
 """Units by team: some members have one more than others."""
 Case = dict[str, Any]
@@ -62,13 +71,17 @@ def make_job(case: Case, replicas: int = 37, points: int = 150, batch: int = 10)
     values = {
         name: base * (1 + g.random(shape)) for name, base in (("temperature", 0.01), ("friction", 1), ("sigma", 0.2), ("epsilon", 0.3))
     }
+    contour = None
+    if "contour" in case:
+        values["temperature"] = values["temperature"][:, :1]  # one for all partitions
+        contour = Contour(zeta=0.8, bins=20, lowest=0.0, width=0.1, omega_max=0.2)
     stepsize = (0.02 if update else 0.1) * (1 + g.random(replicas))
     hyper = Hyper.constant(replicas, shape[1], stepsize, total=100, momentum=0.9, thermostat=0.1, **values)
     dtype = np.float32 if case["bits"] == 32 else np.float64
     target = ShlpTarget(model, _data(task, m, n, points), np.arange(replicas) % 2, dtype)
     seed = np.arange(replicas, dtype=np.uint64) % 3 + 2**40
     batching = Batching(case["mode"], points if case["mode"] == "full" else batch)
-    return Job(program, target, hyper, batching, seed, np.arange(replicas, dtype=np.uint64), dtype)
+    return Job(program, target, hyper, batching, seed, np.arange(replicas, dtype=np.uint64), dtype, contour)
 
 
 def _data(task: str, m: int, n: int, points: int) -> Dataset:
@@ -87,6 +100,8 @@ def make_state(job: Job, poison: bool = False) -> State:
     state = State.at((0.3 * g.normal(size=shape)).astype(job.dtype), p, np.ascontiguousarray(np.nan_to_num(job.hyper.thermostat)))
     if job.program.update == "adam":
         state.extra = {name: np.zeros(shape, job.dtype) for name in ("adam_mean", "adam_square")}
+    if job.contour is not None:
+        job.contour.begin(state)
     if poison:
         state.gradient[...] = np.nan
     return state
@@ -95,4 +110,5 @@ def make_state(job: Job, poison: bool = False) -> State:
 def chosen(quick: bool) -> Iterator[tuple[int, Case]]:
     """Numbered cases: all, or a few of different words."""
     cases = pairwise()
-    yield from enumerate(list({c["word"]: c for c in cases}.values())[:6] if quick else cases)
+    few = [*list({c["word"]: c for c in cases}.values())[:6], CONTOURS[0]]
+    yield from enumerate(few if quick else [*CONTOURS, *cases])
