@@ -20,6 +20,7 @@ from gpu_thermo_analysis.study_figures import Drawn, markdown, panels, save, sty
 from gpu_thermo_analysis.style import CURVE, UNCERTAINTY, class_colour
 
 EXACT = "0.15"
+DIGITS = 4
 NEGATIVE = "#EE6677"
 Panel = tuple[str, np.ndarray, float | None]
 """Title, share of the draws in each cell, distance to the exact density."""
@@ -246,7 +247,13 @@ def swaps(results: Results) -> Drawn:
         some = slice(-_ATTEMPTS, None)
         step, rung = found["step"][some], found["rung"][some, :count]
         for replica in range(count):
-            panel.step(step, rung[:, replica] + 0.09 * (replica - (count - 1) / 2), where="post", color=class_colour(replica), lw=0.9)
+            panel.step(
+                step,
+                rung[:, replica] + min(0.09, 0.5 / count) * (replica - (count - 1) / 2),
+                where="post",
+                color=class_colour(replica),
+                lw=0.9,
+            )
         panel.set(title=row["label"], xlabel="step", ylabel="rung", yticks=range(int(rung.max()) + 1))
         rows += [(row["label"], int(s), r, int(rung[t, r])) for t, s in enumerate(step) for r in range(count)]
     return Drawn(figure, ("entry", "step", "replica", "rung"), rows)
@@ -257,19 +264,20 @@ _ATTEMPTS = 200
 # -- the summary ------------------------------------------------------------------------------------------------------------------------
 
 MEASURES = (
-    ("tv", "distance to the exact density"), ("modes", "modes found in a group"), ("accuracy_single", "test accuracy, single draws"),
-    ("accuracy_average", "test accuracy, averaged over a group"), ("nll_average", "test NLL, averaged (nats)"),
+    ("tv", "distance to the\nexact density"), ("modes", "modes found\nin a group"), ("accuracy_single", "test accuracy,\nsingle draws"),
+    ("accuracy_last", "test accuracy\nat the end"),
+    ("accuracy_average", "test accuracy,\naveraged over a group"), ("nll_average", "test NLL,\naveraged (nats)"),
 )  # fmt: skip
 
 
 @styled
 def summary(results: Results) -> Drawn:
-    """Every entry's measures with their standard errors over groups, and its effective draws for each million of gradients."""
+    """Every entry's measures with their standard errors over groups, and the worth of a million of its gradients in independent draws."""
     chosen = [(name, title) for name, title in MEASURES if all(name in row["measures"] for row in results.rows)]
-    effective = [row["per_million_gradients"].get("ess") for row in results.rows]
-    with_ess = any(e for e in effective)
+    worth = [row["per_million_gradients"].get("worth") for row in results.rows]
+    with_worth = any(e for e in worth)
     count = len(results.rows)
-    figure, axes = panels(len(chosen) + with_ess, 2.5, 0.5 + 0.24 * count, across=4)
+    figure, axes = panels(len(chosen) + with_worth, 2.3, 0.9 + 0.24 * count, sharey=True, across=5)
     place = np.arange(count)[::-1]
     colours = [class_colour(i) for i in range(count)]
     for panel, (name, title) in zip(axes, chosen, strict=False):
@@ -281,15 +289,16 @@ def summary(results: Results) -> Drawn:
         panel.grid(axis="x", color="0.9", lw=0.5)
         if name in ("tv", "modes"):
             panel.set_xlim(left=0)
-    if with_ess:
-        axes[-1].barh(place, [e or 0 for e in effective], color=colours, height=0.6)
-        axes[-1].set_title("effective draws per 10^6 gradients", fontsize=8.5)
+    if with_worth:
+        axes[-1].barh(place, [e or 0 for e in worth], color=colours, height=0.6)
+        axes[-1].set_title("worth of\n$10^6$ gradients", fontsize=8.5)
+        axes[-1].set_xlabel("independent draws")
         axes[-1].set_xscale("log")
     axes[0].set_yticks(place, [row["label"] for row in results.rows], fontsize=8)
-    columns = ("entry", *(f"{name}{suffix}" for name, _ in chosen for suffix in ("", "_error")), "effective_draws_per_million_gradients")
+    columns = ("entry", *(f"{name}{suffix}" for name, _ in chosen for suffix in ("", "_error")), "worth_per_million_gradients")
     rows = [
         (row["label"], *(row["measures"][name][key] for name, _ in chosen for key in ("mean", "error")), e)
-        for row, e in zip(results.rows, effective, strict=True)
+        for row, e in zip(results.rows, worth, strict=True)
     ]
     return Drawn(figure, columns, [tuple("" if v is None else v for v in row) for row in rows])
 
@@ -311,21 +320,26 @@ def draw(folder: Path) -> list[Path]:
     return [save(picture(results), folder / name)[0] for name, picture in wanted.items()]
 
 
-def table(results: Results) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows of the comparison as people read it: measures with standard errors, and the published value where there is one."""
+def table(results: Results, brief: bool = False) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows of the comparison as people read it: measures with standard errors, and the published value where there is one.
+
+    round trips : of a replica on a ladder. ESS : effective draws of 10^6 gradients by the autocorrelation of the worst coordinate. worth :
+    how many independent draws would have a mean as far from the exact one as the groups' means are, of 10^6 gradients; it also knows of
+    modes that were missed. `brief` leaves out what does not fit a terminal.
+    """
     names = list(dict.fromkeys(name for row in results.rows for name in row["measures"]))
     shown = [(name, title) for name, title in TITLES.items() if name in names]
-    columns = ["entry", "chains", "steps", *(title for _, title in shown), "round trips", "ESS/10^6 gradients", "time (s)"]
+    columns = ["entry", "chains", "steps", *(title for _, title in shown), "round trips", "ESS", "worth", "time (s)"]
     rows = []
     for row in results.rows:
         cells = [_cell(row["measures"].get(name), row["published"].get(name)) for name, _ in shown]
-        ess, trips = row["per_million_gradients"].get("ess"), row["round_trips_per_replica"]
+        numbers = [row["round_trips_per_replica"], *(row["per_million_gradients"].get(name) for name in ("ess", "worth"))]
         seconds = "-" if row["seconds"] is None else f"{row['seconds']:.0f}"
         rows.append([
-            row["label"], f"{row['chains']}", f"{row['steps']:,}", *cells, "-" if trips is None else f"{trips:.3g}",
-            "-" if ess is None else f"{ess:.3g}", seconds,
+            row["label"], f"{row['chains']}", f"{row['steps']:,}", *cells, *("-" if v is None else f"{v:.3g}" for v in numbers), seconds,
         ])  # fmt: skip
     empty = [i for i, name in enumerate(columns) if i > 2 and all(r[i] == "-" for r in rows)]
+    empty += [i for i, name in enumerate(columns) if brief and name in _LONG]
     return [c for i, c in enumerate(columns) if i not in empty], [[c for i, c in enumerate(r) if i not in empty] for r in rows]
 
 
@@ -336,16 +350,24 @@ TITLES = {
 }  # fmt: skip
 
 
+_LONG = ("steps", "W1", "mode changes", "round trips", "ESS", "accuracy, one draw", "NLL, one draw")
+
+
 def _cell(measure: dict[str, float] | None, published: float | None) -> str:
     if measure is None or measure["mean"] is None:
         return "-"
-    mean, error = measure["mean"], measure["error"]
-    text = f"{mean:.3g}" if not error else f"{mean:.{_digits(error)}f} +- {error:.1g}"
+    text = with_error(measure["mean"], measure["error"] or 0.0)
     return text if published is None else f"{text} (published {published:g})"
 
 
-def _digits(error: float) -> int:
-    return max(0, min(6, 1 - math.floor(math.log10(error)))) if error > 0 else 3
+def with_error(mean: float, error: float) -> str:
+    """0.741(3) for 0.741 +- 0.003; errors below DIGITS decimals are not shown."""
+    if error < 0.5 * 10.0**-DIGITS:
+        return f"{mean:.{DIGITS}f}".rstrip("0").rstrip(".") if mean else "0"
+    digits = max(0, -math.floor(math.log10(error)))
+    if round(error * 10**digits) == 10:
+        digits = max(0, digits - 1)
+    return f"{mean:.{digits}f}({round(error * 10**digits)})"
 
 
 def as_markdown(results: Results) -> str:

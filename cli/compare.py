@@ -107,10 +107,15 @@ def _print(results: "Results") -> None:
     group = rows[0]["gradients_per_group"]
     typer.echo(
         f"{record['groups']} groups; each entry evaluates {count(group)} gradients in a group, {count(rows[0]['gradients'])} in all. "
-        "Means over groups +- standard errors.\n"
+        "Means over groups; 0.741(3) is 0.741 +- 0.003.\n"
     )
-    columns, body = cells(results)
+    columns, body = cells(results, brief=True)
     show(table(columns, body, right=columns[1:]))
+    if results.on_potential:
+        typer.echo(
+            "distance: total variation to the exact density. worth: how many independent draws\n"
+            "10^6 gradients are worth, by the error of the mean."
+        )
     for row in rows:
         if row["note"]:
             typer.echo(f"{row['label']}: {row['note']}.")
