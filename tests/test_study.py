@@ -225,6 +225,14 @@ def test_done_shards_are_not_run_again(small: Path, monkeypatch: pytest.MonkeyPa
     run_study(SMALL, small, extend=True)
 
 
+def test_infinity_is_the_same_study(tmp_path: Path):
+    """A study with infinite friction is continued, not taken for another one."""
+    study = changed(grid={"method": [{"name": "lol", "friction": {"hidden": 1.0, "output": float("inf")}}]}, seeds={"count": 1})
+    same(run_study(study, tmp_path / "s.zarr"), run_study(study, tmp_path / "s.zarr"))
+    with pytest.raises(StoreExistsError, match="differs in run, seeds"):
+        run_study(study | {"seeds": {"count": 2}, "run": SMALL["run"] | {"steps": 400}}, tmp_path / "s.zarr")
+
+
 def test_extensions_in_front_and_in_another_order(small: Path, tmp_path: Path):
     """Cells put before those that are done, or fields named in another order, move runs to other places, each with its own numbers."""
     copy = shutil.copytree(small, tmp_path / "s.zarr")

@@ -122,7 +122,8 @@ def _check_same(store: Path, study: StudySpec, extend: bool) -> None:
     there = read_spec(store) if store.is_dir() else None
     if there is None:
         raise StoreExistsError(f"'{store}' exists already and is no study. Choose another name.")
-    differing = [key for key in ("name", "base", "grid", "zip", "seeds", "study") if getattr(there, key) != getattr(study, key)]
+    held, given = (json.loads(s.to_json()) for s in (there, study))  # as JSON: infinity is a text in one that was read back
+    differing = sorted(key for key in held.keys() | given.keys() if held.get(key) != given.get(key))
     if not differing or set(differing) <= {"name"}:
         return
     if not extend:
