@@ -13,7 +13,7 @@ from gpu_thermo.compile import find_compiler
 from gpu_thermo.errors import CompileError, RunError, SpecError
 from gpu_thermo.moves.ladder import Ladder, OnLadder
 from gpu_thermo.verify import LIMIT, Check, Report, available_engines, ensembles, posterior, sameness, suite, verify, wells
-from gpu_thermo.verify.laws import stationary
+from gpu_thermo.verify.laws import mean_thermostat, stationary
 from gpu_thermo.verify.report import from_scores, score
 from gpu_thermo.verify.sampling import Place, Plan
 from gpu_thermo_cli.main import app
@@ -218,6 +218,18 @@ def test_command_line(monkeypatch: pytest.MonkeyPatch, report: Report) -> None:
     assert done.exit_code == 1
     assert "<qq> k=1" in done.stdout
     assert CliRunner().invoke(app, ["verify", "--json"]).exit_code == 1
+
+
+@pytest.mark.parametrize(("word", "rotated"), [("BACDEDCAB", "DCABBACD"), ("BAEFEAB", "FABBA")])
+def test_thermostats_settle_where_their_momenta_have_the_temperature(word: str, rotated: str) -> None:
+    """At that xi <p^2> = tau at E, by the tests' own linear algebra; sigma^2 / (2 tau) is off by 0.1 % at h = .04 in BACDEDCAB."""
+    shift = []
+    for h in (0.04, 0.02):
+        xi = mean_thermostat(word, h, tau=0.5, sigma=1.2)
+        assert laws.moments(rotated, h, xi=xi, sigma=1.2)[1] == pytest.approx(0.5, rel=1e-12)
+        shift.append(xi / 1.44 - 1)
+    expected = [1.108e-3, 0.277e-3] if word == "BACDEDCAB" else [0, 0]
+    assert shift == pytest.approx(expected, rel=2e-3, abs=1e-12)
 
 
 def test_command_line_refuses() -> None:

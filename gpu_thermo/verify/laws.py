@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from scipy.linalg import solve_discrete_lyapunov
+from scipy.optimize import brentq
 
 TABLE = {
     "BAOAB": (1, 3 / 4, 0), "OABAO": (3 / 4, 1, 0), "ABOBA": (1, 4 / 3, 0),
@@ -62,6 +63,20 @@ def _apply(
     elif letter == "F":
         variance = sigma**2 * (t if xi == 0 else (1 - math.exp(-2 * xi * t)) / (2 * xi))
         x[1] = math.exp(-xi * t) * x[1] + math.sqrt(variance) * next(fresh)
+
+
+def mean_thermostat(word: str, h: float, *, tau: float, sigma: float, k: float = 1.0) -> float:
+    """Where a slowly moving xi settles: the constant xi at which the word's E's see <p^2> = tau on average.
+
+    That is sigma^2 / (2 tau) but for O(h^2), which the end of a step hides: BACDEDCAB's E stands between two halves of C and D.
+    """
+    rotated = [word[i + 1 :] + word[: i + 1] for i, letter in enumerate(word) if letter == "E"]
+
+    def excess(xi: float) -> float:
+        return sum(stationary(text, h, xi=xi, sigma=sigma, k=k)[1] - tau for text in rotated)
+
+    guess = sigma**2 / (2 * tau)
+    return float(brentq(excess, guess / 2, 2 * guess))
 
 
 def sgld_variance(h: float, k: float, tau: float) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..engines import Batching, Job
 from ..state import State
-from .laws import TABLE, sgld_variance, stationary
+from .laws import TABLE, mean_thermostat, sgld_variance, stationary
 from .report import Check, Score, from_scores, score
 from .sampling import GROUPS, Place, Plan, average, grouped, job_of, network, program_of, regression, silent_network, start, well
 
@@ -177,9 +177,9 @@ ADAPTIVE = {"tau": 0.5, "sigma": 1.2, "epsilon": 0.05}
 
 
 def adaptive(place: Place, word: str, plan: Plan, h: float = 0.04) -> list[Check]:
-    """A moving thermostat: E xi = sigma^2 / (2 tau), Var xi = epsilon tau, <q^2>, <p^2> as at xi = E xi; the O(h^2) rest is small."""
+    """A moving thermostat: E xi = sigma^2 / (2 tau) + O(h^2), Var xi = epsilon tau, <q^2>, <p^2> as at xi = E xi."""
     tau, sigma, epsilon = ADAPTIVE.values()
-    mean_xi = sigma**2 / (2 * tau)
+    mean_xi = mean_thermostat(word, h, tau=tau, sigma=sigma)
     target = silent_network(plan.replicas)
     program = program_of(dict.fromkeys(("w1", "b1", "w2", "b2"), word), target.layout.partition("tensor"))
     values = {"temperature": tau, "sigma": sigma, "epsilon": epsilon, "thermostat": mean_xi}
