@@ -52,16 +52,19 @@ def measure(engine: str, seeds: range) -> dict[str, np.ndarray]:
         return real(group, name, where, scores)
 
     real = reports.from_scores
-    from gpu_thermo.verify import posterior
+    from gpu_thermo.verify import ensembles, posterior
 
-    wells.from_scores = posterior.from_scores = keep  # type: ignore[assignment]
+    wells.from_scores = posterior.from_scores = ensembles.from_scores = keep  # type: ignore[assignment]
     for seed in seeds:
         place = Place(engine, "cpu", None, seed)
         for _, step in _laws(place, QUICK, full=False):
             step()
-        if engine == "fused":  # wells of several stiffnesses and noisy forces are the batched engine's
-            wells.harmonic(Place("batched", "cpu", None, seed), "BAOAB", QUICK["well"])
-            wells.harmonic(Place("batched", "cpu", None, seed), "BAOAB", QUICK["well"], 0.8)
+        if engine == "fused":  # wells of several stiffnesses, noisy forces and ladders are the batched engine's
+            batched = Place("batched", "cpu", None, seed)
+            wells.harmonic(batched, "BAOAB", QUICK["well"])
+            wells.harmonic(batched, "BAOAB", QUICK["well"], 0.8)
+            for kind in ("exchange", "tempering"):
+                ensembles.ladder(batched, kind, QUICK["ladder"])
         print(f"\rseed {seed} of {seeds[0]} to {seeds[-1]}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     return {name: np.array(z) for name, z in kept.items()}

@@ -170,7 +170,7 @@ MUTANTS: dict[str, Mutant] = {
         ("tests/test_cyclical.py",)),
     "weights of draws ignored in averages": Mutant(
         ((OBSERVE, 'counted(statistics.get("log_weight"))', "None"), (OBSERVE, 'r, statistics.get("log_weight"))', "r, None)")),
-        ("tests/test_moves_run.py",)),
+        ("tests/test_moves_run.py",), "averages"),
     "N/n: energy noise as with replacement": Mutant(((OBSERVE, "(1 - batch / points) * ", ""),), ("tests/test_move_energies.py",)),
     "prior missing in a move's energy": Mutant(
         ((OBSERVE, "losses.mean(axis=1) + self._prior(position[r])", "losses.mean(axis=1)"),), ("tests/test_move_energies.py",)),
