@@ -320,6 +320,8 @@ def draw(results: Results) -> Drawn:
         for j, name in enumerate(SCORES):
             panel = axes[k * len(SCORES) + j]
             for i, label in enumerate(names):
+                if label not in contenders:  # not done yet
+                    continue
                 s = summarise(contenders[label][name])
                 panel.errorbar(s.mean, len(names) - i, xerr=s.error, fmt="o", ms=3.5, lw=1.2, color=class_colour(i))
                 numbers.append((data, label, name, s.count, s.mean, s.error))

@@ -20,6 +20,8 @@ from gpu_thermo_analysis.study_figures import markdown, save
 if TYPE_CHECKING:
     from gpu_thermo_analysis.lmv import Entry
 
+LARGEST = 200_000
+"""Bytes of one picture on the page."""
 ENSEMBLES = "ensembles"
 """Id of the comparison of ensembles, which is no study."""
 
@@ -42,7 +44,8 @@ def write_entry(entry: "Entry", study: xr.Dataset, folder: Path, scale: float, s
 def write_ensembles(folder: Path, scale: float, seconds: float) -> str:
     """The same for the comparison of ensembles, from the scores in `folder`."""
     results = ensembles.read_results(folder, scale)
-    runs = sum(contender.members * results.splits * len(results.values) for contender in ensembles.CONTENDERS)
+    members = {contender.label: contender.members for contender in ensembles.CONTENDERS}
+    runs = sum(members[label] * results.splits for contenders in results.values.values() for label in contenders)
     record = {
         "title": "Ensembles against alternatives on real data", "ours": ensembles.OURS, "sampling_seconds": results.seconds, "runs": runs,
         "sentence": sentence([], ensembles.claims(results), scale >= 1), "columns": list(ensembles.COLUMNS),
@@ -127,13 +130,16 @@ def _records(folder: Path) -> list[dict[str, Any]]:
 
 
 def _shrunk(picture: Path, to: Path) -> None:
-    """A copy with a palette and at most 1600 pixels across, a third of the size."""
+    """A copy with a palette, as wide as fits into LARGEST."""
     from PIL import Image
 
     with Image.open(picture) as image:
-        small = image.convert("RGB")
-        small.thumbnail((1600, 1600), Image.Resampling.LANCZOS)
-        small.quantize(192, dither=Image.Dither.NONE).save(to, optimize=True)
+        for width in (1600, 1300, 1000, 800):
+            small = image.convert("RGB")
+            small.thumbnail((width, width), Image.Resampling.LANCZOS)
+            small.quantize(128, dither=Image.Dither.NONE).save(to, optimize=True)
+            if to.stat().st_size <= LARGEST:
+                return
 
 
 def _section(record: dict[str, Any], picture: str, remark: str) -> Sequence[str]:

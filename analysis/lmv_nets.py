@@ -75,7 +75,7 @@ def classifiers(study: xr.Dataset, seeds: int = 2) -> Drawn:
     """Probability of class 1 over the plane, averaged over a run's kept draws, for the first seeds of each cell."""
     cells = json.loads(study.attrs["cells"])
     rows = [int(np.flatnonzero(study["cell"].to_numpy() == i)[k]) for i in range(len(cells)) for k in range(seeds)]
-    figure, axes = panels(len(rows), 2.5, 3.0)
+    figure, axes = panels(len(rows), 2.5, 2.75)
     numbers = []
     for panel, row in zip(axes, rows, strict=True):
         data = data_of(study, row)

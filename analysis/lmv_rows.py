@@ -135,12 +135,12 @@ def best(study: xr.Dataset, label: str, outcome: str = "accuracy") -> Claim:
     return Claim(f"{label} has the highest mean {outcome}", f"{means[label]:.3g}, the best other {rest:.3g}", top == label)
 
 
-def rises(study: xr.Dataset, label: str, name: str) -> Claim:
-    """Whether a learning curve ends above its lowest point by a tenth, the mean over runs of a cell."""
+def rises(study: xr.Dataset, label: str, name: str, expected: bool = True) -> Claim:
+    """Whether a learning curve ends above its lowest point by a tenth, as `expected` or not; the mean over runs of a cell."""
     cell = json.loads(study.attrs["cells"]).index(label)
     curve = np.nanmean(study[f"curve_{name}"].to_numpy()[study["cell"].to_numpy() == cell].astype(np.float64), axis=0)
     curve, steps = curve[~np.isnan(curve)], study["step"].to_numpy()[~np.isnan(curve)]
     end, low = float(curve[-1]), int(curve.argmin())
-    return Claim(
-        f"{label}'s {name} rises again", f"{curve[low]:.3g} at step {int(steps[low]):,}, {end:.3g} at the end", bool(end > 1.1 * curve[low])
-    )
+    evidence = f"{curve[low]:.3g} at step {int(steps[low]):,}, {end:.3g} at the end"
+    text = f"{label}'s {name} {'rises' if expected else 'does not rise'} again"
+    return Claim(text, evidence, bool(end > 1.1 * curve[low]) is expected)

@@ -52,7 +52,7 @@ def save(drawn: Drawn, path: Path) -> list[Path]:
         with open(out[2], "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(drawn.columns)
-            writer.writerows([f"{v:.8g}" if isinstance(v, float) else v for v in row] for row in drawn.rows)
+            writer.writerows([f"{v:.6g}" if isinstance(v, float) else v for v in row] for row in drawn.rows)
     except OSError as error:
         raise NotWrittenError(f"Cannot write {path}: {error.strerror or error}.") from None
     return out
@@ -132,7 +132,7 @@ def curves(
     """
     cells = json.loads(study.attrs["cells"])
     chosen = split or [("", cells)]
-    figure, axes = panels(len(chosen), 4.6 if len(chosen) == 1 else 3.2, 3.0)
+    figure, axes = panels(len(chosen), 4.6 if len(chosen) == 1 else 3.4, 3.0 if len(chosen) == 1 else 3.6)
     rows: list[tuple[Any, ...]] = []
     for panel, (title, labels) in zip(axes, chosen, strict=True):
         for i, label in enumerate(labels):
@@ -146,7 +146,7 @@ def curves(
         if not logarithmic:
             panel.locator_params(axis="x", nbins=5)
         below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.18), "ncols": 2, "columnspacing": 1.0}
-        panel.legend(handlelength=1.2, **(below if len(labels) > 5 else {"loc": "best"}))
+        panel.legend(handlelength=1.2, **(below if len(chosen) > 1 else {"loc": "best"}))
     axes[0].set_ylabel(NAMES.get(name, name))
     return Drawn(figure, ("group", "runs", "step", "mean", "median", "quantile_10", "quantile_90"), list(dict.fromkeys(rows)))
 

@@ -127,6 +127,7 @@ def test_a_curve_that_rises_again(study: xr.Dataset):
     found = study.assign(curve_nll=(("chain", "step"), up))
     assert rises(found, cells[0], "nll").holds
     assert not rises(found, cells[1], "nll").holds
+    assert rises(found, cells[1], "nll", expected=False).holds
 
 
 def test_what_people_wrote_stays_on_the_page(study: xr.Dataset, tmp_path: Path):
@@ -195,7 +196,7 @@ def test_entries_are_written_at_full_size_without_a_suffix(study: xr.Dataset, tm
     write_entry(entry, study, tmp_path, 0.1, 1.0)
     write_entry(entry, study, tmp_path, 1.0, 1.0)
     assert write_gallery(tmp_path, tmp_path / "G.md") == 1
-    assert "(fig8.png)" in (tmp_path / "G.md").read_text()
+    assert "(g/fig8.png)" in (tmp_path / "G.md").read_text()
 
 
 # -- inside the runs --------------------------------------------------------------------------------------------------------------------
