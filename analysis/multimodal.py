@@ -183,7 +183,7 @@ def energy_pdf(results: Results) -> Drawn:
             xlim=(edges[0], edges[min(len(edges) - 1, reached[-1] + 2)]),
         )  # fmt: skip
         left.set_ylim(bottom=1e-9)
-        left.legend(loc="upper right", handlelength=1.2, fontsize=7)
+        left.legend(loc="upper right", handlelength=1.2, fontsize=7, frameon=True, framealpha=0.9, edgecolor="none")
         right.set(title="distance to the exact probabilities", xlabel="steps", ylabel="total variation", xscale="log", yscale="log")
     return Drawn(figure, ("entry", "step", "total_variation"), rows)
 
@@ -323,21 +323,21 @@ def draw(folder: Path) -> list[Path]:
 def table(results: Results, brief: bool = False) -> tuple[list[str], list[list[str]]]:
     """Columns and rows of the comparison as people read it: measures with standard errors, and the published value where there is one.
 
-    round trips : of a replica on a ladder. ESS : effective draws of 10^6 gradients by the autocorrelation of the worst coordinate. worth :
-    how many independent draws would have a mean as far from the exact one as the groups' means are, of 10^6 gradients; it also knows of
-    modes that were missed. `brief` leaves out what does not fit a terminal.
+    floor : the distance that as many independent draws as a group has would be at. round trips : of a replica on a ladder. ESS : effective
+    draws of 10^6 gradients by the autocorrelation of the worst coordinate. worth : how many independent draws would have a mean as far from
+    the exact one as the groups' means are, of 10^6 gradients; it also knows of modes that were missed. `brief` leaves out what does not fit
+    a terminal.
     """
     names = list(dict.fromkeys(name for row in results.rows for name in row["measures"]))
     shown = [(name, title) for name, title in TITLES.items() if name in names]
-    columns = ["entry", "chains", "steps", *(title for _, title in shown), "round trips", "ESS", "worth", "time (s)"]
+    columns = ["entry", "chains", "steps", *(title for _, title in shown), "floor", "round trips", "ESS", "worth", "time (s)"]
     rows = []
     for row in results.rows:
         cells = [_cell(row["measures"].get(name), row["published"].get(name)) for name, _ in shown]
         numbers = [row["round_trips_per_replica"], *(row["per_million_gradients"].get(name) for name in ("ess", "worth"))]
         seconds = "-" if row["seconds"] is None else f"{row['seconds']:.0f}"
-        rows.append([
-            row["label"], f"{row['chains']}", f"{row['steps']:,}", *cells, *("-" if v is None else f"{v:.3g}" for v in numbers), seconds,
-        ])  # fmt: skip
+        shown_numbers = ["-" if v is None else f"{v:.3g}" for v in (row["all"].get("tv_independent"), *numbers)]
+        rows.append([row["label"], f"{row['chains']}", f"{row['steps']:,}", *cells, *shown_numbers, seconds])
     empty = [i for i, name in enumerate(columns) if i > 2 and all(r[i] == "-" for r in rows)]
     empty += [i for i, name in enumerate(columns) if brief and name in _LONG]
     return [c for i, c in enumerate(columns) if i not in empty], [[c for i, c in enumerate(r) if i not in empty] for r in rows]
@@ -350,7 +350,7 @@ TITLES = {
 }  # fmt: skip
 
 
-_LONG = ("steps", "W1", "mode changes", "round trips", "ESS", "accuracy, one draw", "NLL, one draw")
+_LONG = ("steps", "floor", "W1", "mode changes", "round trips", "ESS", "accuracy, one draw", "NLL, one draw")
 
 
 def _cell(measure: dict[str, float] | None, published: float | None) -> str:
