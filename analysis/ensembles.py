@@ -326,7 +326,9 @@ def draw(results: Results) -> Drawn:
                 panel.errorbar(s.mean, len(names) - i, xerr=s.error, fmt="o", ms=3.5, lw=1.2, color=class_colour(i))
                 numbers.append((data, label, name, s.count, s.mean, s.error))
             panel.set_yticks(range(len(names), 0, -1), names if j == 0 else [""] * len(names))
-            panel.set(xscale="log" if name == "nll" and data != "diabetes" else "linear")
+            panel.set(ylim=(0.4, len(names) + 0.6))
+            panel.ticklabel_format(axis="x", useOffset=False)
+            panel.locator_params(axis="x", nbins=4)
             panel.grid(axis="x", lw=0.3, color="0.85")
             if k == 0:
                 panel.set_title(TITLES[name], fontsize=8)
