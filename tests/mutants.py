@@ -163,7 +163,7 @@ MUTANTS: dict[str, Mutant] = {
     "weights of contour's draws inverted": Mutant(
         ((CONTOUR, "return self.zeta * self.log_psi(", "return -self.zeta * self.log_psi("),), ("tests/test_contour.py",)),
     "draws while exploring": Mutant(
-        ((CYCLICAL, "step % self.length >= self.explore * self.length", "step % self.length >= 0"),), ("tests/test_cyclical.py",)),
+        ((CYCLICAL, "return step % self.length", "return 1e9 + step % self.length"),), ("tests/test_cyclical.py",)),
     "exploring keeps its noise": Mutant(
         ((CYCLICAL, "Exploring(options, factors[name])", "Exploring(options, 1.0)"),), ("tests/test_cyclical.py",)),
     "gradient noise taken off twice": Mutant(((CYCLICAL, "h[0] * sd**2 / (2 * tau[0])", "h[0] * sd**2 / tau[0]"),),
