@@ -131,7 +131,10 @@ def _diagnose_one(tree: xr.DataTree, spec: RunSpec, ensemble: int, chains: np.nd
     verdicts = [*_frozen_verdict(stats, chains, status)]
     found, temperatures, weight_ess = None, [], math.nan
     counted = counted_draws(stats, spec, running)
-    if len(running):
+    if len(running) and not counted.chain.size:
+        text = "No whole ladder is left, or none met its target rung often enough to judge: gpu-thermo info says what froze."
+        verdicts.append(Verdict("target rung", False, text))
+    elif len(running):
         found = _convergence(tree, spec, counted)
         verdicts += _convergence_verdicts(found, spec)
         weighted = "log_weight" in stats and counted.visits is None

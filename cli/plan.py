@@ -33,7 +33,8 @@ def print_plan(plan: "RunPlan", as_json: bool) -> None:
             {
                 "replicas": f"{plan.replicas:,}{ensembles}{datasets}, {plan.parameters:,} parameters each",
                 "steps": f"{plan.steps:,}, of these {plan.burn_in:,} burn-in",
-                "draws": f"{plan.draws:,}, one every {plural(plan.thin, 'step')}",
+                "draws": f"{plan.draws:,}, one every {plural(plan.thin, 'step')}"
+                + (" of the sampling stages" if "cyclical" in plan.moves else ""),
                 "gradients": f"{plan.gradients_per_step} a step",
                 "moves": ", ".join(plan.moves) or None,
                 "engine": f"{plan.engine} on {plan.device}",

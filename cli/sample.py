@@ -68,6 +68,8 @@ def _check_map(file: Path, overwrite: bool, spec: "RunSpec") -> None:
     from gpu_thermo.errors import SpecError
 
     check_output(file, overwrite, MAP_SUFFIXES)
+    if spec.target is not None:
+        raise SpecError(f"--map shows predictions, and target '{spec.target.name}' is no network: leave out --map.")
     if "parameters" not in spec.run.keep:
         raise SpecError('--map needs the parameters of each draw: keep = ["parameters", "predictions"] in [run], or leave out --map.')
 

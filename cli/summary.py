@@ -70,9 +70,11 @@ def scores(tree: "xarray.DataTree") -> dict[str, dict[str, float]]:
     each = list(scores_on_test(tree).values())
     averaged = {name: float(np.mean([one[name] for one in each])) for name in each[0]} if each else {}
     single: dict[str, float] = {}
-    if "target_sd" not in tree["constant_data"]:  # else a network's scores are in its own units, the averaged ones in the target's
-        stats = tree["sample_stats"].to_dataset().isel(draw=slice(-1, None))
-        last = {name: stats[f"test_{name}"].to_numpy() for name in ("accuracy", "rmse", "nll") if f"test_{name}" in stats}
+    stats = tree["sample_stats"].to_dataset().isel(draw=slice(-1, None))
+    weighted = "log_weight" in stats and "rung" not in stats
+    if "target_sd" not in tree["constant_data"] and not weighted:  # else units differ, or no single draw stands for the density
+        counted = stats["rung"].to_numpy() == 0 if "rung" in stats else np.ones((len(stats["chain"]), stats.sizes["draw"]), bool)
+        last = {name: stats[f"test_{name}"].to_numpy()[counted] for name in ("accuracy", "rmse", "nll") if f"test_{name}" in stats}
         single = {name: float(np.nanmean(values)) for name, values in last.items() if np.isfinite(values).any()}
     return {"averaged": averaged, "single": single}
 

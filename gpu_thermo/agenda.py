@@ -11,6 +11,8 @@ from .moves.options import Cyclical
 from .spec import RunSection, RunSpec
 from .state import Segment
 
+MOST_DRAWS = 10**8
+
 
 @dataclass(frozen=True)
 class Agenda:
@@ -35,6 +37,8 @@ class Agenda:
             If no step of the grid is in a sampling stage.
         """
         run = self.run
+        if run.draws > MOST_DRAWS:
+            raise SpecError(f"(steps - burn_in) / thin makes {run.draws:.3g} draws, more than {MOST_DRAWS:.0e}: raise run.thin.")
         grid = np.arange(run.burn_in + run.thin, run.steps + 1, run.thin)
         if self.stages is None:
             return grid

@@ -179,7 +179,8 @@ def setup(spec: RunSpec, base: Path | None = None, data: Dataset | None = None) 
     hyper = resolve_hyper(spec.method, method, program, spec.run.replicas, data.points, spec.run.steps)
     dataset = np.arange(spec.run.replicas, dtype=np.int64) // _ladder_size(spec) % data.count
     dtype = np.dtype(spec.model.dtype).type
-    top = 1.5 * math.log(max(data.outputs, 2)) if data.task != "regression" else None
+    plain = data.task != "regression" and model.prior_sd is None  # else energies have no natural range
+    top = 1.5 * math.log(max(data.outputs, 2)) if plain else None
     job, ensemble, moves = _job(spec, program, ShlpTarget(model, data, dataset, dtype), hyper, _batching(spec, data.points), dataset, top)
     return Setup(spec, job, ensemble, dataset, data, model, moves=moves)
 
@@ -194,8 +195,11 @@ def potential_setup(spec: RunSpec, potential: Potential | None = None) -> Potent
     """
     options = spec.target
     assert options is not None
-    if spec.run.batch is not None or spec.method.posterior_temperature is not None:
-        wrong = "run.batch" if spec.run.batch is not None else "method.posterior_temperature"
+    about_data = {
+        "run.batch": spec.run.batch is not None, "run.minibatch": spec.run.minibatch in ("epoch", "replacement"),
+        "method.posterior_temperature": spec.method.posterior_temperature is not None,
+    }  # fmt: skip
+    if wrong := next((field for field, given in about_data.items() if given), None):
         raise SpecError(f"{wrong} is about data, and target '{options.name}' has none: leave it out.")
     if potential is not None and options.name != "custom":
         raise SpecError(f"A potential is given, and the spec names target '{options.name}': use name = \"custom\", or leave it out.")

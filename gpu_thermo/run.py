@@ -7,13 +7,14 @@ from typing import Any
 
 import xarray
 
+from .agenda import Agenda
+from .bill import RunPlan, check_resources, make_moments, make_plan
 from .build import AnySetup, prepare, setup
 from .drive import COMMIT_SECONDS, Interrupted, Limits, OnProgress, drive
 from .engines import choose_engine, make_engine, resolve_device
 from .errors import SpecError, StoreError
 from .loop import Loop, Progress
 from .moments import RunningMoments
-from .plan import RunPlan, check_resources, make_moments, make_plan
 from .potentials import Potential
 from .predictive import restored_data
 from .records import make_header
@@ -207,10 +208,19 @@ def _target_spec(planned: RunSpec, spec: SpecLike, draws: int) -> RunSpec:
         steps = given.run.steps
     if draws < 0:
         raise SpecError(f"draws = {draws} must not be negative.")
-    steps += draws * planned.run.thin
+    steps = _steps_with(planned, steps, draws)
     if steps < planned.run.steps:
         raise SpecError(f"run.steps = {steps} is below the {planned.run.steps} of the run: a run can be extended, not shortened.")
     return planned.model_copy(update={"run": _with_steps(planned, steps)})
+
+
+def _steps_with(planned: RunSpec, steps: int, draws: int) -> int:
+    """Steps, a multiple of thin more than `steps`, in which at least `draws` more draws are recorded; cycles have some in each only."""
+    count = lambda n: Agenda.of(planned.model_copy(update={"run": _with_steps(planned, n)})).draws if draws else 0  # noqa: E731
+    wanted = count(steps) + draws
+    while (missing := wanted - count(steps)) > 0:
+        steps += missing * planned.run.thin
+    return steps
 
 
 def _check_extension(ready: AnySetup) -> None:

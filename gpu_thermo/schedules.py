@@ -29,7 +29,7 @@ class Schedule(BaseModel):
 
 
 class Annealing(Schedule):
-    """Base of what goes from 1 to `final` over the run, r = k / S; with `restarts` so many times, r = (k mod L) / L, L = ceil(S / restarts)."""
+    """Base of what goes from 1 to `final` over the run, r = k / S, or `restarts` times: r = (k mod L) / L, L = ceil(S / restarts)."""
 
     restarts: Annotated[int, Field(ge=1)] | None = None
 

@@ -8,6 +8,8 @@ from .errors import SpecError
 from .letters import LETTERS
 from .partition import Partition
 
+MOST_NOISY = 256
+"""Noise indices that a random address has room for (equations.md section 7)."""
 _OPENMM = str.maketrans("VRO", "BAO")
 
 
@@ -80,6 +82,8 @@ def parse_word(text: str) -> Word:
             f"Word '{text}' has O together with {', '.join(mixed)}: O carries its own friction and noise. "
             "The literature's BADODAB (D = thermostat, O = exact step with friction xi) is BAEFEAB here."
         )
+    if sum(LETTERS[letter].noise for letter in ours) > MOST_NOISY:
+        raise SpecError(f"A word has at most {MOST_NOISY} letters that draw noise (O, D, F), or they would share it: shorten this one.")
     return Word(ours)
 
 

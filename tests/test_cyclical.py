@@ -107,6 +107,8 @@ def test_stages_of_cycles_that_do_not_divide_the_run():
         ({"name": "sgld", "stepsize": 0.1, "temperature": 1e-3}, {"cycles": 120}, "fewer cycles"),
         ({"name": "sgld", "stepsize": 0.1, "temperature": 1e-3}, {"explore": 1.0}, "explore"),
         ({"name": "langevin", "stepsize": 0.1, "temperature": 1e-3}, {"gradient_noise_sd": 0.1}, "sgld"),
+        ({"name": "adl", "stepsize": 0.1, "temperature": 1e-3}, {"gradient_noise_sd": 0.1}, "sgld"),
+        ({"name": "sgld", "stepsize": 0.1, "temperature": 1e-3}, {"explore": 0.99}, "lower it"),
     ],
 )
 def test_what_cannot_be_is_refused(method, move, message):
@@ -127,4 +129,11 @@ def test_cycles_forbid_extending_and_a_period_does_not(tmp_path):
         resume(tmp_path / "cycles.zarr", draws=4)
     sample(spec(cycles=None, period=30), tmp_path / "period.zarr")
     longer = resume(tmp_path / "period.zarr", draws=6)
-    assert longer["sample_stats"]["step"].to_numpy()[-1] == 150
+    step = longer["sample_stats"]["step"].to_numpy()
+    assert len(step) == 12 + 6  # six more draws, though only half of the steps draw
+    assert step[-1] > 150
+
+
+@pytest.mark.parametrize(("explore", "first"), [(0.07, 7), (0.14, 14), (0.55, 55), (0.56, 56)])
+def test_sampling_begins_where_r_reaches_beta(explore, first):
+    assert np.flatnonzero(Stages(100, explore).sampling(np.arange(100)))[0] == first

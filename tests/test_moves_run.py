@@ -8,7 +8,7 @@ import pytest
 from gpu_thermo.build import potential_setup, setup
 from gpu_thermo.errors import SpecError
 from gpu_thermo.predictive import predict
-from gpu_thermo.run import resume, sample
+from gpu_thermo.run import iterate, resume, sample
 from gpu_thermo.spec import RunSpec
 from gpu_thermo.store import read_header
 
@@ -23,8 +23,8 @@ MOVES = {
     "exchange_adapted": EXCHANGE | {"target_acceptance": 0.4, "window": "auto"},
     "exchange_noisy": EXCHANGE | {"energy_batch": 30},
     "tempering": {"kind": "tempering", "temperatures": [5e-3, 6e-3, 7e-3], "interval": 7},
-    "contour": {"kind": "contour", "zeta": 0.5, "bins": 20},
-    "contour_interacting": {"kind": "contour", "zeta": 0.5, "bins": 20, "interacting": True, "interval": 3},
+    "contour": {"kind": "contour", "zeta": 0.5, "bins": 20, "lowest": 0.5, "width": 0.03},
+    "contour_interacting": {"kind": "contour", "zeta": 0.5, "bins": 20, "lowest": 0.5, "width": 0.03, "interacting": True, "interval": 3},
     "cyclical": {"kind": "cyclical", "period": 40},
 }
 
@@ -116,9 +116,39 @@ def test_the_report_and_the_coordinates_say_what_happened(tmp_path):
     assert "rung" in tree["trace"]
 
 
+def test_the_order_of_moves_means_nothing():
+    """A ladder climbs in cycles whichever is written first."""
+    cycles = {"kind": "cyclical", "period": 40, "explore_temperature": 2.0}
+    runs = [list(iterate(spec() | {"moves": moves})) for moves in ([EXCHANGE, cycles], [cycles, EXCHANGE])]
+    plain = list(iterate(spec(EXCHANGE)))
+    for a, b in zip(*runs, strict=True):
+        assert np.array_equal(a.position, b.position)
+    assert not np.array_equal(runs[0][-1].position, plain[-1].position)
+
+
+def test_a_broken_ladder_is_diagnosed_not_crashed_on(tmp_path):
+    """Each ladder's hottest replica overflows: no whole ladder is left."""
+    from gpu_thermo_analysis.diagnostics import diagnose
+
+    hot = EXCHANGE | {"stepsize": [0.2, 0.2, 1e30], "interval": 5}
+    verdicts = diagnose(sample(spec(hot), tmp_path / "run.zarr")).ensembles[0].verdicts
+    assert any("ladder" in v.text or "froze" in v.text for v in verdicts)
+
+
+def test_a_contour_whose_bins_miss_says_so(tmp_path):
+    tree = sample(spec(MOVES["contour"] | {"lowest": 5.0, "width": 0.1}), tmp_path / "run.zarr")
+    (report,) = json.loads(tree["sample_stats"].attrs["moves"])
+    assert "outside" in report["warnings"][0]
+
+
 @pytest.mark.parametrize(
     ("moves", "message"),
     [
+        ([EXCHANGE | {"interval": 1000}], "longer than the run"),
+        ([EXCHANGE | {"temperatures": [1e-3, 1e-2, 1e-1], "rungs": None, "hottest": None}], "rung 0 is the target"),
+        ([MOVES["contour"] | {"interacting": True, "zeta": 1.5}], "at most 1"),
+        ([EXCHANGE, {"kind": "cyclical", "cycles": 2, "explore_temperature": 1.0, "gradient_noise_sd": 0.1}], "leave it out"),
+        ([{"kind": "contour"}], "lowest and width"),
         ([EXCHANGE, MOVES["contour"]], "takes one"),
         ([EXCHANGE, EXCHANGE], "at most once"),
         ([EXCHANGE, {"kind": "cyclical", "cycles": 2}], "explore_temperature"),

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gpu_thermo import bill as plan_module
 from gpu_thermo import drive as drive_module
-from gpu_thermo import plan as plan_module
 from gpu_thermo import resources
 from gpu_thermo.agenda import Agenda
 from gpu_thermo.compile import find_compiler

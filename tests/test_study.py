@@ -481,3 +481,12 @@ def test_power_is_what_trials_give():
     assert (ttest_1samp(trials, 0, axis=1).pvalue < 0.05).mean() == pytest.approx(0.9, abs=0.03)
     assert seeds_needed(0.0, 1.0) == 0
     assert seeds_needed(1e-4, 1.0) > 10**8
+
+
+@pytest.mark.parametrize("change", [
+    {"moves": [{"kind": "cyclical", "cycles": 2}]}, {"target": {"name": "harmonic", "size": 2}},
+    {"grid": {"moves.rungs": [2, 3]}}, {"grid": {"target.size": [2, 3]}},
+])  # fmt: skip
+def test_moves_and_targets_are_for_single_runs(change):
+    with pytest.raises(SpecError, match="not for studies"):
+        StudySpec.from_dict({"grid": {"method.stepsize": [0.1, 0.2]}} | change)

@@ -184,7 +184,7 @@ def test_power_of_the_correction():
 
 def mode_run(taus=(1.0, 3.0, 10.0), noise=0.0, replicas=400, burn_in=1500, attempts=2500, weight=None, **options):
     """Replicas from the left mode of the mixture; per replica the part of attempts on each rung, and of those the part on the right."""
-    job = langevin(replicas, size=1)
+    job = langevin(replicas, size=1, temperature=taus[0])
     move = tempering_of(job, burn_in if weight is None else 1, temperatures=list(taus), **options)
     state, rng = begun(move, job, np.full((replicas, 1), -4.0), weight=weight), np.random.default_rng(3)
     rung, on, right = state.extra["rung"], np.zeros((replicas, 3)), np.zeros((replicas, 3))

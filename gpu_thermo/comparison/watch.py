@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from ..bill import make_moments
 from ..build import PotentialSetup, prepare
 from ..engines import choose_engine, make_engine
 from ..loop import Loop
-from ..plan import make_moments
 from ..state import Segment
 from .measures import Exact
 from .spec import Planned

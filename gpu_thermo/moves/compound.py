@@ -22,6 +22,10 @@ MOST_REPORTED = 16
 """Ensembles whose histograms are reported one by one; more are pooled."""
 
 
+MOST_OUTSIDE = 0.01
+"""Part of the energies outside a contour's bins that is reported."""
+
+
 @dataclass(frozen=True)
 class Moves:
     """What happens to an ensemble beside its steps; without moves, nothing.
@@ -108,8 +112,18 @@ class Moves:
             out.append(self.ladder.summary(state) | {"warnings": self.ladder.warnings(state)})
         if self.contour:
             group = self.group if self.group.max() < MOST_REPORTED else np.zeros_like(self.group)
-            out.append({"kind": "contour"} | self.contour.summary(state.extra, group))
+            report = {"kind": "contour"} | self.contour.summary(state.extra, group)
+            out.append(report | {"warnings": _contour_warnings(report)})
         return out
+
+
+def _contour_warnings(report: dict[str, Any]) -> list[str]:
+    """What the user should know of a contour so far."""
+    outside = max(report["outside"])
+    if outside <= MOST_OUTSIDE:
+        return []
+    low, high = report["edges"][0], report["edges"][-1]
+    return [f"{outside:.0%} of the energies were outside the contour's bins ({low:g} to {high:g}), where nothing is flattened: move them."]
 
 
 @dataclass(frozen=True)
@@ -147,13 +161,14 @@ def make_moves(options: Sequence[MoveOptions], hyper: Hyper, context: Context) -
         raise SpecError(f"moves lists {', '.join(kinds)}: of exchange, tempering and contour a run takes one. Use two runs.")
     found: dict[str, Any] = {}
     energy_batch = None
-    for o in options:
+    for o in sorted(options, key=lambda o: not isinstance(o, Cyclical)):  # a ladder rests on hyperparameters in their cycles
         if isinstance(o, Cyclical):
-            if o.explore_temperature == 0 and len(options) > 1:
-                raise SpecError("A cyclical move with explore_temperature = 0 goes with no other move: give it a value above 0, such as 1.")
-            hyper = in_cycles(hyper, o)
+            if len(options) > 1:
+                _require_one_temperature(o)
+            hyper = in_cycles(hyper, context.program, o)
             found["stages"] = Stages.make(o, context.steps)
         elif isinstance(o, LadderOptions):
+            _require_attempts(o, context.steps)
             energy_batch = _energy_batch(o, context.points)
             ladder = _ladder(o, hyper, context)
             hyper = ladder.ladder.hyper(np.zeros(hyper.replicas, np.int64), ladder.ladder.temperature)
@@ -161,6 +176,22 @@ def make_moves(options: Sequence[MoveOptions], hyper: Hyper, context: Context) -
         elif isinstance(o, ContourOptions):
             found |= _contour(o, hyper, context)
     return Moves(**found, energy_batch=energy_batch), hyper
+
+
+def _require_one_temperature(options: Cyclical) -> None:
+    """Other moves go by the temperature in force, which must be that of what is sampled."""
+    if options.explore_temperature == 0:
+        raise SpecError("A cyclical move with explore_temperature = 0 goes with no other move: give it a value above 0, such as 1.")
+    if options.gradient_noise_sd:
+        raise SpecError("gradient_noise_sd of a cyclical move lowers the temperature that other moves go by: leave it out beside them.")
+
+
+def _require_attempts(options: LadderOptions, steps: int) -> None:
+    if options.interval > steps:
+        kind = options.kind  # type: ignore[attr-defined]
+        raise SpecError(
+            f"{kind}: interval = {options.interval} is longer than the run of {steps} steps, and nothing would ever move: lower it."
+        )
 
 
 def _energy_batch(options: LadderOptions, points: int) -> int | None:
@@ -186,7 +217,9 @@ def _contour(options: ContourOptions, hyper: Hyper, context: Context) -> dict[st
         raise SpecError("A contour needs lowest and width here: the energy where the bins begin, and the width of one of them.")
     if context.energy_range is not None:
         lowest = context.energy_range[0] if lowest is None else lowest
-        width = max(context.energy_range[1] - lowest, 1e-6) / options.bins if width is None else width
+        if width is None and lowest >= context.energy_range[1]:
+            raise SpecError(f"contour: lowest = {lowest:g} is above what these energies are expected to be: give width too.")
+        width = (context.energy_range[1] - lowest) / options.bins if width is None else width
     assert lowest is not None
     assert width is not None
     contour = Contour.make(options, lowest, width)

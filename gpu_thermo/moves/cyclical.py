@@ -9,6 +9,7 @@ import numpy as np
 from .. import schedules
 from ..errors import SpecError
 from ..state import Hyper, Tabulated
+from ..words import Program
 from .options import Cyclical
 
 
@@ -25,11 +26,14 @@ class Stages:
         length = options.period or math.ceil(total / (options.cycles or 1))
         if length < 2:
             raise SpecError(f"cycles = {options.cycles} in {total} steps leaves cycles of {length} step: use fewer cycles.")
-        return cls(length, options.explore)
+        stages = cls(length, options.explore)
+        if not stages.sampling(np.arange(length)).any():
+            raise SpecError(f"explore = {options.explore} leaves no step of a cycle of {length} to sample in: lower it.")
+        return stages
 
     def sampling(self, step: np.ndarray) -> np.ndarray:
         """Whether step k samples, for each of `step`."""
-        return step % self.length >= self.explore * self.length
+        return step % self.length / self.length >= self.explore
 
     def cycle(self, step: int) -> int:
         """Number of the cycle of step k, from 0."""
@@ -91,7 +95,7 @@ class Product:
         return self.first.tabulate(start, steps, total) * self.second.tabulate(start, steps, total)
 
 
-def in_cycles(hyper: Hyper, options: Cyclical) -> Hyper:
+def in_cycles(hyper: Hyper, program: Program, options: Cyclical) -> Hyper:
     """`hyper` with the stepsize in cycles, and temperature, sigma and thermostat as the exploring stage has them.
 
     Raises
@@ -111,7 +115,7 @@ def in_cycles(hyper: Hyper, options: Cyclical) -> Hyper:
     for name, k in used:
         new[name, k] = _joined(hyper.schedules, (name, k), Exploring(options, factors[name]))
     if options.gradient_noise_sd:
-        less = LessGradientNoise(Exploring(options, factor), stepsize, _noise_ratio(hyper, options.gradient_noise_sd))
+        less = LessGradientNoise(Exploring(options, factor), stepsize, _noise_ratio(hyper, program, options.gradient_noise_sd))
         new |= {("temperature", k): less for k in _used(hyper, "temperature")}
     return replace(hyper, schedules={**hyper.schedules, **new})
 
@@ -125,9 +129,9 @@ def _joined(existing: Mapping[tuple[str, int], Tabulated], key: tuple[str, int],
     return Product(existing[key], new) if key in existing else new
 
 
-def _noise_ratio(hyper: Hyper, sd: float) -> float:
+def _noise_ratio(hyper: Hyper, program: Program, sd: float) -> float:
     h, tau = np.unique(hyper.stepsize), np.unique(hyper.temperature[:, _used(hyper, "temperature")])
     scheduled = any(name == "temperature" for name, _ in hyper.schedules)
-    if len(h) != 1 or len(tau) != 1 or not tau[0] > 0 or scheduled or _used(hyper, "friction"):
+    if len(h) != 1 or len(tau) != 1 or not tau[0] > 0 or scheduled or program.update != "sgld":
         raise SpecError("gradient_noise_sd is for sgld with one stepsize and one temperature for all replicas: leave it out.")
     return float(h[0] * sd**2 / (2 * tau[0]))

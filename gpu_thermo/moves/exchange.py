@@ -235,7 +235,7 @@ class Exchange(OnLadder):
             needed = math.ceil(sum(1 - a for a in reached) / (1 - self.target)) + 1  # rejections add up along a ladder (Syed et al. 2022)
             out.append(
                 f"Pairs of rungs accept {np.mean(reached):.2g} on average where {self.target:g} was asked: with these ends that takes "
-                f"about {max(needed, self.ladder.count + 1)} rungs, not {self.ladder.count}."
+                f"at least {max(needed, self.ladder.count + 1)} rungs, not {self.ladder.count}."
             )
         return out
 
@@ -257,7 +257,7 @@ def _require_whole_ladders(hyper: Hyper, count: int, values: Any) -> None:
             f"or any multiple of {count}."
         )
     for name in ("stepsize", *PARTITIONED):
-        if name in values or name in ("temperature", "thermostat"):
+        if name in values or name == "temperature":
             continue
         rows = getattr(hyper, name).reshape(replicas // count, count, -1)
         if not np.array_equal(rows, np.broadcast_to(rows[:, :1], rows.shape), equal_nan=True):

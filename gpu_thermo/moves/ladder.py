@@ -1,5 +1,6 @@
 """Ladders of temperatures, and what replica exchange and simulated tempering have in common on them (equations.md section 5)."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -144,7 +145,12 @@ def make_ladder(options: LadderOptions, hyper: Hyper, program: Program) -> Ladde
     temperature = _temperatures(options, float(tau[0, reference]), heuristic)
     share = np.full(len(partition.names), np.nan)
     share[reading] = tau[0, reading] / tau[0, reference] if heuristic else 1.0
-    return Ladder(temperature, share, reference, heuristic, _values(options, program), hyper, program)
+    values = _values(options, program)
+    for name in values:
+        rows = np.nan_to_num(getattr(hyper, name))
+        if (rows != rows[0]).any():
+            raise SpecError(f"{kind} sets {name} by rung, and the method lists its own by replica: give the method one number.")
+    return Ladder(temperature, share, reference, heuristic, values, hyper, program)
 
 
 def _texts(program: Program) -> str:
@@ -179,10 +185,10 @@ def _reference(options: LadderOptions, hyper: Hyper, program: Program, reading: 
 def _temperatures(options: LadderOptions, target: float, heuristic: bool) -> np.ndarray:
     kind = options.kind  # type: ignore[attr-defined]
     if options.temperatures is not None:
-        if heuristic and options.temperatures[0] != target:
+        if not math.isclose(options.temperatures[0], target, rel_tol=1e-9):
             raise SpecError(
-                f"{kind}: temperatures start at {options.temperatures[0]:g}, the reference partition is at {target:g}. Start at that, for "
-                "the other partitions keep their proportion to it."
+                f"{kind}: temperatures start at {options.temperatures[0]:g}, and the method{' (its reference)' if heuristic else ''} is at "
+                f"{target:g}: rung 0 is the target, so start there, or give the method that temperature."
             )
         return np.array(options.temperatures, np.float64)
     assert options.rungs is not None

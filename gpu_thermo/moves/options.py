@@ -126,6 +126,8 @@ class Contour(MoveOptions):
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
+        if self.interacting and self.zeta > 1:
+            raise ValueError(f"zeta = {self.zeta} is for histograms of single replicas: an interacting one takes at most 1")
         if not self.clip[0] < 1 < self.clip[1]:
             raise ValueError(f"clip = {list(self.clip)} must enclose 1")
         return self

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from ..bill import make_moments
 from ..build import Setup
 from ..engines import choose_engine, make_engine, resolve_device
 from ..loop import Loop, Moment
 from ..moments import RunningMoments
-from ..plan import make_moments
 from ..records import statistics_names
 from ..scores import scores
 from .expand import Launch, Shard, initial_state, prepare

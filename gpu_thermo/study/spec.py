@@ -33,7 +33,9 @@ from pydantic import Field, ValidationError, model_validator
 from ..errors import SpecError
 from ..spec import RunSpec, Section, explain, read_toml
 
-SECTIONS = ("data", "model", "method", "run", "moves")
+SECTIONS = ("data", "model", "method", "run")
+SINGLE = ("moves", "target")
+"""Sections of single runs only: a study sets each replica's hyperparameters itself, and ladders move them."""
 TRACE_POINTS = 20
 MAX_CELLS = 10**6
 MAX_SEEDS = 2**32
@@ -146,6 +148,8 @@ class StudySpec(Section):
         """Validate nested dictionaries, every cell included; SpecError names the field, the value and the remedy."""
         known = ("name", *SECTIONS, "grid", "zip", "seeds", "study")
         for key in tree:
+            if key in SINGLE:
+                raise SpecError(_for_single_runs(key))
             if key not in known:
                 near = difflib.get_close_matches(key, known, 1)
                 hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known)}."
@@ -238,6 +242,10 @@ class StudySpec(Section):
         self.cells()
 
 
+def _for_single_runs(field: str) -> str:
+    return f"{field}: ensemble moves and targets without data are not for studies. Use gpu-thermo sample, or compare."
+
+
 def _axes(tree: Any, where: str, prefix: str = "") -> dict[str, list[Any]]:
     """Dotted fields and their lists from a table whose keys are dotted, nested, or both."""
     if not isinstance(tree, Mapping):
@@ -246,9 +254,11 @@ def _axes(tree: Any, where: str, prefix: str = "") -> dict[str, list[Any]]:
     for key, value in tree.items():
         field = f"{prefix}.{key}" if prefix else str(key)
         section = field.partition(".")[0]
-        if section not in SECTIONS[:4]:
-            near = difflib.get_close_matches(section, SECTIONS[:4], 1)
-            hint = f"Did you mean '{near[0]}'?" if near else f"Sections: {', '.join(SECTIONS[:4])}."
+        if section in SINGLE:
+            raise SpecError(_for_single_runs(field))
+        if section not in SECTIONS:
+            near = difflib.get_close_matches(section, SECTIONS, 1)
+            hint = f"Did you mean '{near[0]}'?" if near else f"Sections: {', '.join(SECTIONS)}."
             raise SpecError(f"{where}.{field}: there is no section '{section}' in a run. {hint}")
         if isinstance(value, Mapping):
             out |= _axes(value, where, field)

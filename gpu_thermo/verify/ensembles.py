@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from ..bill import make_moments
 from ..build import AnySetup, prepare
 from ..engines.batched import BatchedEngine
 from ..loop import Loop
-from ..plan import make_moments
 from ..spec import RunSpec
 from ..state import Segment
 from .report import Check, from_difference, from_scores, score
