@@ -1,4 +1,4 @@
-"""The plane of 25 wells of the contour SGLD paper (Deng, Lin, Liang 2020)."""
+"""The plane of nine wells of the contour SGLD paper (Deng, Lin, Liang 2020)."""
 
 from typing import Any
 
