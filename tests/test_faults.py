@@ -175,10 +175,10 @@ def test_an_unusable_cache_costs_time_only(straight: Path, tmp_path: Path, kind:
 def test_out_of_memory_on_the_way_keeps_what_was_committed(straight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real, left = BatchedEngine.advance, iter(range(3))
 
-    def advance(self: Any, state: Any, segment: Any) -> Any:
+    def advance(self: Any, state: Any, segment: Any, *rest: Any) -> Any:
         if next(left, None) is None:
             raise MemoryError("no room")
-        return real(self, state, segment)
+        return real(self, state, segment, *rest)
 
     path = tmp_path / "run.zarr"
     monkeypatch.setattr(BatchedEngine, "advance", advance)

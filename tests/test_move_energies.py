@@ -20,7 +20,7 @@ def noisy():
         "model": {"hidden": 5, "prior_sd": 1.0, "dtype": "float64"},
         "method": {"name": "langevin", "temperature": 0.01},
         "run": {"replicas": REPLICAS, "steps": 10, "burn_in": 0, "thin": 10, "batch": 5},
-        "moves": [{"kind": "exchange", "temperatures": [0.01, 0.02, 0.05], "energy_batch": BATCH}],
+        "moves": [{"kind": "exchange", "interval": 5, "temperatures": [0.01, 0.02, 0.05], "energy_batch": BATCH}],
     }))  # fmt: skip
     observer = Observer(ready, make_moments(ready), make_predictor(ready.model, ready.job.dtype))
     position = np.random.default_rng(0).normal(size=(REPLICAS, ready.model.layout.size))
