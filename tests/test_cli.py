@@ -414,7 +414,8 @@ BAD_SPECS = {
     "csv with text": (["data.name=csv", "data.path=text.csv", "data.target=y"], ["text.csv, line 4", "column 'a'", "'red'"]),
     "csv without the target": (["data.name=csv", "data.path=text.csv", "data.target=z"], ["text.csv", "'z'"]),
     "too much memory": (["run.replicas=20000", "model.hidden=1000000"], ["memory", "GiB", "20000 replicas"]),
-    "too much disk": (["run.steps=200000000020", "run.thin=5"], ["GiB", "run.thin"]),
+    "too many draws": (["run.steps=200000000020", "run.thin=5"], ["draws", "run.thin"]),
+    "too much disk": (["run.replicas=2000", "run.steps=40000020", "run.thin=5"], ["GiB", "run.thin"]),
 }
 
 
