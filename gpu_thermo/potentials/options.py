@@ -173,7 +173,7 @@ class Mixture(TargetOptions):
 
 
 class PlaneOptions(TargetOptions):
-    """The plane of many wells of contour SGLD (Deng et al. 2020): nine wells in a box, deepest in the middle; published with noise sd .32."""
+    """Contour SGLD's plane (Deng et al. 2020): nine wells in a box, deepest in the middle; published with noise sd .32."""
 
     default_start: ClassVar[Mapping[str, Any]] = {"start": [2.0, 2.0]}
 
