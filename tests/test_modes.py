@@ -72,7 +72,8 @@ def test_cyclical_weighs_modes_as_its_exploration_does():
 @pytest.mark.slow
 def test_an_interacting_contour_weighs_the_modes_right():
     """From a flat histogram that 256 replicas learn together. A replica alone learns as fast as it mixes, and is trapped by its own
-    histogram for 10^5 steps and more: its fixed point is tested from the exact one, in test_contour."""
+    histogram for 10^5 steps and more: its fixed point is tested from the exact one, in test_contour.
+    """
     move = {"kind": "contour", "zeta": 0.9, "bins": 60, "lowest": 0.5, "width": 0.5, "interacting": True, "interval": 10}
     weight, error, _ = sampled(move, steps=30_000, burn_in=10_000, thin=50)
     assert error < 0.03
