@@ -86,7 +86,8 @@ def predict(
     model, data = model_of(tree), _Scales.of(tree)
     networks = {d: data.inputs(x, d).astype(source.dtype) for d in np.unique(source.ensemble_dataset)}
     where = resolve_device(device)
-    predictor = make_predictor(model, source.dtype, where, threads) if phi is None else None
+    needless = phi is not None or (source.weighted and where == "cpu")  # sums of weights are array code's, with NumPy's own predictions
+    predictor = None if needless else make_predictor(model, source.dtype, where, threads)
     if predictor is not None and predictor.has_moments and not source.weighted:
         moments = _sum_by_kernel(source, predictor, networks, len(x), memory)
         return _assemble(tree, source, data, x, [moments.to_dataset()], ensemble is not None)

@@ -36,10 +36,7 @@ class Annealing(Schedule):
     def _progress(self, start: int, steps: int, total: int) -> np.ndarray:
         """r [steps]."""
         k = _steps(start, steps)
-        if self.restarts is None:
-            return k / total
-        length = math.ceil(total / self.restarts)
-        return k % length / length
+        return k / total if self.restarts is None else phase(k, cycle_length(total, self.restarts))
 
 
 class Linear(Annealing):
@@ -95,8 +92,8 @@ class Cyclical(Schedule):
 
     def tabulate(self, start: int, steps: int, total: int) -> np.ndarray:
         """(1 + cos(pi r)) / 2."""
-        length = self.period or math.ceil(total / (self.cycles or 1))
-        return (1 + np.cos(np.pi * (_steps(start, steps) % length) / length)) / 2
+        length = cycle_length(total, self.cycles, self.period)
+        return (1 + np.cos(np.pi * phase(_steps(start, steps), length))) / 2
 
 
 class Polynomial(Schedule):
@@ -190,6 +187,16 @@ class Cooling(Schedule):
 
 AnySchedule = Annotated[Linear | Exponential | Cosine | Cyclical | Polynomial | Piecewise | Table, Field(discriminator="schedule")]
 SCHEDULES = ("constant", "linear", "exponential", "cosine", "cyclical", "polynomial", "piecewise", "table")
+
+
+def cycle_length(total: int, cycles: int | None, period: int | None = None) -> int:
+    """L: `period`, or ceil(S / cycles)."""
+    return period or math.ceil(total / (cycles or 1))
+
+
+def phase(step: np.ndarray, length: int) -> np.ndarray:
+    """r = (k mod L) / L."""
+    return step % length / length
 
 
 def _steps(start: int, steps: int) -> np.ndarray:

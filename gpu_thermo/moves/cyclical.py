@@ -23,7 +23,7 @@ class Stages:
     @classmethod
     def make(cls, options: Cyclical, total: int) -> "Stages":
         """L is `period`, or ceil(S / cycles)."""
-        length = options.period or math.ceil(total / (options.cycles or 1))
+        length = schedules.cycle_length(total, options.cycles, options.period)
         if length < 2:
             raise SpecError(f"cycles = {options.cycles} in {total} steps leaves cycles of {length} step: use fewer cycles.")
         stages = cls(length, options.explore)
@@ -33,7 +33,7 @@ class Stages:
 
     def sampling(self, step: np.ndarray) -> np.ndarray:
         """Whether step k samples, for each of `step`."""
-        return step % self.length / self.length >= self.explore
+        return schedules.phase(step, self.length) >= self.explore
 
     def cycle(self, step: int) -> int:
         """Number of the cycle of step k, from 0."""
