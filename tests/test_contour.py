@@ -74,25 +74,28 @@ def dense_step(c, w, seen, u, tau, omega):
     if c.published:
         psi = w[j]
     step = omega * w[j] ** ((1 if c.interacting else c.zeta) - c.zeta) * psi**c.zeta
-    seen[j] = True
+    seen[j] |= omega > 0
     return w + step * (np.eye(c.bins)[j] - w), float(np.clip(1 + c.zeta * tau * slope, *c.clip)), psi
 
 
-@pytest.mark.parametrize("form", [{}, {"interacting": True}, {"published": True}, {"zeta": 0.0}, {"zeta": 1.5, "clip": (0.5, 1.2)}])
+@pytest.mark.parametrize(
+    "form", [{}, {"interacting": True}, {"published": True}, {"zeta": 0.0}, {"zeta": 1.5, "clip": (0.5, 1.2)}, {"learn": 100}]
+)
 def test_updates_against_the_dense_formula(form):
     """Shift and visited bin together are the vector step on all of w, over 400 evaluations of energies that wander out of range."""
     c = dataclasses.replace(RULE, **form)
     g, replicas = np.random.default_rng(0), 5
     energy = 0.8 + np.cumsum(0.1 * g.normal(size=(400, replicas)), axis=0)
     energy = 0.2 + np.abs((energy - 0.2) % 2.4 - 1.2)  # folded into [.2, 1.4]: the bins are [.3, 1.3]
-    tau, omega = g.uniform(0.01, 0.5, replicas), np.exp(c.log_omega(0, 400))
-    np.testing.assert_allclose(omega, [min(0.3, 5 / (k**0.8 + 10)) for k in range(400)], rtol=1e-14)
+    tau, log_omega = g.uniform(0.01, 0.5, replicas), c.log_omega(0, 400)
+    omega = np.exp(log_omega)
+    np.testing.assert_allclose(omega, [min(0.3, 5 / (k**0.8 + 10)) if k < (c.learn or 400) else 0 for k in range(400)], rtol=1e-14)
     state = State.at(np.zeros((replicas, 1)), np.zeros((replicas, 1)), np.zeros((replicas, 1)))
     c.begin(state)
     w, seen = np.full((replicas, c.bins), 1 / c.bins), np.zeros((replicas, c.bins), bool)
     clipped = np.zeros(replicas)
     for k in range(400):
-        multiplier = c.flatten(state.extra, energy[k], tau, np.log(omega[k]), np.ones(replicas, bool))
+        multiplier = c.flatten(state.extra, energy[k], tau, log_omega[k], np.ones(replicas, bool))
         for r in range(replicas):
             w[r], expected, _ = dense_step(c, w[r], seen[r], energy[k, r], tau[r], omega[k])
             clipped[r] += expected in c.clip
@@ -103,6 +106,8 @@ def test_updates_against_the_dense_formula(form):
     np.testing.assert_array_equal(state.extra["contour_outside"], ((energy < 0.3) | (energy >= 1.3)).sum(axis=0))
     assert (state.extra["contour_outside"] > 0).all()
     np.testing.assert_array_equal(state.extra["contour_visits"].sum(axis=1), 400)
+    if c.learn:
+        assert ((state.extra["contour_seen"] == 0) & (state.extra["contour_visits"] > 0)).any()  # a bin first visited later stays unseen
     psi = [dense_step(c, w[r], seen[r].copy(), energy[9, r], 1.0, 0.0)[2] for r in range(replicas)]
     np.testing.assert_allclose(c.log_weight(state.extra, energy[9]), c.zeta * np.log(psi), rtol=1e-9, atol=1e-13)
 
@@ -179,9 +184,9 @@ def test_summary():
 
 
 def test_options():
-    made = Contour.make(Options(kind="contour", zeta=0.5, bins=7, omega=(1.0, 0.6, 100.0), clip=(-2.0, 3.0), interval=4), -1.0, 0.25)
-    assert (made.zeta, made.bins, made.lowest, made.width, made.omega, made.clip, made.interval) == (
-        0.5, 7, -1.0, 0.25, (1.0, 0.6, 100.0), (-2.0, 3.0), 4)  # fmt: skip
+    made = Contour.make(Options(kind="contour", zeta=0.5, bins=7, omega=(1.0, 0.6, 100.0), clip=(-2.0, 3.0), interval=4), -1.0, 0.25, 9)
+    assert (made.zeta, made.bins, made.lowest, made.width, made.omega, made.clip, made.interval, made.learn) == (
+        0.5, 7, -1.0, 0.25, (1.0, 0.6, 100.0), (-2.0, 3.0), 4, 9)  # fmt: skip
     np.testing.assert_allclose(made.edges, -1 + 0.25 * np.arange(8))
 
 
@@ -231,6 +236,7 @@ def test_zeta_0_is_the_plain_method(method, engine):
 CASES = {
     **METHODS,
     "clipped, published": {"contour": dataclasses.replace(RULE, clip=(0.99, 1.01), published=True), "method": "langevin"},
+    "learned": {"contour": dataclasses.replace(RULE, learn=4), "method": "langevin"},
     "interacting, prior": {"contour": dataclasses.replace(RULE, interacting=True), "method": "langevin", "prior": 1.0},
     "layers, scheduled, data sets": {"method": "lala", "sets": 3, "batch": 5,
                                      "schedules": {("temperature", k): Cosine(schedule="cosine") for k in (0, 1)}},
@@ -269,6 +275,22 @@ def test_bits_do_not_depend_on_segments_threads_or_company(method):
         engine(part).advance(alone, Segment(0, 24))
         for name, value in whole.arrays().items():
             np.testing.assert_array_equal(alone.arrays()[name], value[rows], err_msg=name)
+
+
+@pytest.mark.parametrize("engine", [BatchedEngine, FusedEngine])
+def test_what_is_learned_stays(engine):
+    """After `learn` evaluations visits are counted still, and not a bit of a histogram changes, across segments."""
+    job = contour_job(method="langevin", contour=dataclasses.replace(RULE, learn=6))
+    state = begin(job)
+    engine(job).advance(state, Segment(0, 3))
+    early = weights(state.extra)
+    engine(job).advance(state, Segment(3, 7))
+    learned = state.copy()
+    assert not np.array_equal(weights(learned.extra), early)
+    engine(job).advance(state, Segment(10, 15))
+    for name in ("log_weight", "shift", "seen"):
+        np.testing.assert_array_equal(state.extra[f"contour_{name}"], learned.extra[f"contour_{name}"])
+    assert (state.extra["contour_visits"].sum(axis=1) == job.program.gradients_before(25)).all()
 
 
 @pytest.mark.parametrize("engine", [BatchedEngine, FusedEngine])

@@ -25,6 +25,7 @@ MOVES = {
     "tempering": {"kind": "tempering", "temperatures": [5e-3, 6e-3, 7e-3], "interval": 7},
     "contour": {"kind": "contour", "zeta": 0.5, "bins": 20, "lowest": 0.5, "width": 0.03},
     "contour_interacting": {"kind": "contour", "zeta": 0.5, "bins": 20, "lowest": 0.5, "width": 0.03, "interacting": True, "interval": 3},
+    "contour_learned": {"kind": "contour", "zeta": 0.5, "bins": 20, "lowest": 0.5, "width": 0.03, "learn": 50},
     "cyclical": {"kind": "cyclical", "period": 40},
 }
 

@@ -53,7 +53,7 @@ HD doubles exp_double(doubles x) {
   return (f + f * f * horner(f, c) + 1.0) * bits_double((double_bits(shifted) - (ROUND64_BITS - 1023)) << 52);
 }
 
-// One evaluation of LANES replicas: what `look` finds in their histograms, and what `learn` puts back.
+// One evaluation of LANES replicas: what `look` finds in their histograms, and what `learn` and `count` put back.
 struct Visit {
   i64 bin[LANES];
   bool inside[LANES];
@@ -93,7 +93,10 @@ HD void learn(const Histogram& h, int l, const Visit& v) {
   *h.shift += get(v.decay[l / DOUBLES], l % DOUBLES);
   h.log_weight[j] = get(v.log_w[l / DOUBLES], l % DOUBLES) - *h.shift;
   h.seen[j] = 1;
-  ++h.visits[j];
+}
+
+HD void count(const Histogram& h, int l, const Visit& v) {
+  ++h.visits[v.bin[l]];
   *h.clipped += v.raw[l] != v.multiplier[l];
   *h.outside += !v.inside[l];
   *h.multiplier = v.multiplier[l];

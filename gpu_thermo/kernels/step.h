@@ -315,10 +315,12 @@ struct Run {
       for (int l = 0; l < LANES; ++l) {
         if (visits(l)) look(c, histogram(first + l), l, get_wide(s.energy, l), get_wide(s.c.w[TAU], l), log_omega, v);
       }
-      move(v);
+      const bool learning = log_omega > -1e300;  // -inf once all is learned
+      if (learning) move(v);
       for (int l = 0; l < LANES; ++l) {
         if (!visits(l)) continue;
-        learn(histogram(first + l), l, v);
+        if (learning) learn(histogram(first + l), l, v);
+        count(histogram(first + l), l, v);
         set_wide(multiplier, l, v.multiplier[l]);
       }
     }

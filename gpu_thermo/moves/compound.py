@@ -222,6 +222,6 @@ def _contour(options: ContourOptions, hyper: Hyper, context: Context) -> dict[st
         width = (context.energy_range[1] - lowest) / options.bins if width is None else width
     assert lowest is not None
     assert width is not None
-    contour = Contour.make(options, lowest, width)
+    contour = Contour.make(options, lowest, width, None if options.learn is None else context.program.gradients_before(options.learn))
     contour.check(context.program, hyper)
     return {"contour": contour, "group": context.group, "merge": options.interval if options.interacting else 0}

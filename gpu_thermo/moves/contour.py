@@ -29,6 +29,8 @@ class Contour:
     omega_max, omega : step k of the histogram is min(omega_max, c / (k^a + b)), omega = (c, a, b).
     clip : bounds of the gradient's multiplier. interacting, interval : one histogram for a group, merged every so many steps.
     published : w_J for Psi in updates and weights.
+    learn : evaluations that update the histogram, all if None. Fixed, whatever it is, it makes the weights exact; one that still learns
+        follows the mode its replica is in (analysis/MULTIMODAL.md).
     """
 
     zeta: float
@@ -41,12 +43,13 @@ class Contour:
     interacting: bool = False
     interval: int = 1
     published: bool = False
+    learn: int | None = None
 
     @classmethod
-    def make(cls, options: ContourOptions, lowest: float, width: float) -> "Contour":
-        """From the options of a spec, with bins from `lowest` in steps of `width`."""
+    def make(cls, options: ContourOptions, lowest: float, width: float, learn: int | None = None) -> "Contour":
+        """From the options of a spec, with bins from `lowest` in steps of `width`; `learn` in evaluations."""
         o = options
-        return cls(o.zeta, o.bins, lowest, width, o.omega_max, o.omega, o.clip, o.interacting, o.interval, o.published)
+        return cls(o.zeta, o.bins, lowest, width, o.omega_max, o.omega, o.clip, o.interacting, o.interval, o.published, learn)
 
     @property
     def edges(self) -> np.ndarray:
@@ -95,13 +98,15 @@ class Contour:
     # -- in the step ---------------------------------------------------------------------------------------------------------------
 
     def log_omega(self, first: int, count: int) -> np.ndarray:
-        """[count] float64, log omega_k of the evaluations first, first + 1, ..."""
+        """[count] float64, log omega_k of the evaluations first, first + 1, ...; -inf once all is learned."""
         c, a, b = self.omega
+        k = np.arange(first, first + count)
         with np.errstate(divide="ignore"):
-            return np.log(np.minimum(self.omega_max, c / (np.arange(first, first + count).astype(np.float64) ** a + b)))
+            out = np.log(np.minimum(self.omega_max, c / (k.astype(np.float64) ** a + b)))
+        return out if self.learn is None else np.where(k < self.learn, out, -np.inf)
 
     def flatten(self, extra: Extra, energy: Array, tau: Array, log_omega: float, running: Array, xp: Any = np) -> Array:
-        """Multiplier [R] float64 of the gradients, and one update of each histogram.
+        """Multiplier [R] float64 of the gradients, and one update of each histogram, unless `log_omega` is -inf.
 
         Parameters
         ----------
@@ -113,6 +118,18 @@ class Contour:
         j, inside, slope, log_psi = self._read(extra, u, rows, xp)
         raw = 1 + self.zeta * tau[rows] * slope
         multiplier = xp.clip(raw, *self.clip)
+        if log_omega > -np.inf:
+            self._learn(extra, rows, j, log_psi, log_omega, xp)
+        extra["contour_visits"][rows, j] += 1
+        extra["contour_clipped"][rows] += raw != multiplier
+        extra["contour_outside"][rows] += ~inside
+        extra["contour_multiplier"][rows] = multiplier
+        out = xp.ones(len(energy))
+        out[rows] = multiplier
+        return out
+
+    def _learn(self, extra: Extra, rows: Array, j: Array, log_psi: Array, log_omega: float, xp: Any) -> None:
+        """Add omega Psi^zeta to the bins j [n] and take as much from the sum of all."""
         log_w = extra["contour_log_weight"][rows, j] + extra["contour_shift"][rows]
         log_c = log_omega + self.zeta * log_psi
         if self.interacting:
@@ -121,13 +138,6 @@ class Contour:
         extra["contour_shift"][rows] += decay
         extra["contour_log_weight"][rows, j] = xp.logaddexp(log_w + decay, log_c) - extra["contour_shift"][rows]
         extra["contour_seen"][rows, j] = 1
-        extra["contour_visits"][rows, j] += 1
-        extra["contour_clipped"][rows] += raw != multiplier
-        extra["contour_outside"][rows] += ~inside
-        extra["contour_multiplier"][rows] = multiplier
-        out = xp.ones(len(energy))
-        out[rows] = multiplier
-        return out
 
     def _read(self, extra: Extra, u: Array, rows: Array, xp: Any) -> tuple[Array, Array, Array, Array]:
         """Bin J, whether U is in range, slope l and log Psi of the energies u [n] (not NaN) of the replicas `rows` [n]."""

@@ -119,6 +119,11 @@ class Contour(MoveOptions):
     )
     omega_max: float = Field(3e-3, gt=0, lt=1, description="largest step of the histogram")
     omega: tuple[Positive, NonNegative, NonNegative] = Field((10.0, 0.8, 100.0), description="c, a, b of the step c / (k^a + b)")
+    learn: int | None = Field(
+        None,
+        ge=1,
+        description="steps during which the histogram learns; then it is fixed, and so is the law of the draws. Not given: always",
+    )
     clip: tuple[float, float] = Field((-5.0, 5.0), description="bounds of the gradient's multiplier")
     interacting: bool = Field(False, description="one histogram for each ensemble instead of one for each replica")
     interval: int = Field(1, ge=1, description="steps between merges of an interacting histogram; 1 is the published form")
