@@ -323,20 +323,20 @@ def draw(folder: Path) -> list[Path]:
 def table(results: Results, brief: bool = False) -> tuple[list[str], list[list[str]]]:
     """Columns and rows of the comparison as people read it: measures with standard errors, and the published value where there is one.
 
-    floor : the distance that as many independent draws as a group has would be at. round trips : of a replica on a ladder. ESS : effective
-    draws of 10^6 gradients by the autocorrelation of the worst coordinate. worth : how many independent draws would have a mean as far from
-    the exact one as the groups' means are, of 10^6 gradients; it also knows of modes that were missed. `brief` leaves out what does not fit
-    a terminal.
+    together : the distance of all groups' draws together, what more chains do not mend. floor : the distance that as many independent draws
+    as a group has would be at. round trips : of a replica on a ladder. ESS : effective draws of 10^6 gradients by autocorrelation, of the
+    worst coordinate. worth : how many independent draws would have a mean as far from the exact one as the groups' means are, of 10^6
+    gradients; it also knows of modes that were missed. `brief` leaves out what does not fit a terminal.
     """
     names = list(dict.fromkeys(name for row in results.rows for name in row["measures"]))
     shown = [(name, title) for name, title in TITLES.items() if name in names]
-    columns = ["entry", "chains", "steps", *(title for _, title in shown), "floor", "round trips", "ESS", "worth", "time (s)"]
+    columns = ["entry", "chains", "steps", *(title for _, title in shown), "together", "floor", "round trips", "ESS", "worth", "time (s)"]
     rows = []
     for row in results.rows:
         cells = [_cell(row["measures"].get(name), row["published"].get(name)) for name, _ in shown]
         numbers = [row["round_trips_per_replica"], *(row["per_million_gradients"].get(name) for name in ("ess", "worth"))]
         seconds = "-" if row["seconds"] is None else f"{row['seconds']:.0f}"
-        shown_numbers = ["-" if v is None else f"{v:.3g}" for v in (row["all"].get("tv_independent"), *numbers)]
+        shown_numbers = ["-" if v is None else f"{v:.3g}" for v in (*(row["all"].get(name) for name in ("tv", "tv_independent")), *numbers)]
         rows.append([row["label"], f"{row['chains']}", f"{row['steps']:,}", *cells, *shown_numbers, seconds])
     empty = [i for i, name in enumerate(columns) if i > 2 and all(r[i] == "-" for r in rows)]
     empty += [i for i, name in enumerate(columns) if brief and name in _LONG]

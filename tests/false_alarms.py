@@ -1,6 +1,6 @@
 """How often a right engine fails: every statistical check of `gpu-thermo verify`, and transients and calibration, over many seeds.
 
-    python tests/false_alarms.py [--of verify|tests] [--seeds 200] [--first 1] [--engine fused] [--table FILE.md]
+    python tests/false_alarms.py [--of verify|tests] [--only moves] [--seeds 200] [--first 1] [--engine fused] [--table FILE.md]
 
 Prints for each check the number of scores, and of those beyond 3, 4, 5 and 6 standard errors, beside what independent Gaussian scores
 would give. `--of tests` measures test_transients.py and test_calibration.py; distances of ranks from uniform are scaled to a limit of 6.
@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from gpu_thermo.verify import ensembles, posterior, wells
 from gpu_thermo.verify import report as reports
-from gpu_thermo.verify import wells
 from gpu_thermo.verify.sampling import Place
 from gpu_thermo.verify.suite import QUICK, _laws
 
@@ -32,10 +32,11 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=1, help="the first seed")
     parser.add_argument("--engine", default="fused")
     parser.add_argument("--of", choices=("verify", "tests"), default="verify")
+    parser.add_argument("--only", default="", help="the checks of `verify` with this in their names")
     parser.add_argument("--table", type=Path)
     options = parser.parse_args()
     seeds = range(options.first, options.first + options.seeds)
-    found = measure(options.engine, seeds) if options.of == "verify" else measure_tests(seeds)
+    found = measure(options.engine, seeds, options.only) if options.of == "verify" else measure_tests(seeds)
     lines = table(found, options.seeds)
     print("\n".join(lines))
     if options.table:
@@ -43,8 +44,8 @@ def main() -> int:
     return int(any((np.abs(z) > reports.LIMIT).any() for z in found.values()))
 
 
-def measure(engine: str, seeds: range) -> dict[str, np.ndarray]:
-    """All scores z of each check over `seeds`."""
+def measure(engine: str, seeds: range, only: str = "") -> dict[str, np.ndarray]:
+    """All scores z of each check over `seeds`, of those checks with `only` in their names."""
     kept: dict[str, list[float]] = defaultdict(list)
 
     def keep(group: str, name: str, where: str, scores: list[reports.Score]) -> reports.Check:
@@ -52,19 +53,15 @@ def measure(engine: str, seeds: range) -> dict[str, np.ndarray]:
         return real(group, name, where, scores)
 
     real = reports.from_scores
-    from gpu_thermo.verify import ensembles, posterior
-
     wells.from_scores = posterior.from_scores = ensembles.from_scores = keep  # type: ignore[assignment]
     for seed in seeds:
-        place = Place(engine, "cpu", None, seed)
-        for _, step in _laws(place, QUICK, full=False):
-            step()
+        steps = list(_laws(Place(engine, "cpu", None, seed), QUICK, full=False))
         if engine == "fused":  # wells of several stiffnesses, noisy forces and ladders are the batched engine's
-            batched = Place("batched", "cpu", None, seed)
-            wells.harmonic(batched, "BAOAB", QUICK["well"])
-            wells.harmonic(batched, "BAOAB", QUICK["well"], 0.8)
-            for kind in ("exchange", "tempering"):
-                ensembles.ladder(batched, kind, QUICK["ladder"])
+            batched = _laws(Place("batched", "cpu", None, seed), QUICK, full=False)
+            steps += [(name, step) for name, step in batched if name[0] == "moves" or name[1] == "BAOAB"]
+        for name, step in steps:
+            if only in " ".join(name):
+                step()
         print(f"\rseed {seed} of {seeds[0]} to {seeds[-1]}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     return {name: np.array(z) for name, z in kept.items()}

@@ -162,8 +162,10 @@ MUTANTS: dict[str, Mutant] = {
         ("tests/test_contour.py",)),
     "weights of contour's draws inverted": Mutant(
         ((CONTOUR, "return self.zeta * self.log_psi(", "return -self.zeta * self.log_psi("),), ("tests/test_contour.py",)),
+    "a contour that never stops learning": Mutant(
+        ((CONTOUR, "np.where(k < self.learn, out, -np.inf)", "out"),), ("tests/test_contour.py",)),
     "draws while exploring": Mutant(
-        ((CYCLICAL, "return step % self.length", "return 1e9 + step % self.length"),), ("tests/test_cyclical.py",)),
+        ((CYCLICAL, "phase(step, self.length) >= self.explore", "phase(step, self.length) >= 0"),), ("tests/test_cyclical.py",)),
     "exploring keeps its noise": Mutant(
         ((CYCLICAL, "Exploring(options, factors[name])", "Exploring(options, 1.0)"),), ("tests/test_cyclical.py",)),
     "gradient noise taken off twice": Mutant(((CYCLICAL, "h[0] * sd**2 / (2 * tau[0])", "h[0] * sd**2 / tau[0]"),),
