@@ -323,14 +323,14 @@ def draw(folder: Path) -> list[Path]:
 def table(results: Results, brief: bool = False) -> tuple[list[str], list[list[str]]]:
     """Columns and rows of the comparison as people read it: measures with standard errors, and the published value where there is one.
 
-    together : the distance of all groups' draws together, what more chains do not mend. floor : the distance that as many independent draws
+    pooled : the distance of all groups' draws together, what more chains do not mend. floor : the distance that as many independent draws
     as a group has would be at. round trips : of a replica on a ladder. ESS : effective draws of 10^6 gradients by autocorrelation, of the
     worst coordinate. worth : how many independent draws would have a mean as far from the exact one as the groups' means are, of 10^6
     gradients; it also knows of modes that were missed. `brief` leaves out what does not fit a terminal.
     """
     names = list(dict.fromkeys(name for row in results.rows for name in row["measures"]))
     shown = [(name, title) for name, title in TITLES.items() if name in names]
-    columns = ["entry", "chains", "steps", *(title for _, title in shown), "together", "floor", "round trips", "ESS", "worth", "time (s)"]
+    columns = ["entry", "chains", "steps", *(title for _, title in shown), "pooled", "floor", "round trips", "ESS", "worth", "time (s)"]
     rows = []
     for row in results.rows:
         cells = [_cell(row["measures"].get(name), row["published"].get(name)) for name, _ in shown]
@@ -350,7 +350,7 @@ TITLES = {
 }  # fmt: skip
 
 
-_LONG = ("steps", "floor", "W1", "mode changes", "round trips", "ESS", "accuracy, one draw", "NLL, one draw")
+_LONG = ("steps", "pooled", "floor", "W1", "mode changes", "round trips", "ESS", "accuracy, one draw", "NLL, one draw")
 
 
 def _cell(measure: dict[str, float] | None, published: float | None) -> str:

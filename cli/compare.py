@@ -113,8 +113,8 @@ def _print(results: "Results") -> None:
     show(table(columns, body, right=columns[1:]))
     if results.on_potential:
         typer.echo(
-            "distance: total variation to the exact density, of a group; together: of all groups' draws.\n"
-            "worth: how many independent draws 10^6 gradients are worth, by the error of the mean."
+            "distance: total variation to the exact density. worth: how many independent draws\n"
+            "10^6 gradients are worth, by the error of the mean."
         )
     for row in rows:
         if row["note"]:
