@@ -1,17 +1,21 @@
-"""How often a right engine fails: every statistical check of `gpu-thermo verify`, and transients and calibration, over many seeds.
+"""How often a right engine fails: every statistical check of `gpu-thermo verify`, and the statistical tests, over many seeds.
 
-    python tests/false_alarms.py [--of verify|tests] [--only moves] [--seeds 200] [--first 1] [--engine fused] [--table FILE.md]
+    python tests/false_alarms.py [--of verify|tests] [--only TEXT] [--seeds 200] [--first 1] [--engine fused] [--table FILE.md]
 
 Prints for each check the number of scores, and of those beyond 3, 4, 5 and 6 standard errors, beside what independent Gaussian scores
-would give. `--of tests` measures test_transients.py and test_calibration.py; distances of ranks from uniform are scaled to a limit of 6.
+would give. `--of tests` measures test_transients.py, test_calibration.py, test_order.py, test_bayes_linear.py, test_reference.py. Distances
+of ranks from uniform, and of slopes from an order, are scaled to a limit of 6. The scores against NUTS share the reference's own error.
 """
 
 import argparse
 import math
 import sys
 from collections import defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +25,7 @@ from gpu_thermo.verify.sampling import Place
 from gpu_thermo.verify.suite import QUICK, _laws
 
 LEVELS = (3, 4, 5, 6)
+Scores = Iterator[tuple[str, Any]]
 WORDS = (*((word, 0.0) for word in ("BAOAB", "OBABO", "OBA", "BACDEDCAB", "sgld")), ("BAOAB", 0.8), ("OBABO", 0.8))
 """Of the transients, with the sd of their force noise."""
 
@@ -32,11 +37,11 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=1, help="the first seed")
     parser.add_argument("--engine", default="fused")
     parser.add_argument("--of", choices=("verify", "tests"), default="verify")
-    parser.add_argument("--only", default="", help="the checks of `verify` with this in their names")
+    parser.add_argument("--only", default="", help="the checks of `verify`, or families of tests, with this in their names")
     parser.add_argument("--table", type=Path)
     options = parser.parse_args()
     seeds = range(options.first, options.first + options.seeds)
-    found = measure(options.engine, seeds, options.only) if options.of == "verify" else measure_tests(seeds)
+    found = measure(options.engine, seeds, options.only) if options.of == "verify" else measure_tests(seeds, options.only)
     lines = table(found, options.seeds)
     print("\n".join(lines))
     if options.table:
@@ -67,27 +72,75 @@ def measure(engine: str, seeds: range, only: str = "") -> dict[str, np.ndarray]:
     return {name: np.array(z) for name, z in kept.items()}
 
 
-def measure_tests(seeds: range) -> dict[str, np.ndarray]:
-    """All scores of test_transients.py for some words, and of test_calibration.py, the latter times 6 / limit, over `seeds`."""
-    import test_calibration as calibration
-    import test_transients as transients
-
+def measure_tests(seeds: range, only: str = "") -> dict[str, np.ndarray]:
+    """All scores of the statistical tests over `seeds`, those of the families with `only` in their names."""
     kept: dict[str, list[np.ndarray]] = defaultdict(list)
     for seed in seeds:
-        for word, noise in WORDS:
-            job = transients.job_for(word, noise=noise)
-            job = replace(job, seed=np.full(job.replicas, 1000 + seed, np.uint64))
-            kept[f"autocorrelation, {word}{', noisy forces' if noise else ''}"].append(transients.lagged_scores(word, job, noise))
-            if not noise:
-                kept[f"displaced start, {word}"].append(transients.mean_scores(word, job))
-        for case in calibration.CASES:
-            distance, z = calibration.departures(calibration.sample(case, seed=seed))
-            kept[f"calibration, {case}: distance x 6 / {calibration.BAND}"].append(distance * 6 / calibration.BAND)
-            kept[f"calibration, {case}: z of the spread"].append(z)
-        calibration.pairs.cache_clear()
+        for name, family in FAMILIES.items():
+            for check, z in family(seed) if only in name else ():
+                kept[check].append(np.atleast_1d(z))
         print(f"\rseed {seed} of {seeds[0]} to {seeds[-1]}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     return {name: np.concatenate(z) for name, z in kept.items()}
+
+
+def _transients(seed: int) -> Scores:
+    import test_transients as transients
+
+    for word, noise in WORDS:
+        job = transients.job_for(word, noise=noise)
+        job = replace(job, seed=np.full(job.replicas, 1000 + seed, np.uint64))
+        yield f"autocorrelation, {word}{', noisy forces' if noise else ''}", transients.lagged_scores(word, job, noise)
+        if not noise:
+            yield f"displaced start, {word}", transients.mean_scores(word, job)
+
+
+def _calibration(seed: int) -> Scores:
+    import test_calibration as calibration
+
+    for case in calibration.CASES:
+        distance, z = calibration.departures(calibration.sample(case, seed=seed))
+        yield f"calibration, {case}: distance x 6 / {calibration.BAND}", distance * 6 / calibration.BAND
+        yield f"calibration, {case}: z of the spread", z
+    calibration.pairs.cache_clear()
+
+
+def _order(seed: int) -> Scores:
+    import test_order as orders
+
+    for word, (expected, case) in orders.CASES.items():
+        slope, sd, _ = orders.order(word, case, seed=seed)
+        yield f"order, {word}: distance x 6 / limit", (slope - expected) * 6 / (0.15 + 3 * sd)
+
+
+def _frozen(seed: int) -> Scores:
+    import test_bayes_linear as bayes
+
+    draws, f, design, grid = bayes.sample.__wrapped__(1.0, seed=seed)
+    mean, cov = bayes.closed_form(design)
+    yield "frozen hidden layer, weights", bayes.scores(draws, mean, cov)
+    yield "frozen hidden layer, functions", bayes.scores(f, grid @ mean, grid @ cov @ grid.T)
+
+
+def _linear(seed: int) -> Scores:
+    import test_reference as reference
+
+    with TemporaryDirectory() as folder:
+        run = reference.linear.__wrapped__(Path(folder), seed=seed)
+        yield "linear network", reference.linear_scores(run, reference.quadrature())
+
+
+def _nuts(seed: int) -> Scores:
+    import test_reference as reference
+
+    with TemporaryDirectory() as folder:
+        yield "2-5-1 network, NUTS", reference.nuts_scores(reference.network(Path(folder), seed=seed)).ravel()
+
+
+FAMILIES: dict[str, Callable[[int], Scores]] = {
+    "transients": _transients, "calibration": _calibration, "order": _order, "frozen": _frozen, "linear": _linear, "nuts": _nuts,
+}  # fmt: skip
+"""Of `--of tests`: a seed to (name of a check, its scores)."""
 
 
 def table(found: dict[str, np.ndarray], seeds: int) -> list[str]:

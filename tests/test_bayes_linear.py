@@ -18,7 +18,7 @@ DATA = Dataset("gap", "regression", X, Y, X[:, :5], Y[:, :5], ("a", "b"), target
 GRID = np.random.default_rng(2).uniform(-3, 3, (8, 2))
 
 
-def make(temperature=1.0, word="BAOAB", replicas=300):
+def make(temperature=1.0, replicas=300, seed=0):
     """A run with the hidden layer frozen at one network for all replicas."""
     spec = RunSpec.from_dict({
         "data": {"name": "gap"},
@@ -26,7 +26,7 @@ def make(temperature=1.0, word="BAOAB", replicas=300):
         "method": {"name": "langevin", "freeze": ["hidden"], "stepsize": 0.45, "friction": 0.8,
                    "posterior_temperature": temperature},
         "run": {"replicas": replicas, "minibatch": "full", "steps": 10, "burn_in": 0, "thin": 10,
-                "seed_dynamics": round(10 * temperature)},
+                "seed_dynamics": round(10 * temperature) + 100 * seed},
     })  # fmt: skip
     ready = setup(spec, data=DATA)
     state = ready.initial_state()
@@ -48,9 +48,9 @@ def closed_form(design, temperature=1.0, prior=PRIOR, noise=NOISE):
 
 
 @cache
-def sample(temperature=1.0, factor=1.0, replicas=300):
+def sample(temperature=1.0, factor=1.0, replicas=300, seed=0):
     """Draws [draws, R, HIDDEN + 1] of the output layer, and draws [draws, R, points] of the function on GRID; `factor` spoils tau."""
-    ready, state = make(temperature, replicas)
+    ready, state = make(temperature, replicas, seed)
     before = state.position[:, : -(HIDDEN + 1)].copy()
     design = features(ready, state, DATA.x_train[0])
     job = replace(ready.job, hyper=replace(ready.job.hyper, temperature=factor * ready.job.hyper.temperature))
@@ -62,13 +62,16 @@ def sample(temperature=1.0, factor=1.0, replicas=300):
     return ring.position[..., -(HIDDEN + 1) :], f, design, features(ready, state, GRID)
 
 
-def deviations(draws, mean, cov):
+def scores(draws, mean, cov):
     """z of every mean, variance and covariance against the closed form, with the replica as unit."""
     centred = draws - mean
-    scores = [z_score(centred.mean(axis=0), 0)]
-    for i in range(len(mean)):
-        scores.append(z_score((centred * centred[..., i : i + 1]).mean(axis=0), cov[i]))
-    return abs(np.concatenate(scores)).max()
+    each = [z_score((centred * centred[..., i : i + 1]).mean(axis=0), cov[i]) for i in range(len(mean))]
+    return np.concatenate([z_score(centred.mean(axis=0), 0), *each])
+
+
+def deviations(draws, mean, cov):
+    """The largest |z|."""
+    return abs(scores(draws, mean, cov)).max()
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.2])

@@ -55,12 +55,12 @@ def scores(values, exact, error=0.0):
 # -- NUTS -------------------------------------------------------------------------------------------------------------------------------
 
 
-def network(tmp_path, temperature=1.0, steps=12_000, prior=REFERENCE["prior_sd"], word="BAOAB"):
+def network(tmp_path, temperature=1.0, steps=12_000, prior=REFERENCE["prior_sd"], word="BAOAB", seed=3):
     """The 2-5-1 posterior by BAOAB, started at the prior."""
     x, y = np.array(REFERENCE["x"]), np.array(REFERENCE["y"])
     model = {"hidden": REFERENCE["hidden"], "activation": "tanh", "prior_sd": prior}
     method = {"word": word, "stepsize": 0.5, "friction": 0.15, "posterior_temperature": temperature}
-    run = {"replicas": 256, "steps": steps, "burn_in": steps // 8, "thin": 50, "trace": steps, "seed": 3}
+    run = {"replicas": 256, "steps": steps, "burn_in": steps // 8, "thin": 50, "trace": steps, "seed": seed}
     return run_on(tmp_path, x, y, "binary", model, method, run)
 
 
@@ -127,11 +127,11 @@ def quadrature(temperature=1.0, prior=PRIOR, noise=NOISE):
 
 
 @cache
-def linear(folder, temperature=1.0):
+def linear(folder, temperature=1.0, seed=4):
     """A linear SHLP with all parameters free."""
     model = {"hidden": UNITS, "activation": "identity", "prior_sd": PRIOR, "noise_sd": NOISE, "dtype": "float64"}
     method = {"stepsize": 0.12, "friction": 0.5, "posterior_temperature": temperature}
-    run = {"replicas": 256, "steps": 6_000, "burn_in": 1_000, "thin": 50, "trace": 6_000, "seed": 4}
+    run = {"replicas": 256, "steps": 6_000, "burn_in": 1_000, "thin": 50, "trace": 6_000, "seed": seed}
     return run_on(folder, X, Y[:, None], "regression", model, method, run)
 
 
