@@ -24,16 +24,23 @@ def explain(error: ValidationError, known_keys: KnownKeys) -> str:
     """One line per mistake."""
     lines: dict[str, str] = {}
     for mistake in error.errors():
-        lines.setdefault(".".join(str(part) for part in mistake["loc"] if str(part) not in _NOISE), _explain_one(mistake, known_keys))
+        where = ".".join(_location(mistake))
+        if where in lines and mistake["type"] == "literal_error":  # a word that would do where the first line asks for a number
+            lines[where] = f"{lines[where].removesuffix('.')}; or {mistake['ctx']['expected']}."
+        lines.setdefault(where, _explain_one(mistake, known_keys))
     return "\n".join(lines.values())
 
 
-_NOISE = {"all", "value", "float", "list[float]"}
+_NOISE = {"all", "value", "float", "int", "list[float]"}
 """Parts of a location that are about our models, not about what the user wrote."""
 
 
+def _location(mistake: Any) -> list[str]:
+    return [text for text in map(str, mistake["loc"]) if text not in _NOISE and not text.startswith("literal[")]
+
+
 def _explain_one(mistake: Any, known_keys: KnownKeys) -> str:
-    location = [str(part) for part in mistake["loc"] if str(part) not in _NOISE]
+    location = _location(mistake)
     section = location[0] if location else ""
     member = 2 if section == "moves" else 1
     if len(location) > member and location[member] in _UNIONS.get(section, ((), ""))[0]:
@@ -50,6 +57,8 @@ def _explain_one(mistake: Any, known_keys: KnownKeys) -> str:
         return f"Unknown key '{field}'. {hint}"
     if mistake["type"] in ("union_tag_invalid", "union_tag_not_found"):
         return _explain_tag(field, mistake)
+    if location == ["moves"] and mistake["type"] == "list_type":
+        return "moves is a list: write [[moves]], once for each move."
     message = mistake["msg"].removeprefix("Value error, ")
     message = (message[0].lower() + message[1:] if not message[:2].isupper() else message).rstrip(".")
     value = mistake.get("input")

@@ -323,7 +323,10 @@ def read_toml(source: str | Path) -> dict[str, Any]:
 
 
 def apply_overrides(tree: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """Apply "a.b=value" texts; values are TOML, and bare words are strings. `X.name=...` first resets section X to that name's defaults."""
+    """Apply "a.b=value" texts; values are TOML, and bare words are strings; `moves.0.rungs` is a key of the first move.
+
+    `X.name=...` first resets section X to that name's defaults.
+    """
     out = json.loads(json.dumps(dict(tree), default=str)) if tree else {}
     for text in overrides:
         key, equals, raw = text.partition("=")
@@ -332,15 +335,24 @@ def apply_overrides(tree: Mapping[str, Any], overrides: Sequence[str]) -> dict[s
             raise SpecError(f"--set {text!r} is not of the form section.key=value, as in run.replicas=64.")
         if path[0] == "method" and len(path) > 1:
             out.setdefault("method", dict(DEFAULT_METHOD))  # one key changes, and not the others' defaults
-        node = out
-        for part in path[:-1]:
-            node = node.setdefault(part, {})
-            if not isinstance(node, dict):
+        node: Any = out
+        for i, part in enumerate(path[:-1]):
+            node = node[_entry(node, part, text)] if isinstance(node, list) else node.setdefault(part, {})
+            if not isinstance(node, dict) and not (isinstance(node, list) and i < len(path) - 2):
                 raise SpecError(f"--set {text!r}: {part} is a value, not a section.")
         if path[-1] == "name" and len(path) == 2:
             node.clear()
         node[path[-1]] = _toml_value(raw.strip())
     return out
+
+
+def _entry(items: Sequence[Any], part: str, text: str) -> int:
+    """The entry of a list that `part` numbers, from 0."""
+    if not part.isdecimal() or int(part) >= len(items):
+        raise SpecError(
+            f"--set {text!r}: there is no entry {part}; use 0 to {len(items) - 1}." if items else f"--set {text!r}: the list is empty."
+        )
+    return int(part)
 
 
 def _toml_value(raw: str) -> Any:

@@ -109,7 +109,10 @@ def _order(seed: int) -> Scores:
     import test_order as orders
 
     for word, (expected, case) in orders.CASES.items():
-        slope, sd, _ = orders.order(word, case, seed=seed)
+        try:
+            slope, sd, _ = orders.order(word, case, seed=seed)
+        except AssertionError:  # a quartic force overflowed at the larger stepsize
+            slope, sd = np.inf, 0.0
         yield f"order, {word}: distance x 6 / limit", (slope - expected) * 6 / (0.15 + 3 * sd)
 
 

@@ -142,6 +142,12 @@ def test_a_contour_whose_bins_miss_says_so(tmp_path):
     assert "outside" in report["warnings"][0]
 
 
+def test_a_contour_that_clips_says_so(tmp_path):
+    tree = sample(spec(MOVES["contour"] | {"clip": [0.99, 1.01]}), tmp_path / "run.zarr")
+    (report,) = json.loads(tree["sample_stats"].attrs["moves"])
+    assert any("were clipped" in text for text in report["warnings"])
+
+
 @pytest.mark.parametrize(
     ("moves", "message"),
     [
@@ -159,6 +165,8 @@ def test_a_contour_whose_bins_miss_says_so(tmp_path):
         ([EXCHANGE | {"rung": 5}], "Did you mean 'rungs'"),
         ([{"kind": "exchange"}], "rungs and hottest"),
         ([{"kind": "exchange", "temperatures": [2.0, 1.0]}], "must increase"),
+        ([EXCHANGE | {"window": "automatic"}], r"moves.0.window = 'automatic': .* integer.*; or 'auto'\.$"),
+        (EXCHANGE, r"write \[\[moves\]\]"),
     ],
 )
 def test_what_cannot_be_is_refused(moves, message):

@@ -211,6 +211,18 @@ def test_overrides_into_a_value():
         apply_overrides({"run": {"replicas": 3}}, ["run.replicas.x=3"])
 
 
+def test_overrides_of_an_entry_of_a_list():
+    tree = {"moves": [{"kind": "exchange", "rungs": 3}, {"kind": "cyclical"}]}
+    assert apply_overrides(tree, ["moves.0.rungs=4"])["moves"] == [{"kind": "exchange", "rungs": 4}, {"kind": "cyclical"}]
+    for entry in ("2", "first", "-1"):
+        with pytest.raises(SpecError, match=f"no entry {entry}; use 0 to 1"):
+            apply_overrides(tree, [f"moves.{entry}.rungs=4"])
+    with pytest.raises(SpecError, match="moves is a value"):
+        apply_overrides(tree, ["moves.0=4"])
+    with pytest.raises(SpecError, match="the list is empty"):
+        apply_overrides({"moves": []}, ["moves.0.rungs=4"])
+
+
 def test_overrides_leave_the_tree_alone():
     tree = {"run": {"replicas": 3}}
     apply_overrides(tree, ["run.replicas=4", "data.name=gap"])

@@ -24,6 +24,8 @@ MOST_REPORTED = 16
 
 MOST_OUTSIDE = 0.01
 """Part of the energies outside a contour's bins that is reported."""
+MOST_CLIPPED = 0.05
+"""Part of the evaluations with a clipped multiplier that is reported."""
 
 
 @dataclass(frozen=True)
@@ -119,11 +121,15 @@ class Moves:
 
 def _contour_warnings(report: dict[str, Any]) -> list[str]:
     """What the user should know of a contour so far."""
-    outside = max(report["outside"])
-    if outside <= MOST_OUTSIDE:
-        return []
-    low, high = report["edges"][0], report["edges"][-1]
-    return [f"{outside:.0%} of the energies were outside the contour's bins ({low:g} to {high:g}), where nothing is flattened: move them."]
+    out, (outside, clipped) = [], (max(report[name]) for name in ("outside", "clipped"))
+    if outside > MOST_OUTSIDE:
+        low, high = report["edges"][0], report["edges"][-1]
+        out.append(
+            f"{outside:.0%} of the energies were outside the contour's bins ({low:g} to {high:g}), where nothing is flattened: move them."
+        )
+    if clipped > MOST_CLIPPED:
+        out.append(f"{clipped:.0%} of the contour's multipliers were clipped, which weights cannot undo: use wider bins or a smaller zeta.")
+    return out
 
 
 @dataclass(frozen=True)
