@@ -29,7 +29,7 @@ RESUME = ("tests/test_run.py", "tests/test_verify.py")
 LADDER, EXCHANGE, TEMPERING = (f"gpu_thermo/moves/{name}.py" for name in ("ladder", "exchange", "tempering"))
 CYCLICAL, OBSERVE = "gpu_thermo/moves/cyclical.py", "gpu_thermo/observe.py"
 CONTOUR, CONTOUR_KERNEL = "gpu_thermo/moves/contour.py", "gpu_thermo/kernels/contour.h"
-ON_LADDERS = ("tests/test_exchange.py", "tests/test_tempering.py")
+ON_LADDERS = ("tests/test_exchange.py", "tests/test_ladders.py", "tests/test_tempering.py")
 
 
 @dataclass(frozen=True)

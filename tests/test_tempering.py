@@ -8,8 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from laws import job_of, well, z_score
-from test_exchange import (
+from ladder_cases import (
     ADL,
     SIZE,
     STIFFNESS,
@@ -23,6 +22,7 @@ from test_exchange import (
     right_of_zero,
     same,
 )
+from laws import job_of, well, z_score
 
 from gpu_thermo.engines import BatchedEngine, initial_state
 from gpu_thermo.errors import SpecError
