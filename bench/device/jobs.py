@@ -74,7 +74,7 @@ def make_job(case: Case, replicas: int = 37, points: int = 150, batch: int = 10)
     contour = None
     if "contour" in case:
         values["temperature"] = values["temperature"][:, :1]  # one for all partitions
-        contour = Contour(zeta=0.8, bins=20, lowest=0.0, width=0.1, omega_max=0.2)
+        contour = Contour(zeta=0.8, bins=20, lowest=0.0, width=0.1, omega_max=0.2, learn=7)
     stepsize = (0.02 if update else 0.1) * (1 + g.random(replicas))
     hyper = Hyper.constant(replicas, shape[1], stepsize, total=100, momentum=0.9, thermostat=0.1, **values)
     dtype = np.float32 if case["bits"] == 32 else np.float64
