@@ -130,8 +130,8 @@ def quadrature(temperature=1.0, prior=PRIOR, noise=NOISE):
 def linear(folder, temperature=1.0, seed=4):
     """A linear SHLP with all parameters free."""
     model = {"hidden": UNITS, "activation": "identity", "prior_sd": PRIOR, "noise_sd": NOISE, "dtype": "float64"}
-    method = {"stepsize": 0.12, "friction": 0.5, "posterior_temperature": temperature}
-    run = {"replicas": 256, "steps": 6_000, "burn_in": 1_000, "thin": 50, "trace": 6_000, "seed": seed}
+    method = {"stepsize": 0.07, "friction": 0.5, "posterior_temperature": temperature}
+    run = {"replicas": 256, "steps": 9_000, "burn_in": 1_500, "thin": 50, "trace": 9_000, "seed": seed}
     return run_on(folder, X, Y[:, None], "regression", model, method, run)
 
 
