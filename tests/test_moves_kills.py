@@ -9,10 +9,10 @@ import time
 
 import pytest
 from test_moves_run import ADL, LANGEVIN, MOVES, same, spec
-from test_run import CHILD
+from test_run import CHILD, committed, wait_for_progress
 
 from gpu_thermo.run import sample
-from gpu_thermo.store import open_run, read_header
+from gpu_thermo.store import open_run
 
 STEPS = {"batched": 6_000, "fused": 40_000}
 
@@ -33,8 +33,7 @@ def test_kills_lose_nothing(kind, engine, tmp_path):
     path, rng, seen = tmp_path / "cut.zarr", random.Random(kind + engine), [0]
     while len(seen) < 6:
         process = start(path, given, engine)
-        while process.poll() is None and committed(path) <= seen[-1]:
-            time.sleep(0.002)
+        wait_for_progress(path, process)
         time.sleep(rng.uniform(0, 0.1))
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -48,8 +47,3 @@ def test_kills_lose_nothing(kind, engine, tmp_path):
 def start(path, given, engine):
     """A process that samples, or goes on with what is there."""
     return subprocess.Popen([sys.executable, "-c", CHILD, str(path), json.dumps(given), engine], stdout=subprocess.DEVNULL)
-
-
-def committed(path):
-    """Steps the store holds."""
-    return read_header(path).step if path.exists() else 0
