@@ -1,15 +1,12 @@
 """kill -9 at random moments of runs with ensemble moves: rungs, histograms and adapted weights come back bit for bit."""
 
-import json
 import random
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 from test_moves_run import ADL, LANGEVIN, MOVES, same, spec
-from test_run import CHILD, committed, wait_for_progress
+from test_run import child, committed, wait_for_progress
 
 from gpu_thermo.run import sample
 from gpu_thermo.store import open_run
@@ -32,18 +29,13 @@ def test_kills_lose_nothing(kind, engine, tmp_path):
     whole = sample(given, tmp_path / "whole.zarr", engine=engine)
     path, rng, seen = tmp_path / "cut.zarr", random.Random(kind + engine), [0]
     while len(seen) < 6:
-        process = start(path, given, engine)
+        process = child(path, engine, given)
         wait_for_progress(path, process)
         time.sleep(rng.uniform(0, 0.1))
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.communicate()
         seen.append(committed(path))
         assert seen[-2] < seen[-1] < STEPS[engine], "the run is too short to be killed five times"
-    start(path, given, engine).wait()
+    child(path, engine, given).communicate()
     assert committed(path) == STEPS[engine]
     same(whole, open_run(path))
-
-
-def start(path, given, engine):
-    """A process that samples, or goes on with what is there."""
-    return subprocess.Popen([sys.executable, "-c", CHILD, str(path), json.dumps(given), engine], stdout=subprocess.DEVNULL)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -242,11 +243,11 @@ except GpuThermoError as error:
 """
 
 
-def child(path: Path, engine: str) -> subprocess.Popen:
+def child(path: Path, engine: str, spec: dict[str, Any] | None = None) -> subprocess.Popen:
     """A process that starts the run, or resumes it."""
     import json
 
-    command = [sys.executable, "-c", CHILD, str(path), json.dumps(LONGER[engine]), engine]
+    command = [sys.executable, "-c", CHILD, str(path), json.dumps(spec or LONGER[engine]), engine]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
