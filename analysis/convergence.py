@@ -62,7 +62,9 @@ def convergence(predictions: np.ndarray, scale: float, superchain: np.ndarray | 
     from arviz_stats.base import array_stats
 
     with np.errstate(all="ignore"):
-        bulk, tail = (float(np.min(array_stats.ess(moving, method=m, prob=p))) for m, p in (("bulk", None), ("tail", 0.05)))
+        bulk, tail = (
+            float(np.min(array_stats.ess(moving, method=m, prob=p))) for m, p in (("bulk", None), ("tail", 0.05))
+        )
         found = replace(found, ess_bulk=bulk, ess_tail=tail)
         if chains < 2:
             return found

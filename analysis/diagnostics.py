@@ -9,12 +9,25 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from gpu_thermo.averages.predictive import Run, model_of, opened
 from gpu_thermo.errors import SpecError, Status, StoreError
-from gpu_thermo.predictive import Run, model_of, opened
-from gpu_thermo.spec import RunSpec
-from gpu_thermo_analysis.convergence import ESS_LIMIT, MIN_DRAWS, RHAT_LIMIT, SETTLED, Convergence, convergence, used_chains
+from gpu_thermo.spec.run import RunSpec
+from gpu_thermo_analysis.convergence import (
+    ESS_LIMIT,
+    MIN_DRAWS,
+    RHAT_LIMIT,
+    SETTLED,
+    Convergence,
+    convergence,
+    used_chains,
+)
 from gpu_thermo_analysis.multimodal_draws import Counted, contour_verdict, counted_draws, ladder_verdicts
-from gpu_thermo_analysis.temperatures import Temperature, configurational_verdict, kinetic_verdict, partition_temperatures
+from gpu_thermo_analysis.temperatures import (
+    Temperature,
+    configurational_verdict,
+    kinetic_verdict,
+    partition_temperatures,
+)
 
 MOST_FROZEN = 0.1
 WEIGHT_ESS_LIMIT = 0.1
@@ -59,7 +72,9 @@ class EnsembleDiagnosis:
     @property
     def headline(self) -> str:
         """One line: whether to trust the averages, and what stands against it."""
-        name = f"Ensemble {self.ensemble} ({self.label or f'{self.chains - self.frozen} chains'}, {self.draws} draws each)"
+        name = (
+            f"Ensemble {self.ensemble} ({self.label or f'{self.chains - self.frozen} chains'}, {self.draws} draws each)"
+        )
         failed = [v.topic for v in self.verdicts if v.passed is False]
         if failed:
             return f"{name}: do not trust yet: {', '.join(failed)}."
@@ -81,7 +96,11 @@ class Diagnosis:
     def lines(self) -> list[str]:
         """The report: per ensemble a headline, then its verdicts."""
         marks = {True: "ok", False: "!!", None: "--"}
-        return [line for e in self.ensembles for line in (e.headline, *(f"  {marks[v.passed]} {v.text}" for v in e.verdicts))]
+        return [
+            line
+            for e in self.ensembles
+            for line in (e.headline, *(f"  {marks[v.passed]} {v.text}" for v in e.verdicts))
+        ]
 
     def __str__(self) -> str:
         return "\n".join(self.lines)
@@ -145,7 +164,9 @@ def _diagnose_one(tree: xr.DataTree, spec: RunSpec, ensemble: int, chains: np.nd
         temperatures = partition_temperatures(tree, counted, int(stats["dataset"].to_numpy()[running[0]]))
         thermostats = {t.partition: f"thermostat_{t.partition}" in stats.coords for t in temperatures}
         for t in temperatures:
-            verdicts.append(Verdict(f"kinetic temperature of {t.partition}", *kinetic_verdict(t, spec, thermostats[t.partition])))
+            verdicts.append(
+                Verdict(f"kinetic temperature of {t.partition}", *kinetic_verdict(t, spec, thermostats[t.partition]))
+            )
         verdicts.append(Verdict("configurational temperature", *configurational_verdict(temperatures, spec, weighted)))
     return EnsembleDiagnosis(
         ensemble, len(chains), len(chains) - len(running), stats.sizes["draw"], found, tuple(temperatures), weight_ess, tuple(verdicts),
@@ -181,11 +202,18 @@ def _convergence(tree: xr.DataTree, spec: RunSpec, counted: Counted) -> Converge
     values, scale = _predictions(tree) if spec.target is None else _coordinates(tree)
     if values is None:
         return None
-    length, quantities = counted.chain.shape[1], math.prod(n for d, n in values.sizes.items() if d not in ("chain", "draw"))
+    length, quantities = (
+        counted.chain.shape[1],
+        math.prod(n for d, n in values.sizes.items() if d not in ("chain", "draw")),
+    )
     counted = counted.some(len(used_chains(np.arange(len(counted.chain)), length, quantities)))
     found = counted.take(values).reshape(*counted.chain.shape, -1)
     named = tree["sample_stats"].coords
-    superchain = named["superchain"].to_numpy()[counted.chain[:, 0]] if "superchain" in named and counted.visits is None else None
+    superchain = (
+        named["superchain"].to_numpy()[counted.chain[:, 0]]
+        if "superchain" in named and counted.visits is None
+        else None
+    )
     return convergence(found[np.isfinite(found).all(axis=(1, 2))], scale, superchain)
 
 
@@ -213,17 +241,29 @@ def _convergence_verdicts(c: Convergence | None, spec: RunSpec) -> list[Verdict]
         kept = "predictions" if network else "parameters"
         return [Verdict(topic, None, f'R-hat and ESS in {where} need stored {kept} (keep = ["{kept}"]).')]
     if c.draws < MIN_DRAWS or c.chains == 0:
-        return [Verdict(topic, None, f"{c.draws} draws are too few for R-hat and ESS, which need {MIN_DRAWS}: resume with more draws.")]
+        return [
+            Verdict(
+                topic,
+                None,
+                f"{c.draws} draws are too few for R-hat and ESS, which need {MIN_DRAWS}: resume with more draws.",
+            )
+        ]
     if c.settled == c.quantities:
         text = f"All {c.quantities} {what} vary by less than {SETTLED:g}: chains agree, and there is no spread to speak of."
         return [Verdict(topic, True, text)]
-    left_out = f" {c.settled} of {c.quantities} predictions vary by less than {SETTLED:g} and are left out." if c.settled else ""
+    left_out = (
+        f" {c.settled} of {c.quantities} predictions vary by less than {SETTLED:g} and are left out."
+        if c.settled
+        else ""
+    )
     if math.isnan(c.rhat):
         out = [Verdict(topic, None, f"One chain alone cannot be compared (R-hat needs two).{left_out}")]
     elif c.rhat <= RHAT_LIMIT:
         out = [Verdict(topic, True, f"Chains agree in {where} (R-hat {c.rhat:.3f} <= {RHAT_LIMIT}).{left_out}")]
     else:
-        remedy = "run longer, or treat them as separate modes" + ("" if spec.moves else ", or let moves carry them across")
+        remedy = "run longer, or treat them as separate modes" + (
+            "" if spec.moves else ", or let moves carry them across"
+        )
         text = f"Chains disagree in {where} (R-hat {c.rhat:.3f} > {RHAT_LIMIT}): {remedy}.{left_out}"
         out = [Verdict("chains disagree", False, text)]
     return [*out, *_nested_verdict(c, spec), _ess_verdict(c, "probe" if network else "coordinate")]

@@ -13,7 +13,16 @@ import numpy as np
 import xarray as xr
 
 from gpu_thermo.errors import DataError, GpuThermoError
-from gpu_thermo_analysis.style import CURVE, RC, TWO_COLOURS, UNCERTAINTY, VALUE, class_colour, class_mark, probability_colours
+from gpu_thermo_analysis.style import (
+    CURVE,
+    RC,
+    TWO_COLOURS,
+    UNCERTAINTY,
+    VALUE,
+    class_colour,
+    class_mark,
+    probability_colours,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +39,9 @@ class NotWrittenError(GpuThermoError, OSError):
     exit_code = 1
 
 
-def draw_map(dataset: xr.Dataset | Callable[[], xr.Dataset], path: str | Path | None = None, output: int = 0) -> xr.Dataset:
+def draw_map(
+    dataset: xr.Dataset | Callable[[], xr.Dataset], path: str | Path | None = None, output: int = 0
+) -> xr.Dataset:
     """Draw a map to a file; `dataset` may be made on demand, after the file's suffix is known to be good. Returns the data set.
 
     Raises
@@ -106,8 +117,19 @@ def _draw_plane(figure: "Figure", dataset: xr.Dataset, output: int) -> None:
     else:
         (_binary_mean if task == "binary" else _multiclass_mean)(figure, panels[0], dataset)
         names = json.loads(dataset.attrs["classes"])
-        _image(figure, panels[1], dataset, "epistemic", "Epistemic uncertainty", "mutual information (nats)", UNCERTAINTY)
-        _image(figure, panels[2], dataset, "total", "Total uncertainty", "entropy (nats)", UNCERTAINTY, (0, np.log(len(names))))
+        _image(
+            figure, panels[1], dataset, "epistemic", "Epistemic uncertainty", "mutual information (nats)", UNCERTAINTY
+        )
+        _image(
+            figure,
+            panels[2],
+            dataset,
+            "total",
+            "Total uncertainty",
+            "entropy (nats)",
+            UNCERTAINTY,
+            (0, np.log(len(names))),
+        )
         for axes in panels:
             _class_points(axes, dataset, names)
         _legend(figure, panels[0], (_LEGEND_MARK / _mark_size(dataset.sizes["train"])) ** 0.5)
@@ -119,7 +141,16 @@ def _draw_plane(figure: "Figure", dataset: xr.Dataset, output: int) -> None:
 def _legend(figure: "Figure", axes: "Axes", scale: float = 1.0) -> None:
     """All marks of `axes` in one row beside the title."""
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="upper right", ncols=10, handletextpad=0.1, columnspacing=0.9, borderaxespad=0.3, markerscale=scale)
+    figure.legend(
+        handles,
+        labels,
+        loc="upper right",
+        ncols=10,
+        handletextpad=0.1,
+        columnspacing=0.9,
+        borderaxespad=0.3,
+        markerscale=scale,
+    )
 
 
 def _image(
@@ -130,7 +161,14 @@ def _image(
     shown = dataset[name].to_numpy() if values is None else values
     low, high = limits or (0.0, float(np.nanmax(shown)) or 1.0)
     image = axes.imshow(
-        shown, origin="lower", extent=_extent(dataset), cmap=colours, vmin=low, vmax=high, aspect="auto", interpolation="bilinear"
+        shown,
+        origin="lower",
+        extent=_extent(dataset),
+        cmap=colours,
+        vmin=low,
+        vmax=high,
+        aspect="auto",
+        interpolation="bilinear",
     )
     axes.set_title(title)
     bar = figure.colorbar(image, ax=axes, location="bottom", shrink=0.86, aspect=32, pad=0.03)
@@ -178,7 +216,9 @@ def _multiclass_mean(figure: "Figure", axes: "Axes", dataset: xr.Dataset) -> Non
     for c in range(classes):
         rest = np.delete(p, c, axis=-1).max(axis=-1)
         if (p[..., c] > rest).any() and (p[..., c] < rest).any():
-            axes.contour(dataset["u"].to_numpy(), dataset["v"].to_numpy(), p[..., c] - rest, [0.0], colors="0.25", linewidths=0.6)
+            axes.contour(
+                dataset["u"].to_numpy(), dataset["v"].to_numpy(), p[..., c] - rest, [0.0], colors="0.25", linewidths=0.6
+            )
     axes.set_title("Mean prediction")
     greys = ScalarMappable(Normalize(1 / classes, 1), LinearSegmentedColormap.from_list("greys", ["white", "0.35"]))
     bar = figure.colorbar(greys, ax=axes, location="bottom", shrink=0.86, aspect=32, pad=0.03)
@@ -224,7 +264,9 @@ def _regression_panels(figure: "Figure", panels: Any, dataset: xr.Dataset, outpu
     _image(figure, panels[2], dataset, "total", "Total uncertainty", label, UNCERTAINTY, both, total)
     some = _some(np.arange(len(y)))
     u, v = dataset["train_u"].to_numpy()[some], dataset["train_v"].to_numpy()[some]
-    panels[0].scatter(u, v, c=y[some], cmap=VALUE, vmin=limits[0], vmax=limits[1], s=16, edgecolors="white", linewidths=0.5)
+    panels[0].scatter(
+        u, v, c=y[some], cmap=VALUE, vmin=limits[0], vmax=limits[1], s=16, edgecolors="white", linewidths=0.5
+    )
     for axes in panels[1:]:
         axes.scatter(u, v, c="none", s=12, edgecolors="white", linewidths=0.5)
 
@@ -254,7 +296,16 @@ def _regression_line(axes: "Axes", dataset: xr.Dataset, output: int) -> None:
     axes.plot(u, mean, color=CURVE, linewidth=1.6, label="mean")
     rows = _some(np.arange(dataset.sizes["train"]))
     y = dataset["train_y"].to_numpy()[rows, output]
-    axes.scatter(dataset["train_u"].to_numpy()[rows], y, s=9, color="0.1", linewidths=0, alpha=0.75, label="training data", zorder=3)
+    axes.scatter(
+        dataset["train_u"].to_numpy()[rows],
+        y,
+        s=9,
+        color="0.1",
+        linewidths=0,
+        alpha=0.75,
+        label="training data",
+        zorder=3,
+    )
     axes.set(ylabel=json.loads(dataset.attrs["targets"])[output], xlim=(u[0], u[-1]))
     axes.spines[["top", "right"]].set_visible(False)
     handles, labels = axes.get_legend_handles_labels()

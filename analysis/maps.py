@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from gpu_thermo.averages.predictive import Run, opened, predict, restored_data
 from gpu_thermo.data import Dataset
 from gpu_thermo.errors import DataError
-from gpu_thermo.predictive import Run, opened, predict, restored_data
 from gpu_thermo_analysis.drawing import NotWrittenError, draw_map
 
 __all__ = ["draw_map", "save_map", "uncertainty_map"]
@@ -64,7 +64,9 @@ def uncertainty_map(
     tree = opened(run)
     data = restored_data(tree)
     if not _RESOLUTIONS[0] <= resolution <= _RESOLUTIONS[1]:
-        raise DataError(f"resolution = {resolution} makes no map: use {_RESOLUTIONS[0]} to {_RESOLUTIONS[1]} points along each axis.")
+        raise DataError(
+            f"resolution = {resolution} makes no map: use {_RESOLUTIONS[0]} to {_RESOLUTIONS[1]} points along each axis."
+        )
     if not 0 <= margin <= 10:
         raise DataError(f"margin = {margin} is not a share of the range: use 0 to 10.")
     of_chain = tree["sample_stats"]["ensemble"].to_numpy()
@@ -101,7 +103,9 @@ def save_numbers(dataset: xr.Dataset, path: Path) -> None:
     """Write a map as Zarr, as NetCDF 3, or the grid alone as CSV."""
     try:
         if path.suffix == ".zarr":
-            plain = dataset.assign_coords({name: c.astype(object) for name, c in dataset.coords.items() if c.dtype.kind in "UT"})
+            plain = dataset.assign_coords(
+                {name: c.astype(object) for name, c in dataset.coords.items() if c.dtype.kind in "UT"}
+            )
             plain.to_zarr(path, mode="w", consolidated=False)
         elif path.suffix == ".nc":
             dataset.to_netcdf(path, engine="scipy")
@@ -146,7 +150,11 @@ def _plane(data: Dataset, dataset: int, features: Sequence[str | int] | None) ->
     index = _feature_indices(data, range(data.inputs) if features is None else features)
     held = data.inputs - len(index)
     origin = np.where(np.isin(np.arange(data.inputs), index), 0.0, x.mean(axis=0))
-    caption = f"{held} other feature{'s' if held > 1 else ''} held at the training mean; training points projected." if held else ""
+    caption = (
+        f"{held} other feature{'s' if held > 1 else ''} held at the training mean; training points projected."
+        if held
+        else ""
+    )
     labels = tuple(data.features[i] for i in index)
     return _Plane(np.eye(data.inputs)[index], origin, x[:, index], labels, caption, scale is None and held == 0, y)
 
@@ -201,7 +209,9 @@ def _on_grid(predicted: xr.Dataset, data: Dataset, plane: _Plane, axes: list[np.
     values = {"mean": predicted["mean"].to_numpy(), "sd": np.sqrt(predicted["variance"].to_numpy())}
     values["epistemic"] = values["sd"] if regression else predicted["mutual_information"].to_numpy()
     values["total"] = np.sqrt(predicted["total_variance"].to_numpy()) if regression else predicted["entropy"].to_numpy()
-    out = xr.Dataset({k: ((*dims, "output")[: len(dims) + v.ndim - 1], v.reshape(*shape, *v.shape[1:])) for k, v in values.items()})
+    out = xr.Dataset(
+        {k: ((*dims, "output")[: len(dims) + v.ndim - 1], v.reshape(*shape, *v.shape[1:])) for k, v in values.items()}
+    )
     out = out.assign_coords(dict(zip(("u", "v"), axes, strict=False)) | {"output": predicted["output"].to_numpy()})
     for name, label, points in zip(("u", "v"), plane.labels, plane.train.T, strict=False):
         out[name].attrs["long_name"] = label

@@ -103,13 +103,22 @@ def _planes(results: Results, shown: list[Panel]) -> Drawn:
     rows: list[tuple[Any, ...]] = []
     for panel, (title, density, tv) in zip(axes, shown, strict=True):
         panel.imshow(
-            density.T, origin="lower", extent=(low, high, low, high), cmap=UNCERTAINTY, norm=PowerNorm(0.5, 0, top), interpolation="nearest"
+            density.T,
+            origin="lower",
+            extent=(low, high, low, high),
+            cmap=UNCERTAINTY,
+            norm=PowerNorm(0.5, 0, top),
+            interpolation="nearest",
         )
         panel.set_title(_short(title), fontsize=8)
         panel.set(xticks=[], yticks=[])
         if tv is not None:
             panel.set_xlabel(f"distance {tv:.2f}", fontsize=8, labelpad=2)
-        rows += [(title, float(x), float(y), float(density[i, j])) for i, x in enumerate(middle) for j, y in enumerate(middle)]
+        rows += [
+            (title, float(x), float(y), float(density[i, j]))
+            for i, x in enumerate(middle)
+            for j, y in enumerate(middle)
+        ]
     return Drawn(figure, ("entry", "x", "y", "share"), rows)
 
 
@@ -151,7 +160,11 @@ def _lines(results: Results, shown: list[Panel]) -> Drawn:
 def _probability(found: dict[str, np.ndarray]) -> np.ndarray:
     """[time, m] of the energies, from the histograms of the watched replicas: w, or w^zeta normalised where they interact."""
     log_w = found["log_weight"]
-    w = np.exp(log_w - log_w.max(axis=-1, keepdims=True)).mean(axis=1) if log_w.shape[1] == 1 else np.exp(log_w).mean(axis=1)
+    w = (
+        np.exp(log_w - log_w.max(axis=-1, keepdims=True)).mean(axis=1)
+        if log_w.shape[1] == 1
+        else np.exp(log_w).mean(axis=1)
+    )
     w = w ** float(found["zeta"]) if found["interacting"] else w
     return np.asarray(w / w.sum(axis=1, keepdims=True))
 
@@ -184,7 +197,13 @@ def energy_pdf(results: Results) -> Drawn:
         )  # fmt: skip
         left.set_ylim(bottom=1e-9)
         left.legend(loc="upper right", handlelength=1.2, fontsize=7, frameon=True, framealpha=0.9, edgecolor="none")
-        right.set(title="distance to the exact probabilities", xlabel="steps", ylabel="total variation", xscale="log", yscale="log")
+        right.set(
+            title="distance to the exact probabilities",
+            xlabel="steps",
+            ylabel="total variation",
+            xscale="log",
+            yscale="log",
+        )
     return Drawn(figure, ("entry", "step", "total_variation"), rows)
 
 
@@ -214,7 +233,8 @@ def learning_rate(results: Results) -> Drawn:
         right.set(xlabel="energy", ylabel="effective learning rate", title="h (1 + zeta tau l); dotted: h")
         right.legend(loc="upper right", handletextpad=0.1, markerscale=2)
         rows += [
-            (row["label"], int(s), *map(float, q), float(u), float(r)) for s, q, u, r in zip(step, position, energy, rate, strict=True)
+            (row["label"], int(s), *map(float, q), float(u), float(r))
+            for s, q, u, r in zip(step, position, energy, rate, strict=True)
         ]
     names = ("x", "y")[: len(results.record["exact"]["mean"])]
     return Drawn(figure, ("entry", "step", *names, "energy", "effective_learning_rate"), rows)
@@ -284,7 +304,9 @@ def summary(results: Results) -> Drawn:
         found = [row["measures"][name] for row in results.rows]
         values, errors = ([math.nan if f[key] is None else f[key] for f in found] for key in ("mean", "error"))
         for y, value, error, colour in zip(place, values, errors, colours, strict=True):
-            panel.errorbar(value, y, xerr=0 if math.isnan(error) else error, fmt="o", ms=4, color=colour, capsize=2, lw=1)
+            panel.errorbar(
+                value, y, xerr=0 if math.isnan(error) else error, fmt="o", ms=4, color=colour, capsize=2, lw=1
+            )
         panel.set_title(title, fontsize=8.5)
         panel.grid(axis="x", color="0.9", lw=0.5)
         if name in ("tv", "modes"):
@@ -295,7 +317,11 @@ def summary(results: Results) -> Drawn:
         axes[-1].set_xlabel("independent draws")
         axes[-1].set_xscale("log")
     axes[0].set_yticks(place, [row["label"] for row in results.rows], fontsize=8)
-    columns = ("entry", *(f"{name}{suffix}" for name, _ in chosen for suffix in ("", "_error")), "worth_per_million_gradients")
+    columns = (
+        "entry",
+        *(f"{name}{suffix}" for name, _ in chosen for suffix in ("", "_error")),
+        "worth_per_million_gradients",
+    )
     rows = [
         (row["label"], *(row["measures"][name][key] for name, _ in chosen for key in ("mean", "error")), e)
         for row, e in zip(results.rows, worth, strict=True)
@@ -312,7 +338,10 @@ def draw(folder: Path) -> list[Path]:
     wanted = {"summary": summary}
     if results.on_potential:
         wanted["densities"] = densities
-        for name, key, picture in (("energies", "log_weight", energy_pdf), ("learning_rate", "multiplier", learning_rate)):
+        for name, key, picture in (
+            ("energies", "log_weight", energy_pdf),
+            ("learning_rate", "multiplier", learning_rate),
+        ):
             if any(True for _ in results.watched(key)):
                 wanted[name] = picture
     if any(True for _ in results.watched("rung")):
@@ -330,17 +359,36 @@ def table(results: Results, brief: bool = False) -> tuple[list[str], list[list[s
     """
     names = list(dict.fromkeys(name for row in results.rows for name in row["measures"]))
     shown = [(name, title) for name, title in TITLES.items() if name in names]
-    columns = ["entry", "chains", "steps", *(title for _, title in shown), "pooled", "floor", "round trips", "ESS", "worth", "time (s)"]
+    columns = [
+        "entry",
+        "chains",
+        "steps",
+        *(title for _, title in shown),
+        "pooled",
+        "floor",
+        "round trips",
+        "ESS",
+        "worth",
+        "time (s)",
+    ]
     rows = []
     for row in results.rows:
         cells = [_cell(row["measures"].get(name), row["published"].get(name)) for name, _ in shown]
-        numbers = [row["round_trips_per_replica"], *(row["per_million_gradients"].get(name) for name in ("ess", "worth"))]
+        numbers = [
+            row["round_trips_per_replica"],
+            *(row["per_million_gradients"].get(name) for name in ("ess", "worth")),
+        ]
         seconds = "-" if row["seconds"] is None else f"{row['seconds']:.0f}"
-        shown_numbers = ["-" if v is None else f"{v:.3g}" for v in (*(row["all"].get(name) for name in ("tv", "tv_independent")), *numbers)]
+        shown_numbers = [
+            "-" if v is None else f"{v:.3g}"
+            for v in (*(row["all"].get(name) for name in ("tv", "tv_independent")), *numbers)
+        ]
         rows.append([row["label"], f"{row['chains']}", f"{row['steps']:,}", *cells, *shown_numbers, seconds])
     empty = [i for i, name in enumerate(columns) if i > 2 and all(r[i] == "-" for r in rows)]
     empty += [i for i, name in enumerate(columns) if brief and name in _LONG]
-    return [c for i, c in enumerate(columns) if i not in empty], [[c for i, c in enumerate(r) if i not in empty] for r in rows]
+    return [c for i, c in enumerate(columns) if i not in empty], [
+        [c for i, c in enumerate(r) if i not in empty] for r in rows
+    ]
 
 
 TITLES = {

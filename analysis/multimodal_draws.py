@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from gpu_thermo.spec import RunSpec
+from gpu_thermo.spec.run import RunSpec
 
 MIN_VISITS = 4
 """Draws on the target rung that a tempered chain needs to be judged."""
@@ -82,7 +82,9 @@ def _by_replica(running: np.ndarray, on_target: np.ndarray) -> tuple[np.ndarray,
     found = on_target.sum(axis=1)
     length = max(MIN_VISITS, int(np.quantile(found, _LEFT_OUT, method="lower"))) if len(found) else MIN_VISITS
     rows = np.flatnonzero(found >= length)
-    draw = np.array([np.flatnonzero(on_target[r])[_spread(found[r], length)] for r in rows], int).reshape(len(rows), length)
+    draw = np.array([np.flatnonzero(on_target[r])[_spread(found[r], length)] for r in rows], int).reshape(
+        len(rows), length
+    )
     return np.broadcast_to(running[rows][:, None], draw.shape), draw, len(running) - len(rows)
 
 
@@ -145,5 +147,9 @@ def contour_verdict(report: dict[str, Any], ensemble: int) -> Judged:
     if outside > MOST_OUTSIDE:
         return "contour: energies outside the bins", False, f"{text} Move lowest, or use wider or more bins."
     if clipped > MOST_CLIPPED:
-        return "contour: clipped multipliers", None, f"{text} Weights are exact only where nothing is clipped: widen clip, or lower zeta."
+        return (
+            "contour: clipped multipliers",
+            None,
+            f"{text} Weights are exact only where nothing is clipped: widen clip, or lower zeta.",
+        )
     return "contour", True, text

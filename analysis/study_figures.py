@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from gpu_thermo.errors import DataError
-from gpu_thermo.statistics import summarise
+from gpu_thermo.study.statistics import summarise
 from gpu_thermo.study.tables import grouped, lower_is_better
 from gpu_thermo_analysis.drawing import NotWrittenError
 from gpu_thermo_analysis.style import RC, VALUE, class_colour
@@ -139,8 +139,16 @@ def curves(
             b = band(study, cells.index(label), name)
             panel.plot(b.steps, b.median, color=class_colour(i), lw=1.3, label=label)
             panel.fill_between(b.steps, b.low, b.high, color=class_colour(i), alpha=0.18, lw=0)
-            rows += [(label, b.runs, int(s), *map(float, v)) for s, *v in zip(b.steps, b.mean, b.median, b.low, b.high, strict=True)]
-        panel.set(title=title, xlabel="steps", xscale="log" if logarithmic else "linear", yscale="log" if log_values else "linear")
+            rows += [
+                (label, b.runs, int(s), *map(float, v))
+                for s, *v in zip(b.steps, b.mean, b.median, b.low, b.high, strict=True)
+            ]
+        panel.set(
+            title=title,
+            xlabel="steps",
+            xscale="log" if logarithmic else "linear",
+            yscale="log" if log_values else "linear",
+        )
         if reference is not None:
             panel.axhline(reference, color="0.6", lw=0.7, ls=":")
         if not logarithmic:
@@ -148,14 +156,18 @@ def curves(
         below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.18), "ncols": 2, "columnspacing": 1.0}
         panel.legend(handlelength=1.2, **(below if len(chosen) > 1 else {"loc": "best"}))
     axes[0].set_ylabel(NAMES.get(name, name))
-    return Drawn(figure, ("group", "runs", "step", "mean", "median", "quantile_10", "quantile_90"), list(dict.fromkeys(rows)))
+    return Drawn(
+        figure, ("group", "runs", "step", "mean", "median", "quantile_10", "quantile_90"), list(dict.fromkeys(rows))
+    )
 
 
 # -- one number for each run ------------------------------------------------------------------------------------------------------------
 
 
 @styled
-def distributions(study: xr.Dataset, outcome: str = "accuracy", published: Mapping[str, float] | None = None, unit: float = 1.0) -> Drawn:
+def distributions(
+    study: xr.Dataset, outcome: str = "accuracy", published: Mapping[str, float] | None = None, unit: float = 1.0
+) -> Drawn:
     """Every run as a dot in its group's column, with the mean and its 95 % interval, and the published value as a line."""
     groups = grouped(study, outcome)
     figure, (axes,) = panels(1, 1.0 + 0.9 * len(groups), 3.2)
@@ -165,11 +177,25 @@ def distributions(study: xr.Dataset, outcome: str = "accuracy", published: Mappi
         good = values[~np.isnan(values)] * unit
         s = summarise(good, lower_is_better=lower_is_better(outcome))
         axes.scatter(i + _spread(good, random), good, s=7, color=class_colour(i), alpha=0.45, lw=0)
-        axes.errorbar(i, s.mean, [[s.mean - s.mean_low], [s.mean_high - s.mean]], fmt="_", color="black", ms=16, capsize=4, lw=1.1)
+        axes.errorbar(
+            i, s.mean, [[s.mean - s.mean_low], [s.mean_high - s.mean]], fmt="_", color="black", ms=16, capsize=4, lw=1.1
+        )
         target = (published or {}).get(label)
         if target is not None:
             axes.hlines(target, i - 0.38, i + 0.38, color="0.35", lw=1.2, ls="--", label="published" if i == 0 else "_")
-        rows.append((label, s.count, s.mean, s.mean_low, s.mean_high, s.sd, s.worst, s.quantiles[2], "" if target is None else target))
+        rows.append(
+            (
+                label,
+                s.count,
+                s.mean,
+                s.mean_low,
+                s.mean_high,
+                s.sd,
+                s.worst,
+                s.quantiles[2],
+                "" if target is None else target,
+            )
+        )
     axes.set_xticks(range(len(groups)), [label.replace(", ", "\n") for label in groups])
     axes.set_ylabel(NAMES.get(outcome, outcome) + (" (%)" if unit == 100 else ""))
     if published:
@@ -192,21 +218,30 @@ def spreads(study: xr.Dataset, outcome: str = "accuracy", unit: float = 1.0) -> 
     groups = grouped(study, outcome)
     figure, axes = panels(2, 1.6 + 0.55 * len(groups), 3.4, sharey=False)
     found = [(label, summarise(values * unit)) for label, values in groups.items()]
-    rows = [(label, s.count, s.mean, s.mean_low, s.mean_high, s.sd, s.sd_low, s.sd_high, s.variance) for label, s in found]
+    rows = [
+        (label, s.count, s.mean, s.mean_low, s.mean_high, s.sd, s.sd_low, s.sd_high, s.variance) for label, s in found
+    ]
     shown = (("mean", "mean"), ("sd", "standard deviation over seeds"))
     for panel, (name, title) in zip(axes, shown, strict=True):
         for i, (_, s) in enumerate(found):
             value = getattr(s, name)
             panel.bar(i, value, color=class_colour(i), width=0.7)
             panel.errorbar(
-                i, value, [[value - getattr(s, f"{name}_low")], [getattr(s, f"{name}_high") - value]], color="black", capsize=3, lw=1
+                i,
+                value,
+                [[value - getattr(s, f"{name}_low")], [getattr(s, f"{name}_high") - value]],
+                color="black",
+                capsize=3,
+                lw=1,
             )
         panel.set_xticks(range(len(found)), [label for label, _ in found], rotation=30, ha="right")
         panel.set_title(title)
     if unit == 100 and outcome.endswith("accuracy"):
         axes[0].set_ylim(min(50.0, *(s.mean - 5 for _, s in found)), 100)
     axes[0].set_ylabel(NAMES.get(outcome, outcome) + (" (%)" if unit == 100 else ""))
-    return Drawn(figure, ("group", "runs", "mean", "mean_low", "mean_high", "sd", "sd_low", "sd_high", "variance"), rows)
+    return Drawn(
+        figure, ("group", "runs", "mean", "mean_low", "mean_high", "sd", "sd_low", "sd_high", "variance"), rows
+    )
 
 
 @styled
@@ -217,11 +252,18 @@ def densities(study: xr.Dataset, outcome: str = "accuracy", unit: float = 1.0, b
     edges = np.histogram_bin_edges(np.concatenate(list(groups.values())), bins)
     rows: list[tuple[Any, ...]] = []
     for i, (label, values) in enumerate(groups.items()):
-        density, below = np.histogram(values, edges, density=True)[0], np.searchsorted(np.sort(values), edges) / len(values)
+        density, below = (
+            np.histogram(values, edges, density=True)[0],
+            np.searchsorted(np.sort(values), edges) / len(values),
+        )
         axes[0].stairs(density, edges, color=class_colour(i), fill=True, alpha=0.2)
         axes[0].stairs(density, edges, color=class_colour(i), lw=1.1, label=label)
-        axes[1].step(np.sort(values), np.arange(1, len(values) + 1) / len(values), color=class_colour(i), lw=1.2, where="post")
-        rows += [(label, len(values), float(x), float(d), float(b)) for x, d, b in zip(edges, density, below, strict=False)]
+        axes[1].step(
+            np.sort(values), np.arange(1, len(values) + 1) / len(values), color=class_colour(i), lw=1.2, where="post"
+        )
+        rows += [
+            (label, len(values), float(x), float(d), float(b)) for x, d, b in zip(edges, density, below, strict=False)
+        ]
     name = NAMES.get(outcome, outcome) + (" (%)" if unit == 100 else "")
     axes[0].set(xlabel=name, ylabel="density over seeds")
     axes[1].set(xlabel=name, ylabel="share of runs below", yscale="log")
@@ -230,7 +272,9 @@ def densities(study: xr.Dataset, outcome: str = "accuracy", unit: float = 1.0, b
 
 
 @styled
-def heat_map(study: xr.Dataset, x: str, y: str, outcome: str = "accuracy", labels: tuple[str, str] | None = None) -> Drawn:
+def heat_map(
+    study: xr.Dataset, x: str, y: str, outcome: str = "accuracy", labels: tuple[str, str] | None = None
+) -> Drawn:
     """Mean of an outcome over two varied fields, each value a tile of equal size, with its number."""
     values = study[outcome].to_numpy().astype(np.float64)
     across, column = np.unique(study[x].to_numpy(), return_inverse=True)
@@ -244,12 +288,18 @@ def heat_map(study: xr.Dataset, x: str, y: str, outcome: str = "accuracy", label
     image = axes.imshow(mean, origin="lower", cmap=VALUE, aspect="auto")
     middle = (np.nanmin(mean) + np.nanmax(mean)) / 2
     for (i, j), value in np.ndenumerate(mean):
-        axes.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=7, color="black" if value > middle else "white")
+        axes.text(
+            j, i, f"{value:.2f}", ha="center", va="center", fontsize=7, color="black" if value > middle else "white"
+        )
     axes.set_xticks(range(len(across)), [f"{v:g}" for v in across])
     axes.set_yticks(range(len(up)), [f"{v:g}" for v in up])
     axes.set(xlabel=(labels or (x, y))[0], ylabel=(labels or (x, y))[1])
     figure.colorbar(image, ax=axes, label=f"mean {NAMES.get(outcome, outcome)}")
-    rows = [(float(a), float(b), int(count[i, j]), float(mean[i, j])) for i, b in enumerate(up) for j, a in enumerate(across)]
+    rows = [
+        (float(a), float(b), int(count[i, j]), float(mean[i, j]))
+        for i, b in enumerate(up)
+        for j, a in enumerate(across)
+    ]
     return Drawn(figure, (x, y, "runs", f"mean_{outcome}"), rows)
 
 

@@ -4,7 +4,18 @@ from typing import Any
 
 import numpy as np
 
-CLASS_COLOURS = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#AA3377", "#66CCEE", "#44AA99", "#999933", "#882255", "#777777")
+CLASS_COLOURS = (
+    "#4477AA",
+    "#EE6677",
+    "#228833",
+    "#CCBB44",
+    "#AA3377",
+    "#66CCEE",
+    "#44AA99",
+    "#999933",
+    "#882255",
+    "#777777",
+)
 """Paul Tol's bright colours, then his muted ones."""
 TWO_COLOURS = ("#0F3A7D", "#8E1420")
 """Classes 0 and 1 where the map shows a probability: the ends of the diverging scale."""

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import xarray as xr
 
+from gpu_thermo.averages.predictive import TENSORS, model_of, restored_data
 from gpu_thermo.data import Dataset
-from gpu_thermo.partition import Partition
-from gpu_thermo.predictive import TENSORS, model_of, restored_data
-from gpu_thermo.spec import METHODS, RunSpec
-from gpu_thermo.targets import Batch, Layout, ShlpTarget
+from gpu_thermo.method.partition import Partition
+from gpu_thermo.spec.run import METHODS, RunSpec
+from gpu_thermo.targets.base import Batch, Layout
+from gpu_thermo.targets.networks import ShlpTarget
 from gpu_thermo_analysis.multimodal_draws import Counted
 
 TOLERANCE = 0.1
@@ -162,7 +163,10 @@ def kinetic_verdict(t: Temperature, spec: RunSpec, thermostatted: bool) -> tuple
     if math.isnan(t.target):
         return None, f"{shown}. Its word uses no temperature: nothing to compare with."
     if t.target == 0:
-        return None, f"{shown}. At temperature 0 the stored momentum is the last kick h G / 2: expected, not a temperature."
+        return (
+            None,
+            f"{shown}. At temperature 0 the stored momentum is the last kick h G / 2: expected, not a temperature.",
+        )
     if scheduled(spec):
         return None, f"{shown}. The temperature follows a schedule: no verdict."
     off = t.kinetic / t.target - 1
@@ -174,7 +178,10 @@ def kinetic_verdict(t: Temperature, spec: RunSpec, thermostatted: bool) -> tuple
     if off > 0:
         remedy = "Use larger batches, a smaller stepsize or more friction."
         return False, f"{shown}: gradient noise heats it, by about h s^2 / (2 gamma). {remedy}"
-    return None, f"{shown}: expected of a finite stepsize, which lowers p.p (BAOAB: by h^2 k / 4 at curvature k) before positions."
+    return (
+        None,
+        f"{shown}: expected of a finite stepsize, which lowers p.p (BAOAB: by h^2 k / 4 at curvature k) before positions.",
+    )
 
 
 def configurational_verdict(temperatures: list[Temperature], spec: RunSpec, weighted: bool) -> tuple[bool | None, str]:
@@ -194,14 +201,23 @@ def configurational_verdict(temperatures: list[Temperature], spec: RunSpec, weig
     if not wrong:
         return True, f"{shown}, asked for {tau:.3g}: agrees."
     hot = any(off[name] > 0 for name in wrong)
-    why = "Too hot: gradient noise or too large a stepsize." if hot else "Too cold: the burn-in is too short, or the stepsize too large."
-    return False, f"{shown}, asked for {tau:.3g} ({', '.join(wrong.values())}): positions are not at this temperature. {why}"
+    why = (
+        "Too hot: gradient noise or too large a stepsize."
+        if hot
+        else "Too cold: the burn-in is too short, or the stepsize too large."
+    )
+    return (
+        False,
+        f"{shown}, asked for {tau:.3g} ({', '.join(wrong.values())}): positions are not at this temperature. {why}",
+    )
 
 
 def _no_verdict(targets: Mapping[str, float], spec: RunSpec, weighted: bool) -> str:
     """Why configurational temperature cannot be judged, or nothing (equations.md section 1)."""
     if spec.target is None and spec.model.prior_sd is None:
-        return "without a prior exp(-U/tau) of this network has no normalisation, and the identity behind it does not hold"
+        return (
+            "without a prior exp(-U/tau) of this network has no normalisation, and the identity behind it does not hold"
+        )
     if len(set(targets.values())) > 1 or any(math.isnan(v) for v in targets.values()):
         listed = ", ".join(f"{name} {'none' if math.isnan(v) else format(v, '.3g')}" for name, v in targets.items())
         return f"it needs one temperature for all partitions, and these have {listed}"

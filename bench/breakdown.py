@@ -12,12 +12,12 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from gpu_thermo.compile import host_library
-from gpu_thermo.engines.batched import cores
+from gpu_thermo.engines.base import cores
 from gpu_thermo.engines.fused import FusedEngine, _Host, make_emitter
 from gpu_thermo.kernels.emit import Emitter, inline, prologue
-from gpu_thermo.speed import NORMAL, count, multiply_adds
-from gpu_thermo.words import Substep
+from gpu_thermo.kernels.toolchain import host_library
+from gpu_thermo.method.words import Substep
+from gpu_thermo.running.speed import NORMAL, count, multiply_adds
 
 from .cases import CASES, Case
 from .common import adapted, human, interleave, save, summary
@@ -127,7 +127,10 @@ def parts(job: Any, medians: dict[str, float]) -> dict[str, Any]:
         "normals": time["no gradient"] - time["letters only"], "letters": time["letters only"],
     }  # fmt: skip
     counted = count(job)
-    arithmetic = {"gradient": counted["forward"] + counted["backward"], **{n: counted[n] for n in ("minibatch", "normals", "letters")}}
+    arithmetic = {
+        "gradient": counted["forward"] + counted["backward"],
+        **{n: counted[n] for n in ("minibatch", "normals", "letters")},
+    }
     drawn = sum(sum(job.program.partition.counts[k] for k in s.partitions) for s in job.program.substeps
                 if isinstance(s, Substep) and s.operation in "DFO")  # fmt: skip
     return {
@@ -153,7 +156,10 @@ def show(name: str, result: dict[str, Any]) -> None:
         line = f"  {part:10} {result['nanoseconds'][part]:9.0f} ns {100 * share:5.1f} % {result['operations'][part]:9.0f} op"
         print(f"{line}, {peak:5.1f} % of the peak, {slots:5.1f} % of its slots")
     alone = result["normals_alone"]
-    print(f"  a normal: {alone['nanoseconds']:.2f} ns alone, {alone['in_the_step']:.2f} ns in the step (whole machine)", flush=True)
+    print(
+        f"  a normal: {alone['nanoseconds']:.2f} ns alone, {alone['in_the_step']:.2f} ns in the step (whole machine)",
+        flush=True,
+    )
 
 
 def main() -> None:

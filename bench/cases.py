@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from gpu_thermo.build import Setup, setup
-from gpu_thermo.spec import RunSpec
+from gpu_thermo.running.setup import Setup, setup
+from gpu_thermo.spec.run import RunSpec
 
 H, TAU, GAMMA, SIGMA, EPSILON = 0.25, 1e-4, 0.1, 0.01, 0.05
 """Stepsize, temperature, friction of the output layer, additive noise and thermostat coupling of the hidden layer."""
@@ -38,8 +38,23 @@ class Case:
     def setup(self, replicas: int) -> Setup:
         """Our run of this case."""
         data = {"name": "spirals", "train": self.points} if self.data == "spirals" else {"name": "digits"}
-        method = {"name": "adlala", "stepsize": H, "temperature": TAU, "sigma": SIGMA, "epsilon": EPSILON, "friction": GAMMA}
-        run = {"replicas": replicas, "batch": self.batch, "steps": 10**9, "burn_in": 0, "thin": 10**9, "trace": 10**9, "keep": []}
+        method = {
+            "name": "adlala",
+            "stepsize": H,
+            "temperature": TAU,
+            "sigma": SIGMA,
+            "epsilon": EPSILON,
+            "friction": GAMMA,
+        }
+        run = {
+            "replicas": replicas,
+            "batch": self.batch,
+            "steps": 10**9,
+            "burn_in": 0,
+            "thin": 10**9,
+            "trace": 10**9,
+            "keep": [],
+        }
         tree = {"data": data, "model": {"hidden": self.hidden}, "method": method, "run": run}
         return setup(RunSpec.from_dict(tree))
 

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from gpu_thermo.engines.batched import cores
+from gpu_thermo.engines.base import cores
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("numpy", "jax", "torch", "blackjax", "cupy-cuda13x", "cupy-cuda12x")

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gpu_thermo.compile import find_compiler
-from gpu_thermo.speed import count, multiply_adds, total
+from gpu_thermo.kernels.toolchain import find_compiler
+from gpu_thermo.running.speed import count, multiply_adds, total
 
 from . import contenders, memory
 from .cases import CASES, Case, spirals
@@ -24,7 +24,9 @@ JAX = ("jax_threefry", "jax_rbg")
 MAIN_REPLICAS = 1000
 
 
-def prepared(case: Case, replicas: int, names: list[str], seconds: float) -> tuple[dict[str, Callable[[], float]], dict[str, str]]:
+def prepared(
+    case: Case, replicas: int, names: list[str], seconds: float
+) -> tuple[dict[str, Callable[[], float]], dict[str, str]]:
     """A timed function for each contender that works, and why the others do not; the peak where there is a compiler."""
     figures: dict[str, Callable[[], float]] = {}
     failed = {}

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from gpu_thermo.compile import find_compiler
 from gpu_thermo.engines import make_engine
+from gpu_thermo.kernels.toolchain import find_compiler
 from gpu_thermo.state import Segment
 
 from . import peers

@@ -67,14 +67,28 @@ def sanitizer(device: str, quick: bool, until: float) -> Iterator[Report]:
         yield {"case": "compute-sanitizer", "why": "not on the PATH" if tool is None else "no GPU asked for"}
         return
     for kind in ("memcheck", "racecheck"):
-        command = [tool, "--tool", kind, "--error-exitcode", "9", sys.executable, "-m", "bench.gpu_check", "--small", "--device", device]
+        command = [
+            tool,
+            "--tool",
+            kind,
+            "--error-exitcode",
+            "9",
+            sys.executable,
+            "-m",
+            "bench.gpu_check",
+            "--small",
+            "--device",
+            device,
+        ]
         yield _tool(f"compute-sanitizer {kind}", command, until)
 
 
 def pytest(device: str, quick: bool, until: float) -> Iterator[Report]:
     """The tests that need a GPU (the fused engine's own on a CPU)."""
     chosen = ["-m", "gpu"] if device != "cpu" else ["tests/test_fused.py", "-k", "bits_do_not_depend"]
-    yield _tool("pytest", [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *chosen], until, good=(0, 5))
+    yield _tool(
+        "pytest", [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *chosen], until, good=(0, 5)
+    )
 
 
 def profile(device: str, quick: bool, until: float) -> Iterator[Report]:
@@ -97,7 +111,9 @@ def profile(device: str, quick: bool, until: float) -> Iterator[Report]:
         "none",
     ]
     yield _tool(
-        "ncu, d 100 R 20000", [tool, *options, sys.executable, "-m", "bench.gpu_check", "--small", "--large", "--device", device], until
+        "ncu, d 100 R 20000",
+        [tool, *options, sys.executable, "-m", "bench.gpu_check", "--small", "--large", "--device", device],
+        until,
     )
 
 
@@ -109,7 +125,12 @@ def _tool(what: str, command: list[str], until: float, good: tuple[int, ...] = (
     except subprocess.TimeoutExpired as late:
         said = late.stdout.decode(errors="replace") if isinstance(late.stdout, bytes) else late.stdout or ""
         return {"case": what, "why": f"not done after {seconds:.0f} s", "said": said[-2000:]}
-    return {"case": what, "ok": done.returncode in good, "code": done.returncode, "said": (done.stdout + done.stderr)[-4000:]}
+    return {
+        "case": what,
+        "ok": done.returncode in good,
+        "code": done.returncode,
+        "said": (done.stdout + done.stderr)[-4000:],
+    }
 
 
 def small(device: str, large: bool) -> None:
@@ -142,20 +163,42 @@ def run_part(part: str, device: str, quick: bool, seconds: float) -> Report:
         path = Path(folder) / "reports"
         path.touch()
         own = max(5.0, seconds - 10)
-        command = [sys.executable, "-m", "bench.gpu_check", "--part", part, "--device", device, "--seconds", str(own), "--out", str(path)]
+        command = [
+            sys.executable,
+            "-m",
+            "bench.gpu_check",
+            "--part",
+            part,
+            "--device",
+            device,
+            "--seconds",
+            str(own),
+            "--out",
+            str(path),
+        ]
         begin = time.monotonic()
         environment = os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
         error = ""
         try:
             done = subprocess.run(
-                command + ["--quick"] * quick, capture_output=True, text=True, timeout=seconds, check=False, env=environment
+                command + ["--quick"] * quick,
+                capture_output=True,
+                text=True,
+                timeout=seconds,
+                check=False,
+                env=environment,
             )
             error = done.stderr[-3000:] if done.returncode else ""
         except subprocess.TimeoutExpired:
             error = f"stopped after {seconds:.0f} s"
         reports = [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
     finished = any(r.pop("finished", False) for r in reports)
-    return {"reports": [r for r in reports if r], "finished": finished, "seconds": time.monotonic() - begin, "error": error}
+    return {
+        "reports": [r for r in reports if r],
+        "finished": finished,
+        "seconds": time.monotonic() - begin,
+        "error": error,
+    }
 
 
 def device_name(device: str) -> Report:

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-PUBLISHED = "LOL and AdLaLa: higher mean, much lower variance than SGD and Adam (means and variances exist as a picture only)"
+PUBLISHED = (
+    "LOL and AdLaLa: higher mean, much lower variance than SGD and Adam (means and variances exist as a picture only)"
+)
 ADLALA = {"name": "adlala", "stepsize": 0.25, "temperature": 1e-4, "friction": 0.5, "sigma": 0.01, "epsilon": 0.1}
 LOL = {
     "name": "lol", "stepsize": 0.25, "friction": {"hidden": 0.01, "output": "inf"}, "temperature": {"hidden": 1e-3, "output": 0.0},
@@ -55,9 +57,9 @@ def spec_of(method: dict[str, Any], init: str, runs: int, steps: int) -> dict[st
 
 def compiled(spec: dict[str, Any]) -> None:
     """Compile the kernel that `spec` needs; the number of replicas and data sets does not matter."""
-    from gpu_thermo.build import setup
     from gpu_thermo.engines import choose_engine, make_engine
-    from gpu_thermo.spec import RunSpec
+    from gpu_thermo.running.setup import setup
+    from gpu_thermo.spec.run import RunSpec
 
     small = {"data": {"name": "spirals", "train": 500, "test": 2}, "run": spec["run"] | {"replicas": 1}}
     job = setup(RunSpec.from_dict(spec | small)).job
@@ -103,7 +105,10 @@ def main() -> None:
     work = len(SETTINGS) * given.runs * given.steps
     print(f"{work / 1e6:g} M replica-steps in {seconds:.1f} s from process start to accuracies")
     sizes = {"runs": given.runs, "steps": given.steps, "warm_cache": given.warm}
-    save("lmv_fig14", {"unit": "test accuracy, percent", **sizes, "published": PUBLISHED, "settings": rows, "seconds": seconds})
+    save(
+        "lmv_fig14",
+        {"unit": "test accuracy, percent", **sizes, "published": PUBLISHED, "settings": rows, "seconds": seconds},
+    )
 
 
 if __name__ == "__main__":

@@ -21,8 +21,14 @@ METHODS: dict[str, tuple[dict[str, Any], float | None]] = {
     "SGD h .1": ({"name": "sgd", "stepsize": 0.1}, 79.0),
     "Adam h .005": ({"name": "adam", "stepsize": 0.005}, 83.7),
     "SGLD h .1 sigma .1": ({"name": "sgld", "stepsize": 0.1, "sigma": 0.1}, 78.0),
-    "AdLaLa gamma .5": ({"name": "adlala", "stepsize": 0.25, "sigma": 0.01, "temperature": 1e-4, "epsilon": 0.1, "friction": 0.5}, 93.4),
-    "AdLaLa gamma 10": ({"name": "adlala", "stepsize": 0.25, "sigma": 0.01, "temperature": 1e-4, "epsilon": 0.1, "friction": 10.0}, 85.5),
+    "AdLaLa gamma .5": (
+        {"name": "adlala", "stepsize": 0.25, "sigma": 0.01, "temperature": 1e-4, "epsilon": 0.1, "friction": 0.5},
+        93.4,
+    ),
+    "AdLaLa gamma 10": (
+        {"name": "adlala", "stepsize": 0.25, "sigma": 0.01, "temperature": 1e-4, "epsilon": 0.1, "friction": 10.0},
+        85.5,
+    ),
 }
 
 
@@ -58,18 +64,28 @@ def main() -> None:
             "runs": len(a),
         }
         seconds = time.perf_counter() - start
-        print(f"{name:22} {published:9.1f} {a.mean():8.1f} +- {error:3.1f} {a.min():5.1f} {np.median(a):8.1f} {seconds:9.1f}")
+        print(
+            f"{name:22} {published:9.1f} {a.mean():8.1f} +- {error:3.1f} {a.min():5.1f} {np.median(a):8.1f} {seconds:9.1f}"
+        )
     best = obtained["AdLaLa gamma .5"]
     gaps = {}
     for name, a in obtained.items():
         if name != "AdLaLa gamma .5":
             difference = best - a
             gaps[name] = float(difference.mean() / (difference.std(ddof=1) / np.sqrt(len(a))))
-            print(f"AdLaLa gamma .5 above {name}: {difference.mean():.1f} points, {gaps[name]:.1f} paired standard errors")
+            print(
+                f"AdLaLa gamma .5 above {name}: {difference.mean():.1f} points, {gaps[name]:.1f} paired standard errors"
+            )
     seconds = time.perf_counter() - begin
     save(
         "lmv_fig8",
-        {"unit": "test accuracy, percent", "steps": given.steps, "methods": rows, "paired_z_of_adlala": gaps, "seconds": seconds},
+        {
+            "unit": "test accuracy, percent",
+            "steps": given.steps,
+            "methods": rows,
+            "paired_z_of_adlala": gaps,
+            "seconds": seconds,
+        },
     )
 
 

@@ -28,7 +28,19 @@ def peak_bytes() -> int:
 
 def in_fresh_process(name: str, case: str, replicas: int) -> int:
     """Peak bytes of a process that runs a few steps."""
-    command = [sys.executable, "-W", "ignore", "-m", "bench.memory", "--child", name, "--case", case, "--replicas", str(replicas)]
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-m",
+        "bench.memory",
+        "--child",
+        name,
+        "--case",
+        case,
+        "--replicas",
+        str(replicas),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
     return int(json.loads(done.stdout.splitlines()[-1]))
 

@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from gpu_thermo.build import setup
 from gpu_thermo.engines import choose_engine, make_engine
 from gpu_thermo.run import iterate, sample
-from gpu_thermo.spec import RunSpec
+from gpu_thermo.running.setup import setup
+from gpu_thermo.spec.run import RunSpec
 from gpu_thermo.state import Segment
 from gpu_thermo_cli.progress import Meter
 
@@ -76,9 +76,15 @@ def stored(spec: RunSpec, engine: str, bar: bool) -> Run:
     """The same with everything written, and perhaps the bar."""
 
     def run() -> tuple[float, np.ndarray]:
-        with tempfile.TemporaryDirectory() as folder, redirect_stderr(Terminal() if bar else sys.stderr), Meter(quiet=not bar) as meter:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            redirect_stderr(Terminal() if bar else sys.stderr),
+            Meter(quiet=not bar) as meter,
+        ):
             begin = time.perf_counter()
-            tree = sample(spec, Path(folder) / "run.zarr", device="cpu", engine=engine, on_progress=meter if bar else None)
+            tree = sample(
+                spec, Path(folder) / "run.zarr", device="cpu", engine=engine, on_progress=meter if bar else None
+            )
             seconds = time.perf_counter() - begin
             last = tree["posterior"].isel(draw=-1)
             parts = [last[name].to_numpy().reshape(spec.run.replicas, -1) for name in ("w1", "b1", "w2", "b2")]
@@ -126,7 +132,9 @@ def main() -> None:
     for name, s in result["replica_steps_per_second"].items():
         cost = result["slowdown"].get(name)
         text = (
-            f"{100 * (cost['median'] - 1):+.1f} % ({100 * (cost['lowest'] - 1):+.1f} to {100 * (cost['highest'] - 1):+.1f})" if cost else ""
+            f"{100 * (cost['median'] - 1):+.1f} % ({100 * (cost['lowest'] - 1):+.1f} to {100 * (cost['highest'] - 1):+.1f})"
+            if cost
+            else ""
         )
         print(f"{name:20} {s['median']:12,.0f} replica-steps/s  {text}")
     print("bits equal:", result["bits_equal"])

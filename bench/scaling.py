@@ -6,8 +6,8 @@
 import argparse
 from typing import Any
 
-from gpu_thermo.engines.batched import cores
-from gpu_thermo.speed import count, total
+from gpu_thermo.engines.base import cores
+from gpu_thermo.running.speed import count, total
 
 from .cases import spirals
 from .common import adapted, human, interleave, save, summary
@@ -24,7 +24,9 @@ SWEEPS: dict[str, list[int]] = {
 
 def contender(axis: str, value: int) -> tuple[Ours, float]:
     """The fused engine at one point of a sweep, and its operations a replica-step."""
-    hidden, batch, replicas = (value if axis == a else v for a, v in (("hidden", HIDDEN), ("batch", BATCH), ("replicas", REPLICAS)))
+    hidden, batch, replicas = (
+        value if axis == a else v for a, v in (("hidden", HIDDEN), ("batch", BATCH), ("replicas", REPLICAS))
+    )
     ours = Ours(spirals(hidden, batch), replicas, "fused", threads=value if axis == "threads" else None)
     return ours, total(count(ours.job)).operations
 
@@ -49,10 +51,15 @@ def main() -> None:
     given = parser.parse_args()
     results = {}
     for axis, values in SWEEPS.items():
-        results[axis] = sweep(axis, values[:2] if given.quick else values, 1 if given.quick else given.rounds, given.seconds)
+        results[axis] = sweep(
+            axis, values[:2] if given.quick else values, 1 if given.quick else given.rounds, given.seconds
+        )
         for value, r in results[axis].items():
             cost = f"{r['nanoseconds']:10.0f} ns {human(r['operations_per_second']):>8}op/s"
-            print(f"{axis:9} {value:>6} {human(r['replica_steps_per_second']['median']):>8} replica-steps/s {cost}", flush=True)
+            print(
+                f"{axis:9} {value:>6} {human(r['replica_steps_per_second']['median']):>8} replica-steps/s {cost}",
+                flush=True,
+            )
     if not given.quick:
         save("scaling", {"base": {"hidden": HIDDEN, "batch": BATCH, "replicas": REPLICAS}, "sweeps": results})
 

@@ -28,7 +28,9 @@ def where(result: Result) -> str:
     """The machine and the date, one line."""
     m = result["machine"]
     packages = ", ".join(f"{name} {m[name]}" for name in ("numpy", "jax", "torch", "blackjax") if name in m)
-    return f"{m['processor']}, {m['cores']} cores, {m['vector']}; Python {m['python']}, {packages}; {result['date'][:10]}."
+    return (
+        f"{m['processor']}, {m['cores']} cores, {m['vector']}; Python {m['python']}, {packages}; {result['date'][:10]}."
+    )
 
 
 def span(s: Result, form: Callable[[float], str] = human) -> str:
@@ -52,7 +54,11 @@ def compare(result: Result) -> str:
                  percent(r["fraction_of_peak"][name]["median"]) if "fraction_of_peak" in r else "")
                 for name, s in rates.items()
             ]  # fmt: skip
-            peak = f"; peak {human(r['peak']['median'])}op/s, limit {human(r['limit'])} replica-steps/s" if "peak" in r else ""
+            peak = (
+                f"; peak {human(r['peak']['median'])}op/s, limit {human(r['limit'])} replica-steps/s"
+                if "peak" in r
+                else ""
+            )
             parts.append(f"**{case}, R {replicas}** ({runs} rounds{peak})")
             parts.append(markdown(("contender", "replica-steps/s", f"{r['ratios_of']} is faster by", "of peak"), rows))
     parts += [memory({"cases": result["memory"]})] if result.get("memory") else []
@@ -75,7 +81,12 @@ def scaling(result: Result) -> str:
     parts = [f"{where(result)} Base: d {base['hidden']}, B {base['batch']}, R {base['replicas']}."]
     for axis, points in result["sweeps"].items():
         rows = [
-            (value, human(p["replica_steps_per_second"]["median"]), f"{p['nanoseconds']:,.0f}", human(p["operations_per_second"]))
+            (
+                value,
+                human(p["replica_steps_per_second"]["median"]),
+                f"{p['nanoseconds']:,.0f}",
+                human(p["operations_per_second"]),
+            )
             for value, p in points.items()
         ]
         parts.append(markdown((axis, "replica-steps/s", "ns", "operations/s"), rows))
@@ -114,7 +125,9 @@ def lmv_fig14(result: Result) -> str:
     """Accuracies and the time."""
     rows = [(name, f"{r['mean']:.1f}", f"{r['sd']:.1f}", f"{r['worst']:.1f}") for name, r in result["settings"].items()]
     time = f"{len(rows)} x {result['runs']} runs x {result['steps']:,} steps in {result['seconds']:.1f} s, start and compilation included"
-    return f"{where(result)} {time}. Published: {result['published']}.\n\n" + markdown(("setting", "mean %", "sd", "worst"), rows)
+    return f"{where(result)} {time}. Published: {result['published']}.\n\n" + markdown(
+        ("setting", "mean %", "sd", "worst"), rows
+    )
 
 
 def lmv_fig8(result: Result) -> str:
@@ -151,7 +164,11 @@ def filled(text: str, folder: Path = RESULTS) -> str:
     def table(found: re.Match[str]) -> str:
         name = found[1]
         path = folder / f"{name}.json"
-        body = TABLES[name](json.loads(path.read_text())) if path.exists() else f"Not measured yet: `python -m bench.{name}`."
+        body = (
+            TABLES[name](json.loads(path.read_text()))
+            if path.exists()
+            else f"Not measured yet: `python -m bench.{name}`."
+        )
         return f"<!-- table: {name} -->\n{body}\n<!-- end -->"
 
     return re.sub(r"<!-- table: (\w+) -->\n.*?<!-- end -->", table, text, flags=re.DOTALL)

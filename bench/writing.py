@@ -44,7 +44,10 @@ def main() -> None:
     figures = interleave({"without store": silent, "with store": written}, given.pairs)
     cost = ratios(figures["without store"], figures["with store"])
     print({name: summary(f) for name, f in figures.items()}, "cost of writing:", cost)
-    save(f"writing_{given.engine}", {"unit": "steps/s at R 1024", "figures": {n: summary(f) for n, f in figures.items()}, "slowdown": cost})
+    save(
+        f"writing_{given.engine}",
+        {"unit": "steps/s at R 1024", "figures": {n: summary(f) for n, f in figures.items()}, "slowdown": cost},
+    )
 
 
 if __name__ == "__main__":

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import Device, Json, Threads
+from .arguments import Device, Json, Threads
 
 if TYPE_CHECKING:
-    from gpu_thermo.speed import Speed
+    from gpu_thermo.running.speed import Speed
 
 EPILOG = """\b
 Examples:
@@ -32,13 +32,15 @@ def bench(
 
     AdLaLa on small networks: replica-steps per second of each engine, and how far that is from the machine's own peak.
     """
-    from gpu_thermo.speed import bench_spec, measure
+    from gpu_thermo.running.speed import bench_spec, measure
 
     from .output import print_json, say
 
     spec = bench_spec(data, hidden, batch, replicas)
     if not as_json:
-        say(f"AdLaLa on {data}, {hidden} hidden units, minibatches of {batch}, {replicas:,} replicas, {seconds:g} s for each engine")
+        say(
+            f"AdLaLa on {data}, {hidden} hidden units, minibatches of {batch}, {replicas:,} replicas, {seconds:g} s for each engine"
+        )
     speeds = measure(spec, engine, device, seconds, threads)
     if as_json:
         print_json({"spec": spec.to_dict(), "engines": [speed.to_dict() for speed in speeds]})

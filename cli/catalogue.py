@@ -36,7 +36,9 @@ class Catalogue:
         if name is not None and name not in self.models:
             near = difflib.get_close_matches(name, self.models, 1)
             hint = f"Did you mean {near[0]!r}? " if near else ""
-            raise SpecError(f"There is no {self.noun} '{name}'. {hint}{self.noun.capitalize()}s: {', '.join(self.models)}.")
+            raise SpecError(
+                f"There is no {self.noun} '{name}'. {hint}{self.noun.capitalize()}s: {', '.join(self.models)}."
+            )
         if name is not None:
             self._show_one(name, as_json)
         elif as_json:
@@ -55,7 +57,11 @@ class Catalogue:
         """Default and meaning of each key of the section."""
         fields = {each: field for each, field in model.model_fields.items() if each != self.key}
         return {
-            each: {"required": f.is_required(), "default": None if f.is_required() else f.default, "description": f.description}
+            each: {
+                "required": f.is_required(),
+                "default": None if f.is_required() else f.default,
+                "description": f.description,
+            }
             for each, f in fields.items()
         }
 

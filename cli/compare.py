@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
-from .options import Device, Json, Overwrite, Quiet, Threads
+from .arguments import Device, Json, Overwrite, Quiet, Threads
 
 if TYPE_CHECKING:
-    from gpu_thermo.loop import Progress
+    from gpu_thermo.running.loop import Progress
     from gpu_thermo_analysis.multimodal import Results
 
 EPILOG = """\b
@@ -20,9 +20,15 @@ Examples:
   gpu-thermo compare MY.toml --out mine --json
 """
 
-What = Annotated[str, typer.Argument(metavar="DEMO|FILE.toml", help="A published demonstration, a file of your own, or list.")]
-Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder for stores, numbers, table and pictures.  [default: DEMO's name]")]
-Scale = Annotated[float, typer.Option(min=0.001, max=1.0, metavar="S", help="Less than 1: that share of the chains and steps.")]
+What = Annotated[
+    str, typer.Argument(metavar="DEMO|FILE.toml", help="A published demonstration, a file of your own, or list.")
+]
+Out = Annotated[
+    Path, typer.Option(metavar="DIR", help="Folder for stores, numbers, table and pictures.  [default: DEMO's name]")
+]
+Scale = Annotated[
+    float, typer.Option(min=0.001, max=1.0, metavar="S", help="Less than 1: that share of the chains and steps.")
+]
 
 
 def compare(
@@ -34,7 +40,8 @@ def compare(
     Every entry of the file is run into DIR; complete runs are used as they are, unfinished ones continued. A table is printed, and pictures
     are drawn into DIR with their numbers beside them.
     """
-    from gpu_thermo.comparison import ComparisonSpec, compare_methods
+    from gpu_thermo.study.compare import compare_methods
+    from gpu_thermo.study.entries import ComparisonSpec
     from gpu_thermo_analysis.multimodal import Results, draw
 
     from .output import print_json, say
@@ -89,11 +96,14 @@ def _file(what: str) -> Path:
 
 
 def _list() -> None:
-    from gpu_thermo.comparison import ComparisonSpec
+    from gpu_thermo.study.entries import ComparisonSpec
 
     from .output import show, table
 
-    rows = [(name, spec.title, len(spec.entry)) for name, spec in ((n, ComparisonSpec.from_toml(p)) for n, p in _demos().items())]
+    rows = [
+        (name, spec.title, len(spec.entry))
+        for name, spec in ((n, ComparisonSpec.from_toml(p)) for n, p in _demos().items())
+    ]
     show(table(("demo", "what", "entries"), rows, right=("entries",), fixed=("demo",)))
 
 
@@ -120,7 +130,9 @@ def _print(results: "Results") -> None:
         if row["note"]:
             typer.echo(f"{row['label']}: {row['note']}.")
         if row["frozen"]:
-            typer.echo(f"{row['label']}: {row['frozen']} of {row['replicas']} replicas froze and are left out from then on.")
+            typer.echo(
+                f"{row['label']}: {row['frozen']} of {row['replicas']} replicas froze and are left out from then on."
+            )
 
 
 class _Report:
@@ -138,7 +150,9 @@ class _Report:
             live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._live is not None:
             self._live.stop()
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from .options import Json
+from .arguments import Json
 
 Name = Annotated[str | None, typer.Argument(metavar="NAME", help="Show one data set's options.")]
 

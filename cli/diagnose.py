@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from .options import Ensemble, Json, Run
+from .arguments import Ensemble, Json, Run
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -5,9 +5,21 @@ import platform
 import sys
 from typing import Any
 
-from .options import Json
+from .arguments import Json
 
-PACKAGES = ("gpu-thermo", "numpy", "scipy", "xarray", "zarr", "pydantic", "scikit-learn", "matplotlib", "arviz-stats", "typer", "rich")
+PACKAGES = (
+    "gpu-thermo",
+    "numpy",
+    "scipy",
+    "xarray",
+    "zarr",
+    "pydantic",
+    "scikit-learn",
+    "matplotlib",
+    "arviz-stats",
+    "typer",
+    "rich",
+)
 OPTIONAL = ("cupy-cuda13x", "cupy-cuda12x", "nvidia-cuda-nvrtc", "dask", "distributed")
 
 
@@ -64,7 +76,7 @@ def _processor() -> str:
 
 
 def _memory() -> str:
-    from gpu_thermo.resources import available_memory
+    from gpu_thermo.running.resources import available_memory
 
     from .output import size
 
@@ -79,7 +91,9 @@ def _gpus() -> list[str]:
     try:
         import cupy
     except ImportError:
-        return ['none: CuPy is not installed; on a machine with an NVIDIA GPU: pip install "gpu-thermo[cuda13]" (or cuda12)']
+        return [
+            'none: CuPy is not installed; on a machine with an NVIDIA GPU: pip install "gpu-thermo[cuda13]" (or cuda12)'
+        ]
     runtime = cupy.cuda.runtime
     try:
         driver = _cuda_version(runtime.driverGetVersion())
@@ -99,8 +113,8 @@ def _cuda_version(number: int) -> str:
 
 def _compiler() -> str:
     """The host's C++ compiler, and where compiled kernels are kept."""
-    from gpu_thermo.compile import cache_folder, find_compiler
     from gpu_thermo.errors import CompileError
+    from gpu_thermo.kernels.toolchain import cache_folder, find_compiler
 
     try:
         found = find_compiler()
@@ -122,4 +136,6 @@ def _default_run() -> str:
         bill = plan(None)
     except GpuThermoError as error:
         return f"refused: {error}"
-    return f"engine {bill.engine} on {bill.device}, {size(bill.memory_bytes)} of memory, {size(bill.disk_bytes)} of disk"
+    return (
+        f"engine {bill.engine} on {bill.device}, {size(bill.memory_bytes)} of memory, {size(bill.disk_bytes)} of disk"
+    )

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import Device, Quiet, Threads
+from .arguments import Device, Quiet, Threads
 
 if TYPE_CHECKING:
-    from gpu_thermo_analysis.lmv import Entry
+    from gpu_thermo_analysis.paper.figures import Entry
 
 EPILOG = """\b
 Examples:
@@ -18,9 +18,13 @@ Examples:
   gpu-thermo figure list
 """
 
-Name = Annotated[str, typer.Argument(metavar="ID", help="A figure, as in fig8; all; or list, which says what there is.")]
+Name = Annotated[
+    str, typer.Argument(metavar="ID", help="A figure, as in fig8; all; or list, which says what there is.")
+]
 Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder for pictures, numbers, tables and studies.")]
-Scale = Annotated[float, typer.Option(min=0.001, max=1.0, metavar="S", help="Less than 1: that share of the runs and steps.")]
+Scale = Annotated[
+    float, typer.Option(min=0.001, max=1.0, metavar="S", help="Less than 1: that share of the runs and steps.")
+]
 Workers = Annotated[int, typer.Option(min=0, metavar="N", help="Local worker processes (needs Dask); 0: this process.")]
 Gallery = Annotated[Path | None, typer.Option(metavar="FILE.md", help="Write a page of all figures in DIR.")]
 How = tuple[int, str, int | None]
@@ -35,9 +39,9 @@ def figure(
     A study that is in DIR already is continued, or only drawn again where it is complete.
     """
     from gpu_thermo.errors import SpecError
-    from gpu_thermo_analysis.gallery import ENSEMBLES
-    from gpu_thermo_analysis.lmv import ENTRIES
-    from gpu_thermo_analysis.more import MORE
+    from gpu_thermo_analysis.paper.figures import ENTRIES
+    from gpu_thermo_analysis.paper.gallery import ENSEMBLES
+    from gpu_thermo_analysis.paper.more import MORE
 
     from .output import say, show, table
 
@@ -56,15 +60,15 @@ def figure(
     if name in ("all", ENSEMBLES):
         _ensembles(out, scale, (workers, device, threads), quiet)
     if gallery is not None:
-        from gpu_thermo_analysis.gallery import write_gallery
+        from gpu_thermo_analysis.paper.gallery import write_gallery
 
         say(f"{write_gallery(out, gallery)} figures in {gallery}")
 
 
 def _one(entry: "Entry", out: Path, scale: float, how: How, quiet: bool) -> None:
     from gpu_thermo.study import run_study
-    from gpu_thermo_analysis.gallery import write_entry
-    from gpu_thermo_analysis.lmv import scaled
+    from gpu_thermo_analysis.paper.figures import scaled
+    from gpu_thermo_analysis.paper.gallery import write_entry
 
     from .output import clock, say
     from .study import Bar
@@ -74,7 +78,12 @@ def _one(entry: "Entry", out: Path, scale: float, how: How, quiet: bool) -> None
     suffix = "" if scale >= 1 else f"-{scale:g}"
     with Bar(quiet) as bar:
         study = run_study(
-            scaled(entry.study, scale), out / f"{entry.id}{suffix}.zarr", workers=workers, device=device, threads=threads, on_progress=bar
+            scaled(entry.study, scale),
+            out / f"{entry.id}{suffix}.zarr",
+            workers=workers,
+            device=device,
+            threads=threads,
+            on_progress=bar,
         )
     text = write_entry(entry, study, out, scale, time.monotonic() - began)
     say(f"{entry.id}: {entry.title} ({clock(time.monotonic() - began)})")
@@ -84,8 +93,8 @@ def _one(entry: "Entry", out: Path, scale: float, how: How, quiet: bool) -> None
 def _ensembles(out: Path, scale: float, how: How, quiet: bool) -> None:
     """Every contender on every data set, scored at once, so that no chains stay behind; scores that are there are kept."""
     from gpu_thermo.run import sample
-    from gpu_thermo_analysis import ensembles
-    from gpu_thermo_analysis.gallery import write_ensembles
+    from gpu_thermo_analysis.paper import ensembles
+    from gpu_thermo_analysis.paper.gallery import write_ensembles
 
     from .output import clock, say
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from .options import Json, Run
+from .arguments import Json, Run
 
 
 def info(store: Run, as_json: Json = False) -> None:
@@ -48,13 +48,13 @@ def resumable(store: Path) -> str:
 
 
 def _spec(text: str) -> Any:
-    from gpu_thermo.spec import RunSpec
+    from gpu_thermo.spec.run import RunSpec
 
     return RunSpec.from_json(text).to_dict()
 
 
 def _show(store: Path, info: dict[str, Any], spec: str) -> None:
-    from gpu_thermo.spec import RunSpec
+    from gpu_thermo.spec.run import RunSpec
 
     from . import output
     from .summary import move_lines, next_commands, score_lines, warn

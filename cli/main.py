@@ -64,7 +64,10 @@ def _explain(error: Exception) -> tuple[str, int]:
     if isinstance(error, GpuThermoError):
         return ("" if error.exit_code > 128 else "Error: ") + str(error), error.exit_code
     if isinstance(error, MemoryError):
-        return f"Error: out of memory ({error or 'no details'}). Use fewer replicas or points; what was committed is kept.", 1
+        return (
+            f"Error: out of memory ({error or 'no details'}). Use fewer replicas or points; what was committed is kept.",
+            1,
+        )
     if isinstance(error, OSError) and error.errno not in (None, errno.EPIPE):
         return f"Error: {error.strerror}{f': {error.filename}' if error.filename else ''}.", 1
     raise error
@@ -95,8 +98,12 @@ app = typer.Typer(
 
 @app.callback(epilog="Start with: gpu-thermo sample --map spirals.png")
 def _options(
-    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", envvar="GPU_THERMO_DEBUG", help="Show tracebacks (before the command).")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", envvar="GPU_THERMO_DEBUG", help="Show tracebacks (before the command).")
+    ] = False,
 ) -> None:
     """Sample the parameters of thousands of small neural networks at once.
 

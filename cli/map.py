@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .options import MAP_SUFFIXES, Device, Ensemble, Overwrite, Quiet, Run, check_output
+from .arguments import MAP_SUFFIXES, Device, Ensemble, Overwrite, Quiet, Run, check_output
 
 EPILOG = """\b
 Examples:
@@ -15,10 +15,15 @@ Examples:
 
 Out = Annotated[Path, typer.Option(metavar="FILE.png", help="Picture to write: .png, .pdf or .svg.")]
 Features = Annotated[
-    str | None, typer.Option(metavar="A,B", help="One or two features.  [default: the only two, or the plane of two principal components]")
+    str | None,
+    typer.Option(
+        metavar="A,B", help="One or two features.  [default: the only two, or the plane of two principal components]"
+    ),
 ]
 Resolution = Annotated[int, typer.Option(min=2, max=2000, metavar="N", help="Points along each axis.")]
-Data = Annotated[Path | None, typer.Option(metavar="FILE.zarr", help="Save the map's numbers, too: .zarr, .nc or .csv.")]
+Data = Annotated[
+    Path | None, typer.Option(metavar="FILE.zarr", help="Save the map's numbers, too: .zarr, .nc or .csv.")
+]
 
 
 def map(

@@ -4,17 +4,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import Json
+from .arguments import Json
 
 if TYPE_CHECKING:
-    from gpu_thermo.methods import Method
+    from gpu_thermo.method.named import Method
 
 Name = Annotated[str | None, typer.Argument(metavar="NAME", help="Show one method in full.")]
 
 
 def methods(name: Name = None, as_json: Json = False) -> None:
     """List the methods, or show one with its hyperparameters."""
-    from gpu_thermo.methods import METHODS, get_method
+    from gpu_thermo.method.named import METHODS, get_method
 
     from .output import print_json, say, show, table
 
@@ -47,7 +47,7 @@ def _describe(method: "Method") -> dict[str, Any]:
 
 
 def _show_one(method: "Method", as_json: bool) -> None:
-    from gpu_thermo.methods import HYPERPARAMETERS
+    from gpu_thermo.method.named import HYPERPARAMETERS
 
     from .output import facts, print_json, show, table
 

@@ -16,7 +16,9 @@ def print_bill(plan: "RunPlan", store: Path, quiet: bool = False) -> None:
     if not quiet:
         replicas, draws = plural(plan.replicas, "replica"), plural(plan.draws, "draw")
         say(f"{replicas} of {plan.parameters:,} parameters, {plan.steps:,} steps, {draws} each")
-        say(f"engine {plan.engine} on {plan.device}, about {size(plan.memory_bytes)} of memory, {size(plan.disk_bytes)} in {store}")
+        say(
+            f"engine {plan.engine} on {plan.device}, about {size(plan.memory_bytes)} of memory, {size(plan.disk_bytes)} in {store}"
+        )
     for warning in plan.warnings:
         say(f"Warning: {warning}")
 

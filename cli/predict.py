@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import Device, Ensemble, Overwrite, Quiet, Run, check_output
+from .arguments import Device, Ensemble, Overwrite, Quiet, Run, check_output
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +24,8 @@ Example:
 """
 
 Points = Annotated[
-    Path, typer.Argument(metavar="POINTS.csv", help="A point a row, in the data's own units; the header names the features.")
+    Path,
+    typer.Argument(metavar="POINTS.csv", help="A point a row, in the data's own units; the header names the features."),
 ]
 Out = Annotated[Path, typer.Option(metavar="FILE", help="Where to write: .csv, .npz or .zarr.")]
 
@@ -37,8 +38,8 @@ def predict(
 
     The header of POINTS.csv must name every feature of the run, in any order; other columns are left out.
     """
-    from gpu_thermo.predictive import predict as average
-    from gpu_thermo.predictive import restored_data
+    from gpu_thermo.averages.predictive import predict as average
+    from gpu_thermo.averages.predictive import restored_data
     from gpu_thermo.store import open_run
 
     from .output import plural, say
@@ -50,7 +51,10 @@ def predict(
     result = average(tree, x, ensemble, device=device)
     _WRITERS[out.suffix.lower()](result, out)
     if not quiet:
-        say(f"{plural(len(x), 'point')} written to {out}" + (f"; columns left out: {', '.join(left_out)}" if left_out else ""))
+        say(
+            f"{plural(len(x), 'point')} written to {out}"
+            + (f"; columns left out: {', '.join(left_out)}" if left_out else "")
+        )
 
 
 def columns(result: "xarray.Dataset") -> "dict[str, np.ndarray]":
@@ -60,8 +64,13 @@ def columns(result: "xarray.Dataset") -> "dict[str, np.ndarray]":
     several = "ensemble" in result.dims
     ensembles = result.sizes["ensemble"] if several else 1
     count = result.sizes["point"]
-    out: dict[str, Any] = {"ensemble": np.repeat(result["ensemble"].to_numpy(), count)} if several and ensembles > 1 else {}
-    out |= {name: np.tile(result["x"].to_numpy()[:, i], ensembles) for i, name in enumerate(result["feature"].values.tolist())}
+    out: dict[str, Any] = (
+        {"ensemble": np.repeat(result["ensemble"].to_numpy(), count)} if several and ensembles > 1 else {}
+    )
+    out |= {
+        name: np.tile(result["x"].to_numpy()[:, i], ensembles)
+        for i, name in enumerate(result["feature"].values.tolist())
+    }
     for name, value in result.data_vars.items():
         if name == "x" or "point" not in value.dims:
             continue
@@ -95,7 +104,9 @@ def _write_npz(result: "xarray.Dataset", path: Path) -> None:
 
 
 def _write_zarr(result: "xarray.Dataset", path: Path) -> None:
-    texts = {name: value.astype(object) for name, value in result.coords.items() if value.dtype.kind == "U"}  # text of fixed width warns
+    texts = {
+        name: value.astype(object) for name, value in result.coords.items() if value.dtype.kind == "U"
+    }  # text of fixed width warns
     result.assign_coords(texts).to_zarr(path, mode="w-", zarr_format=3, consolidated=False)
 
 

@@ -34,7 +34,9 @@ class Meter:
                 self._live.start(refresh=True)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._live is not None:
             self._live.stop()
 
@@ -59,7 +61,9 @@ def bar(progress: "Progress") -> "RenderableType":
     for _ in range(2):
         grid.add_column(no_wrap=True, justify="right")
     steps = f"{progress.step:,} of {progress.total_steps:,} steps"
-    grid.add_row(ProgressBar(total=progress.total_steps, completed=progress.step), steps, f"{clock(progress.seconds_left)} left")
+    grid.add_row(
+        ProgressBar(total=progress.total_steps, completed=progress.step), steps, f"{clock(progress.seconds_left)} left"
+    )
     return Group(grid, Text(_speed(progress)), Text(_physics(progress)))
 
 

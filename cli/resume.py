@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .options import Device, JsonSummary, Quiet, Run, Threads, TimeLimit
+from .arguments import Device, JsonSummary, Quiet, Run, Threads, TimeLimit
 
 EPILOG = """\b
 Examples:
@@ -13,7 +13,9 @@ Examples:
   gpu-thermo resume run.zarr --draws 100
 """
 
-Spec = Annotated[Path | None, typer.Argument(metavar="SPEC.toml", help="The run's spec; it may differ in run.steps only.")]
+Spec = Annotated[
+    Path | None, typer.Argument(metavar="SPEC.toml", help="The run's spec; it may differ in run.steps only.")
+]
 Draws = Annotated[int, typer.Option(min=0, metavar="N", help="Add N draws to the run's plan.")]
 Engine = Annotated[str | None, typer.Option(metavar="ENGINE", help="auto, batched or fused.  [default: as recorded]")]
 
@@ -27,7 +29,7 @@ def resume(
     The result is bit for bit that of a run which never stopped, whether it ended by itself, by Ctrl-C or by kill -9.
     """
     from gpu_thermo import run as library
-    from gpu_thermo.spec import RunSpec
+    from gpu_thermo.spec.run import RunSpec
     from gpu_thermo.store import read_header
 
     from .output import say
@@ -41,6 +43,13 @@ def resume(
         say(f"{store}: step {header.step:,} of {total:,}, {header.draws:,} draws committed{more}")
     with Meter(quiet) as meter:
         tree = library.resume(
-            store, spec, draws=draws, device=device, engine=engine, on_progress=meter, time_limit=time_limit, threads=threads
+            store,
+            spec,
+            draws=draws,
+            device=device,
+            engine=engine,
+            on_progress=meter,
+            time_limit=time_limit,
+            threads=threads,
         )
     finish(store, tree, as_json, quiet)

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import MAP_SUFFIXES, Device, JsonSummary, Overwrite, Quiet, Threads, TimeLimit, check_output, read_spec
+from .arguments import MAP_SUFFIXES, Device, JsonSummary, Overwrite, Quiet, Threads, TimeLimit, check_output, read_spec
 
 if TYPE_CHECKING:
     import xarray
 
-    from gpu_thermo.spec import RunSpec
+    from gpu_thermo.spec.run import RunSpec
 
 EPILOG = """\b
 Examples:
@@ -20,9 +20,15 @@ Examples:
   gpu-thermo sample run.toml --dry-run
 """
 
-Spec = Annotated[Path | None, typer.Argument(metavar="SPEC.toml", help="The spec; none: AdLaLa on the four-turn spirals.")]
-Out = Annotated[Path | None, typer.Option(metavar="RUN.zarr", help="Store to create.  [default: SPEC's name, or run.zarr]")]
-Changes = Annotated[list[str] | None, typer.Option("--set", metavar="a.b=value", help="Change one key of the spec; repeatable.")]
+Spec = Annotated[
+    Path | None, typer.Argument(metavar="SPEC.toml", help="The spec; none: AdLaLa on the four-turn spirals.")
+]
+Out = Annotated[
+    Path | None, typer.Option(metavar="RUN.zarr", help="Store to create.  [default: SPEC's name, or run.zarr]")
+]
+Changes = Annotated[
+    list[str] | None, typer.Option("--set", metavar="a.b=value", help="Change one key of the spec; repeatable.")
+]
 Map = Annotated[Path | None, typer.Option("--map", metavar="FILE.png", help="Draw the uncertainty map at the end.")]
 Engine = Annotated[str, typer.Option(metavar="ENGINE", help="auto, batched or fused.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would run, and what it costs.")]
@@ -71,7 +77,9 @@ def _check_map(file: Path, overwrite: bool, spec: "RunSpec") -> None:
     if spec.target is not None:
         raise SpecError(f"--map shows predictions, and target '{spec.target.name}' is no network: leave out --map.")
     if "parameters" not in spec.run.keep:
-        raise SpecError('--map needs the parameters of each draw: keep = ["parameters", "predictions"] in [run], or leave out --map.')
+        raise SpecError(
+            '--map needs the parameters of each draw: keep = ["parameters", "predictions"] in [run], or leave out --map.'
+        )
 
 
 def _draw(tree: "xarray.DataTree", store: Path, file: Path) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
-from .options import Device, Overwrite, Quiet, Threads
+from .arguments import Device, Overwrite, Quiet, Threads
 
 if TYPE_CHECKING:
     from gpu_thermo.study import StudyPlan, StudyProgress
@@ -20,9 +20,13 @@ Examples:
 """
 
 Spec = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="A run's spec with [grid], [[zip]] and [seeds].")]
-Out = Annotated[Path | None, typer.Option(metavar="STUDY.zarr", help="Store to create or continue.  [default: STUDY's name]")]
+Out = Annotated[
+    Path | None, typer.Option(metavar="STUDY.zarr", help="Store to create or continue.  [default: STUDY's name]")
+]
 Workers = Annotated[int, typer.Option(min=0, metavar="N", help="Local worker processes (needs Dask); 0: this process.")]
-Scheduler = Annotated[str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler that is there, tcp://host:port.")]
+Scheduler = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler that is there, tcp://host:port.")
+]
 Engine = Annotated[str, typer.Option(metavar="ENGINE", help="auto, batched or fused.")]
 Keep = Annotated[bool, typer.Option("--keep", help="Keep the parameters of every draw, too.")]
 Extend = Annotated[bool, typer.Option("--extend", help="Continue a store whose study had another grid or other seeds.")]
@@ -39,7 +43,7 @@ def study(
 
     Every finished shard is kept at once. Ctrl-C, a kill or a lost worker loses the shards under way; the same command goes on from there.
     """
-    from gpu_thermo.study import drive
+    from gpu_thermo.study import conduct as drive
 
     from .output import say
     from .table import print_table
@@ -47,7 +51,10 @@ def study(
     store = out or Path(f"{spec.stem}.zarr")
     if dry_run:
         print_plan(
-            drive.plan_study(drive.as_study(spec, keep)[0], store, device=device, engine=engine, base=spec.resolve().parent), as_json
+            drive.plan_study(
+                drive.as_study(spec, keep)[0], store, device=device, engine=engine, base=spec.resolve().parent
+            ),
+            as_json,
         )
         return
     with Bar(quiet) as bar:
@@ -79,7 +86,13 @@ def print_plan(plan: "StudyPlan", as_json: bool) -> None:
     )  # fmt: skip
     typer.echo()
     rows = [(label, cells, shards, f"{steps:,}") for label, cells, shards, steps in plan.groups[:40]]
-    show(table(("cells alike in all but hyperparameters", "cells", "shards", "steps"), rows, right=("cells", "shards", "steps")))
+    show(
+        table(
+            ("cells alike in all but hyperparameters", "cells", "shards", "steps"),
+            rows,
+            right=("cells", "shards", "steps"),
+        )
+    )
     if len(plan.groups) > 40:
         typer.echo(f"... and {len(plan.groups) - 40} more")
     say("Nothing was run or written.")
@@ -101,12 +114,16 @@ class Bar:
         if not self._quiet and where.is_terminal:
             from rich.progress import BarColumn, Progress, TextColumn
 
-            live: Any = Progress(BarColumn(None), TextColumn("{task.description}"), console=where, transient=True, expand=True)
+            live: Any = Progress(
+                BarColumn(None), TextColumn("{task.description}"), console=where, transient=True, expand=True
+            )
             self._live, self._task = live, live.add_task("starting ...", total=None)
             live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._live is not None:
             self._live.stop()
 
@@ -115,7 +132,9 @@ class Bar:
         from .output import say
 
         if self._live is not None:
-            self._live.update(self._task, total=progress.total_steps, completed=progress.steps, description=line(progress))
+            self._live.update(
+                self._task, total=progress.total_steps, completed=progress.steps, description=line(progress)
+            )
         elif not self._quiet and self._clock() - self._last >= 10:
             self._last = self._clock()
             say(line(progress))

@@ -9,7 +9,7 @@ from .output import clock, facts, plural, say, show, size
 if TYPE_CHECKING:
     import xarray
 
-    from gpu_thermo.spec import RunSpec
+    from gpu_thermo.spec.run import RunSpec
     from gpu_thermo.store import RunInfo
 
 FEW = 4
@@ -17,8 +17,8 @@ FEW = 4
 
 def summarise(path: Path, tree: "xarray.DataTree | None" = None) -> dict[str, Any]:
     """Where a run stands, what it scores, what froze, and how large it is."""
-    from gpu_thermo.agenda import Agenda
-    from gpu_thermo.spec import RunSpec
+    from gpu_thermo.running.agenda import Agenda
+    from gpu_thermo.spec.run import RunSpec
     from gpu_thermo.store import open_run, read_header
 
     header = read_header(path)
@@ -55,7 +55,15 @@ def frozen(stats: "xarray.Dataset") -> list[dict[str, Any]]:
         (who,) = np.nonzero(status == code)
         cause, steps = Status(int(code)), step[who]
         when = {"first_step": int(steps.min()), "last_step": int(steps.max())}
-        out.append({"cause": cause.name.lower(), "replicas": len(who), "first_replicas": who[:10].tolist(), **when, "remedy": cause.remedy})
+        out.append(
+            {
+                "cause": cause.name.lower(),
+                "replicas": len(who),
+                "first_replicas": who[:10].tolist(),
+                **when,
+                "remedy": cause.remedy,
+            }
+        )
     return out
 
 
@@ -63,7 +71,7 @@ def scores(tree: "xarray.DataTree") -> dict[str, dict[str, float]]:
     """Test scores `averaged` over draws and replicas (mean over ensembles), and of a `single` network (mean at the last draw)."""
     import numpy as np
 
-    from gpu_thermo.predictive import scores_on_test
+    from gpu_thermo.averages.predictive import scores_on_test
 
     if "data" not in tree.attrs:
         return {}  # of a potential: nothing is predicted
@@ -72,9 +80,19 @@ def scores(tree: "xarray.DataTree") -> dict[str, dict[str, float]]:
     single: dict[str, float] = {}
     stats = tree["sample_stats"].to_dataset().isel(draw=slice(-1, None))
     weighted = "log_weight" in stats and "rung" not in stats
-    if "target_sd" not in tree["constant_data"] and not weighted:  # else units differ, or no single draw stands for the density
-        counted = stats["rung"].to_numpy() == 0 if "rung" in stats else np.ones((len(stats["chain"]), stats.sizes["draw"]), bool)
-        last = {name: stats[f"test_{name}"].to_numpy()[counted] for name in ("accuracy", "rmse", "nll") if f"test_{name}" in stats}
+    if (
+        "target_sd" not in tree["constant_data"] and not weighted
+    ):  # else units differ, or no single draw stands for the density
+        counted = (
+            stats["rung"].to_numpy() == 0
+            if "rung" in stats
+            else np.ones((len(stats["chain"]), stats.sizes["draw"]), bool)
+        )
+        last = {
+            name: stats[f"test_{name}"].to_numpy()[counted]
+            for name in ("accuracy", "rmse", "nll")
+            if f"test_{name}" in stats
+        }
         single = {name: float(np.nanmean(values)) for name, values in last.items() if np.isfinite(values).any()}
     return {"averaged": averaged, "single": single}
 
@@ -139,7 +157,9 @@ def warn(summary: dict[str, Any]) -> None:
     for cause in summary["frozen"]:
         many = "" if cause["replicas"] <= FEW else ", ..."
         who = ", ".join(map(str, cause["first_replicas"][:FEW])) + many
-        steps = f"step {cause['first_step']:,}" + (f" to {cause['last_step']:,}" if cause["last_step"] != cause["first_step"] else "")
+        steps = f"step {cause['first_step']:,}" + (
+            f" to {cause['last_step']:,}" if cause["last_step"] != cause["first_step"] else ""
+        )
         replicas = f"{plural(cause['replicas'], 'replica')} of {summary['replicas']:,} frozen"
         say(f"Warning: {replicas} ({who}; {steps}): {cause['remedy']}.")
 

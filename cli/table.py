@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import Json
+from .arguments import Json
 
 if TYPE_CHECKING:
     import xarray
@@ -19,8 +19,12 @@ Examples:
 """
 
 Study = Annotated[Path, typer.Argument(metavar="STUDY", help="Store of the study, a .zarr folder.")]
-Outcome = Annotated[str | None, typer.Option(metavar="NAME", help="accuracy, nll, ece, steps_to_90, ...  [default: accuracy or rmse]")]
-By = Annotated[str | None, typer.Option(metavar="A,B", help="Fields, hyperparameters or seeds to group by.  [default: each cell]")]
+Outcome = Annotated[
+    str | None, typer.Option(metavar="NAME", help="accuracy, nll, ece, steps_to_90, ...  [default: accuracy or rmse]")
+]
+By = Annotated[
+    str | None, typer.Option(metavar="A,B", help="Fields, hyperparameters or seeds to group by.  [default: each cell]")
+]
 Against = Annotated[str | None, typer.Option(metavar="LABEL", help="Compare every group with this one only.")]
 
 
@@ -36,7 +40,9 @@ def table(store: Study, outcome: Outcome = None, by: By = None, against: Against
     print_table(open_study(store), outcome, chosen, as_json, against)
 
 
-def print_table(found: "xarray.Dataset", outcome: str | None, by: tuple[str, ...], as_json: bool, against: str | None) -> None:
+def print_table(
+    found: "xarray.Dataset", outcome: str | None, by: tuple[str, ...], as_json: bool, against: str | None
+) -> None:
     """The table of a study on stdout."""
     from gpu_thermo.study import comparisons, summaries
     from gpu_thermo.study.tables import best_outcome
@@ -52,9 +58,20 @@ def print_table(found: "xarray.Dataset", outcome: str | None, by: tuple[str, ...
     if as_json:
         kinds = {label: s.to_dict() for label, s in rows.items()}
         compared = [c.to_dict() for c in pairs]
-        print_json({"outcome": name, "runs": len(status), "done": done, "frozen": frozen, "groups": kinds, "comparisons": compared})
+        print_json(
+            {
+                "outcome": name,
+                "runs": len(status),
+                "done": done,
+                "frozen": frozen,
+                "groups": kinds,
+                "comparisons": compared,
+            }
+        )
         return
-    typer.echo(f"{name} of {done:,} runs" + (f" of {len(status):,} (the others are not done)" if done < len(status) else ""))
+    typer.echo(
+        f"{name} of {done:,} runs" + (f" of {len(status):,} (the others are not done)" if done < len(status) else "")
+    )
     columns = ("group", "runs", "mean", "95 %", "sd", "worst", "median")
     lines = [
         (label, s.count, _number(s.mean), f"{_number(s.mean_low)} .. {_number(s.mean_high)}", _number(s.sd), _number(s.worst),

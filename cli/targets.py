@@ -4,14 +4,14 @@ from typing import Annotated
 
 import typer
 
-from .options import Json
+from .arguments import Json
 
 Name = Annotated[str | None, typer.Argument(metavar="NAME", help="Show one target's options.")]
 
 
 def targets(name: Name = None, as_json: Json = False) -> None:
     """List the targets without data, or show one with its options."""
-    from gpu_thermo.potentials import TARGETS
+    from gpu_thermo.targets.options import TARGETS
 
     from .catalogue import Catalogue
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import Device, Json, Threads
+from .arguments import Device, Json, Threads
 
 if TYPE_CHECKING:
     from gpu_thermo.verify import Check, Report
@@ -17,10 +17,15 @@ Examples:
 """
 
 Engine = Annotated[str, typer.Option(metavar="ENGINE", help="all, batched or fused.")]
-Full = Annotated[bool, typer.Option("--full/--quick", help="Every word on every target, with 16 times the samples; or the short form.")]
+Full = Annotated[
+    bool,
+    typer.Option("--full/--quick", help="Every word on every target, with 16 times the samples; or the short form."),
+]
 
 
-def verify(device: Device = "auto", engine: Engine = "all", full: Full = False, threads: Threads = None, as_json: Json = False) -> None:
+def verify(
+    device: Device = "auto", engine: Engine = "all", full: Full = False, threads: Threads = None, as_json: Json = False
+) -> None:
     """Check this machine's engines against exact laws.
 
     Every splitting word on harmonic wells and networks at large stepsizes, kinetic energies, known random numbers, a posterior in closed
@@ -49,7 +54,13 @@ def _watched(device: str, engine: str, full: bool, threads: int | None) -> "Repo
     from .output import console, show, table
 
     with console(stderr=True).status("Compiling kernels") as status:
-        report = run(device, engine, full=full, threads=threads, on_check=lambda c: status.update(f"{c.group}: {c.name} ({c.engine})"))
+        report = run(
+            device,
+            engine,
+            full=full,
+            threads=threads,
+            on_check=lambda c: status.update(f"{c.group}: {c.name} ({c.engine})"),
+        )
     columns = ("check", "of", "engine", "worst", "limit", "scores", "sees", "")
     right = ("worst", "limit", "scores", "sees")
     show(table(columns, [_row(check) for check in report.checks], right=right, fixed=("engine", "worst", "limit")))
@@ -60,6 +71,19 @@ def _watched(device: str, engine: str, full: bool, threads: int | None) -> "Repo
 
 def _row(check: "Check") -> tuple[str, ...]:
     """`worst` is the largest |z|, or the largest difference; `sees` the relative error that would have failed."""
-    worst, limit = (f"|z| {check.value:.1f}", f"{check.limit:g}") if check.kind == "z" else (f"{check.value:.2g}", f"{check.limit:.2g}")
+    worst, limit = (
+        (f"|z| {check.value:.1f}", f"{check.limit:g}")
+        if check.kind == "z"
+        else (f"{check.value:.2g}", f"{check.limit:.2g}")
+    )
     sees = "" if check.sees is None else f"{100 * check.sees:.1f} %"
-    return check.group, check.name, check.engine, worst, limit, f"{check.count:,}", sees, "ok" if check.passed else "FAILED"
+    return (
+        check.group,
+        check.name,
+        check.engine,
+        worst,
+        limit,
+        f"{check.count:,}",
+        sees,
+        "ok" if check.passed else "FAILED",
+    )

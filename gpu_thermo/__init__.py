@@ -14,21 +14,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .averages.predictive import predict
     from .data import Dataset
     from .errors import GpuThermoError, Status
-    from .potentials import UserPotential
-    from .predictive import predict
     from .run import Interrupted, Progress, iterate, plan, resume, sample
-    from .spec import RunSpec
+    from .spec.run import RunSpec
     from .state import Snapshot
     from .store import open_run
+    from .targets.user import UserPotential
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Dataset": "data", "GpuThermoError": "errors", "Status": "errors", "predict": "predictive", "Interrupted": "run", "Progress": "run",
-    "iterate": "run", "plan": "run", "resume": "run", "sample": "run", "RunSpec": "spec", "Snapshot": "state", "open_run": "store",
-    "UserPotential": "potentials",
+    "Dataset": "data", "GpuThermoError": "errors", "Status": "errors", "predict": "averages.predictive",
+    "Interrupted": "run", "Progress": "run", "iterate": "run", "plan": "run", "resume": "run", "sample": "run",
+    "RunSpec": "spec", "Snapshot": "state", "open_run": "store", "UserPotential": "targets.user",
 }  # fmt: skip
 
 __all__ = [

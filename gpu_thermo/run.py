@@ -7,20 +7,20 @@ from typing import Any
 
 import xarray
 
-from .agenda import Agenda
-from .bill import RunPlan, check_resources, make_moments, make_plan
-from .build import AnySetup, prepare, setup
-from .drive import COMMIT_SECONDS, Interrupted, Limits, OnProgress, drive
+from .averages.moments import RunningMoments
+from .averages.predictive import restored_data
 from .engines import choose_engine, make_engine, resolve_device
 from .errors import SpecError, StoreError
-from .loop import Loop, Progress
-from .moments import RunningMoments
-from .potentials import Potential
-from .predictive import restored_data
-from .records import make_header
-from .spec import RunSpec
+from .running.agenda import Agenda
+from .running.bill import RunPlan, check_resources, make_moments, make_plan
+from .running.drive import COMMIT_SECONDS, Interrupted, Limits, OnProgress, drive
+from .running.loop import Loop, Progress
+from .running.records import make_header
+from .running.setup import AnySetup, prepare, setup
+from .spec.run import RunSpec
 from .state import Snapshot, State
 from .store import Checkpoint, RunWriter, open_run, read_header
+from .targets.base import Potential
 
 __all__ = ["Interrupted", "Progress", "RunPlan", "iterate", "plan", "resume", "sample"]
 
@@ -40,7 +40,12 @@ def as_spec(spec: SpecLike) -> tuple[RunSpec, Path | None]:
 
 
 def plan(
-    spec: SpecLike, *, device: str = "auto", engine: str = "auto", base: Path | None = None, potential: Potential | None = None
+    spec: SpecLike,
+    *,
+    device: str = "auto",
+    engine: str = "auto",
+    base: Path | None = None,
+    potential: Potential | None = None,
 ) -> RunPlan:
     """Validate a spec with its data, and say what it would do and cost."""
     spec, folder = as_spec(spec)
@@ -65,7 +70,9 @@ def iterate(
     device = resolve_device(device)
     chosen = choose_engine(ready.job, engine, device)
     check_resources(make_plan(ready, device, chosen), None)
-    loop = Loop.make(ready, make_engine(ready.job, chosen, device, threads), ready.initial_state(), make_moments(ready), threads)
+    loop = Loop.make(
+        ready, make_engine(ready.job, chosen, device, threads), ready.initial_state(), make_moments(ready), threads
+    )
     for moments in loop.segments():
         yield from (m.snapshot for m in moments)
 
@@ -101,7 +108,13 @@ def sample(
         Trouble on the way (disk full, every replica frozen, Interrupted): what was committed can be read and resumed.
     """
     if store is None:
-        options = {"device": device, "engine": engine, "on_progress": on_progress, "time_limit": time_limit, "threads": threads}
+        options = {
+            "device": device,
+            "engine": engine,
+            "on_progress": on_progress,
+            "time_limit": time_limit,
+            "threads": threads,
+        }
         return _in_memory(spec, potential=potential, base=base, **options)
     spec, folder = as_spec(spec)
     ready = prepare(spec, base or folder, potential=potential)
@@ -115,7 +128,13 @@ def sample(
     moments = make_moments(ready)
     loop = Loop.make(ready, make_engine(ready.job, chosen, device, threads), ready.initial_state(), moments, threads)
     with RunWriter.create(path, make_header(ready, chosen, device, moments.schema()), overwrite) as writer:
-        drive(loop, writer, path, Limits(on_progress, time_limit, commit_seconds), {"steps": spec.run.steps, "engine": chosen})
+        drive(
+            loop,
+            writer,
+            path,
+            Limits(on_progress, time_limit, commit_seconds),
+            {"steps": spec.run.steps, "engine": chosen},
+        )
     return open_run(path)
 
 
@@ -141,7 +160,9 @@ def resume(
     path = Path(store)
     info = read_header(path)
     recorded = RunSpec.from_json(info.spec)
-    planned = recorded.model_copy(update={"run": _with_steps(recorded, int(info.attributes.get("steps", recorded.run.steps)))})
+    planned = recorded.model_copy(
+        update={"run": _with_steps(recorded, int(info.attributes.get("steps", recorded.run.steps)))}
+    )
     target = _target_spec(planned, spec, draws)
     ready = restore_setup(path, target, potential)
     if target.run.steps != planned.run.steps:
@@ -181,7 +202,10 @@ def restore_setup(path: Path, spec: RunSpec, potential: Potential | None = None)
 
 def _in_memory(spec: SpecLike, **options: Any) -> xarray.DataTree:
     """The same run through a temporary store, loaded and deleted: one code path, equal results."""
-    with tempfile.TemporaryDirectory(prefix="gpu_thermo_") as folder, sample(spec, Path(folder) / "run.zarr", **options) as tree:
+    with (
+        tempfile.TemporaryDirectory(prefix="gpu_thermo_") as folder,
+        sample(spec, Path(folder) / "run.zarr", **options) as tree,
+    ):
         return tree.load()
 
 
@@ -204,13 +228,17 @@ def _target_spec(planned: RunSpec, spec: SpecLike, draws: int) -> RunSpec:
         given, _ = as_spec(spec)
         if differing := planned.differing_fields(given):
             fields = ", ".join(differing)
-            raise SpecError(f"The spec differs from the run's in {fields}: only run.steps may change. Start a new run instead.")
+            raise SpecError(
+                f"The spec differs from the run's in {fields}: only run.steps may change. Start a new run instead."
+            )
         steps = given.run.steps
     if draws < 0:
         raise SpecError(f"draws = {draws} must not be negative.")
     steps = _steps_with(planned, steps, draws)
     if steps < planned.run.steps:
-        raise SpecError(f"run.steps = {steps} is below the {planned.run.steps} of the run: a run can be extended, not shortened.")
+        raise SpecError(
+            f"run.steps = {steps} is below the {planned.run.steps} of the run: a run can be extended, not shortened."
+        )
     return planned.model_copy(update={"run": _with_steps(planned, steps)})
 
 

@@ -70,7 +70,9 @@ class State:
 
     def copy(self) -> "State":
         """Deep copy."""
-        return State.from_arrays({name: value.copy() for name, value in self.arrays().items()}, self.step, self.evaluations)
+        return State.from_arrays(
+            {name: value.copy() for name, value in self.arrays().items()}, self.step, self.evaluations
+        )
 
 
 class Tabulated(Protocol):
@@ -130,7 +132,8 @@ class Hyper:
         if unknown:
             raise TypeError(f"no hyperparameters named {sorted(unknown)}")
         full: dict[str, Any] = {
-            name: np.broadcast_to(np.asarray(values.get(name, np.nan), np.float64), (replicas, partitions)).copy() for name in PARTITIONED
+            name: np.broadcast_to(np.asarray(values.get(name, np.nan), np.float64), (replicas, partitions)).copy()
+            for name in PARTITIONED
         }
         return cls(stepsize=np.broadcast_to(np.asarray(stepsize, np.float64), (replicas,)).copy(), total=total, **full)
 

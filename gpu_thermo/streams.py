@@ -104,7 +104,9 @@ def uniform(word: Array, dtype: Any = np.float32) -> Array:
     return u
 
 
-def normals(keys: Keys, blocks: Array, purpose: int, ordinal: int, sub: int = 0, dtype: Any = np.float32, xp: Any = np) -> Array:
+def normals(
+    keys: Keys, blocks: Array, purpose: int, ordinal: int, sub: int = 0, dtype: Any = np.float32, xp: Any = np
+) -> Array:
     """Standard normals [R, 4 blocks] in lane order, by Box and Muller: (w0, w1) -> (n0, n1), (w2, w3) -> (n2, n3).
 
     The angle is reduced to half a turn exactly before it meets 2 pi, which keeps float32 normals within 1e-6 of exact ones.
@@ -124,7 +126,9 @@ def normals(keys: Keys, blocks: Array, purpose: int, ordinal: int, sub: int = 0,
     return out.reshape(out.shape[0], -1)
 
 
-def uniforms(keys: Keys, blocks: Array, purpose: int, ordinal: int, sub: int = 0, dtype: Any = np.float32, xp: Any = np) -> Array:
+def uniforms(
+    keys: Keys, blocks: Array, purpose: int, ordinal: int, sub: int = 0, dtype: Any = np.float32, xp: Any = np
+) -> Array:
     """Uniforms on (0, 1), [R, 4 blocks] in lane order."""
     w = words(keys, blocks, purpose, ordinal, sub)
     return xp.stack([uniform(x, dtype) for x in w], axis=-1).reshape(w[0].shape[0], -1)
@@ -157,7 +161,10 @@ def _feistel(x: Array, a: int, b: int, keys: list[Array]) -> Array:
         high >>= _SHIFT
         t = high.astype(np.uint32)
         t += left
-        left, right = right, np.minimum(t, t - n)  # t mod n: t < 2 n, and t - n wraps around to a huge number where t < n
+        left, right = (
+            right,
+            np.minimum(t, t - n),
+        )  # t mod n: t < 2 n, and t - n wraps around to a huge number where t < n
     return left + np.uint32(a) * right
 
 

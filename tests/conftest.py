@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gpu_thermo.compile import find_compiler
+from gpu_thermo.kernels.toolchain import find_compiler
 
 
 @pytest.fixture(params=["float32", "float64"])

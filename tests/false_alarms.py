@@ -37,12 +37,18 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=1, help="the first seed")
     parser.add_argument("--engine", default="fused")
     parser.add_argument("--of", choices=("verify", "tests"), default="verify")
-    parser.add_argument("--only", default="", help="the checks of `verify`, or families of tests, with this in their names")
+    parser.add_argument(
+        "--only", default="", help="the checks of `verify`, or families of tests, with this in their names"
+    )
     parser.add_argument("--table", type=Path)
     options = parser.parse_args()
     seeds = range(options.first, options.first + options.seeds)
-    found = measure(options.engine, seeds, options.only) if options.of == "verify" else measure_tests(seeds, options.only)
-    found = {name: np.where(np.isnan(z), np.inf, z) for name, z in found.items()}  # no number: a replica overflowed, and the check fails
+    found = (
+        measure(options.engine, seeds, options.only) if options.of == "verify" else measure_tests(seeds, options.only)
+    )
+    found = {
+        name: np.where(np.isnan(z), np.inf, z) for name, z in found.items()
+    }  # no number: a replica overflowed, and the check fails
     lines = table(found, options.seeds)
     print("\n".join(lines))
     if options.table:

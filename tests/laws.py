@@ -12,9 +12,10 @@ import numpy as np
 from scipy.linalg import solve_discrete_lyapunov
 
 from gpu_thermo.engines import BatchedEngine, Batching, Job, initial_state
+from gpu_thermo.method.words import compile_program, compile_update, parse_word
 from gpu_thermo.state import Hyper, Segment
-from gpu_thermo.targets import Harmonic, Layout
-from gpu_thermo.words import compile_program, compile_update, parse_word
+from gpu_thermo.targets.analytic.wells import Harmonic
+from gpu_thermo.targets.base import Layout
 
 
 def step_map(word, h, gamma=0.0, tau=1.0, k=1.0, xi=0.0, sigma=0.0, noise=0.0, reuse=True):
@@ -66,7 +67,20 @@ def well(stiffness, size, noise_sd=0.0, split=None):
     return target
 
 
-def job_of(word, target, stepsize, replicas, *, dtype=np.float64, seed=1, batching=None, total=1, schedules=None, partition=None, **hyper):
+def job_of(
+    word,
+    target,
+    stepsize,
+    replicas,
+    *,
+    dtype=np.float64,
+    seed=1,
+    batching=None,
+    total=1,
+    schedules=None,
+    partition=None,
+    **hyper,
+):
     """A job for one word, {partition: word or None}, or the name of a whole-step update; hyperparameters broadcast to [R, K]."""
     kind = partition or ("all" if isinstance(word, str) else "layer")
     ranges = target.layout.partition(kind)

@@ -21,7 +21,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 BATCHED, FUSED, NATIVE = "gpu_thermo/engines/batched.py", "gpu_thermo/engines/fused.py", "gpu_thermo/engines/native.py"
-LETTERS, WORDS, RUN, SHLP = "gpu_thermo/letters.py", "gpu_thermo/words.py", "gpu_thermo/run.py", "gpu_thermo/targets/shlp.py"
+LETTERS, WORDS, RUN, SHLP = (
+    "gpu_thermo/letters.py",
+    "gpu_thermo/words.py",
+    "gpu_thermo/run.py",
+    "gpu_thermo/targets/shlp.py",
+)
 HYPER, STREAMS = "gpu_thermo/hyperparameters.py", "gpu_thermo/streams.py"
 LAWS, VERIFY, BAYES = "tests/test_exact_laws.py", "tests/test_verify.py", "tests/test_bayes_linear.py"
 TRANSIENTS = "tests/test_transients.py"
@@ -194,7 +199,10 @@ def main() -> int:
     chosen = {n: m for n, m in MUTANTS.items() if not options.names or any(part in n for part in options.names)}
     if options.check:
         gone = [
-            f"{file}: {text!r} ({name})" for name, m in chosen.items() for file, text, _ in m.edits if text not in (ROOT / file).read_text()
+            f"{file}: {text!r} ({name})"
+            for name, m in chosen.items()
+            for file, text, _ in m.edits
+            if text not in (ROOT / file).read_text()
         ]
         print("\n".join(gone) or f"All texts of {len(chosen)} mutants are in the sources.")
         return int(bool(gone))
@@ -203,7 +211,10 @@ def main() -> int:
         for name, mutant in chosen.items():
             began = time.monotonic()
             kills[name], summary = _try(mutant, Path(folder), options.most)
-            print(f"{'killed  ' if kills[name] else 'SURVIVED'} {name}  [{summary}; {time.monotonic() - began:.0f} s]", flush=True)
+            print(
+                f"{'killed  ' if kills[name] else 'SURVIVED'} {name}  [{summary}; {time.monotonic() - began:.0f} s]",
+                flush=True,
+            )
             for killer in kills[name]:
                 print(f"           {killer}", flush=True)
         broken = _failing_anyway(Path(folder), sorted({k for killers in kills.values() for k in killers}))
@@ -214,7 +225,11 @@ def main() -> int:
     if options.table:
         options.table.write_text("\n".join(["| mutant | killed by |", "|---|---|", *rows]) + "\n")
     survivors = [name for name, killers in kills.items() if not killers]
-    print(f"{len(chosen) - len(survivors)} of {len(chosen)} killed.", *(f"SURVIVED {name}" for name in survivors), sep="\n")
+    print(
+        f"{len(chosen) - len(survivors)} of {len(chosen)} killed.",
+        *(f"SURVIVED {name}" for name in survivors),
+        sep="\n",
+    )
     return int(bool(survivors))
 
 
@@ -245,7 +260,12 @@ def _failing_anyway(folder: Path, tests: list[str]) -> list[str]:
 def _pytest(tree: Path, *arguments: str) -> tuple[list[str], str]:
     """Failing tests, and the last line."""
     command = [sys.executable, "-m", "pytest", "-q", "--tb=no", "-rfE", "-p", "no:cacheprovider", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(tree), "GPU_THERMO_CACHE": str(tree.parent / "cache"), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(tree),
+        "GPU_THERMO_CACHE": str(tree.parent / "cache"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
     done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, timeout=1800, check=False)
     lines = done.stdout.strip().splitlines()
     if done.returncode not in (0, 1):

@@ -58,9 +58,16 @@ def make_trace(start: int, count: int, replicas: int = 6) -> Trace:
 def make_state(draws: int, replicas: int = 6) -> State:
     """The state after so many draws."""
     rng = np.random.default_rng(1000 + draws)
-    state = State.at(*(rng.normal(size=(replicas, SIZE)).astype("f4") for _ in range(2)), rng.normal(size=(replicas, len(PARTITIONS))))
+    state = State.at(
+        *(rng.normal(size=(replicas, SIZE)).astype("f4") for _ in range(2)),
+        rng.normal(size=(replicas, len(PARTITIONS))),
+    )
     state.step, state.evaluations = 10 * draws, 10 * draws + 1
-    state.extra = {"adam/m": rng.normal(size=(replicas, SIZE)), "θ ..": np.arange(draws % 3 + 1), "count": np.array(draws)}
+    state.extra = {
+        "adam/m": rng.normal(size=(replicas, SIZE)),
+        "θ ..": np.arange(draws % 3 + 1),
+        "count": np.array(draws),
+    }
     if draws > 8:
         state.status[1], state.frozen_step[1] = 2, 85
     return state
@@ -79,7 +86,13 @@ def advance(writer: RunWriter, start: int, count: int, wait: bool = True, replic
     writer.append(make_draws(start, count, replicas))
     writer.append_trace(make_trace(start, count, replicas))
     done = start + count
-    writer.commit(make_state(done, replicas), make_sums(done), make_predictive(done), {"sampling_time": done / 2, "who": ["a"]}, wait=wait)
+    writer.commit(
+        make_state(done, replicas),
+        make_sums(done),
+        make_predictive(done),
+        {"sampling_time": done / 2, "who": ["a"]},
+        wait=wait,
+    )
 
 
 def make_store(path: Path, commits: tuple[int, ...] = (3, 4, 5), **changes: Any) -> Path:
@@ -100,7 +113,9 @@ def open_plain(path: Path) -> Any:
 def check_run(path: Path, draws: int, replicas: int = 6, opener: Any = open_plain) -> None:
     """Every group holds what `draws` committed draws must leave."""
     tree, want = opener(path), make_draws(0, draws, replicas)
-    flat = [np.asarray(tree[f"posterior/{name}"]).reshape(replicas, draws, np.prod(shape)) for name, shape in SHAPES.items()]
+    flat = [
+        np.asarray(tree[f"posterior/{name}"]).reshape(replicas, draws, np.prod(shape)) for name, shape in SHAPES.items()
+    ]
     np.testing.assert_array_equal(np.concatenate(flat, axis=-1), want.position.swapaxes(0, 1))
     np.testing.assert_array_equal(tree["probes/predictions"], want.predictions.swapaxes(0, 1))
     for name, value in want.statistics.items():

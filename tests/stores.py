@@ -7,8 +7,8 @@ import numpy as np
 import xarray as xr
 
 from gpu_thermo.data import Dataset
-from gpu_thermo.spec import RunSpec
-from gpu_thermo.targets import ShlpModel
+from gpu_thermo.spec.run import RunSpec
+from gpu_thermo.targets.networks import ShlpModel
 
 
 def dataset(
@@ -46,7 +46,10 @@ def run_tree(
     chain = {"ensemble": ensemble, "dataset": sets, "seed": np.ones(replicas, np.int64), "stream": np.arange(replicas),
              "status": status, "frozen_step": frozen, "stepsize": np.full(replicas, 0.1),
              "temperature_hidden": np.full(replicas, temperature[0]), "temperature_output": np.full(replicas, temperature[1])}  # fmt: skip
-    coords = {name: ("chain", values) for name, values in chain.items()} | {"chain": np.arange(replicas), "draw": np.arange(draws)}
+    coords = {name: ("chain", values) for name, values in chain.items()} | {
+        "chain": np.arange(replicas),
+        "draw": np.arange(draws),
+    }
     probe = data.x_train[:, :6]
     groups = {"constant_data": _constant(data)}
     if "parameters" in keep:
@@ -57,12 +60,24 @@ def run_tree(
         phi = np.stack([model.predict(position[r], probe[sets[r]].astype(position.dtype)) for r in range(replicas)])
         groups["probes"] = xr.Dataset({"predictions": (("chain", "draw", "probe", "output"), phi)}, coords)
     kinetic = np.full((replicas, draws, 2), 1e-2) if kinetic is None else kinetic
-    stats = {"kinetic_temperature": (("chain", "draw", "partition"), kinetic), "energy": (("chain", "draw"), np.zeros((replicas, draws)))}
+    stats = {
+        "kinetic_temperature": (("chain", "draw", "partition"), kinetic),
+        "energy": (("chain", "draw"), np.zeros((replicas, draws))),
+    }
     if log_weight is not None:
         stats["log_weight"] = (("chain", "draw"), log_weight)
     groups["sample_stats"] = xr.Dataset(stats, coords | {"partition": ["hidden", "output"]})
-    names = {"name": data.name, "task": data.task, "features": data.features, "classes": data.classes, "targets": data.targets}
-    spec: dict[str, Any] = {"model": {"hidden": model.hidden, "activation": model.activation, "init": init}, "run": {"keep": list(keep)}}
+    names = {
+        "name": data.name,
+        "task": data.task,
+        "features": data.features,
+        "classes": data.classes,
+        "targets": data.targets,
+    }
+    spec: dict[str, Any] = {
+        "model": {"hidden": model.hidden, "activation": model.activation, "init": init},
+        "run": {"keep": list(keep)},
+    }
     if model.prior_sd is not None:
         spec["model"]["prior_sd"] = model.prior_sd
     if data.task == "regression":
@@ -84,5 +99,8 @@ def _constant(data: Dataset) -> xr.Dataset:
     if s is not None:
         out["feature_mean"], out["feature_sd"] = (("dataset", "feature"), s.mean), (("dataset", "feature"), s.sd)
         if s.target_mean is not None:
-            out["target_mean"], out["target_sd"] = (("dataset", "target"), s.target_mean), (("dataset", "target"), s.target_sd)
+            out["target_mean"], out["target_sd"] = (
+                (("dataset", "target"), s.target_mean),
+                (("dataset", "target"), s.target_sd),
+            )
     return out

@@ -62,18 +62,28 @@ VALUES = st.recursive(
     st.one_of(st.booleans(), NUMBERS, WORDS),
     lambda inner: st.one_of(
         st.lists(inner, max_size=3),
-        st.dictionaries(st.sampled_from(["value", "schedule", "cycles", "final", "hidden", "output", "all", "w1"]), inner, max_size=3),
+        st.dictionaries(
+            st.sampled_from(["value", "schedule", "cycles", "final", "hidden", "output", "all", "w1"]),
+            inner,
+            max_size=3,
+        ),
     ),
     max_leaves=5,
 )
 CHANGES = st.lists(
-    st.sampled_from(list(SECTIONS)).flatmap(lambda s: st.tuples(st.just(s), st.sampled_from(SECTIONS[s]), VALUES)), min_size=1, max_size=3
+    st.sampled_from(list(SECTIONS)).flatmap(lambda s: st.tuples(st.just(s), st.sampled_from(SECTIONS[s]), VALUES)),
+    min_size=1,
+    max_size=3,
 )
 
 
 def fuzz(examples: int) -> Any:
     """Settings that suit a function that runs a command."""
-    return settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
 
 
 def invoke(*arguments: object) -> Any:
@@ -139,7 +149,9 @@ def test_the_valid_moves_are_valid(tmp_path: Path, kind: str) -> None:
 
 @fuzz(120)
 @given(MOVE_CHANGES)
-def test_any_change_of_a_target_or_a_move(tmp_path: Path, changes: tuple[str, list[tuple[str, Any]], list[tuple[str, Any]]]) -> None:
+def test_any_change_of_a_target_or_a_move(
+    tmp_path: Path, changes: tuple[str, list[tuple[str, Any]], list[tuple[str, Any]]]
+) -> None:
     check_move(tmp_path, *changes)
 
 

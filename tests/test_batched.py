@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from laws import advance, job_of, start, well
 
-from gpu_thermo.build import setup
 from gpu_thermo.engines import BatchedEngine, Job, choose_engine
 from gpu_thermo.errors import SpecError, Status
-from gpu_thermo.schedules import Cosine, Cyclical
-from gpu_thermo.spec import RunSpec
+from gpu_thermo.method.schedules import Cosine, Cyclical
+from gpu_thermo.running.setup import setup
+from gpu_thermo.spec.run import RunSpec
 from gpu_thermo.state import Segment, State
 
 METHODS = {
@@ -76,7 +76,12 @@ class _Data:
     """What a target needs of its data set."""
 
     def __init__(self, target):
-        self.x_train, self.y_train, self.x_test, self.y_test = target.x_train, target.y_train, target.x_test, target.y_test
+        self.x_train, self.y_train, self.x_test, self.y_test = (
+            target.x_train,
+            target.y_train,
+            target.x_test,
+            target.y_test,
+        )
         self.points, self.count = target.points, len(target.x_train)
 
 
@@ -84,7 +89,8 @@ class _Data:
 
 
 @pytest.mark.parametrize(
-    ("method", "minibatch"), [*((m, "subset") for m in METHODS), ("adlala", "epoch"), ("adlala", "replacement"), ("adlala", "full")]
+    ("method", "minibatch"),
+    [*((m, "subset") for m in METHODS), ("adlala", "epoch"), ("adlala", "replacement"), ("adlala", "full")],
 )
 def test_a_replica_is_the_same_in_any_company(method, minibatch, native):
     """R = 7, three of them in another order, and one alone: bit for bit, in any segments, threads and blocks."""
@@ -95,7 +101,11 @@ def test_a_replica_is_the_same_in_any_company(method, minibatch, native):
     for r in (np.array([5, 0, 2]), slice(4, 5)):
         alone, _ = run(take(job, r), rows(state, r), (11, 24), native=native)
         assert_identical(alone, rows(whole, r))
-    for cuts, engine in (((1, 2, 24), {"threads": 2}), ((12, 23, 24), {"block": 2}), (range(1, 25), {"threads": 3, "block": 3})):
+    for cuts, engine in (
+        ((1, 2, 24), {"threads": 2}),
+        ((12, 23, 24), {"block": 2}),
+        (range(1, 25), {"threads": 3, "block": 3}),
+    ):
         assert_identical(run(job, state, cuts, native=native, **engine)[0], whole)
 
 
@@ -103,12 +113,18 @@ def test_a_replica_is_the_same_in_any_company(method, minibatch, native):
 def test_tasks_and_precisions(task, dtype, native):
     """Also for regression, several classes and float64."""
     tree = {"train": 30, "test": 2} if task != "wine" else {}
-    spec = {"data": {"name": task, **tree}, "model": {"hidden": 5, "dtype": np.dtype(dtype).name}, "run": {"replicas": 9, "batch": 8}}
+    spec = {
+        "data": {"name": task, **tree},
+        "model": {"hidden": 5, "dtype": np.dtype(dtype).name},
+        "run": {"replicas": 9, "batch": 8},
+    }
     ready = setup(RunSpec.from_dict(spec))
     job, state = ready.job, ready.initial_state()
     whole, _ = run(job, state, (15,), native=native)
     assert whole.position.dtype == dtype
-    assert_identical(run(take(job, slice(6, 8)), rows(state, slice(6, 8)), (10, 15), native=native)[0], rows(whole, slice(6, 8)))
+    assert_identical(
+        run(take(job, slice(6, 8)), rows(state, slice(6, 8)), (10, 15), native=native)[0], rows(whole, slice(6, 8))
+    )
 
 
 def test_thousands_of_replicas(native):
@@ -122,7 +138,7 @@ def test_thousands_of_replicas(native):
 
 def test_native_noise_is_numpy_noise():
     """The two sources agree to rounding over the first steps; minibatches and noise to 1e-6."""
-    from gpu_thermo.compile import find_compiler
+    from gpu_thermo.kernels.toolchain import find_compiler
 
     if find_compiler() is None:
         pytest.skip("no C++ compiler")
@@ -162,12 +178,18 @@ def test_recorded_energy_is_that_of_the_last_evaluation():
     job, state = network(minibatch="full")
     after, (ring,) = run(job, state, (40,), (40,))
     exact = job.target.energy_and_gradient(after.position, type("All", (), {"index": None, "replica": np.arange(7)}))[0]
-    np.testing.assert_allclose(ring.energy[0], exact, rtol=1e-12)  # BACDEDCAB and BAOAB end with a kick at the recorded position
+    np.testing.assert_allclose(
+        ring.energy[0], exact, rtol=1e-12
+    )  # BACDEDCAB and BAOAB end with a kick at the recorded position
 
 
 # -- freezing --------
 
-PLANTED = {"position": Status.NONFINITE_GRADIENT, "momentum": Status.NONFINITE_GRADIENT, "thermostat": Status.NONFINITE_THERMOSTAT}
+PLANTED = {
+    "position": Status.NONFINITE_GRADIENT,
+    "momentum": Status.NONFINITE_GRADIENT,
+    "thermostat": Status.NONFINITE_THERMOSTAT,
+}
 
 
 @pytest.mark.parametrize("where", [*PLANTED, "gradient"])
@@ -226,7 +248,9 @@ class Overflowing:
 
 def test_a_frozen_partition_cannot_freeze_the_replica():
     """A force that moves nothing is no reason, and a neighbour's trouble is none either."""
-    job = job_of({"hidden": None, "output": "BAOAB"}, Overflowing(well(1.0, 3, split=1)), 0.5, 2, temperature=1.0, friction=1.0)
+    job = job_of(
+        {"hidden": None, "output": "BAOAB"}, Overflowing(well(1.0, 3, split=1)), 0.5, 2, temperature=1.0, friction=1.0
+    )
     state = start(job)
     state.position[1, 2] = np.nan
     advance(job, state, 5, block=2)
@@ -239,7 +263,10 @@ def test_a_frozen_partition_cannot_freeze_the_replica():
 
 def test_schedules_follow_the_absolute_step():
     """In force = base x factor at that step: equal to single steps with the constants of each."""
-    schedules = {("stepsize", 0): Cyclical(schedule="cyclical", cycles=3), ("temperature", 0): Cosine(schedule="cosine", final=0.1)}
+    schedules = {
+        ("stepsize", 0): Cyclical(schedule="cyclical", cycles=3),
+        ("temperature", 0): Cosine(schedule="cosine", final=0.1),
+    }
     job = job_of("BAOAB", well(1.3, 4), [0.5, 0.2], 2, total=20, schedules=schedules, temperature=2.0, friction=1.5)
     whole, _ = run(job, start(job), (20,))
     state = start(job)
@@ -258,7 +285,9 @@ SCHEDULED = {("stepsize", 0): Cosine(schedule="cosine"), ("temperature", 0): Cyc
 @pytest.mark.parametrize("schedules", [{}, SCHEDULED])
 def test_hyperparameters_of_one_call(schedules):
     """As if they were the job's; equal ones change nothing, and the next call without is the job's again."""
-    job = job_of("BAOAB", well(1.3, 4), [0.5, 0.2, 0.3], 3, total=20, schedules=schedules, temperature=2.0, friction=1.5)
+    job = job_of(
+        "BAOAB", well(1.3, 4), [0.5, 0.2, 0.3], 3, total=20, schedules=schedules, temperature=2.0, friction=1.5
+    )
     swapped = job.hyper.take(np.array([1, 2, 0]))
     worker, state, expected = BatchedEngine(job), start(job), start(job)
     for hyper, steps in ((swapped, 3), (None, 2), (replace(job.hyper), 4), (swapped, 5)):
@@ -275,7 +304,12 @@ def test_arrays_of_moves_are_left_alone(method):
     job, state = network(method, replicas=6)
     state.position[2, 0] = np.nan
     clean, _ = run(job, state, (5,), block=4)
-    of_moves = {"exchange_rung": np.arange(6), "exchange_rate": np.ones((3, 2)), "exchange_count": np.array(7), "names": np.array(["a"])}
+    of_moves = {
+        "exchange_rung": np.arange(6),
+        "exchange_rate": np.ones((3, 2)),
+        "exchange_count": np.array(7),
+        "names": np.array(["a"]),
+    }
     state.extra |= {name: value.copy() for name, value in of_moves.items()}
     after, _ = run(job, state, (5,), block=4)
     assert after.status[2] != 0
@@ -297,7 +331,12 @@ class Boxed:
         return self.inner.energy_and_gradient(position, batch)
 
 
-WALLED = {"BAOAB": {"friction": 1.0}, "BACDEDCAB": {"sigma": 1.0, "epsilon": 0.3}, "ABOBA": {"friction": 1.0}, "sgld": {}}
+WALLED = {
+    "BAOAB": {"friction": 1.0},
+    "BACDEDCAB": {"sigma": 1.0, "epsilon": 0.3},
+    "ABOBA": {"friction": 1.0},
+    "sgld": {},
+}
 
 
 @pytest.mark.parametrize("word", WALLED)
@@ -392,17 +431,21 @@ def reference(update, gradient, theta, lr, steps, mu=0.9, rho=None):
 
 @pytest.mark.parametrize("update", ["sgd", "momentum", "momentum2", "adam", "coolmomentum"])
 def test_updates_against_their_equations(update, dtype):
-    from gpu_thermo.schedules import Cooling
+    from gpu_thermo.method.schedules import Cooling
 
     stiffness, lr = np.array([1.0, 0.3, 2.0]), np.array([0.1, 0.02])
     cooling = Cooling(law="published", rho=0.9)
     schedules = {("momentum", 0): cooling} if update == "coolmomentum" else None
-    job = job_of(update, well(np.tile(stiffness, (2, 1)), 3), lr, 2, dtype=dtype, total=30, schedules=schedules, momentum=0.9)
+    job = job_of(
+        update, well(np.tile(stiffness, (2, 1)), 3), lr, 2, dtype=dtype, total=30, schedules=schedules, momentum=0.9
+    )
     state = start(job)
     first = state.position.astype(float)
     ring = advance(job, state, 30, range(1, 31))
     for r in range(2):
-        expected = reference(update, lambda q: stiffness * q, first[r], lr[r], 30, rho=0.9 * cooling.tabulate(0, 30, 30))
+        expected = reference(
+            update, lambda q: stiffness * q, first[r], lr[r], 30, rho=0.9 * cooling.tabulate(0, 30, 30)
+        )
         np.testing.assert_allclose(ring.position[:, r], expected, rtol=0, atol=1e-5 if dtype == np.float32 else 1e-13)
 
 

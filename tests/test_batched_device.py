@@ -7,10 +7,10 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 
-from gpu_thermo.build import setup
 from gpu_thermo.engines import FUSED_INPUTS, BatchedEngine, make_predictor
-from gpu_thermo.engines.operations import NumpyOperations
-from gpu_thermo.spec import RunSpec
+from gpu_thermo.engines.operations.arrays import NumpyOperations
+from gpu_thermo.running.setup import setup
+from gpu_thermo.spec.run import RunSpec
 from gpu_thermo.state import Segment
 
 SPEC = {
@@ -32,7 +32,9 @@ def test_device_path_with_a_stand_in_for_cupy(monkeypatch: pytest.MonkeyPatch) -
     fake.__dict__.update(np.__dict__)
     fake.cuda = types.SimpleNamespace(Device=lambda index: nullcontext())
     monkeypatch.setitem(sys.modules, "cupy", fake)
-    monkeypatch.setattr("gpu_thermo.engines.cupy_letters.CupyOperations", type("Stand", (NumpyOperations,), {"xp": fake}))
+    monkeypatch.setattr(
+        "gpu_thermo.engines.operations.device.CupyOperations", type("Stand", (NumpyOperations,), {"xp": fake})
+    )
     for ours, reference in zip(advanced("cuda:0"), advanced("cpu", native=False), strict=True):
         np.testing.assert_array_equal(ours, reference)
     ready = setup(RunSpec.from_dict(SPEC))
@@ -40,7 +42,9 @@ def test_device_path_with_a_stand_in_for_cupy(monkeypatch: pytest.MonkeyPatch) -
     predictor = make_predictor(ready.model, np.float32, "cuda:0")
     state = ready.initial_state()
     np.testing.assert_allclose(
-        predictor.phi(state.position, ready.target.x_test[0]), ready.model.predict(state.position, ready.target.x_test[0]), rtol=1e-6
+        predictor.phi(state.position, ready.target.x_test[0]),
+        ready.model.predict(state.position, ready.target.x_test[0]),
+        rtol=1e-6,
     )
 
 

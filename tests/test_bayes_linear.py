@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from laws import advance, z_score
 
-from gpu_thermo.build import setup
 from gpu_thermo.data import Dataset
-from gpu_thermo.spec import RunSpec
+from gpu_thermo.running.setup import setup
+from gpu_thermo.spec.run import RunSpec
 
 N, HIDDEN, NOISE, PRIOR = 30, 4, 0.4, 0.8
 X = np.random.default_rng(0).uniform(-2, 2, (1, N, 2))
@@ -87,7 +87,9 @@ def test_posterior_and_predictive(temperature):
     np.testing.assert_allclose(total, np.diag(grid @ cov @ grid.T) + NOISE**2, rtol=0.03)
 
 
-@pytest.mark.parametrize(("mistake", "factor"), [("tau = 1 and not 1 / N", N), ("sqrt 2 in the noise", 2.0), ("10 per cent", 1.1)])
+@pytest.mark.parametrize(
+    ("mistake", "factor"), [("tau = 1 and not 1 / N", N), ("sqrt 2 in the noise", 2.0), ("10 per cent", 1.1)]
+)
 def test_power_against_a_wrong_temperature(mistake, factor):
     draws, _, design, _ = sample(factor=factor, replicas=300 if factor < 2 else 50)
     assert deviations(draws, *closed_form(design)) > 8

@@ -6,12 +6,12 @@ import time
 import numpy as np
 import pytest
 
-from gpu_thermo import letters
-from gpu_thermo.build import setup
-from gpu_thermo.compile import find_compiler
 from gpu_thermo.errors import SpecError
-from gpu_thermo.speed import NORMAL, Count, bench_spec, count, measure, multiply_adds, total
-from gpu_thermo.targets.shlp import with_ones
+from gpu_thermo.kernels.toolchain import find_compiler
+from gpu_thermo.method import letters
+from gpu_thermo.running.setup import setup
+from gpu_thermo.running.speed import NORMAL, Count, bench_spec, count, measure, multiply_adds, total
+from gpu_thermo.targets.networks import with_ones
 
 bench = pytest.importorskip("bench.cases", reason="the benchmarks are part of the sources, not of the package")
 needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")
@@ -27,7 +27,9 @@ def test_operations_are_those_of_the_equations():
     assert parts["forward"] == Count(b * d * (m + n), b * d)
     assert parts["backward"].fused == b * d * (m + 2 * n) + 8 * b
     assert parts["normals"] == NORMAL * (2 * hidden + output)  # D twice, O once
-    assert parts["letters"] == Count(4 * (hidden + output) + 3 * hidden + output, 2 * hidden + output)  # A A B B, D E D, O; C C, O
+    assert parts["letters"] == Count(
+        4 * (hidden + output) + 3 * hidden + output, 2 * hidden + output
+    )  # A A B B, D E D, O; C C, O
     assert total(parts).operations == pytest.approx(20_300, rel=0.01)
 
 
@@ -74,7 +76,9 @@ def test_torch_has_our_gradient(case):
     q, x, y, expected = batch(case)
     y = torch.as_tensor(y)
     labels = y.float() if case.outputs == 1 else torch.nn.functional.one_hot(y, case.outputs).float()
-    np.testing.assert_allclose(gradient(case, torch.as_tensor(q), torch.as_tensor(x), labels).numpy(), expected, atol=2e-6)
+    np.testing.assert_allclose(
+        gradient(case, torch.as_tensor(q), torch.as_tensor(x), labels).numpy(), expected, atol=2e-6
+    )
 
 
 @pytest.mark.parametrize("case", [SPIRALS, pytest.param(DIGITS, marks=slow)], ids=lambda c: c.data)
@@ -103,7 +107,9 @@ def one_step(case, noise, index):
     letters.damp(first, xi, h / 2)
     letters.ornstein_uhlenbeck(second, noise[2], a, np.sqrt(bench.TAU * (1 - a * a)))
     letters.drift(q, p, h / 2)
-    gradient = case.setup(1).model.mean_loss_and_gradient(q, with_ones(x[index]).astype(np.float64), y[index].astype(np.float64))[1]
+    gradient = case.setup(1).model.mean_loss_and_gradient(
+        q, with_ones(x[index]).astype(np.float64), y[index].astype(np.float64)
+    )[1]
     letters.kick(p, gradient, h / 2)
     return before, (q, p, gradient, xi)
 
@@ -229,7 +235,9 @@ def test_breakdown_leaves_parts_out():
     assert (advance(10), size > 0) == (10, True)
     found = breakdown.parts(kinds["whole"].job, {"whole": 1e6, "no gradient": 2e6, "letters only": 8e6, "first points": 1.25e6,
                                                  "normals alone": 1e9, "peak": 1e11})  # fmt: skip
-    assert found["nanoseconds"] == pytest.approx({"whole": 1000, "gradient": 300, "minibatch": 200, "normals": 375, "letters": 125})
+    assert found["nanoseconds"] == pytest.approx(
+        {"whole": 1000, "gradient": 300, "minibatch": 200, "normals": 375, "letters": 125}
+    )
     assert sum(found["share"].values()) == pytest.approx(1)
 
 
@@ -269,7 +277,12 @@ def test_a_part_that_fails_hides_nothing(monkeypatch, tmp_path, capsys):
 
     def part(name, device, quick, seconds):
         if name == "kernels":
-            return {"reports": [{"case": "one", "ok": False, "why": "it differs"}], "finished": True, "seconds": 1.0, "error": ""}
+            return {
+                "reports": [{"case": "one", "ok": False, "why": "it differs"}],
+                "finished": True,
+                "seconds": 1.0,
+                "error": "",
+            }
         return {"reports": [], "finished": False, "seconds": 1.0, "error": "stopped after 1 s"}
 
     monkeypatch.setattr(gpu_check, "run_part", part)
@@ -283,6 +296,6 @@ def test_a_part_that_fails_hides_nothing(monkeypatch, tmp_path, capsys):
 def test_probes_compile_for_gpus_without_one():
     pytest.importorskip("nvidia.cu13", reason="NVRTC is not installed")
     from bench.device.addresses import source
-    from gpu_thermo.compile import nvrtc_compile
+    from gpu_thermo.kernels.toolchain import nvrtc_compile
 
     assert len(nvrtc_compile(source("subset", 32, "cuda"), "sm_90")[0]) > 1000

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from laws import well
 
-from gpu_thermo.build import ensembles, setup
 from gpu_thermo.data import Dataset
 from gpu_thermo.engines import Batching, initial_state
 from gpu_thermo.errors import SpecError
-from gpu_thermo.schedules import Cooling, Linear
-from gpu_thermo.spec import RunSpec
+from gpu_thermo.method.schedules import Cooling, Linear
+from gpu_thermo.running.setup import ensembles, setup
+from gpu_thermo.spec.run import RunSpec
 from gpu_thermo.state import Hyper
 
 N = 40
@@ -17,7 +17,11 @@ N = 40
 
 def build(method=None, replicas=4, data=None, **sections):
     run = {"replicas": replicas, "steps": 20, "burn_in": 10, "thin": 5} | sections.pop("run", {})
-    tree = {"data": {"train": N, "test": 6} | (data or {}), "model": {"hidden": 3} | sections.pop("model", {}), "run": run}
+    tree = {
+        "data": {"train": N, "test": 6} | (data or {}),
+        "model": {"hidden": 3} | sections.pop("model", {}),
+        "run": run,
+    }
     return setup(RunSpec.from_dict(tree | ({"method": method} if method else {})))
 
 
@@ -41,7 +45,9 @@ def test_temperature_is_tau_itself():
 
 def test_sigma_of_sgld_is_root_two_tau():
     np.testing.assert_array_equal(hyper({"name": "sgld", "sigma": 0.01}).temperature, np.full((4, 1), 0.01**2 / 2))
-    np.testing.assert_array_equal(hyper({"name": "sgld", "sigma": [1, 2, 3, 4]}).temperature[:, 0], np.array([1, 4, 9, 16]) / 2)
+    np.testing.assert_array_equal(
+        hyper({"name": "sgld", "sigma": [1, 2, 3, 4]}).temperature[:, 0], np.array([1, 4, 9, 16]) / 2
+    )
     assert np.isnan(hyper({"name": "sgld", "sigma": 0.01}).sigma).all()
 
 
@@ -55,7 +61,9 @@ def test_schedules_survive_the_conversion():
 
 
 def test_each_partition_reads_what_its_word_uses():
-    got = hyper({"name": "adlala", "temperature": 1e-4, "sigma": 0.02, "epsilon": 0.05, "friction": 0.3, "thermostat": 0.7})
+    got = hyper(
+        {"name": "adlala", "temperature": 1e-4, "sigma": 0.02, "epsilon": 0.05, "friction": 0.3, "thermostat": 0.7}
+    )
     nan = np.nan
     for name, row in {
         "temperature": (1e-4, 1e-4), "sigma": (0.02, nan), "epsilon": (0.05, nan), "friction": (nan, 0.3), "thermostat": (0.7, nan),
@@ -99,20 +107,32 @@ def test_schedules_reach_their_partitions():
     ("method", "message"),
     [
         ({"name": "langevin", "sigma": 1.0}, r"method.sigma is not used by BAOAB \(all\)"),
-        ({"name": "adlala", "friction": {"hidden": 1.0}}, r"method.friction.hidden is not used: .* BACDEDCAB\. It is used by: output"),
+        (
+            {"name": "adlala", "friction": {"hidden": 1.0}},
+            r"method.friction.hidden is not used: .* BACDEDCAB\. It is used by: output",
+        ),
         ({"name": "lala", "thermostat": 0.1}, r"method.thermostat is not used by BAOAB \(hidden\), BAOAB \(output\)"),
         ({"name": "splitting", "word": "BACAB", "epsilon": 0.1}, "method.epsilon is not used by BACAB"),
         ({"name": "sgd", "temperature": 1.0}, "method.temperature is not used by sgd"),
         ({"name": "sgd", "posterior_temperature": 1.0}, "method.posterior_temperature is not used by sgd"),
-        ({"name": "langevin", "posterior_temperature": [1.0]}, "method.posterior_temperature is a list of 1 values for 4 replicas"),
-        ({"name": "lol", "freeze": ["hidden"], "temperature": {"hidden": 1e-3}}, "method.temperature.hidden is not used"),
+        (
+            {"name": "langevin", "posterior_temperature": [1.0]},
+            "method.posterior_temperature is a list of 1 values for 4 replicas",
+        ),
+        (
+            {"name": "lol", "freeze": ["hidden"], "temperature": {"hidden": 1e-3}},
+            "method.temperature.hidden is not used",
+        ),
         ({"name": "adlala", "temperature": {"outptu": 1e-3}}, "There is no partition 'outptu'"),
         ({"name": "adlala", "stepsize": [0.1, 0.2]}, "method.stepsize is a list of 2 values for 4 replicas"),
         ({"name": "adlala", "friction": [0.1] * 5}, "method.friction is a list of 5 values for 4 replicas"),
         ({"name": "sgld", "sigma": 0.1, "temperature": 1.0}, "temperature or sigma"),
         ({"name": "sgld", "sigma": 0.1, "posterior_temperature": 1.0}, "temperature or sigma"),
         ({"name": "sgld", "sigma": {"value": 0.1, "schedule": "linear"}}, "schedule the temperature instead"),
-        ({"name": "coolmomentum", "momentum": [0.9, 0.9, 0.99, 0.9]}, "one momentum rho_0 between 0 and 1 for all replicas, not 0.9, 0.99"),
+        (
+            {"name": "coolmomentum", "momentum": [0.9, 0.9, 0.99, 0.9]},
+            "one momentum rho_0 between 0 and 1 for all replicas, not 0.9, 0.99",
+        ),
         ({"name": "coolmomentum", "momentum": 0.0}, "one momentum rho_0"),
         ({"name": "langevin", "word": "BACDEDCAB"}, "takes words of A B O"),
         ({"name": "sgd", "word": "BAOAB"}, "takes no word"),
@@ -238,7 +258,11 @@ def test_probes_are_at_most_32_spread_test_points():
 
 def test_noise_sd_comes_from_the_spec_or_the_data():
     def sd(**model):
-        spec = {"data": {"name": "gap", "train": 10, "noise": 0.3}, "model": {"hidden": 2, **model}, "run": {"replicas": 1}}
+        spec = {
+            "data": {"name": "gap", "train": 10, "noise": 0.3},
+            "model": {"hidden": 2, **model},
+            "run": {"replicas": 1},
+        }
         return setup(RunSpec.from_dict(spec)).model.noise_sd
 
     assert (sd(), sd(noise_sd=0.7)) == (0.3, 0.7)

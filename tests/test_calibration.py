@@ -11,11 +11,11 @@ from functools import cache
 import numpy as np
 import pytest
 
-from gpu_thermo.build import setup
 from gpu_thermo.data import Dataset
 from gpu_thermo.engines import choose_engine, make_engine
-from gpu_thermo.methods import get_method, make_program
-from gpu_thermo.spec import RunSpec
+from gpu_thermo.method.named import get_method, make_program
+from gpu_thermo.running.setup import setup
+from gpu_thermo.spec.run import RunSpec
 from gpu_thermo.state import Segment
 from gpu_thermo.streams import make_keys
 
@@ -35,9 +35,15 @@ def pairs(task, noise=NOISE, prior=PRIOR, seed=0):
     draw = np.random.default_rng(5 + seed)
     x = draw.uniform(-2, 2, (PAIRS, POINTS, 2))
     blank = setup(_spec(task, noise, prior, seed), data=_dataset(task, x, np.zeros((PAIRS, POINTS), np.int64)))
-    truth = blank.model.initial_position("normal", PRIOR, make_keys(np.full(PAIRS, 99 + seed), np.arange(PAIRS)), np.float64)
+    truth = blank.model.initial_position(
+        "normal", PRIOR, make_keys(np.full(PAIRS, 99 + seed), np.arange(PAIRS)), np.float64
+    )
     phi = blank.model.predict(truth, x)[..., 0]
-    y = phi + NOISE * draw.normal(size=phi.shape) if task == "regression" else (draw.random(phi.shape) < phi).astype(np.int64)
+    y = (
+        phi + NOISE * draw.normal(size=phi.shape)
+        if task == "regression"
+        else (draw.random(phi.shape) < phi).astype(np.int64)
+    )
     return setup(blank.spec, data=_dataset(task, x, y)), truth
 
 
@@ -64,7 +70,9 @@ def quantities(ready, position):
     """What is ranked, [Q, R]: the outputs at the probes, the log likelihood of the replica's own data, and lp."""
     target, model = ready.target, ready.model
     loss = model.losses(model.outputs_at(position, target.x_train), target.y_train).sum(axis=1)
-    return np.stack([*model.outputs_at(position, PROBES)[..., 0].T, -loss, -loss - (position**2).sum(axis=1) / (2 * PRIOR**2)])
+    return np.stack(
+        [*model.outputs_at(position, PROBES)[..., 0].T, -loss, -loss - (position**2).sum(axis=1) / (2 * PRIOR**2)]
+    )
 
 
 def ranks(ready, truth, burn, thin, warmth=1.0, frozen=False):
@@ -72,7 +80,10 @@ def ranks(ready, truth, burn, thin, warmth=1.0, frozen=False):
 
     `frozen` leaves the hidden layer at the truth; `warmth` spoils tau.
     """
-    state, job = ready.initial_state(), replace(ready.job, hyper=replace(ready.job.hyper, temperature=warmth * ready.job.hyper.temperature))
+    state, job = (
+        ready.initial_state(),
+        replace(ready.job, hyper=replace(ready.job.hyper, temperature=warmth * ready.job.hyper.temperature)),
+    )
     if frozen:  # linear regression on known features, of each pair its own
         layers = job.program.partition
         job = replace(job, program=make_program(get_method("langevin"), layers, None, ("hidden",)))
@@ -103,7 +114,11 @@ def calibrated(found):
     return distance < BAND and z < SPREAD
 
 
-CASES = {"linear": ("regression", 300, 30, True), "regression": ("regression", 1500, 140, False), "binary": ("binary", 1000, 100, False)}
+CASES = {
+    "linear": ("regression", 300, 30, True),
+    "regression": ("regression", 1500, 140, False),
+    "binary": ("binary", 1000, 100, False),
+}
 """Task, burn-in and thinning: some correlation times, in function space."""
 
 

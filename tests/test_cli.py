@@ -19,11 +19,11 @@ import typer
 import xarray
 from typer.testing import CliRunner
 
-from gpu_thermo.spec import RunSpec
+from gpu_thermo.spec.run import RunSpec
 from gpu_thermo.store import read_header
 from gpu_thermo_cli import output
+from gpu_thermo_cli.arguments import parse_duration
 from gpu_thermo_cli.main import app
-from gpu_thermo_cli.options import parse_duration
 from gpu_thermo_cli.progress import Meter, bar, line
 
 PROGRAM = [sys.executable, "-m", "gpu_thermo_cli.main"]
@@ -122,7 +122,15 @@ def test_quiet_prints_nothing() -> None:
 def test_without_a_spec_one_key_changes_the_embedded_default() -> None:
     plan = json.loads(call("sample", "--dry-run", "--json", *sets("run.replicas=3", "method.stepsize=0.2")).stdout)
     assert (plan["replicas"], plan["steps"]) == (3, RunSpec().run.steps)
-    short = sets("method.stepsize=0.2", "data.train=40", "run.steps=10", "run.burn_in=5", "run.thin=5", "run.replicas=2", "model.hidden=2")
+    short = sets(
+        "method.stepsize=0.2",
+        "data.train=40",
+        "run.steps=10",
+        "run.burn_in=5",
+        "run.thin=5",
+        "run.replicas=2",
+        "model.hidden=2",
+    )
     assert call("sample", "--quiet", *short).exit_code == 0
     method = json.loads(read_header("run.zarr").spec)["method"]
     assert (method["stepsize"], method["epsilon"]) == (0.2, 0.01)
@@ -221,7 +229,15 @@ def test_all_replicas_frozen_is_exit_1() -> None:
 def test_info_shows_spec_sizes_and_versions(done: Path) -> None:
     result = call("info", "run.zarr")
     assert result.exit_code == 0
-    for text in ("step 40 of 40", "4 of 4 draws", "resumable: yes", "[method]", 'name = "adlala"', "numpy", "parameters, predictions"):
+    for text in (
+        "step 40 of 40",
+        "4 of 4 draws",
+        "resumable: yes",
+        "[method]",
+        'name = "adlala"',
+        "numpy",
+        "parameters, predictions",
+    ):
         assert text in result.stdout
     facts = json.loads(call("info", "run.zarr", "--json").stdout)
     assert facts["spec"]["run"]["replicas"] == 8
@@ -290,7 +306,9 @@ def test_outputs_are_never_replaced_silently(folder: Path, done: Path) -> None:
     check_refused(call("predict", "run.zarr", "points.csv", "--out", "out.csv"), ["out.csv", "exists", "--overwrite"])
     assert Path("out.csv").read_text() == "precious"
     assert call("predict", "run.zarr", "points.csv", "--out", "out.csv", "--overwrite").exit_code == 0
-    check_refused(call("predict", "run.zarr", "points.csv", "--out", "run.zarr", "--overwrite"), ["run.zarr", "is a folder"])
+    check_refused(
+        call("predict", "run.zarr", "points.csv", "--out", "run.zarr", "--overwrite"), ["run.zarr", "is a folder"]
+    )
     check_refused(call("predict", "run.zarr", "points.csv", "--out", "out.xls"), ["out.xls", ".csv", ".npz", ".zarr"])
     check_refused(call("predict", "run.zarr", "points.csv", "--out", "no/out.csv"), ["'no' does not exist"])
     check_refused(call("predict", "run.zarr", "points.csv", "--out", "new.csv", "--ensemble", "5"), ["ensemble 5"])
@@ -359,7 +377,8 @@ def test_doctor_says_what_a_run_would_use() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["methods", "datasets", "methods adlala", "datasets csv", "doctor", "sample --dry-run", "info run.zarr", "-h"]
+    "command",
+    ["methods", "datasets", "methods adlala", "datasets csv", "doctor", "sample --dry-run", "info run.zarr", "-h"],
 )
 def test_screens_are_plain_and_fit_80_columns(command: str, done: Path) -> None:
     shown = call(*command.split()).stdout
@@ -392,11 +411,17 @@ BAD_SPECS = {
     "word without A": (["method.name=splitting", "method.word=BOB"], ["'BOB'", "no A"]),
     "word without B": (["method.name=splitting", "method.word=AOA"], ["'AOA'", "no B"]),
     "unknown letter": (["method.name=splitting", "method.word=BAXAB"], ["'BAXAB'", "'X'", "position 3"]),
-    "words that do not mix": (["method.name=splitting", 'method.word={hidden="BAOAB", output="ABOBA"}'], ["BAOAB", "ABOBA"]),
+    "words that do not mix": (
+        ["method.name=splitting", 'method.word={hidden="BAOAB", output="ABOBA"}'],
+        ["BAOAB", "ABOBA"],
+    ),
     "O with a thermostat": (["method.name=splitting", "method.word=BAODEDOAB"], ["O together with D, E", "BAEFEAB"]),
     "parameter of no word": (["method.name=langevin", "method.epsilon=0.1"], ["epsilon", "not used", "BAOAB"]),
     "parameter of another partition": (["method.epsilon={output=0.1}"], ["epsilon.output", "not used", "hidden"]),
-    "both temperatures": (["method.temperature=1e-4", "method.posterior_temperature=1"], ["posterior_temperature", "give one"]),
+    "both temperatures": (
+        ["method.temperature=1e-4", "method.posterior_temperature=1"],
+        ["posterior_temperature", "give one"],
+    ),
     "NaN": (["method.stepsize=nan"], ["stepsize", "nan", "not a finite number"]),
     "negative": (["method.friction=-1"], ["friction", "-1", "negative"]),
     "zero stepsize": (["method.stepsize=0"], ["stepsize", "above 0"]),
@@ -411,7 +436,10 @@ BAD_SPECS = {
         ["data.name=csv", "data.path=missing.csv", "data.target=y"],
         ["missing.csv, line 3", "column 'b'", "missing"],
     ),
-    "csv with text": (["data.name=csv", "data.path=text.csv", "data.target=y"], ["text.csv, line 4", "column 'a'", "'red'"]),
+    "csv with text": (
+        ["data.name=csv", "data.path=text.csv", "data.target=y"],
+        ["text.csv, line 4", "column 'a'", "'red'"],
+    ),
     "csv without the target": (["data.name=csv", "data.path=text.csv", "data.target=z"], ["text.csv", "'z'"]),
     "too much memory": (["run.replicas=20000", "model.hidden=1000000"], ["memory", "GiB", "20000 replicas"]),
     "too many draws": (["run.steps=200000000020", "run.thin=5"], ["draws", "run.thin"]),
@@ -463,7 +491,10 @@ def test_bad_calls_are_refused_before_anything_is_written(folder: Path, case: st
     command, words = BAD_CALLS[case]
     (folder / "broken.toml").write_text("[data\n")
     (folder / "old.png").write_text("precious")
-    for name, attributes in (("foreign", {"made_by": "someone else"}), ("later", {"inference_library": "gpu_thermo", "format": 99})):
+    for name, attributes in (
+        ("foreign", {"made_by": "someone else"}),
+        ("later", {"inference_library": "gpu_thermo", "format": 99}),
+    ):
         (folder / f"{name}.zarr").mkdir()
         document = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
         (folder / f"{name}.zarr" / "zarr.json").write_text(json.dumps(document))
@@ -478,7 +509,9 @@ def test_read_only_folder_is_refused(folder: Path) -> None:
     check_refused(call("sample", "run.toml", "--out", "fixed/run.zarr"), ["fixed/run.zarr", "cannot be written"])
     sampled()
     Path("points.csv").write_text("x1,x2\n1,2\n")
-    check_refused(call("predict", "run.zarr", "points.csv", "--out", "fixed/out.csv"), ["fixed/out.csv", "cannot be written"])
+    check_refused(
+        call("predict", "run.zarr", "points.csv", "--out", "fixed/out.csv"), ["fixed/out.csv", "cannot be written"]
+    )
 
 
 def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -515,7 +548,9 @@ def test_a_failed_map_says_that_the_run_is_there(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_commit_and_leave_a_store_that_resumes(folder: Path, signum: int, code: int) -> None:
     steps = sets("run.steps=10000000", "run.thin=5", "run.burn_in=9999000", "run.trace=9000000")
-    with subprocess.Popen([*PROGRAM, "sample", "run.toml", *steps], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [*PROGRAM, "sample", "run.toml", *steps], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         for _ in range(200):
             time.sleep(0.1)
             if (folder / "run.zarr").exists() or process.poll() is not None:
@@ -554,7 +589,16 @@ def test_help_imports_nothing_heavy() -> None:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("90", 90), ("90s", 90), ("5m", 300), ("2h", 7200), ("1d", 86400), ("1.5h", 5400), ("1h30m", 5400), ("1h 30m", 5400)],
+    [
+        ("90", 90),
+        ("90s", 90),
+        ("5m", 300),
+        ("2h", 7200),
+        ("1d", 86400),
+        ("1.5h", 5400),
+        ("1h30m", 5400),
+        ("1h 30m", 5400),
+    ],
 )
 def test_durations(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
@@ -570,17 +614,28 @@ def test_numbers_as_people_read_them() -> None:
     numbers = (0, 0.25, 328, 99_999, 1.3e6, 2.14e10, float("nan"))
     assert [output.count(n) for n in numbers] == ["0", "0.25", "328", "99,999", "1.30 M", "21.4 G", "?"]
     assert [output.size(n) for n in (12, 1500, 23e6, 4.1e9)] == ["12 B", "1.5 kB", "23 MB", "4.1 GB"]
-    assert [output.clock(s) for s in (0, 6.2, 754, 3723, 97_200, float("inf"))] == ["0:00", "0:07", "12:34", "1:02:03", "1 d 3 h", "?"]
+    assert [output.clock(s) for s in (0, 6.2, 754, 3723, 97_200, float("inf"))] == [
+        "0:00",
+        "0:07",
+        "12:34",
+        "1:02:03",
+        "1 d 3 h",
+        "?",
+    ]
     mixed = {"a": np.float64("nan"), "b": (np.int64(2), float("inf")), "c": Path("x")}
     assert output.plain(mixed) == {"a": None, "b": [2, "Infinity"], "c": "x"}
 
 
-def test_progress_lines_fit_and_appear_every_ten_seconds(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_lines_fit_and_appear_every_ten_seconds(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     from gpu_thermo.run import Progress
 
     progress = Progress(12_000, 20_000, 256, 1310.0, 6.1, 0.4321, {"hidden": 1.2e-4, "output": 9.8e-5}, 3, 4, 2)
     text = line(progress)
-    assert text.startswith("step 12,000 of 20,000 (60 %), 0:07 left, 1,310 steps/s, 335 k replica-steps/s, 4 draws (2 committed), ")
+    assert text.startswith(
+        "step 12,000 of 20,000 (60 %), 0:07 left, 1,310 steps/s, 335 k replica-steps/s, 4 draws (2 committed), "
+    )
     assert text.endswith("energy 0.4321, kinetic T hidden 1.20e-04, output 9.80e-05, 3 frozen")
     output.show(bar(progress))
     drawn = capsys.readouterr().out

@@ -9,8 +9,14 @@ import numpy as np
 import pytest
 
 import gpu_thermo_analysis
-from gpu_thermo.comparison import ComparisonSpec, compare_methods
-from gpu_thermo.comparison.measures import (
+from gpu_thermo.averages.predictive import predict, restored_data
+from gpu_thermo.averages.scores import scores
+from gpu_thermo.errors import SpecError, StoreExistsError
+from gpu_thermo.run import resume, sample
+from gpu_thermo.store import open_run, read_header
+from gpu_thermo.study.compare import compare_methods
+from gpu_thermo.study.entries import ComparisonSpec
+from gpu_thermo.study.measures import (
     Draws,
     density_of,
     effective_draws,
@@ -22,12 +28,7 @@ from gpu_thermo.comparison.measures import (
     read_draws,
     total_variation,
 )
-from gpu_thermo.errors import SpecError, StoreExistsError
-from gpu_thermo.potentials import GaussianMixture
-from gpu_thermo.predictive import predict, restored_data
-from gpu_thermo.run import resume, sample
-from gpu_thermo.scores import scores
-from gpu_thermo.store import open_run, read_header
+from gpu_thermo.targets.analytic.mixture import GaussianMixture
 
 DEMOS = sorted((Path(gpu_thermo_analysis.__file__).parent / "demos").glob("*.toml"))
 SGLD = {"name": "sgld", "stepsize": 0.1, "temperature": 1.0}
@@ -51,7 +52,10 @@ EXCHANGE = {"label": "with exchange", "method": SGLD, "moves": [LADDER]}
 
 
 def test_all_entries_evaluate_as_many_gradients() -> None:
-    two_gradients = {"label": "two gradients", "method": {"name": "splitting", "word": "BABABO", "partition": "all", "temperature": 1.0}}
+    two_gradients = {
+        "label": "two gradients",
+        "method": {"name": "splitting", "word": "BABABO", "partition": "all", "temperature": 1.0},
+    }
     longer = ALONE | {"label": "longer", "run": {"steps": 1600, "burn_in": 400}}
     plans = {p.entry.label: p for p in spec([ALONE, EXCHANGE, longer, two_gradients]).plan()}
     assert {p.gradients for p in plans.values()} == {16 * 400}
@@ -148,7 +152,9 @@ def test_distance_is_that_of_as_many_independent_draws_and_sees_a_wrong_weight()
     found = on_potential(exact_draws(200, 400), EXACT)
     expected = independent_distance(EXACT.probability, 400)
     error = found["tv"].std() / math.sqrt(200)
-    assert abs(found["tv"].mean() - expected) < 5 * error + 0.02 * expected  # the normal approximation is good to about 2 %
+    assert (
+        abs(found["tv"].mean() - expected) < 5 * error + 0.02 * expected
+    )  # the normal approximation is good to about 2 %
     assert abs(found["mean_error"].mean() * 400 - 1) < 5 * math.sqrt(2 / 200)  # one exact variance over the draws
     wrong = on_potential(exact_draws(200, 400, left=0.45), EXACT)
     assert wrong["all"]["tv"] == pytest.approx(0.05, abs=0.01)
@@ -189,7 +195,9 @@ def test_effective_draws_are_those_of_the_error() -> None:
 
 
 def test_modes_found_and_changed_by_hand() -> None:
-    position = np.array([[4.0, -6.0, -6.5, 4.2], [4.1, 0.0, 4.0, -1.2]])[..., None]  # 0 is nobody's; -1.2 is the left mode's, but far
+    position = np.array([[4.0, -6.0, -6.5, 4.2], [4.1, 0.0, 4.0, -1.2]])[
+        ..., None
+    ]  # 0 is nobody's; -1.2 is the left mode's, but far
     both = Draws(position, np.ones((2, 4)), np.array([0, 1]))
     assert modes_found(both.of(0), EXACT).tolist() == [True, True]
     assert modes_found(both.of(1), EXACT).tolist() == [True, False]
@@ -273,14 +281,22 @@ def test_networks_are_judged_by_single_draws_and_by_averages(tmp_path: Path) -> 
     assert done.record["exact"] is None
     with open_run(tmp_path / "adam.zarr") as tree:
         data = restored_data(tree)
-        assert done.rows[0]["measures"]["accuracy_single"]["mean"] == pytest.approx(float(tree["sample_stats"]["test_accuracy"].mean()))
+        assert done.rows[0]["measures"]["accuracy_single"]["mean"] == pytest.approx(
+            float(tree["sample_stats"]["test_accuracy"].mean())
+        )
         half = tree.isel(chain=slice(0, 4))
         average = scores("binary", predict(half, data.x_test[0], 0)["mean"].to_numpy(), data.y_test[0])
-        rest = scores("binary", predict(tree.isel(chain=slice(4, 8)), data.x_test[0], 0)["mean"].to_numpy(), data.y_test[0])
-    assert done.rows[0]["measures"]["nll_average"]["mean"] == pytest.approx((average["nll"] + rest["nll"]) / 2, rel=1e-5)
+        rest = scores(
+            "binary", predict(tree.isel(chain=slice(4, 8)), data.x_test[0], 0)["mean"].to_numpy(), data.y_test[0]
+        )
+    assert done.rows[0]["measures"]["nll_average"]["mean"] == pytest.approx(
+        (average["nll"] + rest["nll"]) / 2, rel=1e-5
+    )
     with open_run(tmp_path / "ladder.zarr") as tree:
         stats = tree["sample_stats"].to_dataset()
         on_target = (stats["rung"] == 0).to_numpy()
-        expected = stats["test_nll"].to_numpy()[on_target].mean()  # two ladders of each group have the same number of draws there
+        expected = (
+            stats["test_nll"].to_numpy()[on_target].mean()
+        )  # two ladders of each group have the same number of draws there
     assert done.rows[1]["measures"]["nll_single"]["mean"] == pytest.approx(expected)
     assert done.rows[1]["chains"] == 4

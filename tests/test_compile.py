@@ -10,11 +10,11 @@ import threading
 
 import pytest
 
-from gpu_thermo import compile as toolchain
-from gpu_thermo.build import setup
 from gpu_thermo.engines.fused import make_emitter
 from gpu_thermo.errors import CompileError, DeviceError
-from gpu_thermo.spec import RunSpec
+from gpu_thermo.kernels import toolchain
+from gpu_thermo.running.setup import setup
+from gpu_thermo.spec.run import RunSpec
 
 needs_compiler = pytest.mark.skipif(toolchain.find_compiler() is None, reason="no C++ compiler")
 ANSWER = 'extern "C" int answer() { return %d; }\n'
@@ -126,7 +126,9 @@ def test_no_compiler_is_no_error_but_a_wrong_cxx_is(cache, monkeypatch, tmp_path
 
 @pytest.mark.skipif(not toolchain.has_nvrtc(), reason="nvidia-cuda-nvrtc is not installed")
 def test_nvrtc_reports_registers_and_errors(cache):
-    image, log = toolchain.nvrtc_compile('extern "C" __global__ void f(float* x) { x[0] *= 2; }', "sm_75", ("--ptxas-options=-v",))
+    image, log = toolchain.nvrtc_compile(
+        'extern "C" __global__ void f(float* x) { x[0] *= 2; }', "sm_75", ("--ptxas-options=-v",)
+    )
     assert image[:4] == b"\x7fELF"
     assert 0 < toolchain.resources(log)["f"].registers < 32
     with pytest.raises(CompileError, match=r">     2 \| nonsense"):
@@ -134,14 +136,16 @@ def test_nvrtc_reports_registers_and_errors(cache):
 
 
 def test_importing_does_not_import_cupy():
-    code = "import sys, gpu_thermo.compile, gpu_thermo.engines.cupy_letters; sys.exit('cupy' in sys.modules)"
+    code = "import sys, gpu_thermo.compile, gpu_thermo.engines.operations.device; sys.exit('cupy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_arguments_are_laid_out_as_the_compiler_does():
     from gpu_thermo.engines.fused import Arguments
 
-    assert ctypes.sizeof(Arguments) == sum(ctypes.sizeof(kind) for _, kind in Arguments._fields_)  # no padding to differ in
+    assert ctypes.sizeof(Arguments) == sum(
+        ctypes.sizeof(kind) for _, kind in Arguments._fields_
+    )  # no padding to differ in
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="flags of x86 processors")
@@ -152,9 +156,15 @@ def test_every_vector_width_compiles(march, bits, tmp_path):
     compiler = toolchain.find_compiler()
     if compiler is None:
         pytest.skip("no C++ compiler")
-    ready = setup(RunSpec.from_dict({"run": {"replicas": 2}, "model": {"hidden": 8, "dtype": bits}, "data": {"train": 40, "test": 10}}))
+    ready = setup(
+        RunSpec.from_dict(
+            {"run": {"replicas": 2}, "model": {"hidden": 8, "dtype": bits}, "data": {"train": 40, "test": 10}}
+        )
+    )
     source = tmp_path / "kernel.cpp"
     source.write_text(make_emitter(ready.job).source("host"))
     flags = [flag for flag in toolchain.FLAGS if not flag.startswith("-march")]
-    done = subprocess.run([compiler.path, *flags, f"-march={march}", "-fsyntax-only", str(source)], capture_output=True, text=True)
+    done = subprocess.run(
+        [compiler.path, *flags, f"-march={march}", "-fsyntax-only", str(source)], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr[:2000]

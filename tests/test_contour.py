@@ -11,17 +11,17 @@ from laws import job_of, start, well
 from test_batched import Boxed
 from test_fused import Members, assert_close, assert_same, make_data, make_job, make_state, take
 
-from gpu_thermo.compile import find_compiler, has_nvrtc, host_library
 from gpu_thermo.engines import BatchedEngine, FusedEngine, initial_state
-from gpu_thermo.engines.operations import NumpyOperations
+from gpu_thermo.engines.operations.arrays import NumpyOperations
 from gpu_thermo.errors import SpecError
 from gpu_thermo.kernels import check as kernel_check
 from gpu_thermo.kernels.emit import inline, prologue
+from gpu_thermo.kernels.toolchain import find_compiler, has_nvrtc, host_library
+from gpu_thermo.method.schedules import Cosine, Linear
 from gpu_thermo.moves.contour import Contour
 from gpu_thermo.moves.options import Contour as Options
-from gpu_thermo.schedules import Cosine, Linear
 from gpu_thermo.state import Hyper, Segment, State
-from gpu_thermo.targets import Batch, Layout
+from gpu_thermo.targets.base import Batch, Layout
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")
 
@@ -79,7 +79,8 @@ def dense_step(c, w, seen, u, tau, omega):
 
 
 @pytest.mark.parametrize(
-    "form", [{}, {"interacting": True}, {"published": True}, {"zeta": 0.0}, {"zeta": 1.5, "clip": (0.5, 1.2)}, {"learn": 100}]
+    "form",
+    [{}, {"interacting": True}, {"published": True}, {"zeta": 0.0}, {"zeta": 1.5, "clip": (0.5, 1.2)}, {"learn": 100}],
 )
 def test_updates_against_the_dense_formula(form):
     """Shift and visited bin together are the vector step on all of w, over 400 evaluations of energies that wander out of range."""
@@ -89,7 +90,9 @@ def test_updates_against_the_dense_formula(form):
     energy = 0.2 + np.abs((energy - 0.2) % 2.4 - 1.2)  # folded into [.2, 1.4]: the bins are [.3, 1.3]
     tau, log_omega = g.uniform(0.01, 0.5, replicas), c.log_omega(0, 400)
     omega = np.exp(log_omega)
-    np.testing.assert_allclose(omega, [min(0.3, 5 / (k**0.8 + 10)) if k < (c.learn or 400) else 0 for k in range(400)], rtol=1e-14)
+    np.testing.assert_allclose(
+        omega, [min(0.3, 5 / (k**0.8 + 10)) if k < (c.learn or 400) else 0 for k in range(400)], rtol=1e-14
+    )
     state = State.at(np.zeros((replicas, 1)), np.zeros((replicas, 1)), np.zeros((replicas, 1)))
     c.begin(state)
     w, seen = np.full((replicas, c.bins), 1 / c.bins), np.zeros((replicas, c.bins), bool)
@@ -107,7 +110,9 @@ def test_updates_against_the_dense_formula(form):
     assert (state.extra["contour_outside"] > 0).all()
     np.testing.assert_array_equal(state.extra["contour_visits"].sum(axis=1), 400)
     if c.learn:
-        assert ((state.extra["contour_seen"] == 0) & (state.extra["contour_visits"] > 0)).any()  # a bin first visited later stays unseen
+        assert (
+            (state.extra["contour_seen"] == 0) & (state.extra["contour_visits"] > 0)
+        ).any()  # a bin first visited later stays unseen
     psi = [dense_step(c, w[r], seen[r].copy(), energy[9, r], 1.0, 0.0)[2] for r in range(replicas)]
     np.testing.assert_allclose(c.log_weight(state.extra, energy[9]), c.zeta * np.log(psi), rtol=1e-9, atol=1e-13)
 
@@ -148,7 +153,9 @@ def test_merge_is_the_mean_from_one_old_histogram():
         running = (group == one) & (state.status == 0)
         np.testing.assert_allclose(merged[running], np.broadcast_to(np.mean(np.array(stepped)[running], axis=0), merged[running].shape),
                                    rtol=1e-12)  # fmt: skip
-        np.testing.assert_array_equal(state.extra["contour_seen"][running], np.broadcast_to(seen[running].any(axis=0), (running.sum(), 20)))
+        np.testing.assert_array_equal(
+            state.extra["contour_seen"][running], np.broadcast_to(seen[running].any(axis=0), (running.sum(), 20))
+        )
     for name, value in frozen.items():
         np.testing.assert_array_equal(state.extra[name][4], value)
     assert np.ptp(old[group == 0], axis=0).max() == 0
@@ -184,7 +191,9 @@ def test_summary():
 
 
 def test_options():
-    made = Contour.make(Options(kind="contour", zeta=0.5, bins=7, omega=(1.0, 0.6, 100.0), clip=(-2.0, 3.0), interval=4), -1.0, 0.25, 9)
+    made = Contour.make(
+        Options(kind="contour", zeta=0.5, bins=7, omega=(1.0, 0.6, 100.0), clip=(-2.0, 3.0), interval=4), -1.0, 0.25, 9
+    )
     assert (made.zeta, made.bins, made.lowest, made.width, made.omega, made.clip, made.interval, made.learn) == (
         0.5, 7, -1.0, 0.25, (1.0, 0.6, 100.0), (-2.0, 3.0), 4, 9)  # fmt: skip
     np.testing.assert_allclose(made.edges, -1 + 0.25 * np.arange(8))
@@ -193,7 +202,11 @@ def test_options():
 REFUSED = {
     "no temperature": ({"method": "adam"}, {}, "'adam' .* reads none"),
     "two temperatures": ({"method": "lala"}, {"temperature": 1.0}, "one temperature for all partitions"),
-    "two schedules": ({"method": "lala"}, {"schedules": {("temperature", 1): Linear(schedule="linear")}}, "one temperature"),
+    "two schedules": (
+        {"method": "lala"},
+        {"schedules": {("temperature", 1): Linear(schedule="linear")}},
+        "one temperature",
+    ),
 }
 
 
@@ -342,13 +355,17 @@ def test_functions_of_the_kernel(bits, lanes):
     library = host_library("\n".join((prologue(bits, lanes=lanes), inline("math.h", "contour.h"), loops)))
     g = np.random.default_rng(0)
     exponents = np.concatenate([np.linspace(-708, 0, 20000), -(10.0 ** g.uniform(-17, 2, 20000))])
-    small = np.concatenate([-(10.0 ** g.uniform(-300, -0.01, 20000)), 10.0 ** g.uniform(-300, 0, 20000), np.linspace(0, 1, 64)])
+    small = np.concatenate(
+        [-(10.0 ** g.uniform(-300, -0.01, 20000)), 10.0 ** g.uniform(-300, 0, 20000), np.linspace(0, 1, 64)]
+    )
     for name, x, exact in (
         ("log_double", np.concatenate([10.0 ** g.uniform(-300, 300, 20000), 1 + g.uniform(-0.5, 0.5, 20000)]), np.log),
         ("exp_double", exponents, np.exp), ("log1p_double", small, np.log1p),
     ):  # fmt: skip
         y = np.empty_like(x)
-        getattr(library, f"do_{name}")(ctypes.c_void_p(x.ctypes.data), ctypes.c_int64(len(x)), ctypes.c_void_p(y.ctypes.data))
+        getattr(library, f"do_{name}")(
+            ctypes.c_void_p(x.ctypes.data), ctypes.c_int64(len(x)), ctypes.c_void_p(y.ctypes.data)
+        )
         np.testing.assert_allclose(y, exact(x), rtol=1e-15, atol=0, err_msg=name)
 
 
@@ -396,7 +413,9 @@ TAU = 0.8
 
 
 def gamma_job(replicas, c=12.0, **form):
-    job = make_job("langevin", d=1, m=1, task="regression", points=16, batch=2, prior=0.25, replicas=replicas, dtype=np.float64)
+    job = make_job(
+        "langevin", d=1, m=1, task="regression", points=16, batch=2, prior=0.25, replicas=replicas, dtype=np.float64
+    )
     model = dataclasses.replace(job.target.model, noise_sd=1e6)
     target = type(job.target)(model, make_data("regression", 1, 1, 16, 1), np.zeros(replicas, np.int64), np.float64)
     hyper = Hyper.constant(replicas, 1, 0.15, temperature=TAU, friction=1.0, thermostat=0.0)
@@ -484,7 +503,9 @@ def mixture_run(rule, replicas=400, steps=8000):
     engine, draws = BatchedEngine(job, threads=1), []
     while state.step < steps:
         engine.advance(state, Segment(state.step, 40))
-        draws.append((state.position[:, 0].copy(), rule.log_weight(state.extra, target.energy_and_gradient(state.position)[0])))
+        draws.append(
+            (state.position[:, 0].copy(), rule.log_weight(state.extra, target.energy_and_gradient(state.position)[0]))
+        )
     x, log_weight = np.array(draws).transpose(1, 0, 2)
     left, square = ratio(x < -1, np.exp(log_weight)), ratio(x * x, np.exp(log_weight))
     return scores(weights(state.extra), exact), left, (square[0] - 25) / square[1]
@@ -514,7 +535,9 @@ def test_a_wrong_sign_is_found():
 
 
 @pytest.mark.skipif(not has_nvrtc(), reason="nvidia-cuda-nvrtc is not installed")
-@pytest.mark.parametrize("which", [2, 5, 8, *(pytest.param(i, marks=pytest.mark.slow) for i in (0, 1, 3, 4, 6, 7, 9, 10))])
+@pytest.mark.parametrize(
+    "which", [2, 5, 8, *(pytest.param(i, marks=pytest.mark.slow) for i in (0, 1, 3, 4, 6, 7, 9, 10))]
+)
 def test_gpu_kernels_compile_without_spills(which):
     """Of three words on d = 20, 100 and 200, and two larger kernels, which may spill."""
     (result,) = kernel_check.check(kernel_check.contour_variants()[which], "sm_90")

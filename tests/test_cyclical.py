@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from gpu_thermo.agenda import Agenda
-from gpu_thermo.build import setup
 from gpu_thermo.errors import SpecError
 from gpu_thermo.moves.cyclical import Stages
 from gpu_thermo.moves.options import Cyclical
 from gpu_thermo.run import iterate, sample
-from gpu_thermo.spec import RunSpec
+from gpu_thermo.running.agenda import Agenda
+from gpu_thermo.running.setup import setup
+from gpu_thermo.spec.run import RunSpec
 
 DATA = {"name": "spirals", "train": 40, "test": 20}
 MODEL = {"hidden": 6, "prior_sd": 1.0}
@@ -37,7 +37,9 @@ def test_exploring_is_descent_by_default_and_keeps_the_sampling_temperature_at_1
     sampling = (np.arange(120) % 30) >= 15
     assert np.array_equal(factors(spec(), "temperature"), sampling.astype(float))
     assert np.array_equal(factors(spec(explore_temperature=1.0), "temperature"), np.ones(120))
-    assert np.array_equal(factors(spec(explore=0.2, explore_temperature=9.0), "temperature"), np.where(np.arange(120) % 30 < 6, 9.0, 1.0))
+    assert np.array_equal(
+        factors(spec(explore=0.2, explore_temperature=9.0), "temperature"), np.where(np.arange(120) % 30 < 6, 9.0, 1.0)
+    )
 
 
 def test_exploring_without_noise_switches_adaptive_langevin_to_descent():
@@ -60,8 +62,12 @@ def test_gradient_noise_is_taken_off_what_is_injected():
     h, tau, s = 0.1, 1e-3, 0.05
     given = spec({"name": "sgld", "stepsize": h, "temperature": tau}, explore_temperature=1.0, gradient_noise_sd=s)
     h_k = h * factors(given, "stepsize")
-    assert np.allclose(2 * h_k * tau * factors(given, "temperature"), np.maximum(2 * h_k * tau - (h_k * s) ** 2, 0), atol=1e-18)
-    too_much = spec({"name": "sgld", "stepsize": h, "temperature": tau}, explore_temperature=1.0, gradient_noise_sd=10.0)
+    assert np.allclose(
+        2 * h_k * tau * factors(given, "temperature"), np.maximum(2 * h_k * tau - (h_k * s) ** 2, 0), atol=1e-18
+    )
+    too_much = spec(
+        {"name": "sgld", "stepsize": h, "temperature": tau}, explore_temperature=1.0, gradient_noise_sd=10.0
+    )
     assert factors(too_much, "temperature").min() == 0
 
 

@@ -9,12 +9,29 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from gpu_thermo.data import DATASETS, Csv, DataOptions, Dataset, Digits, Gap, Mnist, Moons, Npz, Spirals, Trig, gap_function
+from gpu_thermo.data import (
+    DATASETS,
+    Csv,
+    DataOptions,
+    Dataset,
+    Digits,
+    Gap,
+    Mnist,
+    Moons,
+    Npz,
+    Spirals,
+    Trig,
+    gap_function,
+)
 from gpu_thermo.data.addresses import PAIRS_AT_ONCE, Stream, point_noise, shuffled
 from gpu_thermo.errors import DataError
 
 GENERATED = ("spirals", "trig", "moons", "circles", "gap")
-BUNDLED = {"digits": ("multiclass", 1797, 64, 10), "breast_cancer": ("binary", 569, 30, 1), "wine": ("multiclass", 178, 13, 3)}
+BUNDLED = {
+    "digits": ("multiclass", 1797, 64, 10),
+    "breast_cancer": ("binary", 569, 30, 1),
+    "wine": ("multiclass", 178, 13, 3),
+}
 REFERENCE = json.loads((Path(__file__).parent / "reference" / "data.json").read_text())
 
 
@@ -58,7 +75,9 @@ def test_noise_is_the_same_in_any_chunk():
     assert len(np.unique(many.uniform)) > 2 * points - 10
     assert abs(many.normal.mean()) < 5 / math.sqrt(2 * points)
     assert abs(many.normal.std() - 1) < 5 / math.sqrt(4 * points)
-    together = np.concatenate([many.uniform, many.normal, many.normal**2], axis=1)  # normals share no word with uniforms
+    together = np.concatenate(
+        [many.uniform, many.normal, many.normal**2], axis=1
+    )  # normals share no word with uniforms
     assert np.abs(np.corrcoef(together, rowvar=False) - np.eye(6)).max() < 5 / math.sqrt(points)
 
 
@@ -80,7 +99,13 @@ def test_labels_alternate():
     data = Spirals(train=10, test=2).build()
     assert data.y_train.dtype == np.int64
     assert data.y_train[0].tolist() == [0, 1] * 5
-    assert (data.task, data.classes, data.targets, data.outputs, data.standardisation) == ("binary", ("0", "1"), (), 1, None)
+    assert (data.task, data.classes, data.targets, data.outputs, data.standardisation) == (
+        "binary",
+        ("0", "1"),
+        (),
+        1,
+        None,
+    )
 
 
 def test_spiral_classes_are_negations():
@@ -230,7 +255,9 @@ def small(**changes) -> Dataset:
     """A tiny valid data set with changes."""
     x, y = np.arange(6.0).reshape(1, 3, 2), np.array([[0, 1, 1]])
     arrays = {"x_train": x, "y_train": y, "x_test": x, "y_test": y}
-    return Dataset(**({"name": "n", "task": "binary", **arrays, "features": ("a", "b"), "classes": ("0", "1")} | changes))
+    return Dataset(
+        **({"name": "n", "task": "binary", **arrays, "features": ("a", "b"), "classes": ("0", "1")} | changes)
+    )
 
 
 @pytest.mark.parametrize(
@@ -278,7 +305,11 @@ def test_fingerprint_follows_content():
     prints = {d.fingerprint() for d in changed}
     assert len(prints) == len(changed)
     assert data.fingerprint() not in prints
-    assert replace(data, x_train=np.asfortranarray(data.x_train)).fingerprint() == data.fingerprint() == small().fingerprint()
+    assert (
+        replace(data, x_train=np.asfortranarray(data.x_train)).fingerprint()
+        == data.fingerprint()
+        == small().fingerprint()
+    )
     x, y = np.ones((2, 2, 2)), np.ones((2, 2), np.int64)
     two = {"x_train": x, "y_train": y, "x_test": x, "y_test": y}
     one = {key: value.reshape(1, -1, *value.shape[2:]) for key, value in two.items()}

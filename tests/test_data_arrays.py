@@ -36,7 +36,9 @@ def test_npz_whole_is_split(tmp_path):
 
 def test_npz_given_split_is_kept(tmp_path):
     """Parts x_train and so on stay in order; classes are those of both parts; moments of the training part."""
-    path = npz(tmp_path, x_train=X[:15], y_train=np.array(["b", "a", "b"] * 5), x_test=X[15:], y_test=np.array(["c"] * 5))
+    path = npz(
+        tmp_path, x_train=X[:15], y_train=np.array(["b", "a", "b"] * 5), x_test=X[15:], y_test=np.array(["c"] * 5)
+    )
     data = Npz(path=path).build()
     assert (data.task, data.classes, data.test_points) == ("multiclass", ("a", "b", "c"), 5)
     assert data.y_train[0, :3].tolist() == [1, 0, 1]
@@ -171,7 +173,9 @@ def test_damaged_npz(tmp_path):
 def test_other_npy_versions(tmp_path, magic):
     """Refused, not guessed."""
     with pytest.raises(DataError):
-        Npz(path=npz_with_header(tmp_path, "{'descr': '<f8', 'fortran_order': False, 'shape': (2, 4), }\n", magic)).build()
+        Npz(
+            path=npz_with_header(tmp_path, "{'descr': '<f8', 'fortran_order': False, 'shape': (2, 4), }\n", magic)
+        ).build()
 
 
 @pytest.mark.parametrize("path", ["missing.npz", "."])
@@ -197,7 +201,9 @@ def idx_folder(folder: Path, dash: str = "-", end: str = "") -> Path:
     for part, images, labels in (("train", IMAGES[:20], NUMBERS[:20]), ("t10k", IMAGES[20:], NUMBERS[20:])):
         for kind, values in (("images", images), ("labels", labels)):
             content = idx_bytes(values)
-            (folder / f"{part}-{kind}{dash}idx{values.ndim}-ubyte{end}").write_bytes(gzip.compress(content) if end else content)
+            (folder / f"{part}-{kind}{dash}idx{values.ndim}-ubyte{end}").write_bytes(
+                gzip.compress(content) if end else content
+            )
     return folder
 
 
@@ -205,7 +211,9 @@ def idx_folder(folder: Path, dash: str = "-", end: str = "") -> Path:
 def test_mnist_layouts(tmp_path, layout):
     """IDX files under either name, gzipped or not, and Keras' npz: the same data, in [0, 1], shuffled by seed."""
     if layout == "npz":
-        np.savez(tmp_path / "mnist.npz", x_train=IMAGES[:20], y_train=NUMBERS[:20], x_test=IMAGES[20:], y_test=NUMBERS[20:])
+        np.savez(
+            tmp_path / "mnist.npz", x_train=IMAGES[:20], y_train=NUMBERS[:20], x_test=IMAGES[20:], y_test=NUMBERS[20:]
+        )
         path = tmp_path / "mnist.npz"
     else:
         path = idx_folder(tmp_path, *layout)

@@ -59,7 +59,9 @@ def test_csv_round_trip(tmp_path):
     """Numbers written with repr come back exactly, in the seed's shuffled order."""
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((50, 3)), rng.standard_normal(50)
-    text = "a,b,c,y\n" + "\n".join(",".join(map(repr, [*map(float, row), float(t)])) for row, t in zip(x, y, strict=True))
+    text = "a,b,c,y\n" + "\n".join(
+        ",".join(map(repr, [*map(float, row), float(t)])) for row, t in zip(x, y, strict=True)
+    )
     data = read(tmp_path, text, split_seed=8, test_fraction=0.3)
     order = shuffled(8, 50)
     np.testing.assert_array_equal(data.x_train[0], x[order[:35]])
@@ -172,7 +174,11 @@ def test_constant_feature_keeps_sd_one(tmp_path):
         (b"a,y\n\xff\xfe,1\n", {}, "not UTF-8"),
         (PLAIN.encode("utf-16"), {}, "not UTF-8"),
         ("a,y\n1,0\n", {"test_fraction": 0.9, "task": "regression"}, "leaves none for training"),
-        ("a,y\n0,0\n1e-150,1\n1e30,1\n", {"standardise": True, "test_fraction": 0.34, "split_seed": 1}, "x_test has the value"),
+        (
+            "a,y\n0,0\n1e-150,1\n1e30,1\n",
+            {"standardise": True, "test_fraction": 0.34, "split_seed": 1},
+            "x_test has the value",
+        ),
     ],
 )
 def test_bad_csv_is_explained(tmp_path, text, options, said):
@@ -200,7 +206,27 @@ def never_another_exception(folder: Path, content: bytes, options: dict) -> bool
 
 
 CELL = st.one_of(
-    st.sampled_from(["", "0", "1", "1.5", "-2e3", "nan", "inf", "a", "y", '"', '""', "1e-320", "1e30", "-1e30", "0.1", "\u0661", "\0"]),
+    st.sampled_from(
+        [
+            "",
+            "0",
+            "1",
+            "1.5",
+            "-2e3",
+            "nan",
+            "inf",
+            "a",
+            "y",
+            '"',
+            '""',
+            "1e-320",
+            "1e30",
+            "-1e30",
+            "0.1",
+            "\u0661",
+            "\0",
+        ]
+    ),
     st.floats(allow_nan=True).map(repr),
     st.text(max_size=4),
 )
@@ -216,7 +242,11 @@ OPTIONS = st.fixed_dictionaries(
 
 
 @settings(max_examples=200, deadline=None)
-@given(rows=st.lists(st.lists(CELL, min_size=3, max_size=3), max_size=12), delimiter=st.sampled_from(",;\t"), options=OPTIONS)
+@given(
+    rows=st.lists(st.lists(CELL, min_size=3, max_size=3), max_size=12),
+    delimiter=st.sampled_from(",;\t"),
+    options=OPTIONS,
+)
 def test_fuzz_csv_cells(tmp_path_factory, rows, delimiter, options):
     """Tables of odd cells."""
     text = "\n".join(delimiter.join(row) for row in [["a", "b", "y"], *rows])
@@ -226,7 +256,9 @@ def test_fuzz_csv_cells(tmp_path_factory, rows, delimiter, options):
 @settings(max_examples=150, deadline=None)
 @given(
     rows=st.lists(
-        st.tuples(st.floats(-1e30, 1e30), st.sampled_from([0.0, 5e-324, 1e-160, 1.0, 1e30]), st.integers(0, 2)), min_size=1, max_size=12
+        st.tuples(st.floats(-1e30, 1e30), st.sampled_from([0.0, 5e-324, 1e-160, 1.0, 1e30]), st.integers(0, 2)),
+        min_size=1,
+        max_size=12,
     ),
     options=OPTIONS,
 )
@@ -237,7 +269,10 @@ def test_fuzz_csv_numbers(tmp_path_factory, rows, options):
 
 
 @settings(max_examples=150, deadline=None)
-@given(content=st.one_of(st.binary(max_size=60), st.text(alphabet='ay01,;"\n\r\t. \0', max_size=60).map(str.encode)), options=OPTIONS)
+@given(
+    content=st.one_of(st.binary(max_size=60), st.text(alphabet='ay01,;"\n\r\t. \0', max_size=60).map(str.encode)),
+    options=OPTIONS,
+)
 def test_fuzz_csv_bytes(tmp_path_factory, content, options):
     """Anything at all."""
     assert never_another_exception(tmp_path_factory.mktemp("fuzz"), content, options)

@@ -8,13 +8,14 @@ import json
 import numpy as np
 import pytest
 
-from gpu_thermo.compile import Resources, find_compiler, has_nvrtc, host_library, nvrtc_compile, resources
-from gpu_thermo.engines import fused_predict, make_predictor
-from gpu_thermo.engines.fused_predict import CHUNK, DeviceKernels, FusedPredictor
+from gpu_thermo.averages.moments import entropy
+from gpu_thermo.engines import make_predictor
+from gpu_thermo.engines.predict import fused as fused_predict
+from gpu_thermo.engines.predict.fused import CHUNK, DeviceKernels, FusedPredictor
 from gpu_thermo.kernels import check as kernel_check
 from gpu_thermo.kernels.emit import header, predict_device_source
-from gpu_thermo.moments import entropy
-from gpu_thermo.targets import ShlpModel
+from gpu_thermo.kernels.toolchain import Resources, find_compiler, has_nvrtc, host_library, nvrtc_compile, resources
+from gpu_thermo.targets.networks import ShlpModel
 
 needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")
 needs_nvrtc = pytest.mark.skipif(not has_nvrtc(), reason="nvidia-cuda-nvrtc is not installed")
@@ -65,7 +66,9 @@ def assert_right(predictor, reference, choices, dtype):
     sums = predictor.moments(position, x, w)
     np.testing.assert_allclose(sums["sum_w_phi"], np.einsum("r,rto->to", w, phi), **tolerance)
     if model.task != "regression":
-        np.testing.assert_allclose(sums["sum_w_entropy"], np.einsum("r,rt->t", w, entropy(phi, model.task)), **tolerance)
+        np.testing.assert_allclose(
+            sums["sum_w_entropy"], np.einsum("r,rt->t", w, entropy(phi, model.task)), **tolerance
+        )
     for name, value in reference.moments(position, x, w).items():
         np.testing.assert_allclose(sums[name], value, **tolerance, err_msg=name)
     for ours, theirs in zip(predictor.scores(position, x, y), reference.scores(position, x, y), strict=True):
@@ -84,7 +87,11 @@ def test_pieces_points_and_frozen_replicas(monkeypatch):
     """Bounded memory changes nothing but the order of sums; other points change no bit; a frozen replica is NaN alone."""
     model, position, x, y, w = example(*CASES[0])
     predictor = on_host(model, np.float32)
-    phi, sums, (loss, _) = predictor.phi(position, x), predictor.moments(position, x, w), predictor.scores(position, x, y)
+    phi, sums, (loss, _) = (
+        predictor.phi(position, x),
+        predictor.moments(position, x, w),
+        predictor.scores(position, x, y),
+    )
     np.testing.assert_array_equal(predictor.moments(position, x[:7], w)["sum_w_phi"], sums["sum_w_phi"][:7])
     monkeypatch.setattr(fused_predict, "_DEVICE_BYTES", 1)
     np.testing.assert_array_equal(predictor.phi(position, x), phi)
@@ -148,7 +155,13 @@ def assert_none_wrong(results, count):
 def test_standard_kernels_compile_without_spills_for_every_architecture():
     """AdLaLa on m 2, d 20, 100 and 200; on sm_90 they must not spill."""
     assert_none_wrong(
-        [r for v in kernel_check.standard_variants() for a in kernel_check.ARCHITECTURES for r in kernel_check.check(v, a)], 9
+        [
+            r
+            for v in kernel_check.standard_variants()
+            for a in kernel_check.ARCHITECTURES
+            for r in kernel_check.check(v, a)
+        ],
+        9,
     )
 
 
@@ -157,14 +170,19 @@ def test_some_of_the_pairwise_set_compiles():
     """Every fifth variant, each for one architecture in turn; `python -m gpu_thermo.kernels.check` compiles all for all."""
     chosen = kernel_check.variants(kernel_check.pairwise()[::5])
     architectures = itertools.cycle(kernel_check.ARCHITECTURES)
-    assert_none_wrong([r for v, a in zip(chosen, architectures, strict=False) for r in kernel_check.check(v, a)], len(chosen))
+    assert_none_wrong(
+        [r for v, a in zip(chosen, architectures, strict=False) for r in kernel_check.check(v, a)], len(chosen)
+    )
 
 
 @needs_nvrtc
 @pytest.mark.slow
 def test_the_whole_pairwise_set_compiles():
     """Two processes need some minutes."""
-    assert_none_wrong(list(kernel_check.check_all(kernel_check.variants(), kernel_check.ARCHITECTURES)), 3 * len(kernel_check.pairwise()))
+    assert_none_wrong(
+        list(kernel_check.check_all(kernel_check.variants(), kernel_check.ARCHITECTURES)),
+        3 * len(kernel_check.pairwise()),
+    )
 
 
 def test_the_check_fails_by_spills_only_where_it_says():
@@ -185,6 +203,8 @@ def test_the_command_records_and_fails(monkeypatch, tmp_path, capsys):
     assert kernel_check.main(["--arch", "sm_90", "--processes", "1", "--json", str(tmp_path / "out.json")]) == 0
     (kernel,) = json.loads((tmp_path / "out.json").read_text())["kernels"]
     assert kernel["resources"]["registers"] > 0
-    monkeypatch.setattr(kernel_check, "variants", lambda: [good, dataclasses.replace(good, name="bad", source="nonsense")])
+    monkeypatch.setattr(
+        kernel_check, "variants", lambda: [good, dataclasses.replace(good, name="bad", source="nonsense")]
+    )
     assert kernel_check.main(["--arch", "sm_90", "--processes", "1"]) == 1
     assert "WRONG sm_90" in capsys.readouterr().out

@@ -12,7 +12,8 @@ from stores import dataset, model_for, run_tree
 
 from gpu_thermo.errors import SpecError, Status, StoreError
 from gpu_thermo.run import sample
-from gpu_thermo.targets import Batch, ShlpTarget
+from gpu_thermo.targets.base import Batch
+from gpu_thermo.targets.networks import ShlpTarget
 from gpu_thermo_analysis import Diagnosis, diagnose
 from gpu_thermo_analysis.convergence import convergence, superchains
 
@@ -71,7 +72,9 @@ def test_nested_rhat_tells_shared_starts_from_own_ones() -> None:
     free = convergence(RNG.normal(size=(400, 50, 1)), 1.0, None)
     assert (free.groups, free.group_size, free.shared_start) == (20, 20, False)
     assert free.nested_rhat < 1.01
-    assert free.average_error == pytest.approx(1 / math.sqrt(400 * 50), rel=0.6)  # the standard error of the overall mean, in sd
+    assert free.average_error == pytest.approx(
+        1 / math.sqrt(400 * 50), rel=0.6
+    )  # the standard error of the overall mean, in sd
     assert [len(superchains(n, None)[0]) for n in (1, 3, 4, 5, 11)] == [0, 0, 4, 4, 9]
     assert len(superchains(4, np.arange(4))[0]) == 0
     own = diagnose(run_tree(DATA, MODEL, positions(16, 20)))
@@ -109,7 +112,9 @@ def test_kinetic_temperature_against_its_target() -> None:
     cold = kinetic(0.8e-2, method=langevin)
     assert verdict(cold, "kinetic") is None
     assert "expected of a finite stepsize" in text(cold, "kinetic")
-    assert "last kick h G / 2: expected" in text(kinetic(1e-3, temperature=(1e-2, 0.0)), "kinetic temperature of output")
+    assert "last kick h G / 2: expected" in text(
+        kinetic(1e-3, temperature=(1e-2, 0.0)), "kinetic temperature of output"
+    )
     assert "no thermal momenta" in text(kinetic(0, method={"name": "sgd"}), "kinetic")
     ramp = {"name": "lala", "temperature": {"value": 1e-2, "schedule": "linear"}}
     assert "follows a schedule" in text(kinetic(1e-2, method=ramp), "kinetic")
@@ -121,7 +126,9 @@ def test_configurational_temperature_is_the_full_batch_identity() -> None:
     target = ShlpTarget(MODEL, DATA, np.zeros(30, int), np.float64)
     flat = position.reshape(30, -1).astype(np.float64)
     product = flat * target.energy_and_gradient(flat, Batch(None, np.zeros(30, int)))[1]
-    for t, columns, n in zip(found, MODEL.layout.partition("layer").slices, MODEL.layout.partition("layer").counts, strict=True):
+    for t, columns, n in zip(
+        found, MODEL.layout.partition("layer").slices, MODEL.layout.partition("layer").counts, strict=True
+    ):
         per_chain = (product[:, columns].sum(1) / n).reshape(6, 5).mean(1)
         assert t.configurational == pytest.approx(per_chain.mean(), rel=1e-6)
         assert t.configurational_error == pytest.approx(per_chain.std(ddof=1) / math.sqrt(6), rel=1e-6)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from laws import average, job_of, moments, start, well, z_score
 
-from gpu_thermo.words import Evaluate, Substep
+from gpu_thermo.method.words import Evaluate, Substep
 
 TABLE = {
     "BAOAB": (1, 3 / 4, 0), "OABAO": (3 / 4, 1, 0), "ABOBA": (1, 4 / 3, 0),
@@ -49,7 +49,9 @@ def langevin_job(word, noise_sd=0.0, groups=GROUPS):
 
 def langevin_law(word, groups=GROUPS, **values):
     word = word.translate(str.maketrans("VR", "BA"))
-    return np.array([[moments(word, h, gamma=gamma, tau=tau, k=k, **values) for k in STIFFNESS] for h, gamma, tau in groups])
+    return np.array(
+        [[moments(word, h, gamma=gamma, tau=tau, k=k, **values) for k in STIFFNESS] for h, gamma, tau in groups]
+    )
 
 
 @pytest.mark.parametrize("word", TABLE)
@@ -67,7 +69,9 @@ def test_langevin_words(word):
 @pytest.mark.parametrize("word", [*TABLE, "BABOBAB"])
 def test_langevin_words_to_a_quarter_of_the_error(word):
     """Sixteen times the draws, with gradient noise."""
-    assert z_of(average(langevin_job(word, noise_sd=0.8), burn=90, draws=960, thin=2), langevin_law(word, noise=0.8)) < 6
+    assert (
+        z_of(average(langevin_job(word, noise_sd=0.8), burn=90, draws=960, thin=2), langevin_law(word, noise=0.8)) < 6
+    )
 
 
 def test_single_precision():
@@ -81,7 +85,10 @@ def test_thermostat_letters_at_constant_xi(word):
     """With epsilon = 0 xi keeps its initial value, and C, D and F are linear maps."""
     h, gamma, tau = (grouped(column) for column in GROUPS.T)
     sigma = np.sqrt(2 * gamma * tau)
-    values = {name: value[:, None] for name, value in {"thermostat": gamma, "sigma": sigma, "temperature": tau, "epsilon": 0 * h}.items()}
+    values = {
+        name: value[:, None]
+        for name, value in {"thermostat": gamma, "sigma": sigma, "temperature": tau, "epsilon": 0 * h}.items()
+    }
     job = job_of(word, well(np.broadcast_to(STIFFNESS, (len(h), 3)), 3), h, len(h), **values)
     averages = average(job, **LENGTHS)
     np.testing.assert_allclose(averages.xi, gamma[:, None], rtol=1e-14)
@@ -136,7 +143,12 @@ def test_power_against_a_wrong_program(mistake):
     assert z_of(average(wrong, **LENGTHS), law) > 10
 
 
-WRONG_TEMPERATURES = {"sqrt 2 in the noise": 2.0, "sd for variance": 1.41, "8 per cent": 1.08, "N/n with N = 1000, n = 20": 50.0}
+WRONG_TEMPERATURES = {
+    "sqrt 2 in the noise": 2.0,
+    "sd for variance": 1.41,
+    "8 per cent": 1.08,
+    "N/n with N = 1000, n = 20": 50.0,
+}
 
 
 @pytest.mark.parametrize("mistake", WRONG_TEMPERATURES)
@@ -151,7 +163,9 @@ def test_power_against_a_wrong_temperature(mistake):
 
 def sgld_z(scale=1.0, noise_sd=0.7):
     h, _, tau = (grouped(column) for column in GROUPS.T)
-    job = job_of("sgld", well(np.broadcast_to(STIFFNESS, (len(h), 3)), 3, noise_sd), h, len(h), temperature=scale * tau[:, None])
+    job = job_of(
+        "sgld", well(np.broadcast_to(STIFFNESS, (len(h), 3)), 3, noise_sd), h, len(h), temperature=scale * tau[:, None]
+    )
     qq = average(job, 60, 60, 1).qq
     h, _, tau = GROUPS.T[:, :, None]
     exact = (tau + h * noise_sd**2 / 2) / (STIFFNESS * (1 - h * STIFFNESS / 2))
@@ -240,7 +254,16 @@ MEAN_XI = ADAPTIVE["sigma"] ** 2 / (2 * ADAPTIVE["tau"])
 def adaptive(word="BACDEDCAB", h=0.04, noise_sd=0.0, coordinates=16, mean_xi=MEAN_XI):
     """Averages of an adaptive run started near its law: k = 1, one thermostat for all coordinates."""
     tau, sigma, epsilon = ADAPTIVE.values()
-    job = job_of(word, well(1.0, coordinates, noise_sd), h, 400, temperature=tau, sigma=sigma, epsilon=epsilon, thermostat=mean_xi)
+    job = job_of(
+        word,
+        well(1.0, coordinates, noise_sd),
+        h,
+        400,
+        temperature=tau,
+        sigma=sigma,
+        epsilon=epsilon,
+        thermostat=mean_xi,
+    )
     state = start(job, np.sqrt(tau))
     state.momentum[:] = start(replace(job, stream=job.stream + np.uint64(10**6)), np.sqrt(tau)).position
     return average(job, 200, 100, 10, state)
@@ -276,7 +299,9 @@ def test_adaptive_langevin_absorbs_gradient_noise():
     assert abs(z[:3]).max() < 6
     # the stored momentum has had half of the last kick: <p^2> = tau - h^2 s_G^2 / 4, as the linear law at constant xi
     shifted = ADAPTIVE["tau"] - (h * noise / 2) ** 2
-    assert moments("BACDCAB", h, xi=mean_xi, sigma=ADAPTIVE["sigma"], noise=noise)[1] == pytest.approx(shifted, rel=1e-3)
+    assert moments("BACDCAB", h, xi=mean_xi, sigma=ADAPTIVE["sigma"], noise=noise)[1] == pytest.approx(
+        shifted, rel=1e-3
+    )
     assert abs(z_score(averages.pp.mean(axis=1), shifted)) < 6
     # neither no share of the noise nor half of it (independent half kicks) would do
     for share in (0.0, 0.5):

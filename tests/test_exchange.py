@@ -27,8 +27,8 @@ from ladder_cases import (
 from laws import z_score
 
 from gpu_thermo.engines import BatchedEngine, initial_state
+from gpu_thermo.method.schedules import Linear
 from gpu_thermo.moves.ladder import MEMORY, smooth
-from gpu_thermo.schedules import Linear
 from gpu_thermo.state import Segment
 
 # -- the joint law of (q, p, xi) on every rung, which swaps must leave as it is -----------------------------------------------------------

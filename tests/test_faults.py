@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpu_thermo.build import setup
-from gpu_thermo.compile import find_compiler
 from gpu_thermo.engines import BatchedEngine, make_engine
 from gpu_thermo.errors import GpuThermoError, RunError
+from gpu_thermo.kernels.toolchain import find_compiler
 from gpu_thermo.run import resume, sample
-from gpu_thermo.spec import RunSpec
+from gpu_thermo.running.setup import setup
+from gpu_thermo.spec.run import RunSpec
 from gpu_thermo.state import Segment
 from gpu_thermo.store import open_run, read_header
 from gpu_thermo.verify.sameness import _contents, _equal
@@ -30,7 +30,10 @@ SPEC = {
     "model": {"hidden": 5},
     "run": {"replicas": 6, "steps": 400, "burn_in": 100, "thin": 20, "trace": 50, "batch": 8},
 }
-ENGINES = ["batched", pytest.param("fused", marks=pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler"))]
+ENGINES = [
+    "batched",
+    pytest.param("fused", marks=pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")),
+]
 COMMAND = [sys.executable, "-m", "gpu_thermo_cli.main"]
 
 
@@ -42,7 +45,12 @@ def write_spec(path: Path, **run: int) -> Path:
 def command(*arguments: Any, **environment: str) -> subprocess.CompletedProcess[str]:
     """One command in a process of its own."""
     return subprocess.run(
-        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=120, check=False, env={**os.environ, **environment}
+        [*COMMAND, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, **environment},
     )
 
 
@@ -104,8 +112,13 @@ def test_nan_in_one_replica_leaves_the_others_bitwise_unchanged(engine: str, whe
 
 def test_two_processes_on_one_store(tmp_path: Path) -> None:
     """While one samples, resuming and overwriting are refused with exit code 2, and the first goes on to the end."""
-    spec, path = write_spec(tmp_path / "run.toml", steps=4_000_000_100, thin=1_000_000_000, trace=1_000_000_000), tmp_path / "run.zarr"
-    first = subprocess.Popen([*COMMAND, "sample", spec, "--out", path, "--quiet", "--threads", "1"], stderr=subprocess.PIPE, text=True)
+    spec, path = (
+        write_spec(tmp_path / "run.toml", steps=4_000_000_100, thin=1_000_000_000, trace=1_000_000_000),
+        tmp_path / "run.zarr",
+    )
+    first = subprocess.Popen(
+        [*COMMAND, "sample", spec, "--out", path, "--quiet", "--threads", "1"], stderr=subprocess.PIPE, text=True
+    )
     try:
         while not path.exists() and first.poll() is None:
             time.sleep(0.01)
@@ -131,7 +144,8 @@ def script(path: Path, text: str) -> str:
 
 def test_a_compiler_that_fails_is_a_clear_refusal(tmp_path: Path) -> None:
     compiler = script(
-        tmp_path / "c++", 'case "$1" in --version) echo "broken 1.0";; *) echo "internal compiler error" >&2; exit 4;; esac\n'
+        tmp_path / "c++",
+        'case "$1" in --version) echo "broken 1.0";; *) echo "internal compiler error" >&2; exit 4;; esac\n',
     )
     spec, path = write_spec(tmp_path / "run.toml"), tmp_path / "run.zarr"
     done = command("sample", spec, "--out", path, CXX=compiler, GPU_THERMO_CACHE=str(tmp_path / "cache"))
@@ -172,7 +186,9 @@ def test_an_unusable_cache_costs_time_only(straight: Path, tmp_path: Path, kind:
 # -- memory --------
 
 
-def test_out_of_memory_on_the_way_keeps_what_was_committed(straight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_out_of_memory_on_the_way_keeps_what_was_committed(
+    straight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real, left = BatchedEngine.advance, iter(range(3))
 
     def advance(self: Any, state: Any, segment: Any, *rest: Any) -> Any:
@@ -208,7 +224,19 @@ main()
 def test_an_address_space_that_is_too_small(tmp_path: Path, engine: str) -> None:
     """A refusal or one line and exit code 1, and no half-made store that cannot be read."""
     spec, path = write_spec(tmp_path / "run.toml", replicas=400_000), tmp_path / "run.zarr"
-    arguments = [sys.executable, "-c", LIMITED, "sample", str(spec), "--out", str(path), "--engine", engine, "--set", "model.hidden=300"]
+    arguments = [
+        sys.executable,
+        "-c",
+        LIMITED,
+        "sample",
+        str(spec),
+        "--out",
+        str(path),
+        "--engine",
+        engine,
+        "--set",
+        "model.hidden=300",
+    ]
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode in (1, 2), done.stderr[-2000:]
     assert "Traceback" not in done.stderr
@@ -225,7 +253,9 @@ def test_a_folder_that_vanishes_ends_the_run_with_its_name(tmp_path: Path) -> No
         shutil.rmtree(path, ignore_errors=True)
 
     with pytest.raises(GpuThermoError, match=r"run\.zarr") as caught:
-        sample({**SPEC, "run": {**SPEC["run"], "steps": 40_100, "thin": 50}}, path, on_progress=vanish, commit_seconds=0.0)
+        sample(
+            {**SPEC, "run": {**SPEC["run"], "steps": 40_100, "thin": 50}}, path, on_progress=vanish, commit_seconds=0.0
+        )
     assert caught.value.exit_code == 1
 
 

@@ -7,17 +7,17 @@ import threading
 import numpy as np
 import pytest
 
-from gpu_thermo.compile import find_compiler, host_library
 from gpu_thermo.data import Dataset
 from gpu_thermo.engines.base import Batching, Job
 from gpu_thermo.engines.batched import BatchedEngine
 from gpu_thermo.engines.fused import FusedEngine, aligned, fill, make_emitter
-from gpu_thermo.engines.operations import NumpyOperations
+from gpu_thermo.engines.operations.arrays import NumpyOperations
 from gpu_thermo.errors import Status
-from gpu_thermo.methods import get_method, make_program
-from gpu_thermo.schedules import Cosine, Linear
+from gpu_thermo.kernels.toolchain import find_compiler, host_library
+from gpu_thermo.method.named import get_method, make_program
+from gpu_thermo.method.schedules import Cosine, Linear
 from gpu_thermo.state import Hyper, Segment, State
-from gpu_thermo.targets import ShlpModel, ShlpTarget
+from gpu_thermo.targets.networks import ShlpModel, ShlpTarget
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")
 slow = pytest.mark.slow
@@ -42,7 +42,9 @@ def make_job(method="adlala", word=None, *, replicas=11, d=6, m=2, n=1, task="bi
     g, shape = np.random.default_rng(1), (replicas, len(split.names))
     base = {"temperature": 0.01, "friction": 1, "sigma": 0.2, "epsilon": 0.3}
     values = {name: value * (1 + g.random(shape)) for name, value in base.items()}
-    hyper = Hyper.constant(replicas, shape[1], 0.1 + 0.1 * g.random(replicas), total=100, momentum=0.9, thermostat=0.1, **values)
+    hyper = Hyper.constant(
+        replicas, shape[1], 0.1 + 0.1 * g.random(replicas), total=100, momentum=0.9, thermostat=0.1, **values
+    )
     target = ShlpTarget(model, make_data(task, m, n, points, sets), np.arange(replicas) % sets, dtype)
     seed = np.arange(replicas, dtype=np.uint64) % 3 + 2**40
     batching = Batching(mode, points if mode == "full" else batch)
@@ -64,7 +66,9 @@ def take(job, rows):
     target = job.target
     part = object.__new__(ShlpTarget)
     part.__dict__.update(target.__dict__, dataset=target.dataset[rows])
-    return dataclasses.replace(job, hyper=job.hyper.take(rows), seed=job.seed[rows], stream=job.stream[rows], target=part)
+    return dataclasses.replace(
+        job, hyper=job.hyper.take(rows), seed=job.seed[rows], stream=job.stream[rows], target=part
+    )
 
 
 def run(engine, job, *lengths, record=()):
@@ -240,7 +244,10 @@ class Members(FusedEngine):
 
 TEAMS = {
     "a warp, two units for some": (32, {"d": 40}),
-    "a warp, softmax over three": (32, {"d": 7, "task": "multiclass", "n": 3, "prior": 1.0, "partition": "tensor", "method": "adl"}),
+    "a warp, softmax over three": (
+        32,
+        {"d": 7, "task": "multiclass", "n": 3, "prior": 1.0, "partition": "tensor", "method": "adl"},
+    ),
     "two warps": (64, {"d": 70, "batch": 40, "task": "regression", "n": 2, "activation": "tanh"}),
 }
 
@@ -277,7 +284,9 @@ LAWS = {"BAOAB": (1, 3 / 4, 0), "OBABO": (4 / 3, 1, 0), "ABOBA": (1, 4 / 3, 0), 
         "BAOA": (1, 1, 0.5)}  # fmt: skip
 
 
-@pytest.mark.parametrize("word", ["BAOAB", "OBA", *(pytest.param(word, marks=slow) for word in LAWS if word not in ("BAOAB", "OBA"))])
+@pytest.mark.parametrize(
+    "word", ["BAOAB", "OBA", *(pytest.param(word, marks=slow) for word in LAWS if word not in ("BAOAB", "OBA"))]
+)
 def test_exact_stationary_law(word):
     """A network whose data say nothing (noise sd 1e6) has U = |theta|^2 / (2 s^2 N); here k = 1/(s^2 N) = 1, and h = gamma = tau = 1."""
     replicas, points = 256, 20

@@ -52,7 +52,9 @@ def modules():
     for path in sorted((ROOT / "gpu_thermo").rglob("*.py")):
         own = path.relative_to(ROOT / "gpu_thermo").parts[0].removesuffix(".py")
         names = [name.split(".") for name, _ in imported(path, package_of(path))]
-        used = {parts[1] for parts in names if parts[0] == "gpu_thermo" and len(parts) > 1 and not parts[1].startswith("__")}
+        used = {
+            parts[1] for parts in names if parts[0] == "gpu_thermo" and len(parts) > 1 and not parts[1].startswith("__")
+        }
         yield path, own, used - {own}
 
 
@@ -82,7 +84,9 @@ def test_analysis_reads_stores():
     for path in sorted((ROOT / "analysis").rglob("*.py")):
         for name, _ in imported(path, "gpu_thermo_analysis"):
             parts = name.split(".")
-            assert parts[0] != "gpu_thermo" or parts[1] not in ("engines", "compile", "moves", "run"), f"{path.name}: {name}"
+            assert parts[0] != "gpu_thermo" or parts[1] not in ("engines", "compile", "moves", "run"), (
+                f"{path.name}: {name}"
+            )
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
@@ -100,7 +104,9 @@ def test_banned_names(path):
 def modules_after(code):
     """Top-level modules loaded by a fresh interpreter after `code`."""
     program = f"import sys\n{code}\nprint(*sorted({{name.split('.')[0] for name in sys.modules}}))"
-    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
+    )
     return set(done.stdout.split())
 
 

@@ -6,20 +6,21 @@ import numpy as np
 import pytest
 import scipy.special
 
-from gpu_thermo import letters, streams
-from gpu_thermo.compile import find_compiler, has_nvrtc, host_library, nvrtc_compile, resources
+from gpu_thermo import streams
+from gpu_thermo.averages.moments import entropy
 from gpu_thermo.data import Dataset
-from gpu_thermo.engines.base import Batching, Job
+from gpu_thermo.engines.base import Batching, Job, permutation_grid
 from gpu_thermo.engines.batched import BatchedEngine
-from gpu_thermo.engines.cupy_letters import KernelOperations
-from gpu_thermo.engines.fused import permutation_grid, team_size
-from gpu_thermo.engines.fused_predict import FusedPredictor
-from gpu_thermo.engines.operations import NumpyOperations
+from gpu_thermo.engines.fused import team_size
+from gpu_thermo.engines.operations.arrays import NumpyOperations
+from gpu_thermo.engines.operations.device import KernelOperations
+from gpu_thermo.engines.predict.fused import FusedPredictor
 from gpu_thermo.kernels.emit import MODES, Emitter, elementwise_source, inline, prologue
-from gpu_thermo.methods import get_method, make_program
-from gpu_thermo.moments import entropy
+from gpu_thermo.kernels.toolchain import find_compiler, has_nvrtc, host_library, nvrtc_compile, resources
+from gpu_thermo.method import letters
+from gpu_thermo.method.named import get_method, make_program
 from gpu_thermo.state import Hyper, Segment, State
-from gpu_thermo.targets import ShlpModel, ShlpTarget
+from gpu_thermo.targets.networks import ShlpModel, ShlpTarget
 
 needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")
 needs_nvrtc = pytest.mark.skipif(not has_nvrtc(), reason="nvidia-cuda-nvrtc is not installed")
@@ -148,7 +149,12 @@ def test_ends_of_the_range(probe):
 
 
 def test_uniforms_round_as_the_reference(probe):
-    w = np.concatenate([np.random.default_rng(0).integers(0, 2**32, 4096), [0, 1, 2**32 - 1, 2**24 + 1, 2**31, 2**25 + 3, 2**32 - 129, 7]])
+    w = np.concatenate(
+        [
+            np.random.default_rng(0).integers(0, 2**32, 4096),
+            [0, 1, 2**32 - 1, 2**24 + 1, 2**31, 2**25 + 3, 2**32 - 129, 7],
+        ]
+    )
     out, words = np.empty(len(w), probe.dtype), w.astype(np.uint32)
     probe.library.uniform_of(pointer(words), ctypes.c_int64(len(w)), pointer(out))
     np.testing.assert_array_equal(out, streams.uniform(w.astype(np.uint64), probe.dtype))
@@ -203,7 +209,15 @@ def small_job(method, word=None, mode="subset", dtype=np.float32, partition=None
     hyper = Hyper.constant(replicas, len(split.names), 0.1 * (1 + g.random(replicas)), **values)
     program = make_program(get_method(method), split, word, freeze)
     target = ShlpTarget(model, data, np.zeros(replicas, np.int64), dtype)
-    return Job(program, target, hyper, Batching(mode, 7), np.arange(replicas, dtype=np.uint64), np.arange(replicas, dtype=np.uint64), dtype)
+    return Job(
+        program,
+        target,
+        hyper,
+        Batching(mode, 7),
+        np.arange(replicas, dtype=np.uint64),
+        np.arange(replicas, dtype=np.uint64),
+        dtype,
+    )
 
 
 @needs_compiler
@@ -221,15 +235,21 @@ def test_elementwise_kernels_agree_with_numpy(method, word, mode, dtype):
         engine = BatchedEngine(job)
         engine._operations = operations
         g = np.random.default_rng(1)
-        state = State.at(*(g.normal(size=(2, job.replicas, job.target.layout.size)).astype(dtype)), job.hyper.thermostat.copy())
+        state = State.at(
+            *(g.normal(size=(2, job.replicas, job.target.layout.size)).astype(dtype)), job.hyper.thermostat.copy()
+        )
         if method == "adam":
             state.extra = {name: np.zeros_like(state.position) for name in ("adam_mean", "adam_square")}
         state.momentum[3, 2] = np.inf
         engine.advance(state, Segment(0, 5))
         states.append(state)
     for name, value in states[0].arrays().items():
-        np.testing.assert_allclose(states[1].arrays()[name], value, rtol=1e-5, atol=1e-6 if dtype == np.float32 else 1e-13, err_msg=name)
-    assert states[1].frozen_step[3] == (1 if job.program.update != "adam" and job.program.update != "sgld" else states[0].frozen_step[3])
+        np.testing.assert_allclose(
+            states[1].arrays()[name], value, rtol=1e-5, atol=1e-6 if dtype == np.float32 else 1e-13, err_msg=name
+        )
+    assert states[1].frozen_step[3] == (
+        1 if job.program.update != "adam" and job.program.update != "sgld" else states[0].frozen_step[3]
+    )
 
 
 # -- predictions -------------------------------------------------------------------------------------------------------------------
@@ -238,12 +258,20 @@ def test_elementwise_kernels_agree_with_numpy(method, word, mode, dtype):
 @needs_compiler
 @pytest.mark.parametrize(
     ("task", "activation", "outputs", "dtype"),
-    [("binary", "relu", 1, np.float32), ("multiclass", "tanh", 3, np.float64), ("regression", "softplus", 2, np.float64)],
+    [
+        ("binary", "relu", 1, np.float32),
+        ("multiclass", "tanh", 3, np.float64),
+        ("regression", "softplus", 2, np.float64),
+    ],
 )
 def test_predictions_and_their_sums(task, activation, outputs, dtype):
     g = np.random.default_rng(0)
     model = ShlpModel(3, 9, outputs, task, activation, None, 0.7)
-    position, x, w = g.normal(size=(21, model.layout.size)).astype(dtype), g.normal(size=(150, 3)).astype(dtype), g.random(21)
+    position, x, w = (
+        g.normal(size=(21, model.layout.size)).astype(dtype),
+        g.normal(size=(150, 3)).astype(dtype),
+        g.random(21),
+    )
     y = g.normal(size=(150, 2)).astype(dtype) if task == "regression" else g.integers(0, max(2, outputs), 150)
     predictor, phi = FusedPredictor(model, dtype, threads=2), model.predict(position, x).astype(np.float64)
     tolerance = {"rtol": 2e-5, "atol": 1e-5} if dtype == np.float32 else {"rtol": 1e-12, "atol": 1e-12}
@@ -261,7 +289,9 @@ def test_predictions_and_their_sums(task, activation, outputs, dtype):
     else:
         label = out.argmax(-1) if task == "multiclass" else out[..., 0] > 0
         np.testing.assert_array_equal(right, (label == y).sum(axis=1))
-    np.testing.assert_array_equal(FusedPredictor(model, dtype, threads=1).moments(position, x, w)["sum_w_phi"], sums["sum_w_phi"])
+    np.testing.assert_array_equal(
+        FusedPredictor(model, dtype, threads=1).moments(position, x, w)["sum_w_phi"], sums["sum_w_phi"]
+    )
 
 
 # -- CUDA without a GPU ------------------------------------------------------------------------------------------------------------
@@ -296,8 +326,25 @@ def test_elementwise_kernels_compile_for_every_architecture(arch, bits):
 
 VARIANTS = [  # every value of every choice, paired differently in each line
     {"method": "adl", "arch": "sm_75", "d": 500, "mode": "epoch", "partition": "tensor"},
-    {"method": "lol", "arch": "sm_120", "task": "regression", "activation": "identity", "n": 2, "mode": "full", "batch": 100, "prior": 1.0},
-    {"method": "splitting", "word": "BAEFEAB", "arch": "sm_75", "task": "multiclass", "n": 5, "activation": "tanh", "d": 40},
+    {
+        "method": "lol",
+        "arch": "sm_120",
+        "task": "regression",
+        "activation": "identity",
+        "n": 2,
+        "mode": "full",
+        "batch": 100,
+        "prior": 1.0,
+    },
+    {
+        "method": "splitting",
+        "word": "BAEFEAB",
+        "arch": "sm_75",
+        "task": "multiclass",
+        "n": 5,
+        "activation": "tanh",
+        "d": 40,
+    },
     {"method": "langevin", "arch": "sm_90", "activation": "softplus", "bits": 64, "d": 20, "mode": "replacement"},
     {"method": "adam", "arch": "sm_120", "d": 64, "m": 8, "task": "multiclass", "n": 3},
     {"method": "sgld", "arch": "sm_75", "d": 33, "m": 1, "task": "regression", "activation": "tanh", "bits": 64},

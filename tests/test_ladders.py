@@ -22,9 +22,9 @@ from laws import job_of, well, z_score
 from scipy.special import betainc
 
 from gpu_thermo.errors import SpecError
+from gpu_thermo.method.schedules import Linear
 from gpu_thermo.moves.exchange import window_length
 from gpu_thermo.moves.ladder import follow_trips
-from gpu_thermo.schedules import Linear
 from gpu_thermo.streams import Purpose, make_keys, uniform, words
 
 # -- hyperparameters ----------------------------------------------------------------------------------------------------------------------
@@ -127,7 +127,9 @@ def test_decisions_come_from_the_published_addresses():
     move = exchange_of(job, interval=5, acceptance_factor=0.37)
     state = begun(move, job, step=20)
     move.attempt(state, exact(np.zeros(900)))
-    u = uniform(words(make_keys(seeds, np.arange(300)), np.arange(2, dtype=np.uint64), Purpose.EXCHANGE, 3)[0], np.float64)
+    u = uniform(
+        words(make_keys(seeds, np.arange(300)), np.arange(2, dtype=np.uint64), Purpose.EXCHANGE, 3)[0], np.float64
+    )
     np.testing.assert_array_equal(state.extra["exchange_accepted"][:, 0], u[:, 0] < 0.37)
     assert not state.extra["exchange_attempts"][:, 1].any()
 

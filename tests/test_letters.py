@@ -8,9 +8,9 @@ import pytest
 from laws import advance, job_of, start, well
 
 from gpu_thermo.errors import Status
-from gpu_thermo.letters import LETTERS, phi, square_sum
+from gpu_thermo.method.letters import LETTERS, phi, square_sum
+from gpu_thermo.method.words import Evaluate, Substep
 from gpu_thermo.streams import Purpose, make_keys, normals
-from gpu_thermo.words import Evaluate, Substep
 
 R, P = 6, 5
 H = np.array([1.0, 0.25, 0.1, 0.1, 2.0, 0.003])
@@ -57,11 +57,19 @@ def test_each_letter(letter, sub, dtype):
     state.step = 7
     before = state.copy()
     advance(job, state, 1)
-    noise = normals(make_keys(job.seed, job.stream), np.arange(2, dtype=np.uint64), Purpose.STEP, 7, sub, np.float64)[:, :P]
+    noise = normals(make_keys(job.seed, job.stream), np.arange(2, dtype=np.uint64), Purpose.STEP, 7, sub, np.float64)[
+        :, :P
+    ]
     for r in range(R):
         values = (v[r] for v in (HYPER[n] for n in ("temperature", "friction", "sigma", "epsilon")))
         after = expected(
-            letter, before.position[r].astype(float), before.momentum[r].astype(float), before.thermostat[r, 0], noise[r], H[r] / 2, *values
+            letter,
+            before.position[r].astype(float),
+            before.momentum[r].astype(float),
+            before.thermostat[r, 0],
+            noise[r],
+            H[r] / 2,
+            *values,
         )
         for got, want in zip((state.position[r], state.momentum[r], state.thermostat[r, 0]), after, strict=True):
             np.testing.assert_allclose(got, want, rtol=3e-6 if dtype == np.float32 else 1e-13, atol=5 * ATOL[dtype])
@@ -81,13 +89,17 @@ def test_overdamped_limit_is_exact():
 
 def test_weak_friction_keeps_its_digits():
     """At gamma h = 1e-12, 1 - exp would lose the noise: v = 2 gamma h tau."""
-    _, root_v = LETTERS["O"].coefficients(np.array([1e-6]), {"temperature": np.array([1.0]), "friction": np.array([1e-6])})
+    _, root_v = LETTERS["O"].coefficients(
+        np.array([1e-6]), {"temperature": np.array([1.0]), "friction": np.array([1e-6])}
+    )
     assert root_v[0] ** 2 == pytest.approx(2e-12, rel=1e-9)
 
 
 def test_phi_meets_its_series():
     """phi(x) = (1 - exp(-x)) / x: 1 at 0, smooth through the crossover at 1e-3, positive for negative x."""
-    x = np.concatenate([-np.geomspace(1e-12, 30, 200), [0.0], np.geomspace(1e-12, 30, 200), [0.000999999, 0.001, -0.001, -0.000999999]])
+    x = np.concatenate(
+        [-np.geomspace(1e-12, 30, 200), [0.0], np.geomspace(1e-12, 30, 200), [0.000999999, 0.001, -0.001, -0.000999999]]
+    )
     exact = np.array([1.0 if v == 0 else -np.expm1(-v) / v for v in x])  # expm1 is accurate throughout
     np.testing.assert_allclose(phi(x), exact, rtol=1e-10)
     assert phi(np.array([0.0])) == 1
@@ -111,7 +123,9 @@ def test_square_sum_is_in_double_precision():
 
 def test_small_thermostat_increments_are_not_lost():
     """Changes of xi below float32's resolution add up, because xi is float64."""
-    job = job_of("BAEFEAB", well(1.0, 4), 1e-4, 1, dtype=np.float32, temperature=0.25, sigma=0.0, epsilon=1e-6, thermostat=1.0)
+    job = job_of(
+        "BAEFEAB", well(1.0, 4), 1e-4, 1, dtype=np.float32, temperature=0.25, sigma=0.0, epsilon=1e-6, thermostat=1.0
+    )
     state = start(job, 0.0)
     advance(job, state, 100)
     assert state.thermostat[0, 0] == pytest.approx(1 - 1e-6 * 1e-4 * 100 * 4 * 0.25, rel=1e-15)
@@ -119,11 +133,14 @@ def test_small_thermostat_increments_are_not_lost():
 
 
 @pytest.mark.parametrize(
-    ("word", "cause"), [("BAF", Status.NONFINITE_MOMENTUM), ("BACD", Status.NONFINITE_MOMENTUM), ("BAEFEAB", Status.NONFINITE_THERMOSTAT)]
+    ("word", "cause"),
+    [("BAF", Status.NONFINITE_MOMENTUM), ("BACD", Status.NONFINITE_MOMENTUM), ("BAEFEAB", Status.NONFINITE_THERMOSTAT)],
 )
 def test_a_runaway_thermostat_freezes_the_replica(word, cause):
     """exp(-h xi) overflows for very negative xi: that replica is frozen with its cause, its neighbour goes on."""
-    job = job_of(word, well(1.0, 4), 0.5, 2, temperature=1.0, sigma=1.0, epsilon=0.1, thermostat=np.array([[0.5], [-1e4]]))
+    job = job_of(
+        word, well(1.0, 4), 0.5, 2, temperature=1.0, sigma=1.0, epsilon=0.1, thermostat=np.array([[0.5], [-1e4]])
+    )
     state = start(job)
     advance(job, state, 3)
     assert state.status.tolist() == [Status.RUNNING, cause]

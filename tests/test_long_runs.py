@@ -9,19 +9,20 @@ import numpy as np
 import pytest
 from laws import job_of, moments, well
 
-from gpu_thermo import iterate, letters
-from gpu_thermo.agenda import Agenda
-from gpu_thermo.compile import find_compiler
+from gpu_thermo import iterate
+from gpu_thermo.averages.moments import RunningMoments
 from gpu_thermo.data import Dataset
 from gpu_thermo.engines import BatchedEngine, Batching, FusedEngine, FusedPredictor
 from gpu_thermo.engines.base import initial_state
-from gpu_thermo.engines.operations import NumpyOperations
+from gpu_thermo.engines.operations.arrays import NumpyOperations
 from gpu_thermo.errors import Status
-from gpu_thermo.moments import RunningMoments
-from gpu_thermo.spec import RunSection
+from gpu_thermo.kernels.toolchain import find_compiler
+from gpu_thermo.method import letters
+from gpu_thermo.running.agenda import Agenda
+from gpu_thermo.spec.run import RunSection
 from gpu_thermo.state import Segment
 from gpu_thermo.streams import Purpose, make_keys, minibatch, normals
-from gpu_thermo.targets import ShlpModel, ShlpTarget
+from gpu_thermo.targets.networks import ShlpModel, ShlpTarget
 from gpu_thermo.verify.sampling import silent_network
 
 compiled = pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")
@@ -33,7 +34,16 @@ def binary_job(word, batching, dtype=np.float64, replicas=5, stepsize=0.2, **val
     """A small network on minibatches, each replica with a seed of its own."""
     draw = np.random.default_rng(0)
     x = draw.normal(size=(1, 30, 2))
-    data = Dataset("test", "binary", x, (x.sum(axis=2) > 0).astype(np.int64), x[:, :1], np.ones((1, 1), np.int64), ("a", "b"), ("0", "1"))
+    data = Dataset(
+        "test",
+        "binary",
+        x,
+        (x.sum(axis=2) > 0).astype(np.int64),
+        x[:, :1],
+        np.ones((1, 1), np.int64),
+        ("a", "b"),
+        ("0", "1"),
+    )
     target = ShlpTarget(ShlpModel(2, 3, 1, "binary", "tanh", 1.0), data, np.zeros(replicas, np.int64), dtype)
     hyper = {"temperature": 0.05, "friction": 0.5, "sigma": 0.2, "epsilon": 0.1, "thermostat": 0.3} | values
     job = job_of(word, target, stepsize, replicas, dtype=dtype, batching=batching, partition="layer", **hyper)
@@ -52,7 +62,9 @@ def forward(engine, state, *lengths, record=()):
     """The state after segments of the given lengths, and what was recorded in the last."""
     state = state.copy()
     for length in lengths:
-        ring = engine.advance(state, Segment(state.step, length, tuple(s for s in record if state.step < s <= state.step + length)))
+        ring = engine.advance(
+            state, Segment(state.step, length, tuple(s for s in record if state.step < s <= state.step + length))
+        )
     return state, ring
 
 
@@ -73,7 +85,9 @@ def test_step_noise_has_the_address_of_its_whole_step(step, native):
     state.step = step
     BatchedEngine(job, native=native).advance(state, Segment(step, 1))
     keys, blocks = make_keys(job.seed, job.stream), np.arange(2, dtype=np.uint64)
-    expected, wrapped = (normals(keys, blocks, Purpose.STEP, s, dtype=np.float64)[:, :6] for s in (step, step % FAR + (step < FAR)))
+    expected, wrapped = (
+        normals(keys, blocks, Purpose.STEP, s, dtype=np.float64)[:, :6] for s in (step, step % FAR + (step < FAR))
+    )
     np.testing.assert_allclose(state.momentum, expected, atol=1e-13)
     assert abs(state.momentum - wrapped).max() > 0.1
     assert state.step == step + 1
@@ -106,7 +120,10 @@ def test_epochs_are_permutations_however_far(first):
     """Batches of one epoch are disjoint, and other epochs are other permutations."""
     keys, per_epoch = make_keys([7], [3]), 6
     first -= first % per_epoch
-    epochs = [np.concatenate([minibatch(keys, "epoch", 24, 4, first + e * per_epoch + i)[0] for i in range(per_epoch)]) for e in range(3)]
+    epochs = [
+        np.concatenate([minibatch(keys, "epoch", 24, 4, first + e * per_epoch + i)[0] for i in range(per_epoch)])
+        for e in range(3)
+    ]
     assert all(sorted(epoch) == list(range(24)) for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) == 3
 
@@ -131,7 +148,9 @@ def test_far_draws_are_planned_exactly():
         window = range(start + 1, start + 10_001)
         draws = [s for s in window if s > 2**39 and s % 2**20 == 0]
         assert [s for s in window if agenda.is_draw(s)] == draws
-        assert agenda.record_steps(start, start + 10_000) == tuple(sorted({*draws, *(s for s in window if s % 3_000 == 0)}))
+        assert agenda.record_steps(start, start + 10_000) == tuple(
+            sorted({*draws, *(s for s in window if s % 3_000 == 0)})
+        )
 
 
 # -- memory and drift -------------------------------------------------------------------------------------------------------------------
@@ -158,7 +177,9 @@ def check_long_run(steps, thin, allowed):
     per_fifth = steps // thin // 5
     means, sizes = np.zeros((5, 2, 16)), []
     for i, snapshot in enumerate(silent_run(steps, thin)):
-        means[i // per_fifth] += np.array([(snapshot.position.astype(float) ** 2).mean(axis=1), snapshot.kinetic_temperature[:, 0]])
+        means[i // per_fifth] += np.array(
+            [(snapshot.position.astype(float) ** 2).mean(axis=1), snapshot.kinetic_temperature[:, 0]]
+        )
         if (i + 1) % per_fifth == 0:
             sizes.append(resident_bytes())
     means /= per_fifth

@@ -9,11 +9,11 @@ import pytest
 import xarray as xr
 from stores import dataset, model_for, run_tree
 
+from gpu_thermo.averages.predictive import predict, scores_on_test
+from gpu_thermo.averages.scores import scores
 from gpu_thermo.data import Dataset, Standardisation
 from gpu_thermo.errors import DataError, GpuThermoError, SpecError
-from gpu_thermo.predictive import predict, scores_on_test
 from gpu_thermo.run import sample
-from gpu_thermo.scores import scores
 from gpu_thermo_analysis import draw_map, save_map, uncertainty_map
 from gpu_thermo_analysis.drawing import map_figure
 from gpu_thermo_analysis.style import RC
@@ -110,7 +110,14 @@ def test_maps_that_cannot_be_made_are_refused(options: dict, match: str) -> None
         uncertainty_map(tree_of(dataset(features=4)), **options)
 
 
-KINDS = [("binary", 2, 1), ("multiclass", 4, 3), ("regression", 3, 2), ("regression", 1, 1), ("binary", 1, 1), ("multiclass", 1, 4)]
+KINDS = [
+    ("binary", 2, 1),
+    ("multiclass", 4, 3),
+    ("regression", 3, 2),
+    ("regression", 1, 1),
+    ("binary", 1, 1),
+    ("multiclass", 1, 4),
+]
 
 
 @pytest.mark.parametrize(("task", "features", "outputs"), KINDS)
@@ -147,7 +154,9 @@ def test_numbers_are_saved(tmp_path: Path, suffix: str) -> None:
         assert len(lines) == 1 + 6 * 6 * 3
         assert {"u", "v", "output", "mean", "epistemic", "total"} <= set(lines[0].split(","))
         return
-    with xr.open_dataset(out, **({"engine": "zarr", "consolidated": False} if suffix == ".zarr" else {"engine": "scipy"})) as back:
+    with xr.open_dataset(
+        out, **({"engine": "zarr", "consolidated": False} if suffix == ".zarr" else {"engine": "scipy"})
+    ) as back:
         np.testing.assert_allclose(back["mean"], made["mean"])
         assert json.loads(back.attrs["classes"]) == ["c0", "c1", "c2"]
         again = back.load()
@@ -176,7 +185,13 @@ def test_a_real_run_is_mapped_and_predicted(tmp_path: Path) -> None:
     s = tree["constant_data"]
     x = s["x_test"].to_numpy()[0] * s["feature_sd"].to_numpy()[0] + s["feature_mean"].to_numpy()[0]
     at_test = predict(tmp_path / "run.zarr", x)
-    for name in ("mean", "variance", "entropy", "mutual_information", "draws"):  # the same as the running averages of the run itself
+    for name in (
+        "mean",
+        "variance",
+        "entropy",
+        "mutual_information",
+        "draws",
+    ):  # the same as the running averages of the run itself
         np.testing.assert_allclose(at_test[name], tree["predictive"][name], rtol=1e-4, atol=1e-6)
     y = s["y_test"].to_numpy()[0]
     got = scores_on_test(tree)[0]

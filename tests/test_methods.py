@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from gpu_thermo.errors import SpecError
-from gpu_thermo.methods import HYPERPARAMETERS, METHODS, get_method, make_program
-from gpu_thermo.targets import ShlpModel
+from gpu_thermo.method.named import HYPERPARAMETERS, METHODS, get_method, make_program
+from gpu_thermo.targets.networks import ShlpModel
 
 LAYOUT = ShlpModel(2, 5, 1).layout
 EXPECTED = {  # texts by layer, or the update
@@ -39,7 +39,13 @@ def test_published_defaults():
     assert lol["stepsize"] == 0.25
     assert lol["friction"] == {"hidden": 0.01, "output": np.inf}
     assert lol["temperature"] == {"hidden": 1e-3, "output": 0.0}
-    assert [adlala[n] for n in ("stepsize", "temperature", "friction", "sigma", "epsilon")] == [0.15, 1e-4, 0.1, 0.01, 0.1]
+    assert [adlala[n] for n in ("stepsize", "temperature", "friction", "sigma", "epsilon")] == [
+        0.15,
+        1e-4,
+        0.1,
+        0.01,
+        0.1,
+    ]
     assert cool["momentum"] == 0.99
 
 
@@ -55,7 +61,9 @@ def test_defaults_are_complete(name):
     assert method.reference
 
 
-@pytest.mark.parametrize(("name", "near"), [("adlalla", "adlala"), ("SGD", "Methods"), ("langevn", "langevin"), ("", "Methods")])
+@pytest.mark.parametrize(
+    ("name", "near"), [("adlalla", "adlala"), ("SGD", "Methods"), ("langevn", "langevin"), ("", "Methods")]
+)
 def test_unknown_methods(name, near):
     with pytest.raises(SpecError, match=rf"There is no method '{name}'.*{near}"):
         get_method(name)

@@ -6,8 +6,9 @@
 import numpy as np
 import pytest
 
-from gpu_thermo.potentials import GaussianMixture, Grid
 from gpu_thermo.run import sample
+from gpu_thermo.targets.analytic.grid import Grid
+from gpu_thermo.targets.analytic.mixture import GaussianMixture
 
 LEFT = 0.4
 LANGEVIN = {"name": "langevin", "stepsize": 0.2, "temperature": 1.0, "friction": 1.0}
@@ -73,7 +74,15 @@ def test_cyclical_weighs_modes_as_its_exploration_does():
 @pytest.mark.slow
 def test_an_interacting_contour_weighs_the_modes_right():
     """From a flat histogram that 256 replicas learn together."""
-    move = {"kind": "contour", "zeta": 0.9, "bins": 60, "lowest": 0.5, "width": 0.5, "interacting": True, "interval": 10}
+    move = {
+        "kind": "contour",
+        "zeta": 0.9,
+        "bins": 60,
+        "lowest": 0.5,
+        "width": 0.5,
+        "interacting": True,
+        "interval": 10,
+    }
     weight, error, _ = sampled(move, steps=30_000, burn_in=10_000, thin=50)
     assert error < 0.03
     assert abs(weight - LEFT) < 4 * error, (weight, error)

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from gpu_thermo.build import setup
 from gpu_thermo.engines import make_predictor
-from gpu_thermo.observe import Observer
 from gpu_thermo.run import make_moments
-from gpu_thermo.spec import RunSpec
+from gpu_thermo.running.observe import Observer
+from gpu_thermo.running.setup import setup
+from gpu_thermo.spec.run import RunSpec
 
 REPLICAS, POINTS, BATCH, ATTEMPTS = 12, 40, 15, 1500
 

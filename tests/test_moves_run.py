@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from gpu_thermo.build import potential_setup, setup
+from gpu_thermo.averages.predictive import predict
 from gpu_thermo.errors import SpecError
-from gpu_thermo.predictive import predict
 from gpu_thermo.run import iterate, resume, sample
-from gpu_thermo.spec import RunSpec
+from gpu_thermo.running.setup import potential_setup, setup
+from gpu_thermo.spec.run import RunSpec
 from gpu_thermo.store import read_header
 
 DATA = {"name": "spirals", "train": 60, "test": 20}
@@ -24,21 +24,38 @@ MOVES = {
     "exchange_noisy": EXCHANGE | {"energy_batch": 30},
     "tempering": {"kind": "tempering", "temperatures": [5e-3, 6e-3, 7e-3], "interval": 7},
     "contour": {"kind": "contour", "zeta": 0.5, "bins": 20, "lowest": 0.5, "width": 0.03},
-    "contour_interacting": {"kind": "contour", "zeta": 0.5, "bins": 20, "lowest": 0.5, "width": 0.03, "interacting": True, "interval": 3},
+    "contour_interacting": {
+        "kind": "contour",
+        "zeta": 0.5,
+        "bins": 20,
+        "lowest": 0.5,
+        "width": 0.03,
+        "interacting": True,
+        "interval": 3,
+    },
     "contour_learned": {"kind": "contour", "zeta": 0.5, "bins": 20, "lowest": 0.5, "width": 0.03, "learn": 50},
     "cyclical": {"kind": "cyclical", "period": 40},
 }
 
 
 def spec(move=None, method=None, **run):
-    return {"data": DATA, "model": MODEL, "method": method or LANGEVIN, "run": RUN | run, "moves": [move] if move else []}
+    return {
+        "data": DATA,
+        "model": MODEL,
+        "method": method or LANGEVIN,
+        "run": RUN | run,
+        "moves": [move] if move else [],
+    }
 
 
 def same(a, b):
     """Two opened runs hold the same numbers, bit for bit."""
     for group in ("posterior", "sample_stats", "trace", "predictive", "probes"):
         for name, values in a[group].data_vars.items():
-            assert np.array_equal(values.to_numpy(), b[group][name].to_numpy(), equal_nan=values.dtype.kind == "f"), (group, name)
+            assert np.array_equal(values.to_numpy(), b[group][name].to_numpy(), equal_nan=values.dtype.kind == "f"), (
+                group,
+                name,
+            )
 
 
 @pytest.mark.parametrize("engine", ["batched", "fused"])
@@ -57,7 +74,9 @@ def test_stopping_and_resuming_changes_no_bit(kind, engine, tmp_path):
     assert tree["sample_stats"].attrs["moves"] == whole["sample_stats"].attrs["moves"]
 
 
-@pytest.mark.parametrize("method", [LANGEVIN, ADL, {"name": "sgld", "stepsize": 0.05, "temperature": 5e-3}], ids=lambda m: m["name"])
+@pytest.mark.parametrize(
+    "method", [LANGEVIN, ADL, {"name": "sgld", "stepsize": 0.05, "temperature": 5e-3}], ids=lambda m: m["name"]
+)
 @pytest.mark.parametrize("engine", ["batched", "fused"])
 def test_a_contour_that_flattens_nothing_is_the_plain_method(method, engine, tmp_path):
     plain = sample(spec(method=method), tmp_path / "plain.zarr", engine=engine)
@@ -73,7 +92,9 @@ def test_a_ladder_that_never_swaps_is_independent_replicas(tmp_path):
     ladder = np.geomspace(5e-3, 0.05, 3)
     move = EXCHANGE | {"acceptance_factor": 1e-300}
     tree = sample(spec(move), tmp_path / "ladder.zarr", engine="fused")
-    plain = sample(spec(method=LANGEVIN | {"temperature": np.tile(ladder, 4).tolist()}), tmp_path / "plain.zarr", engine="fused")
+    plain = sample(
+        spec(method=LANGEVIN | {"temperature": np.tile(ladder, 4).tolist()}), tmp_path / "plain.zarr", engine="fused"
+    )
     assert np.array_equal(tree["posterior"]["w1"], plain["posterior"]["w1"])
     assert np.array_equal(tree["sample_stats"]["rung"].to_numpy()[:, 0], np.arange(12) % 3)
 
@@ -112,7 +133,9 @@ def test_the_report_and_the_coordinates_say_what_happened(tmp_path):
     assert len(report["acceptance"]) == 2
     assert np.allclose(tree["sample_stats"]["temperature_all"], 5e-3)  # the density that the averages are about
     assert set(np.unique(tree["sample_stats"]["rung"])) == {0, 1, 2}
-    assert (np.sort(tree["sample_stats"]["rung"].to_numpy().reshape(4, 3, -1), axis=1) == np.arange(3)[None, :, None]).all()
+    assert (
+        np.sort(tree["sample_stats"]["rung"].to_numpy().reshape(4, 3, -1), axis=1) == np.arange(3)[None, :, None]
+    ).all()
     assert "log_weight" not in tree["trace"]
     assert "rung" in tree["trace"]
 
@@ -154,7 +177,10 @@ def test_a_contour_that_clips_says_so(tmp_path):
         ([EXCHANGE | {"interval": 1000}], "longer than the run"),
         ([EXCHANGE | {"temperatures": [1e-3, 1e-2, 1e-1], "rungs": None, "hottest": None}], "rung 0 is the target"),
         ([MOVES["contour"] | {"interacting": True, "zeta": 1.5}], "at most 1"),
-        ([EXCHANGE, {"kind": "cyclical", "cycles": 2, "explore_temperature": 1.0, "gradient_noise_sd": 0.1}], "leave it out"),
+        (
+            [EXCHANGE, {"kind": "cyclical", "cycles": 2, "explore_temperature": 1.0, "gradient_noise_sd": 0.1}],
+            "leave it out",
+        ),
         ([{"kind": "contour"}], "lowest and width"),
         ([EXCHANGE, MOVES["contour"]], "takes one"),
         ([EXCHANGE, EXCHANGE], "at most once"),
@@ -180,7 +206,10 @@ def test_a_ladder_stays_on_one_data_set(tmp_path):
     stats = tree["sample_stats"]
     assert np.array_equal(stats["dataset"], [0, 0, 0, 1, 1, 1] * 2)
     assert np.array_equal(stats["ensemble"], stats["dataset"])
-    assert tree["predictive"]["draws"].to_numpy().tolist() == [40, 40]  # of 12 replicas 4 are on the target rung at each of 20 draws
+    assert tree["predictive"]["draws"].to_numpy().tolist() == [
+        40,
+        40,
+    ]  # of 12 replicas 4 are on the target rung at each of 20 draws
 
 
 def test_thermal_momenta_are_those_of_the_rung():

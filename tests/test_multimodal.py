@@ -10,11 +10,13 @@ import pytest
 import xarray as xr
 from typer.testing import CliRunner
 
-from gpu_thermo.comparison import ComparisonSpec, compare_methods
 from gpu_thermo.errors import StoreError
-from gpu_thermo.potentials import GaussianMixture, Grid
 from gpu_thermo.run import sample
-from gpu_thermo.spec import RunSpec
+from gpu_thermo.spec.run import RunSpec
+from gpu_thermo.study.compare import compare_methods
+from gpu_thermo.study.entries import ComparisonSpec
+from gpu_thermo.targets.analytic.grid import Grid
+from gpu_thermo.targets.analytic.mixture import GaussianMixture
 from gpu_thermo_analysis import Diagnosis, diagnose
 from gpu_thermo_analysis.multimodal import Results, as_markdown, draw, energy_pdf, swaps
 from gpu_thermo_analysis.multimodal_draws import contour_verdict, counted_draws, ladder_verdicts
@@ -163,7 +165,10 @@ def test_of_a_ladder_only_the_target_rung_is_judged() -> None:
     (t,) = one.temperatures
     assert t.kinetic == pytest.approx(kinetic[on_target].mean())
     assert kinetic.mean() > 2 * t.kinetic  # the others are hotter, and would have spoilt it
-    position, gradient = tree["posterior"]["position"].to_numpy()[on_target], GaussianMixture([-6.0, 4.0], 1.0, [0.4, 0.6]).gradient
+    position, gradient = (
+        tree["posterior"]["position"].to_numpy()[on_target],
+        GaussianMixture([-6.0, 4.0], 1.0, [0.4, 0.6]).gradient,
+    )
     assert t.configurational == pytest.approx((position * gradient(position)).mean())
     assert text(found, "visits")[0] is True
     assert text(found, "round trips")[0] is True
@@ -172,7 +177,9 @@ def test_of_a_ladder_only_the_target_rung_is_judged() -> None:
 
 
 def test_a_ladder_that_never_swaps_fails() -> None:
-    found = diagnose(run([{"kind": "exchange", "rungs": 4, "hottest": 12.0, "interval": 10, "acceptance_factor": 1e-9}]))
+    found = diagnose(
+        run([{"kind": "exchange", "rungs": 4, "hottest": 12.0, "interval": 10, "acceptance_factor": 1e-9}])
+    )
     assert text(found, "visits")[0] is False
     assert "6 of 8 chains are never there" in text(found, "visits")[1]
     assert text(found, "round trips")[0] is False

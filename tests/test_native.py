@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from gpu_thermo.compile import find_compiler
 from gpu_thermo.engines import BatchedEngine, Batching
-from gpu_thermo.engines.operations import NumpyOperations
-from gpu_thermo.methods import METHODS, make_program
-from gpu_thermo.spec import RunSpec
+from gpu_thermo.engines.operations.arrays import NumpyOperations
+from gpu_thermo.kernels.toolchain import find_compiler
+from gpu_thermo.method.named import METHODS, make_program
+from gpu_thermo.spec.run import RunSpec
 from gpu_thermo.state import Segment
 from gpu_thermo.streams import make_keys
-from gpu_thermo.targets import ShlpModel
+from gpu_thermo.targets.networks import ShlpModel
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")
 
@@ -19,7 +19,7 @@ SEEDS = {"one seed": np.full(19, 7, np.uint64), "own seeds": np.arange(19, dtype
 
 def both(inputs: int, outputs: int, seeds: np.ndarray, dtype: type) -> tuple[NumpyOperations, NumpyOperations]:
     """Array code and compiled code for AdLaLa on the same network and identities."""
-    from gpu_thermo.engines.native import NativeOperations
+    from gpu_thermo.engines.operations.native import NativeOperations
 
     model = ShlpModel(inputs, 5, outputs, "binary" if outputs == 1 else "multiclass")
     program = make_program(METHODS["adlala"], model.layout.partition("layer"))
@@ -47,13 +47,14 @@ def test_minibatches_are_the_same(mode: str, points: int, batch: int) -> None:
     reference, native = both(2, 1, SEEDS["own seeds"], np.float32)
     for ordinal in (0, 1, 12_345, 2**40):
         np.testing.assert_array_equal(
-            native.minibatch(Batching(mode, batch), points, ordinal), reference.minibatch(Batching(mode, batch), points, ordinal)
+            native.minibatch(Batching(mode, batch), points, ordinal),
+            reference.minibatch(Batching(mode, batch), points, ordinal),
         )
     assert native.minibatch(Batching("full", points), points, 0) is None
 
 
 def test_first_steps_agree_and_replicas_do_not_depend_on_their_company() -> None:
-    from gpu_thermo.build import setup
+    from gpu_thermo.running.setup import setup
 
     spec = RunSpec.from_dict({"data": {"train": 50}, "model": {"hidden": 6}, "run": {"replicas": 21, "batch": 10}})
     ready = setup(spec)

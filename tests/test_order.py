@@ -13,9 +13,9 @@ from laws import job_of
 from scipy.integrate import quad
 
 from gpu_thermo.engines import BatchedEngine, initial_state
+from gpu_thermo.method.words import Substep
 from gpu_thermo.state import Segment
-from gpu_thermo.targets import Layout
-from gpu_thermo.words import Substep
+from gpu_thermo.targets.base import Layout
 
 REPLICAS, SIZE = 64, 256
 
@@ -40,7 +40,9 @@ class Quartic:
     @property
     def mean_square(self):
         """<q^2> under exp(-U)."""
-        over = [quad(lambda q, n=n: q**n * np.exp(-self.c * q * q / 2 - q**4 / 4), -9, 9, epsabs=1e-13)[0] for n in (0, 2)]
+        over = [
+            quad(lambda q, n=n: q**n * np.exp(-self.c * q * q / 2 - q**4 / 4), -9, 9, epsabs=1e-13)[0] for n in (0, 2)
+        ]
         return over[1] / over[0]
 
 
@@ -74,8 +76,12 @@ def errors(word, case, change=lambda job: job, seed=0):
     """(error of <q^2>, its standard error) at each stepsize."""
     out, exact = [], Quartic(case.c).mean_square
     for i, h in enumerate(case.stepsizes):
-        job = change(job_of(word, Quartic(case.c), h, REPLICAS, temperature=1.0, friction=case.friction, seed=2 * seed + i + 1))
-        draw = np.random.default_rng(2 * seed + i).normal(size=(2, REPLICAS, SIZE)) * 0.5  # farther out a quartic force overflows
+        job = change(
+            job_of(word, Quartic(case.c), h, REPLICAS, temperature=1.0, friction=case.friction, seed=2 * seed + i + 1)
+        )
+        draw = (
+            np.random.default_rng(2 * seed + i).normal(size=(2, REPLICAS, SIZE)) * 0.5
+        )  # farther out a quartic force overflows
         state, engine, steps = initial_state(job, *draw), BatchedEngine(job), round(case.length / h / 2)
         engine.advance(state, Segment(0, round(8 / h)))
         square = np.zeros(REPLICAS)
@@ -121,7 +127,8 @@ def lopsided(job):
     """The second drift takes three quarters of the step, the first one quarter: no palindrome any more."""
     parts = iter((Fraction(1, 2), Fraction(3, 2)))
     substeps = [
-        replace(s, fraction=s.fraction * next(parts)) if isinstance(s, Substep) and s.operation == "A" else s for s in job.program.substeps
+        replace(s, fraction=s.fraction * next(parts)) if isinstance(s, Substep) and s.operation == "A" else s
+        for s in job.program.substeps
     ]
     return replace(job, program=replace(job.program, substeps=tuple(substeps)))
 

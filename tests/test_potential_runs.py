@@ -33,7 +33,11 @@ def test_chains_energies_and_averages_are_those_of_the_potential(tmp_path):
     square = (q**2).mean(axis=(1, 2))
     assert abs(square.mean() - 2.0) < 5 * square.std(ddof=1) / np.sqrt(300)  # BAOAB: <q^2> = tau / k exactly
     assert "probes" not in tree.children
-    plain = xr.open_datatree(tmp_path / "run.zarr", engine="zarr", group="posterior") if hasattr(xr, "open_datatree") else None
+    plain = (
+        xr.open_datatree(tmp_path / "run.zarr", engine="zarr", group="posterior")
+        if hasattr(xr, "open_datatree")
+        else None
+    )
     assert plain is not None
     assert plain["position"].sizes["chain"] == 300
 

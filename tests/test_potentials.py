@@ -10,23 +10,15 @@ from scipy import integrate, stats
 from scipy.special import gamma
 
 from gpu_thermo.errors import DataError, SpecError
-from gpu_thermo.potentials import (
-    TARGETS,
-    AnyTarget,
-    Batch,
-    DoubleWell,
-    GaussianMixture,
-    Grid,
-    Harmonic,
-    Plane,
-    Quartic,
-    UserPotential,
-    mode_of,
-    mode_weights,
-)
 from gpu_thermo.streams import Purpose, make_keys, normals
-from gpu_thermo.targets import Harmonic as OldHarmonic
-from gpu_thermo.targets import Potential
+from gpu_thermo.targets.analytic.grid import Grid, mode_of, mode_weights
+from gpu_thermo.targets.analytic.mixture import GaussianMixture
+from gpu_thermo.targets.analytic.plane import Plane
+from gpu_thermo.targets.analytic.wells import DoubleWell, Harmonic, Quartic
+from gpu_thermo.targets.analytic.wells import Harmonic as OldHarmonic
+from gpu_thermo.targets.base import Batch, Potential
+from gpu_thermo.targets.options import TARGETS, AnyTarget
+from gpu_thermo.targets.user import UserPotential
 
 OPTIONS = TypeAdapter(AnyTarget)
 TWO = {"means": [-6.0, 4.0], "weights": [0.4, 0.6]}
@@ -175,7 +167,11 @@ class Library:
 
     def __getattr__(self, name):
         function = getattr(np, name)
-        return (lambda *a, **k: foreign(function(*a, **k))) if callable(function) and not isinstance(function, np.ufunc) else function
+        return (
+            (lambda *a, **k: foreign(function(*a, **k)))
+            if callable(function) and not isinstance(function, np.ufunc)
+            else function
+        )
 
 
 def test_another_array_library(make, dtype):
@@ -361,8 +357,16 @@ def test_probe_within_the_domain():
     ("given", "kind", "start"),
     [
         ({"name": "mixture", "means": [1, 2]}, GaussianMixture, {"start_sd": 1.0}),
-        ({"name": "mixture", "means": [[1, 2], [3, 4]], "sd": [[1, 2], [3, 4]], "start": [0, 0]}, GaussianMixture, {"start": [0.0, 0.0]}),
-        ({"name": "mixture", "preset": "two_narrow", "dtype": "float32", "start_sd": 3}, GaussianMixture, {"start_sd": 3.0}),
+        (
+            {"name": "mixture", "means": [[1, 2], [3, 4]], "sd": [[1, 2], [3, 4]], "start": [0, 0]},
+            GaussianMixture,
+            {"start": [0.0, 0.0]},
+        ),
+        (
+            {"name": "mixture", "preset": "two_narrow", "dtype": "float32", "start_sd": 3},
+            GaussianMixture,
+            {"start_sd": 3.0},
+        ),
         ({"name": "mixture", "preset": "twenty_five"}, GaussianMixture, {"start_range": 10.0}),
         ({"name": "plane", "energy_noise_sd": 0.32}, Plane, {"start": [2.0, 2.0]}),
         ({"name": "double_well", "height": 4, "size": 3}, DoubleWell, {"start_sd": 1.0}),
@@ -439,7 +443,9 @@ def test_starts(dtype):
     wide = TARGETS["double_well"](size=5, start_sd=2.0)
     drawn = wide.initial_position(keys, dtype)
     assert (drawn.shape, drawn.dtype) == ((4000, 5), dtype)
-    assert (drawn == dtype(2) * normals(keys, np.arange(2, dtype=np.uint64), Purpose.POSITION, 0, dtype=dtype)[:, :5]).all()
+    assert (
+        drawn == dtype(2) * normals(keys, np.arange(2, dtype=np.uint64), Purpose.POSITION, 0, dtype=dtype)[:, :5]
+    ).all()
     assert (wide.initial_position(make_keys([9, 9], [17, 3]), dtype) == drawn[[17, 3]]).all()
     even = TARGETS["mixture"](preset="twenty_five").initial_position(keys, dtype)
     assert stats.kstest(even.ravel(), stats.uniform(-10, 20).cdf).pvalue > 1e-4
@@ -461,7 +467,9 @@ def test_one_dimension_against_quadrature(temperature):
     potential = DoubleWell(3.0, 1.2, 0.4)
     grid = Grid.of(potential, (-4, 4), 4000).at(temperature)
     weight = lambda x, power=0: x**power * np.exp(-potential.energy(np.array([[x]]))[0] / temperature)  # noqa: E731
-    z, first, second = (integrate.quad(weight, -4, 4, args=(k,), points=[-1.2, 1.2], epsabs=1e-13)[0] for k in (0, 1, 2))
+    z, first, second = (
+        integrate.quad(weight, -4, 4, args=(k,), points=[-1.2, 1.2], epsabs=1e-13)[0] for k in (0, 1, 2)
+    )
     assert grid.log_partition == pytest.approx(np.log(z), abs=1e-7)
     assert grid.mean[0] == pytest.approx(first / z, abs=1e-7)
     assert grid.covariance[0, 0] == pytest.approx(second / z - (first / z) ** 2, abs=1e-6)

@@ -9,11 +9,11 @@ import sklearn.metrics
 import xarray as xr
 from stores import dataset, model_for, run_tree
 
+from gpu_thermo.averages.moments import BLOCK, RunningMoments, entropy
+from gpu_thermo.averages.predictive import model_of, predict, restored_data
+from gpu_thermo.averages.scores import brier, calibration_error, class_probabilities, ood_auroc, scores
 from gpu_thermo.data import Standardisation
 from gpu_thermo.errors import DataError, SpecError, StoreError
-from gpu_thermo.moments import BLOCK, RunningMoments, entropy
-from gpu_thermo.predictive import model_of, predict, restored_data
-from gpu_thermo.scores import brier, calibration_error, class_probabilities, ood_auroc, scores
 
 RNG = np.random.default_rng(1)
 TASKS = [("binary", 1), ("multiclass", 3), ("regression", 2)]
@@ -24,7 +24,11 @@ def draws_of(task: str, n: int, replicas: int, draws: int, points: int, seed: in
     rng = np.random.default_rng(seed)
     if task == "multiclass":
         return rng.dirichlet(np.ones(n), (draws, replicas, points)).astype(np.float32)
-    phi = rng.uniform(size=(draws, replicas, points, n)) if task == "binary" else rng.normal(size=(draws, replicas, points, n))
+    phi = (
+        rng.uniform(size=(draws, replicas, points, n))
+        if task == "binary"
+        else rng.normal(size=(draws, replicas, points, n))
+    )
     return phi.astype(np.float32)
 
 
@@ -102,7 +106,9 @@ def test_huge_and_tiny_weights_neither_overflow_nor_depend_on_when_the_exponent_
 def test_density_of_the_average_is_a_mixture_over_draws() -> None:
     phi = draws_of("regression", 2, 5, 3, 4)
     y = RNG.normal(size=(4, 2))
-    log_density = (-((phi - y) ** 2) / (2 * 0.01**2) - np.log(0.01) - np.log(2 * np.pi) / 2).sum(-1)  # far below exp's range
+    log_density = (-((phi - y) ** 2) / (2 * 0.01**2) - np.log(0.01) - np.log(2 * np.pi) / 2).sum(
+        -1
+    )  # far below exp's range
     sums = RunningMoments.empty(1, 4, 2, "regression", noise_sd=0.01, density=True)
     for d in range(3):
         sums.update(phi[d], np.zeros(5, int), None, log_density[d])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from laws import advance, job_of, start, well
 
-from gpu_thermo.build import setup
-from gpu_thermo.spec import RunSpec
+from gpu_thermo.running.setup import setup
+from gpu_thermo.spec.run import RunSpec
 
 STEPS = 50
 
@@ -81,7 +81,9 @@ def test_named_methods_are_their_words():
     values = {"stepsize": 0.2, "temperature": 1e-3, "friction": 0.5}
     np.testing.assert_array_equal(follow({"name": "langevin", **values})[0], follow(split("BAOAB", "all", **values))[0])
     np.testing.assert_array_equal(follow({"name": "lala", **values})[0], follow({"name": "langevin", **values})[0])
-    np.testing.assert_array_equal(follow({"name": "langevin", "word": "VRORV", **values})[0], follow({"name": "langevin", **values})[0])
+    np.testing.assert_array_equal(
+        follow({"name": "langevin", "word": "VRORV", **values})[0], follow({"name": "langevin", **values})[0]
+    )
     values |= {"sigma": 0.1, "epsilon": 0.2}
     words = {"hidden": "BACDEDCAB", "output": "BAOAB"}
     np.testing.assert_array_equal(follow({"name": "adlala", **values})[0], follow(split(words, "layer", **values))[0])
@@ -89,13 +91,15 @@ def test_named_methods_are_their_words():
 
 def test_sigma_and_temperature_of_sgld_are_the_same():
     np.testing.assert_array_equal(
-        follow({"name": "sgld", "stepsize": 0.1, "sigma": 0.5})[0], follow({"name": "sgld", "stepsize": 0.1, "temperature": 0.125})[0]
+        follow({"name": "sgld", "stepsize": 0.1, "sigma": 0.5})[0],
+        follow({"name": "sgld", "stepsize": 0.1, "temperature": 0.125})[0],
     )
 
 
 def test_posterior_temperature_is_temperature_times_n():
     np.testing.assert_array_equal(
-        follow({"name": "langevin", "posterior_temperature": 3})[0], follow({"name": "langevin", "temperature": 3 / 30})[0]
+        follow({"name": "langevin", "posterior_temperature": 3})[0],
+        follow({"name": "langevin", "temperature": 3 / 30})[0],
     )
 
 
@@ -146,7 +150,9 @@ def test_the_two_conventions_of_momentum():
 
 def test_momentum_zero_is_sgd():
     sgd, _ = follow({"name": "sgd", "stepsize": 0.05}, "float64")
-    np.testing.assert_allclose(follow({"name": "momentum", "stepsize": 0.05, "momentum": 0}, "float64")[0], sgd, rtol=1e-12)
+    np.testing.assert_allclose(
+        follow({"name": "momentum", "stepsize": 0.05, "momentum": 0}, "float64")[0], sgd, rtol=1e-12
+    )
 
 
 @pytest.mark.parametrize(("word", "share"), [("BAOAB", 0.5), ("OBA", 1.0)])
@@ -156,7 +162,9 @@ def test_overdamped_words_at_zero_temperature_descend(word, share):
     job = job_of(word, well([1.0, 0.4], 3), h, 2, temperature=0.0, friction=np.inf)
     descent = job_of("sgd", well([1.0, 0.4], 3), share * h * h, 2)
     a, b = start(job), start(descent)
-    if word == "BAOAB":  # its first step knows the gradient half a step earlier: start from the momentum of a step before
+    if (
+        word == "BAOAB"
+    ):  # its first step knows the gradient half a step earlier: start from the momentum of a step before
         a.momentum[:] = -h / 2 * np.array([[1.0], [0.4]]) * a.position
     ring, other = (advance(j, state, 20, range(1, 21)) for j, state in ((job, a), (descent, b)))
     np.testing.assert_allclose(ring.position, other.position, rtol=1e-12)

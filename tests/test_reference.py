@@ -139,7 +139,9 @@ def linear_scores(run, law):
     """z of <f>, of its variance, and of <|w2|^2> [17]."""
     f, variance, square = law
     out = outputs(run, INPUTS, lambda z: z)
-    return np.concatenate([scores(out, f), scores((out - f) ** 2, variance), [scores((tensors(run)[2] ** 2).sum(axis=-1), square)]])
+    return np.concatenate(
+        [scores(out, f), scores((out - f) ** 2, variance), [scores((tensors(run)[2] ** 2).sum(axis=-1), square)]]
+    )
 
 
 @pytest.fixture(scope="module")

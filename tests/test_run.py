@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpu_thermo import bill as plan_module
-from gpu_thermo import drive as drive_module
-from gpu_thermo import resources
-from gpu_thermo.agenda import Agenda
-from gpu_thermo.compile import find_compiler
 from gpu_thermo.errors import DeviceError, ResourceError, RunError, SpecError, StoreError, StoreExistsError
+from gpu_thermo.kernels.toolchain import find_compiler
 from gpu_thermo.run import Interrupted, iterate, plan, resume, sample
-from gpu_thermo.spec import RunSection, RunSpec
+from gpu_thermo.running import bill as plan_module
+from gpu_thermo.running import drive as drive_module
+from gpu_thermo.running import resources
+from gpu_thermo.running.agenda import Agenda
+from gpu_thermo.spec.run import RunSection, RunSpec
 from gpu_thermo.store import open_run, read_checkpoint, read_header
 
 SMALL = {
@@ -51,7 +51,11 @@ def differences(one: Path, other: Path) -> list[str]:
     assert other_state is not None
     ours, theirs = one_state.arrays(), other_state.arrays()
     out += [f"state/{k}" for k in ours if not np.array_equal(ours[k], theirs[k], equal_nan=ours[k].dtype.kind == "f")]
-    return out + ([] if one_state.step == other_state.step and one_state.evaluations == other_state.evaluations else ["state/step"])
+    return out + (
+        []
+        if one_state.step == other_state.step and one_state.evaluations == other_state.evaluations
+        else ["state/step"]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -103,19 +107,23 @@ def test_store_holds_what_was_asked_for(straight: Path) -> None:
 
 
 def test_recorded_energy_is_the_full_batch_energy_of_the_stored_parameters(straight: Path) -> None:
-    from gpu_thermo.predictive import model_of, restored_data
+    from gpu_thermo.averages.predictive import model_of, restored_data
 
     tree = open_run(straight)
     model, data = model_of(tree), restored_data(tree)
     group = tree["posterior"].to_dataset()
-    position = np.concatenate([group[name].to_numpy()[:, 5].reshape(10, -1) for name in ("w1", "b1", "w2", "b2")], axis=1).astype(float)
+    position = np.concatenate(
+        [group[name].to_numpy()[:, 5].reshape(10, -1) for name in ("w1", "b1", "w2", "b2")], axis=1
+    ).astype(float)
     for r in range(10):
         out = model.outputs_at(position[[r]], data.x_train[r % 2])
-        assert model.losses(out, data.y_train[[r % 2]]).mean() == pytest.approx(float(tree["sample_stats"]["energy"][r, 5]), rel=1e-5)
+        assert model.losses(out, data.y_train[[r % 2]]).mean() == pytest.approx(
+            float(tree["sample_stats"]["energy"][r, 5]), rel=1e-5
+        )
 
 
 def test_running_average_is_the_average_over_the_stored_chains(straight: Path) -> None:
-    from gpu_thermo.predictive import predict
+    from gpu_thermo.averages.predictive import predict
 
     tree = open_run(straight)
     for e in (0, 1):
@@ -126,12 +134,14 @@ def test_running_average_is_the_average_over_the_stored_chains(straight: Path) -
 
 def test_regression_scores_the_averaged_density(tmp_path: Path) -> None:
     """The NLL of the mixture over draws, in the target's own units, against the stored parameters."""
-    from gpu_thermo.predictive import model_of, restored_data, scores_on_test
+    from gpu_thermo.averages.predictive import model_of, restored_data, scores_on_test
 
     tree = sample({"data": {"name": "diabetes"}, "model": {"hidden": 4}, "method": {"name": "sgld", "temperature": 1e-4, "stepsize": 0.01},
                    "run": {"replicas": 5, "steps": 60, "burn_in": 20, "thin": 20, "trace": 20}}, tmp_path / "run.zarr")  # fmt: skip
     model, data, group = model_of(tree), restored_data(tree), tree["posterior"].to_dataset()
-    position = np.concatenate([group[name].to_numpy().reshape(10, -1) for name in ("w1", "b1", "w2", "b2")], axis=1).astype(float)
+    position = np.concatenate(
+        [group[name].to_numpy().reshape(10, -1) for name in ("w1", "b1", "w2", "b2")], axis=1
+    ).astype(float)
     phi = model.predict(position, data.x_test[0])
     log_density = -model.losses(phi, np.broadcast_to(data.y_test, phi.shape))
     mixture = np.log(np.exp(log_density).mean(axis=0)) - np.log(data.standardisation.target_sd[0]).sum()
@@ -147,7 +157,8 @@ def test_in_memory_run_and_iterate_equal_the_stored_run(straight: Path) -> None:
             np.testing.assert_array_equal(memory[group][name], stored[group][name])
     np.testing.assert_array_equal(np.stack([s.energy for s in draws], axis=1), stored["sample_stats"]["energy"])
     np.testing.assert_array_equal(
-        np.stack([s.statistics["test_accuracy"] for s in snapshots if s.step % 50 == 0], axis=1), stored["trace"]["test_accuracy"]
+        np.stack([s.statistics["test_accuracy"] for s in snapshots if s.step % 50 == 0], axis=1),
+        stored["trace"]["test_accuracy"],
     )
 
 
@@ -216,7 +227,11 @@ def test_extension_is_bit_identical_to_a_longer_run(straight: Path, tmp_path: Pa
 
 @pytest.mark.parametrize("method", ["adam", "coolmomentum", "sgld"])
 def test_updates_with_memory_resume_bit_for_bit(tmp_path: Path, method: str) -> None:
-    spec = changed(method={"name": method, "temperature": 1e-5}) if method == "sgld" else {**SMALL, "method": {"name": method}}
+    spec = (
+        changed(method={"name": method, "temperature": 1e-5})
+        if method == "sgld"
+        else {**SMALL, "method": {"name": method}}
+    )
     sample(spec, tmp_path / "straight.zarr")
     path = tmp_path / "run.zarr"
     sample(spec, path, time_limit=0.0)
@@ -288,7 +303,9 @@ def test_twenty_kills_at_random_moments_lose_nothing(tmp_path: Path, engine: str
     path, rng, kills, steps = tmp_path / "run.zarr", random.Random(1), 0, []
     while kills < 20:
         process = child(path, engine)
-        if kills % 3:  # while it advances and commits; otherwise at any moment after the store was born, recovery included
+        if (
+            kills % 3
+        ):  # while it advances and commits; otherwise at any moment after the store was born, recovery included
             wait_for_progress(path, process)
             time.sleep(rng.uniform(0, 0.3))
         else:
@@ -407,7 +424,9 @@ def test_frozen_replicas_are_marked_and_left_out(tmp_path: Path) -> None:
     assert tree["posterior"]["frozen_step"][3] > 0
     assert np.isnan(tree["posterior"]["w1"][3]).all()
     assert tree["sample_stats"]["diverging"][3].all()
-    np.testing.assert_array_equal(np.delete(tree["posterior"]["w1"].to_numpy(), 3, 0), np.delete(calm["posterior"]["w1"].to_numpy(), 3, 0))
+    np.testing.assert_array_equal(
+        np.delete(tree["posterior"]["w1"].to_numpy(), 3, 0), np.delete(calm["posterior"]["w1"].to_numpy(), 3, 0)
+    )
     assert np.isfinite(tree["predictive"]["mean"].to_numpy()[tree["posterior"]["ensemble"].to_numpy()[0]]).all()
 
 
@@ -417,7 +436,9 @@ def test_a_run_whose_replicas_all_freeze_fails_with_the_cause(tmp_path: Path) ->
     assert read_header(tmp_path / "run.zarr").step > 0
 
 
-def test_disk_full_on_the_way_keeps_what_was_committed(straight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_disk_full_on_the_way_keeps_what_was_committed(
+    straight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from gpu_thermo.store import files
 
     path, written = tmp_path / "run.zarr", itertools.count()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from gpu_thermo.schedules import SCHEDULES, AnySchedule, Cooling
+from gpu_thermo.method.schedules import SCHEDULES, AnySchedule, Cooling
 
 ANY = TypeAdapter(AnySchedule)
 
@@ -65,14 +65,18 @@ def test_cyclical(total):
     """L = ceil(S / cycles); each cycle starts at 1 and never reaches 0; a period is the same by its own length."""
     length = math.ceil(total / 4)
     got = table(total, schedule="cyclical", cycles=4)
-    np.testing.assert_allclose(got, [(1 + math.cos(math.pi * (k % length) / length)) / 2 for k in range(total)], atol=1e-15)
+    np.testing.assert_allclose(
+        got, [(1 + math.cos(math.pi * (k % length) / length)) / 2 for k in range(total)], atol=1e-15
+    )
     assert (got[::length] == 1).all()
     assert (got > 0).all()
     np.testing.assert_array_equal(got, table(total, schedule="cyclical", period=length))
 
 
 def test_polynomial():
-    np.testing.assert_allclose(table(5, schedule="polynomial", a=2, b=3, c=0.5), [2 / math.sqrt(k + 3) for k in range(5)])
+    np.testing.assert_allclose(
+        table(5, schedule="polynomial", a=2, b=3, c=0.5), [2 / math.sqrt(k + 3) for k in range(5)]
+    )
 
 
 def test_piecewise_changes_at_its_boundaries():
@@ -87,7 +91,10 @@ def test_tables_hold_or_repeat():
 
 def test_far_steps_are_exact():
     """Steps beyond 2^32 keep their place in a cycle."""
-    assert table(2**40, start=2**40 - 1, steps=1, schedule="cyclical", period=16)[0] == table(16, schedule="cyclical", period=16)[15]
+    assert (
+        table(2**40, start=2**40 - 1, steps=1, schedule="cyclical", period=16)[0]
+        == table(16, schedule="cyclical", period=16)[15]
+    )
 
 
 @pytest.mark.parametrize(
@@ -139,7 +146,9 @@ def test_cooling_ends_without_momentum(law):
 def test_published_cooling():
     """rho_k = 1 - (1 - rho_0) / alpha^k, alpha = (1 - rho_0)^(1/S)."""
     alpha = (1 - RHO) ** (1 / S)
-    np.testing.assert_allclose(rho("published"), [max(0, 1 - (1 - RHO) / alpha**k) for k in range(1, S + 1)], atol=1e-13)
+    np.testing.assert_allclose(
+        rho("published"), [max(0, 1 - (1 - RHO) / alpha**k) for k in range(1, S + 1)], atol=1e-13
+    )
 
 
 def test_exponential_cooling_is_exactly_exponential_in_temperature():

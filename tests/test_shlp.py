@@ -11,11 +11,16 @@ from sklearn.metrics import log_loss
 
 from gpu_thermo.data import Dataset
 from gpu_thermo.streams import Purpose, make_keys, normals
-from gpu_thermo.targets import Batch, ShlpModel, ShlpTarget
-from gpu_thermo.targets.shlp import ACTIVATIONS, TASKS
+from gpu_thermo.targets.base import Batch
+from gpu_thermo.targets.networks import ACTIVATIONS, TASKS, ShlpModel, ShlpTarget
 
 OUTPUTS = {"binary": 1, "multiclass": 4, "regression": 2}
-ACTIVATE = {"relu": lambda z: np.where(z > 0, z, 0), "tanh": np.tanh, "softplus": special.softplus, "identity": lambda z: z}
+ACTIVATE = {
+    "relu": lambda z: np.where(z > 0, z, 0),
+    "tanh": np.tanh,
+    "softplus": special.softplus,
+    "identity": lambda z: z,
+}
 RNG = np.random.default_rng(7)
 R, N, M, D = 3, 12, 3, 5
 PAIRS = list(product(TASKS, ACTIVATIONS))
@@ -107,7 +112,17 @@ def make_like(target):
     classes = () if task == "regression" else tuple(map(str, range(max(n, 2))))
     targets = tuple(f"y{i}" for i in range(n)) if task == "regression" else ()
     y = target.y_train if task == "regression" else target.y_train.astype(np.int64)
-    return Dataset("made", task, target.x_train, y, target.x_train[:, :0], y[:, :0], tuple(f"x{i}" for i in range(M)), classes, targets)
+    return Dataset(
+        "made",
+        task,
+        target.x_train,
+        y,
+        target.x_train[:, :0],
+        y[:, :0],
+        tuple(f"x{i}" for i in range(M)),
+        classes,
+        targets,
+    )
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -177,7 +192,9 @@ def test_losses_against_sklearn():
 def test_regression_predicts_its_mean():
     model, data = make_model("regression"), make_data("regression")
     position = RNG.normal(size=(2, model.layout.size))
-    np.testing.assert_allclose(model.predict(position, data.x_train[0])[1], outputs(model, position[1], data.x_train[0]), rtol=1e-12)
+    np.testing.assert_allclose(
+        model.predict(position, data.x_train[0])[1], outputs(model, position[1], data.x_train[0]), rtol=1e-12
+    )
 
 
 # -- layout and lanes --------
@@ -200,13 +217,20 @@ def test_split_and_join():
     layout = make_model("multiclass").layout
     position = RNG.normal(size=(2, 6, layout.size))
     parts = layout.split(position)
-    assert {name: v.shape for name, v in parts.items()} == {"w1": (2, 6, D, M), "b1": (2, 6, D), "w2": (2, 6, 4, D), "b2": (2, 6, 4)}
+    assert {name: v.shape for name, v in parts.items()} == {
+        "w1": (2, 6, D, M),
+        "b1": (2, 6, D),
+        "w2": (2, 6, 4, D),
+        "b2": (2, 6, 4),
+    }
     np.testing.assert_array_equal(layout.join(parts), position)
     parts["w2"][...] = 0  # a view
     assert (position == 0).sum() == 2 * 6 * 4 * D
 
 
-@pytest.mark.parametrize(("kind", "names"), [("layer", ("hidden", "output")), ("tensor", ("w1", "b1", "w2", "b2")), ("all", ("all",))])
+@pytest.mark.parametrize(
+    ("kind", "names"), [("layer", ("hidden", "output")), ("tensor", ("w1", "b1", "w2", "b2")), ("all", ("all",))]
+)
 def test_partitions(kind, names):
     """`layer` has biases beside their weights; `tensor` has all four apart."""
     layout = make_model("multiclass").layout

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpu_thermo.build import setup
 from gpu_thermo.errors import SpecError
-from gpu_thermo.spec import RunSpec, Scheduled, apply_overrides
+from gpu_thermo.running.setup import setup
+from gpu_thermo.spec.run import RunSpec, Scheduled, apply_overrides
 
 NAN, INF = float("nan"), float("inf")
 REFERENCE = json.loads((Path(__file__).parent / "reference" / "spec.json").read_text())
@@ -58,7 +58,9 @@ def test_numbers_stay_short():
     assert written["stepsize"] == SCHEDULED
     assert written["temperature"] == 1e-4
     assert written["epsilon"] == {"hidden": 0.05}
-    assert RunSpec.from_dict({"method": {"stepsize": {"value": 0.1, "schedule": "constant"}}}).method.stepsize == Scheduled(value=0.1)
+    assert RunSpec.from_dict(
+        {"method": {"stepsize": {"value": 0.1, "schedule": "constant"}}}
+    ).method.stepsize == Scheduled(value=0.1)
 
 
 LEAVES = st.one_of(
@@ -72,7 +74,9 @@ KEYS = st.one_of(
     ),
     st.text(max_size=3),
 )  # fmt: skip
-TREES = st.recursive(LEAVES, lambda t: st.one_of(st.lists(t, max_size=3), st.dictionaries(KEYS, t, max_size=3)), max_leaves=8)
+TREES = st.recursive(
+    LEAVES, lambda t: st.one_of(st.lists(t, max_size=3), st.dictionaries(KEYS, t, max_size=3)), max_leaves=8
+)
 
 
 SECTIONS = st.sampled_from(["data", "model", "method", "run", "moves", "other"])
@@ -177,7 +181,9 @@ def test_every_mistake_is_named():
 
 
 def test_set_changes_one_key():
-    spec = RunSpec.from_toml("[run]\nreplicas = 4\n", ["run.batch=7", "method.stepsize=[0.1, 0.2, 0.3, 0.4]", "model.activation=tanh"])
+    spec = RunSpec.from_toml(
+        "[run]\nreplicas = 4\n", ["run.batch=7", "method.stepsize=[0.1, 0.2, 0.3, 0.4]", "model.activation=tanh"]
+    )
     assert (spec.run.replicas, spec.run.batch, spec.model.activation) == (4, 7, "tanh")
     assert spec.method.stepsize.value == [0.1, 0.2, 0.3, 0.4]
 
@@ -196,8 +202,13 @@ def test_set_name_resets_the_section():
 
 
 def test_set_reads_toml_values_and_bare_words():
-    tree = apply_overrides({}, ["a.b=1e-3", "a.c=true", "a.d=some words", "a.e={hidden = 1.0, output = 2}", "a.f = 'x=y'", "g=-inf"])
-    assert tree == {"a": {"b": 1e-3, "c": True, "d": "some words", "e": {"hidden": 1.0, "output": 2}, "f": "x=y"}, "g": -INF}
+    tree = apply_overrides(
+        {}, ["a.b=1e-3", "a.c=true", "a.d=some words", "a.e={hidden = 1.0, output = 2}", "a.f = 'x=y'", "g=-inf"]
+    )
+    assert tree == {
+        "a": {"b": 1e-3, "c": True, "d": "some words", "e": {"hidden": 1.0, "output": 2}, "f": "x=y"},
+        "g": -INF,
+    }
 
 
 @pytest.mark.parametrize("text", ["run.replicas", "=3", "run..x=3", ".=", ""])
@@ -213,7 +224,10 @@ def test_overrides_into_a_value():
 
 def test_overrides_of_an_entry_of_a_list():
     tree = {"moves": [{"kind": "exchange", "rungs": 3}, {"kind": "cyclical"}]}
-    assert apply_overrides(tree, ["moves.0.rungs=4"])["moves"] == [{"kind": "exchange", "rungs": 4}, {"kind": "cyclical"}]
+    assert apply_overrides(tree, ["moves.0.rungs=4"])["moves"] == [
+        {"kind": "exchange", "rungs": 4},
+        {"kind": "cyclical"},
+    ]
     for entry in ("2", "first", "-1"):
         with pytest.raises(SpecError, match=f"no entry {entry}; use 0 to 1"):
             apply_overrides(tree, [f"moves.{entry}.rungs=4"])
@@ -238,7 +252,13 @@ def test_fingerprint_covers_everything_but_steps():
     assert spec.fingerprint("data") == longer.fingerprint("data")
     assert spec.fingerprint("data") != spec.fingerprint("other data")
     assert not spec.differing_fields(longer)
-    changes = [("run", "thin", 250), ("run", "seed", 2), ("model", "hidden", 99), ("method", "sigma", 0.5), ("data", "turns", 3.5)]
+    changes = [
+        ("run", "thin", 250),
+        ("run", "seed", 2),
+        ("model", "hidden", 99),
+        ("method", "sigma", 0.5),
+        ("data", "turns", 3.5),
+    ]
     for section, key, value in changes:
         other = copy.deepcopy(spec.to_dict())
         other[section][key] = value

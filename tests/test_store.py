@@ -74,7 +74,11 @@ class TestLayout:
         """Without the consolidated copy, too: the lock file lies where zarr does not look. Warnings are errors here."""
         root = zarr.open_group(finished, mode="r", use_consolidated=False)
         assert root["posterior/w1"].shape == (6, 12, HIDDEN, FEATURES)
-        assert {name for name, _ in root.members(max_depth=None)} >= {"posterior/w1", "checkpoint/0/position", "trace/step"}
+        assert {name for name, _ in root.members(max_depth=None)} >= {
+            "posterior/w1",
+            "checkpoint/0/position",
+            "trace/step",
+        }
 
     def test_dims_and_coordinates(self, finished: Path) -> None:
         tree = open_run(finished)
@@ -166,7 +170,8 @@ def test_disk_bill(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lead", "cell", "draws"), [(1, 4, 0), (256, 800, 100), (300, 800, 7), (10_000, 8, 5), (3, 8 << 20, 9), (4096, 1604, 1000)]
+    ("lead", "cell", "draws"),
+    [(1, 4, 0), (256, 800, 100), (300, 800, 7), (10_000, 8, 5), (3, 8 << 20, 9), (4096, 1604, 1000)],
 )
 def test_chunks(lead: int, cell: int, draws: int) -> None:
     chains, length = growing_chunks(lead, cell, draws)
@@ -188,7 +193,12 @@ class TestWriting:
                 writer.append_trace(make_trace(done, count))
                 done += count
                 if i % 5 == 4:
-                    writer.commit(make_state(done), make_sums(done), make_predictive(done), {"sampling_time": done / 2, "who": ["a"]})
+                    writer.commit(
+                        make_state(done),
+                        make_sums(done),
+                        make_predictive(done),
+                        {"sampling_time": done / 2, "who": ["a"]},
+                    )
             advance(writer, done, 0)
         check_run(path, 45)
 
@@ -208,7 +218,13 @@ class TestWriting:
             writer.append(Draws(*arrays, {name: value[:3] for name, value in ring.statistics.items()}))
             writer.append_trace(make_trace(0, 3))
             writer.commit(state, make_sums(3), make_predictive(3), {"sampling_time": np.float64(1.5), "who": ["a"]})
-            for array in (ring.position, ring.predictions, *ring.statistics.values(), state.position, state.extra["adam/m"]):
+            for array in (
+                ring.position,
+                ring.predictions,
+                *ring.statistics.values(),
+                state.position,
+                state.extra["adam/m"],
+            ):
                 array[...] = 0
         check_run(path, 3)
 
@@ -255,7 +271,14 @@ class TestWriting:
     def test_header_and_progress(self, copy: Path) -> None:
         info = read_header(copy)
         assert (info.spec, info.fingerprint, info.format) == ('{"run": {}}', "f00d", 1)
-        assert (info.replicas, info.parameters, info.step, info.draws, info.expected_draws, info.trace_steps) == (6, SIZE, 120, 12, 12, 12)
+        assert (info.replicas, info.parameters, info.step, info.draws, info.expected_draws, info.trace_steps) == (
+            6,
+            SIZE,
+            120,
+            12,
+            12,
+            12,
+        )
         assert info.versions["numpy"] == "2"
         assert info.attributes["who"] == ["a"]
 
@@ -338,7 +361,11 @@ class TestHeader:
 
     def test_encoding_is_zarrs(self, tmp_path: Path) -> None:
         """Text coordinates, numbers and truth values, read back by zarr alone."""
-        chain = {"method": np.array(["BAOAB", "ξ", ""]), "on": np.array([True, False, True]), "small": np.arange(3, dtype=np.int8)}
+        chain = {
+            "method": np.array(["BAOAB", "ξ", ""]),
+            "on": np.array([True, False, True]),
+            "small": np.arange(3, dtype=np.int8),
+        }
         RunWriter.create(tmp_path / "run.zarr", make_header(chain=chain)).close()
         root = zarr.open_group(tmp_path / "run.zarr", mode="r")
         for name, value in chain.items():

@@ -71,7 +71,12 @@ class TestDamage:
         (tmp_path / "file").write_text("")
         (tmp_path / "empty").mkdir()
         zarr.create_group(tmp_path / "other.zarr", attributes={"format": 1})
-        words = {"none": "no store at", "file": "a store is a folder", "empty": "no zarr.json", "other.zarr": "another program"}
+        words = {
+            "none": "no store at",
+            "file": "a store is a folder",
+            "empty": "no zarr.json",
+            "other.zarr": "another program",
+        }
         for name, message in (words | {"a\0b": "no store at"}).items():
             for read in (open_run, read_header, read_checkpoint, verify_store, RunWriter.resume):
                 with pytest.raises(StoreError, match=message):
@@ -81,7 +86,9 @@ class TestDamage:
     def test_other_format(self, copy: Path, version: Any) -> None:
         _edit(copy, lambda root: root["attributes"].update(format=version))
         for read in (open_run, read_header, read_checkpoint, RunWriter.resume):
-            with pytest.raises(StoreError, match="Update gpu_thermo" if version == 2 else "Read it with|another program"):
+            with pytest.raises(
+                StoreError, match="Update gpu_thermo" if version == 2 else "Read it with|another program"
+            ):
                 read(copy)
 
     def test_lost_record(self, copy: Path) -> None:

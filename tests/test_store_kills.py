@@ -82,7 +82,9 @@ class TestKills:
     def _all_limits(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, stride: int) -> None:
         """Kill a commit of `count` draws (35 fill whole rows of chunks before it) after every `stride` writes, and around its end."""
         base = make_store(tmp_path / "base.zarr", commits=(3, 6))
-        total = _interrupted(monkeypatch, None, lambda: one_more_commit(Path(shutil.copytree(base, tmp_path / "try")), 9, count))
+        total = _interrupted(
+            monkeypatch, None, lambda: one_more_commit(Path(shutil.copytree(base, tmp_path / "try")), 9, count)
+        )
         shutil.rmtree(tmp_path / "try")
         for limit in sorted({*range(0, total, stride), *range(total - 3, total + 1)}):
             path = Path(shutil.copytree(base, tmp_path / "try"))
@@ -116,7 +118,9 @@ class TestKills:
         RunWriter.create(path, make_header()).close()
         check_run(path, 0)
 
-    def test_overwriting_keeps_the_old_until_the_new_is_whole(self, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_overwriting_keeps_the_old_until_the_new_is_whole(
+        self, copy: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         for limit in (0, 1, 50, 100):
             _interrupted(monkeypatch, limit, lambda: RunWriter.create(copy, make_header(), overwrite=True))
             check_run(copy, 12)

@@ -92,7 +92,9 @@ class TestPlaces:
         with pytest.raises(StoreError, match="permissions"):
             RunWriter.create(tmp_path / "run.zarr", make_header())
 
-    @pytest.mark.parametrize("name", ["Läufe ξ прогон 1.zarr", "~run", "a::b:c.zarr", "n" * 250, "-", "50%20.zarr", "a\nb"])
+    @pytest.mark.parametrize(
+        "name", ["Läufe ξ прогон 1.zarr", "~run", "a::b:c.zarr", "n" * 250, "-", "50%20.zarr", "a\nb"]
+    )
     def test_names(self, tmp_path: Path, name: str) -> None:
         path = make_store(tmp_path / name, commits=(2,))
         one_more_commit(path, 2, 1)
@@ -202,7 +204,9 @@ class TestTrouble:
     def test_small_disk(self, tmp_path: Path) -> None:
         disk = tmp_path / "disk"
         disk.mkdir()
-        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], capture_output=True, check=False).returncode:
+        if subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], capture_output=True, check=False
+        ).returncode:
             pytest.skip("mounting is not allowed here")
         try:
             path = make_store(disk / "run.zarr")

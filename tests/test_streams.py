@@ -9,7 +9,18 @@ import pytest
 from scipy import stats
 
 from gpu_thermo import streams
-from gpu_thermo.streams import MAX_ORDINAL, Purpose, counter, make_keys, minibatch, normals, permutation_keys, permute, uniforms, words
+from gpu_thermo.streams import (
+    MAX_ORDINAL,
+    Purpose,
+    counter,
+    make_keys,
+    minibatch,
+    normals,
+    permutation_keys,
+    permute,
+    uniforms,
+    words,
+)
 
 REFERENCE = json.loads((Path(__file__).parent / "reference" / "streams.json").read_text())
 MASK = 0xFFFFFFFF
@@ -129,7 +140,9 @@ def test_golden_values(name):
     place = (golden["purpose"], golden["ordinal"], golden["sub"])
     got = np.stack(words(keys, blocks, *place), axis=-1)[0]
     assert got.tolist() == golden["words"]
-    np.testing.assert_allclose(normals(keys, blocks, *place, dtype=np.float64)[0], golden["normals"], rtol=1e-13, atol=1e-14)
+    np.testing.assert_allclose(
+        normals(keys, blocks, *place, dtype=np.float64)[0], golden["normals"], rtol=1e-13, atol=1e-14
+    )
     np.testing.assert_allclose(normals(keys, blocks, *place)[0], golden["normals"], rtol=0, atol=1e-6)
 
 
@@ -143,7 +156,9 @@ def test_normals_are_box_and_muller_in_lane_order(dtype):
         for lane in (0, 2):
             radius, angle = math.sqrt(-2 * math.log(u[lane])), 2 * math.pi * u[lane + 1]
             expected = radius * math.cos(angle), radius * math.sin(angle)
-            np.testing.assert_allclose(got[block, lane : lane + 2], expected, rtol=0, atol=1e-6 if dtype == np.float32 else 1e-13)
+            np.testing.assert_allclose(
+                got[block, lane : lane + 2], expected, rtol=0, atol=1e-6 if dtype == np.float32 else 1e-13
+            )
 
 
 def test_single_precision_normals_are_within_1e_6():
@@ -178,14 +193,22 @@ def test_extreme_words_give_finite_normals(dtype, monkeypatch):
 
 def test_law_of_normals(dtype):
     """Moments to four and a Kolmogorov-Smirnov test on two million draws."""
-    n = normals(make_keys([3], np.arange(256)), np.arange(2048, dtype=np.uint64), 2, 1, dtype=dtype).astype(float).ravel()
+    n = (
+        normals(make_keys([3], np.arange(256)), np.arange(2048, dtype=np.uint64), 2, 1, dtype=dtype)
+        .astype(float)
+        .ravel()
+    )
     for power, mean, variance in ((1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96)):
         assert abs((n**power).mean() - mean) < 5 * math.sqrt(variance / n.size)
     assert stats.kstest(n[::8], "norm").pvalue > 1e-4
 
 
 def test_law_of_uniforms(dtype):
-    u = uniforms(make_keys([3], np.arange(64)), np.arange(2048, dtype=np.uint64), 0, 0, dtype=dtype).ravel().astype(float)
+    u = (
+        uniforms(make_keys([3], np.arange(64)), np.arange(2048, dtype=np.uint64), 0, 0, dtype=dtype)
+        .ravel()
+        .astype(float)
+    )
     assert abs(u.mean() - 0.5) < 5 / math.sqrt(12 * u.size)
     assert stats.kstest(u, "uniform").pvalue > 1e-4
 
@@ -202,7 +225,9 @@ def test_independence(axis):
     """Draws that differ in one field of the address are uncorrelated, and so are their squares."""
 
     def draw(seed=0, stream=0, ordinal=0, sub=0, purpose=2):
-        return normals(make_keys([seed], [stream]), np.arange(25_000, dtype=np.uint64), purpose, ordinal, sub, np.float64)[0]
+        return normals(
+            make_keys([seed], [stream]), np.arange(25_000, dtype=np.uint64), purpose, ordinal, sub, np.float64
+        )[0]
 
     a, b = (draw(**fields) for fields in AXES[axis])
     for x, y in ((a, b), (a**2, b**2), (a[:-1], b[1:])):
@@ -280,7 +305,9 @@ def test_power_four_rounds_are_not_enough(monkeypatch):
 @pytest.mark.parametrize("n", [12, 100])
 def test_every_position_is_uniform(n):
     """Chi-square of the first and last members of a batch."""
-    index = np.concatenate([minibatch(make_keys(np.zeros(4096), np.arange(4096)), "subset", n, 5, o) for o in range(20)])
+    index = np.concatenate(
+        [minibatch(make_keys(np.zeros(4096), np.arange(4096)), "subset", n, 5, o) for o in range(20)]
+    )
     for position in (0, 4):
         assert stats.chisquare(np.bincount(index[:, position], minlength=n)).pvalue > 1e-4
 
@@ -338,5 +365,7 @@ def test_minibatches_belong_to_the_replica(mode):
 def test_golden_minibatches(name):
     golden = REFERENCE["minibatches"][name]
     keys = make_keys(golden["seed"], golden["stream"])
-    got = [minibatch(keys, golden["mode"], golden["points"], golden["batch"], o)[0].tolist() for o in golden["ordinals"]]
+    got = [
+        minibatch(keys, golden["mode"], golden["points"], golden["batch"], o)[0].tolist() for o in golden["ordinals"]
+    ]
     assert got == golden["index"]

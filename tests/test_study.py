@@ -15,12 +15,12 @@ import xarray as xr
 
 from gpu_thermo.errors import DeviceError, SpecError, StoreExistsError, StoreLockedError
 from gpu_thermo.run import iterate
-from gpu_thermo.statistics import bootstrap, compare, holm, power, seeds_needed, summarise
 from gpu_thermo.study import StudySpec, comparisons, labels, open_study, plan_study, run_study, summaries
-from gpu_thermo.study import drive as study_drive
-from gpu_thermo.study.execute import run_shard
-from gpu_thermo.study.expand import make_shards
+from gpu_thermo.study import conduct as study_drive
+from gpu_thermo.study.launch import run_shard
 from gpu_thermo.study.parts import is_done, part_path, writing
+from gpu_thermo.study.shards import make_shards
+from gpu_thermo.study.statistics import bootstrap, compare, holm, power, seeds_needed, summarise
 
 ADLALA = {"name": "adlala", "stepsize": 0.2, "temperature": 1e-4, "friction": 0.5}
 SMALL = {
@@ -59,7 +59,8 @@ def test_products_and_zips():
     """Grid fields multiply, zipped ones go in step, whole sections carry their label."""
     spec = StudySpec.from_dict(
         changed(
-            grid={"model": {"hidden": [5, 6]}, "method.stepsize": [0.1, 0.2, 0.3]}, zip=[{"run.batch": [5, 8], "run.steps": [100, 200]}]
+            grid={"model": {"hidden": [5, 6]}, "method.stepsize": [0.1, 0.2, 0.3]},
+            zip=[{"run.batch": [5, 8], "run.steps": [100, 200]}],
         )
     )
     cells = spec.cells()
@@ -102,7 +103,10 @@ def test_round_trips():
         (changed(grid={"method.stepsize": 0.1}), "not a list"),
         (changed(grid={"run.replicas": [1, 2]}), r"count in \[seeds\]"),
         (changed(data={**SMALL["data"], "seed": 4}), r"give data in \[seeds\]"),
-        (changed(zip=[{"model.hidden": [1, 2], "run.batch": [1, 2, 3]}]), "equal length; there are 2 of model.hidden, 3 of run.batch"),
+        (
+            changed(zip=[{"model.hidden": [1, 2], "run.batch": [1, 2, 3]}]),
+            "equal length; there are 2 of model.hidden, 3 of run.batch",
+        ),
         (changed(grid={"run.batch": [1]}, zip=[{"run.batch": [2]}]), "varied twice"),
         (changed(seeds={"data": 2, "init": 3}), "2 of data, 3 of init"),
         (changed(seeds={"data": [1, 1]}), "none twice"),
@@ -147,7 +151,9 @@ def test_a_cell_does_not_depend_on_the_rest(small: Path, tmp_path: Path):
 
 def test_seeds_of_one_kind_change_one_thing(tmp_path: Path):
     """Equal initial seeds give equal initial states, whatever the dynamics, and methods share them."""
-    study = changed(seeds={"data": 1, "init": 2, "dynamics": 2, "combine": "product"}, grid={"method": [{"name": "sgd"}, ADLALA]})
+    study = changed(
+        seeds={"data": 1, "init": 2, "dynamics": 2, "combine": "product"}, grid={"method": [{"name": "sgd"}, ADLALA]}
+    )
     found = run_study(study, tmp_path / "s.zarr", keep=True)
     first = found["initial_w1"].to_numpy().reshape(2, 2, 2, -1)  # cell, init, dynamics
     assert (first[:, 0] == first[0, 0, 0]).all()
@@ -163,10 +169,22 @@ def test_the_data_set_has_everything(small: Path):
     assert labels(study) == ["sgd", "adlala", "thick"]
     assert study["step"].to_numpy().tolist() == [50, 100, 150, 200]
     assert study["friction_output"].to_numpy().tolist()[::5] == pytest.approx([np.nan, 0.5, 2.0], nan_ok=True)
-    for name in ("accuracy", "average_nll", "brier", "ece", "steps_to_90", "max_w2", "seconds", "curve_loss", "curve_rms_b1"):
+    for name in (
+        "accuracy",
+        "average_nll",
+        "brier",
+        "ece",
+        "steps_to_90",
+        "max_w2",
+        "seconds",
+        "curve_loss",
+        "curve_rms_b1",
+    ):
         assert name in study.data_vars
     np.testing.assert_array_equal(study["curve_accuracy"][:, -1], study["accuracy"].astype(np.float32))
-    np.testing.assert_allclose(study["average_accuracy"], study["accuracy"])  # one draw: the average is the last network
+    np.testing.assert_allclose(
+        study["average_accuracy"], study["accuracy"]
+    )  # one draw: the average is the last network
     assert xr.open_zarr(small, chunks=None).sizes["chain"] == 15
 
 
@@ -174,7 +192,9 @@ def test_frozen_runs_are_named_and_left_out(tmp_path: Path):
     """An absurd stepsize freezes its runs; the others of the launch go on, untouched."""
     method = {"name": "langevin", "temperature": 1e-4}
     grid = {"method": [{**method, "stepsize": 0.1}, {**method, "stepsize": 1e12}]}
-    found = run_study(changed(grid=grid, model={"hidden": 6, "activation": "identity", "prior_sd": 1.0}), tmp_path / "s.zarr")
+    found = run_study(
+        changed(grid=grid, model={"hidden": 6, "activation": "identity", "prior_sd": 1.0}), tmp_path / "s.zarr"
+    )
     status = found["status"].to_numpy()
     assert (status[:5] == 0).all()
     assert (status[5:] > 0).all()
@@ -186,7 +206,9 @@ def test_frozen_runs_are_named_and_left_out(tmp_path: Path):
 def test_all_frozen_at_once(tmp_path: Path):
     """Runs that fail before the first recorded step still have every outcome, as NaN."""
     method = {"name": "langevin", "temperature": 1e-4, "stepsize": 1e15}
-    found = run_study(changed(grid=None, method=method, model={"hidden": 6, "prior_sd": 1.0, "init_sd": 1.0}), tmp_path / "s.zarr")
+    found = run_study(
+        changed(grid=None, method=method, model={"hidden": 6, "prior_sd": 1.0, "init_sd": 1.0}), tmp_path / "s.zarr"
+    )
     assert (found["status"].to_numpy() > 0).all()
     for name in ("accuracy", "nll", "loss", "rms_w1", "steps_to_90"):
         assert np.isnan(found[name].to_numpy()).all()
@@ -227,7 +249,9 @@ def test_done_shards_are_not_run_again(small: Path, monkeypatch: pytest.MonkeyPa
 
 def test_infinity_is_the_same_study(tmp_path: Path):
     """A study with infinite friction is continued, not taken for another one."""
-    study = changed(grid={"method": [{"name": "lol", "friction": {"hidden": 1.0, "output": float("inf")}}]}, seeds={"count": 1})
+    study = changed(
+        grid={"method": [{"name": "lol", "friction": {"hidden": 1.0, "output": float("inf")}}]}, seeds={"count": 1}
+    )
     same(run_study(study, tmp_path / "s.zarr"), run_study(study, tmp_path / "s.zarr"))
     with pytest.raises(StoreExistsError, match="differs in run, seeds"):
         run_study(study | {"seeds": {"count": 2}, "run": SMALL["run"] | {"steps": 400}}, tmp_path / "s.zarr")
@@ -253,7 +277,9 @@ def test_extensions_in_front_and_in_another_order(small: Path, tmp_path: Path):
         assert [c.label for c in cells] == labels(found)
         for row, cell in enumerate(found["cell"].to_numpy()):
             assert found["stepsize"][row] == cells[cell].spec.method.stepsize.value
-            like = (one["method.stepsize"] == found["method.stepsize"][row]) & (one["model.init_sd"] == found["model.init_sd"][row])
+            like = (one["method.stepsize"] == found["method.stepsize"][row]) & (
+                one["model.init_sd"] == found["model.init_sd"][row]
+            )
             mine = one["loss"].to_numpy()[(like & (one["seed_index"] == found["seed_index"][row])).to_numpy()]
             assert found["loss"].to_numpy()[row] == mine
 
@@ -286,7 +312,9 @@ def start(tmp_path: Path, study: dict, workers: int = 0) -> subprocess.Popen:
     script = tmp_path / "go.py"
     script.write_text(SCRIPT)
     return subprocess.Popen(
-        [sys.executable, script, json.dumps(study), tmp_path / "s.zarr", str(workers)], stderr=subprocess.PIPE, text=True
+        [sys.executable, script, json.dumps(study), tmp_path / "s.zarr", str(workers)],
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -337,10 +365,16 @@ def test_a_scheduler_that_is_there(small: Path, tmp_path: Path):
     distributed = pytest.importorskip("distributed")
     options = {"threads_per_worker": 1, "processes": True, "dashboard_address": None, "silence_logs": 50}
     with distributed.LocalCluster(n_workers=2, **options) as cluster:
-        same(open_study(small), run_study(changed(study={"shard": 2}), tmp_path / "s.zarr", scheduler=cluster.scheduler_address))
+        same(
+            open_study(small),
+            run_study(changed(study={"shard": 2}), tmp_path / "s.zarr", scheduler=cluster.scheduler_address),
+        )
         with distributed.Client(cluster) as client:
             assert len(client.scheduler_info(n_workers=-1)["workers"]) == 2
-    with distributed.LocalCluster(n_workers=0, **options) as cluster, pytest.raises(DeviceError, match="has no workers"):
+    with (
+        distributed.LocalCluster(n_workers=0, **options) as cluster,
+        pytest.raises(DeviceError, match="has no workers"),
+    ):
         run_study(SMALL, tmp_path / "t.zarr", scheduler=cluster.scheduler_address)
     assert not (tmp_path / "t.zarr").exists()
 
@@ -410,10 +444,14 @@ def test_planned_time_follows_the_arithmetic(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(study_drive.speed, "measured_peak", lambda device: (1e9, "given"))
     plain = changed(grid=None, method={"name": "sgd"}, run={"steps": 200, "batch": 10, "trace": 200})
     seconds = plan_study(plain, engine="fused").seconds
-    step = 10 * (6 * (2 * 3 + 1 + 2 * 4 + 2) + 17 + 8) + 92 * 10 + 2 * 25  # equations of speed.count at m 2, d 6, n 1, B 10
+    step = (
+        10 * (6 * (2 * 3 + 1 + 2 * 4 + 2) + 17 + 8) + 92 * 10 + 2 * 25
+    )  # equations of speed.count at m 2, d 6, n 1, B 10
     passes = 80 * 6 * (2 * 3 + 1) / 200
     assert seconds == pytest.approx(5 * 200 * (step + passes) / 0.45e9)
-    assert plan_study(plain | {"run": {"steps": 400, "batch": 10, "trace": 200}}, engine="fused").seconds == pytest.approx(2 * seconds)
+    assert plan_study(
+        plain | {"run": {"steps": 400, "batch": 10, "trace": 200}}, engine="fused"
+    ).seconds == pytest.approx(2 * seconds)
     assert plan_study(plain | {"run": {"steps": 200, "batch": 10, "trace": 10}}, engine="fused").seconds > seconds
 
 
@@ -447,7 +485,9 @@ def test_summaries():
 def test_intervals_cover_as_often_as_they_say():
     """95 % intervals of mean and sd of 60 normals hold the truth in 88 to 98 % of 300 trials."""
     random = np.random.default_rng(1)
-    held = np.array([[a <= 1 <= b, c <= 2 <= d] for x in random.normal(1, 2, (300, 60)) for (a, b), (c, d) in [bootstrap(x)]])
+    held = np.array(
+        [[a <= 1 <= b, c <= 2 <= d] for x in random.normal(1, 2, (300, 60)) for (a, b), (c, d) in [bootstrap(x)]]
+    )
     assert (held.mean(axis=0) > 0.88).all()
     assert (held.mean(axis=0) < 0.985).all()
     wide = random.normal(1, 2, 6000)

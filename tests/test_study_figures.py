@@ -9,17 +9,17 @@ import pytest
 import xarray as xr
 from typer.testing import CliRunner
 
+from gpu_thermo.averages.predictive import scores_on_test
 from gpu_thermo.errors import DataError
-from gpu_thermo.predictive import scores_on_test
 from gpu_thermo.run import sample
 from gpu_thermo.study import StudySpec, run_study
-from gpu_thermo_analysis import ensembles, inside
-from gpu_thermo_analysis import lmv_nets as nets
 from gpu_thermo_analysis import study_figures as figures
-from gpu_thermo_analysis.gallery import write_entry, write_gallery
-from gpu_thermo_analysis.lmv import ENTRIES, scaled
-from gpu_thermo_analysis.lmv_rows import Row, best, claim, first_step, rises, sentence
-from gpu_thermo_analysis.more import MORE
+from gpu_thermo_analysis.paper import ensembles, inside
+from gpu_thermo_analysis.paper import networks as nets
+from gpu_thermo_analysis.paper.figures import ENTRIES, scaled
+from gpu_thermo_analysis.paper.gallery import write_entry, write_gallery
+from gpu_thermo_analysis.paper.more import MORE
+from gpu_thermo_analysis.paper.rows import Row, best, claim, first_step, rises, sentence
 from gpu_thermo_cli.main import app
 
 STUDY = {
@@ -101,7 +101,10 @@ def test_verdicts():
 def test_claims_follow_the_runs(study: xr.Dataset):
     """A claim and its opposite never both hold; the sentence says which is which."""
     cells = json.loads(study.attrs["cells"])
-    up, down = claim(study, "up", cells[0], ">", cells[1], "loss"), claim(study, "down", cells[0], "<", cells[1], "loss")
+    up, down = (
+        claim(study, "up", cells[0], ">", cells[1], "loss"),
+        claim(study, "down", cells[0], "<", cells[1], "loss"),
+    )
     assert {up.holds, down.holds} in ({True, False}, {None})
     top = cells[int(study["loss"].to_numpy().reshape(4, 6).mean(axis=1).argmax())]
     assert best(study, top, "loss").holds
@@ -147,14 +150,26 @@ def test_what_people_wrote_stays_on_the_page(study: xr.Dataset, tmp_path: Path):
     write_gallery(tmp_path, page)
     assert page.read_text().count("Remarks: a shared machine.") == 1
     assert (
-        page.read_text().index("Remarks: a shared") < page.read_text().index("## LMV fig8") < page.read_text().index("Remarks: as it is.")
+        page.read_text().index("Remarks: a shared")
+        < page.read_text().index("## LMV fig8")
+        < page.read_text().index("Remarks: as it is.")
     )
 
 
 def test_figure_and_gallery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The command runs, draws, compares and writes the page; again, it only draws."""
     monkeypatch.setattr("gpu_thermo_analysis.lmv.MIN_STEPS", 100)
-    arguments = ["figure", "fig8", "--scale", "0.01", "--out", str(tmp_path / "f"), "--gallery", str(tmp_path / "GALLERY.md"), "-q"]
+    arguments = [
+        "figure",
+        "fig8",
+        "--scale",
+        "0.01",
+        "--out",
+        str(tmp_path / "f"),
+        "--gallery",
+        str(tmp_path / "GALLERY.md"),
+        "-q",
+    ]
     for _ in range(2):
         result = CliRunner().invoke(app, arguments)
         assert result.exit_code == 0, result.output
@@ -169,10 +184,14 @@ def test_figure_and_gallery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 def test_networks_are_read_back(tmp_path: Path):
     """Kept parameters give the recorded loss, sizes without padding, classifiers and lines; the ends of a line are its networks."""
-    grid = {"model.init": ["he", "normal"], "data": [{"label": "spirals b 2", **STUDY["data"]}, {"label": "digits", "name": "digits"}]}
+    grid = {
+        "model.init": ["he", "normal"],
+        "data": [{"label": "spirals b 2", **STUDY["data"]}, {"label": "digits", "name": "digits"}],
+    }
     options = {"study": {"keep": True}, "seeds": {"count": 3, "data": 1, "init": 1}}
     study = run_study(
-        {"model": STUDY["model"], "run": STUDY["run"], "method": {"name": "adam"}, "grid": grid} | options, tmp_path / "s.zarr"
+        {"model": STUDY["model"], "run": STUDY["run"], "method": {"name": "adam"}, "grid": grid} | options,
+        tmp_path / "s.zarr",
     )
     for row in (0, 4):
         data = nets.data_of(study, row)
@@ -267,7 +286,9 @@ def test_the_comparison_of_ensembles(tmp_path: Path, monkeypatch: pytest.MonkeyP
     case = next(c for c in ensembles.cases(0.02) if c.id == "diabetes-langevin-t-1")
     run = sample(case.spec)
     own = scores_on_test(run)
-    np.testing.assert_allclose(found.values["diabetes"]["Langevin, T 1"]["error"], [own[0]["rmse"], own[1]["rmse"]], rtol=1e-6)
+    np.testing.assert_allclose(
+        found.values["diabetes"]["Langevin, T 1"]["error"], [own[0]["rmse"], own[1]["rmse"]], rtol=1e-6
+    )
     assert len(ensembles.table(found)) == 2 * 3
     assert "## Ensembles against alternatives" in (tmp_path / "G.md").read_text()
     monkeypatch.setattr(ensembles, "score", lambda *given: pytest.fail("made again"))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from gpu_thermo.study import StudySpec, run_study
-from gpu_thermo.study import drive as study_drive
-from gpu_thermo.study.execute import run_shard
+from gpu_thermo.study import conduct as study_drive
+from gpu_thermo.study.launch import run_shard
 
 RUNS = 1_000_000
 SUMMARISE = """
@@ -54,7 +54,9 @@ def test_a_million_runs_are_summarised_in_bounded_memory(tmp_path, monkeypatch):
 
     monkeypatch.setattr(study_drive, "run_shard", made_up)
     run_study(spec, tmp_path / "study.zarr")
-    done = subprocess.run([sys.executable, "-c", SUMMARISE, str(tmp_path / "study.zarr")], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", SUMMARISE, str(tmp_path / "study.zarr")], capture_output=True, text=True, check=True
+    )
     found = json.loads(done.stdout)
     assert found["runs"] == RUNS
     assert found["lazy"]

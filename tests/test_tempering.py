@@ -26,9 +26,9 @@ from laws import job_of, well, z_score
 
 from gpu_thermo.engines import BatchedEngine, initial_state
 from gpu_thermo.errors import SpecError
+from gpu_thermo.method.schedules import Linear
 from gpu_thermo.moves import options as spec
 from gpu_thermo.moves.tempering import Tempering
-from gpu_thermo.schedules import Linear
 from gpu_thermo.state import Segment
 from gpu_thermo.streams import Purpose, make_keys, uniform, words
 
@@ -38,7 +38,9 @@ WEIGHTS = -SIZE / 2 * np.log(np.array(TAUS) / TAUS[0])
 
 def tempering_of(job, burn_in=1, **options):
     given = {"temperatures": list(TAUS), "interval": 1} | options
-    return Tempering.make(spec.Tempering(kind="tempering", **given), job.hyper, job.program, job.seed, job.stream, burn_in)
+    return Tempering.make(
+        spec.Tempering(kind="tempering", **given), job.hyper, job.program, job.seed, job.stream, burn_in
+    )
 
 
 def langevin(replicas, size=SIZE, **hyper):
@@ -126,7 +128,17 @@ def test_xi_without_noise_and_xi_that_stands_still():
 def test_a_schedule_on_sigma_moves_the_mean_of_xi():
     """m = sigma^2 / (2 tau) with both as in the last step done."""
     schedules = {("sigma", 0): Linear(schedule="linear", final=0.2)}
-    job = job_of("BACDEDCAB", well(STIFFNESS, SIZE), 0.1, 100, temperature=TAUS[0], sigma=0.8, epsilon=0.2, total=20, schedules=schedules)
+    job = job_of(
+        "BACDEDCAB",
+        well(STIFFNESS, SIZE),
+        0.1,
+        100,
+        temperature=TAUS[0],
+        sigma=0.8,
+        epsilon=0.2,
+        total=20,
+        schedules=schedules,
+    )
     move = tempering_of(job)
     state = begun(move, job, step=11)
     means = (0.8 * 0.6) ** 2 / (2 * np.array(TAUS))

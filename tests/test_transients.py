@@ -11,13 +11,29 @@ import pytest
 from laws import job_of, step_map, well
 from scipy.linalg import solve_discrete_lyapunov
 
-from gpu_thermo.compile import find_compiler
 from gpu_thermo.engines import BatchedEngine, FusedEngine, initial_state
+from gpu_thermo.kernels.toolchain import find_compiler
+from gpu_thermo.method.words import Substep
 from gpu_thermo.state import Segment
 from gpu_thermo.verify.sampling import silent_network
-from gpu_thermo.words import Substep
 
-WORDS = ("BAOAB", "OBABO", "ABOBA", "OABAO", "OBA", "BAOA", "VRORV", "AOB", "ABO", "BABO", "OBAB", "BAOAOAB", "BABOBAB", "OAOBAO", "AABBOO")
+WORDS = (
+    "BAOAB",
+    "OBABO",
+    "ABOBA",
+    "OABAO",
+    "OBA",
+    "BAOA",
+    "VRORV",
+    "AOB",
+    "ABO",
+    "BABO",
+    "OBAB",
+    "BAOAOAB",
+    "BABOBAB",
+    "OAOBAO",
+    "AABBOO",
+)
 FIXED_XI = ("BACDCAB", "BACDEDCAB", "BAFAB", "BAEFEAB", "ACDB", "FBAB")
 GROUPS = np.array([(1.0, 1.0, 1.0), (0.6, 0.3, 0.04), (0.8, 3.0, 25.0), (1.2, 2.0, 1.0)])
 """(h, gamma, tau): each replica has one of them, all in one batch."""

@@ -8,11 +8,22 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from gpu_thermo import letters
-from gpu_thermo.compile import find_compiler
 from gpu_thermo.errors import CompileError, RunError, SpecError
+from gpu_thermo.kernels.toolchain import find_compiler
+from gpu_thermo.method import letters
 from gpu_thermo.moves.ladder import Ladder, OnLadder
-from gpu_thermo.verify import LIMIT, Check, Report, available_engines, ensembles, posterior, sameness, suite, verify, wells
+from gpu_thermo.verify import (
+    LIMIT,
+    Check,
+    Report,
+    available_engines,
+    ensembles,
+    posterior,
+    sameness,
+    suite,
+    verify,
+    wells,
+)
 from gpu_thermo.verify.laws import mean_thermostat, stationary
 from gpu_thermo.verify.report import from_scores, score
 from gpu_thermo.verify.sampling import Place, Plan
@@ -53,7 +64,9 @@ def test_the_full_report_passes() -> None:
 def test_laws_agree_with_the_tests_own(word: str) -> None:
     """Two derivations of the same algebra, with gradient noise."""
     values = {"gamma": 0.7, "tau": 0.3, "k": 0.9, "xi": 0.7, "sigma": 0.5, "noise": 0.4}
-    np.testing.assert_allclose(stationary(word, 0.8, **values), laws.moments(word, 0.8, **values), rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(
+        stationary(word, 0.8, **values), laws.moments(word, 0.8, **values), rtol=1e-12, atol=1e-15
+    )
 
 
 def test_an_unstable_word_has_no_law() -> None:
@@ -101,7 +114,9 @@ def test_a_wrong_thermostat_fails(monkeypatch: pytest.MonkeyPatch, mistake: str 
     if mistake:
         symbol, change = THERMOSTAT_MISTAKES[mistake]
         letter = letters.LETTERS[symbol]
-        monkeypatch.setitem(letters.LETTERS, symbol, replace(letter, coefficients=lambda *a: change(*letter.coefficients(*a))))
+        monkeypatch.setitem(
+            letters.LETTERS, symbol, replace(letter, coefficients=lambda *a: change(*letter.coefficients(*a)))
+        )
     value = worst(wells.adaptive(Place(ENGINES[0]), "BACDEDCAB", Plan(256, 200, 30, 15)))
     assert (value > LIMIT) == (mistake is not None)
 
@@ -112,7 +127,9 @@ def test_other_gradient_noise_fails(monkeypatch: pytest.MonkeyPatch, engine: str
     plan = Plan(256, 60, 40, 2)
     assert worst(wells.minibatch(Place(engine), "subset", plan)) < LIMIT
     monkeypatch.setattr(
-        wells, "law", lambda word, h, gamma, tau, k, noise: stationary(word, h, gamma=gamma, tau=tau, k=k, noise=noise * 1.15)
+        wells,
+        "law",
+        lambda word, h, gamma, tau, k, noise: stationary(word, h, gamma=gamma, tau=tau, k=k, noise=noise * 1.15),
     )
     assert worst(wells.minibatch(Place(engine), "subset", plan)) > LIMIT
 
@@ -120,14 +137,19 @@ def test_other_gradient_noise_fails(monkeypatch: pytest.MonkeyPatch, engine: str
 @pytest.mark.parametrize("scale", [0.85, 1.15])
 def test_a_wrong_temperature_fails_the_posterior(monkeypatch: pytest.MonkeyPatch, scale: float) -> None:
     letter = letters.LETTERS["O"]
-    wrong = replace(letter, coefficients=lambda h, hyper: letter.coefficients(h, {**hyper, "temperature": scale * hyper["temperature"]}))
+    wrong = replace(
+        letter,
+        coefficients=lambda h, hyper: letter.coefficients(h, {**hyper, "temperature": scale * hyper["temperature"]}),
+    )
     monkeypatch.setitem(letters.LETTERS, "O", wrong)
     moments, slope = posterior.closed_form(Place("batched"), Plan(512, 60, 40, 3))
     assert moments.value > LIMIT
     assert slope.value > LIMIT
 
 
-@pytest.mark.parametrize("mistake", [None, "momenta not rescaled", "energies the wrong way round", "off the target rung too"])
+@pytest.mark.parametrize(
+    "mistake", [None, "momenta not rescaled", "energies the wrong way round", "off the target rung too"]
+)
 @pytest.mark.parametrize("kind", ["exchange", "tempering"])
 def test_a_wrong_move_fails(monkeypatch: pytest.MonkeyPatch, kind: str, mistake: str | None) -> None:
     if mistake == "momenta not rescaled":
@@ -136,7 +158,9 @@ def test_a_wrong_move_fails(monkeypatch: pytest.MonkeyPatch, kind: str, mistake:
         right = Ladder.inverse
         monkeypatch.setattr(Ladder, "inverse", lambda *a: -right(*a))
     elif mistake:
-        monkeypatch.setattr(OnLadder, "statistics", lambda self, state: {"rung": np.maximum(state.extra["rung"] - 1.0, 0)})
+        monkeypatch.setattr(
+            OnLadder, "statistics", lambda self, state: {"rung": np.maximum(state.extra["rung"] - 1.0, 0)}
+        )
     (check,) = ensembles.ladder(Place("batched"), kind, Plan(1600, 120, 60, 2))
     assert check.passed == (mistake is None), check
 

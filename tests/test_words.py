@@ -8,8 +8,8 @@ import pytest
 from laws import advance, job_of, start, well
 
 from gpu_thermo.errors import SpecError
-from gpu_thermo.partition import make_partition
-from gpu_thermo.words import Evaluate, Substep, Word, compile_program, compile_update, parse_word
+from gpu_thermo.method.partition import make_partition
+from gpu_thermo.method.words import Evaluate, Substep, Word, compile_program, compile_update, parse_word
 
 ONE = make_partition("all", {"x": 3}, {})
 TWO = make_partition("layer", {"a": 2, "b": 1}, {"hidden": ("a",), "output": ("b",)})
@@ -69,7 +69,11 @@ def test_any_text_is_a_word_or_an_error():
             text = "".join(letters)
             openmm = set(text) <= set("VRO")
             ours = text.translate(str.maketrans("VR", "BA")) if openmm else text
-            fine = set(ours) <= set("ABCDEFO") and {"A", "B"} <= set(ours) and not ("O" in ours and set(ours) & set("CDEF"))
+            fine = (
+                set(ours) <= set("ABCDEFO")
+                and {"A", "B"} <= set(ours)
+                and not ("O" in ours and set(ours) & set("CDEF"))
+            )
             try:
                 assert parse_word(text).text == ours
                 assert fine
@@ -152,9 +156,13 @@ def test_words_that_go_together(first, second):
         assert drifted == evaluation_fraction(first)
 
 
-@pytest.mark.parametrize(("first", "second"), [("BAOAB", "ABOBA"), ("OBA", "BAOAB"), ("BABAB", "BAB"), ("OBA", "AOB"), ("ABAB", "BABA")])
+@pytest.mark.parametrize(
+    ("first", "second"), [("BAOAB", "ABOBA"), ("OBA", "BAOAB"), ("BABAB", "BAB"), ("OBA", "AOB"), ("ABAB", "BABA")]
+)
 def test_words_that_do_not_go_together(first, second):
-    with pytest.raises(SpecError, match=rf"'{first}' \(hidden\) and '{second}' \(output\) evaluate the force at different times: after"):
+    with pytest.raises(
+        SpecError, match=rf"'{first}' \(hidden\) and '{second}' \(output\) evaluate the force at different times: after"
+    ):
         compile_program({"hidden": Word(first), "output": Word(second)}, TWO)
 
 
@@ -169,7 +177,10 @@ def test_frozen_partitions():
     assert program.texts == (None, "BAOAB")
     assert program.reads(0) == frozenset()
     assert not program.has_thermostat(0)
-    for make in (lambda: compile_program({"hidden": None, "output": None}, TWO), lambda: compile_update("sgd", TWO, (0, 1))):
+    for make in (
+        lambda: compile_program({"hidden": None, "output": None}, TWO),
+        lambda: compile_update("sgd", TWO, (0, 1)),
+    ):
         with pytest.raises(SpecError, match="Every partition is frozen"):
             make()
 
@@ -229,4 +240,6 @@ def test_the_last_gradient_of_a_step_opens_the_next(word):
     h = 0.3
     first_drift = target.asked[-job.program.gradients_per_step][1] - position
     kicked = momentum - h / word.count("B") * cached
-    np.testing.assert_allclose(first_drift, kicked * (h if word == "OBABO" else h / 2 * (1 if word == "BABOBAB" else 2)), rtol=1e-12)
+    np.testing.assert_allclose(
+        first_drift, kicked * (h if word == "OBABO" else h / 2 * (1 if word == "BABOBAB" else 2)), rtol=1e-12
+    )

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from gpu_thermo import streams
-from gpu_thermo.compile import cupy_module, host_library
-from gpu_thermo.engines.fused import permutation_grid
+from gpu_thermo.engines.base import permutation_grid
 from gpu_thermo.kernels.emit import MODES, inline, prologue
+from gpu_thermo.kernels.toolchain import cupy_module, host_library
 from gpu_thermo.streams import Purpose
 
 BLOCKS, BATCH = 4, 12
@@ -67,11 +67,21 @@ class Probe:
         text = source(mode, bits, "cpu" if device == "cpu" else "cuda")
         self._run: Any = host_library(text).probe if device == "cpu" else cupy_module(text).get_function("probe")
 
-    def __call__(self, seed: np.ndarray, stream: np.ndarray, purpose: int, ordinal: int, sub: int, points: int) -> tuple[np.ndarray, ...]:
+    def __call__(
+        self, seed: np.ndarray, stream: np.ndarray, purpose: int, ordinal: int, sub: int, points: int
+    ) -> tuple[np.ndarray, ...]:
         """Words [R, 4 blocks], normals [R, 4 blocks], indices [R, B]; all poisoned before."""
         r, shape = len(seed), (len(seed), 4 * BLOCKS)
-        keys = [(seed & np.uint64(0xFFFFFFFF)).astype(np.uint32), (seed >> np.uint64(32)).astype(np.uint32), stream.astype(np.uint32)]
-        out = [np.full(shape, 0xDEADBEEF, np.uint32), np.full(shape, np.nan, self._dtype), np.full((r, BATCH), 0xDEADBEEF, np.uint32)]
+        keys = [
+            (seed & np.uint64(0xFFFFFFFF)).astype(np.uint32),
+            (seed >> np.uint64(32)).astype(np.uint32),
+            stream.astype(np.uint32),
+        ]
+        out = [
+            np.full(shape, 0xDEADBEEF, np.uint32),
+            np.full(shape, np.nan, self._dtype),
+            np.full((r, BATCH), 0xDEADBEEF, np.uint32),
+        ]
         scalars: tuple[Any, ...] = (
             np.uint32(purpose),
             np.uint64(ordinal),
@@ -115,4 +125,9 @@ def check(device: str, quick: bool = False) -> dict[str, Any]:
                     index = probe(seed, stream, Purpose.MINIBATCH, ordinal, 0, points)[2]
                     wanted = streams.minibatch(keys, mode, points, BATCH, ordinal)
                     compared, differ = compared + wanted.size, differ + int((index != wanted).sum())
-    return {"integers": compared, "integers_that_differ": differ, "worst_normal": worst, "ok": differ == 0 and max(worst.values()) <= 1e-6}
+    return {
+        "integers": compared,
+        "integers_that_differ": differ,
+        "worst_normal": worst,
+        "ok": differ == 0 and max(worst.values()) <= 1e-6,
+    }

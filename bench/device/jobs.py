@@ -8,10 +8,10 @@ import numpy as np
 
 from gpu_thermo.data import Dataset
 from gpu_thermo.engines.base import Batching, Job
-from gpu_thermo.methods import get_method, make_program
+from gpu_thermo.method.named import get_method, make_program
 from gpu_thermo.moves.contour import Contour
 from gpu_thermo.state import Hyper, State
-from gpu_thermo.targets import ShlpModel, ShlpTarget
+from gpu_thermo.targets.networks import ShlpModel, ShlpTarget
 
 UPDATES = ("sgd", "sgld", "momentum", "coolmomentum", "adam")
 WORDS = ("BACDEDCAB", "BAEFEAB", "BAOAB", "OBABO", "ABOBA", "OBA", "ABCDEFBA", "EBAB", *UPDATES)
@@ -36,7 +36,10 @@ def pairwise(factors: dict[str, tuple[Any, ...]] = FACTORS, seed: int = 0, tries
     """Cases that cover every pair of values of any two factors: each is the best of `tries` random ones through an uncovered pair."""
     names, g = list(factors), np.random.default_rng(seed)
     open_pairs = {
-        ((a, u), (b, v)) for a, b in itertools.combinations(names, 2) for u in range(len(factors[a])) for v in range(len(factors[b]))
+        ((a, u), (b, v))
+        for a, b in itertools.combinations(names, 2)
+        for u in range(len(factors[a]))
+        for v in range(len(factors[b]))
     }
     cases = []
     while open_pairs:
@@ -69,7 +72,8 @@ def make_job(case: Case, replicas: int = 37, points: int = 150, batch: int = 10)
     program = make_program(method, partition, None if update else case["word"], (), "I")
     g, shape = np.random.default_rng(1), (replicas, len(partition.names))
     values = {
-        name: base * (1 + g.random(shape)) for name, base in (("temperature", 0.01), ("friction", 1), ("sigma", 0.2), ("epsilon", 0.3))
+        name: base * (1 + g.random(shape))
+        for name, base in (("temperature", 0.01), ("friction", 1), ("sigma", 0.2), ("epsilon", 0.3))
     }
     contour = None
     if "contour" in case:
@@ -90,14 +94,18 @@ def _data(task: str, m: int, n: int, points: int) -> Dataset:
     y: Any = g.integers(0, max(2, n), size=(2, points)) if task != "regression" else g.normal(size=(2, points, n))
     names = tuple(f"x{i}" for i in range(max(m, n, 2)))
     classes = () if task == "regression" else names[: max(2, n)]
-    return Dataset("check", task, x, y, x[:, :8], y[:, :8], names[:m], classes, names[:n] if task == "regression" else ())
+    return Dataset(
+        "check", task, x, y, x[:, :8], y[:, :8], names[:m], classes, names[:n] if task == "regression" else ()
+    )
 
 
 def make_state(job: Job, poison: bool = False) -> State:
     """A random state; poisoned, everything a first step must write before it reads is NaN."""
     g, shape = np.random.default_rng(3), (job.replicas, job.target.layout.size)
     p = (0.1 * g.normal(size=shape)).astype(job.dtype)
-    state = State.at((0.3 * g.normal(size=shape)).astype(job.dtype), p, np.ascontiguousarray(np.nan_to_num(job.hyper.thermostat)))
+    state = State.at(
+        (0.3 * g.normal(size=shape)).astype(job.dtype), p, np.ascontiguousarray(np.nan_to_num(job.hyper.thermostat))
+    )
     if job.program.update == "adam":
         state.extra = {name: np.zeros(shape, job.dtype) for name in ("adam_mean", "adam_square")}
     if job.contour is not None:

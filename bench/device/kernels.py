@@ -10,10 +10,10 @@ from unittest.mock import patch
 
 import numpy as np
 
-from gpu_thermo.compile import find_compiler
 from gpu_thermo.engines import BatchedEngine, FusedEngine, Job
 from gpu_thermo.engines import batched as batched_module
 from gpu_thermo.engines import fused as fused_module
+from gpu_thermo.kernels.toolchain import find_compiler
 from gpu_thermo.state import Recorded, Segment, State
 
 from . import jobs
@@ -144,7 +144,7 @@ def frozen_alone(device: str) -> Report:
 
 def predictions(device: str) -> Report:
     """The fused prediction kernel, where it exists for the device, against array code."""
-    from gpu_thermo.engines.fused_predict import FusedPredictor
+    from gpu_thermo.engines.predict.fused import FusedPredictor
 
     job = jobs.make_job(PLAIN | {"task": "multiclass", "activation": "tanh"})
     target: Any = job.target

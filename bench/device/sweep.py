@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
 
-from gpu_thermo.speed import count, measured_peak, timed_segments, total
+from gpu_thermo.running.speed import count, measured_peak, timed_segments, total
 
 from .. import peers
 from ..cases import Case, spirals
@@ -45,7 +45,11 @@ def one(case: Case, replicas: int, name: str, device: str, seconds: float) -> di
         ours = Ours(case, replicas, name, device)
         out["first_seconds"] = time.perf_counter() - begin
         rates = timed_segments(ours.engine, ours.state, seconds)
-        out |= {"rate": sorted(rates)[len(rates) // 2], "operations": total(count(ours.job)).operations, "memory": _memory(ours, device)}
+        out |= {
+            "rate": sorted(rates)[len(rates) // 2],
+            "operations": total(count(ours.job)).operations,
+            "memory": _memory(ours, device),
+        }
     if out["memory"]:
         out["memory_per_replica"] = out["memory"] / replicas
     return out
@@ -87,6 +91,11 @@ def run(device: str, quick: bool, until: float) -> Iterator[dict[str, Any]]:
             if "operations" in report:
                 report["fraction_of_peak"] = report["rate"] * report["operations"] / peak
         except Exception as trouble:  # out of memory at the largest sizes must not end the sweep
-            report = {"case": case.name, "replicas": replicas, "contender": name, "why": f"{type(trouble).__name__}: {trouble}"[:500]}
+            report = {
+                "case": case.name,
+                "replicas": replicas,
+                "contender": name,
+                "why": f"{type(trouble).__name__}: {trouble}"[:500],
+            }
         _free(device)
         yield report

@@ -87,7 +87,12 @@ class JaxAdlala:
         self._x, self._y = data(case)
         self._key = self._keys(jax.random.key(1, impl=generator))
         shape = (replicas, case.parameters)
-        self._state = (0.01 * jax.random.normal(jax.random.key(2), shape), jnp.zeros(shape), jnp.zeros(shape), jnp.zeros((replicas, 1)))
+        self._state = (
+            0.01 * jax.random.normal(jax.random.key(2), shape),
+            jnp.zeros(shape),
+            jnp.zeros(shape),
+            jnp.zeros((replicas, 1)),
+        )
         self._advance = jax.jit(self._many(), donate_argnums=0)
         self.advance(1)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from gpu_thermo.engines.batched import cores
+from gpu_thermo.engines.base import cores
 
 from ..cases import EPSILON, GAMMA, SIGMA, TAU, Case, H, Health, arrays, kinetic, loss_of
 from ..common import timed
@@ -81,7 +81,9 @@ class TorchBatched:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the compiler's own imports
             self.advance(2)
-            self._threads = min((cores(), 1), key=self._seconds)  # one thread is faster where others use the cores, or R is small
+            self._threads = min(
+                (cores(), 1), key=self._seconds
+            )  # one thread is faster where others use the cores, or R is small
 
     def _seconds(self, threads: int) -> float:
         self._threads = threads

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from gpu_thermo.engines.batched import cores
+from gpu_thermo.engines.base import cores
 
 from ..cases import EPSILON, GAMMA, SIGMA, TAU, Case, H, Health, arrays, loss_of
 

@@ -6,7 +6,7 @@ options.
 
 from .dataset import Dataset, Standardisation
 from .generators import gap_function
-from .options import (
+from .sources import (
     DATASETS,
     BreastCancer,
     Circles,

@@ -59,12 +59,16 @@ def point_noise(seed: int, stream: Stream, points: int) -> PointNoise:
         rows = slice(start, min(start + PAIRS_AT_ONCE, pairs))
         blocks = 2 * np.arange(rows.start, rows.stop, dtype=np.uint64)
         out.uniform[rows] = streams.uniforms(keys, blocks, Purpose.DATA, 0, dtype=np.float64).reshape(-1, 4)
-        out.normal[rows] = streams.normals(keys, blocks + np.uint64(1), Purpose.DATA, 0, dtype=np.float64).reshape(-1, 4)
+        out.normal[rows] = streams.normals(keys, blocks + np.uint64(1), Purpose.DATA, 0, dtype=np.float64).reshape(
+            -1, 4
+        )
     return PointNoise(out.uniform.reshape(-1, 2)[:points], out.normal.reshape(-1, 2)[:points])
 
 
 def shuffled(seed: int, rows: int) -> NDArray[np.int64]:
     """All row numbers [rows] in the order of the seed's keyed permutation."""
     keys = streams.make_keys(np.uint64(seed), Stream.SPLIT)
-    order: NDArray[np.int64] = streams.permute(np.arange(rows), rows, streams.permutation_keys(keys, Purpose.DATA, 0))[0]
+    order: NDArray[np.int64] = streams.permute(np.arange(rows), rows, streams.permutation_keys(keys, Purpose.DATA, 0))[
+        0
+    ]
     return order

@@ -17,7 +17,17 @@ from .dataset import MAX_MAGNITUDE, Floats, Part, Schema, Values, refuse_absurd
 from .labels import MISSING, encode_labels, is_classification
 from .splits import Table
 
-_DAMAGED = (OSError, EOFError, ValueError, KeyError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error, tokenize.TokenError)
+_DAMAGED = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    RuntimeError,
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+    tokenize.TokenError,
+)
 _SPLIT_KEYS = ("x_train", "y_train", "x_test", "y_test")
 _IDX_PARTS = ("train-images", "train-labels", "t10k-images", "t10k-labels")
 
@@ -37,7 +47,9 @@ def read_npz(path: Path, wanted: Collection[str]) -> dict[str, Values]:
     except DataError:
         raise
     except _DAMAGED as error:
-        raise DataError(f"{path} cannot be read as .npz ({type(error).__name__}: {error}). Write it with numpy.savez.") from error
+        raise DataError(
+            f"{path} cannot be read as .npz ({type(error).__name__}: {error}). Write it with numpy.savez."
+        ) from error
 
 
 def _read_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Values:
@@ -47,10 +59,14 @@ def _read_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) 
         version = npy.read_magic(handle)
         read_header: Any = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}.get(version)
         if read_header is None:
-            raise DataError(f"{where} is of .npy version {version}; versions 1.0 and 2.0 are read. Write plain arrays with numpy.savez.")
+            raise DataError(
+                f"{where} is of .npy version {version}; versions 1.0 and 2.0 are read. Write plain arrays with numpy.savez."
+            )
         shape, _, dtype = read_header(handle)
         if dtype.kind not in "biufU":
-            raise DataError(f"{where} holds {dtype} values; only numbers, and text for labels, are read. Convert it: array.astype(float).")
+            raise DataError(
+                f"{where} holds {dtype} values; only numbers, and text for labels, are read. Convert it: array.astype(float)."
+            )
         size = math.prod(shape)
         refuse_absurd(size * max(1, dtype.itemsize // 8), where)
         if min(shape, default=0) < 0 or size * dtype.itemsize > member.file_size:
@@ -91,7 +107,9 @@ def npz_table(path: Path, arrays: Mapping[str, Values], task: str) -> tuple[Tabl
         ys.append(y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y)
     if any(part.shape[1:] != parts[0].shape[1:] for parts in (xs, ys) for part in parts) or len(xs[0]) == 0:
         shapes = ", ".join(f"{key} {arrays[key].shape}" for pair in pairs for key in pair)
-        raise DataError(f"{path}: the shapes {shapes} do not fit. Give at least one training point, and both parts the same columns.")
+        raise DataError(
+            f"{path}: the shapes {shapes} do not fit. Give at least one training point, and both parts the same columns."
+        )
     return _npz_encode(path, pairs[0][1], np.concatenate(xs), ys, task), len(xs[0])
 
 
@@ -106,7 +124,9 @@ def _npz_encode(path: Path, key: str, x: Floats, ys: list[Values], task: str) ->
             f'{path}: y has shape {ys[0].shape}, but task = "{task}" wants one label for each point. One-hot? Use y.argmax(axis=1).'
         )
     if task == "regression" and numbers is None:
-        raise DataError(f'{path}: y holds text, but task = "regression" wants numbers. Use task = "multiclass", or convert y.')
+        raise DataError(
+            f'{path}: y holds text, but task = "regression" wants numbers. Use task = "multiclass", or convert y.'
+        )
     if numbers is not None and (task == "regression" or wide or (task == "auto" and not is_classification(numbers))):
         y = numbers.reshape(len(numbers), -1)
         targets = tuple(f"y{i}" for i in range(y.shape[1])) if wide else ("y",)
@@ -130,7 +150,9 @@ def _texts(path: Path, ys: list[Values]) -> list[str]:
 def _numbers(path: Path, key: str, values: Values) -> Floats:
     """An array as float64, all of it finite and of sane size."""
     if values.dtype.kind == "U":
-        raise DataError(f"{path}: {key} holds text; only a y of one dimension may, as class labels. Encode it as numbers.")
+        raise DataError(
+            f"{path}: {key} holds text; only a y of one dimension may, as class labels. Encode it as numbers."
+        )
     with np.errstate(invalid="ignore", over="ignore"):
         out = values.astype(np.float64)
         bad = np.argwhere(~(np.abs(out) <= MAX_MAGNITUDE))
@@ -154,7 +176,9 @@ def read_images(path: Path) -> Part:
         If files are missing or damaged, or shapes, types and labels are not those of such a data set.
     """
     if path.is_dir():
-        arrays = dict(zip(("x_train", "y_train", "x_test", "y_test"), (_read_idx(path, name) for name in _IDX_PARTS), strict=True))
+        arrays = dict(
+            zip(("x_train", "y_train", "x_test", "y_test"), (_read_idx(path, name) for name in _IDX_PARTS), strict=True)
+        )
     else:
         arrays = read_npz(path, _SPLIT_KEYS)
         if set(arrays) != set(_SPLIT_KEYS):
@@ -170,7 +194,9 @@ def read_images(path: Path) -> Part:
                 "and whole numbers [images], with equal image sizes in both parts."
             )
         if x.size == 0 or y.min() < 0 or y.max() > 9:
-            raise DataError(f"{path}: {y_key} must have labels 0 to 9, one for each of at least one image; it has {np.unique(y)[:20]}.")
+            raise DataError(
+                f"{path}: {y_key} must have labels 0 to 9, one for each of at least one image; it has {np.unique(y)[:20]}."
+            )
     flat = [arrays[key].reshape(len(arrays[key]), -1) for key in ("x_train", "x_test")]
     labels = [arrays[key].astype(np.int64) for key in ("y_train", "y_test")]
     return Part(flat[0], labels[0], flat[1], labels[1])

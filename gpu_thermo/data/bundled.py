@@ -29,7 +29,11 @@ def load_bundled(name: str) -> Table:
     features = tuple(str(f) for f in bunch.feature_names)
     x = np.asarray(bunch.data, dtype=np.float64)
     if name == "diabetes":
-        return Table(Schema(name, "regression", features, targets=("progression",)), x, np.asarray(bunch.target, dtype=np.float64)[:, None])
+        return Table(
+            Schema(name, "regression", features, targets=("progression",)),
+            x,
+            np.asarray(bunch.target, dtype=np.float64)[:, None],
+        )
     classes = tuple(str(c) for c in bunch.target_names)
     task = "binary" if len(classes) == 2 else "multiclass"
     return Table(Schema(name, task, features, classes=classes), x, np.asarray(bunch.target, dtype=np.int64))

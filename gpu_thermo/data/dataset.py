@@ -121,7 +121,9 @@ class Dataset:
         digest.update(json.dumps(names).encode())
         s = self.standardisation
         arrays = {"x_train": self.x_train, "y_train": self.y_train, "x_test": self.x_test, "y_test": self.y_test}
-        scales = {} if s is None else {"mean": s.mean, "sd": s.sd, "target_mean": s.target_mean, "target_sd": s.target_sd}
+        scales = (
+            {} if s is None else {"mean": s.mean, "sd": s.sd, "target_mean": s.target_mean, "target_sd": s.target_sd}
+        )
         for key, value in {**arrays, **scales}.items():
             if value is not None:
                 little = value.astype(value.dtype.newbyteorder("<"), order="C", copy=False)
@@ -153,7 +155,9 @@ class Schema:
 def stack(schema: Schema, parts: Sequence[Part], standardise: bool = False) -> Dataset:
     """One `Dataset` from D parts of equal shape, each standardised, if asked, by the moments of its own training part."""
     first = parts[0]
-    refuse_absurd(len(parts) * (len(first.x_train) + len(first.x_test)) * first.x_train.shape[1], f"Data '{schema.name}'")
+    refuse_absurd(
+        len(parts) * (len(first.x_train) + len(first.x_test)) * first.x_train.shape[1], f"Data '{schema.name}'"
+    )
     regression = schema.task == "regression"
     kind = np.float64 if regression else np.int64
     x_train: Floats = np.stack([p.x_train for p in parts]).astype(np.float64, copy=False)
@@ -169,7 +173,18 @@ def stack(schema: Schema, parts: Sequence[Part], standardise: bool = False) -> D
             mean, sd = moments(y_train)
             y_train, y_test = rescale(y_train, mean, sd), rescale(y_test, mean, sd)
             scales = Standardisation(scales.mean, scales.sd, mean, sd)
-    return Dataset(schema.name, schema.task, x_train, y_train, x_test, y_test, schema.features, schema.classes, schema.targets, scales)
+    return Dataset(
+        schema.name,
+        schema.task,
+        x_train,
+        y_train,
+        x_test,
+        y_test,
+        schema.features,
+        schema.classes,
+        schema.targets,
+        scales,
+    )
 
 
 def moments(x: Floats) -> tuple[Floats, Floats]:
@@ -213,10 +228,14 @@ def _check_part(data: Dataset, part: str, x: Floats, y: Values) -> None:
     regression = data.task == "regression"
     where = f"Data '{data.name}' ({data.task}): "
     if x.ndim != 3 or x.dtype != np.float64 or x.shape[2] != len(data.features) or x.shape[2] == 0:
-        raise DataError(f"{where}x_{part} is {x.dtype} {x.shape}; it must be float64 [sets, points, {len(data.features)} features].")
+        raise DataError(
+            f"{where}x_{part} is {x.dtype} {x.shape}; it must be float64 [sets, points, {len(data.features)} features]."
+        )
     shape = (*x.shape[:2], len(data.targets)) if regression else x.shape[:2]
     if y.shape != shape or y.dtype != (np.float64 if regression else np.int64):
-        raise DataError(f"{where}y_{part} is {y.dtype} {y.shape}; it must be {'float64' if regression else 'int64'} {shape}.")
+        raise DataError(
+            f"{where}y_{part} is {y.dtype} {y.shape}; it must be {'float64' if regression else 'int64'} {shape}."
+        )
     _check_magnitude(where, f"x_{part}", x, data.features)
     if regression:
         _check_magnitude(where, f"y_{part}", y.astype(np.float64, copy=False), data.targets)

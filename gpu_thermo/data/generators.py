@@ -82,7 +82,9 @@ def two_class(name: str, seeds: Sequence[int], train: int, test: int, shape: Cal
     return stack(Schema(name, "binary", ("x1", "x2"), classes=TWO_CLASSES), parts)
 
 
-def gap_regression(name: str, seeds: Sequence[int], train: int, test: int, extent: float, gap: float, noise: float) -> Dataset:
+def gap_regression(
+    name: str, seeds: Sequence[int], train: int, test: int, extent: float, gap: float, noise: float
+) -> Dataset:
     """A regression `Dataset` of `gap_function` with Gaussian noise, one set for each seed.
 
     Training inputs leave out the gap; test inputs cover the whole interval.

@@ -40,7 +40,9 @@ def split_table(table: Table, test_fraction: float, seeds: Sequence[int], standa
     return stack(table.schema, parts, standardise)
 
 
-def cut_parts(schema: Schema, given: Part, limits: tuple[int | None, int | None], seeds: Sequence[int], scale: float) -> list[Part]:
+def cut_parts(
+    schema: Schema, given: Part, limits: tuple[int | None, int | None], seeds: Sequence[int], scale: float
+) -> list[Part]:
     """One part for each seed: the first `limits` rows of the given training and test rows in shuffled order, features divided by `scale`.
 
     Shuffled even without a limit, so that a limit keeps a prefix of the same order. Both parts are shuffled by the same round keys, each on

@@ -73,7 +73,9 @@ def read_csv(path: Path, target: Sequence[str], features: Sequence[str] | None, 
             columns = _resolve(path, header, target, features)
             body = _read_body(path, rows, columns)
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8 CSV.") from error
+        raise DataError(
+            f"{path} is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8 CSV."
+        ) from error
     except (OSError, ValueError) as error:
         if isinstance(error, DataError):
             raise
@@ -149,7 +151,11 @@ def _read_body(path: Path, rows: Iterator[Record], columns: Columns) -> Body:
             )
         for i in columns.features:
             value = _number(fields[i])
-            x.append(value if value is not None and abs(value) <= MAX_MAGNITUDE else _complain(path, line, columns.names[i], fields[i]))
+            x.append(
+                value
+                if value is not None and abs(value) <= MAX_MAGNITUDE
+                else _complain(path, line, columns.names[i], fields[i])
+            )
         for texts, i in zip(targets, columns.targets, strict=True):
             texts.append(fields[i].strip())
             if texts[-1] in MISSING:
@@ -196,10 +202,14 @@ def _complain(path: Path, line: int, name: str, text: str) -> NoReturn:
     where = f"{path}, line {line}, column '{shorten(name)}':"
     value = _number(text)
     if text.strip() in MISSING:
-        raise DataError(f"{where} the value is missing ('{text.strip()}'). Fill it in, or leave out the row or the column.")
+        raise DataError(
+            f"{where} the value is missing ('{text.strip()}'). Fill it in, or leave out the row or the column."
+        )
     if value is None:
         comma = " Write decimals with a point." if _number(text.replace(",", ".")) is not None else ""
         raise DataError(
             f"{where} '{shorten(text)}' is not a number.{comma} Encode it as numbers, or leave the column out (features = [...])."
         )
-    raise DataError(f"{where} '{shorten(text)}' is not a finite number up to {MAX_MAGNITUDE:g} in size. Correct it, or leave out the row.")
+    raise DataError(
+        f"{where} '{shorten(text)}' is not a finite number up to {MAX_MAGNITUDE:g} in size. Correct it, or leave out the row."
+    )

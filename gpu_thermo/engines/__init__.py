@@ -4,14 +4,14 @@ import logging
 from functools import cache
 from typing import Any
 
-from ..compile import find_compiler
 from ..errors import DeviceError, SpecError
-from ..targets import ShlpModel, ShlpTarget
+from ..kernels.toolchain import find_compiler
+from ..targets.networks import ShlpModel, ShlpTarget
 from .base import Batching, Engine, Job, initial_state
 from .batched import BatchedEngine
 from .fused import FusedEngine
-from .fused_predict import FusedPredictor
-from .predictor import ArrayPredictor, Predictor
+from .predict.arrays import ArrayPredictor, Predictor
+from .predict.fused import FusedPredictor
 
 ENGINES = ("auto", "batched", "fused")
 
@@ -110,7 +110,11 @@ def _fits(job: Job, device: str) -> bool:
 
 
 def _small(model: ShlpModel, device: str) -> bool:
-    return model.inputs <= FUSED_INPUTS[device.partition(":")[0]] and model.hidden <= FUSED_HIDDEN and model.outputs <= FUSED_OUTPUTS
+    return (
+        model.inputs <= FUSED_INPUTS[device.partition(":")[0]]
+        and model.hidden <= FUSED_HIDDEN
+        and model.outputs <= FUSED_OUTPUTS
+    )
 
 
 @cache

@@ -1,14 +1,16 @@
 """What every engine is given, and the Engine protocol."""
 
+import math
+import os
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
+from ..method.words import Program
 from ..moves.contour import Contour
 from ..state import Hyper, Recorded, Segment, State
-from ..targets import Target
-from ..words import Program
+from ..targets.base import Target
 
 Array = Any
 
@@ -67,7 +69,9 @@ _OWN = ("extra/adam_", "extra/contour_")
 
 def own_arrays(state: State) -> dict[str, Array]:
     """The arrays of `state` that engines advance, each [R, ...], by the names of State.arrays; the rest of `extra` belongs to moves."""
-    return {name: value for name, value in state.arrays().items() if not name.startswith("extra/") or name.startswith(_OWN)}
+    return {
+        name: value for name, value in state.arrays().items() if not name.startswith("extra/") or name.startswith(_OWN)
+    }
 
 
 def initial_state(job: Job, position: Array, momentum: Array | None = None) -> State:
@@ -80,3 +84,26 @@ def initial_state(job: Job, position: Array, momentum: Array | None = None) -> S
     if job.contour is not None:
         job.contour.begin(state)
     return state
+
+
+def empty_record(state: State, segment: Segment) -> Recorded:
+    """A ring of the segment's size, to be filled."""
+    draws, (replicas, partitions) = len(segment.record), state.thermostat.shape
+    return Recorded(
+        steps=segment.record,
+        position=np.empty((draws, *state.position.shape), state.position.dtype),
+        thermostat=np.empty((draws, replicas, partitions)),
+        kinetic_temperature=np.empty((draws, replicas, partitions)),
+        energy=np.empty((draws, replicas)),
+    )
+
+
+def permutation_grid(points: int) -> dict[str, int]:
+    """The a x b grid of the keyed bijection on [0, N), and floor(2^32 / a) to divide by a with."""
+    a = math.isqrt(points - 1) + 1 if points > 1 else 1
+    return {"points": points, "grid_a": a, "grid_b": -(-points // a), "grid_inverse": min(2**32 // a, 2**32 - 1)}
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -5,7 +5,6 @@ replicas are one block. Blocks share nothing, so results do not depend on how re
 """
 
 import ctypes
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
@@ -15,16 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from ..compile import find_compiler
 from ..errors import Status
-from ..letters import LETTERS
+from ..kernels.toolchain import find_compiler
+from ..method.letters import LETTERS
+from ..method.words import Evaluate, Substep
 from ..moves.contour import Contour, active_partition
 from ..state import Hyper, Recorded, Segment, State
 from ..streams import make_keys
-from ..targets import Batch
-from ..words import Evaluate, Substep
+from ..targets.base import Batch
 from .base import Job, own_arrays
-from .operations import NumpyOperations
+from .operations.arrays import NumpyOperations
 
 Array = Any
 Coefficients = tuple[Array, ...]
@@ -49,7 +48,12 @@ class BatchedEngine:
     name = "batched"
 
     def __init__(
-        self, job: Job, device: str = "cpu", threads: int | None = None, block: int | None = None, native: bool | None = None
+        self,
+        job: Job,
+        device: str = "cpu",
+        threads: int | None = None,
+        block: int | None = None,
+        native: bool | None = None,
     ) -> None:
         self.job, self.device = job, device
         if job.contour is not None:
@@ -59,14 +63,14 @@ class BatchedEngine:
         if device != "cpu":
             import cupy
 
-            from .cupy_letters import CupyOperations
+            from .operations.device import CupyOperations
 
             self._operations = CupyOperations
             self._place = cupy.cuda.Device(int(device.partition(":")[2] or 0))
             with self._place:
                 self.job = replace(job, target=job.target.to(cupy))
         elif native or (native is None and find_compiler() is not None):
-            from .native import NativeOperations
+            from .operations.native import NativeOperations
 
             self._operations = NativeOperations
         keep_freed_memory()
@@ -101,23 +105,6 @@ def keep_freed_memory() -> None:
         mallopt(trim_threshold, 512 * 2**20)
 
 
-def cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def empty_record(state: State, segment: Segment) -> Recorded:
-    """A ring of the segment's size, to be filled."""
-    draws, (replicas, partitions) = len(segment.record), state.thermostat.shape
-    return Recorded(
-        steps=segment.record,
-        position=np.empty((draws, *state.position.shape), state.position.dtype),
-        thermostat=np.empty((draws, replicas, partitions)),
-        kinetic_temperature=np.empty((draws, replicas, partitions)),
-        energy=np.empty((draws, replicas)),
-    )
-
-
 def _widest(job: Job) -> int:
     """Values of a replica in the largest array of a step: hidden activations of a batch, or the parameters."""
     hidden = getattr(getattr(job.target, "model", None), "hidden", 0)
@@ -140,7 +127,9 @@ def _useful_threads(job: Job) -> int:
 class _Block:
     """Some replicas, carried through one segment."""
 
-    def __init__(self, job: Job, operations: Any, rows: slice, state: State, segment: Segment, recorded: Recorded) -> None:
+    def __init__(
+        self, job: Job, operations: Any, rows: slice, state: State, segment: Segment, recorded: Recorded
+    ) -> None:
         self.job, self.rows, self.segment, self.recorded, self.state = job, rows, segment, recorded, state
         self.program, self.slices = job.program, job.program.partition.slices
         keys = make_keys(job.seed[rows], job.stream[rows], operations.xp)
@@ -158,7 +147,9 @@ class _Block:
         self.coefficients: list[Coefficients] = []
         if job.contour is not None:
             self.first = job.program.gradients_before(segment.start) if segment.start else 0
-            self.log_omega = job.contour.log_omega(self.first, job.program.gradients_before(segment.start + segment.steps) - self.first)
+            self.log_omega = job.contour.log_omega(
+                self.first, job.program.gradients_before(segment.start + segment.steps) - self.first
+            )
 
     def run(self) -> None:
         """All steps of the segment, then hand the state back."""
@@ -262,10 +253,14 @@ class _Block:
         h = self._in_force("stepsize", 0, i) * substep.fraction.numerator / substep.fraction.denominator
         if substep.operation in LETTERS:
             letter = LETTERS[substep.operation]
-            hyper = {name: self._in_force(name, k, i) for name in letter.reads} | {"count": self.program.partition.counts[k]}
+            hyper = {name: self._in_force(name, k, i) for name in letter.reads} | {
+                "count": self.program.partition.counts[k]
+            }
             values = letter.coefficients(h, hyper)
             return tuple(self.xp.asarray(v if letter.thermostat else v.astype(self.job.dtype)) for v in values)
-        return tuple(self.xp.asarray(v.astype(self.job.dtype)) for v in self._update_coefficients(substep.operation, k, h, i))
+        return tuple(
+            self.xp.asarray(v.astype(self.job.dtype)) for v in self._update_coefficients(substep.operation, k, h, i)
+        )
 
     def _update_coefficients(self, update: str, k: int, h: Array, i: int) -> Coefficients:
         """Coefficients of whole-step updates; h is the learning rate (equations.md section 3)."""
@@ -275,7 +270,9 @@ class _Block:
             return (h,)
         mu = self._in_force("momentum", k, i)
         one = np.ones_like(h)
-        return {"momentum": (mu, h, one), "momentum2": (mu, 1 - mu, h), "coolmomentum": (mu, h * (1 + mu) / 2, one)}[update]
+        return {"momentum": (mu, h, one), "momentum2": (mu, 1 - mu, h), "coolmomentum": (mu, h * (1 + mu) / 2, one)}[
+            update
+        ]
 
     def _action(self, group: tuple[Evaluate | Substep, ...]) -> Action:
         """The substep, or C-D pair, as a function of its coefficients."""

@@ -13,15 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from ..compile import cupy_module, host_library
 from ..errors import CompileError, DeviceError
 from ..kernels.emit import Coefficient, Emitter, team_size
-from ..letters import LETTERS
+from ..kernels.toolchain import cupy_module, host_library
+from ..method.letters import LETTERS
+from ..method.words import Substep
 from ..state import PARTITIONED, Hyper, Recorded, Segment, State
-from ..targets.shlp import ShlpTarget
-from ..words import Substep
-from .base import Job, own_arrays
-from .batched import cores, empty_record
+from ..targets.networks import ShlpTarget
+from .base import Job, cores, empty_record, own_arrays
 
 Array = Any
 _TABLE_BYTES = 64 * 2**20
@@ -41,7 +40,10 @@ class Arguments(ctypes.Structure):
 
     _fields_ = (
         *[(name, ctypes.c_void_p) for name in _POINTERS],
-        *[(name, ctypes.c_int64) for name in ("start", "ordinal", "replicas", "groups", "steps", "scheduled", "initial", *_SWITCHES)],
+        *[
+            (name, ctypes.c_int64)
+            for name in ("start", "ordinal", "replicas", "groups", "steps", "scheduled", "initial", *_SWITCHES)
+        ],
         *[(name, ctypes.c_uint32) for name in ("points", "grid_a", "grid_b", "grid_inverse")],
         *[(name, ctypes.c_double) for name in ("precision", "noise_sd", "log_norm", *_LEVELS)],
     )
@@ -65,7 +67,9 @@ class FusedEngine:
 
     def __init__(self, job: Job, device: str = "cpu", threads: int | None = None, team: int | None = None) -> None:
         if not isinstance(job.target, ShlpTarget):
-            raise DeviceError("The fused engine samples single-hidden-layer perceptrons only. Use the batched engine for other targets.")
+            raise DeviceError(
+                "The fused engine samples single-hidden-layer perceptrons only. Use the batched engine for other targets."
+            )
         if job.contour is not None:
             job.contour.check(job.program, job.hyper)
         self.job, self.device, self.target = job, device, job.target
@@ -117,7 +121,11 @@ def _check_state(arrays: Mapping[str, np.ndarray], job: Job) -> None:
     rows, partitions = (job.replicas, job.target.layout.size), (job.replicas, len(job.program.partition.names))
     names = ("position", "momentum", "gradient", "adam_mean", "adam_square")
     expected: dict[str, tuple[tuple[int, ...], Any]] = {name: (rows, job.dtype) for name in names}
-    expected |= {"thermostat": (partitions, np.float64), "energy": (rows[:1], np.float64), "status": (rows[:1], np.int32)}
+    expected |= {
+        "thermostat": (partitions, np.float64),
+        "energy": (rows[:1], np.float64),
+        "status": (rows[:1], np.int32),
+    }
     expected |= {"frozen_step": (rows[:1], np.int64)}
     expected |= {} if job.contour is None else job.contour.arrays(job.replicas)
     for name, (shape, dtype) in expected.items():
@@ -133,7 +141,9 @@ def make_emitter(job: Job) -> Emitter:
     """Source writer for `job`, whose target is an ShlpTarget."""
     target: Any = job.target
     batch = target.points if job.batching.mode == "full" else job.batching.size
-    return Emitter(job.program, target.model, job.batching.mode, batch, np.dtype(job.dtype).itemsize * 8, job.contour is not None)
+    return Emitter(
+        job.program, target.model, job.batching.mode, batch, np.dtype(job.dtype).itemsize * 8, job.contour is not None
+    )
 
 
 def _constant_arrays(job: Job) -> dict[str, np.ndarray]:
@@ -158,12 +168,6 @@ def _numbers(job: Job) -> dict[str, Any]:
         "precision": 0.0 if model.prior_sd is None else 1 / (model.prior_sd**2 * n), "noise_sd": model.noise_sd,
         "log_norm": math.log(model.noise_sd) + math.log(2 * math.pi) / 2,
     }  # fmt: skip
-
-
-def permutation_grid(points: int) -> dict[str, int]:
-    """The a x b grid of the keyed bijection on [0, N), and floor(2^32 / a) to divide by a with."""
-    a = math.isqrt(points - 1) + 1 if points > 1 else 1
-    return {"points": points, "grid_a": a, "grid_b": -(-points // a), "grid_inverse": min(2**32 // a, 2**32 - 1)}
 
 
 class Tables:
@@ -216,7 +220,9 @@ class Tables:
         h = self._in_force("stepsize", 0) * s.fraction.numerator / s.fraction.denominator
         if s.operation in LETTERS:
             letter = LETTERS[s.operation]
-            hyper = {name: self._in_force(name, k) for name in letter.reads} | {"count": self._job.program.partition.counts[k]}
+            hyper = {name: self._in_force(name, k) for name in letter.reads} | {
+                "count": self._job.program.partition.counts[k]
+            }
             return letter.coefficients(h, hyper)
         if s.operation == "sgd":
             return (h,)
@@ -227,7 +233,9 @@ class Tables:
         if s.operation == "adam":
             return h, 1 - 0.9 ** (self._step + 1.0), 1 - 0.999 ** (self._step + 1.0)
         mu, one = self._in_force("momentum", k), np.ones_like(h)
-        return {"momentum": (mu, h, one), "momentum2": (mu, 1 - mu, h), "coolmomentum": (mu, h * (1 + mu) / 2, one)}[s.operation]
+        return {"momentum": (mu, h, one), "momentum2": (mu, 1 - mu, h), "coolmomentum": (mu, h * (1 + mu) / 2, one)}[
+            s.operation
+        ]
 
 
 class _Host:
@@ -277,7 +285,9 @@ class _Device:
         try:
             import cupy
         except ImportError as error:
-            raise DeviceError(f"device = {device!r} needs CuPy: pip install 'gpu-thermo[cuda13]' (or cuda12).") from error
+            raise DeviceError(
+                f"device = {device!r} needs CuPy: pip install 'gpu-thermo[cuda13]' (or cuda12)."
+            ) from error
         self._cupy, self._team = cupy, team or team_size(emitter)
         self._device = cupy.cuda.Device(int(device.partition(":")[2] or 0))
         with self._device:

@@ -17,11 +17,11 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
 
-from ..compile import Resources, nvrtc_compile, resources
 from ..errors import GpuThermoError
-from ..methods import get_method, make_program
-from ..targets.shlp import ShlpModel
+from ..method.named import get_method, make_program
+from ..targets.networks import ShlpModel
 from .emit import MODES, Emitter, elementwise_source, predict_device_source, team_size
+from .toolchain import Resources, nvrtc_compile, resources
 
 ARCHITECTURES = ("sm_75", "sm_90", "sm_120")
 STRICT = "sm_90"
@@ -113,7 +113,9 @@ def fused_variant(row: Mapping[str, Any]) -> Variant:
     method = get_method("splitting" if word else row["dynamics"])
     layered = method.words and "all" not in method.words and row["partition"] == "all"
     program = make_program(method, model.layout.partition("layer" if layered else row["partition"]), word)
-    emitter = Emitter(program, model, row["mode"], 100 if row["mode"] == "full" else 20, bits, row.get("contour", False))
+    emitter = Emitter(
+        program, model, row["mode"], 100 if row["mode"] == "full" else 20, bits, row.get("contour", False)
+    )
     team = row["team"] or team_size(emitter)
     name = f"{row['dynamics']} {task} {row['activation']} {row['mode']} {program.partition.kind} m{m} d{d} n{n} float{bits} team {team}"
     name += " prior" * bool(row["prior"]) + " contour" * emitter.contour
@@ -128,9 +130,32 @@ def standard_variants() -> list[Variant]:
 def contour_variants() -> list[Variant]:
     """Kernels with a contour: the words it is mostly used with on two inputs, a larger network, and float64 in teams of several warps."""
     base = _STANDARD | {"contour": True, "prior": 1.0}
-    rows = [base | {"dynamics": word, "network": (2, d, 32)} for word in ("sgld", "BAOAB", "BACDEDCAB") for d in (20, 100, 200)]
-    rows.append(base | {"dynamics": "BAEFEAB", "network": (13, 40, 32), "task": "multiclass", "partition": "tensor", "activation": "tanh"})
-    rows.append(base | {"dynamics": "OBABO", "network": (2, 100, 64), "task": "regression", "outputs": 3, "mode": "epoch", "team": 128})
+    rows = [
+        base | {"dynamics": word, "network": (2, d, 32)}
+        for word in ("sgld", "BAOAB", "BACDEDCAB")
+        for d in (20, 100, 200)
+    ]
+    rows.append(
+        base
+        | {
+            "dynamics": "BAEFEAB",
+            "network": (13, 40, 32),
+            "task": "multiclass",
+            "partition": "tensor",
+            "activation": "tanh",
+        }
+    )
+    rows.append(
+        base
+        | {
+            "dynamics": "OBABO",
+            "network": (2, 100, 64),
+            "task": "regression",
+            "outputs": 3,
+            "mode": "epoch",
+            "team": 128,
+        }
+    )
     return [fused_variant(row) for row in rows]
 
 
@@ -141,9 +166,18 @@ _STANDARD: dict[str, Any] = {
 
 
 def _predict_variants() -> list[Variant]:
-    sizes = [((2, 200, 1, "binary", "relu"), 32), ((2, 100, 1, "regression", "tanh"), 64), ((13, 50, 3, "multiclass", "softplus"), 32)]
+    sizes = [
+        ((2, 200, 1, "binary", "relu"), 32),
+        ((2, 100, 1, "regression", "tanh"), 64),
+        ((13, 50, 3, "multiclass", "softplus"), 32),
+    ]
     return [
-        Variant("predict", f"{' '.join(s[3:])} m{s[0]} d{s[1]} n{s[2]} float{bits}", predict_device_source(ShlpModel(*s), bits), s[0] == 2)
+        Variant(
+            "predict",
+            f"{' '.join(s[3:])} m{s[0]} d{s[1]} n{s[2]} float{bits}",
+            predict_device_source(ShlpModel(*s), bits),
+            s[0] == 2,
+        )
         for s, bits in sizes
     ]
 
@@ -162,9 +196,14 @@ def check(variant: Variant, arch: str) -> list[Result]:
     try:
         _, log = nvrtc_compile(variant.source, arch, ("--ptxas-options=-v",))
     except GpuThermoError as error:
-        return [Result(variant.group, variant.name, arch, "", variant.strict, time.process_time() - start, None, str(error))]
+        return [
+            Result(variant.group, variant.name, arch, "", variant.strict, time.process_time() - start, None, str(error))
+        ]
     seconds = time.process_time() - start
-    return [Result(variant.group, variant.name, arch, k, variant.strict, seconds, r) for k, r in sorted(resources(log).items())]
+    return [
+        Result(variant.group, variant.name, arch, k, variant.strict, seconds, r)
+        for k, r in sorted(resources(log).items())
+    ]
 
 
 def check_all(jobs: Iterable[Variant], architectures: Iterable[str], processes: int | None = None) -> Iterator[Result]:
@@ -177,8 +216,12 @@ def check_all(jobs: Iterable[Variant], architectures: Iterable[str], processes: 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; returns its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m gpu_thermo.kernels.check", description="Compile GPU kernels without a GPU.")
-    parser.add_argument("--arch", nargs="+", default=ARCHITECTURES, help=f"architectures (default: {' '.join(ARCHITECTURES)})")
+    parser = argparse.ArgumentParser(
+        prog="python -m gpu_thermo.kernels.check", description="Compile GPU kernels without a GPU."
+    )
+    parser.add_argument(
+        "--arch", nargs="+", default=ARCHITECTURES, help=f"architectures (default: {' '.join(ARCHITECTURES)})"
+    )
     parser.add_argument("--json", help="file to record the results in")
     parser.add_argument("--processes", type=int, help="compilers at once (default: one a processor)")
     options = parser.parse_args(arguments)
@@ -189,10 +232,14 @@ def main(arguments: list[str] | None = None) -> int:
         results.append(r)
     wrong = [r for r in results if r.wrong]
     seconds = time.perf_counter() - start
-    print(f"{len(jobs)} sources for {' '.join(options.arch)}: {len(results)} kernels in {seconds:.0f} s, {len(wrong)} wrong")
+    print(
+        f"{len(jobs)} sources for {' '.join(options.arch)}: {len(results)} kernels in {seconds:.0f} s, {len(wrong)} wrong"
+    )
     if options.json:
         with open(options.json, "w") as file:
-            json.dump({"seconds": seconds, "kernels": [asdict(r) | {"wrong": r.wrong} for r in results]}, file, indent=1)
+            json.dump(
+                {"seconds": seconds, "kernels": [asdict(r) | {"wrong": r.wrong} for r in results]}, file, indent=1
+            )
     return 1 if wrong else 0
 
 

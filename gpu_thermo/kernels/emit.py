@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from ..method.words import Evaluate, Program, Substep
 from ..moves.contour import active_partition
-from ..targets.shlp import ACTIVATIONS, TASKS, ShlpModel
-from ..words import Evaluate, Program, Substep
+from ..targets.networks import ACTIVATIONS, TASKS, ShlpModel
 
 FOLDER = Path(__file__).parent
 MODES = ("subset", "epoch", "replacement", "full")
@@ -80,7 +80,9 @@ def make_plan(program: Program) -> Plan:
     for a in actions:
         for s in () if a is None else (*(s for letters in a.letters.values() for s in letters), *a.after):
             found.setdefault(_key(s), s)
-    return Plan(actions, [Coefficient(s, i, kind) for s in found.values() for i, kind in enumerate(_VALUES[s.operation])])
+    return Plan(
+        actions, [Coefficient(s, i, kind) for s in found.values() for i, kind in enumerate(_VALUES[s.operation])]
+    )
 
 
 def _key(s: Substep) -> tuple[object, ...]:
@@ -117,8 +119,17 @@ class Emitter:
     contour : whether gradients are scaled by a learned histogram (contour.h).
     """
 
-    def __init__(self, program: Program, model: ShlpModel, mode: str, batch: int, bits: int, contour: bool = False) -> None:
-        self.program, self.model, self.mode, self.batch, self.bits, self.contour = program, model, mode, batch, bits, contour
+    def __init__(
+        self, program: Program, model: ShlpModel, mode: str, batch: int, bits: int, contour: bool = False
+    ) -> None:
+        self.program, self.model, self.mode, self.batch, self.bits, self.contour = (
+            program,
+            model,
+            mode,
+            batch,
+            bits,
+            contour,
+        )
         self.plan = make_plan(program)
         self._tau = Substep("temperature", (active_partition(program),))
         if contour:
@@ -168,7 +179,9 @@ class Emitter:
         for k, letters in action.letters.items():
             lines = "".join(f"      {self._call(s, k, subs)}\n" for s in letters)
             cases.append(f"    if constexpr (K == {k}) {{\n{lines}    }}")
-        draws = {(k, subs.index(s.sub)) for k, letters in action.letters.items() for s in letters if s.operation in _NOISY}
+        draws = {
+            (k, subs.index(s.sub)) for k, letters in action.letters.items() for s in letters if s.operation in _NOISY
+        }
         summed = {s.partitions[0] for s in action.after}
         return "\n".join((
             f"struct Pass{number} {{",
@@ -219,12 +232,20 @@ def team_size(emitter: Emitter) -> int:
 
 def predict_source(model: ShlpModel, bits: int) -> str:
     """Complete host text of the prediction kernels of `model` (kernels/predict.h)."""
-    return "\n".join((prologue(bits), _constants(_sizes(model, _TILE)), inline("math.h", "shlp.h", "wide.h", "respond.h", "predict.h")))
+    return "\n".join(
+        (
+            prologue(bits),
+            _constants(_sizes(model, _TILE)),
+            inline("math.h", "shlp.h", "wide.h", "respond.h", "predict.h"),
+        )
+    )
 
 
 def predict_device_source(model: ShlpModel, bits: int, team: int = 32) -> str:
     """Complete text of the same on a GPU (kernels/predict.cu): CUDA with warps for the scores, or C++ with `team` 1."""
-    return "\n".join((prologue(bits, team, 1), _constants(_sizes(model, 1)), inline("math.h", "shlp.h", "respond.h", "predict.cu")))
+    return "\n".join(
+        (prologue(bits, team, 1), _constants(_sizes(model, 1)), inline("math.h", "shlp.h", "respond.h", "predict.cu"))
+    )
 
 
 def elementwise_source(bits: int, team: int = 32) -> str:
@@ -241,7 +262,9 @@ def _sizes(model: ShlpModel, batch: int) -> dict[str, int | bool]:
 
 
 def _constants(values: Mapping[str, int | bool]) -> str:
-    return "\n".join(f"constexpr {'bool' if isinstance(v, bool) else 'int'} {name} = {str(v).lower()};" for name, v in values.items())
+    return "\n".join(
+        f"constexpr {'bool' if isinstance(v, bool) else 'int'} {name} = {str(v).lower()};" for name, v in values.items()
+    )
 
 
 def prologue(bits: int, team: int = 1, lanes: int | None = None) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import SpecError
+from ..method.words import Program
 from ..state import Hyper, State
-from ..words import Program
 from .base import Energies
 from .contour import Contour
 from .cyclical import Stages, in_cycles
@@ -128,7 +128,9 @@ def _contour_warnings(report: dict[str, Any]) -> list[str]:
             f"{outside:.0%} of the energies were outside the contour's bins ({low:g} to {high:g}), where nothing is flattened: move them."
         )
     if clipped > MOST_CLIPPED:
-        out.append(f"{clipped:.0%} of the contour's multipliers were clipped, which weights cannot undo: use wider bins or a smaller zeta.")
+        out.append(
+            f"{clipped:.0%} of the contour's multipliers were clipped, which weights cannot undo: use wider bins or a smaller zeta."
+        )
     return out
 
 
@@ -164,10 +166,14 @@ def make_moves(options: Sequence[MoveOptions], hyper: Hyper, context: Context) -
     if len(set(kinds)) != len(kinds):
         raise SpecError(f"moves lists {', '.join(kinds)}: each kind at most once.")
     if len({"exchange", "tempering", "contour"} & set(kinds)) > 1:
-        raise SpecError(f"moves lists {', '.join(kinds)}: of exchange, tempering and contour a run takes one. Use two runs.")
+        raise SpecError(
+            f"moves lists {', '.join(kinds)}: of exchange, tempering and contour a run takes one. Use two runs."
+        )
     found: dict[str, Any] = {}
     energy_batch = None
-    for o in sorted(options, key=lambda o: not isinstance(o, Cyclical)):  # a ladder rests on hyperparameters in their cycles
+    for o in sorted(
+        options, key=lambda o: not isinstance(o, Cyclical)
+    ):  # a ladder rests on hyperparameters in their cycles
         if isinstance(o, Cyclical):
             if len(options) > 1:
                 _require_one_temperature(o)
@@ -187,9 +193,13 @@ def make_moves(options: Sequence[MoveOptions], hyper: Hyper, context: Context) -
 def _require_one_temperature(options: Cyclical) -> None:
     """Other moves go by the temperature in force, which must be that of what is sampled."""
     if options.explore_temperature == 0:
-        raise SpecError("A cyclical move with explore_temperature = 0 goes with no other move: give it a value above 0, such as 1.")
+        raise SpecError(
+            "A cyclical move with explore_temperature = 0 goes with no other move: give it a value above 0, such as 1."
+        )
     if options.gradient_noise_sd:
-        raise SpecError("gradient_noise_sd of a cyclical move lowers the temperature that other moves go by: leave it out beside them.")
+        raise SpecError(
+            "gradient_noise_sd of a cyclical move lowers the temperature that other moves go by: leave it out beside them."
+        )
 
 
 def _require_attempts(options: LadderOptions, steps: int) -> None:
@@ -220,14 +230,20 @@ def _ladder(options: LadderOptions, hyper: Hyper, context: Context) -> Exchange 
 def _contour(options: ContourOptions, hyper: Hyper, context: Context) -> dict[str, Any]:
     lowest, width = options.lowest, options.width
     if (lowest is None or width is None) and context.energy_range is None:
-        raise SpecError("A contour needs lowest and width here: the energy where the bins begin, and the width of one of them.")
+        raise SpecError(
+            "A contour needs lowest and width here: the energy where the bins begin, and the width of one of them."
+        )
     if context.energy_range is not None:
         lowest = context.energy_range[0] if lowest is None else lowest
         if width is None and lowest >= context.energy_range[1]:
-            raise SpecError(f"contour: lowest = {lowest:g} is above what these energies are expected to be: give width too.")
+            raise SpecError(
+                f"contour: lowest = {lowest:g} is above what these energies are expected to be: give width too."
+            )
         width = (context.energy_range[1] - lowest) / options.bins if width is None else width
     assert lowest is not None
     assert width is not None
-    contour = Contour.make(options, lowest, width, None if options.learn is None else context.program.gradients_before(options.learn))
+    contour = Contour.make(
+        options, lowest, width, None if options.learn is None else context.program.gradients_before(options.learn)
+    )
     contour.check(context.program, hyper)
     return {"contour": contour, "group": context.group, "merge": options.interval if options.interacting else 0}

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import SpecError
+from ..method.words import Program
 from ..state import Hyper, State
-from ..words import Program
 from .options import Contour as ContourOptions
 
 Array = Any
@@ -49,7 +49,9 @@ class Contour:
     def make(cls, options: ContourOptions, lowest: float, width: float, learn: int | None = None) -> "Contour":
         """From the options of a spec, with bins from `lowest` in steps of `width`; `learn` in evaluations."""
         o = options
-        return cls(o.zeta, o.bins, lowest, width, o.omega_max, o.omega, o.clip, o.interacting, o.interval, o.published, learn)
+        return cls(
+            o.zeta, o.bins, lowest, width, o.omega_max, o.omega, o.clip, o.interacting, o.interval, o.published, learn
+        )
 
     @property
     def edges(self) -> np.ndarray:
@@ -87,7 +89,9 @@ class Contour:
             if text is None:
                 continue
             if "temperature" not in program.reads(k):
-                raise SpecError(f"contour needs a temperature, and '{text}' ({names[k]}) reads none. Use sgld, or words with O or E.")
+                raise SpecError(
+                    f"contour needs a temperature, and '{text}' ({names[k]}) reads none. Use sgld, or words with O or E."
+                )
             same = np.array_equal(hyper.temperature[:, k], hyper.temperature[:, first])
             if not same or hyper.schedules.get(("temperature", k)) != hyper.schedules.get(("temperature", first)):
                 raise SpecError(
@@ -177,7 +181,9 @@ class Contour:
         if len(rows):
             log_mean = _log_mean(_log_weights(extra)[rows], start, count)
             extra["contour_log_weight"][rows] = np.repeat(log_mean, count, axis=0)
-            extra["contour_seen"][rows] = np.repeat(np.maximum.reduceat(extra["contour_seen"][rows], start, axis=0), count, axis=0)
+            extra["contour_seen"][rows] = np.repeat(
+                np.maximum.reduceat(extra["contour_seen"][rows], start, axis=0), count, axis=0
+            )
             extra["contour_shift"][rows] = 0
 
     def summary(self, extra: Extra, group: np.ndarray) -> dict[str, Any]:

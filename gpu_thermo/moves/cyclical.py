@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .. import schedules
 from ..errors import SpecError
+from ..method import schedules
+from ..method.words import Program
 from ..state import Hyper, Tabulated
-from ..words import Program
 from .options import Cyclical
 
 
@@ -25,10 +25,14 @@ class Stages:
         """L is `period`, or ceil(S / cycles)."""
         length = schedules.cycle_length(total, options.cycles, options.period)
         if length < 2:
-            raise SpecError(f"cycles = {options.cycles} in {total} steps leaves cycles of {length} step: use fewer cycles.")
+            raise SpecError(
+                f"cycles = {options.cycles} in {total} steps leaves cycles of {length} step: use fewer cycles."
+            )
         stages = cls(length, options.explore)
         if not stages.sampling(np.arange(length)).any():
-            raise SpecError(f"explore = {options.explore} leaves no step of a cycle of {length} to sample in: lower it.")
+            raise SpecError(
+                f"explore = {options.explore} leaves no step of a cycle of {length} to sample in: lower it."
+            )
         return stages
 
     def sampling(self, step: np.ndarray) -> np.ndarray:
@@ -107,7 +111,9 @@ def in_cycles(hyper: Hyper, program: Program, options: Cyclical) -> Hyper:
         raise SpecError("A cyclical move sets the stepsize's schedule: remove the one in method.stepsize.")
     used = [(name, k) for name in ("temperature", "sigma", "epsilon") for k in _used(hyper, name)]
     if not used:
-        raise SpecError("A cyclical move explores at another temperature, and this method has none: use sgld or a Langevin word.")
+        raise SpecError(
+            "A cyclical move explores at another temperature, and this method has none: use sgld or a Langevin word."
+        )
     stepsize = schedules.Cyclical(schedule="cyclical", cycles=options.cycles, period=options.period)
     factor = options.explore_temperature
     factors = {"temperature": factor, "sigma": math.sqrt(factor), "epsilon": float(factor > 0)}
@@ -115,7 +121,9 @@ def in_cycles(hyper: Hyper, program: Program, options: Cyclical) -> Hyper:
     for name, k in used:
         new[name, k] = _joined(hyper.schedules, (name, k), Exploring(options, factors[name]))
     if options.gradient_noise_sd:
-        less = LessGradientNoise(Exploring(options, factor), stepsize, _noise_ratio(hyper, program, options.gradient_noise_sd))
+        less = LessGradientNoise(
+            Exploring(options, factor), stepsize, _noise_ratio(hyper, program, options.gradient_noise_sd)
+        )
         new |= {("temperature", k): less for k in _used(hyper, "temperature")}
     return replace(hyper, schedules={**hyper.schedules, **new})
 
@@ -133,5 +141,7 @@ def _noise_ratio(hyper: Hyper, program: Program, sd: float) -> float:
     h, tau = np.unique(hyper.stepsize), np.unique(hyper.temperature[:, _used(hyper, "temperature")])
     scheduled = any(name == "temperature" for name, _ in hyper.schedules)
     if len(h) != 1 or len(tau) != 1 or not tau[0] > 0 or scheduled or program.update != "sgld":
-        raise SpecError("gradient_noise_sd is for sgld with one stepsize and one temperature for all replicas: leave it out.")
+        raise SpecError(
+            "gradient_noise_sd is for sgld with one stepsize and one temperature for all replicas: leave it out."
+        )
     return float(h[0] * sd**2 / (2 * tau[0]))

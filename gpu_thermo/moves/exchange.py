@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import SpecError
+from ..method.words import Program
 from ..state import PARTITIONED, Hyper, State
 from ..streams import Keys, Purpose, make_keys, uniform, words
-from ..words import Program
 from . import options as spec
 from .base import Energies
 from .ladder import OnLadder, follow_trips, make_ladder, noise_warnings, pair_warnings, ratio, smooth
@@ -100,7 +100,9 @@ class Exchange(OnLadder):
         self._count_anew(state)
         who = self._occupants(extra["rung"])
         running = np.isfinite(energies.value[who]) & (state.status[who] == 0)
-        extra["exchange_variance"][...] = smooth(extra["exchange_variance"], np.where(running, energies.variance[who], np.nan), number)
+        extra["exchange_variance"][...] = smooth(
+            extra["exchange_variance"], np.where(running, energies.variance[who], np.nan), number
+        )
         log_acceptance = self._log_acceptance(state, energies.value[who])
         both = running[:, :-1] & running[:, 1:] & ~np.isnan(log_acceptance)
         tried = self._pairs(extra) & both
@@ -123,7 +125,10 @@ class Exchange(OnLadder):
 
     def _log_acceptance(self, state: State, value: np.ndarray) -> np.ndarray:
         """min(0, D (U1 - U2) - D^2 (v1 + v2) / 2) + log(factor) of all pairs [L, Q-1], D = 1/tau_1 - 1/tau_2."""
-        inverse, v = self.ladder.inverse(state.extra["ladder_temperature"], state.step), state.extra["exchange_variance"]
+        inverse, v = (
+            self.ladder.inverse(state.extra["ladder_temperature"], state.step),
+            state.extra["exchange_variance"],
+        )
         with np.errstate(invalid="ignore", over="ignore"):
             d = inverse[:-1] - inverse[1:]
             log_ratio = d * (value[:, :-1] - value[:, 1:])
@@ -165,7 +170,9 @@ class Exchange(OnLadder):
         """Drop counts made under other temperatures: after half of the burn-in, and after all of it, which also settles the window."""
         extra = state.extra
         if self._passes(state, self.burn_in) and self.window == "auto":
-            length = window_length(self.ladder.count, extra["exchange_accepted"].sum(), extra["exchange_attempts"].sum())
+            length = window_length(
+                self.ladder.count, extra["exchange_accepted"].sum(), extra["exchange_attempts"].sum()
+            )
             extra["exchange_window"][:2] = length  # the window under way ends here
         if self._passes(state, self.burn_in) or self._passes(state, self.burn_in // 2):
             extra["exchange_attempts"][...] = 0
@@ -232,7 +239,9 @@ class Exchange(OnLadder):
             )
         reached = [a for a in acceptance if a is not None]
         if self.target is not None and reached and np.mean(reached) < self.target - 0.1:
-            needed = math.ceil(sum(1 - a for a in reached) / (1 - self.target)) + 1  # rejections add up along a ladder (Syed et al. 2022)
+            needed = (
+                math.ceil(sum(1 - a for a in reached) / (1 - self.target)) + 1
+            )  # rejections add up along a ladder (Syed et al. 2022)
             out.append(
                 f"Pairs of rungs accept {np.mean(reached):.2g} on average where {self.target:g} was asked: with these ends that takes "
                 f"at least {max(needed, self.ladder.count + 1)} rungs, not {self.ladder.count}."
@@ -263,4 +272,6 @@ def _require_whole_ladders(hyper: Hyper, count: int, values: Any) -> None:
         if not np.array_equal(rows, np.broadcast_to(rows[:, :1], rows.shape), equal_nan=True):
             by_rung = name in ("stepsize", "friction", "sigma", "epsilon")
             hint = f" Give one number, or {name} by rung in the move." if by_rung else " Give one number."
-            raise SpecError(f"exchange: {name} is listed by replica and differs within a ladder, where replicas trade places.{hint}")
+            raise SpecError(
+                f"exchange: {name} is listed by replica and differs within a ladder, where replicas trade places.{hint}"
+            )

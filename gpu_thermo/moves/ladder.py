@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ..errors import SpecError
+from ..method.words import Program
 from ..state import Hyper, State
-from ..words import Program
 from .options import LadderOptions
 
 BY_RUNG = ("friction", "sigma", "epsilon")
@@ -55,7 +55,9 @@ class Ladder:
         changed = {"temperature": temperature[rung][:, None] * self.share}
         for name, value in self.values.items():
             base = getattr(self.base, name)
-            changed[name] = value[rung] if name == "stepsize" else np.where(np.isnan(base), np.nan, value[rung][:, None])
+            changed[name] = (
+                value[rung] if name == "stepsize" else np.where(np.isnan(base), np.nan, value[rung][:, None])
+            )
         return replace(self.base, **changed)
 
     def factor(self, name: str, k: int, step: int) -> float:
@@ -73,7 +75,9 @@ class Ladder:
         if not self.heuristic:
             return []
         name = self.program.partition.names[self.reference]
-        return [f"Partitions differ in temperature and acceptances go by that of {name} alone: the run is heuristic, its law is not known."]
+        return [
+            f"Partitions differ in temperature and acceptances go by that of {name} alone: the run is heuristic, its law is not known."
+        ]
 
     def rescale_momenta(self, state: State, rows: np.ndarray, old: np.ndarray, new: np.ndarray) -> None:
         """p *= sqrt(tau_new / tau_old) for the replicas `rows` that went from rungs `old` to `new`."""
@@ -103,7 +107,9 @@ class OnLadder:
     def hyper(self, state: State) -> Hyper:
         """Hyperparameters [R] in force, before schedules: the same object until a rung or the ladder changes."""
         rung, temperature = state.extra["rung"], state.extra["ladder_temperature"]
-        if self._last is None or not (np.array_equal(rung, self._last[0]) and np.array_equal(temperature, self._last[1])):
+        if self._last is None or not (
+            np.array_equal(rung, self._last[0]) and np.array_equal(temperature, self._last[1])
+        ):
             self._last = rung.copy(), temperature.copy(), self.ladder.hyper(rung, temperature)
         return self._last[2]
 
@@ -135,12 +141,16 @@ def make_ladder(options: LadderOptions, hyper: Hyper, program: Program) -> Ladde
     kind, partition = options.kind, program.partition  # type: ignore[attr-defined]
     reading = [k for k in range(len(partition.names)) if "temperature" in program.reads(k)]
     if not reading:
-        raise SpecError(f"{kind} trades temperatures, and {_texts(program)} reads none: use a method with one, such as sgld or langevin.")
+        raise SpecError(
+            f"{kind} trades temperatures, and {_texts(program)} reads none: use a method with one, such as sgld or langevin."
+        )
     tau = hyper.temperature
     for k in reading:
         if (tau[:, k] != tau[0, k]).any():
             listed = ", ".join(f"{t:g}" for t in tau[:3, k])
-            raise SpecError(f"{kind} sets the temperatures of the replicas, and the method lists its own ({listed}, ...): give one number.")
+            raise SpecError(
+                f"{kind} sets the temperatures of the replicas, and the method lists its own ({listed}, ...): give one number."
+            )
     reference, heuristic = _reference(options, hyper, program, reading)
     temperature = _temperatures(options, float(tau[0, reference]), heuristic)
     share = np.full(len(partition.names), np.nan)
@@ -149,12 +159,16 @@ def make_ladder(options: LadderOptions, hyper: Hyper, program: Program) -> Ladde
     for name in values:
         rows = np.nan_to_num(getattr(hyper, name))
         if (rows != rows[0]).any():
-            raise SpecError(f"{kind} sets {name} by rung, and the method lists its own by replica: give the method one number.")
+            raise SpecError(
+                f"{kind} sets {name} by rung, and the method lists its own by replica: give the method one number."
+            )
     return Ladder(temperature, share, reference, heuristic, values, hyper, program)
 
 
 def _texts(program: Program) -> str:
-    return ", ".join(f"{text or 'frozen'} ({name})" for name, text in zip(program.partition.names, program.texts, strict=True))
+    return ", ".join(
+        f"{text or 'frozen'} ({name})" for name, text in zip(program.partition.names, program.texts, strict=True)
+    )
 
 
 def _reference(options: LadderOptions, hyper: Hyper, program: Program, reading: list[int]) -> tuple[int, bool]:
@@ -169,7 +183,9 @@ def _reference(options: LadderOptions, hyper: Hyper, program: Program, reading: 
     if active == reading and all(law(k) == law(reading[0]) for k in reading):
         return reading[0], False
     if options.reference is None:
-        taus = ", ".join(f"{partition.names[k]} {f'{hyper.temperature[0, k]:g}' if k in reading else 'none'}" for k in active)
+        taus = ", ".join(
+            f"{partition.names[k]} {f'{hyper.temperature[0, k]:g}' if k in reading else 'none'}" for k in active
+        )
         raise SpecError(
             f"{kind} needs one temperature, and one schedule of it, for all partitions; here they differ (temperature: {taus}). Give "
             f'all the same, or name the one to go by, reference = "{partition.names[reading[0]]}": such a run is labelled heuristic.'
@@ -194,9 +210,13 @@ def _temperatures(options: LadderOptions, target: float, heuristic: bool) -> np.
     assert options.rungs is not None
     assert options.hottest is not None
     if not target > 0:
-        raise SpecError(f"{kind} needs a target temperature above 0, not {target:g}: raise the method's temperature, or give temperatures.")
+        raise SpecError(
+            f"{kind} needs a target temperature above 0, not {target:g}: raise the method's temperature, or give temperatures."
+        )
     if options.hottest <= target:
-        raise SpecError(f"{kind}: hottest = {options.hottest:g} is not above the method's temperature {target:g}: raise it.")
+        raise SpecError(
+            f"{kind}: hottest = {options.hottest:g} is not above the method's temperature {target:g}: raise it."
+        )
     ladder = np.geomspace(target, options.hottest, options.rungs)
     ladder[[0, -1]] = target, options.hottest
     return ladder
@@ -242,8 +262,14 @@ def noise_warnings(noise: list[float | None], correction: bool) -> list[str]:
     worst = max(known, default=0.0)
     if worst <= (NOISY if correction else NOISY_UNCORRECTED):
         return []
-    harm = "costs acceptance, and the correction for it supposes Gaussian noise" if correction else "biases the draws: correction is off"
-    return [f"Energies are noisy: the log acceptance has noise of variance {worst:.3g}, which {harm}. Raise energy_batch, or add rungs."]
+    harm = (
+        "costs acceptance, and the correction for it supposes Gaussian noise"
+        if correction
+        else "biases the draws: correction is off"
+    )
+    return [
+        f"Energies are noisy: the log acceptance has noise of variance {worst:.3g}, which {harm}. Raise energy_batch, or add rungs."
+    ]
 
 
 def pair_warnings(acceptance: list[float | None], temperatures: np.ndarray) -> list[str]:

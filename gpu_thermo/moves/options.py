@@ -25,7 +25,9 @@ class Cyclical(MoveOptions):
 
     kind: Literal["cyclical"]
     cycles: int | None = Field(None, ge=1, description="cycles in the run")
-    period: int | None = Field(None, ge=2, description="steps of a cycle, instead of cycles: such a run can be extended")
+    period: int | None = Field(
+        None, ge=2, description="steps of a cycle, instead of cycles: such a run can be extended"
+    )
     explore: float = Field(0.5, ge=0, lt=1, description="beta, the part of each cycle that explores")
     explore_temperature: NonNegative = Field(
         0.0, description="factor on the temperature while exploring; 0 is plain descent, 1 the sampling temperature"
@@ -45,7 +47,9 @@ class LadderOptions(MoveOptions):
     """What moves between temperatures share: the ladder, rung 0 being the target, and where energies come from."""
 
     temperatures: Ladder | None = Field(None, description="tau of every rung, the target first, increasing")
-    rungs: int | None = Field(None, ge=2, le=1000, description="Q of a geometric ladder from the method's temperature to `hottest`")
+    rungs: int | None = Field(
+        None, ge=2, le=1000, description="Q of a geometric ladder from the method's temperature to `hottest`"
+    )
     hottest: Positive | None = Field(None, description="last tau of a geometric ladder")
     stepsize: Ladder | None = Field(None, description="stepsize of every rung; the method's for all")
     friction: Values | None = Field(None, description="friction of every rung")
@@ -53,11 +57,14 @@ class LadderOptions(MoveOptions):
     epsilon: Values | None = Field(None, description="epsilon of every rung")
     interval: int = Field(100, ge=1, description="steps between attempts")
     energy_batch: int | None = Field(
-        None, ge=2, description="points of a fresh minibatch for each energy, its noise corrected for; all points unless set"
+        None,
+        ge=2,
+        description="points of a fresh minibatch for each energy, its noise corrected for; all points unless set",
     )
     correction: bool = Field(True, description="whether acceptances are corrected for noisy energies")
     reference: str | None = Field(
-        None, description="partition whose temperature is the ladder's, where partitions differ; the run is then heuristic"
+        None,
+        description="partition whose temperature is the ladder's, where partitions differ; the run is then heuristic",
     )
 
     @model_validator(mode="after")
@@ -87,10 +94,14 @@ class Exchange(LadderOptions):
 
     kind: Literal["exchange"]
     target_acceptance: float | None = Field(
-        None, gt=0, lt=1, description="adapt the rungs between the first and the last to this acceptance, during burn-in"
+        None,
+        gt=0,
+        lt=1,
+        description="adapt the rungs between the first and the last to this acceptance, during burn-in",
     )
     window: int | Literal["auto"] = Field(
-        1, description="attempts with the same pairs before even and odd ones alternate; auto: by the acceptance measured in burn-in"
+        1,
+        description="attempts with the same pairs before even and odd ones alternate; auto: by the acceptance measured in burn-in",
     )
     acceptance_factor: float = Field(1.0, gt=0, le=1, description="factor on every acceptance probability")
 
@@ -113,12 +124,16 @@ class Contour(MoveOptions):
     kind: Literal["contour"]
     zeta: NonNegative = Field(0.75, description="how much is flattened; 0 changes nothing")
     bins: int = Field(100, ge=2, le=100_000, description="m")
-    lowest: float | None = Field(None, allow_inf_nan=False, description="u_0, lower end of the first bin; 0 for classification")
+    lowest: float | None = Field(
+        None, allow_inf_nan=False, description="u_0, lower end of the first bin; 0 for classification"
+    )
     width: Positive | None = Field(
         None, description="du, energy width of a bin; several times a step's change of energy, or its edges are felt"
     )
     omega_max: float = Field(3e-3, gt=0, lt=1, description="largest step of the histogram")
-    omega: tuple[Positive, NonNegative, NonNegative] = Field((10.0, 0.8, 100.0), description="c, a, b of the step c / (k^a + b)")
+    omega: tuple[Positive, NonNegative, NonNegative] = Field(
+        (10.0, 0.8, 100.0), description="c, a, b of the step c / (k^a + b)"
+    )
     learn: int | None = Field(
         None,
         ge=1,
@@ -126,17 +141,26 @@ class Contour(MoveOptions):
     )
     clip: tuple[float, float] = Field((-5.0, 5.0), description="bounds of the gradient's multiplier")
     interacting: bool = Field(False, description="one histogram for each ensemble instead of one for each replica")
-    interval: int = Field(1, ge=1, description="steps between merges of an interacting histogram; 1 is the published form")
+    interval: int = Field(
+        1, ge=1, description="steps between merges of an interacting histogram; 1 is the published form"
+    )
     published: bool = Field(False, description="the published step function w_J for Psi, biased by O(du)")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.interacting and self.zeta > 1:
-            raise ValueError(f"zeta = {self.zeta} is for histograms of single replicas: an interacting one takes at most 1")
+            raise ValueError(
+                f"zeta = {self.zeta} is for histograms of single replicas: an interacting one takes at most 1"
+            )
         if not self.clip[0] < 1 < self.clip[1]:
             raise ValueError(f"clip = {list(self.clip)} must enclose 1")
         return self
 
 
 AnyMove = Annotated[Cyclical | Exchange | Tempering | Contour, Field(discriminator="kind")]
-MOVES: dict[str, type[MoveOptions]] = {"cyclical": Cyclical, "exchange": Exchange, "tempering": Tempering, "contour": Contour}
+MOVES: dict[str, type[MoveOptions]] = {
+    "cyclical": Cyclical,
+    "exchange": Exchange,
+    "tempering": Tempering,
+    "contour": Contour,
+}

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import SpecError
+from ..method.words import Program
 from ..state import Hyper, State
 from ..streams import Keys, Purpose, make_keys, uniform, words
-from ..words import Program
 from . import options as spec
 from .base import Energies
 from .ladder import OnLadder, follow_trips, make_ladder, noise_warnings, pair_warnings, ratio, smooth
@@ -56,7 +56,9 @@ class Tempering(OnLadder):
                 f"(interval = {options.interval}): give more burn-in, some hundred attempts for each rung."
             )
         if options.epsilon is not None and 0 in options.epsilon:
-            raise SpecError(f"tempering: epsilon = {options.epsilon} must be above 0 on every rung: xi is carried over in proportion.")
+            raise SpecError(
+                f"tempering: epsilon = {options.epsilon} must be above 0 on every rung: xi is carried over in proportion."
+            )
         return cls(ladder, options.interval, burn_in, options.correction, make_keys(seed, stream))
 
     def begin(self, state: State) -> None:
@@ -115,7 +117,9 @@ class Tempering(OnLadder):
         seen[at] += ~np.isnan(variance)
         return smoothed
 
-    def _log_acceptance(self, state: State, proposed: np.ndarray, value: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    def _log_acceptance(
+        self, state: State, proposed: np.ndarray, value: np.ndarray, variance: np.ndarray
+    ) -> np.ndarray:
         """-D U + g' - g - D^2 v / 2, D = 1/tau' - 1/tau, [R]."""
         rung, g = state.extra["rung"], state.extra["tempering_weight"]
         inverse = self.ladder.inverse(state.extra["ladder_temperature"], state.step)
@@ -141,7 +145,10 @@ class Tempering(OnLadder):
             if not {"epsilon", "temperature"} <= ladder.program.reads(k):
                 continue
             tau = temperature * (ladder.share[k] * ladder.factor("temperature", k, state.step))
-            before, after = self._mean_thermostat(k, rows, old, tau, state.step), self._mean_thermostat(k, rows, new, tau, state.step)
+            before, after = (
+                self._mean_thermostat(k, rows, old, tau, state.step),
+                self._mean_thermostat(k, rows, new, tau, state.step),
+            )
             state.thermostat[rows, k] = after + (state.thermostat[rows, k] - before) * stretch
 
     def _mean_thermostat(self, k: int, rows: np.ndarray, rung: np.ndarray, tau: np.ndarray, step: int) -> np.ndarray:

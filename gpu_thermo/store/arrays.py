@@ -146,7 +146,11 @@ def codecs(dtype: str) -> list[dict[str, Any]]:
     if dtype == STRING:
         first: dict[str, Any] = {"name": "vlen-utf8", "configuration": {}}
     else:
-        first = {"name": "bytes"} if np.dtype(dtype).itemsize == 1 else {"name": "bytes", "configuration": {"endian": "little"}}
+        first = (
+            {"name": "bytes"}
+            if np.dtype(dtype).itemsize == 1
+            else {"name": "bytes", "configuration": {"endian": "little"}}
+        )
     return [first, {"name": "crc32c"}]
 
 

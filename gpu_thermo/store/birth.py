@@ -50,7 +50,9 @@ def create_store(path: Path, header: Header, overwrite: bool) -> tuple[Path, Rec
     except OSError as error:
         raise _refusal(path, error) from error
     finally:
-        shutil.rmtree(staging, ignore_errors=True)  # nothing there after a plain rename, the old store after an exchange
+        shutil.rmtree(
+            staging, ignore_errors=True
+        )  # nothing there after a plain rename, the old store after an exchange
         if old is not None:
             old.release()
     return path, record, lock
@@ -66,7 +68,9 @@ def _real(path: Path) -> Path:
     except NotADirectoryError:
         raise StoreError(f"'{path}' lies below a file. Name a place inside a folder.") from None
     except (OSError, ValueError) as error:
-        raise StoreError(f"No store can be made at '{path}': {getattr(error, 'strerror', None) or error}. Choose another name.") from None
+        raise StoreError(
+            f"No store can be made at '{path}': {getattr(error, 'strerror', None) or error}. Choose another name."
+        ) from None
     if not real.parent.is_dir():
         raise StoreError(f"The folder '{real.parent}' does not exist. Make it first, or choose another place.")
     return real
@@ -77,11 +81,15 @@ def _old_lock(path: Path, overwrite: bool) -> Lock | None:
     if not os.path.lexists(path):
         return None
     if not overwrite:
-        raise StoreExistsError(f"'{path}' exists already. Choose another name, or ask for it to be replaced (--overwrite).")
+        raise StoreExistsError(
+            f"'{path}' exists already. Choose another name, or ask for it to be replaced (--overwrite)."
+        )
     if path.is_dir() and not os.listdir(path):
         return None
     if not is_ours(path) or not (path / LOCK).parent.is_dir():
-        raise StoreError(f"'{path}' is no store of {MAKER} and is not replaced. Remove it yourself, or choose another name.")
+        raise StoreError(
+            f"'{path}' is no store of {MAKER} and is not replaced. Remove it yourself, or choose another name."
+        )
     return Lock(path)
 
 
@@ -172,11 +180,15 @@ def _exchange(one: Path, other: Path) -> bool:
     if not sys.platform.startswith("linux"):
         return False
     rename = getattr(ctypes.CDLL(None), "renameat2", None)
-    return rename is not None and rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0
+    return (
+        rename is not None and rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0
+    )
 
 
 def _refusal(path: Path, error: OSError) -> StoreError:
     """The error for a store that could not be born."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StoreError(f"The disk is full: store '{path}' was not created. Free space, or choose another place.")
-    return StoreError(f"Store '{path}' cannot be written ({error.strerror}). Check the folder's permissions, or choose another place.")
+    return StoreError(
+        f"Store '{path}' cannot be written ({error.strerror}). Check the folder's permissions, or choose another place."
+    )

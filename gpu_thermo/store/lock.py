@@ -20,7 +20,9 @@ class Lock:
         try:
             self._descriptor = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         except OSError as error:
-            raise StoreError(f"Store '{name}' cannot be written ({error.strerror}). Check its permissions, or copy it.") from None
+            raise StoreError(
+                f"Store '{name}' cannot be written ({error.strerror}). Check its permissions, or copy it."
+            ) from None
         try:
             self._take(path, name)
         except BaseException:
@@ -33,9 +35,13 @@ class Lock:
         except BlockingIOError:
             owner = os.pread(self._descriptor, 200, 0).decode(errors="replace").strip()
             who = f"process {owner}" if owner else "another process"
-            raise StoreLockedError(f"Store '{name}' is being written by {who}. Wait until it is done, or stop it first.") from None
+            raise StoreLockedError(
+                f"Store '{name}' is being written by {who}. Wait until it is done, or stop it first."
+            ) from None
         except OSError as error:
-            raise StoreError(f"Store '{name}' cannot be locked ({error.strerror}). Use a file system that supports flock.") from None
+            raise StoreError(
+                f"Store '{name}' cannot be locked ({error.strerror}). Use a file system that supports flock."
+            ) from None
         if not self._is_there(path):
             raise StoreLockedError(f"Store '{name}' was replaced by another process just now. Try again.")
         with contextlib.suppress(OSError):  # a full disk must not stop a recovery: the name is a courtesy
@@ -49,7 +55,9 @@ class Lock:
         except OSError:
             there = False
         if not there:
-            raise RunError(f"Store '{path}' vanished while it was written. Do not move, replace or delete a store that is being written.")
+            raise RunError(
+                f"Store '{path}' vanished while it was written. Do not move, replace or delete a store that is being written."
+            )
 
     def _is_there(self, path: Path) -> bool:
         ours, there = os.fstat(self._descriptor), os.stat(path / LOCK)

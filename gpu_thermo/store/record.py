@@ -33,7 +33,11 @@ class Record:
     """
 
     def __init__(
-        self, attributes: Mapping[str, Any], schema: Schema, groups: dict[str, dict[str, Any]], arrays: dict[str, ArraySpec]
+        self,
+        attributes: Mapping[str, Any],
+        schema: Schema,
+        groups: dict[str, dict[str, Any]],
+        arrays: dict[str, ArraySpec],
     ) -> None:
         self.attributes, self.schema, self.groups, self.arrays = dict(attributes), schema, groups, arrays
 
@@ -68,7 +72,10 @@ class Record:
 
     def document(self) -> dict[str, Any]:
         """The root's zarr.json."""
-        groups = {path: group_document(attributes) | {"consolidated_metadata": _EMPTY} for path, attributes in self.groups.items()}
+        groups = {
+            path: group_document(attributes) | {"consolidated_metadata": _EMPTY}
+            for path, attributes in self.groups.items()
+        }
         nodes = groups | {path: spec.document() for path, spec in self.arrays.items()}
         inside = {"kind": "inline", "must_understand": False, "metadata": {path: nodes[path] for path in sorted(nodes)}}
         return group_document(self.attributes) | {"consolidated_metadata": inside}
@@ -101,13 +108,17 @@ def read_root(path: Path) -> dict[str, Any]:
     """The root document of one of our stores; StoreError that says why it is none."""
     try:
         if not path.is_dir():
-            raise StoreError(f"There is no store at '{path}'. Check the path{'; a store is a folder' if path.exists() else ''}.")
+            raise StoreError(
+                f"There is no store at '{path}'. Check the path{'; a store is a folder' if path.exists() else ''}."
+            )
         with open(path / DOCUMENT, "rb") as file:
             raw = file.read(_MAX_RECORD + 1)
     except FileNotFoundError:
         raise StoreError(f"'{path}' is no store of {MAKER}: it has no {DOCUMENT}. Check the path.") from None
     except (OSError, ValueError) as error:
-        raise StoreError(f"Store '{path}' cannot be read: {getattr(error, 'strerror', None) or error}. Check the path.") from None
+        raise StoreError(
+            f"Store '{path}' cannot be read: {getattr(error, 'strerror', None) or error}. Check the path."
+        ) from None
     try:
         root = json.loads(raw) if len(raw) <= _MAX_RECORD else None
     except (ValueError, RecursionError):
@@ -121,7 +132,9 @@ def read_root(path: Path) -> dict[str, Any]:
 def _check_origin(path: Path, attributes: Mapping[str, Any]) -> None:
     version = attributes.get("format")
     if attributes.get("inference_library") != MAKER or type(version) is not int:
-        raise StoreError(f"Store '{path}' was written by another program. Only stores made by {MAKER} can be opened here.")
+        raise StoreError(
+            f"Store '{path}' was written by another program. Only stores made by {MAKER} can be opened here."
+        )
     if version != FORMAT:
         remedy = f"Update {MAKER}." if version > FORMAT else f"Read it with the version of {MAKER} that wrote it."
         raise StoreError(f"Store '{path}' has format {version}; this version reads format {FORMAT}. {remedy}")
@@ -141,7 +154,9 @@ def load_record(path: Path) -> Record:
     try:
         record = _parse(root["attributes"], schema, nodes)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
-        raise StoreError(f"The commit record of store '{path}' is damaged: {error}. Restore the store from a copy.") from None
+        raise StoreError(
+            f"The commit record of store '{path}' is damaged: {error}. Restore the store from a copy."
+        ) from None
     return record
 
 
@@ -182,8 +197,15 @@ def _array(path: str, node: dict[str, Any]) -> ArraySpec:
     if any(type(n) is not int or n < 0 for n in shape) or any(type(n) is not int or n < 1 for n in chunks):
         raise ValueError(f"{path} has shape {shape} and chunks {chunks}")
     spec = ArraySpec(dims, shape, dtype, chunks)
-    stored, ours = ([{key: value for key, value in codec.items() if value} for codec in some] for some in (node["codecs"], codecs(dtype)))
-    if stored != ours or node["chunk_key_encoding"] != spec.document()["chunk_key_encoding"] or node.get("storage_transformers"):
+    stored, ours = (
+        [{key: value for key, value in codec.items() if value} for codec in some]
+        for some in (node["codecs"], codecs(dtype))
+    )
+    if (
+        stored != ours
+        or node["chunk_key_encoding"] != spec.document()["chunk_key_encoding"]
+        or node.get("storage_transformers")
+    ):
         raise ValueError(f"{path} has codecs or keys that we do not write")
     return spec
 
@@ -191,7 +213,11 @@ def _array(path: str, node: dict[str, Any]) -> ArraySpec:
 def _slot_path(path: str) -> str:
     """A path inside a checkpoint slot that leads nowhere else; ValueError."""
     head, _, name = path.rpartition("/")
-    if head not in (*SLOTS, *(f"{slot}/{part}" for slot in SLOTS for part in SLOT_PARTS)) or to_key(from_key(name)) != name or not name:
+    if (
+        head not in (*SLOTS, *(f"{slot}/{part}" for slot in SLOTS for part in SLOT_PARTS))
+        or to_key(from_key(name)) != name
+        or not name
+    ):
         raise ValueError(f"{path!r} does not belong here")
     return path
 
@@ -200,7 +226,9 @@ def _check_commit(record: Record) -> None:
     commit = record.groups["checkpoint"]
     if record.slot not in (-1, 0, 1) or type(record.step) is not int or not isinstance(record.commit_attributes, dict):
         raise ValueError("group checkpoint does not name a commit")
-    if commit["draws"] != record.draws or (record.slot == -1 and (record.step, record.draws, record.trace_steps) != (0, 0, 0)):
+    if commit["draws"] != record.draws or (
+        record.slot == -1 and (record.step, record.draws, record.trace_steps) != (0, 0, 0)
+    ):
         raise ValueError("group checkpoint does not fit the arrays")
     if record.slot >= 0:
         _check_slot(record)
@@ -212,7 +240,14 @@ def _check_slot(record: Record) -> None:
     if record.groups[slot]["step"] != record.step or type(record.groups[slot]["evaluations"]) is not int:
         raise ValueError(f"{slot} is of another step")
     flat, wide = (schema.replicas,), (schema.replicas, schema.parameters)
-    expected = {"position": wide, "momentum": wide, "gradient": wide, "energy": flat, "status": flat, "frozen_step": flat}
+    expected = {
+        "position": wide,
+        "momentum": wide,
+        "gradient": wide,
+        "energy": flat,
+        "status": flat,
+        "frozen_step": flat,
+    }
     for name, shape in expected.items():
         if record.arrays[f"{slot}/{name}"].shape != shape:
             raise ValueError(f"{slot}/{name} has shape {record.arrays[f'{slot}/{name}'].shape}, not {shape}")

@@ -64,7 +64,12 @@ def _truncate(folder: Path, spec: ArraySpec) -> None:
     axis = spec.grows or 0
     for name in os.listdir(folder):
         parts = name.split(".")
-        if parts[0] == "c" and len(parts) == len(spec.shape) + 1 and parts[axis + 1].isdigit() and int(parts[axis + 1]) >= spec.grid[axis]:
+        if (
+            parts[0] == "c"
+            and len(parts) == len(spec.shape) + 1
+            and parts[axis + 1].isdigit()
+            and int(parts[axis + 1]) >= spec.grid[axis]
+        ):
             (folder / name).unlink(missing_ok=True)
 
 

@@ -50,7 +50,9 @@ def missing_or_truncated(root: Path, path: str, spec: ArraySpec) -> Iterator[Dam
         yield Damage(path, "the folder is missing" if not folder.is_symlink() else "a link, not a folder")
         return
     with os.scandir(folder) as entries:
-        sizes = {entry.name: _size(entry.stat(follow_symlinks=False)) for entry in entries if entry.name.startswith("c")}
+        sizes = {
+            entry.name: _size(entry.stat(follow_symlinks=False)) for entry in entries if entry.name.startswith("c")
+        }
     expected = math.prod(spec.grid)
     if expected > len(sizes) + 1_000_000:  # do not enumerate what a document merely claims
         yield Damage(path, f"{expected} chunks are due, {len(sizes)} are there")
@@ -92,7 +94,9 @@ def check_files(root: Path, record: Record, arrays: dict[str, ArraySpec] | None 
 
 def damaged(root: Path, damage: Damage) -> StoreError:
     """The error for a damaged file."""
-    return StoreError(f"Store '{root}' is damaged: {damage}. verify_store lists all damaged files; restore them from a copy, or run again.")
+    return StoreError(
+        f"Store '{root}' is damaged: {damage}. verify_store lists all damaged files; restore them from a copy, or run again."
+    )
 
 
 def _unsound(root: Path, path: str, spec: ArraySpec) -> Iterator[Damage]:

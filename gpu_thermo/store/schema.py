@@ -77,7 +77,9 @@ class Schema:
                 raise ValueError("its keys are not those of format 1")
             return _check(_from_raw(raw))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
-            raise StoreError(f"The attribute `schema` of the store is damaged: {error}. Restore the store from a copy.") from None
+            raise StoreError(
+                f"The attribute `schema` of the store is damaged: {error}. Restore the store from a copy."
+            ) from None
 
     @property
     def parameters(self) -> int:
@@ -98,14 +100,21 @@ class Schema:
     def tensor_dims(self, name: str) -> tuple[str, ...]:
         """Names of a tensor's axes."""
         known = _SHLP_DIMS.get(name, ())
-        if len(known) == len(self.tensors[name]) and all(self.sizes.get(d) == n for d, n in zip(known, self.tensors[name], strict=True)):
+        if len(known) == len(self.tensors[name]) and all(
+            self.sizes.get(d) == n for d, n in zip(known, self.tensors[name], strict=True)
+        ):
             return known
         return tuple(f"{name}_dim_{i}" for i in range(len(self.tensors[name])))
 
     @property
     def sizes(self) -> dict[str, int]:
         """Lengths of the axes that all groups share."""
-        named = {"partition": len(self.partitions), "output": len(self.outputs), "feature": len(self.features), "probe": self.probes}
+        named = {
+            "partition": len(self.partitions),
+            "output": len(self.outputs),
+            "feature": len(self.features),
+            "probe": self.probes,
+        }
         hidden = self.tensors.get("w1", ())
         return named | {"chain": self.replicas} | ({"hidden": hidden[0]} if len(hidden) == 2 else {})
 
@@ -125,10 +134,18 @@ class Schema:
     def _variables(self, group: str) -> Iterator[tuple[str, ArraySpec]]:
         if group == "posterior":
             for name, shape in self.tensors.items():
-                yield name, ArraySpec.growing(("chain", "draw", *self.tensor_dims(name)), self.replicas, shape, self.dtype, self.draws)
+                yield (
+                    name,
+                    ArraySpec.growing(
+                        ("chain", "draw", *self.tensor_dims(name)), self.replicas, shape, self.dtype, self.draws
+                    ),
+                )
         elif group == "probes":
             rest = (self.probes, len(self.outputs))
-            yield "predictions", ArraySpec.growing(("chain", "draw", "probe", "output"), self.replicas, rest, self.dtype, self.draws)
+            yield (
+                "predictions",
+                ArraySpec.growing(("chain", "draw", "probe", "output"), self.replicas, rest, self.dtype, self.draws),
+            )
         elif group in ("sample_stats", "trace"):
             stats = group == "sample_stats"
             time, expected = ("draw", self.draws) if stats else ("step", self.trace_steps)
@@ -172,12 +189,19 @@ def _from_header(header: Header) -> Schema:
         raise TypeError(f"the chain coordinates need one common shape (R,), not {sorted(replicas)}")
     probes = header.probes
     constant = {**header.constant, "x_probe": (("dataset", "probe", "feature")[-probes.ndim :], probes)}
-    sizes = {"partition": len(header.partitions), "output": len(header.outputs), "feature": len(header.features), "probe": probes.shape[-2]}
+    sizes = {
+        "partition": len(header.partitions),
+        "output": len(header.outputs),
+        "feature": len(header.features),
+        "probe": probes.shape[-2],
+    }
 
     def variable(dims: tuple[str, ...], dtype: Any) -> Variable:
         unknown = [d for d in dims if d not in sizes]
         if unknown:
-            raise TypeError(f"a statistic has the axis '{unknown[0]}'; axes after chain and draw are {', '.join(sizes)}")
+            raise TypeError(
+                f"a statistic has the axis '{unknown[0]}'; axes after chain and draw are {', '.join(sizes)}"
+            )
         return tuple(dims), tuple(sizes[d] for d in dims), dtype_name(dtype)
 
     return Schema(
@@ -213,7 +237,15 @@ def _check(schema: Schema) -> Schema:
             raise TypeError(f"{count!r} is not a size")
     if s.replicas < 1:
         raise TypeError("a store needs at least one replica")
-    words = (*s.tensors, *s.chain, *s.constant, *s.predictive, *s.statistics, *s.trace, *(d for dims, _, _ in variables for d in dims))
+    words = (
+        *s.tensors,
+        *s.chain,
+        *s.constant,
+        *s.predictive,
+        *s.statistics,
+        *s.trace,
+        *(d for dims, _, _ in variables for d in dims),
+    )
     for word in words:
         if not isinstance(word, str) or not re.fullmatch(r"[^\W\d]\w{0,99}", word) or word.startswith("__"):
             raise TypeError(f"{word!r} is not a name for a variable: letters, digits and _ only")
@@ -231,7 +263,9 @@ def _check(schema: Schema) -> Schema:
 def _check_clashes(schema: Schema) -> Schema:
     """Refuse one name for two things in a group, and one axis of two lengths; TypeError."""
     s = schema
-    clash = set(s.chain) & (_RESERVED | set(s.tensors) | set(s.statistics) | set(s.trace) | set(s.sizes) | {"predictions"})
+    clash = set(s.chain) & (
+        _RESERVED | set(s.tensors) | set(s.statistics) | set(s.trace) | set(s.sizes) | {"predictions"}
+    )
     if clash:
         raise TypeError(f"the chain coordinate '{min(clash)}' has the name of a variable or an axis in the same group")
     clash = (set(s.statistics) | set(s.trace)) & (_RESERVED | set(s.sizes))

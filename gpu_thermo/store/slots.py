@@ -29,7 +29,9 @@ class Commit:
     attributes: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, state: State, sums: Mapping[str, Any], predictive: Mapping[str, Any], attributes: Mapping[str, Any]) -> "Commit":
+    def of(
+        cls, state: State, sums: Mapping[str, Any], predictive: Mapping[str, Any], attributes: Mapping[str, Any]
+    ) -> "Commit":
         """Copies of everything, under the names of a slot."""
         named = {_key(name): np.array(value) for name, value in state.arrays().items()}
         named |= {f"sums/{to_key(name)}": np.array(value) for name, value in sums.items()}
@@ -45,7 +47,9 @@ def write_slot(root: Path, record: Record, slot: str, commit: Commit) -> None:
     """Fill a slot and enter its arrays in the record; those of an older state that are no more are removed."""
     arrays = commit.arrays | {f"predictive/{name}": value for name, value in commit.predictive.items()}
     specs = {name: _spec(name, value, record.schema) for name, value in arrays.items()}
-    for path in [path for path in record.arrays if path.startswith(f"{slot}/") and path.removeprefix(f"{slot}/") not in specs]:
+    for path in [
+        path for path in record.arrays if path.startswith(f"{slot}/") and path.removeprefix(f"{slot}/") not in specs
+    ]:
         remove(root, path)
         del record.arrays[path]
     for name, spec in specs.items():
@@ -62,7 +66,12 @@ def write_slot(root: Path, record: Record, slot: str, commit: Commit) -> None:
 
 def _spec(name: str, value: np.ndarray, schema: Schema) -> ArraySpec:
     """The spec of a slot's array; axes are named after the array unless they are known, since names must agree within a group."""
-    known = {"position": "parameter", "momentum": "parameter", "gradient": "parameter", "thermostat": "thermostat_partition"}
+    known = {
+        "position": "parameter",
+        "momentum": "parameter",
+        "gradient": "parameter",
+        "thermostat": "thermostat_partition",
+    }
     word = name.rpartition("/")[2]
     dims = tuple(f"{word}_dim_{i}" for i in range(value.ndim))
     if "/" not in name and value.ndim and value.shape[0] == schema.replicas:
@@ -81,11 +90,15 @@ def read_arrays(root: Path, record: Record, prefix: str) -> dict[str, np.ndarray
 
 def read_array(root: Path, record: Record, path: str, where: Any = ...) -> np.ndarray:
     """One array, or part of it, at the shape the record gives it; StoreError where a checksum fails."""
-    array: Any = zarr.Array.from_dict(zarr.storage.StorePath(LocalStore(root, read_only=True), path), record.arrays[path].document())
+    array: Any = zarr.Array.from_dict(
+        zarr.storage.StorePath(LocalStore(root, read_only=True), path), record.arrays[path].document()
+    )
     try:
         return np.asarray(array[where])
     except ValueError as error:
-        raise StoreError(f"Store '{root}' is damaged: {path}: {error} verify_store names the file; restore it from a copy.") from None
+        raise StoreError(
+            f"Store '{root}' is damaged: {path}: {error} verify_store names the file; restore it from a copy."
+        ) from None
 
 
 def read_slot(root: Path, record: Record) -> tuple[Checkpoint, dict[str, np.ndarray]]:
@@ -95,8 +108,12 @@ def read_slot(root: Path, record: Record) -> tuple[Checkpoint, dict[str, np.ndar
         return checkpoint, {}
     slot = SLOTS[record.slot]
     arrays = read_arrays(root, record, slot)
-    checkpoint.sums = {from_key(name.removeprefix("sums/")): value for name, value in arrays.items() if name.startswith("sums/")}
-    predictive = {name.removeprefix("predictive/"): value for name, value in arrays.items() if name.startswith("predictive/")}
+    checkpoint.sums = {
+        from_key(name.removeprefix("sums/")): value for name, value in arrays.items() if name.startswith("sums/")
+    }
+    predictive = {
+        name.removeprefix("predictive/"): value for name, value in arrays.items() if name.startswith("predictive/")
+    }
     own = {
         f"extra/{from_key(name.removeprefix('extra/'))}" if name.startswith("extra/") else name: value
         for name, value in arrays.items()

@@ -39,7 +39,13 @@ class RunWriter:
     """
 
     def __init__(
-        self, path: Path, record: Record, lock: Lock, growing: dict[str, Growing], step: int, shown: dict[str, np.ndarray]
+        self,
+        path: Path,
+        record: Record,
+        lock: Lock,
+        growing: dict[str, Growing],
+        step: int,
+        shown: dict[str, np.ndarray],
     ) -> None:
         self.path, self.schema = path, record.schema
         self._record, self._lock, self._growing, self._shown = record, lock, growing, shown
@@ -82,14 +88,18 @@ class RunWriter:
         read_root(real)
         if not (real / LOCK).parent.is_dir():
             load_record(real)
-            raise StoreError(f"Store '{real}' is damaged: the folder '{Path(LOCK).parent}' is missing. Restore it from a copy.")
+            raise StoreError(
+                f"Store '{real}' is damaged: the folder '{Path(LOCK).parent}' is missing. Restore it from a copy."
+            )
         lock = Lock(real)
         try:
             record = load_record(real)  # only now: the previous writer may have committed until it let go
             checkpoint, growing = recover(real, record)
         except OSError as error:
             lock.release()
-            raise StoreError(f"Store '{real}' cannot be continued ({error.strerror}). Check its permissions and the free space.") from error
+            raise StoreError(
+                f"Store '{real}' cannot be continued ({error.strerror}). Check its permissions and the free space."
+            ) from error
         except BaseException:
             lock.release()
             raise
@@ -125,7 +135,9 @@ class RunWriter:
 
     def append_trace(self, trace: Trace) -> None:
         """Hand over points of the learning curves; arrays and errors as for `append`."""
-        values = {"trace/step": _own(trace.step)} | {f"trace/{name}": _own(value) for name, value in trace.values.items()}
+        values = {"trace/step": _own(trace.step)} | {
+            f"trace/{name}": _own(value) for name, value in trace.values.items()
+        }
         self._send_values(values, ("trace",), len(trace.step))
 
     def commit(
@@ -142,10 +154,14 @@ class RunWriter:
         ArviZ looks for it. With `wait`, returns when the commit is on the disk.
         """
         if set(predictive) != set(self.schema.predictive):
-            raise StoreError(f"The commit has predictive {sorted(predictive)}; the store was created for {sorted(self.schema.predictive)}.")
+            raise StoreError(
+                f"The commit has predictive {sorted(predictive)}; the store was created for {sorted(self.schema.predictive)}."
+            )
         for name, value in predictive.items():
             if np.shape(value) != self.schema.predictive[name][1]:
-                raise StoreError(f"predictive/{name} has shape {np.shape(value)}, not {self.schema.predictive[name][1]}.")
+                raise StoreError(
+                    f"predictive/{name} has shape {np.shape(value)}, not {self.schema.predictive[name][1]}."
+                )
         plain = json.loads(json.dumps(dict(attributes), default=_plain))
         commit = Commit.of(state, sums, predictive, plain)
         done = threading.Event()
@@ -169,7 +185,9 @@ class RunWriter:
     def __enter__(self) -> "RunWriter":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if error is not None:
             self._told = True  # the first error is the one to show
         self.close()
@@ -177,7 +195,9 @@ class RunWriter:
     def _tensors(self, position: np.ndarray) -> dict[str, np.ndarray]:
         """Views of the tensors in `position` [D, R, P]."""
         if position.shape[1:] != (self.schema.replicas, self.schema.parameters):
-            raise StoreError(f"position has shape {position.shape}, not (D, {self.schema.replicas}, {self.schema.parameters}).")
+            raise StoreError(
+                f"position has shape {position.shape}, not (D, {self.schema.replicas}, {self.schema.parameters})."
+            )
         out, start = {}, 0
         for name, shape in self.schema.tensors.items():
             stop = start + int(np.prod(shape))
@@ -190,7 +210,9 @@ class RunWriter:
         due = {path for path in self._growing if path.partition("/")[0] in groups}
         if set(values) != due:
             missing, extra = sorted(due - set(values)), sorted(set(values) - due)
-            raise StoreError(f"Draws do not fit the store: missing {missing}, unknown {extra}. They are fixed when the store is created.")
+            raise StoreError(
+                f"Draws do not fit the store: missing {missing}, unknown {extra}. They are fixed when the store is created."
+            )
         for path, value in values.items():
             spec = self._growing[path].spec
             rest = (spec.shape[0], *spec.shape[2:]) if spec.grows else ()
@@ -245,7 +267,12 @@ class RunWriter:
         write_slot(self.path, record, SLOTS[slot], commit)
         self._show(record, commit)
         draws = record.draws
-        record.groups["checkpoint"] = {"slot": slot, "step": commit.step, "draws": draws, "attributes": json.dumps(commit.attributes)}
+        record.groups["checkpoint"] = {
+            "slot": slot,
+            "step": commit.step,
+            "draws": draws,
+            "attributes": json.dumps(commit.attributes),
+        }
         put_document(self.path, "checkpoint", group_document(record.groups["checkpoint"]))
         put_document(self.path, "", record.document())
         self._record, self._committed = record, (commit.step, draws)
@@ -259,7 +286,11 @@ class RunWriter:
                 for group in record.schema.chained:
                     put_values(self.path, f"{group}/{name}", record.arrays[f"{group}/{name}"], commit.arrays[name])
                 self._shown[name] = commit.arrays[name]
-        shown = {name: commit.attributes[name] for name in ("sampling_time", "moves") if commit.attributes.get(name) is not None}
+        shown = {
+            name: commit.attributes[name]
+            for name in ("sampling_time", "moves")
+            if commit.attributes.get(name) is not None
+        }
         if "moves" in shown:
             shown["moves"] = json.dumps(shown["moves"])
         for group in record.schema.chained if shown else ():
@@ -295,5 +326,9 @@ def _trouble(path: Path, error: BaseException, committed: tuple[int, int]) -> Ru
         why = "a file would be larger than allowed" if number == errno.EFBIG else f"the disk is full ({free})"
         return RunError(f"Writing store '{path}' failed: {why}. {safe}: free space, then resume.")
     if number == errno.ENOENT:
-        return RunError(f"Writing store '{path}' failed: a part of it vanished. Do not move or delete a store that is being written.")
-    return RunError(f"Writing store '{path}' failed: {getattr(error, 'strerror', None) or error!r}. {safe}: mend the cause, then resume.")
+        return RunError(
+            f"Writing store '{path}' failed: a part of it vanished. Do not move or delete a store that is being written."
+        )
+    return RunError(
+        f"Writing store '{path}' failed: {getattr(error, 'strerror', None) or error!r}. {safe}: mend the cause, then resume."
+    )

@@ -4,9 +4,9 @@ Reading order: spec (what a user writes), expand (cells, launches, shards), exec
 parts (what is on disk), drive (a study), tables (numbers out of it).
 """
 
-from .drive import StudyPlan, StudyProgress, plan_study, run_study
+from .conduct import StudyPlan, StudyProgress, plan_study, run_study
+from .grids import StudySpec
 from .parts import labels, open_study
-from .spec import StudySpec
 from .tables import comparisons, summaries
 
 __all__ = [

@@ -26,8 +26,8 @@ import numpy as np
 import xarray as xr
 
 from ..errors import SpecError, StoreError, StoreExistsError, StoreLockedError
-from .expand import Shard
-from .spec import Cell, StudySpec
+from .grids import Cell, StudySpec
+from .shards import Shard
 
 FORMAT = 1
 PENDING = -1
@@ -79,7 +79,9 @@ def is_done(store: Path, shard: Shard) -> bool:
 
 
 @contextmanager
-def writing(store: Path, study: StudySpec, cells: list[Cell], *, overwrite: bool = False, extend: bool = False) -> Iterator[None]:
+def writing(
+    store: Path, study: StudySpec, cells: list[Cell], *, overwrite: bool = False, extend: bool = False
+) -> Iterator[None]:
     """Create the store of a study, or continue it, with nobody else writing to it.
 
     Raises
@@ -122,7 +124,9 @@ def _check_same(store: Path, study: StudySpec, extend: bool) -> None:
     there = read_spec(store) if store.is_dir() else None
     if there is None:
         raise StoreExistsError(f"'{store}' exists already and is no study. Choose another name.")
-    held, given = (json.loads(s.to_json()) for s in (there, study))  # as JSON: infinity is a text in one that was read back
+    held, given = (
+        json.loads(s.to_json()) for s in (there, study)
+    )  # as JSON: infinity is a text in one that was read back
     differing = sorted(key for key in held.keys() | given.keys() if held.get(key) != given.get(key))
     if not differing or set(differing) <= {"name"}:
         return
@@ -157,14 +161,18 @@ def _lock(store: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StoreLockedError(f"'{store}' is being written by another process. Wait until it is done, or stop it first.") from None
+            raise StoreLockedError(
+                f"'{store}' is being written by another process. Wait until it is done, or stop it first."
+            ) from None
         yield
 
 
 # -- the data set -----------------------------------------------------------------------------------------------------------------------
 
 
-def assemble(store: Path, study: StudySpec, shards: Iterable[Shard], cells: list[Cell], versions: Mapping[str, str]) -> int:
+def assemble(
+    store: Path, study: StudySpec, shards: Iterable[Shard], cells: list[Cell], versions: Mapping[str, str]
+) -> int:
     """Put the data set together from all parts that are there; returns the number of finished runs."""
     import zarr
 
@@ -199,7 +207,9 @@ _HYPER = ("temperature_", "friction_", "sigma_", "epsilon_", "momentum_", "therm
 
 def _columns(store: Path, done: list[Shard], dtypes: Mapping[str, Any], runs: int) -> dict[str, np.ndarray]:
     """What has one number for each run, from all parts."""
-    out = {n: np.full(runs, PENDING if n in ("status", "frozen_step") else np.nan, dtype) for n, dtype in dtypes.items()}
+    out = {
+        n: np.full(runs, PENDING if n in ("status", "frozen_step") else np.nan, dtype) for n, dtype in dtypes.items()
+    }
     for shard, part in _parts(store, done):
         for name in out.keys() & set(part.files):
             out[name][shard.rows] = part[name]
@@ -259,7 +269,9 @@ def _put(root: Any, name: str, dims: tuple[str, ...], values: np.ndarray, attrib
     array[...] = values
 
 
-def _put_table(root: Any, name: str, kind: tuple[Any, tuple[int, ...]], runs: int, steps: np.ndarray, parts: Callable[[], Any]) -> None:
+def _put_table(
+    root: Any, name: str, kind: tuple[Any, tuple[int, ...]], runs: int, steps: np.ndarray, parts: Callable[[], Any]
+) -> None:
     """An array with more axes than the runs: a learning curve, aligned by steps, or a tensor, padded with NaN."""
     dtype, shape = kind
     curve = name.startswith("curve_")
@@ -307,7 +319,9 @@ def _static(cells: list[Cell], seeds: Any, runs: int) -> dict[str, tuple[np.ndar
     return out
 
 
-def _attributes(study: StudySpec, cells: list[Cell], coordinates: list[str], versions: Mapping[str, str]) -> dict[str, Any]:
+def _attributes(
+    study: StudySpec, cells: list[Cell], coordinates: list[str], versions: Mapping[str, str]
+) -> dict[str, Any]:
     return {
         "study": study.to_json(), "study_format": FORMAT, "name": study.name, "versions": json.dumps(dict(versions), sort_keys=True),
         "cells": json.dumps([cell.label for cell in cells]), "coordinates": " ".join(coordinates),
@@ -334,7 +348,9 @@ def open_study(store: str | Path) -> xr.Dataset:
                 return dataset.set_coords([name for name in names if name in dataset.variables])
     except (OSError, ValueError) as error:
         raise StoreError(f"'{path}' cannot be read: {error}.") from None
-    raise StoreError(f"'{path}' was interrupted before its first result was put together. Continue it with: gpu-thermo study")
+    raise StoreError(
+        f"'{path}' was interrupted before its first result was put together. Continue it with: gpu-thermo study"
+    )
 
 
 def labels(dataset: xr.Dataset) -> list[str]:

@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 
 from ..errors import SpecError
-from ..statistics import Comparison, Summary, compare, summarise
 from .parts import PENDING, labels
+from .statistics import Comparison, Summary, compare, summarise
 
 LOWER_IS_BETTER = ("nll", "loss", "rmse", "brier", "ece", "average_nll", "average_rmse", "steps_to", "seconds")
 MOST_COMPARED = 12
@@ -48,7 +48,9 @@ def codes(study: xr.Dataset, by: Sequence[str] = ()) -> tuple[np.ndarray, list[s
         if name not in study.coords or study[name].dims != ("chain",):
             known = [str(n) for n, c in study.coords.items() if c.dims == ("chain",)]
             near = difflib.get_close_matches(name, known, 1)
-            raise SpecError(f"There is no '{name}' to group by. {f'Did you mean {near[0]!r}?' if near else f'Known: {known}.'}")
+            raise SpecError(
+                f"There is no '{name}' to group by. {f'Did you mean {near[0]!r}?' if near else f'Known: {known}.'}"
+            )
         parts.append(study[name].to_numpy())
     table = np.column_stack([np.asarray(p, np.float64) for p in parts])
     _, first, inverse = np.unique(table, axis=0, return_index=True, return_inverse=True)
@@ -67,7 +69,9 @@ def grouped(study: xr.Dataset, outcome: str, by: Sequence[str] = ()) -> dict[str
     """Values of one outcome of all finished runs, by group; a frozen run's are NaN."""
     if outcome not in study.variables or study[outcome].dims != ("chain",):
         near = difflib.get_close_matches(outcome, outcomes(study), 1)
-        raise SpecError(f"There is no outcome '{outcome}'. {f'Did you mean {near[0]!r}?' if near else f'Known: {outcomes(study)}.'}")
+        raise SpecError(
+            f"There is no outcome '{outcome}'. {f'Did you mean {near[0]!r}?' if near else f'Known: {outcomes(study)}.'}"
+        )
     code, names = codes(study, by)
     done = study["status"].to_numpy() != PENDING
     values = study[outcome].to_numpy().astype(np.float64)
@@ -80,10 +84,15 @@ def grouped(study: xr.Dataset, outcome: str, by: Sequence[str] = ()) -> dict[str
 def summaries(study: xr.Dataset, outcome: str | None = None, by: Sequence[str] = ()) -> dict[str, Summary]:
     """Summary of an outcome for each group."""
     outcome = outcome or best_outcome(study)
-    return {name: summarise(values, lower_is_better=lower_is_better(outcome)) for name, values in grouped(study, outcome, by).items()}
+    return {
+        name: summarise(values, lower_is_better=lower_is_better(outcome))
+        for name, values in grouped(study, outcome, by).items()
+    }
 
 
-def comparisons(study: xr.Dataset, outcome: str | None = None, by: Sequence[str] = (), reference: str | None = None) -> list[Comparison]:
+def comparisons(
+    study: xr.Dataset, outcome: str | None = None, by: Sequence[str] = (), reference: str | None = None
+) -> list[Comparison]:
     """Groups against each other over the seeds they share; with many groups, each against `reference` (the best by default)."""
     outcome = outcome or best_outcome(study)
     groups = paired(study, outcome, by)
@@ -94,7 +103,9 @@ def comparisons(study: xr.Dataset, outcome: str | None = None, by: Sequence[str]
     if reference is None and len(groups) <= MOST_COMPARED:
         return compare(groups)
     sign = -1 if lower_is_better(outcome) else 1
-    means = {name: sign * np.nanmean(values) if np.isfinite(values).any() else -np.inf for name, values in groups.items()}
+    means = {
+        name: sign * np.nanmean(values) if np.isfinite(values).any() else -np.inf for name, values in groups.items()
+    }
     against = reference or max(means, key=lambda name: means[name])
     return compare(groups, [(against, name) for name in groups if name != against])
 

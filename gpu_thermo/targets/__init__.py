@@ -1,9 +1,1 @@
-"""Targets: what is sampled. A target gives energies and gradients of many replicas at once.
-
-The network on data is shlp.py; analytic targets are the package `potentials`.
-"""
-
-from ..potentials import Batch, Harmonic, Layout, Potential, Target
-from .shlp import ShlpModel, ShlpTarget
-
-__all__ = ["Batch", "Harmonic", "Layout", "Potential", "ShlpModel", "ShlpTarget", "Target"]
+"""What is sampled: networks on data, potentials given by a formula, the user's own. A target gives energies and gradients of many replicas."""

@@ -1,5 +1,121 @@
-"""The Target protocol and a target's layout; they live beside the analytic targets, which a spec may import."""
+"""What is sampled: the Target protocol, how parameters are laid out, and the Potential protocol of targets given by a formula."""
 
-from ..potentials.base import Batch, Layout, Target
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
 
-__all__ = ["Batch", "Layout", "Target"]
+import numpy as np
+
+from ..method.partition import Partition, make_partition
+from ..streams import Keys
+
+Array = Any
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Names and shapes of a replica's tensors in storage order, their layers, and the random lane of each parameter.
+
+    Attributes
+    ----------
+    tensors : name -> shape. layers : name -> names of its consecutive tensors.
+    lanes : [P] int64; parameter i draws lane `lanes[i]`: block lane div 4, word lane mod 4 (equations.md section 7).
+    """
+
+    tensors: Mapping[str, tuple[int, ...]]
+    layers: Mapping[str, tuple[str, ...]]
+    lanes: np.ndarray
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """Parameters of each tensor."""
+        return {name: int(np.prod(shape)) for name, shape in self.tensors.items()}
+
+    @cached_property
+    def size(self) -> int:
+        """P."""
+        return sum(self.sizes.values())
+
+    def partition(self, kind: str) -> Partition:
+        """Partition of the parameters by "layer", "tensor" or "all"."""
+        return make_partition(kind, self.sizes, self.layers)
+
+    def split(self, position: Array) -> dict[str, Array]:
+        """Views [..., *shape] of the tensors in `position` [..., P]."""
+        out, start = {}, 0
+        for name, shape in self.tensors.items():
+            stop = start + int(np.prod(shape))
+            out[name] = position[..., start:stop].reshape(*position.shape[:-1], *shape)
+            start = stop
+        return out
+
+    def join(self, tensors: Mapping[str, Array]) -> Array:
+        """Inverse of `split`."""
+        flat = [
+            np.asarray(tensors[name]).reshape(*np.shape(tensors[name])[: -len(shape)], -1)
+            for name, shape in self.tensors.items()
+        ]
+        return np.concatenate(flat, axis=-1)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one evaluation sees.
+
+    Attributes
+    ----------
+    index : [R, B] training points of each replica, or None for all of them.
+    replica : the replicas' places [R] int64 in the target's own per-replica arrays (data sets, spring constants).
+    keys : who draws, for targets with noise of their own. evaluation : gradient ordinal.
+    """
+
+    index: Array | None
+    replica: Array
+    keys: Keys | None = None
+    evaluation: int = 0
+
+
+class Target(Protocol):
+    """A potential over R replicas of P parameters."""
+
+    layout: Layout
+    points: int
+    """N, or 0 for a target without data."""
+
+    def to(self, xp: Any) -> "Target":
+        """The same with its arrays in another library (NumPy, or CuPy on its current device)."""
+        ...
+
+    def energy_and_gradient(self, position: Array, batch: Batch) -> tuple[Array, Array]:
+        """U [R] float64 and its gradient [R, P] at `position` [R, P]."""
+        ...
+
+
+class Potential(Target, Protocol):
+    """A target given by a formula: no data (`points` is 0), exact energies beside noisy ones.
+
+    `energy_and_gradient` adds independent normal noise to every gradient component and to the energy, addressed by the replica's keys and
+    the evaluation (equations.md section 7, purpose 7); `energy` and `gradient` never do.
+    """
+
+    coordinates: tuple[str, ...]
+    """Names of the P coordinates."""
+    gradient_noise_sd: Any
+    """Standard deviation of the noise on each gradient component, a number or [R]."""
+    energy_noise_sd: Any
+    """Standard deviation of the noise on the energy, a number or [R]."""
+    bounds: float | None
+    """Half the side of the box |q_i| <= bounds that positions stay in (engines reject steps out of it), or None."""
+
+    def to(self, xp: Any) -> "Potential":
+        """The same with its arrays in another library."""
+        ...
+
+    def energy(self, position: Array, replica: Array | None = None) -> Array:
+        """Exact U [R] float64, computed in float64, at `position` [R, P] of the replicas `replica` [R] (0..R-1 by default)."""
+        ...
+
+    def gradient(self, position: Array, replica: Array | None = None) -> Array:
+        """Exact gradient [R, P] at `position` [R, P], in its precision."""
+        ...

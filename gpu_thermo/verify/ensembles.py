@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from ..bill import make_moments
-from ..build import AnySetup, prepare
 from ..engines.batched import BatchedEngine
-from ..loop import Loop
-from ..spec import RunSpec
+from ..running.bill import make_moments
+from ..running.loop import Loop
+from ..running.setup import AnySetup, prepare
+from ..spec.run import RunSpec
 from ..state import Segment
 from .report import Check, from_difference, from_scores, score
 from .sampling import Place, Plan
@@ -30,7 +30,14 @@ def ladder(place: Place, kind: str, plan: Plan) -> list[Check]:
     spec = {
         "target": {"name": "harmonic", "size": SIZE},
         "method": {"name": "langevin", "stepsize": 1.0, "temperature": 1.0, "friction": 1.0},
-        "run": {"replicas": plan.replicas, "steps": steps, "burn_in": plan.burn, "thin": plan.thin, "trace": steps, "seed": place.seed},
+        "run": {
+            "replicas": plan.replicas,
+            "steps": steps,
+            "burn_in": plan.burn,
+            "thin": plan.thin,
+            "trace": steps,
+            "seed": place.seed,
+        },
         "moves": [{"kind": kind} | LADDER],
     }
     ready = prepare(RunSpec.from_dict(spec))

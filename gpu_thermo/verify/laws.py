@@ -19,7 +19,15 @@ TABLE = {
 
 
 def stationary(
-    word: str, h: float, *, gamma: float = 0.0, tau: float = 1.0, k: float = 1.0, xi: float = 0.0, sigma: float = 0.0, noise: float = 0.0
+    word: str,
+    h: float,
+    *,
+    gamma: float = 0.0,
+    tau: float = 1.0,
+    k: float = 1.0,
+    xi: float = 0.0,
+    sigma: float = 0.0,
+    noise: float = 0.0,
 ) -> tuple[float, float, float]:
     """(<q^2>, <p^2>, <qp>) at the end of a step of `word`; friction is `gamma` for O and a constant `xi` for C and F.
 
@@ -46,7 +54,15 @@ def stationary(
 
 
 def _apply(
-    letter: str, x: np.ndarray, t: float, fresh: Iterator[np.ndarray], k: float, gamma: float, tau: float, xi: float, sigma: float
+    letter: str,
+    x: np.ndarray,
+    t: float,
+    fresh: Iterator[np.ndarray],
+    k: float,
+    gamma: float,
+    tau: float,
+    xi: float,
+    sigma: float,
 ) -> None:
     """One letter of length t on the rows (q, p, eta) of the linear map, in place; E moves xi, which is held constant here."""
     if letter == "A":

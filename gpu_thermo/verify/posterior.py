@@ -10,7 +10,8 @@ import numpy as np
 
 from ..engines import Batching
 from ..state import State
-from ..targets import Batch, ShlpModel, ShlpTarget
+from ..targets.base import Batch
+from ..targets.networks import ShlpModel, ShlpTarget
 from .report import Check, Score, from_scores, score
 from .sampling import SEED, Place, Plan, average, job_of, network, program_of, regression, start
 
@@ -75,9 +76,14 @@ def _mode(features: np.ndarray, y: np.ndarray, target: ShlpTarget, hidden: slice
     return mean, float(energy[0])
 
 
-def _moment_checks(place: Place, averages: dict[str, np.ndarray], mean: np.ndarray, least: float, tau: np.ndarray) -> Check:
+def _moment_checks(
+    place: Place, averages: dict[str, np.ndarray], mean: np.ndarray, least: float, tau: np.ndarray
+) -> Check:
     count = len(mean)
-    scores = [score(f"mean of theta_{i}", averages["theta"][:, i], m, scale=float(np.abs(mean).max())) for i, m in enumerate(mean)]
+    scores = [
+        score(f"mean of theta_{i}", averages["theta"][:, i], m, scale=float(np.abs(mean).max()))
+        for i, m in enumerate(mean)
+    ]
     for t in TEMPERATURES:
         own = tau == t
         scores.append(score(f"theta . grad U at tau={t:g}", averages["virial"][own], count * t))

@@ -99,9 +99,21 @@ def from_scores(group: str, name: str, engine: str, scores: Iterable[Score]) -> 
     """A check by its worst score; a NaN is worse than anything."""
     listed = list(scores)
     worst = max(listed, key=lambda s: math.inf if math.isnan(s.z) else abs(s.z))
-    return Check(group, name, engine, "z", float(abs(worst.z)), LIMIT, len(listed), worst.what, float(max(s.sees for s in listed)))
+    return Check(
+        group,
+        name,
+        engine,
+        "z",
+        float(abs(worst.z)),
+        LIMIT,
+        len(listed),
+        worst.what,
+        float(max(s.sees for s in listed)),
+    )
 
 
-def from_difference(group: str, name: str, engine: str, value: float, limit: float, count: int, what: str = "") -> Check:
+def from_difference(
+    group: str, name: str, engine: str, value: float, limit: float, count: int, what: str = ""
+) -> Check:
     """A check by a largest difference."""
     return Check(group, name, engine, "difference", float(value), limit, count, what)

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from .. import streams
-from ..build import setup
-from ..compile import cupy_module, host_library
 from ..engines.batched import BatchedEngine
 from ..kernels.emit import inline, prologue
+from ..kernels.toolchain import cupy_module, host_library
 from ..run import resume, sample
-from ..spec import RunSpec
+from ..running.setup import setup
+from ..spec.run import RunSpec
 from ..state import Segment, State
 from ..store import open_run, read_checkpoint
 from .report import Check, from_difference
@@ -56,17 +56,23 @@ def known_answers(device: str, compiled: bool) -> list[Check]:
         found["compiled"] = _host_words(count)
     if device != "cpu":
         found[device] = _device_words(count, device)
-    return [from_difference("Philox", "known answers", who, (w != right).sum(), 0, right.size) for who, w in found.items()]
+    return [
+        from_difference("Philox", "known answers", who, (w != right).sum(), 0, right.size) for who, w in found.items()
+    ]
 
 
 def _source(first: str, team: int) -> str:
-    return f"{prologue(32, team)}\n{inline('math.h', 'philox.h')}\nHD bool first_thread() {{ return {first}; }}\n{_PROBE}"
+    return (
+        f"{prologue(32, team)}\n{inline('math.h', 'philox.h')}\nHD bool first_thread() {{ return {first}; }}\n{_PROBE}"
+    )
 
 
 def _host_words(count: np.ndarray) -> np.ndarray:
     library = host_library(_source("true", 1))
     given, out = np.ascontiguousarray(count, np.uint32), np.empty((len(count), 4), np.uint32)
-    library.known_answers(ctypes.c_void_p(given.ctypes.data), ctypes.c_void_p(out.ctypes.data), ctypes.c_int64(len(count)))
+    library.known_answers(
+        ctypes.c_void_p(given.ctypes.data), ctypes.c_void_p(out.ctypes.data), ctypes.c_int64(len(count))
+    )
     return out
 
 
@@ -130,8 +136,12 @@ def pieces(place: Place, name: str) -> list[Check]:
     ready = setup(_spec(name))
     engine = place.make(ready.job)
     whole, cut = (_advanced(engine, ready.initial_state(), *lengths).arrays() for lengths in ((20,), (1, 2, 7, 10)))
-    unequal = sum(int((whole[key] != cut[key]).sum()) for key in whole if not np.array_equal(whole[key], cut[key], equal_nan=True))
-    return [from_difference("bitwise", "cut into segments", place.engine, unequal, 0, sum(a.size for a in whole.values()))]
+    unequal = sum(
+        int((whole[key] != cut[key]).sum()) for key in whole if not np.array_equal(whole[key], cut[key], equal_nan=True)
+    )
+    return [
+        from_difference("bitwise", "cut into segments", place.engine, unequal, 0, sum(a.size for a in whole.values()))
+    ]
 
 
 def resumed(place: Place, name: str) -> list[Check]:
@@ -145,7 +155,11 @@ def resumed(place: Place, name: str) -> list[Check]:
         ours, theirs = _contents(straight), _contents(stopped)
         differing = sorted(key for key in ours if not _equal(ours[key], theirs.get(key)))
     count = sum(a.size for a in ours.values())
-    return [from_difference("bitwise", "stopped and resumed", place.engine, len(differing), 0, count, ", ".join(differing[:3]))]
+    return [
+        from_difference(
+            "bitwise", "stopped and resumed", place.engine, len(differing), 0, count, ", ".join(differing[:3])
+        )
+    ]
 
 
 def _contents(path: Path) -> dict[str, np.ndarray]:

@@ -9,10 +9,12 @@ import numpy as np
 from ..data import Dataset
 from ..engines import Batching, Engine, Job, initial_state, make_engine
 from ..errors import RunError
-from ..partition import Partition
+from ..method.partition import Partition
+from ..method.words import Program, compile_program, compile_update, parse_word
 from ..state import Hyper, Segment, State
-from ..targets import Harmonic, ShlpModel, ShlpTarget, Target
-from ..words import Program, compile_program, compile_update, parse_word
+from ..targets.analytic.wells import Harmonic
+from ..targets.base import Target
+from ..targets.networks import ShlpModel, ShlpTarget
 
 SEED = 20190601
 """Of all checks: a report is the same every time on one machine and build."""
@@ -65,7 +67,9 @@ def average(place: Place, job: Job, plan: Plan, observe: Observe, state: State) 
             sums[name] = sums.get(name, 0.0) + value
     if (state.status != 0).any():
         frozen = int((state.status != 0).sum())
-        raise RunError(f"{frozen} of the check's {state.replicas} replicas were frozen ({place.engine}, {place.device}).")
+        raise RunError(
+            f"{frozen} of the check's {state.replicas} replicas were frozen ({place.engine}, {place.device})."
+        )
     return {name: value / plan.draws for name, value in sums.items()}
 
 
@@ -74,11 +78,20 @@ def program_of(word: str | Mapping[str, str | None], partition: Partition) -> Pr
     if isinstance(word, str) and word.islower():
         return compile_update(word, partition)
     texts = dict.fromkeys(partition.names, word) if isinstance(word, str) else word
-    return compile_program({name: None if text is None else parse_word(text) for name, text in texts.items()}, partition)
+    return compile_program(
+        {name: None if text is None else parse_word(text) for name, text in texts.items()}, partition
+    )
 
 
 def job_of(
-    place: Place, program: Program, target: Target, batching: Batching, dtype: Any, stepsize: Any, replicas: int, **values: Any
+    place: Place,
+    program: Program,
+    target: Target,
+    batching: Batching,
+    dtype: Any,
+    stepsize: Any,
+    replicas: int,
+    **values: Any,
 ) -> Job:
     """A job whose hyperparameters broadcast to [R] and [R, K]."""
     hyper = Hyper.constant(replicas, len(program.partition.names), stepsize, **values)

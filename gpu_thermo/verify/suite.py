@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 
-from ..compile import find_compiler
 from ..engines import Engine, Job, resolve_device
 from ..errors import CompileError, GpuThermoError, SpecError
+from ..kernels.toolchain import find_compiler
 from . import ensembles, posterior, sameness, wells
 from .report import Check, Report
 from .sampling import SEED, Place, Plan
@@ -43,7 +43,9 @@ def available_engines(device: str, engine: str = "all") -> tuple[list[str], list
     if device != "cpu" or _has_compiler():
         return [name for name in names if engine in ("all", name)], []
     if engine == "fused":
-        raise SpecError("engine = 'fused' needs a C++ compiler on the CPU, and none was found. Install g++ or clang++, or set CXX.")
+        raise SpecError(
+            "engine = 'fused' needs a C++ compiler on the CPU, and none was found. Install g++ or clang++, or set CXX."
+        )
     return ["batched"], ["The fused engine: no C++ compiler was found."]
 
 

@@ -9,7 +9,20 @@ from ..engines import Batching, Job
 from ..state import State
 from .laws import TABLE, mean_thermostat, sgld_variance, stationary
 from .report import Check, Score, from_scores, score
-from .sampling import GROUPS, Place, Plan, average, grouped, job_of, network, program_of, regression, silent_network, start, well
+from .sampling import (
+    GROUPS,
+    Place,
+    Plan,
+    average,
+    grouped,
+    job_of,
+    network,
+    program_of,
+    regression,
+    silent_network,
+    start,
+    well,
+)
 
 FIXED_XI = ("BACDEDCAB", "BAEFEAB")
 PROGRAMS = (
@@ -22,7 +35,9 @@ STIFFNESS = np.repeat([1.0, 0.5, 1.4], 4)
 MOMENTS = ("qq", "pp", "qp")
 
 
-def law(word: str, h: float, gamma: float, tau: float, k: float = 1.0, noise: float = 0.0) -> tuple[float, float, float]:
+def law(
+    word: str, h: float, gamma: float, tau: float, k: float = 1.0, noise: float = 0.0
+) -> tuple[float, float, float]:
     """Exact (<q^2>, <p^2>, <qp>) of a Langevin word, or of a thermostat word at constant xi = gamma, sigma = sqrt(2 gamma tau)."""
     if set(word) & set("CDF"):
         return stationary(word, h, xi=gamma, sigma=float(np.sqrt(2 * gamma * tau)), k=k, noise=noise)
@@ -32,7 +47,13 @@ def law(word: str, h: float, gamma: float, tau: float, k: float = 1.0, noise: fl
 def values_of(groups: np.ndarray, replicas: int) -> tuple[np.ndarray, dict[str, Any]]:
     """Stepsizes [R], and hyperparameters [R, 1] that give every word its friction and temperature; epsilon = 0 holds xi still."""
     h, gamma, tau = (grouped(column, replicas) for column in groups.T)
-    columns = {"temperature": tau, "friction": gamma, "thermostat": gamma, "sigma": np.sqrt(2 * gamma * tau), "epsilon": 0 * h}
+    columns = {
+        "temperature": tau,
+        "friction": gamma,
+        "thermostat": gamma,
+        "sigma": np.sqrt(2 * gamma * tau),
+        "epsilon": 0 * h,
+    }
     return h, {name: value[:, None] for name, value in columns.items()}
 
 
@@ -42,18 +63,27 @@ def second_moments(state: State) -> dict[str, np.ndarray]:
     return {"qq": q * q, "pp": p * p, "qp": q * p}
 
 
-def moment_scores(averages: Mapping[str, np.ndarray], columns: Any, group: int, exact: Sequence[float], where: str) -> list[Score]:
+def moment_scores(
+    averages: Mapping[str, np.ndarray], columns: Any, group: int, exact: Sequence[float], where: str
+) -> list[Score]:
     """Scores of the three moments over some coordinates of one group of replicas."""
     scale = float(np.sqrt(exact[0] * exact[1]))
     return [
-        score(f"<{name}> {where}", averages[name][group :: len(GROUPS), columns].mean(axis=1), value, scale if name == "qp" else None)
+        score(
+            f"<{name}> {where}",
+            averages[name][group :: len(GROUPS), columns].mean(axis=1),
+            value,
+            scale if name == "qp" else None,
+        )
         for name, value in zip(MOMENTS, exact, strict=True)
     ]
 
 
 def printed_table() -> Check:
     """The linear algebra gives equations.md section 10's table, which all the checks below rest on."""
-    worst = max(abs(a - b) for word, row in TABLE.items() for a, b in zip(stationary(word, 1.0, gamma=1.0), row, strict=True))
+    worst = max(
+        abs(a - b) for word, row in TABLE.items() for a, b in zip(stationary(word, 1.0, gamma=1.0), row, strict=True)
+    )
     return Check("table", "of section 10", "-", "difference", worst, 6e-6, 3 * len(TABLE))
 
 
@@ -91,11 +121,15 @@ def silent(place: Place, words: Mapping[str, str], plan: Plan) -> list[Check]:
         ]  # fmt: skip
         checks.append(from_scores("network", word, place.engine, scores))
     for k, (name, count) in enumerate(zip(program.partition.names, program.partition.counts, strict=True)):
-        checks.append(_gamma_check(place, f"{name} ({words[name]})", averages["kinetic"][:, k], averages["square"][:, k], count))
+        checks.append(
+            _gamma_check(place, f"{name} ({words[name]})", averages["kinetic"][:, k], averages["square"][:, k], count)
+        )
     return checks
 
 
-def _kinetic_observer(job: Job, words: Mapping[str, str], exact: Mapping[str, Any]) -> Callable[[State], dict[str, np.ndarray]]:
+def _kinetic_observer(
+    job: Job, words: Mapping[str, str], exact: Mapping[str, Any]
+) -> Callable[[State], dict[str, np.ndarray]]:
     """Moments, and of each partition p.p / <p^2> and the square of its distance from n."""
     partition = job.program.partition
     inverse = [1 / np.resize([row[1] for row in exact[words[name]]], job.replicas) for name in partition.names]
@@ -103,7 +137,9 @@ def _kinetic_observer(job: Job, words: Mapping[str, str], exact: Mapping[str, An
 
     def observe(state: State) -> dict[str, np.ndarray]:
         out = second_moments(state)
-        kinetic = np.stack([out["pp"][:, c].sum(axis=1) * i for c, i in zip(partition.slices, inverse, strict=True)], axis=1)
+        kinetic = np.stack(
+            [out["pp"][:, c].sum(axis=1) * i for c, i in zip(partition.slices, inverse, strict=True)], axis=1
+        )
         return out | {"kinetic": kinetic, "square": (kinetic - counts) ** 2}
 
     return observe
@@ -149,7 +185,7 @@ def minibatch(place: Place, mode: str, plan: Plan) -> list[Check]:
     brings its noise along, and that each gradient has a fresh batch: repeated batches, sums for means
     and N/n all fail. The word is OBABO, whose law depends on the friction under gradient noise alone.
     """
-    from ..targets import ShlpModel
+    from ..targets.networks import ShlpModel
 
     outputs = 8
     model = ShlpModel(1, 1, outputs, "regression", "relu", (POINTS * (BIAS_K - 1)) ** -0.5, 1.0)
@@ -166,10 +202,17 @@ def minibatch(place: Place, mode: str, plan: Plan) -> list[Check]:
     exact = law("OBABO", **MINIBATCH, k=BIAS_K, noise=float(np.sqrt(variance)))
     bias = slice(2 + outputs, 2 + 2 * outputs)
     scores = [
-        score(f"<{name}> of the output bias", averages[name][:, bias].mean(axis=1), value, scale=exact[0] if name == "qp" else None)
+        score(
+            f"<{name}> of the output bias",
+            averages[name][:, bias].mean(axis=1),
+            value,
+            scale=exact[0] if name == "qp" else None,
+        )
         for name, value in zip(MOMENTS, exact, strict=True)
     ]
-    scores.append(score("<q> of the output bias", averages["q"][:, bias].mean(axis=1), 0.0, scale=float(np.sqrt(exact[0]))))
+    scores.append(
+        score("<q> of the output bias", averages["q"][:, bias].mean(axis=1), 0.0, scale=float(np.sqrt(exact[0])))
+    )
     return [from_scores("minibatch", mode, place.engine, scores)]
 
 
@@ -188,10 +231,17 @@ def adaptive(place: Place, word: str, plan: Plan, h: float = 0.04) -> list[Check
     def observe(state: State) -> dict[str, np.ndarray]:
         q, p = state.position.astype(np.float64), state.momentum.astype(np.float64)
         xi = state.thermostat
-        return {"xi": xi.mean(axis=1), "spread": ((xi - mean_xi) ** 2).mean(axis=1), "qq": (q * q).mean(axis=1), "pp": (p * p).mean(axis=1)}
+        return {
+            "xi": xi.mean(axis=1),
+            "spread": ((xi - mean_xi) ** 2).mean(axis=1),
+            "qq": (q * q).mean(axis=1),
+            "pp": (p * p).mean(axis=1),
+        }
 
     state = start(job, np.sqrt(tau))
-    state.thermostat += np.sqrt(epsilon * tau) * np.random.default_rng(place.seed + 1).normal(size=state.thermostat.shape)
+    state.thermostat += np.sqrt(epsilon * tau) * np.random.default_rng(place.seed + 1).normal(
+        size=state.thermostat.shape
+    )
     averages = average(place, job, plan, observe, state)
     qq, pp, _ = stationary(word, h, xi=mean_xi, sigma=sigma)
     exact = {"xi": mean_xi, "spread": epsilon * tau, "qq": qq, "pp": pp}

@@ -45,7 +45,9 @@ def sample(x, y, inputs, chains, draws, warm_up, seed=1):
     def one_chain(key):
         key_start, key_warm, key_run = jax.random.split(key, 3)
         start = PRIOR_SD * jax.random.normal(key_start, (P,))
-        adapted, _ = blackjax.window_adaptation(blackjax.nuts, log_density, target_acceptance_rate=0.9).run(key_warm, start, warm_up)
+        adapted, _ = blackjax.window_adaptation(blackjax.nuts, log_density, target_acceptance_rate=0.9).run(
+            key_warm, start, warm_up
+        )
         step = blackjax.nuts(log_density, **adapted.parameters).step
 
         def draw(carry, key):
@@ -75,7 +77,9 @@ def summary(sums, draws):
     within = (halves[:, 1] - halves[:, 0] ** 2).mean(axis=0)
     rhat = np.sqrt(1 + halves[:, 0].var(axis=0, ddof=1) / within).max()
     columns = {"mean": mean, "variance": spread.mean(axis=0), "mean_error": error[0], "variance_error": error[1]}
-    return {name: [float(f"{v:.6g}") for v in value] for name, value in columns.items()} | {"split_rhat": round(float(rhat), 5)}
+    return {name: [float(f"{v:.6g}") for v in value] for name, value in columns.items()} | {
+        "split_rhat": round(float(rhat), 5)
+    }
 
 
 def main():
@@ -93,7 +97,10 @@ def main():
         "x": x.tolist(), "y": y.tolist(), "inputs": inputs.tolist(), **summary(sums, options.draws),
     }  # fmt: skip
     Path(__file__).with_suffix(".json").write_text(json.dumps(out) + "\n")
-    print({name: out[name] for name in ("chains", "draws", "divergent", "split_rhat")}, f"largest error {max(out['mean_error']):.1e}")
+    print(
+        {name: out[name] for name in ("chains", "draws", "divergent", "split_rhat")},
+        f"largest error {max(out['mean_error']):.1e}",
+    )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Averages over draws: running moments, the posterior predictive, and scores of it."""

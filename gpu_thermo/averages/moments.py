@@ -1,0 +1,253 @@
+"""Running sums over weighted draws, from which all averages and uncertainties come (equations.md section 9).
+
+Axes: E ensembles, R replicas, T points, n outputs. Nothing is ever averaged across ensembles.
+
+Bit for bit. A draw's replicas are summed in blocks of 256 in order, and each block is added to the float64 sums in order, so that the
+sums do not depend on how a run was cut into segments. Weights arrive as logarithms of any size: w = m 2^k with m in [1, 2) and k whole, and
+the sums hold w 2^-exponent, where the exponent is the largest k so far. Moving the exponent multiplies by a power of two, which is exact:
+the sums depend neither on when it moved nor on whether a checkpoint came in between. Only terms 2^-1022 of the largest are lost.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ..errors import StoreError
+
+Array = Any
+
+BLOCK = 256
+"""Replicas summed at once."""
+_TILE = 1 << 17
+"""Values of a float64 temporary: about 1 MB, which stays in a core's cache."""
+_TINY = float(np.finfo(np.float64).tiny)
+"""The logarithm of anything smaller is slow."""
+_FAR = 4000
+"""Beyond any exponent difference that leaves something of a float64."""
+
+
+@dataclass
+class RunningMoments:
+    """Sums over the draws of E ensembles at T points, and what follows from them.
+
+    Attributes
+    ----------
+    task : "binary", "multiclass" or "regression".
+    sums : the arrays of `shapes`, all there is to checkpoint.
+    noise_sd : known noise sd of a regression target, in the units of phi.
+    """
+
+    task: str
+    sums: dict[str, np.ndarray]
+    noise_sd: float = 1.0
+
+    @classmethod
+    def empty(
+        cls,
+        ensembles: int,
+        points: int,
+        outputs: int,
+        task: str = "binary",
+        noise_sd: float = 1.0,
+        density: bool = False,
+    ) -> "RunningMoments":
+        """Empty sums; with `density`, also of the likelihood of the observed targets (see `update`)."""
+        shapes = cls.shapes(ensembles, points, outputs, task, density)
+        return cls(task, {name: np.zeros(shape, dtype) for name, (shape, dtype) in shapes.items()}, noise_sd)
+
+    @property
+    def has_density(self) -> bool:
+        """Whether the likelihood of the observed targets is averaged too."""
+        return "sum_w_density" in self.sums
+
+    def load(self, arrays: Mapping[str, Array]) -> None:
+        """Go on from a checkpoint: inverse of `arrays`; StoreError where names or shapes are not those of these sums."""
+        found = {name: np.shape(value) for name, value in arrays.items()}
+        wanted = {name: value.shape for name, value in self.sums.items()}
+        if found != wanted:
+            raise StoreError(
+                f"The checkpoint's running sums are {found}; this run has {wanted}. Restore the store from a copy."
+            )
+        self.sums = {name: np.array(arrays[name], own.dtype) for name, own in self.sums.items()}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Copies of all sums by name, for a checkpoint."""
+        return {name: value.copy() for name, value in self.sums.items()}
+
+    @staticmethod
+    def shapes(
+        ensembles: int, points: int, outputs: int, task: str = "binary", density: bool = False
+    ) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+        """Name -> (shape, dtype) of the sums.
+
+        `draws` counts replicas' draws; `sum_w`, `sum_w2` and every other sum but `draws` are scaled by 2^-exponent (`sum_w2` by its square,
+        `sum_w_density` by 2^-density_exponent).
+        """
+        f, i = np.dtype(np.float64), np.dtype(np.int64)
+        per: tuple[int, ...] = (ensembles,)
+        at = (*per, points)
+        shapes: dict[str, tuple[tuple[int, ...], np.dtype]] = {"draws": (per, i), "exponent": (per, i)}
+        shapes |= {
+            "sum_w": (per, f),
+            "sum_w2": (per, f),
+            "sum_w_phi": ((*at, outputs), f),
+            "sum_w_phi2": ((*at, outputs), f),
+        }
+        if task != "regression":
+            shapes["sum_w_entropy"] = (at, f)
+        if density:
+            shapes |= {"sum_w_density": (at, f), "density_exponent": (at, i)}
+        return shapes
+
+    def schema(self) -> dict[str, tuple[tuple[str, ...], tuple[int, ...]]]:
+        """Name -> (dims, shape) of what `variables` returns, all float64."""
+        ensembles, points, outputs = self.sums["sum_w_phi"].shape
+        axes = {"ensemble": ensembles, "point": points, "output": outputs}
+        per, at, full = ((tuple(axes)[:n], tuple(axes.values())[:n]) for n in (1, 2, 3))
+        schema = {"draws": per, "weight_ess": per, "mean": full, "variance": full}
+        schema |= {"total_variance": full} if self.task == "regression" else dict.fromkeys(_INFORMATION, at)
+        return schema | ({"log_density": at} if "sum_w_density" in self.sums else {})
+
+    def update(
+        self, phi: Array, ensemble: Array, log_weight: Array | None = None, log_density: Array | None = None
+    ) -> None:
+        """Add one draw of R replicas; the same bit for bit in calls of whole blocks of 256 replicas, in order, as in one call.
+
+        Parameters
+        ----------
+        phi
+            [R, T, n], the class probability (binary: of class 1) or the regression mean, at the test points of the replica's own data set.
+            Replicas with a NaN (frozen) are left out.
+        ensemble
+            [R], whole numbers below E.
+        log_weight
+            [R], logarithms of importance weights; None is weight 1. NaN leaves the replica out.
+        log_density
+            [R, T], log likelihood of the observed targets, where the sums have a density.
+        """
+        log_w = np.zeros(len(phi)) if log_weight is None else np.asarray(log_weight, np.float64)
+        if np.any(log_w == np.inf):
+            raise ValueError("a log weight is +inf: a draw cannot outweigh all others")
+        for start in range(0, len(phi), BLOCK):
+            rows = slice(start, start + BLOCK)
+            self._add_block(
+                phi[rows], np.asarray(ensemble[rows]), log_w[rows], None if log_density is None else log_density[rows]
+            )
+
+    def add_sums(self, ensemble: int, draws: int, sums: Mapping[str, Array]) -> None:
+        """Add draws of weight 1 whose sums over replicas are known already: sum_w_phi, sum_w_phi2 [T, n] and sum_w_entropy [T], float64."""
+        scale = math.ldexp(1.0, int(self._raise_exponent(ensemble, np.zeros(1, np.int64))[0]))
+        s = self.sums
+        s["draws"][ensemble] += draws
+        s["sum_w"][ensemble] += draws * scale
+        s["sum_w2"][ensemble] += draws * scale * scale
+        for name in s.keys() & sums.keys():
+            s[name][ensemble] += scale * sums[name]
+
+    def _add_block(self, phi: Array, ensemble: np.ndarray, log_w: np.ndarray, log_density: Array | None) -> None:
+        alive = ~(np.isnan(phi).any(axis=(1, 2)) | np.isnan(log_w))
+        if alive.all() and (ensemble == ensemble[0]).all():
+            return self._add_rows(int(ensemble[0]), phi, log_w, log_density)
+        for e in np.unique(ensemble[alive]):
+            rows = np.flatnonzero(alive & (ensemble == e))
+            self._add_rows(int(e), phi[rows], log_w[rows], None if log_density is None else log_density[rows])
+
+    def _add_rows(self, e: int, phi: Array, log_w: np.ndarray, log_density: Array | None) -> None:
+        """Add replicas [r, T, n] that all count, all of ensemble `e`."""
+        mantissa, k = _split(log_w)
+        w = np.ldexp(mantissa, self._raise_exponent(e, k))
+        s = self.sums
+        s["draws"][e] += len(phi)
+        s["sum_w"][e] += w.sum()
+        s["sum_w2"][e] += (w * w).sum()
+        weight = None if (w == 1).all() else w[:, None, None]
+        width = max(1, _TILE // (BLOCK * phi.shape[2]))
+        for start in range(0, phi.shape[1], width):
+            at = slice(start, start + width)
+            f = phi[:, at].astype(np.float64)
+            if self.task != "regression":
+                h = entropy(f, self.task)
+                s["sum_w_entropy"][e, at] += np.add.reduce(h if weight is None else weight[..., 0] * h, axis=0)
+            wf = f if weight is None else weight * f
+            s["sum_w_phi"][e, at] += np.add.reduce(wf, axis=0)
+            s["sum_w_phi2"][e, at] += np.add.reduce(wf * f, axis=0)
+        if "sum_w_density" in s:
+            if log_density is None:
+                raise ValueError("these sums have a density: give log_density [R, T]")
+            self._add_density(e, np.asarray(log_density, np.float64) + log_w[:, None])
+
+    def _raise_exponent(self, e: int, k: np.ndarray) -> np.ndarray:
+        """Make the exponent of ensemble `e` at least max k, rescale its sums, and return k - exponent [r]."""
+        s, top = self.sums, int(k.max())
+        old = int(s["exponent"][e])
+        new = top if s["sum_w"][e] == 0 else max(old, top)
+        if new > old and s["sum_w"][e] != 0:
+            shift = max(old - new, -_FAR)
+            for name in ("sum_w", "sum_w_phi", "sum_w_phi2", "sum_w_entropy"):
+                if name in s:
+                    s[name][e] = np.ldexp(s[name][e], shift)
+            s["sum_w2"][e] = math.ldexp(s["sum_w2"][e], 2 * shift)
+        s["exponent"][e] = new
+        return np.maximum(k - new, -_FAR).astype(np.int32)
+
+    def _add_density(self, e: int, log_term: np.ndarray) -> None:
+        """Add exp(log_term) [r, T], each point with an exponent of its own."""
+        mantissa, k = _split(log_term)
+        total, exponent = self.sums["sum_w_density"][e], self.sums["density_exponent"][e]
+        new = np.where(total == 0, k.max(axis=0), np.maximum(exponent, k.max(axis=0)))
+        moved = np.ldexp(total, np.clip(exponent - new, -_FAR, 0).astype(np.int32))
+        terms = np.ldexp(mantissa, np.maximum(k - new, -_FAR).astype(np.int32))
+        self.sums["sum_w_density"][e] = moved + np.add.reduce(terms, axis=0)
+        self.sums["density_exponent"][e] = new
+
+    def variables(self) -> dict[str, np.ndarray]:
+        """Averages and uncertainties by name, as in `schema`; NaN for an ensemble without draws.
+
+        mean, variance [E, T, n] : of phi over draws, no ddof; variance is the epistemic part. total_variance : variance + noise_sd^2.
+        entropy, expected_entropy, mutual_information [E, T] : H[mean], mean of H, and their difference (the epistemic part), in nats.
+        log_density [E, T] : log of the averaged likelihood. weight_ess [E] : (sum w)^2 / sum w^2. draws [E] : draws counted.
+        """
+        s = self.sums
+        norm = np.where(s["sum_w"] > 0, s["sum_w"], np.nan)
+        mean = s["sum_w_phi"] / norm[:, None, None]
+        variance = np.maximum(s["sum_w_phi2"] / norm[:, None, None] - mean * mean, 0)
+        out = {"draws": s["draws"].astype(np.float64), "weight_ess": norm * norm / s["sum_w2"].clip(min=_TINY)}
+        out |= {"mean": mean, "variance": variance}
+        if self.task == "regression":
+            out["total_variance"] = variance + self.noise_sd**2
+        else:
+            h, expected = entropy(mean, self.task), s["sum_w_entropy"] / norm[:, None]
+            out |= dict(zip(_INFORMATION, (h, expected, np.maximum(h - expected, 0)), strict=True))
+        if "sum_w_density" in s:
+            with np.errstate(divide="ignore"):
+                log_sum = np.log(s["sum_w_density"]) + (s["density_exponent"] - s["exponent"][:, None]) * math.log(2)
+            out["log_density"] = log_sum - np.log(norm)[:, None]
+        return out
+
+    def to_dataset(self) -> xr.Dataset:
+        """`variables` with named dimensions [ensemble, point, output]."""
+        values = self.variables()
+        return xr.Dataset({name: (dims, values[name]) for name, (dims, _) in self.schema().items()})
+
+
+_INFORMATION = ("entropy", "expected_entropy", "mutual_information")
+
+
+def entropy(p: np.ndarray, task: str) -> np.ndarray:
+    """Entropy [..., T] in nats of class probabilities [..., T, n] (binary: n = 1, of class 1); 0 log 0 = 0."""
+    if task == "binary":
+        p = p[..., 0]
+        return -(p * np.log(np.maximum(p, _TINY)) + (1 - p) * np.log(np.maximum(1 - p, _TINY)))
+    return -(p * np.log(np.maximum(p, _TINY))).sum(axis=-1)
+
+
+def _split(log_w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(m, k) with exp(log_w) = m 2^k, k int64 and m in [1, 2) but for rounding; m = 0 for -inf."""
+    k = np.floor(log_w / math.log(2))
+    nothing = ~np.isfinite(k)
+    k = np.where(nothing, -(2.0**40), k)
+    return np.where(nothing, 0.0, np.exp(np.where(nothing, 0.0, log_w - k * math.log(2)))), k.astype(np.int64)

@@ -1,0 +1,1 @@
+"""Forward passes of many replicas over many points, for observation and prediction."""

@@ -1,0 +1,71 @@
+"""Forward passes of many replicas over many points, for observation and prediction: by kernel where it can be, by array code elsewhere."""
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import numpy as np
+
+from ...targets.networks import ShlpModel
+
+Array = Any
+_POINTS = 4096
+_BYTES = 8 * 2**20
+
+
+class Predictor(Protocol):
+    """One network's replicas at shared points: `position` [r, P], `x` [T, m], `y` [T] or [T, n]."""
+
+    has_moments: bool
+    """Whether `moments` is there: sums over replicas without the array in between."""
+
+    def phi(self, position: Array, x: Array) -> np.ndarray:
+        """Phi [r, T, n]."""
+        ...
+
+    def scores(self, position: Array, x: Array, y: Array) -> tuple[np.ndarray, np.ndarray]:
+        """Sums over the points [r] float64: negative log likelihood, and right answers (regression: squared errors)."""
+        ...
+
+
+class ArrayPredictor:
+    """NumPy or CuPy; points in chunks and replicas in pieces, so that hidden activations stay small."""
+
+    has_moments = False
+
+    def __init__(self, model: ShlpModel, xp: Any = np) -> None:
+        self.model, self._xp = model, xp
+
+    def phi(self, position: Array, x: Array) -> np.ndarray:
+        """Phi [r, T, n]."""
+        out = np.empty((len(position), len(x), self.model.outputs), position.dtype)
+        for rows, points in self._pieces(len(position), len(x)):
+            theta, inputs = self._xp.asarray(position[rows]), self._xp.asarray(x[points])
+            out[rows, points] = _host(self.model.predict(theta, inputs, self._xp))
+        return out
+
+    def scores(self, position: Array, x: Array, y: Array) -> tuple[np.ndarray, np.ndarray]:
+        """Sums over the points [r] float64: negative log likelihood, and right answers (regression: squared errors)."""
+        model, xp = self.model, self._xp
+        loss, right = np.zeros(len(position)), np.zeros(len(position))
+        for rows, points in self._pieces(len(position), len(x)):
+            raw = model.outputs_at(xp.asarray(position[rows]), xp.asarray(x[points]), xp)
+            labels = xp.asarray(y[points])[None]
+            full = xp.broadcast_to(labels, (raw.shape[0], *labels.shape[1:]))
+            loss[rows] += _host(model.losses(raw, full, xp).sum(axis=-1, dtype=np.float64))
+            if model.task == "regression":
+                right[rows] += _host(((raw - labels) ** 2).sum(axis=(1, 2), dtype=np.float64))
+            else:
+                guess = raw[..., 0] > 0 if model.task == "binary" else raw.argmax(axis=-1)
+                right[rows] += _host((guess == labels).sum(axis=-1))
+        return loss, right
+
+    def _pieces(self, replicas: int, points: int) -> Iterator[tuple[slice, slice]]:
+        per_replica = 4 * min(points, _POINTS) * (self.model.hidden + 4 * self.model.outputs)
+        size = max(1, _BYTES // max(1, per_replica)) if self._xp is np else 256
+        for i in range(0, replicas, size):
+            for t in range(0, points, _POINTS):
+                yield slice(i, i + size), slice(t, t + _POINTS)
+
+
+def _host(array: Array) -> np.ndarray:
+    return array if isinstance(array, np.ndarray) else array.get()

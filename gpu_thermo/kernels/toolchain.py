@@ -1,0 +1,316 @@
+"""All toolchain code: C++ through the host's compiler, CUDA through NVRTC, both cached and with errors that show the source.
+
+Importing this never imports CuPy. The host cache is a private folder (`GPU_THERMO_CACHE`, else `XDG_CACHE_HOME`/gpu_thermo, else
+~/.cache/gpu_thermo); a library's name is the digest of the compiler, its version, the flags, the processor and the whole source.
+"""
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import CompileError, DeviceError
+
+FLAGS = (
+    "-std=c++17", "-O2", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fPIC", "-shared",
+    "-fno-exceptions", "-fno-rtti", "-w",
+)  # fmt: skip
+"""No -ffast-math, which removes NaN checks, and no -fassociative-math, which undoes compensated sums."""
+TIMEOUT = 120.0
+"""Seconds a compiler may take before it is taken for hung."""
+_CONTEXT = 4
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """A host C++ compiler: its path, and the first line of its --version."""
+
+    path: str
+    version: str
+
+
+@functools.cache
+def find_compiler() -> Compiler | None:
+    """The compiler named by CXX, or the first of c++, g++, clang++ that answers; None if there is none.
+
+    Raises
+    ------
+    CompileError
+        If CXX names something that cannot be run: falling back silently would hide the mistake.
+    """
+    named = os.environ.get("CXX")
+    for name in [named] if named else ["c++", "g++", "clang++"]:
+        path = shutil.which(name)
+        if path and (version := _version(path)):
+            return Compiler(path, version)
+    if named:
+        raise CompileError(
+            f"CXX = {named!r} is no C++ compiler that can be run. Unset CXX, or set it to the path of one."
+        )
+    return None
+
+
+def _version(path: str) -> str | None:
+    try:
+        done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.splitlines()[0] if done.returncode == 0 and done.stdout else None
+
+
+@functools.cache
+def processor() -> str:
+    """What -march=native depends on: machine, model and feature flags, as far as the system tells."""
+    parts = [platform.machine(), platform.system(), platform.processor()]
+    try:
+        lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
+        parts += [
+            line for line in lines if re.match(r"(vendor_id|cpu family|model|stepping|flags|Features|CPU )", line)
+        ]
+    except OSError:
+        pass
+    return "\n".join(parts)
+
+
+# -- the cache ---------------------------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def cache_folder() -> Path:
+    """A folder only this user can write to; a private temporary one where the usual place is not to be trusted or written."""
+    named = os.environ.get("GPU_THERMO_CACHE")
+    base = Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gpu_thermo"
+    try:
+        base.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if _is_private(base) and os.access(base, os.W_OK | os.X_OK):
+            return base
+    except OSError:
+        pass
+    import atexit
+
+    private = tempfile.mkdtemp(prefix="gpu_thermo-")
+    atexit.register(shutil.rmtree, private, ignore_errors=True)
+    return Path(private)
+
+
+def _is_private(folder: Path) -> bool:
+    """A library loaded from a folder that others can write to would be their code run as us."""
+    info = folder.stat()
+    mine = not hasattr(os, "getuid") or info.st_uid == os.getuid()
+    return mine and not info.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def digest(*parts: str) -> str:
+    """Name of a cached result: 32 hexadecimal digits over all parts and their lengths."""
+    h = hashlib.sha256()
+    for part in parts:
+        data = part.encode()
+        h.update(len(data).to_bytes(8, "little") + data)
+    return h.hexdigest()[:32]
+
+
+def _publish(temporary: Path, final: Path) -> None:
+    """Rename into place: readers see nothing or all of it, and of two writers the last one wins with equal content."""
+    temporary.chmod(0o700)
+    os.replace(temporary, final)
+
+
+# -- host --------------------------------------------------------------------------------------------------------------------------
+
+
+def host_library(source: str, flags: tuple[str, ...] = ()) -> ctypes.CDLL:
+    """Compile C++ `source` for this processor, or find it in the cache, and load it.
+
+    Raises
+    ------
+    DeviceError
+        If there is no C++ compiler.
+    CompileError
+        If the source does not compile; the message shows it around the error.
+    """
+    compiler = find_compiler()
+    if compiler is None:
+        raise DeviceError(
+            "No C++ compiler (c++, g++ or clang++) was found. Install one, set CXX, or use the batched engine."
+        )
+    return _load(compiler, source, (*FLAGS, *flags))
+
+
+@functools.cache
+def _load(compiler: Compiler, source: str, flags: tuple[str, ...]) -> ctypes.CDLL:
+    name = digest(compiler.path, compiler.version, " ".join(flags), processor(), source)
+    final = cache_folder() / f"{name}.so"
+    if not final.exists():
+        _compile_host(compiler, source, flags, final)
+    try:
+        return ctypes.CDLL(str(final))
+    except OSError:  # a damaged file: make it once more
+        final.unlink(missing_ok=True)
+        _compile_host(compiler, source, flags, final)
+        return ctypes.CDLL(str(final))
+
+
+def _compile_host(compiler: Compiler, source: str, flags: tuple[str, ...], final: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix=".build-", dir=final.parent) as folder:
+        text, library = Path(folder) / "kernel.cpp", Path(folder) / "kernel.so"
+        text.write_text(source)
+        command = [compiler.path, *flags, "-o", str(library), str(text)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False, cwd=folder)
+        except subprocess.TimeoutExpired:
+            raise CompileError(
+                f"The compiler {compiler.path} did not finish within {TIMEOUT:g} s and was stopped. "
+                f"Source: {_save(source, final)}. Try another compiler through CXX, or the batched engine."
+            ) from None
+        if done.returncode != 0:
+            raise _compile_error(
+                f"{compiler.path} ({compiler.version})", source, done.stdout + done.stderr, _save(source, final)
+            )
+        _publish(library, final)
+
+
+def _save(source: str, final: Path) -> Path:
+    """Keep a source that failed beside where its library would be."""
+    path = final.with_suffix(".failed.cpp")
+    path.write_text(source)
+    return path
+
+
+def _compile_error(compiler: str, source: str, output: str, saved: Path) -> CompileError:
+    return CompileError(
+        f"{compiler} refused a kernel.\n{excerpt(source, output)}\n{output.strip()[:4000]}\nThe whole source: {saved}"
+    )
+
+
+def excerpt(source: str, output: str) -> str:
+    """The numbered lines of `source` around the first error that `output` names."""
+    found = re.search(r"(?:kernel\.cpp|kernel\.cu|default_program)[:(](\d+)", output)
+    at = int(found.group(1)) if found else 1
+    lines = source.splitlines()
+    first = max(0, at - 1 - _CONTEXT)
+    rows = enumerate(lines[first : at + _CONTEXT], first + 1)
+    return "\n".join(f"{'>' if i == at else ' '}{i:6d} | {line}" for i, line in rows)
+
+
+# -- device ------------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What ptxas says of one kernel: registers a thread, bytes spilled (stores and loads), stack and static shared memory."""
+
+    registers: int
+    spill_stores: int
+    spill_loads: int
+    stack: int
+    shared: int
+
+
+@functools.cache
+def _nvrtc() -> ctypes.CDLL:
+    """NVRTC from the wheel nvidia-cuda-nvrtc, else from the system."""
+    for path in _nvrtc_candidates():
+        try:
+            return ctypes.CDLL(path)
+        except OSError:
+            continue
+    raise DeviceError(
+        "NVRTC was not found. Install it: pip install nvidia-cuda-nvrtc (part of the extras cuda12 and cuda13)."
+    )
+
+
+def _nvrtc_candidates() -> list[str]:
+    wheels = [p for folder in sys.path if folder for p in sorted(Path(folder).glob("nvidia/*/lib/libnvrtc.so.*"))]
+    return [str(p) for p in wheels if "builtins" not in p.name and "alt" not in p.name] + [
+        "libnvrtc.so.13",
+        "libnvrtc.so.12",
+        "libnvrtc.so",
+    ]
+
+
+def has_nvrtc() -> bool:
+    """Whether CUDA source can be compiled here, GPU or not."""
+    try:
+        _nvrtc()
+    except DeviceError:
+        return False
+    return True
+
+
+def nvrtc_compile(source: str, arch: str = "sm_90", options: tuple[str, ...] = ()) -> tuple[bytes, str]:
+    """Compile CUDA `source` for `arch`, with no GPU needed.
+
+    Returns
+    -------
+    (cubin, log); with "--ptxas-options=-v" among the options the log lists registers and spills, see `resources`.
+
+    Raises
+    ------
+    CompileError
+        If the source does not compile.
+    """
+    lib, program = _nvrtc(), ctypes.c_void_p()
+    _checked(lib, lib.nvrtcCreateProgram(ctypes.byref(program), source.encode(), b"kernel.cu", 0, None, None))
+    try:
+        flags = [o.encode() for o in ("-std=c++17", "-w", f"-arch={arch}", *options)]
+        failed = lib.nvrtcCompileProgram(program, len(flags), (ctypes.c_char_p * len(flags))(*flags))
+        log = _nvrtc_text(lib, program, "ProgramLog").decode(errors="replace").rstrip("\0")
+        if failed:
+            raise _compile_error(f"NVRTC for {arch}", source, log, _save(source, cache_folder() / digest(source)))
+        return _nvrtc_text(lib, program, "CUBIN"), log
+    finally:
+        lib.nvrtcDestroyProgram(ctypes.byref(program))
+
+
+def _nvrtc_text(lib: ctypes.CDLL, program: ctypes.c_void_p, what: str) -> bytes:
+    size = ctypes.c_size_t()
+    _checked(lib, getattr(lib, f"nvrtcGet{what}Size")(program, ctypes.byref(size)))
+    buffer = ctypes.create_string_buffer(size.value)
+    _checked(lib, getattr(lib, f"nvrtcGet{what}")(program, buffer))
+    return buffer.raw
+
+
+def _checked(lib: ctypes.CDLL, code: int) -> None:
+    if code:
+        lib.nvrtcGetErrorString.restype = ctypes.c_char_p
+        raise CompileError(f"NVRTC failed: {lib.nvrtcGetErrorString(code).decode()}.")
+
+
+def resources(log: str) -> dict[str, Resources]:
+    """Resources of each kernel, from a log written with --ptxas-options=-v."""
+    out = {}
+    for part in re.split(r"Compiling entry function '", log)[1:]:
+        name = part.split("'")[0]
+        numbers = {key: int(m.group(1)) if (m := re.search(pattern, part)) else 0 for key, pattern in _PTXAS.items()}
+        out[name] = Resources(**numbers)
+    return out
+
+
+_PTXAS = {
+    "registers": r"Used (\d+) registers", "spill_stores": r"(\d+) bytes spill stores", "spill_loads": r"(\d+) bytes spill loads",
+    "stack": r"(\d+) bytes stack frame", "shared": r"(\d+) bytes smem",
+}  # fmt: skip
+
+
+def cupy_module(source: str, options: tuple[str, ...] = ()) -> Any:
+    """`source` as a CuPy module. Headers must be in the text already: CuPy's disk cache does not look into included ones."""
+    import cupy
+
+    try:
+        module = cupy.RawModule(code=source, options=("-std=c++17", *options), backend="nvrtc")
+        module.compile()
+    except cupy.cuda.compiler.CompileException as error:
+        raise _compile_error(
+            "NVRTC through CuPy", source, str(error), _save(source, cache_folder() / digest(source))
+        ) from None
+    return module

@@ -1,0 +1,140 @@
+"""Named methods: text in, Program and default hyperparameters out (equations.md sections 3 and 4)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import SpecError
+from .partition import Partition
+from .words import UPDATES, Program, Word, compile_program, compile_update, parse_word
+
+
+@dataclass(frozen=True)
+class Method:
+    """A named method.
+
+    Attributes
+    ----------
+    words : word of each layer, {"all": word} for one partition; empty for whole-step updates and for `splitting`.
+    update : name of the whole-step update.
+    partition : default partition. `defaults` : hyperparameters not given by the user, numbers or {layer: number}.
+    takes_word : whether the user may give `word`; `letters` then limits it.
+    """
+
+    name: str
+    summary: str
+    reference: str
+    partition: str
+    words: Mapping[str, str] = field(default_factory=dict)
+    update: str | None = None
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    takes_word: bool = False
+    letters: str = "ABCDEFO"
+
+
+_ADAPTIVE = {"stepsize": 0.15, "temperature": 1e-4, "sigma": 0.01, "epsilon": 0.1, "thermostat": 0.0}
+
+METHODS: dict[str, Method] = {
+    m.name: m
+    for m in (
+        Method("sgd", "stochastic gradient descent", "Robbins & Monro 1951", "all", update="sgd", defaults={"stepsize": 0.1}),
+        Method("momentum", "gradient descent with heavy-ball momentum", "Polyak 1964", "all", update="momentum",
+               defaults={"stepsize": 0.05, "momentum": 0.9}),
+        Method("adam", "bias-corrected adaptive moments", "Kingma & Ba 2015", "all", update="adam", defaults={"stepsize": 0.005}),
+        Method("sgld", "stochastic gradient Langevin dynamics", "Welling & Teh 2011", "all", update="sgld",
+               defaults={"stepsize": 0.1, "temperature": 5e-5}),
+        Method("coolmomentum", "momentum that cools to zero over the run", "Borysenko & Byshkin 2021", "all", update="coolmomentum",
+               defaults={"stepsize": 0.01, "momentum": 0.99}),
+        Method("langevin", "underdamped Langevin by any splitting word of A, B, O", "Leimkuhler & Matthews 2013", "all", {"all": "BAOAB"},
+               defaults={"stepsize": 0.25, "temperature": 1e-4, "friction": 1.0}, takes_word=True, letters="ABO"),
+        Method("adl", "adaptive Langevin (SGNHT): a thermostat absorbs gradient noise", "Jones & Leimkuhler 2011; Ding et al. 2014", "all",
+               {"all": "BACDEDCAB"}, defaults=_ADAPTIVE, takes_word=True),
+        Method("lala", "Langevin with its own temperature and friction in each layer", "LMV", "layer",
+               {"hidden": "BAOAB", "output": "BAOAB"}, defaults={"stepsize": 0.25, "temperature": 1e-4, "friction": 0.1}),
+        Method("lol", "Langevin in the hidden layer, overdamped Langevin in the output layer", "LMV", "layer",
+               {"hidden": "BAOAB", "output": "BAOAB"},
+               defaults={"stepsize": 0.25, "temperature": {"hidden": 1e-3, "output": 0.0},
+                         "friction": {"hidden": 0.01, "output": float("inf")}}),
+        Method("adlala", "adaptive Langevin in the hidden layer, Langevin in the output layer", "LMV", "layer",
+               {"hidden": "BACDEDCAB", "output": "BAOAB"}, defaults=_ADAPTIVE | {"friction": 0.1}),
+        Method("splitting", "your own word, or one word per layer", "equations.md section 2", "layer",
+               defaults={"stepsize": 0.1, "temperature": 1e-4, "friction": 1.0, "sigma": 0.01, "epsilon": 0.1, "thermostat": 0.0},
+               takes_word=True),
+    )
+}  # fmt: skip
+
+HYPERPARAMETERS: dict[str, str] = {
+    "stepsize": "h of splitting words; the learning rate of whole-step updates",
+    "temperature": "tau in exp(-U/tau), U the mean loss; the Bayes posterior is 1/N",
+    "posterior_temperature": "T = N tau instead of temperature; 1 is the Bayes posterior, below 1 is colder",
+    "friction": "gamma of O; inf is the overdamped limit",
+    "sigma": "amplitude of the additive noise of D and F; for sgld the same as temperature = sigma^2 / 2",
+    "epsilon": "thermostat coupling of E: xi += h epsilon (p.p - n tau)",
+    "thermostat": "initial value of xi",
+    "momentum": "mu of momentum SGD, or CoolMomentum's first rho",
+}
+
+
+def get_method(name: str) -> Method:
+    """The method of that name, or a SpecError that names the nearest one."""
+    if name in METHODS:
+        return METHODS[name]
+    import difflib
+
+    near = difflib.get_close_matches(name, METHODS, 1)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    raise SpecError(f"There is no method '{name}'.{hint} Methods: {', '.join(METHODS)}.")
+
+
+def make_program(
+    method: Method,
+    partition: Partition,
+    word: str | Mapping[str, str] | None = None,
+    freeze: tuple[str, ...] = (),
+    convention: str = "I",
+) -> Program:
+    """Compile `method` on `partition`, with the user's `word` where it takes one, and the partitions or layers `freeze` held still.
+
+    `convention` chooses type I or II of the `momentum` update.
+    """
+    frozen = tuple(k for name in freeze for k in partition.resolve(name))
+    if method.update is not None:
+        if word is not None:
+            raise SpecError(
+                f"Method '{method.name}' is a whole-step update and takes no word: leave out word = {word!r}."
+            )
+        update = "momentum2" if method.update == "momentum" and convention == "II" else method.update
+        assert update in UPDATES
+        return compile_update(update, partition, frozen)
+    texts = _words_by_partition(method, partition, word, frozen)
+    words: dict[str, Word | None] = {}
+    for k, name in enumerate(partition.names):
+        words[name] = None if k in frozen else _allowed(method, texts[k])
+    return compile_program(words, partition)
+
+
+def _words_by_partition(method: Method, partition: Partition, word: Any, frozen: tuple[int, ...]) -> dict[int, str]:
+    if word is None:
+        if not method.words:
+            raise SpecError(
+                f'Method \'{method.name}\' needs a word, such as word = "BAOAB" or {{hidden = "BACDEDCAB", output = "BAOAB"}}.'
+            )
+        word = method.words if "all" not in method.words else method.words["all"]
+    elif not method.takes_word:
+        raise SpecError(f"Method '{method.name}' has its own words. For word = {word!r} use name = \"splitting\".")
+    if isinstance(word, str):
+        return dict.fromkeys(range(len(partition.names)), word)
+    texts = {k: text for name, text in word.items() for k in partition.resolve(name)}
+    missing = [name for k, name in enumerate(partition.names) if k not in texts and k not in frozen]
+    if missing:
+        raise SpecError(f"No word for partition {', '.join(missing)}. Give one for each, or freeze it.")
+    return texts
+
+
+def _allowed(method: Method, text: str) -> Word:
+    word = parse_word(text)
+    foreign = sorted(set(word.text) - set(method.letters))
+    if foreign:
+        raise SpecError(f"Method '{method.name}' takes words of {' '.join(method.letters)}; '{text}' has {', '.join(foreign)}. "
+                        'Use name = "splitting".')  # fmt: skip
+    return word

@@ -1,0 +1,91 @@
+"""When a run records: its draws, and the points of its learning curves."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ..errors import SpecError
+from ..moves.cyclical import Stages
+from ..moves.options import Cyclical
+from ..spec.run import RunSection, RunSpec
+from ..state import Segment
+
+MOST_DRAWS = 10**8
+
+
+@dataclass(frozen=True)
+class Agenda:
+    """Draws stand on the thinning grid after burn-in; of a cyclical run only those whose step belongs to a sampling stage."""
+
+    run: RunSection
+    stages: Stages | None = None
+
+    @classmethod
+    def of(cls, spec: RunSpec) -> "Agenda":
+        """The agenda of a run from its spec alone."""
+        cyclical = [move for move in spec.moves if isinstance(move, Cyclical)]
+        return cls(spec.run, Stages.make(cyclical[0], spec.run.steps) if cyclical else None)
+
+    @cached_property
+    def draw_steps(self) -> np.ndarray:
+        """[draws] int64, the steps after which a draw is recorded.
+
+        Raises
+        ------
+        SpecError
+            If no step of the grid is in a sampling stage.
+        """
+        run = self.run
+        if run.draws > MOST_DRAWS:
+            raise SpecError(
+                f"(steps - burn_in) / thin makes {run.draws:.3g} draws, more than {MOST_DRAWS:.0e}: raise run.thin."
+            )
+        grid = np.arange(run.burn_in + run.thin, run.steps + 1, run.thin)
+        if self.stages is None:
+            return grid
+        kept = grid[self.stages.sampling(grid - 1)]
+        if not len(kept):
+            raise SpecError(
+                f"None of the {len(grid)} draws (run.thin = {run.thin}) falls into a sampling stage of the cycles of "
+                f"{self.stages.length} steps: lower run.thin."
+            )
+        return kept
+
+    @property
+    def draws(self) -> int:
+        """Draws of the whole run."""
+        return len(self.draw_steps)
+
+    def draws_by(self, step: int) -> int:
+        """Draws recorded after the first `step` steps."""
+        return int(np.searchsorted(self.draw_steps, step, side="right"))
+
+    def index(self, step: np.ndarray) -> np.ndarray:
+        """Number of the draw recorded after `step`, from 0."""
+        return np.searchsorted(self.draw_steps, step)
+
+    def is_draw(self, step: int) -> bool:
+        """Whether a draw is recorded after `step`."""
+        place = self.draws_by(step)
+        return place > 0 and self.draw_steps[place - 1] == step
+
+    def next_draw(self, step: int) -> int:
+        """The first draw's step after `step`; the run's last step where there is none."""
+        place = self.draws_by(step)
+        return int(self.draw_steps[place]) if place < self.draws else self.run.steps
+
+    def record_steps(self, start: int, stop: int) -> tuple[int, ...]:
+        """Steps in (start, stop] after which something is recorded, in order."""
+        draws = self.draw_steps[self.draws_by(start) : self.draws_by(stop)]
+        trace = self.run.trace
+        return tuple(sorted({*draws.tolist(), *range((start // trace + 1) * trace, stop + 1, trace)}))
+
+    def segment(self, start: int, stop: int, ring: int) -> Segment:
+        """The segment from `start` to at most `stop` that fills at most `ring` slots."""
+        stop = min(stop, self.run.steps)
+        record = self.record_steps(start, stop)
+        if len(record) > ring:
+            record = record[:ring]
+            stop = record[-1]
+        return Segment(start, stop - start, record)

@@ -1,0 +1,115 @@
+"""What a run would do and cost, before anything is written: the program, the bill, and the refusal of what cannot fit."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..averages.moments import RunningMoments
+from ..store import disk_bill
+from .records import make_header
+from .resources import check_disk, check_memory
+from .setup import AnySetup, PotentialSetup, Setup
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """What a run would do and cost, before anything is written.
+
+    Attributes
+    ----------
+    words : partition -> (word or update, number of parameters). substeps : one step, in order. moves : kinds of the ensemble moves.
+    memory_bytes, disk_bytes : the bill. warnings : what the user should know.
+    """
+
+    engine: str
+    device: str
+    replicas: int
+    parameters: int
+    ensembles: int
+    datasets: int
+    steps: int
+    burn_in: int
+    thin: int
+    draws: int
+    gradients_per_step: int
+    words: dict[str, tuple[str | None, int]]
+    substeps: tuple[str, ...]
+    memory_bytes: int
+    disk_bytes: int
+    moves: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionary."""
+        return asdict(self)
+
+
+def make_plan(ready: AnySetup, device: str, engine: str) -> RunPlan:
+    """The plan of a run made ready."""
+    run, program = ready.spec.run, ready.program
+    moments = make_moments(ready)
+    header = make_header(ready, engine, device, moments.schema())
+    sums = sum(a.nbytes for a in moments.sums.values()) + _histogram_bytes(ready)
+    partition = program.partition
+    return RunPlan(
+        engine=engine, device=device, replicas=run.replicas, parameters=ready.job.target.layout.size,
+        ensembles=len(ready.ensemble_dataset), datasets=int(ready.dataset.max()) + 1, steps=run.steps, burn_in=run.burn_in, thin=run.thin,
+        draws=ready.agenda.draws, gradients_per_step=program.gradients_per_step,
+        words={name: (program.texts[k], partition.counts[k]) for k, name in enumerate(partition.names)},
+        substeps=tuple(program.describe()), memory_bytes=memory_bill(ready), disk_bytes=disk_bill(header, sums),
+        moves=tuple(move.kind for move in ready.spec.moves), warnings=tuple(_warnings(ready)),
+    )  # fmt: skip
+
+
+def memory_bill(ready: AnySetup) -> int:
+    """Bytes the run needs at its peak: state, working copies, the ring, draws waiting to be written, data, running sums."""
+    item = np.dtype(ready.job.dtype).itemsize
+    parameters = ready.spec.run.replicas * ready.job.target.layout.size * item
+    ring = max(parameters, min(64 * 2**20, parameters * ready.agenda.draws))
+    sums = sum(a.nbytes for a in make_moments(ready).sums.values())
+    data = predictions = 0
+    if isinstance(ready, Setup):
+        data = sum(a.nbytes for a in (ready.data.x_train, ready.data.x_test, ready.data.y_train, ready.data.y_test))
+        predictions = 256 * ready.points.shape[1] * ready.model.outputs * item * 2
+    return 12 * parameters + 4 * ring + 4 * data + 3 * (sums + _histogram_bytes(ready)) + predictions + 200 * 2**20
+
+
+def _histogram_bytes(ready: AnySetup) -> int:
+    """What a contour's histograms take: a weight, a flag and a count for each bin."""
+    return 13 * ready.spec.run.replicas * ready.moves.contour.bins if ready.moves.contour else 0
+
+
+def _warnings(ready: AnySetup) -> Iterator[str]:
+    """What is allowed but rarely meant."""
+    spec = ready.spec
+    if isinstance(ready, Setup):
+        if spec.method.posterior_temperature is not None and spec.model.prior_sd is None:
+            yield "posterior_temperature without model.prior_sd: without a prior the posterior of this network is not normalisable."
+        if ready.model.activation == "relu" and spec.model.init == "zero":
+            yield 'init = "zero" with relu: all gradients but that of b2 are zero at the start.'
+    smallest = np.bincount(ready.ensemble).min()
+    if smallest < 4 and len(ready.ensemble_dataset) > 1:
+        yield f"the smallest of {len(ready.ensemble_dataset)} ensembles has {smallest} replicas: averages are taken within ensembles only."
+    yield from ready.moves.warnings()
+
+
+def check_resources(bill: RunPlan, store: Path | None) -> None:
+    """Refuse a run that cannot fit in memory or on disk, with the numbers."""
+    check_memory(bill.memory_bytes, bill.replicas, bill.device)
+    if store is not None:
+        check_disk(bill.disk_bytes, store)
+
+
+def make_moments(ready: AnySetup) -> RunningMoments:
+    """Empty running moments of the right shape; of a potential they are about its coordinates."""
+    ensembles = len(ready.ensemble_dataset)
+    if isinstance(ready, PotentialSetup):
+        return RunningMoments.empty(ensembles, ready.job.target.layout.size, 1, "regression", 0.0)
+    model = ready.model
+    density = model.task == "regression" and ready.data.test_points > 0  # of classes the mean says it all
+    return RunningMoments.empty(
+        ensembles, ready.points.shape[1], model.outputs, model.task, model.noise_sd, density=density
+    )

@@ -1,0 +1,124 @@
+"""One run against the clock, the signals and a store: advance, write, commit, stop in good order."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from ..errors import RunError, Status
+from ..store import RunWriter
+from .loop import Loop, Moment, Progress
+from .records import pack_draws, pack_trace
+
+COMMIT_SECONDS = 5.0
+"""Time between commits: what a kill can lose."""
+OnProgress = Callable[[Progress], None]
+
+
+class Interrupted(RunError):
+    """The run was stopped by a signal, after a commit; `exit_code` is 130 or 143."""
+
+    def __init__(self, signum: int, message: str) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signum
+
+
+@dataclass
+class Limits:
+    """When to speak, commit and stop; times in seconds."""
+
+    on_progress: OnProgress | None = None
+    time_limit: float | None = None
+    commit_seconds: float = COMMIT_SECONDS
+    began: float = field(default_factory=time.monotonic)
+
+    def over(self) -> bool:
+        """Whether the time limit has passed."""
+        return self.time_limit is not None and time.monotonic() - self.began >= self.time_limit
+
+
+def drive(loop: Loop, writer: RunWriter, path: Path, limits: Limits, attributes: Mapping[str, Any]) -> None:
+    """Run `loop` to its end, a signal or the time limit, with everything committed to `writer`.
+
+    Raises
+    ------
+    Interrupted
+        After SIGINT or SIGTERM, once the commit is durable; a second signal leaves at once.
+    RunError
+        If every replica was frozen, or the disk is full.
+    """
+    already = float(attributes.get("sampling_time", 0.0))
+    last_commit = time.monotonic()
+
+    def commit(wait: bool) -> None:
+        timed = {**attributes, "sampling_time": already + time.monotonic() - limits.began}
+        if moves := loop.setup.moves.summary(loop.state):
+            timed["moves"] = moves
+        writer.commit(loop.state, loop.moments.arrays(), loop.moments.variables(), timed, wait=wait)
+
+    with stop_signals() as caught:
+        for moments in loop.segments():
+            _append(loop, writer, moments)
+            if time.monotonic() - last_commit >= limits.commit_seconds:
+                commit(wait=False)
+                last_commit = time.monotonic()
+            if limits.on_progress:
+                limits.on_progress(loop.progress(moments, writer.committed[1]))
+            if caught or limits.over():
+                break
+        commit(wait=True)
+    if limits.on_progress:
+        limits.on_progress(loop.progress([], writer.committed[1]))
+    _report(loop, path, caught)
+
+
+def _append(loop: Loop, writer: RunWriter, moments: list[Moment]) -> None:
+    draws = [m for m in moments if m.snapshot.is_draw]
+    traced = [m for m in moments if m.snapshot.step % loop.setup.spec.run.trace == 0]
+    if draws:
+        writer.append(pack_draws(loop.setup, draws))
+    if traced:
+        writer.append_trace(pack_trace(traced))
+
+
+def _report(loop: Loop, path: Path, caught: list[int]) -> None:
+    """Turn how the run ended into an exception, where it is one."""
+    state, run = loop.state, loop.setup.spec.run
+    if (state.status != 0).all():
+        causes = ", ".join(sorted({Status(int(s)).remedy for s in np.unique(state.status)}))
+        raise RunError(f"Every replica is frozen, the last at step {int(state.frozen_step.max())}: {causes}.")
+    if caught and state.step < run.steps:
+        name = signal.Signals(caught[0]).name
+        raise Interrupted(
+            caught[0],
+            f"Stopped by {name} at step {state.step} of {run.steps}; all of it is committed. Continue with: gpu-thermo resume {path}",
+        )
+
+
+@contextmanager
+def stop_signals() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM instead of acting on them; a second one exits at once. Outside the main thread nothing is caught."""
+    caught: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield caught
+        return
+
+    def handle(signum: int, frame: FrameType | None) -> None:
+        if caught:
+            os._exit(128 + signum)
+        caught.append(signum)
+
+    before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield caught
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)

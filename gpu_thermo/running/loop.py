@@ -1,0 +1,133 @@
+"""The run loop: plan segments, advance, observe. It knows nothing of stores and signals; run.py does."""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..averages.moments import RunningMoments
+from ..engines import Engine, make_predictor
+from ..engines.base import cores
+from ..state import Recorded, Snapshot, State
+from .observe import Observer, PotentialObserver
+from .setup import AnySetup, PotentialSetup
+
+SEGMENT_SECONDS = 0.25
+"""Longest wait for a signal to be answered."""
+_RING_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands; `kinetic_temperature` maps partition to its mean over replicas and the last recorded moments."""
+
+    step: int
+    total_steps: int
+    replicas: int
+    steps_per_second: float
+    seconds_left: float
+    energy: float
+    kinetic_temperature: Mapping[str, float]
+    frozen: int
+    draws: int
+    committed_draws: int
+
+    @property
+    def replica_steps_per_second(self) -> float:
+        """Steps per second times replicas."""
+        return self.steps_per_second * self.replicas
+
+
+# -- the loop ---------------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One recorded moment: the snapshot, and what only the store wants."""
+
+    snapshot: Snapshot
+    predictions: np.ndarray | None
+
+
+@dataclass
+class Loop:
+    """Advances one run. `state` and `moments` are all that changes, and all that a checkpoint needs."""
+
+    setup: AnySetup
+    engine: Engine
+    state: State
+    moments: RunningMoments
+    observer: Observer | PotentialObserver
+    length: int = 8
+    rate: float = 0.0
+    last: Progress | None = None
+
+    @classmethod
+    def make(
+        cls, setup: AnySetup, engine: Engine, state: State, moments: RunningMoments, threads: int | None = None
+    ) -> "Loop":
+        """A loop over `setup` from `state`."""
+        if isinstance(setup, PotentialSetup):
+            return cls(setup, engine, state, moments, PotentialObserver(setup, moments))
+        predictor = make_predictor(setup.model, setup.job.dtype, engine.device, threads)
+        return cls(setup, engine, state, moments, Observer(setup, moments, predictor, threads or cores()))
+
+    def segments(self) -> Iterator[list[Moment]]:
+        """Moments recorded by each segment, until the run is complete or every replica is frozen."""
+        agenda, moves, state = self.setup.agenda, self.setup.moves, self.state
+        ring = max(1, _RING_BYTES // state.position.nbytes)
+        while state.step < agenda.run.steps and (state.status == 0).any():
+            stop = min(state.step + max(1, self.length), moves.next_stop(state.step, agenda.next_draw(state.step)))
+            segment = agenda.segment(state.step, stop, ring)
+            begin = time.perf_counter()
+            recorded = self.engine.advance(state, segment, moves.hyper(state))
+            self._adapt(segment.steps, time.perf_counter() - begin)
+            self.rate = self.rate or segment.steps / max(time.perf_counter() - begin, 1e-6)
+            moments = [self._moment(recorded, i) for i in range(len(recorded.steps))]
+            moves.act(state, lambda attempt: self.observer.energies(state.position, attempt))
+            yield moments
+            self.rate = 0.7 * self.rate + 0.3 * segment.steps / max(
+                time.perf_counter() - begin, 1e-6
+            )  # moves, averages, writing included
+
+    def _adapt(self, steps: int, seconds: float) -> None:
+        """Aim the next segment at SEGMENT_SECONDS; lengths change no number."""
+        self.length = max(1, min(int(steps / max(seconds, 1e-6) * SEGMENT_SECONDS), 4 * self.length))
+
+    def _moment(self, recorded: Recorded, i: int) -> Moment:
+        step, position, moves = recorded.steps[i], recorded.position[i], self.setup.moves
+        draw = self.setup.agenda.is_draw(step)
+        seen = self.observer(position, draw, moves.weigh(self.state) if draw else None)
+        statistics = dict(seen.statistics) | moves.at(self.state, step) | self.setup.method_statistics(step)
+        status = np.where(
+            (self.state.frozen_step >= 0) & (self.state.frozen_step <= step), self.state.status, 0
+        ).astype(np.int32)
+        return Moment(
+            Snapshot(
+                step=step, is_draw=draw, position=position, thermostat=recorded.thermostat[i],
+                kinetic_temperature=recorded.kinetic_temperature[i], energy=statistics.pop("energy"), status=status, statistics=statistics,
+            ),
+            seen.predictions,
+        )  # fmt: skip
+
+    def progress(self, moments: list[Moment], committed: int) -> Progress:
+        """Where the run stands after a segment."""
+        run, last = self.setup.spec.run, self.last
+        energy, kinetic = (last.energy, dict(last.kinetic_temperature)) if last else (float("nan"), {})
+        if moments:
+            snapshot = moments[-1].snapshot
+            alive = snapshot.status == 0
+            names = self.setup.program.partition.names
+            if alive.any():
+                energy = float(snapshot.energy[alive].mean())
+                kinetic = {name: float(snapshot.kinetic_temperature[alive, k].mean()) for k, name in enumerate(names)}
+        elif not last:
+            energy = float(np.nanmean(self.state.energy)) if np.isfinite(self.state.energy).any() else energy
+        self.last = Progress(
+            step=self.state.step, total_steps=run.steps, replicas=run.replicas, steps_per_second=self.rate,
+            seconds_left=(run.steps - self.state.step) / self.rate if self.rate else float("inf"), energy=energy,
+            kinetic_temperature=kinetic, frozen=int((self.state.status != 0).sum()),
+            draws=self.setup.agenda.draws_by(self.state.step), committed_draws=committed,
+        )  # fmt: skip
+        return self.last

@@ -1,0 +1,51 @@
+"""How much memory and disk there is, and the refusal of what cannot fit."""
+
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from ..errors import ResourceError
+
+
+def check_memory(needed: int, replicas: int, device: str = "cpu") -> None:
+    """ResourceError if `needed` bytes are more than this machine, or its GPU, has to give."""
+    for where, free in (("memory", available_memory()), (f"memory on {device}", device_memory(device))):
+        if free is not None and needed > free:
+            raise ResourceError(
+                f"The run needs about {needed / 2**30:.2f} GiB of {where}, {free / 2**30:.2f} GiB are available: "
+                f"use fewer than {replicas} replicas or a smaller network."
+            )
+
+
+def check_disk(needed: int, store: Path) -> None:
+    """ResourceError if `needed` bytes do not fit beside `store`."""
+    if not store.parent.is_dir():
+        return
+    free = shutil.disk_usage(store.parent).free
+    if needed > free:
+        raise ResourceError(
+            f"The store needs about {needed / 2**30:.2f} GiB, {free / 2**30:.2f} GiB are free in {store.parent}: "
+            'raise run.thin, or leave "parameters" out of run.keep.'
+        )
+
+
+def available_memory() -> int | None:
+    """Bytes a new process could use, where the system tells."""
+    with suppress(OSError, ValueError, IndexError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    with suppress(OSError, ValueError, AttributeError):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return None
+
+
+def device_memory(device: str) -> int | None:
+    """Free bytes on a GPU; None for the CPU."""
+    if device == "cpu":
+        return None
+    import cupy
+
+    with cupy.cuda.Device(int(device.partition(":")[2] or 0)):
+        return int(cupy.cuda.runtime.memGetInfo()[0])

@@ -1,0 +1,319 @@
+"""How fast a machine samples: replica-steps per second of an engine, beside what the machine could do at most.
+
+The arithmetic of a replica-step is counted from the mathematics, not from any implementation: a multiply-add is one instruction and two
+operations, everything else (sum, product, comparison, shift, exclusive or, conversion, each half of a 32-bit product, root, quotient) is
+one of each. The peak is what the machine reaches with nothing but independent multiply-adds. `limit` is the rate at which this mix of
+instructions would fill every slot of that peak: integers and single sums fill a slot with one operation, so no implementation reaches
+the peak itself.
+"""
+
+import ctypes
+import statistics
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from ..engines import Engine, Job, choose_engine, make_engine, resolve_device
+from ..engines.base import cores
+from ..errors import SpecError
+from ..kernels.emit import prologue
+from ..kernels.toolchain import find_compiler, host_library
+from ..method.letters import LETTERS
+from ..method.words import Substep
+from ..spec.run import DEFAULT_METHOD, RunSpec
+from ..state import Segment, State
+from .setup import setup
+
+SEGMENT_SECONDS = 0.25
+"""Length of one timed segment, that of the run loop."""
+
+
+@dataclass(frozen=True)
+class Count:
+    """Arithmetic: `fused` multiply-adds and `single` other operations."""
+
+    fused: float = 0.0
+    single: float = 0.0
+
+    @property
+    def operations(self) -> float:
+        """A multiply-add is two."""
+        return 2 * self.fused + self.single
+
+    @property
+    def instructions(self) -> float:
+        """A multiply-add is one."""
+        return self.fused + self.single
+
+    def __add__(self, other: "Count") -> "Count":
+        return Count(self.fused + other.fused, self.single + other.single)
+
+    def __mul__(self, times: float) -> "Count":
+        return Count(times * self.fused, times * self.single)
+
+
+NORMAL = Count(11.5, 31.5)
+"""One standard normal: a quarter of a Philox4x32-10 block (80 integer operations), half of a Box-Muller pair (log, sine and cosine as
+polynomials, a root: 23 multiply-adds and 23 others)."""
+POINT = {"subset": Count(0, 92), "epoch": Count(0, 92), "replacement": Count(0, 21), "full": Count()}
+"""One training point's index: six rounds of the keyed bijection, or a word of Philox and one product."""
+ACTIVATION = {"relu": Count(0, 1), "tanh": Count(9, 12), "softplus": Count(18, 20), "identity": Count()}
+"""act(z); its slope is counted with the backward pass as one more."""
+RESIDUAL = {"binary": Count(8, 9), "multiclass": Count(8, 11), "regression": Count(0, 3)}
+"""d loss / d out of one output of one point."""
+PER_PARAMETER = {
+    "A": Count(1), "B": Count(1), "C": Count(0, 1), "D": Count(1), "E": Count(1), "F": Count(1, 1), "O": Count(1, 1), "sgd": Count(1),
+    "sgld": Count(2), "momentum": Count(2, 1), "momentum2": Count(2, 1), "coolmomentum": Count(2, 1), "adam": Count(4, 7),
+}  # fmt: skip
+"""A letter or whole-step update on one parameter; E is its sum p.p."""
+
+
+def count(job: Job) -> dict[str, Count]:
+    """Arithmetic of one replica-step by part: forward, backward, minibatch, normals, letters.
+
+    With m inputs, d hidden units, n outputs, B points: forward B d (m + n) multiply-adds and B d activations; backward B d (m + 2 n)
+    multiply-adds, B d slopes and bias sums, B n residuals. Normals: one for each parameter of each O, D and F (or noisy update).
+    """
+    model: Any = getattr(job.target, "model", None)
+    if model is None:
+        raise SpecError("Operations are counted for single-hidden-layer perceptrons only.")
+    points = job.target.points if job.batching.mode == "full" else job.batching.size
+    each = job.program.gradients_per_step * points
+    units = each * model.hidden
+    sizes = job.program.partition.counts
+    letters, normals = Count(), Count()
+    for s in job.program.substeps:
+        if isinstance(s, Substep):
+            size = sum(sizes[k] for k in s.partitions)
+            letters += PER_PARAMETER[s.operation] * size
+            noisy = s.operation == "sgld" or (s.operation in LETTERS and LETTERS[s.operation].noise)
+            normals += NORMAL * (size if noisy else 0)
+    return {
+        "forward": (Count(model.inputs + model.outputs) + ACTIVATION[model.activation]) * units,
+        "backward": Count(model.inputs + 2 * model.outputs, 2) * units + RESIDUAL[model.task] * (each * model.outputs),
+        "minibatch": POINT[job.batching.mode] * each, "normals": normals, "letters": letters,
+    }  # fmt: skip
+
+
+def total(parts: Mapping[str, Count]) -> Count:
+    """Sum over parts."""
+    return sum(parts.values(), Count())
+
+
+# -- what the machine can do -------------------------------------------------------------------------------------------------------
+
+CHAINS = 12
+"""Independent chains a core: more than latency times units of any processor of today, few enough for 16 registers."""
+
+_PEAK = (
+    f"""
+constexpr int CHAINS = {CHAINS};
+"""
+    + """
+extern "C" i64 peak_lanes() { return LANES; }
+extern "C" float peak_chains(i64 rounds) {
+  real x[CHAINS];
+  const real a = splat(0.999999f), b = splat(1e-7f);
+  UNROLL for (int i = 0; i < CHAINS; ++i) x[i] = splat(float(i));
+  for (i64 r = 0; r < rounds; ++r) {
+    UNROLL for (int i = 0; i < CHAINS; ++i) x[i] = x[i] * a + b;
+  }
+  real sum = zero();
+  UNROLL for (int i = 0; i < CHAINS; ++i) sum += x[i];
+  return get(sum, 0);
+}
+"""
+)
+
+
+@cache
+def _peak_library() -> ctypes.CDLL:
+    library = host_library(prologue(32) + _PEAK)
+    library.peak_lanes.restype, library.peak_chains.restype = ctypes.c_int64, ctypes.c_float
+    library.peak_chains.argtypes = (ctypes.c_int64,)
+    return library
+
+
+def multiply_adds(seconds: float = 0.1, threads: int | None = None) -> float:
+    """Operations per second of independent float32 multiply-add chains on all threads at once: the best burst within `seconds`."""
+    library, workers = _peak_library(), threads or cores()
+    work = 2 * CHAINS * int(library.peak_lanes()) * workers
+    rounds, best, until = 1 << 16, 0.0, time.perf_counter() + seconds
+    with ThreadPoolExecutor(workers) as pool:
+        while best == 0 or time.perf_counter() < until:
+            begin = time.perf_counter()
+            for _ in pool.map(library.peak_chains, [rounds] * workers):
+                pass
+            elapsed = time.perf_counter() - begin
+            best = max(best, work * rounds / elapsed)
+            rounds = max(1 << 16, int(rounds * min(8.0, seconds / 4 / elapsed)))
+    return best
+
+
+def _products(xp: Any, size: int, device: Any = None) -> float:
+    """Operations per second of a square float32 matrix product, the best of five."""
+    a, best = xp.ones((size, size), xp.float32), 0.0
+    wait = xp.cuda.Stream.null.synchronize if hasattr(xp, "cuda") else lambda: None
+    for i in range(6):
+        begin = time.perf_counter()
+        xp.matmul(a, a)
+        wait()
+        if i:
+            best = max(best, 2 * size**3 / (time.perf_counter() - begin))
+    return best
+
+
+def measured_peak(device: str = "cpu", threads: int | None = None) -> tuple[float, str]:
+    """Operations per second of float32 multiply-adds, the best of a few tries, and how it was measured."""
+    if device != "cpu":
+        import cupy
+
+        with cupy.cuda.Device(int(device.partition(":")[2] or 0)):
+            return _products(cupy, 8192), "CuPy matrix product, float32"
+    if find_compiler() is None:
+        return _products(np, 1024), "NumPy matrix product, float32"
+    return max(multiply_adds(0.1, threads) for _ in range(5)), "compiled multiply-add chains, float32"
+
+
+# -- what an engine does -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Speed:
+    """One engine's figures.
+
+    Attributes
+    ----------
+    rate, lowest, highest : replica-steps per second, median and range over segments. first_seconds : the first step, compilation
+    included. operations, instructions : of one replica-step by part. peak : operations per second. limit : replica-steps per second if
+    every instruction slot of the peak were filled. memory : bytes a replica.
+    """
+
+    engine: str
+    device: str
+    replicas: int
+    rate: float
+    lowest: float
+    highest: float
+    segments: int
+    first_seconds: float
+    memory: float
+    peak: float
+    peak_by: str
+    operations: dict[str, float] = field(default_factory=dict)
+    instructions: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def fraction_of_peak(self) -> float:
+        """Operations done per second over the peak."""
+        return self.rate * sum(self.operations.values()) / self.peak
+
+    @property
+    def limit(self) -> float:
+        """Replica-steps per second with every instruction slot filled."""
+        return self.peak / 2 / sum(self.instructions.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionary, derived numbers included."""
+        return asdict(self) | {"fraction_of_peak": self.fraction_of_peak, "limit": self.limit}
+
+
+def bench_spec(data: str = "spirals", hidden: int = 20, batch: int = 25, replicas: int = 1000) -> RunSpec:
+    """AdLaLa with LMV's fig. 10 settings, prepared for timing: no draws before a million steps.
+
+    Raises
+    ------
+    SpecError
+        For data other than spirals or digits.
+    """
+    if data not in ("spirals", "digits"):
+        raise SpecError(f"data = '{data}' is not among the benchmarks: use spirals or digits.")
+    source = {"name": "spirals", "train": 500 if hidden < 50 else 1000} if data == "spirals" else {"name": "digits"}
+    run = {
+        "replicas": replicas,
+        "batch": batch,
+        "steps": 10**9,
+        "burn_in": 0,
+        "thin": 10**9,
+        "trace": 10**9,
+        "keep": [],
+    }
+    return RunSpec.from_dict({"data": source, "model": {"hidden": hidden}, "method": DEFAULT_METHOD, "run": run})
+
+
+def engines_for(job: Job, engine: str, device: str) -> list[str]:
+    """Names of the engines to time: the one asked for, or with "all" every one that can carry out `job`, the faster expected first."""
+    if engine != "all":
+        return [choose_engine(job, engine, device)]
+    names = []
+    for name in ("fused", "batched"):
+        try:
+            names.append(choose_engine(job, name, device))
+        except SpecError:
+            continue
+    return names
+
+
+def measure(
+    spec: RunSpec, engine: str = "all", device: str = "auto", seconds: float = 5.0, threads: int | None = None
+) -> list[Speed]:
+    """Time engines on `spec` for `seconds` each.
+
+    Raises
+    ------
+    SpecError, DeviceError
+        The engine cannot carry out the spec, or the device is missing.
+    """
+    job = (ready := setup(spec)).job
+    device = resolve_device(device)
+    peak = measured_peak(device, threads)
+    return [
+        _measure(job, ready.initial_state(), name, device, seconds, threads, peak)
+        for name in engines_for(job, engine, device)
+    ]
+
+
+def _measure(
+    job: Job, state: State, name: str, device: str, seconds: float, threads: int | None, peak: tuple[float, str]
+) -> Speed:
+    parts = count(job)
+    begin = time.perf_counter()
+    engine = make_engine(job, name, device, threads)
+    engine.advance(state, Segment(0, 1))
+    first = time.perf_counter() - begin
+    rates = timed_segments(engine, state, seconds)
+    return Speed(
+        engine=name, device=device, replicas=job.replicas, rate=statistics.median(rates), lowest=min(rates), highest=max(rates),
+        segments=len(rates), first_seconds=first, memory=memory_per_replica(state, device), peak=peak[0], peak_by=peak[1],
+        operations={part: c.operations for part, c in parts.items()}, instructions={part: c.instructions for part, c in parts.items()},
+    )  # fmt: skip
+
+
+def timed_segments(engine: Engine, state: State, seconds: float) -> list[float]:
+    """Replica-steps per second of segments of about SEGMENT_SECONDS, until `seconds` have passed; shorter ones before are not counted."""
+    target = min(SEGMENT_SECONDS, seconds / 4)
+    rates: list[float] = []
+    length, until = 1, time.perf_counter() + seconds
+    while not rates or time.perf_counter() < until:
+        begin = time.perf_counter()
+        engine.advance(state, Segment(state.step, length))
+        elapsed = time.perf_counter() - begin
+        if elapsed >= target / 2 or time.perf_counter() >= until:
+            rates.append(length * state.replicas / elapsed)
+        length = max(1, min(int(length * target / max(elapsed, 1e-6)), 16 * length))
+    return rates
+
+
+def memory_per_replica(state: State, device: str = "cpu") -> float:
+    """Bytes of state a replica takes; on a GPU all that CuPy's pool holds, divided by the replicas."""
+    if device != "cpu":
+        import cupy
+
+        with cupy.cuda.Device(int(device.partition(":")[2] or 0)):
+            return float(cupy.get_default_memory_pool().total_bytes()) / state.replicas
+    return sum(a.nbytes for a in state.arrays().values()) / state.replicas

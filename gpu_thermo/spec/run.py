@@ -1,0 +1,418 @@
+"""RunSpec: what a user writes, validated; TOML and JSON both ways; the fingerprint.
+
+A spec is closed: data, numbers and names only. The sections are [data] (see data) and [model], or [target] (see potentials) in place of
+both; [method], [run], and any number of [[moves]] (see moves).
+"""
+
+import hashlib
+import json
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomli_w
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    WrapSerializer,
+    model_serializer,
+    model_validator,
+)
+
+from ..data import DATASETS, DataOptions, Spirals
+from ..errors import SpecError
+from ..method.named import HYPERPARAMETERS, METHODS, get_method
+from ..method.schedules import SCHEDULES, AnySchedule
+from ..moves.options import MOVES, AnyMove
+from ..targets.options import TARGETS, AnyTarget
+from .explain import explain as explain_errors
+
+Numbers = float | list[float]
+_SCHEDULE: TypeAdapter[Any] = TypeAdapter(AnySchedule)
+
+
+class Section(BaseModel):
+    """Base of all sections: frozen, no unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
+
+    @model_serializer(mode="wrap")
+    def _leave_out_none(self, handler: Any) -> dict[str, Any]:
+        """Leave out what is not set: TOML has no null, and what is left out is what is read back."""
+        return {key: value for key, value in handler(self).items() if value is not None}
+
+
+class Scheduled(Section):
+    """A value and its schedule: {value = 0.25, schedule = "cyclical", cycles = 20} in a spec."""
+
+    value: Numbers
+    schedule: AnySchedule | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping) or isinstance(given.get("schedule"), BaseModel):
+            return given
+        rest = {key: value for key, value in given.items() if key != "value"}
+        if "value" not in given:
+            raise ValueError(f"{dict(given)} needs a value beside its schedule")
+        if any(isinstance(v, bool) for v in (given["value"] if isinstance(given["value"], list) else [given["value"]])):
+            raise ValueError(f"{given['value']} is not a number")
+        if rest.get("schedule") in (None, "constant"):
+            rest.pop("schedule", None)
+            if rest:
+                raise ValueError(f"a constant takes no {', '.join(map(repr, rest))}; schedules: {', '.join(SCHEDULES)}")
+            return {"value": given["value"]}
+        return {"value": given["value"], "schedule": _SCHEDULE.validate_python(rest)}
+
+    @model_serializer(mode="plain")
+    def _flatten(self) -> Any:
+        return (
+            self.value
+            if self.schedule is None
+            else {"value": self.value, **self.schedule.model_dump(exclude_none=True)}
+        )
+
+
+def _parse_value(given: Any) -> Any:
+    """A number or list stays short to write: it becomes a Scheduled without schedule."""
+    if isinstance(given, Scheduled | Mapping):
+        return given
+    return {"value": given}
+
+
+Value = Annotated[Scheduled, BeforeValidator(_parse_value)]
+
+
+def _parse_partitioned(given: Any) -> Any:
+    """One value for all partitions, or {partition: value}; told apart by the key `value`."""
+    if isinstance(given, Mapping) and "value" not in given and "schedule" not in given:
+        if not given:
+            raise ValueError("an empty table names no partition")
+        return dict(given)
+    return {"all": given}
+
+
+def _short(values: dict[str, Any]) -> Any:
+    """Inverse of `_parse_partitioned`: one value for all is written without a table."""
+    return values["all"] if list(values) == ["all"] else values
+
+
+Partitioned = Annotated[
+    dict[str, Value], BeforeValidator(_parse_partitioned), WrapSerializer(lambda v, handler: _short(handler(v)))
+]
+
+
+class ModelSpec(Section):
+    """[model]: the network, its prior and its initial state."""
+
+    hidden: int = Field(100, ge=1, le=2**20, description="hidden units d")
+    activation: Literal["relu", "tanh", "softplus", "identity"] = "relu"
+    task: Literal["binary", "multiclass", "regression"] | None = Field(
+        None, description="as the data say, unless given"
+    )
+    init: Literal["normal", "pytorch", "he", "zero", "prior"] = Field(
+        "normal", description="initial parameters (equations.md section 8)"
+    )
+    init_sd: float = Field(0.01, ge=0, allow_inf_nan=False, description="standard deviation of init = normal")
+    prior_sd: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="sd of the Gaussian prior on every parameter; none unless set"
+    )
+    noise_sd: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="known noise sd of a regression target, in the units the network sees",
+    )
+    dtype: Literal["float32", "float64"] = "float32"
+
+    @model_validator(mode="after")
+    def _prior_needs_sd(self) -> "ModelSpec":
+        if self.init == "prior" and self.prior_sd is None:
+            raise ValueError('init = "prior" needs prior_sd')
+        return self
+
+
+class MethodSpec(Section):
+    """[method]: a named method and its hyperparameters; what is not given takes the method's default."""
+
+    name: str = "adlala"
+    word: str | dict[str, str] | None = Field(None, description="splitting word, or one per partition")
+    partition: Literal["layer", "tensor", "all"] | None = Field(
+        None, description="how parameters are grouped; the method's own by default"
+    )
+    freeze: list[str] = Field(default_factory=list, description="partitions that keep their initial values")
+    stepsize: Value | None = Field(None, description=HYPERPARAMETERS["stepsize"])
+    temperature: Partitioned | None = Field(None, description=HYPERPARAMETERS["temperature"])
+    posterior_temperature: Partitioned | None = Field(None, description=HYPERPARAMETERS["posterior_temperature"])
+    friction: Partitioned | None = Field(None, description=HYPERPARAMETERS["friction"])
+    sigma: Partitioned | None = Field(None, description=HYPERPARAMETERS["sigma"])
+    epsilon: Partitioned | None = Field(None, description=HYPERPARAMETERS["epsilon"])
+    thermostat: Partitioned | None = Field(None, description=HYPERPARAMETERS["thermostat"])
+    momentum: Partitioned | None = Field(None, description=HYPERPARAMETERS["momentum"])
+    convention: Literal["I", "II"] | None = Field(None, description="type of the momentum update; I by default")
+    cooling: Literal["published", "exponential", "linear"] | None = Field(
+        None, description="CoolMomentum's law; published by default"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "MethodSpec":
+        get_method(self.name)
+        if self.temperature is not None and self.posterior_temperature is not None:
+            raise ValueError("temperature and posterior_temperature are both given: give one (tau, or T = N tau)")
+        for key, owner in (("convention", "momentum"), ("cooling", "coolmomentum")):
+            if getattr(self, key) is not None and self.name != owner:
+                raise ValueError(f"{key} belongs to method '{owner}', not '{self.name}'")
+        for name in HYPERPARAMETERS:
+            given = getattr(self, name)
+            for place, scheduled in ({"": given} if name == "stepsize" else given or {}).items():
+                if scheduled is not None:
+                    _check_numbers(name, place, scheduled)
+        return self
+
+
+_LOWEST = {"stepsize": "positive", "thermostat": "any"}
+
+
+def _check_numbers(name: str, place: str, scheduled: Scheduled) -> None:
+    """Refuse what no sampler can use: NaN, infinities (friction aside), negatives."""
+    label = f"{name}.{place}" if place not in ("", "all") else name
+    values = scheduled.value if isinstance(scheduled.value, list) else [scheduled.value]
+    if not values:
+        raise ValueError(f"{label} is an empty list")
+    for i, v in enumerate(values):
+        at = f" (entry {i})" if len(values) > 1 else ""
+        if math.isnan(v) or (math.isinf(v) and not (name == "friction" and v > 0)):
+            raise ValueError(f"{label} = {v}{at} is not a finite number")
+        if math.isinf(v) and scheduled.schedule is not None:
+            raise ValueError(f"{label} = {v}{at} takes no schedule: infinity stays infinity")
+        if _LOWEST.get(name) == "positive" and v <= 0:
+            raise ValueError(f"{label} = {v}{at} must be above 0")
+        if name not in _LOWEST and v < 0:
+            raise ValueError(f"{label} = {v}{at} must not be negative")
+        if name == "momentum" and v >= 1:
+            raise ValueError(f"{label} = {v}{at} must be below 1")
+    if scheduled.schedule is not None and name in ("thermostat", "momentum"):
+        raise ValueError(f"{label} is an initial value and takes no schedule")
+
+
+class RunSection(Section):
+    """[run]: how many replicas, how long, what is recorded."""
+
+    replicas: int = Field(256, ge=1, description="R")
+    steps: int = Field(100_000, ge=1, lt=2**48, description="all steps, burn-in included")
+    burn_in: int = Field(60_000, ge=0, description="steps before the first draw's interval")
+    thin: int = Field(2_000, ge=1, description="steps between draws")
+    batch: int | None = Field(
+        None, ge=1, description="minibatch size B; 20 by default, all points for minibatch = full"
+    )
+    minibatch: Literal["subset", "epoch", "replacement", "full"] = "subset"
+    seed: int = Field(1, ge=0, lt=2**64, description="seed of the initial state and the dynamics")
+    seed_init: int | None = Field(None, ge=0, lt=2**64, description="seed of the initial state, if different")
+    seed_dynamics: int | None = Field(None, ge=0, lt=2**64, description="seed of noise and minibatches, if different")
+    momenta: Literal["zero", "thermal"] = Field("zero", description="initial momenta")
+    trace: int = Field(2_000, ge=1, description="steps between points of the learning curves")
+    keep: list[Literal["parameters", "predictions"]] = Field(
+        ["parameters", "predictions"], description="what each draw stores"
+    )
+
+    @model_validator(mode="after")
+    def _whole_draws(self) -> "RunSection":
+        if self.burn_in >= self.steps:
+            raise ValueError(f"burn_in = {self.burn_in} leaves no steps of steps = {self.steps} to draw from")
+        if (self.steps - self.burn_in) % self.thin:
+            fit = self.burn_in + max(1, round((self.steps - self.burn_in) / self.thin)) * self.thin
+            raise ValueError(
+                f"(steps - burn_in) / thin = {(self.steps - self.burn_in) / self.thin:g} is not whole: use steps = {fit}"
+            )
+        if self.minibatch == "full" and self.batch is not None:
+            raise ValueError(f'minibatch = "full" uses all points: leave out batch = {self.batch}')
+        if len(set(self.keep)) != len(self.keep):
+            raise ValueError(f"keep = {self.keep} names something twice")
+        return self
+
+    @property
+    def draws(self) -> int:
+        """Draws of the whole run; draw i is recorded after step burn_in + (i + 1) thin."""
+        return (self.steps - self.burn_in) // self.thin
+
+
+class RunSpec(Section):
+    """A whole run. Without arguments: AdLaLa on the four-turn spirals, about a minute on two cores."""
+
+    data: DataOptions = Field(default_factory=Spirals)
+    model: ModelSpec = Field(default_factory=ModelSpec)
+    target: AnyTarget | None = Field(None, description="a potential in place of a network and its data")
+    method: MethodSpec = Field(default_factory=lambda: MethodSpec.model_validate(DEFAULT_METHOD))
+    run: RunSection = Field(default_factory=RunSection)
+    moves: list[AnyMove] = Field(default_factory=list, description="ensemble moves")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spirals_by_default(cls, tree: Any) -> Any:
+        """[data] without a name is about the spirals, as [method] without one is about adlala."""
+        if isinstance(tree, Mapping) and isinstance(tree.get("data"), Mapping) and "name" not in tree["data"]:
+            return {**tree, "data": {"name": "spirals", **tree["data"]}}
+        return tree
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_subject(cls, tree: Any) -> Any:
+        """A potential has neither data nor network, and takes a method of its own."""
+        if not isinstance(tree, Mapping) or tree.get("target") is None:
+            return tree
+        for section in ("data", "model"):
+            if tree.get(section) is not None:
+                raise ValueError(
+                    f"target and {section} are both given: a potential takes the place of network and data"
+                )
+        if tree.get("method") is None:
+            raise ValueError('a target needs [method], such as name = "sgld"')
+        return tree
+
+    @model_serializer(mode="wrap")
+    def _subject_only(self, handler: Any) -> dict[str, Any]:
+        """Write [target], or [data] and [model]."""
+        left_out = ("target",) if self.target is None else ("data", "model")
+        return {key: value for key, value in handler(self).items() if key not in left_out}
+
+    @classmethod
+    def from_dict(cls, tree: Mapping[str, Any]) -> "RunSpec":
+        """Validate nested dictionaries; SpecError names the field, the value and the remedy."""
+        try:
+            return cls.model_validate(tree)
+        except ValidationError as error:
+            raise SpecError(explain(error, tree)) from None
+
+    @classmethod
+    def from_toml(cls, source: str | Path, overrides: Sequence[str] = ()) -> "RunSpec":
+        """Read a TOML file (Path) or text (str), with `--set` style overrides."""
+        return cls.from_dict(apply_overrides(read_toml(source), overrides))
+
+    @classmethod
+    def from_json(cls, text: str) -> "RunSpec":
+        """Inverse of `to_json`; SpecError if the text is not JSON."""
+        try:
+            tree = json.loads(text)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise SpecError(f"The spec is not JSON: {error}.") from None
+        return cls.from_dict(tree)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Nested plain dictionaries, all defaults filled in."""
+        return self.model_dump()
+
+    def to_json(self) -> str:
+        """Canonical JSON: keys sorted, infinity as a string."""
+        return json.dumps(json.loads(self.model_dump_json()), sort_keys=True)
+
+    def to_toml(self) -> str:
+        """TOML text that reads back to the same spec."""
+        return tomli_w.dumps(self.to_dict())
+
+    def fingerprint(self, data_fingerprint: str) -> str:
+        """Identity of the run: everything but `run.steps`, and the data's own content."""
+        tree = json.loads(self.to_json())
+        del tree["run"]["steps"]
+        return hashlib.sha256(f"{json.dumps(tree, sort_keys=True)}\n{data_fingerprint}".encode()).hexdigest()
+
+    def differing_fields(self, other: "RunSpec") -> list[str]:
+        """Dotted names of the fields in which `other` differs, `run.steps` aside."""
+        ours, theirs = _flat(json.loads(self.to_json())), _flat(json.loads(other.to_json()))
+        return sorted(
+            key for key in ours.keys() | theirs.keys() if key != "run.steps" and ours.get(key) != theirs.get(key)
+        )
+
+
+DEFAULT_METHOD: dict[str, Any] = {
+    "name": "adlala", "stepsize": 0.1, "temperature": {"hidden": 1e-4, "output": 1e-8}, "sigma": 0.02, "epsilon": 0.01, "friction": 0.03,
+}  # fmt: skip
+"""LMV fig. 15's setting for the four-turn spirals, inside its band of sigma."""
+
+
+def read_toml(source: str | Path) -> dict[str, Any]:
+    """Nested dictionaries from a TOML file (Path) or text (str)."""
+    try:
+        text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"Cannot read the spec {source}: {error}.") from None
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        where = f" {source}" if isinstance(source, Path) else ""
+        raise SpecError(f"The spec{where} is not TOML: {error}.") from None
+
+
+def apply_overrides(tree: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Apply "a.b=value" texts; values are TOML, and bare words are strings; `moves.0.rungs` is a key of the first move.
+
+    `X.name=...` first resets section X to that name's defaults.
+    """
+    out = json.loads(json.dumps(dict(tree), default=str)) if tree else {}
+    for text in overrides:
+        key, equals, raw = text.partition("=")
+        path = [part.strip() for part in key.split(".")]
+        if not equals or not all(path):
+            raise SpecError(f"--set {text!r} is not of the form section.key=value, as in run.replicas=64.")
+        if path[0] == "method" and len(path) > 1:
+            out.setdefault("method", dict(DEFAULT_METHOD))  # one key changes, and not the others' defaults
+        node: Any = out
+        for i, part in enumerate(path[:-1]):
+            node = node[_entry(node, part, text)] if isinstance(node, list) else node.setdefault(part, {})
+            if not isinstance(node, dict) and not (isinstance(node, list) and i < len(path) - 2):
+                raise SpecError(f"--set {text!r}: {part} is a value, not a section.")
+        if path[-1] == "name" and len(path) == 2:
+            node.clear()
+        node[path[-1]] = _toml_value(raw.strip())
+    return out
+
+
+def _entry(items: Sequence[Any], part: str, text: str) -> int:
+    """The entry of a list that `part` numbers, from 0."""
+    if not part.isdecimal() or int(part) >= len(items):
+        raise SpecError(
+            f"--set {text!r}: there is no entry {part}; use 0 to {len(items) - 1}."
+            if items
+            else f"--set {text!r}: the list is empty."
+        )
+    return int(part)
+
+
+def _toml_value(raw: str) -> Any:
+    try:
+        return tomllib.loads(f"v = {raw}")["v"]
+    except tomllib.TOMLDecodeError:
+        return raw
+
+
+def explain(error: ValidationError, tree: Mapping[str, Any]) -> str:
+    """One line per mistake: the field, what is wrong, the value, and the nearest known name."""
+    return explain_errors(error, lambda location: _known_keys(location, tree))
+
+
+def _known_keys(location: Sequence[str], tree: Mapping[str, Any]) -> list[str]:
+    """Keys of the section that an unknown key was found in."""
+    models: dict[str, type[BaseModel]] = {"model": ModelSpec, "method": MethodSpec, "run": RunSection}
+    section = location[0] if len(location) > 1 else ""
+    if section == "data":
+        name = tree.get("data", {}).get("name", "spirals") if isinstance(tree.get("data"), Mapping) else "spirals"
+        return list(DATASETS.get(name, Spirals).model_fields)
+    if section in ("target", "moves"):
+        named = [part for part in location if part in TARGETS or part in MOVES]
+        models |= {section: (TARGETS | MOVES)[named[0]]} if named else {}
+    return list(models.get(section, RunSpec).model_fields)
+
+
+def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(tree, dict):
+        return {prefix: tree}
+    return {k: v for key, value in tree.items() for k, v in _flat(value, f"{prefix}.{key}" if prefix else key).items()}
+
+
+__all__ = ["METHODS", "MethodSpec", "ModelSpec", "RunSection", "RunSpec", "Scheduled", "apply_overrides", "read_toml"]

@@ -1,0 +1,421 @@
+"""A study from spec to store: in this process, on local processes, or on a Dask cluster.
+
+Who runs a shard changes nothing: shards are cut by the spec alone, each is a function of its own content, and each is written by whoever
+ran it, under a name of its own.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from ..engines import choose_engine, resolve_device
+from ..engines.base import cores
+from ..errors import DeviceError, GpuThermoError, ResourceError, RunError, SpecError
+from ..running import speed
+from ..running.drive import Interrupted, stop_signals
+from ..running.records import versions
+from ..running.setup import Setup
+from .grids import Cell, StudySpec
+from .launch import check, run_shard
+from .parts import assemble, is_done, open_study, writing
+from .parts import write_part as _write_part
+from .shards import Shard, group_cells, make_shards
+
+StudyLike = StudySpec | Mapping[str, Any] | str | Path
+ANSWER_SECONDS = 5
+"""How long a scheduler may take to answer."""
+RETRIES = 3
+"""How often a shard is tried again after its worker was lost."""
+ACHIEVED = {"fused": 0.45, "batched": 0.05}
+"""Share of the peak that an engine reaches, on which a plan's time rests (bench/README.md: .41 to .53, and .04 to .09)."""
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """What a study would do and cost. `ensembles` are launch groups: cells alike in all but hyperparameters.
+
+    seconds : for the shards still to run, from their arithmetic and a short measurement of the `device` as busy as it is now.
+    """
+
+    cells: int
+    seeds: int
+    runs: int
+    ensembles: int
+    shards: int
+    done: int
+    replica_steps: int
+    seconds: float
+    bytes: int
+    labels: tuple[str, ...]
+    device: str = "cpu"
+    groups: tuple[tuple[str, int, int, int], ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionary."""
+        return asdict(self)
+
+
+@dataclass
+class StudyProgress:
+    """Where a study stands: `steps` counts replica-steps, those of shards under way in this process included."""
+
+    shards: int
+    total_shards: int
+    runs: int
+    total_runs: int
+    steps: int
+    total_steps: int
+    workers: int = 0
+    began: float = field(default_factory=time.monotonic)
+    earlier: int = 0
+
+    @property
+    def rate(self) -> float:
+        """Replica-steps per second since this call began."""
+        return (self.steps - self.earlier) / max(time.monotonic() - self.began, 1e-9)
+
+    @property
+    def seconds_left(self) -> float:
+        """At the rate so far."""
+        return (self.total_steps - self.steps) / self.rate if self.steps > self.earlier else float("inf")
+
+
+How = tuple[str, str, int | None]
+"""Device, engine, threads."""
+OnProgress = Callable[[StudyProgress], None]
+
+
+@dataclass(frozen=True)
+class Work:
+    """A study ready to run; `costs` has each launch group's engine and operations of a replica-step, learning curves included."""
+
+    study: StudySpec
+    cells: list[Cell]
+    shards: list[Shard]
+    costs: dict[int, tuple[str, float]]
+
+
+def as_study(study: StudyLike, keep: bool = False, base: Path | None = None) -> tuple[StudySpec, Path | None]:
+    """A StudySpec from what the user gave (str and Path: a TOML file), and the folder its paths start at."""
+    if isinstance(study, str | Path):
+        base = base or Path(study).resolve().parent
+        study = StudySpec.from_toml(Path(study))
+    elif not isinstance(study, StudySpec):
+        study = StudySpec.from_dict(study)
+    if keep and not study.study.keep:
+        study = study.model_copy(update={"study": study.study.model_copy(update={"keep": True})})
+    return study, base
+
+
+def make_work(study: StudySpec, base: Path | None, device: str, engine: str) -> Work:
+    """Cells and shards, with one run of every launch group made ready, so that mistakes show before anything is written."""
+    cells = study.cells()
+    shards = make_shards(study, base, cells)
+    costs: dict[int, tuple[str, float]] = {}
+    for shard in shards:
+        if shard.group not in costs:
+            ready = check(shard, device, engine).setup
+            costs[shard.group] = choose_engine(ready.job, engine, resolve_device(device)), _operations(ready)
+    return Work(study, cells, shards, costs)
+
+
+def _operations(ready: Setup) -> float:
+    """Arithmetic of a replica-step, with its share of the passes over all points that the learning curves need."""
+    parts, run = speed.count(ready.job), ready.spec.run
+    points = ready.data.points if run.minibatch == "full" else ready.job.batching.size
+    passes = (ready.data.points + ready.data.test_points) / (points * ready.program.gradients_per_step * run.trace)
+    return speed.total(parts).operations + passes * parts["forward"].operations
+
+
+def plan_study(
+    study: StudyLike,
+    store: str | Path | None = None,
+    *,
+    device: str = "auto",
+    engine: str = "auto",
+    base: Path | None = None,
+) -> StudyPlan:
+    """Validate a study with its data, and say what it would do and cost; `store` tells how much of it is done already."""
+    study, base = as_study(study, base=base)
+    job = make_work(study, base, device, engine)
+    seeds = len(study.seeds.table())
+    groups = []
+    for number, group in enumerate(group_cells(job.cells)):
+        mine = [s for s in job.shards if s.group == number]
+        groups.append(
+            (
+                group[0].label if len(group) == 1 else f"{group[0].label} ... {group[-1].label}",
+                len(group),
+                len(mine),
+                mine[0].steps,
+            )
+        )
+    steps = sum(s.replicas * s.steps for s in job.shards)
+    todo = [s for s in job.shards if not (store and is_done(Path(store), s))]
+    device = resolve_device(device)
+    return StudyPlan(
+        len(job.cells), seeds, len(job.cells) * seeds, len(groups), len(job.shards), len(job.shards) - len(todo), steps,
+        _seconds(job, todo, device), _disk(job, seeds), tuple(cell.label for cell in job.cells), device, tuple(groups),
+    )  # fmt: skip
+
+
+def _seconds(job: Work, todo: list[Shard], device: str) -> float:
+    """Time of the shards `todo` at the share of the device's peak that engines reach."""
+    peak, _ = speed.measured_peak(device)
+    each = {group: operations / (ACHIEVED[engine] * peak) for group, (engine, operations) in job.costs.items()}
+    return sum(s.replicas * s.steps * each[s.group] for s in todo)
+
+
+def _disk(job: Work, seeds: int) -> int:
+    """Bytes of parts and data set together."""
+    total = 0.0
+    for cell in job.cells:
+        run = cell.spec.run
+        each = 45 * 8 + 8 * 4 * (run.steps // run.trace)
+        if job.study.study.keep:
+            each += (run.draws + 1) * 4 * (cell.spec.model.hidden * 4 + 1)
+        total += 2 * seeds * each
+    return int(total)
+
+
+def run_study(
+    study: StudyLike, store: str | Path, *, workers: int = 0, scheduler: str | None = None, device: str = "auto", engine: str = "auto",
+    threads: int | None = None, keep: bool = False, overwrite: bool = False, extend: bool = False, on_progress: OnProgress | None = None,
+    base: Path | None = None,
+) -> xr.Dataset:  # fmt: skip
+    """Run a study into `store`, or continue it there: shards that are done are not run again.
+
+    Parameters
+    ----------
+    study : StudySpec, nested dictionaries, or a TOML file. store : a Zarr folder to create or continue.
+    workers : local Dask processes; 0 runs in this process. scheduler : address of a Dask scheduler, tcp://host:port.
+    keep : keep the parameters of every draw. overwrite : forget what `store` holds. extend : continue a study with another grid or seeds.
+
+    Returns
+    -------
+    xarray.Dataset
+        The study over `chain`, opened lazily.
+
+    Raises
+    ------
+    SpecError, DataError, DeviceError, StoreError
+        Refused before anything was written.
+    RunError
+        A shard failed; Interrupted after SIGINT or SIGTERM. What was finished is kept, and the same call continues.
+    """
+    study, base = as_study(study, keep, base)
+    if workers and scheduler:
+        raise SpecError("workers and scheduler are both given: start local workers, or use a cluster that is there.")
+    job, path = make_work(study, base.resolve() if base else Path.cwd(), device, engine), Path(store).absolute()
+    with _cluster(workers, scheduler) as client, writing(path, study, job.cells, overwrite=overwrite, extend=extend):
+        todo = [s for s in job.shards if not is_done(path, s)]
+        progress = _start(job, todo, workers)
+        try:
+            with stop_signals() as caught:
+                report = on_progress or (lambda _: None)
+                report(progress)
+                if client is None:
+                    _run_here(todo, path, (device, engine, threads), caught, progress, report)
+                else:
+                    _run_there(client, todo, path, (device, engine, threads or (max(1, cores() // workers) if workers else None)), caught,
+                               progress, report)  # fmt: skip
+        finally:
+            finished = assemble(path, study, job.shards, job.cells, versions())
+        if caught and finished < progress.total_runs:
+            raise Interrupted(
+                caught[0],
+                f"Stopped by {signal.Signals(caught[0]).name}: {finished:,} of {progress.total_runs:,} runs are done and kept. "
+                "Give the same command to continue.",
+            )
+    return open_study(path)
+
+
+def _start(job: Work, todo: list[Shard], workers: int) -> StudyProgress:
+    missing = {s.id for s in todo}
+    done = [s for s in job.shards if s.id not in missing]
+    steps = sum(s.replicas * s.steps for s in done)
+    return StudyProgress(
+        len(done), len(job.shards), sum(s.replicas for s in done), sum(s.replicas for s in job.shards), steps,
+        sum(s.replicas * s.steps for s in job.shards), workers, earlier=steps,
+    )  # fmt: skip
+
+
+class _Stop(Exception):
+    """A signal arrived in the middle of a shard, which is abandoned."""
+
+
+def _run_here(
+    todo: list[Shard], path: Path, how: How, caught: list[int], progress: StudyProgress, report: OnProgress
+) -> None:
+    device, engine, threads = how
+    for shard in todo:
+        before = progress.steps
+
+        def on_steps(step: int, shard: Shard = shard, before: int = before) -> None:
+            if caught:
+                raise _Stop
+            progress.steps = before + step * shard.replicas
+            report(progress)
+
+        try:
+            arrays = run_shard(shard, device, engine, threads, on_steps)
+        except _Stop:
+            return
+        write_part(path, shard, arrays)
+        progress.steps = before + shard.steps * shard.replicas
+        _count(progress, shard)
+        report(progress)
+        if caught:
+            return
+
+
+def write_part(path: Path, shard: Shard, arrays: Mapping[str, Any]) -> None:
+    """Write a finished shard; RunError where the disk is full or the folder is gone."""
+    try:
+        _write_part(path, shard.id, arrays)
+    except OSError as error:
+        raise RunError(
+            f"Shard {shard.id} could not be written to '{path}': {error.strerror or error}. What was done is kept."
+        ) from error
+
+
+def _count(progress: StudyProgress, shard: Shard) -> None:
+    progress.shards += 1
+    progress.runs += shard.replicas
+
+
+# -- Dask -------------------------------------------------------------------------------------------------------------------------------
+
+
+def remote_shard(shard: Shard, path: str, device: str, engine: str, threads: int | None) -> str:
+    """What a worker does: run one shard and write its part, unless another worker did so meanwhile."""
+    where = Path(path)
+    if not where.is_dir():
+        raise RunError(f"A worker does not see '{path}': put the study on a file system that all workers share.")
+    if not is_done(where, shard):
+        write_part(where, shard, run_shard(shard, device, engine, threads))
+    return shard.id
+
+
+def _run_there(
+    client: Any,
+    todo: list[Shard],
+    path: Path,
+    how: tuple[str, str, int | None],
+    caught: list[int],
+    progress: StudyProgress,
+    report: OnProgress,
+) -> None:
+    from distributed import wait
+    from distributed.client import Future
+
+    futures: dict[Future, Shard] = {
+        client.submit(
+            remote_shard,
+            shard,
+            str(path),
+            *how,
+            key=f"gpu-thermo-{shard.id}-{os.getpid()}",
+            retries=RETRIES,
+            pure=False,
+        ): shard
+        for shard in todo
+    }
+    while futures and not caught:
+        try:
+            wait(list(futures), timeout=0.5, return_when="FIRST_COMPLETED")
+        except TimeoutError:
+            pass
+        for future in [f for f in futures if f.done()]:
+            shard = futures.pop(future)
+            if future.status != "finished":
+                error = future.exception()
+                client.cancel(list(futures))
+                raise (
+                    error
+                    if isinstance(error, GpuThermoError)
+                    else RunError(f"Shard {shard.id} failed on the cluster: {error!r}")
+                )
+            if not is_done(path, shard):
+                raise RunError(f"The part of shard {shard.id} is not in '{path}': workers must share this file system.")
+            progress.steps += shard.steps * shard.replicas
+            _count(progress, shard)
+        progress.workers = len(client.scheduler_info(n_workers=-1).get("workers", {}))
+        report(progress)
+    if futures:
+        client.cancel(list(futures))
+
+
+@contextmanager
+def _cluster(workers: int, scheduler: str | None) -> Iterator[Any]:
+    """A Dask client, or None for this process."""
+    if not workers and scheduler is None:
+        yield None
+        return
+    try:
+        import distributed
+    except ImportError:
+        raise DeviceError(
+            'Dask is not installed: pip install "gpu-thermo[cluster]", or leave out --workers and --scheduler.'
+        ) from None
+    if scheduler is not None:
+        with _client(distributed, scheduler) as client:
+            yield client
+        return
+    if workers > 4 * cores():
+        raise ResourceError(
+            f"workers = {workers} is far more than the {cores()} cores of this machine: use at most {4 * cores()}."
+        )
+    options = {
+        "n_workers": workers,
+        "threads_per_worker": 1,
+        "processes": True,
+        "dashboard_address": None,
+        "silence_logs": 50,
+    }
+    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
+        yield client
+
+
+@contextmanager
+def _client(distributed: Any, address: str) -> Iterator[Any]:
+    """A client of an existing scheduler; DeviceError where nothing answers within seconds."""
+    _knock(address)
+    try:
+        client = distributed.Client(address, timeout=ANSWER_SECONDS)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise DeviceError(
+            f"The scheduler '{address}' does not answer as a Dask scheduler ({error}). Check the address."
+        ) from None
+    try:
+        if not client.scheduler_info(n_workers=-1).get("workers"):
+            raise DeviceError(f"The scheduler '{address}' has no workers: start some with dask worker {address}")
+        yield client
+    finally:
+        client.close()
+
+
+def _knock(address: str) -> None:
+    """Whether anything listens at tcp://host:port, asked directly, since Dask would keep trying."""
+    import socket
+
+    kind, _, rest = address.rpartition("://")
+    host, _, port = rest.rpartition(":")
+    if kind not in ("", "tcp", "tls") or not host or not port.isdigit():
+        raise SpecError(f"scheduler = '{address}' is no address: write tcp://host:port, as dask scheduler prints it.")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise DeviceError(
+            f"The scheduler '{address}' does not answer ({error}). Start it with dask scheduler, or check the address."
+        ) from None
+
+
+__all__ = ["StudyPlan", "StudyProgress", "as_study", "plan_study", "resolve_device", "run_study"]

@@ -1,0 +1,387 @@
+"""StudySpec: a run spec, a grid over any of its fields, and seeds; validated, TOML and JSON both ways.
+
+    [data]                       # [data], [model], [method], [run]: the base run
+    name = "spirals"
+    [grid]                       # every combination of these ...
+    model.hidden = [20, 100]
+    [[grid.method]]              # (a whole section: a list of tables, each with a label if wanted)
+    name = "sgd"
+    stepsize = 0.1
+    [[grid.method]]
+    name = "adlala"
+    [[zip]]                      # ... with these, which go in step
+    method.temperature = [1e-4, 1e-5]
+    method.friction = [0.1, 1.0]
+    [seeds]
+    count = 100                  # or data, init, dynamics: a number n (0 to n - 1) or a list
+
+What is left out of [run] is made for studies: burn_in = 0, one draw at the end, twenty points of the learning curves, nothing kept.
+"""
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import tomli_w
+from pydantic import Field, ValidationError, model_validator
+
+from ..errors import SpecError
+from ..spec.run import RunSpec, Section, explain, read_toml
+
+SECTIONS = ("data", "model", "method", "run")
+SINGLE = ("moves", "target")
+"""Sections of single runs only: a study sets each replica's hyperparameters itself, and ladders move them."""
+TRACE_POINTS = 20
+MAX_CELLS = 10**6
+MAX_SEEDS = 2**32
+_BY_SEEDS = {
+    "data.seed": "data", "data.seeds": "data", "data.split_seed": "data", "run.seed_init": "init", "run.seed_dynamics": "dynamics",
+}  # fmt: skip
+_FIXED = ("run.replicas", "run.keep", *_BY_SEEDS)
+"""Fields that a study sets itself."""
+
+
+class SeedTable(NamedTuple):
+    """The seeds of a study, one row for each seed index: data seeds, and the stream ids of initial state and dynamics, [S] uint64."""
+
+    data: np.ndarray
+    init: np.ndarray
+    dynamics: np.ndarray
+
+    def __len__(self) -> int:
+        return self.data.shape[0]
+
+
+class SeedsSpec(Section):
+    """[seeds]: numbers for data, initial state and dynamics; `count` for those not given.
+
+    A number s of `data` is the data seed (the split seed of real data); s of `init` and `dynamics` is a stream id of the base run's seed
+    (equations.md section 7), so that the seed index alone decides, and equal numbers pair across methods.
+    """
+
+    count: int | None = Field(None, ge=1, le=MAX_SEEDS, description="n seeds, 0 to n - 1, for whatever is not given")
+    data: int | list[int] | None = None
+    init: int | list[int] | None = None
+    dynamics: int | list[int] | None = None
+    combine: Literal["zip", "product"] = "zip"
+
+    @model_validator(mode="after")
+    def _usable(self) -> "SeedsSpec":
+        for name in ("data", "init", "dynamics"):
+            given = getattr(self, name)
+            if given is None:
+                continue
+            if isinstance(given, int) and not 1 <= given <= MAX_SEEDS:
+                raise ValueError(f"{name} = {given} is no number of seeds: use 1 or more, or a list of seeds")
+            if isinstance(given, list) and (not given or len(set(given)) != len(given)):
+                raise ValueError(f"{name} = {given[:10]} must name at least one seed, and none twice")
+            highest = 2**64 if name == "data" else 2**32
+            if isinstance(given, list) and not all(0 <= s < highest for s in given):
+                raise ValueError(f"{name} has a seed outside 0 to {highest - 1}")
+        lengths = self.lengths()
+        if self.combine == "zip" and len({n for n in lengths.values() if n > 1}) > 1:
+            found = ", ".join(f"{n} of {name}" for name, n in lengths.items())
+            raise ValueError(
+                f'{found} cannot go in step: give equal numbers (or one, shared by all), or combine = "product"'
+            )
+        return self
+
+    def lengths(self) -> dict[str, int]:
+        """Number of seeds of each kind."""
+        given = {name: getattr(self, name) for name in ("data", "init", "dynamics")}
+        own = {name: 0 if g is None else g if isinstance(g, int) else len(g) for name, g in given.items()}
+        rest = self.count or (1 if self.combine == "product" else max(1, *own.values()))
+        return {name: n or rest for name, n in own.items()}
+
+    def table(self) -> SeedTable:
+        """All seeds, in order of the seed index."""
+        lists = []
+        for name, n in self.lengths().items():
+            given = getattr(self, name)
+            lists.append(np.asarray(given if isinstance(given, list) else np.arange(n), np.uint64))
+        if self.combine == "product":
+            grids = np.meshgrid(*lists, indexing="ij")
+            return SeedTable(*(g.ravel() for g in grids))
+        longest = max(len(values) for values in lists)
+        return SeedTable(*(np.repeat(v, longest) if len(v) == 1 else v for v in lists))
+
+
+class StudyOptions(Section):
+    """[study]: what is measured, and how the work is cut."""
+
+    accuracies: list[float] = Field([0.9, 0.95, 0.99], description="test accuracies whose first step is noted")
+    keep: bool = Field(False, description="keep every draw's parameters (large)")
+    shard: int | None = Field(
+        None, ge=1, le=2**20, description="runs of one shard; about ten seconds of work by default"
+    )
+
+    @model_validator(mode="after")
+    def _fractions(self) -> "StudyOptions":
+        if not all(0 < a <= 1 for a in self.accuracies) or len(set(self.accuracies)) != len(self.accuracies):
+            raise ValueError(f"accuracies = {self.accuracies} must be different fractions above 0, at most 1")
+        return self
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One point of the grid: `fields` maps each varied field to its value (a label for a whole section)."""
+
+    index: int
+    label: str
+    fields: dict[str, Any]
+    spec: RunSpec
+
+
+class StudySpec(Section):
+    """A whole study. `base` holds the sections of the base run as given; `grid` and `zip` map dotted fields to lists of values."""
+
+    name: str = ""
+    base: dict[str, Any] = Field(default_factory=dict)
+    grid: dict[str, list[Any]] = Field(default_factory=dict)
+    zip: list[dict[str, list[Any]]] = Field(default_factory=list)
+    seeds: SeedsSpec = Field(default_factory=SeedsSpec)
+    study: StudyOptions = Field(default_factory=StudyOptions)
+
+    @classmethod
+    def from_dict(cls, tree: Mapping[str, Any]) -> "StudySpec":
+        """Validate nested dictionaries, every cell included; SpecError names the field, the value and the remedy."""
+        known = ("name", *SECTIONS, "grid", "zip", "seeds", "study")
+        for key in tree:
+            if key in SINGLE:
+                raise SpecError(_for_single_runs(key))
+            if key not in known:
+                near = difflib.get_close_matches(key, known, 1)
+                hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known)}."
+                raise SpecError(f"Unknown key '{key}'. {hint}")
+        zipped = tree.get("zip", [])
+        if not isinstance(zipped, list) or not all(isinstance(z, Mapping) for z in zipped):
+            raise SpecError("zip is a list of tables: write [[zip]] above each group of fields that go in step.")
+        own = {key: tree[key] for key in ("name", "seeds", "study") if key in tree}
+        own["base"] = {key: tree[key] for key in SECTIONS if key in tree}
+        own["grid"] = _axes(tree.get("grid", {}), "grid")
+        own["zip"] = [_axes(table, "zip") for table in zipped]
+        try:
+            spec = cls.model_validate(own)
+        except ValidationError as error:
+            raise SpecError(_tidy(error, tree)) from None
+        spec._check()
+        return spec
+
+    @classmethod
+    def from_toml(cls, source: str | Path) -> "StudySpec":
+        """Read a TOML file (Path) or text (str)."""
+        return cls.from_dict(read_toml(source))
+
+    @classmethod
+    def from_json(cls, text: str) -> "StudySpec":
+        """Inverse of `to_json`."""
+        try:
+            return cls.from_dict(json.loads(text))
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise SpecError(f"The study is not JSON: {error}.") from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Nested plain dictionaries, as `from_dict` reads them."""
+        out = {
+            **self.base,
+            "grid": self.grid,
+            "zip": self.zip,
+            "seeds": self.seeds.model_dump(),
+            "study": self.study.model_dump(),
+        }
+        return {key: value for key, value in ({"name": self.name} | out).items() if value not in ("", {}, [])}
+
+    def to_json(self) -> str:
+        """JSON; infinity becomes text, which a spec reads as infinity. Keys keep their order, which is that of the cells."""
+        return json.dumps(_finite(self.to_dict()), allow_nan=False)
+
+    def to_toml(self) -> str:
+        """TOML text that reads back to the same study; cells may come in another order, since TOML has tables last."""
+        return tomli_w.dumps(self.to_dict())
+
+    def cells(self) -> list[Cell]:
+        """Every point of the grid, validated; the last field of the grid runs fastest, zipped groups after it.
+
+        Raises
+        ------
+        SpecError
+            A cell is no valid run: what is wrong, and in which cell.
+        """
+        out: list[Cell] = []
+        labels: dict[str, int] = {}
+        for point in self._points():
+            label = ", ".join(filter(None, (_label(field, value) for field, value in point.items())))
+            label = label or str(self.base.get("method", {}).get("name", "adlala"))
+            labels[label] = labels.get(label, 0) + 1
+            label = label if labels[label] == 1 else f"{label} ({labels[label]})"
+            fields = {
+                field: _label(field, value) if isinstance(value, Mapping | list) else value
+                for field, value in point.items()
+            }
+            try:
+                out.append(Cell(len(out), label, fields, _run_spec(self.base, point)))
+            except SpecError as error:
+                raise SpecError(f"{error}{f' (in the cell {label})' if point else ''}") from None
+        return out
+
+    def _points(self) -> Iterator[dict[str, Any]]:
+        axes = [[{field: value} for value in values] for field, values in self.grid.items()]
+        axes += [
+            [dict(zip(group, row, strict=True)) for row in zip(*group.values(), strict=True)] for group in self.zip
+        ]
+        for parts in product(*axes):
+            yield {field: value for part in parts for field, value in part.items()}
+
+    def _check(self) -> None:
+        """Refuse what would go wrong later, every cell included."""
+        named = [field for group in (self.grid, *self.zip) for field in group]
+        for field in named:
+            if named.count(field) > 1:
+                raise SpecError(f"'{field}' is varied twice: give it once, in [grid] or in one [[zip]].")
+        for group in self.zip:
+            lengths = {field: len(values) for field, values in group.items()}
+            if len(set(lengths.values())) > 1:
+                found = ", ".join(f"{n} of {field}" for field, n in lengths.items())
+                raise SpecError(f"Fields that go in step need lists of equal length; there are {found}.")
+        for key in (f"{s}.{k}" for s, section in self.base.items() if isinstance(section, Mapping) for k in section):
+            if key in _FIXED:
+                raise SpecError(_reserved(key))
+        count = np.prod(
+            [float(len(v)) for v in self.grid.values()] + [float(len(next(iter(g.values())))) for g in self.zip]
+        )
+        if count > MAX_CELLS:
+            raise SpecError(f"The grid has {count:.3g} cells, more than {MAX_CELLS:,}: use fewer values.")
+        self.cells()
+
+
+def _for_single_runs(field: str) -> str:
+    return f"{field}: ensemble moves and targets without data are not for studies. Use gpu-thermo sample, or compare."
+
+
+def _axes(tree: Any, where: str, prefix: str = "") -> dict[str, list[Any]]:
+    """Dotted fields and their lists from a table whose keys are dotted, nested, or both."""
+    if not isinstance(tree, Mapping):
+        raise SpecError(f"{where} is a table of fields and lists, as in model.hidden = [20, 100].")
+    out: dict[str, list[Any]] = {}
+    for key, value in tree.items():
+        field = f"{prefix}.{key}" if prefix else str(key)
+        section = field.partition(".")[0]
+        if section in SINGLE:
+            raise SpecError(_for_single_runs(field))
+        if section not in SECTIONS:
+            near = difflib.get_close_matches(section, SECTIONS, 1)
+            hint = f"Did you mean '{near[0]}'?" if near else f"Sections: {', '.join(SECTIONS)}."
+            raise SpecError(f"{where}.{field}: there is no section '{section}' in a run. {hint}")
+        if isinstance(value, Mapping):
+            out |= _axes(value, where, field)
+        elif not isinstance(value, list):
+            raise SpecError(
+                f"{where}.{field} = {value!r} is not a list: give the values to run, or put the field into [{section}]."
+            )
+        elif not value:
+            raise SpecError(
+                f"{where}.{field} is an empty list, and the study would have no runs: give at least one value."
+            )
+        elif field in _FIXED:
+            raise SpecError(_reserved(field))
+        elif field in SECTIONS and not all(isinstance(v, Mapping) for v in value):
+            raise SpecError(
+                f"{where}.{field} replaces a whole section: give tables, or name a field, as in {field}.name."
+            )
+        else:
+            out[field] = value
+    if prefix == "" and where == "zip" and not out:
+        raise SpecError("A [[zip]] table is empty: give it fields, or remove it.")
+    return out
+
+
+def _reserved(field: str) -> str:
+    if field == "run.replicas":
+        return "run.replicas is the number of seeds in a study: give it as count in [seeds]."
+    if field == "run.keep":
+        return "run.keep is for single runs: in a study, keep = true in [study] (or --keep) keeps the parameters of every draw."
+    return f"{field} is set by the study: give {_BY_SEEDS[field]} in [seeds]."
+
+
+def _run_spec(base: Mapping[str, Any], point: Mapping[str, Any]) -> RunSpec:
+    """The run of one cell: the base, whole sections replaced first, single fields set then, and what studies leave out filled in."""
+    tree = {name: dict(section) if isinstance(section, Mapping) else section for name, section in base.items()}
+    for field, value in sorted(point.items(), key=lambda item: item[0].count(".")):
+        *path, last = field.split(".")
+        if not path:
+            tree[last] = {key: v for key, v in value.items() if key != "label"}
+            continue
+        node = tree
+        for i, part in enumerate(path):
+            inner = node.get(part, {})
+            inner = dict(inner) if isinstance(inner, Mapping) else {"all": inner} if i else inner
+            if not isinstance(inner, dict):
+                raise SpecError(f"{field}: {part} is a value, not a section.")
+            node[part] = inner
+            node = inner
+        node[last] = value
+    run = tree.setdefault("run", {})
+    if isinstance(run, dict) and isinstance(steps := run.get("steps", 10_000), int) and steps > 0:
+        run.setdefault("steps", steps)
+        burn_in = run.setdefault("burn_in", 0)
+        if isinstance(burn_in, int) and 0 <= burn_in < steps:
+            run.setdefault("thin", steps - burn_in)
+        run.setdefault("trace", max(1, steps // TRACE_POINTS))
+        run |= {"replicas": 1, "keep": []}
+    spec = RunSpec.from_dict(tree)
+    for name in (
+        "stepsize",
+        "temperature",
+        "posterior_temperature",
+        "friction",
+        "sigma",
+        "epsilon",
+        "thermostat",
+        "momentum",
+    ):
+        given = getattr(spec.method, name)
+        for scheduled in given.values() if isinstance(given, dict) else [given]:
+            if scheduled is not None and isinstance(scheduled.value, list):
+                raise SpecError(f"method.{name} is a list over replicas: in a study, vary it in [grid] or [[zip]].")
+    return spec
+
+
+def _label(field: str, value: Any) -> str:
+    """How a value is named: "hidden 20", or a section's own label or name."""
+    if field in SECTIONS and isinstance(value, Mapping):
+        given = value.get("label") or value.get("name")
+        return str(given) if given else ", ".join(f"{k} {v}" for k, v in value.items())
+    short = field.partition(".")[2] or field
+    shown = (
+        f"{value:g}"
+        if isinstance(value, float)
+        else json.dumps(value)
+        if isinstance(value, Mapping | list)
+        else str(value)
+    )
+    return shown if short == "name" else f"{short} {shown}"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(v) for key, v in value.items()}
+    if isinstance(value, list):
+        return [_finite(v) for v in value]
+    return str(value) if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _tidy(error: ValidationError, tree: Mapping[str, Any]) -> str:
+    """The spec's own manner of explaining; unknown keys of [seeds] and [study] with their own nearest names."""
+    for mistake in error.errors():
+        section = str(mistake["loc"][0])
+        if mistake["type"] == "extra_forbidden" and len(mistake["loc"]) > 1:
+            known = list((SeedsSpec if section == "seeds" else StudyOptions).model_fields)
+            near = difflib.get_close_matches(str(mistake["loc"][-1]), known, 1)
+            hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known)}."
+            return f"Unknown key '{section}.{mistake['loc'][-1]}'. {hint}"
+    return explain(error, tree)

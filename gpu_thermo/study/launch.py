@@ -1,0 +1,198 @@
+"""One shard from start to end: advance, observe, and the numbers that a study keeps of each run."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..averages.moments import RunningMoments
+from ..averages.scores import scores
+from ..engines import choose_engine, make_engine, resolve_device
+from ..running.bill import make_moments
+from ..running.loop import Loop, Moment
+from ..running.records import statistics_names
+from ..running.setup import Setup
+from .shards import Launch, Shard, initial_state, prepare
+
+Arrays = dict[str, np.ndarray]
+OnSteps = Callable[[int], None]
+"""Called after every segment with the steps done; it may raise to abandon the shard."""
+
+IDENTITY = ("ensemble", "dataset", "seed", "stream")
+"""Chain coordinates of a run that a study names in its own way."""
+
+
+def run_shard(
+    shard: Shard,
+    device: str = "auto",
+    engine: str = "auto",
+    threads: int | None = None,
+    on_steps: OnSteps | None = None,
+) -> Arrays:
+    """Run one shard and return what the study keeps of it, each array with the shard's runs as first axis.
+
+    Returns
+    -------
+    rows [R] : places in the study. Hyperparameters, `status` and `frozen_step` [R].
+    accuracy, nll (or rmse), loss [R] : the last network on all test and training points.
+    average_accuracy, average_nll, brier, ece [R] : the prediction averaged over the run's draws.
+    steps_to_A [R] : first recorded step with test accuracy A %, NaN if never. mean_T, rms_T, max_T [R] : of each tensor's last weights.
+    curve_* [R, point] : learning curves at `steps` [point]. seconds [R] : share of the wall-clock time.
+    With `keep`: w1, b1, w2, b2 [R, draw, ...] and initial_w1, ... [R, ...].
+    """
+    began = time.perf_counter()
+    launch = prepare(shard)
+    ready = launch.setup
+    device = resolve_device(device)
+    state, moments = initial_state(launch), make_moments(ready)
+    initial = state.position.copy()
+    worker = make_engine(ready.job, choose_engine(ready.job, engine, device), device, threads)
+    loop = Loop.make(ready, worker, state, moments, threads)
+    seen = Collector(ready, shard)
+    for recorded in loop.segments():
+        for moment in recorded:
+            seen(moment)
+        if on_steps is not None:
+            on_steps(loop.state.step)
+    out = {
+        "rows": shard.rows.astype(np.int64),
+        "status": loop.state.status.copy(),
+        "frozen_step": loop.state.frozen_step.copy(),
+    }
+    out |= {name: values for name, values in ready.chain_coordinates().items() if name not in IDENTITY}
+    out |= seen.arrays(initial) | averages(ready, moments)
+    out["seconds"] = np.full(shard.replicas, (time.perf_counter() - began) / shard.replicas)
+    return out
+
+
+class Collector:
+    """Gathers learning curves, and what is kept of draws, moment by moment."""
+
+    def __init__(self, ready: Setup, shard: Shard) -> None:
+        run = ready.spec.run
+        self._ready, self._shard, self._trace = ready, shard, run.trace
+        self._steps = np.arange(run.trace, run.steps + 1, run.trace)
+        self._curves: dict[str, np.ndarray] = {}
+        self._draws: list[np.ndarray] = []
+        self._last: Moment | None = None
+
+    def __call__(self, moment: Moment) -> None:
+        """Take what is wanted of one recorded moment."""
+        snapshot = moment.snapshot
+        self._last = moment
+        if snapshot.is_draw and self._shard.keep:
+            self._draws.append(snapshot.position.copy())
+        if snapshot.step % self._trace:
+            return
+        values = self._scores(moment) | {
+            f"rms_{name}": rms for name, rms in self._weights(snapshot.position, "rms").items()
+        }
+        for k, name in enumerate(self._ready.program.partition.names):
+            values[f"kinetic_temperature_{name}"] = snapshot.kinetic_temperature[:, k]
+        at = snapshot.step // self._trace - 1
+        for name, column in values.items():
+            table = self._curves.setdefault(name, np.full((len(column), len(self._steps)), np.nan, np.float32))
+            table[:, at] = column
+
+    def arrays(self, initial: np.ndarray) -> Arrays:
+        """Everything gathered."""
+        if self._last is None:  # every run was frozen before the first recorded step
+            return self._nothing(len(initial))
+        finished = self._last.snapshot.step == self._ready.spec.run.steps
+        position = self._last.snapshot.position if finished else np.full_like(initial, np.nan)
+        out = {
+            name: values if finished else np.full(len(initial), np.nan)
+            for name, values in self._scores(self._last).items()
+        }
+        for kind in ("mean", "rms", "max"):
+            out |= {f"{kind}_{name}": values for name, values in self._weights(position, kind).items()}
+        out |= (
+            self._first_steps()
+            | {"steps": self._steps}
+            | {f"curve_{name}": table for name, table in self._curves.items()}
+        )
+        if self._shard.keep:
+            split = self._ready.model.layout.split
+            draws = (
+                np.stack(self._draws, axis=1)
+                if self._draws
+                else np.empty((len(initial), 0, initial.shape[1]), initial.dtype)
+            )
+            out |= {name: _tensor(values) for name, values in split(draws).items()}
+            out |= {f"initial_{name}": _tensor(values) for name, values in split(initial).items()}
+        return out
+
+    def _nothing(self, runs: int) -> Arrays:
+        scores = [name.removeprefix("test_") for name in statistics_names(self._ready)]
+        weights = [f"{kind}_{name}" for kind in ("mean", "rms", "max") for name in self._ready.model.layout.tensors]
+        steps = [accuracy_name(level) for level in self._shard.accuracies] if "accuracy" in scores else []
+        return {name: np.full(runs, np.nan) for name in ("loss", *scores, *weights, *steps)} | {"steps": self._steps}
+
+    def _scores(self, moment: Moment) -> Arrays:
+        found = {
+            name.removeprefix("test_"): np.asarray(v, np.float64) for name, v in moment.snapshot.statistics.items()
+        }
+        return {"loss": np.asarray(moment.snapshot.energy, np.float64)} | {
+            k: found[k] for k in ("accuracy", "rmse", "nll") if k in found
+        }
+
+    def _weights(self, position: np.ndarray, kind: str) -> Arrays:
+        """Mean, root mean square or largest magnitude of each tensor, [R]."""
+        flat = {
+            name: v.reshape(len(v), -1).astype(np.float64)
+            for name, v in self._ready.model.layout.split(position).items()
+        }
+        with np.errstate(all="ignore"):
+            if kind == "mean":
+                return {name: v.mean(axis=1) for name, v in flat.items()}
+            return {
+                name: np.abs(v).max(axis=1) if kind == "max" else np.sqrt((v * v).mean(axis=1))
+                for name, v in flat.items()
+            }
+
+    def _first_steps(self) -> Arrays:
+        accuracy = self._curves.get("accuracy")
+        if accuracy is None:
+            return {}
+        out = {}
+        for level in self._shard.accuracies:
+            reached = accuracy >= np.float32(level - 1e-9)
+            out[accuracy_name(level)] = np.where(reached.any(axis=1), self._steps[reached.argmax(axis=1)], np.nan)
+        return out
+
+
+def accuracy_name(level: float) -> str:
+    """Name of the first step at an accuracy: steps_to_90, steps_to_99.5."""
+    return f"steps_to_{100 * level:g}"
+
+
+def averages(ready: Setup, moments: RunningMoments) -> Arrays:
+    """Scores of each run's averaged prediction on its own test set, [R]; empty without a test set, NaN for runs without a draw."""
+    data = ready.data
+    if not data.test_points:
+        return {}
+    mean = moments.variables()["mean"]
+    rows: list[dict[str, float]] = []
+    for r, dataset in enumerate(ready.dataset):
+        alive = bool(np.isfinite(mean[r]).all())
+        rows.append(scores(data.task, mean[r], data.y_test[dataset]) if alive else {})
+    names = next((list(row) for row in rows if row), [])
+    renamed = {"accuracy": "average_accuracy", "nll": "average_nll", "rmse": "average_rmse"}
+    return {renamed.get(name, name): np.array([row.get(name, np.nan) for row in rows]) for name in names}
+
+
+def check(shard: Shard, device: str = "auto", engine: str = "auto") -> Launch:
+    """Make one run of a shard's first cell ready, so that mistakes show before anything runs; also checks device and engine."""
+    from dataclasses import replace
+
+    from .grids import SeedTable
+
+    one = replace(shard, specs=shard.specs[:1], seeds=SeedTable(*(v[:1] for v in shard.seeds)), rows=shard.rows[:1])
+    launch = prepare(one)
+    choose_engine(launch.setup.job, engine, resolve_device(device))
+    return launch
+
+
+def _tensor(values: Any) -> np.ndarray:
+    return np.ascontiguousarray(values, np.float32)

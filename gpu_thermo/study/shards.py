@@ -1,0 +1,213 @@
+"""From a StudySpec to shards: what one launch does, and how a launch is made ready.
+
+Cells that share everything but hyperparameters run side by side in one launch, each replica with its own hyperparameters, data set and
+streams. How the work is cut depends on the spec alone, never on workers; every shard has an id that names its content, so that a study
+that is continued or extended finds what is done already.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..method.named import get_method
+from ..running.setup import Setup, resolve_hyper, setup
+from ..spec.run import RunSpec
+from ..state import PARTITIONED, Hyper
+from ..targets.networks import ShlpTarget
+from .grids import Cell, SeedTable, StudySpec
+
+SHARD_WORK = 5e11
+"""Floating-point operations of one shard, about ten seconds on two cores."""
+SMALLEST, LARGEST = 32, 1024
+FORMAT = 1
+"""Part of every shard's id: raised when the same spec would give other numbers."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Some seeds of some cells, run in one launch.
+
+    Attributes
+    ----------
+    id : names the content: cells, seeds, format. rows : [R] place of each run in the study, cell by cell.
+    specs : JSON of each cell's run. data, init, dynamics : [S'] seeds, the same for each cell.
+    group : number of the launch group, alike in all but hyperparameters.
+    """
+
+    id: str
+    group: int
+    cells: tuple[int, ...]
+    rows: np.ndarray
+    specs: tuple[str, ...]
+    seeds: SeedTable
+    first_seed: int
+    accuracies: tuple[float, ...]
+    keep: bool
+    base: Path | None = None
+
+    @property
+    def replicas(self) -> int:
+        """Runs in this shard."""
+        return len(self.rows)
+
+    @property
+    def steps(self) -> int:
+        """Steps of each run."""
+        return int(json.loads(self.specs[0])["run"]["steps"])
+
+
+def launch_key(spec: RunSpec) -> str:
+    """Text that is equal for runs that can share a launch: all but the values of hyperparameters (schedules must agree)."""
+    tree = json.loads(spec.to_json())
+    method = tree["method"]
+    for name in ("stepsize", "posterior_temperature", *PARTITIONED):
+        if name in method and not (name == "momentum" and method["name"] == "coolmomentum"):
+            method[name] = _schedules(method[name])
+    if "posterior_temperature" in method:
+        method["temperature"] = method.pop("posterior_temperature")
+    if method["name"] == "sgld" and "sigma" in method:
+        method["temperature"] = method.pop("sigma")
+    tree["method"] = {key: value for key, value in method.items() if value is not None}
+    return json.dumps(tree, sort_keys=True)
+
+
+def _schedules(value: Any) -> Any:
+    """What remains of a hyperparameter without its values."""
+    if not isinstance(value, dict):
+        return None
+    if "schedule" in value:
+        return {key: v for key, v in value.items() if key != "value"}
+    return {key: kept for key, v in value.items() if (kept := _schedules(v)) is not None} or None
+
+
+def group_cells(cells: list[Cell]) -> list[list[Cell]]:
+    """Cells that share launches, in order of first appearance."""
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(launch_key(cell.spec), []).append(cell)
+    return list(groups.values())
+
+
+def work(spec: RunSpec) -> float:
+    """Rough floating-point operations of one run; inputs and outputs are counted as two and one where the data are not at hand."""
+    inputs = {"digits": 64, "breast_cancer": 30, "wine": 13, "diabetes": 10, "mnist": 784}.get(spec.data.name, 2)
+    outputs = {"digits": 10, "mnist": 10, "wine": 3}.get(spec.data.name, 1)
+    points = spec.run.batch or 20 if spec.run.minibatch != "full" else getattr(spec.data, "train", None) or 1000
+    return spec.run.steps * spec.model.hidden * (inputs + 1 + outputs) * (6.0 * points + 40.0)
+
+
+def shard_size(spec: RunSpec) -> int:
+    """Runs of one shard: a power of two, by the work of one run alone."""
+    size = SMALLEST
+    while size < LARGEST and 2 * size * work(spec) <= SHARD_WORK:
+        size *= 2
+    return size
+
+
+def make_shards(study: StudySpec, base: Path | None = None, cells: list[Cell] | None = None) -> list[Shard]:
+    """All shards of a study, in a fixed order: many seeds of one cell, or all seeds of several."""
+    seeds = study.seeds.table()
+    out = []
+    for number, group in enumerate(group_cells(study.cells() if cells is None else cells)):
+        size = study.study.shard or shard_size(group[0].spec)
+        for some, (start, stop) in _cuts(group, len(seeds), size):
+            cut = SeedTable(*(values[start:stop] for values in seeds))
+            rows = np.concatenate([cell.index * len(seeds) + np.arange(start, stop) for cell in some])
+            specs = tuple(cell.spec.to_json() for cell in some)
+            contents = _contents(some[0].spec, base)
+            name = _shard_id(specs, cut, study, contents)
+            options = tuple(study.study.accuracies), study.study.keep, base
+            out.append(Shard(name, number, tuple(cell.index for cell in some), rows, specs, cut, start, *options))
+    return out
+
+
+def _cuts(group: list[Cell], seeds: int, size: int) -> Iterator[tuple[list[Cell], tuple[int, int]]]:
+    if seeds >= size:
+        for cell in group:
+            for start in range(0, seeds, size):
+                yield [cell], (start, min(start + size, seeds))
+        return
+    several = max(1, size // seeds)
+    for i in range(0, len(group), several):
+        yield group[i : i + several], (0, seeds)
+
+
+def _shard_id(specs: tuple[str, ...], seeds: SeedTable, study: StudySpec, contents: str) -> str:
+    content = json.dumps(
+        [FORMAT, specs, [v.tolist() for v in seeds], study.study.accuracies, study.study.keep, contents]
+    )
+    return hashlib.sha256(content.encode()).hexdigest()[:20]
+
+
+def _contents(spec: RunSpec, base: Path | None) -> str:
+    """Size and time of change of the files that a run reads: a study of changed data is another study."""
+    path = getattr(spec.data, "path", None)
+    if path is None:
+        return ""
+    place = (base or Path()) / Path(path).expanduser()
+    files = sorted(place.iterdir()) if place.is_dir() else [place]
+    return json.dumps([[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in files if f.is_file()])
+
+
+# -- one launch -------------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A shard made ready: a Setup whose replicas are its runs, each an ensemble of its own; `init` [R] are the initial state's streams."""
+
+    setup: Setup
+    init: np.ndarray
+
+
+def prepare(shard: Shard) -> Launch:
+    """Build the data, the model and the job of a shard.
+
+    Raises
+    ------
+    SpecError, DataError
+        Whatever in a cell or its data cannot be run.
+    """
+    specs = [RunSpec.from_json(text) for text in shard.specs]
+    each = len(shard.seeds)
+    distinct, dataset = np.unique(shard.seeds.data, return_inverse=True)
+    first = _with_data(specs[0], [int(s) for s in distinct], shard.replicas)
+    made = setup(first, shard.base)
+    dataset = np.tile(dataset.astype(np.int64), len(specs))
+    job = replace(
+        made.job, target=ShlpTarget(made.model, made.data, dataset, made.job.dtype), hyper=_hyper(specs, made, each),
+        stream=np.tile(shard.seeds.dynamics, len(specs)).astype(np.uint64),
+    )  # fmt: skip
+    ready = replace(made, job=job, ensemble=np.arange(shard.replicas, dtype=np.int64), dataset=dataset)
+    return Launch(ready, np.tile(shard.seeds.init, len(specs)))
+
+
+def initial_state(launch: Launch) -> Any:
+    """The state at step 0: its addresses are the seeds of the initial state, not those of the dynamics."""
+    ready = launch.setup
+    return replace(ready, job=replace(ready.job, stream=launch.init.astype(np.uint64))).initial_state()
+
+
+def _with_data(spec: RunSpec, seeds: list[int], replicas: int) -> RunSpec:
+    tree = spec.to_dict()
+    tree["data"].pop(spec.data.seed_field, None)
+    tree["data"]["seeds"] = seeds
+    tree["run"]["replicas"] = replicas
+    return RunSpec.from_dict(tree)
+
+
+def _hyper(specs: list[RunSpec], made: Setup, each: int) -> Hyper:
+    """Hyperparameters of all cells, each repeated for its seeds."""
+    method = get_method(specs[0].method.name)
+    points, steps = made.data.points, specs[0].run.steps
+    parts = [resolve_hyper(spec.method, method, made.program, 1, points, steps) for spec in specs]
+    joined = {
+        name: np.concatenate([np.repeat(getattr(p, name), each, axis=0) for p in parts])
+        for name in ("stepsize", *PARTITIONED)
+    }
+    return Hyper(**joined, schedules=parts[0].schedules, total=steps)

@@ -1,0 +1,171 @@
+"""A user's own potential: plain functions on arrays, checked once."""
+
+import hashlib
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import SpecError
+from .analytic.base import Analytic
+from .base import Array
+
+PROBES = 4
+MOST_CHECKED = 32
+"""Coordinates whose slope is checked; of more, this many spread over all."""
+_STEP = 1e-5
+_SLACK = 1e-4
+_ROUNDING = 1e-9
+"""Relative to U: rounding of a sum of many terms, over the step."""
+
+
+class UserPotential(Analytic):
+    """The potential that `function` computes for many replicas at once.
+
+    Parameters
+    ----------
+    function : `function(position [R, P])` or `function(position, xp)`, xp being the array library (NumPy, or CuPy on a GPU). Returns U [R]
+        where `gradient` is given too, otherwise (U [R], gradient [R, P]). Row r of a result may depend on row r of `position` only.
+    size : P. gradient : `gradient(position)` or `gradient(position, xp)`, returns [R, P].
+    coordinates : names of the P coordinates. bounds : half the side of a box |q_i| <= bounds.
+    gradient_noise_sd, energy_noise_sd : noise to add, see Analytic. label : name of the potential in reports.
+    probe : [n, P] positions to check the functions at; by default a few random ones, normal with sd 1, within the box.
+
+    Raises
+    ------
+    SpecError
+        If at a probe a result has the wrong shape or precision, is not finite, mixes replicas, or if the gradient is not the slope of the
+        energy (central differences); both numbers are printed.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], size: int, gradient: Callable[..., Any] | None = None, *,
+        coordinates: Sequence[str] | None = None, bounds: float | None = None, gradient_noise_sd: Any = 0.0, energy_noise_sd: Any = 0.0,
+        label: str = "custom", probe: Any = None,
+    ) -> None:  # fmt: skip
+        names = None if coordinates is None else tuple(coordinates)
+        super().__init__(size, gradient_noise_sd, energy_noise_sd, names, bounds)
+        self.label = label
+        self._function, self._gradient = _with_xp("function", function), gradient and _with_xp("gradient", gradient)
+        positions = self._probe(probe)
+        self._check(positions)
+        self.fingerprint = self._identity(positions)
+
+    def energy(self, position: Array, replica: Array | None = None) -> Array:
+        """Exact U [R] float64, computed in float64, at `position` [R, P]; the gradient is left out where it has its own function."""
+        if self._gradient is None:
+            return super().energy(position, replica)
+        return self._xp.asarray(self._function(self._xp.asarray(position, np.float64), self._xp), np.float64)
+
+    def _evaluate(self, position: Array, replica: Array) -> tuple[Array, Array]:
+        result = self._function(position, self._xp)
+        energy, gradient = result if self._gradient is None else (result, self._gradient(position, self._xp))
+        return self._xp.asarray(energy, np.float64), self._xp.array(gradient, position.dtype)
+
+    def _identity(self, probe: np.ndarray) -> str:
+        """Tells this potential from another by what it computes: energies and slopes at the probe, and the noise added."""
+        energy, gradient = self._raw(probe.copy())
+        numbers = np.concatenate(
+            [np.ravel(x) for x in (energy, gradient, self.gradient_noise_sd, self.energy_noise_sd)]
+        )
+        return hashlib.sha256(" ".join(f"{x:.8g}" for x in numbers).encode()).hexdigest()
+
+    def _probe(self, given: Any) -> np.ndarray:
+        size = self.layout.size
+        if given is None:
+            drawn = np.random.default_rng(0).normal(size=(PROBES, size))
+            return drawn if self.bounds is None else np.clip(drawn, -0.9 * self.bounds, 0.9 * self.bounds)
+        probe = np.asarray(given, np.float64)
+        if probe.ndim != 2 or probe.shape[1] != size or not len(probe):
+            raise SpecError(f"probe has shape {probe.shape}: give [positions, {size}].")
+        return probe
+
+    def _check(self, probe: np.ndarray) -> None:
+        energy, gradient = self._raw(probe.copy())
+        for name, value, shape in (("energy", energy, probe.shape[:1]), ("gradient", gradient, probe.shape)):
+            _check_array(name, value, shape, probe)
+        alone, slope = self._raw(probe[:1].copy())
+        if not (_close(alone, energy[:1]) and _close(slope, gradient[:1])):
+            raise SpecError(
+                f"The energy of a position is {np.ravel(alone)[0]:.9g} alone and {energy[0]:.9g} beside others: row r of a result must "
+                "depend on row r of the positions only (sum over axis -1, not over all)."
+            )
+        self._check_slope(probe, gradient)
+
+    def _raw(self, position: np.ndarray) -> tuple[Any, Any]:
+        """What the functions return, before any conversion."""
+        before = position.copy()
+        result = self._function(position, np)
+        if self._gradient is None:
+            if not isinstance(result, tuple) or len(result) != 2:
+                raise SpecError(
+                    "The function returns no pair (energy, gradient): return both, or give gradient= as a function of its own."
+                )
+            energy, gradient = result
+        else:
+            energy, gradient = result, self._gradient(position, np)
+        if not np.array_equal(position, before):
+            raise SpecError("The function changes the positions it is given: compute on a copy.")
+        return energy, gradient
+
+    def _check_slope(self, probe: np.ndarray, gradient: np.ndarray) -> None:
+        """Central differences of the energy, one coordinate at a time, against the gradient on the scale of each probe's slopes."""
+        size = self.layout.size
+        checked = np.unique(np.linspace(0, size - 1, min(size, MOST_CHECKED)).round().astype(int))
+        expected, height = np.empty((len(probe), len(checked))), np.zeros((len(probe), 1))
+        for column, i in enumerate(checked):
+            step = np.zeros(size)
+            step[i] = _STEP * max(1.0, float(abs(probe[:, i]).max()))
+            up, down = self.energy(probe + step), self.energy(probe - step)
+            expected[:, column] = (up - down) / (2 * step[i])
+            height = np.maximum(height, np.maximum(abs(up), abs(down))[:, None])
+        given = gradient[:, checked]
+        wrong = ~(abs(expected - given) <= _SLACK * abs(expected).max(axis=1, keepdims=True) + _ROUNDING * height)
+        if wrong.any():
+            r, column = np.argwhere(wrong)[0]
+            name = self.coordinates[checked[column]]
+            raise SpecError(
+                f"At position {_short(probe[r])} the gradient's component {name} is {given[r, column]:.9g}, but the energy's central "
+                f"difference is {expected[r, column]:.9g}: correct one of the two functions (the gradient is +dU/dq), or give probe= "
+                "positions where the energy is smooth."
+            )
+
+
+def _with_xp(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as one of (position, xp)."""
+    if not callable(function):
+        raise SpecError(f"{name} = {function!r} is not a function of positions [R, P].")
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # built-in functions without a signature
+        return lambda position, xp: function(position)
+    try:
+        signature.bind(None, None)
+        return function
+    except TypeError:
+        return lambda position, xp: function(position)
+
+
+def _check_array(name: str, value: Any, shape: tuple[int, ...], probe: np.ndarray) -> None:
+    if np.shape(value) != shape:
+        what = f"[R] = {shape}" if len(shape) == 1 else f"[R, P] = {shape}"
+        raise SpecError(f"The {name} has shape {np.shape(value)} for positions of shape {probe.shape}: return {what}.")
+    if np.asarray(value).dtype != np.float64:
+        raise SpecError(
+            f"The {name} is {np.asarray(value).dtype} for float64 positions: compute in the positions' own precision."
+        )
+    bad = ~np.isfinite(np.asarray(value)).reshape(len(probe), -1).all(axis=1)
+    if bad.any():
+        raise SpecError(
+            f"The {name} is not finite at position {_short(probe[bad.argmax()])}: mend the function, or give probe= positions "
+            "inside its domain."
+        )
+
+
+def _close(a: Any, b: np.ndarray) -> bool:
+    return np.shape(a) == b.shape and bool(np.allclose(a, b, rtol=1e-9, atol=1e-9))
+
+
+def _short(position: np.ndarray) -> str:
+    return "(" + ", ".join(f"{v:.6g}" for v in position[:6]) + (", ...)" if len(position) > 6 else ")")
