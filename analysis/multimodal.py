@@ -2,7 +2,7 @@
 
 Densities sampled, flattened and weighted back beside the exact one; the probability of the energies as a contour learns it; the effective
 learning rate along a contour's trajectory; the rungs of a ladder's replicas; and one summary. All of it from the folder that
-``gpu_thermo.comparison`` wrote: comparison.json, density-*.npz, watch-*.npz.
+`gpu_thermo.study.compare` wrote: comparison.json, density-*.npz, watch-*.npz.
 """
 
 import json

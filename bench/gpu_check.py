@@ -85,7 +85,7 @@ def sanitizer(device: str, quick: bool, until: float) -> Iterator[Report]:
 
 def pytest(device: str, quick: bool, until: float) -> Iterator[Report]:
     """The tests that need a GPU (the fused engine's own on a CPU)."""
-    chosen = ["-m", "gpu"] if device != "cpu" else ["tests/test_fused.py", "-k", "bits_do_not_depend"]
+    chosen = ["-m", "gpu"] if device != "cpu" else ["tests/engines/test_fused.py", "-k", "bits_do_not_depend"]
     yield _tool(
         "pytest", [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *chosen], until, good=(0, 5)
     )

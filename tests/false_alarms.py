@@ -24,6 +24,7 @@ from gpu_thermo.verify import report as reports
 from gpu_thermo.verify.sampling import Place
 from gpu_thermo.verify.suite import QUICK, _laws
 
+sys.path += [str(Path(__file__).parent / folder) for folder in ("laws", "helpers")]  # the tests whose scores are taken
 LEVELS = (3, 4, 5, 6)
 Scores = Iterator[tuple[str, Any]]
 WORDS = (*((word, 0.0) for word in ("BAOAB", "OBABO", "OBA", "BACDEDCAB", "sgld")), ("BAOAB", 0.8), ("OBABO", 0.8))

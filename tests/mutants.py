@@ -20,21 +20,29 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-BATCHED, FUSED, NATIVE = "gpu_thermo/engines/batched.py", "gpu_thermo/engines/fused.py", "gpu_thermo/engines/native.py"
-LETTERS, WORDS, RUN, SHLP = (
-    "gpu_thermo/letters.py",
-    "gpu_thermo/words.py",
-    "gpu_thermo/run.py",
-    "gpu_thermo/targets/shlp.py",
+BATCHED, FUSED, NATIVE = (
+    "gpu_thermo/engines/batched.py",
+    "gpu_thermo/engines/fused.py",
+    "gpu_thermo/engines/operations/native.py",
 )
-HYPER, STREAMS = "gpu_thermo/hyperparameters.py", "gpu_thermo/streams.py"
-LAWS, VERIFY, BAYES = "tests/test_exact_laws.py", "tests/test_verify.py", "tests/test_bayes_linear.py"
-TRANSIENTS = "tests/test_transients.py"
-RESUME = ("tests/test_run.py", "tests/test_verify.py")
+LETTERS, WORDS, RUN, SHLP = (
+    "gpu_thermo/method/letters.py",
+    "gpu_thermo/method/words.py",
+    "gpu_thermo/run.py",
+    "gpu_thermo/targets/networks.py",
+)
+HYPER, STREAMS = "gpu_thermo/running/hyperparameters.py", "gpu_thermo/streams.py"
+LAWS, VERIFY, BAYES = (
+    "tests/laws/test_stationary_laws.py",
+    "tests/verify/test_verify.py",
+    "tests/laws/test_bayes_linear.py",
+)
+TRANSIENTS = "tests/laws/test_transients.py"
+RESUME = ("tests/running/test_run.py", "tests/verify/test_verify.py")
 LADDER, EXCHANGE, TEMPERING = (f"gpu_thermo/moves/{name}.py" for name in ("ladder", "exchange", "tempering"))
-CYCLICAL, OBSERVE = "gpu_thermo/moves/cyclical.py", "gpu_thermo/observe.py"
+CYCLICAL, OBSERVE = "gpu_thermo/moves/cyclical.py", "gpu_thermo/running/observe.py"
 CONTOUR, CONTOUR_KERNEL = "gpu_thermo/moves/contour.py", "gpu_thermo/kernels/contour.h"
-ON_LADDERS = ("tests/test_exchange.py", "tests/test_ladders.py", "tests/test_tempering.py")
+ON_LADDERS = ("tests/moves/test_exchange.py", "tests/moves/test_ladders.py", "tests/moves/test_tempering.py")
 
 
 @dataclass(frozen=True)
@@ -54,26 +62,26 @@ MUTANTS: dict[str, Mutant] = {
         (LAWS, VERIFY), "langevin or machine or posterior"),
     "h for sqrt h in D": Mutant(((LETTERS, '(hyper["sigma"] * np.sqrt(h),)', '(hyper["sigma"] * h,)'),),
         (LAWS, VERIFY), "thermostat or machine"),
-    "T / N twice": Mutant(((HYPER, "lambda t: t / points", "lambda t: t / points / points"),), ("tests/test_build.py", BAYES)),
-    "T not divided by N": Mutant(((HYPER, "lambda t: t / points", "lambda t: t"),), ("tests/test_build.py", BAYES)),
-    "sigma for its square in SGLD": Mutant(((HYPER, "sigma**2 / 2", "sigma**2"),), ("tests/test_build.py",)),
+    "T / N twice": Mutant(((HYPER, "lambda t: t / points", "lambda t: t / points / points"),), ("tests/running/test_setup.py", BAYES)),
+    "T not divided by N": Mutant(((HYPER, "lambda t: t / points", "lambda t: t"),), ("tests/running/test_setup.py", BAYES)),
+    "sigma for its square in SGLD": Mutant(((HYPER, "sigma**2 / 2", "sigma**2"),), ("tests/running/test_setup.py",)),
     "missing N/n: the gradient is a sum over the batch": Mutant(
-        ((SHLP, "d_out *= position.dtype.type(1 / out.shape[1])", "pass"),), ("tests/test_shlp.py", "tests/test_fused.py", BAYES)),
+        ((SHLP, "d_out *= position.dtype.type(1 / out.shape[1])", "pass"),), ("tests/targets/test_networks.py", "tests/engines/test_fused.py", BAYES)),
     "missing N in the prior": Mutant(
         ((SHLP, "1 / (self.model.prior_sd**2 * self.points)", "1 / self.model.prior_sd**2"),
-         (FUSED, "1 / (model.prior_sd**2 * n)", "1 / model.prior_sd**2")), ("tests/test_shlp.py", BAYES, VERIFY)),
+         (FUSED, "1 / (model.prior_sd**2 * n)", "1 / model.prior_sd**2")), ("tests/targets/test_networks.py", BAYES, VERIFY)),
     "noise sd for variance in the likelihood": Mutant(
-        ((SHLP, "out.dtype.type(self.noise_sd**2)", "out.dtype.type(self.noise_sd)"),), ("tests/test_shlp.py", "tests/test_fused.py")),
+        ((SHLP, "out.dtype.type(self.noise_sd**2)", "out.dtype.type(self.noise_sd)"),), ("tests/targets/test_networks.py", "tests/engines/test_fused.py")),
     "wrong half step in B": Mutant(
         ((WORDS, "Fraction(1, self.text.count(letter))", 'Fraction(1, 1 if letter == "B" else self.text.count(letter))'),),
-        (LAWS, "tests/test_words.py"), "langevin or chunks or program"),
+        (LAWS, "tests/method/test_words.py"), "langevin or chunks or program"),
     "wrong half step in O": Mutant(
         ((WORDS, "Fraction(1, self.text.count(letter))", 'Fraction(1, 1 if letter == "O" else self.text.count(letter))'),),
         (LAWS, TRANSIENTS, VERIFY), "OBABO or OABAO or machine"),
     "thermostat sign": Mutant(
         ((LETTERS, "xi += rate * (square_sum(p)[:, None] - target)", "xi -= rate * (square_sum(p)[:, None] - target)"),
          ("gpu_thermo/kernels/letters.h", "xi += rate * (square_sum - target)", "xi -= rate * (square_sum - target)")),
-        (LAWS, VERIFY, "tests/test_letters.py"), "adaptive or thermostat or regulate or machine"),
+        (LAWS, VERIFY, "tests/method/test_letters.py"), "adaptive or thermostat or regulate or machine"),
     "thermostat without n": Mutant(
         ((LETTERS, 'hyper["count"] * hyper["temperature"]', 'hyper["temperature"]'),), (LAWS, VERIFY), "adaptive or thermostat or machine"),
     "xi not saved": Mutant(
@@ -94,49 +102,49 @@ MUTANTS: dict[str, Mutant] = {
     "noise shared across sites": Mutant(
         ((STREAMS, "philox4x32(blocks, keys.stream,", "philox4x32(blocks * np.uint64(0), keys.stream,"),
          (NATIVE, "return blocks.astype(np.uint32), where", "return 0 * blocks.astype(np.uint32), where")),
-        ("tests/test_streams.py", "tests/test_native.py", LAWS), "block or normal or langevin or lane"),
+        ("tests/test_streams.py", "tests/engines/test_native.py", LAWS), "block or normal or langevin or lane"),
     "noise repeated every step": Mutant(
         ((NATIVE, "int(Purpose.STEP), self._step, sub", "int(Purpose.STEP), 0, sub"),
-         ("gpu_thermo/engines/operations.py", "Purpose.STEP, self._step, sub", "Purpose.STEP, 0, sub")),
+         ("gpu_thermo/engines/operations/arrays.py", "Purpose.STEP, self._step, sub", "Purpose.STEP, 0, sub")),
          (LAWS, VERIFY), "langevin or sgld or machine"),
     "one noise for both O's of a word": Mutant(
         ((WORDS, "sub if LETTERS[letter].noise else 0", "0"),),
-        (LAWS, "tests/test_words.py", VERIFY), "OBABO or OABAO or noise or machine"),
+        (LAWS, "tests/method/test_words.py", VERIFY), "OBABO or OABAO or noise or machine"),
     "sine twice in Box-Muller": Mutant(
         ((STREAMS, "xp.multiply(radius, xp.cos(angle)", "xp.multiply(radius, xp.sin(angle)"),),
-        ("tests/test_streams.py", "tests/test_native.py")),
+        ("tests/test_streams.py", "tests/engines/test_native.py")),
     "stale gradient: evaluated after the kick": Mutant(
         ((WORDS, "            substeps.append(Evaluate())\n        substeps += _side_by_side({k: c[i] for k, c in chunks.items()})",
           "            pass\n        substeps += _side_by_side({k: c[i] for k, c in chunks.items()})\n"
           "        if i > (1 if reuse else 0):\n            substeps.append(Evaluate())"),),
-          (LAWS, "tests/test_words.py"), "langevin or program or compile"),
+          (LAWS, "tests/method/test_words.py"), "langevin or program or compile"),
     "gradient not reused": Mutant(
         ((WORDS, "reuse = fractions[0] == 0 and fractions[-1] == 1", "reuse = False"),),
-        (LAWS, "tests/test_words.py"), "noise or gradient or reuse"),
+        (LAWS, "tests/method/test_words.py"), "noise or gradient or reuse"),
     "minibatch repeated": Mutant(
         ((NATIVE, "ctypes.byref(grid), ordinal, batching.size", "ctypes.byref(grid), 0, batching.size"),
-         ("gpu_thermo/engines/operations.py", "batching.size, ordinal)", "batching.size, 0)")),
-        (VERIFY, "tests/test_native.py", "tests/test_fused.py"), "machine or minibatch or agrees or gradient_noise"),
+         ("gpu_thermo/engines/operations/arrays.py", "batching.size, ordinal)", "batching.size, 0)")),
+        (VERIFY, "tests/engines/test_native.py", "tests/engines/test_fused.py"), "machine or minibatch or agrees or gradient_noise"),
     "minibatch with a fixed first half": Mutant(
         ((STREAMS, "for j in range(FEISTEL_ROUNDS)", "for j in range(2)"),), ("tests/test_streams.py",)),
-    "relu'(0) = 1": Mutant(((SHLP, "return hidden > 0", "return hidden >= 0"),), ("tests/test_shlp.py", "tests/test_fused.py")),
+    "relu'(0) = 1": Mutant(((SHLP, "return hidden > 0", "return hidden >= 0"),), ("tests/targets/test_networks.py", "tests/engines/test_fused.py")),
     "recorded energy doubled": Mutant(
         ((BATCHED, "r.energy[slot, self.rows] = _host(s.energy)", "r.energy[slot, self.rows] = 2 * _host(s.energy)"),),
-        ("tests/test_batched.py", "tests/test_fused.py", "tests/test_run.py")),
+        ("tests/engines/test_batched.py", "tests/engines/test_fused.py", "tests/running/test_run.py")),
     "kinetic temperature by the wrong n": Mutant(
         ((BATCHED, "s.momentum[:, columns])) / count", "s.momentum[:, columns])) / (count + 1)"),),
-        ("tests/test_batched.py", "tests/test_fused.py", "tests/test_exact_laws.py")),
+        ("tests/engines/test_batched.py", "tests/engines/test_fused.py", "tests/laws/test_stationary_laws.py")),
     "friction doubled": Mutant(((LETTERS, 'hyper["friction"] * h)', '2 * hyper["friction"] * h)'),), (LAWS, TRANSIENTS, VERIFY)),
     "sign in replica exchange": Mutant(
-        ((EXCHANGE, "d * (value[:, :-1] - value[:, 1:])", "d * (value[:, 1:] - value[:, :-1])"),), ("tests/test_exchange.py",)),
+        ((EXCHANGE, "d * (value[:, :-1] - value[:, 1:])", "d * (value[:, 1:] - value[:, :-1])"),), ("tests/moves/test_exchange.py",)),
     "correction dropped in replica exchange": Mutant(
-        ((EXCHANGE, "log_ratio -= d**2 * (v[:, :-1] + v[:, 1:]) / 2", "pass"),), ("tests/test_exchange.py",)),
+        ((EXCHANGE, "log_ratio -= d**2 * (v[:, :-1] + v[:, 1:]) / 2", "pass"),), ("tests/moves/test_exchange.py",)),
     "correction of one energy only in replica exchange": Mutant(
-        ((EXCHANGE, "(v[:, :-1] + v[:, 1:]) / 2", "v[:, :-1] / 2"),), ("tests/test_exchange.py",)),
+        ((EXCHANGE, "(v[:, :-1] + v[:, 1:]) / 2", "v[:, :-1] / 2"),), ("tests/moves/test_exchange.py",)),
     "xi stays with the replica in exchange": Mutant(
-        ((EXCHANGE, "state.thermostat[rows] = state.thermostat[back]", "pass"),), ("tests/test_exchange.py",)),
+        ((EXCHANGE, "state.thermostat[rows] = state.thermostat[back]", "pass"),), ("tests/moves/test_exchange.py",)),
     "even and odd pairs do not alternate": Mutant(
-        ((EXCHANGE, "(1 - window[2] if self.ladder.count > 2 else 0)", "0"),), ("tests/test_exchange.py",)),
+        ((EXCHANGE, "(1 - window[2] if self.ladder.count > 2 else 0)", "0"),), ("tests/moves/test_exchange.py",)),
     "the same uniforms at every attempt": Mutant(
         ((EXCHANGE, "Purpose.EXCHANGE, number", "Purpose.EXCHANGE, 0"), (TEMPERING, "Purpose.TEMPERING, number", "Purpose.TEMPERING, 0")),
         ON_LADDERS),
@@ -145,46 +153,46 @@ MUTANTS: dict[str, Mutant] = {
         ((LADDER, "np.sqrt(temperature[new] / temperature[old])", "(temperature[new] / temperature[old])"),), ON_LADDERS),
     "draws from every rung count": Mutant(((LADDER, 'state.extra["rung"] == 0, 0.0, -np.inf', 'state.extra["rung"] >= 0, 0.0, -np.inf'),),
         ON_LADDERS),
-    "sign in simulated tempering": Mutant(((TEMPERING, "-d * value + g", "d * value + g"),), ("tests/test_tempering.py",)),
+    "sign in simulated tempering": Mutant(((TEMPERING, "-d * value + g", "d * value + g"),), ("tests/moves/test_tempering.py",)),
     "sign of the weights in simulated tempering": Mutant(
-        ((TEMPERING, "+ g[proposed] - g[rung]", "- g[proposed] + g[rung]"),), ("tests/test_tempering.py",)),
+        ((TEMPERING, "+ g[proposed] - g[rung]", "- g[proposed] + g[rung]"),), ("tests/moves/test_tempering.py",)),
     "correction dropped in simulated tempering": Mutant(
         ((TEMPERING, "return log_ratio - d**2 * variance / 2 if self.correction else log_ratio", "return log_ratio"),),
-        ("tests/test_tempering.py",)),
+        ("tests/moves/test_tempering.py",)),
     "xi keeps its spread in simulated tempering": Mutant(
         ((TEMPERING, "(state.thermostat[rows, k] - before) * stretch", "(state.thermostat[rows, k] - before)"),),
-        ("tests/test_tempering.py",)),
+        ("tests/moves/test_tempering.py",)),
     "weights of simulated tempering never frozen": Mutant(
-        ((TEMPERING, "if state.step <= self.burn_in and running.any():", "if running.any():"),), ("tests/test_tempering.py",)),
+        ((TEMPERING, "if state.step <= self.burn_in and running.any():", "if running.any():"),), ("tests/moves/test_tempering.py",)),
     "sign of contour's multiplier": Mutant(
         ((CONTOUR, "1 + self.zeta * tau", "1 - self.zeta * tau"), (CONTOUR_KERNEL, "1 + c.zeta * tau", "1 - c.zeta * tau")),
-        ("tests/test_contour.py",)),
+        ("tests/moves/test_contour.py",)),
     "tau missing in contour's multiplier": Mutant(
         ((CONTOUR, "self.zeta * tau[rows] * slope", "self.zeta * slope"), (CONTOUR_KERNEL, "c.zeta * tau * slope", "c.zeta * slope")),
-        ("tests/test_contour.py",)),
+        ("tests/moves/test_contour.py",)),
     "w_J for Psi in contour": Mutant(
         ((CONTOUR, "if not self.published:", "if False:"), (CONTOUR_KERNEL, "sloped && !c.published ?", "false ?")),
-        ("tests/test_contour.py",)),
+        ("tests/moves/test_contour.py",)),
     "weights of contour's draws inverted": Mutant(
-        ((CONTOUR, "return self.zeta * self.log_psi(", "return -self.zeta * self.log_psi("),), ("tests/test_contour.py",)),
+        ((CONTOUR, "return self.zeta * self.log_psi(", "return -self.zeta * self.log_psi("),), ("tests/moves/test_contour.py",)),
     "a contour that never stops learning": Mutant(
-        ((CONTOUR, "np.where(k < self.learn, out, -np.inf)", "out"),), ("tests/test_contour.py",)),
+        ((CONTOUR, "np.where(k < self.learn, out, -np.inf)", "out"),), ("tests/moves/test_contour.py",)),
     "draws while exploring": Mutant(
-        ((CYCLICAL, "phase(step, self.length) >= self.explore", "phase(step, self.length) >= 0"),), ("tests/test_cyclical.py",)),
+        ((CYCLICAL, "phase(step, self.length) >= self.explore", "phase(step, self.length) >= 0"),), ("tests/moves/test_cyclical.py",)),
     "exploring keeps its noise": Mutant(
-        ((CYCLICAL, "Exploring(options, factors[name])", "Exploring(options, 1.0)"),), ("tests/test_cyclical.py",)),
+        ((CYCLICAL, "Exploring(options, factors[name])", "Exploring(options, 1.0)"),), ("tests/moves/test_cyclical.py",)),
     "gradient noise taken off twice": Mutant(((CYCLICAL, "h[0] * sd**2 / (2 * tau[0])", "h[0] * sd**2 / tau[0]"),),
-        ("tests/test_cyclical.py",)),
+        ("tests/moves/test_cyclical.py",)),
     "weights of draws ignored in averages": Mutant(
         ((OBSERVE, 'counted(statistics.get("log_weight"))', "None"), (OBSERVE, 'r, statistics.get("log_weight"))', "r, None)")),
-        ("tests/test_moves_run.py",), "averages"),
-    "N/n: energy noise as with replacement": Mutant(((OBSERVE, "(1 - batch / points) * ", ""),), ("tests/test_move_energies.py",)),
+        ("tests/moves/test_moves_run.py",), "averages"),
+    "N/n: energy noise as with replacement": Mutant(((OBSERVE, "(1 - batch / points) * ", ""),), ("tests/moves/test_move_energies.py",)),
     "prior missing in a move's energy": Mutant(
-        ((OBSERVE, "losses.mean(axis=1) + self._prior(position[r])", "losses.mean(axis=1)"),), ("tests/test_move_energies.py",)),
+        ((OBSERVE, "losses.mean(axis=1) + self._prior(position[r])", "losses.mean(axis=1)"),), ("tests/moves/test_move_energies.py",)),
     "a move's minibatch repeated": Mutant(
-        ((OBSERVE, "Purpose.MOVE_MINIBATCH, attempt", "Purpose.MOVE_MINIBATCH, 0"),), ("tests/test_move_energies.py",)),
+        ((OBSERVE, "Purpose.MOVE_MINIBATCH, attempt", "Purpose.MOVE_MINIBATCH, 0"),), ("tests/moves/test_move_energies.py",)),
     "frozen replica spreads": Mutant(
-        ((BATCHED, "array[fresh] = np.nan", "array[:] = np.nan"),), ("tests/test_batched.py", "tests/test_run.py")),
+        ((BATCHED, "array[fresh] = np.nan", "array[:] = np.nan"),), ("tests/engines/test_batched.py", "tests/running/test_run.py")),
 }  # fmt: skip
 
 

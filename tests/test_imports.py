@@ -4,24 +4,23 @@ import ast
 import inspect
 import subprocess
 import sys
-from graphlib import TopologicalSorter
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LAYERS = [  # a module imports from its own and earlier layers only; what is not in design.md's list stands beside what it serves
-    {"errors", "state", "partition", "resources", "statistics"},
-    {"letters", "words", "schedules", "streams"},
-    {"methods", "moves", "data", "potentials"},
-    {"spec", "explain"},
-    {"targets"},
-    {"compile", "kernels"},
+LAYERS = [  # a folder imports from its own and earlier layers only
+    {"errors", "state", "streams"},
+    {"method", "data"},
+    {"moves", "targets"},
+    {"spec", "kernels"},
     {"engines"},
-    {"store", "predictive", "moments", "scores"},
-    {"agenda", "hyperparameters", "build", "observe", "loop", "records", "bill", "drive"},
+    {"store"},
+    {"averages"},
+    {"running"},
     {"run"},
-    {"study", "verify", "speed", "comparison"},
+    {"study", "verify"},
 ]
 LEVEL = {name: i for i, layer in enumerate(LAYERS) for name in layer}
 HEAVY = ("cupy", "dask", "distributed", "matplotlib", "zarr", "jax", "torch")
@@ -70,21 +69,53 @@ def test_imports_point_one_way():
     assert not wrong
 
 
-def test_there_are_no_cycles():
-    """Also within a layer."""
+def module_graph(folder, package):
+    """Each module below `folder` with the modules below it that it imports, at any depth; a package's own face (__init__) is a module too."""
+    paths = {}
+    for path in sorted(folder.rglob("*.py")):
+        parts = path.relative_to(folder).with_suffix("").parts
+        paths[".".join((package, *(parts[:-1] if parts[-1] == "__init__" else parts)))] = path
     graph = {}
-    for _, own, used in modules():
-        if own != "__init__":
-            graph.setdefault(own, set()).update(used)
+    for name, path in paths.items():
+        inside = ".".join((package, *path.relative_to(folder).parent.parts))
+        found = set()
+        for imported_name, _ in imported(path, inside):
+            module = imported_name if imported_name in paths else imported_name.rpartition(".")[0]
+            if module in paths:
+                found.add(module)
+        graph[name] = found - {name}
+    return graph
+
+
+@pytest.mark.parametrize(
+    ("folder", "package"),
+    [("gpu_thermo", "gpu_thermo"), ("cli", "gpu_thermo_cli"), ("analysis", "gpu_thermo_analysis")],
+)
+def test_there_are_no_cycles(folder, package):
+    """Between modules, at any depth, within folders too."""
+    graph = module_graph(ROOT / folder, package)
+    graph.pop(package)  # the face of the whole package loads names on demand
     TopologicalSorter(graph).prepare()
 
 
+def test_a_cycle_within_a_folder_is_found(tmp_path):
+    for name, text in {
+        "a": "from .b import x",
+        "b": "from . import c",
+        "c": "from .a import y",
+        "__init__": "",
+    }.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    with pytest.raises(CycleError):
+        TopologicalSorter(module_graph(tmp_path, "p")).prepare()
+
+
 def test_analysis_reads_stores():
-    """Never engines, compile, moves or run: figures need no sampler."""
+    """Never engines, kernels, moves or runs: figures need no sampler."""
     for path in sorted((ROOT / "analysis").rglob("*.py")):
         for name, _ in imported(path, "gpu_thermo_analysis"):
             parts = name.split(".")
-            assert parts[0] != "gpu_thermo" or parts[1] not in ("engines", "compile", "moves", "run"), (
+            assert parts[0] != "gpu_thermo" or parts[1] not in ("engines", "kernels", "moves", "run", "running"), (
                 f"{path.name}: {name}"
             )
 
@@ -117,7 +148,7 @@ def test_importing_the_library_is_light():
 
 def test_sampling_on_the_cpu_needs_no_gpu_package():
     code = """
-from gpu_thermo.build import setup
+from gpu_thermo.running.setup import setup
 from gpu_thermo.engines import BatchedEngine
 from gpu_thermo.spec import RunSpec
 from gpu_thermo.state import Segment

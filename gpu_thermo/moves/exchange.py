@@ -10,7 +10,7 @@ Deng, Zhang, Feng, Lin, Liang, AAAI 2023 (windows).
 Window 1 is exact. In longer windows a pair stops after its first acceptance, and a stopping time is not a stationary one: what goes on
 trying is biased towards refusals. That is harmless only as far as energies are forgotten between two attempts. Measured on harmonic wells
 of 4 dimensions at tau .5, 1, 2.5, with positions that keep a part .9 of themselves from one attempt to the next, the mean energy on the
-target rung is 8 % too high for W = 2 and 12 % for W = 3; with independent positions it is right (tests/test_exchange.py).
+target rung is 8 % too high for W = 2 and 12 % for W = 3; with independent positions it is right (tests/moves/test_exchange.py).
 """
 
 import math

@@ -1,4 +1,4 @@
-"""The reference posterior of tests/test_reference.py: a 2-5-1 tanh network by NUTS in float64 (blackjax), sharing no code with gpu_thermo.
+"""The reference posterior of tests/laws/test_reference.py: a 2-5-1 tanh network by NUTS in float64 (blackjax), sharing no code with gpu_thermo.
 
     python tests/reference/nuts_2_5_1.py [--draws 20000] [--chains 32]
 

@@ -22,7 +22,7 @@ from ladder_cases import (
     right_of_zero,
     same,
 )
-from laws import job_of, well, z_score
+from linear_maps import job_of, well, z_score
 
 from gpu_thermo.engines import BatchedEngine, initial_state
 from gpu_thermo.errors import SpecError

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 import scipy.stats
-from laws import job_of, start, well
+from linear_maps import job_of, start, well
 from test_batched import Boxed
 from test_fused import Members, assert_close, assert_same, make_data, make_job, make_state, take
 

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from laws import advance, job_of, start, well
+from linear_maps import advance, job_of, start, well
 
 from gpu_thermo.errors import Status
 from gpu_thermo.method.letters import LETTERS, phi, square_sum

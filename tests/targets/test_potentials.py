@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from laws import average, job_of, z_score
+from linear_maps import average, job_of, z_score
 from pydantic import TypeAdapter, ValidationError
 from scipy import integrate, stats
 from scipy.special import gamma

@@ -24,7 +24,7 @@ from ladder_cases import (
     right_of_zero,
     thermostatted,
 )
-from laws import z_score
+from linear_maps import z_score
 
 from gpu_thermo.engines import BatchedEngine, initial_state
 from gpu_thermo.method.schedules import Linear

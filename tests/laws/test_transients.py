@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from laws import job_of, step_map, well
+from linear_maps import job_of, step_map, well
 from scipy.linalg import solve_discrete_lyapunov
 
 from gpu_thermo.engines import BatchedEngine, FusedEngine, initial_state

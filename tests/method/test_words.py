@@ -5,7 +5,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from laws import advance, job_of, start, well
+from linear_maps import advance, job_of, start, well
 
 from gpu_thermo.errors import SpecError
 from gpu_thermo.method.partition import make_partition

@@ -15,7 +15,7 @@ from gpu_thermo.running.setup import setup
 from gpu_thermo.spec.run import RunSpec, Scheduled, apply_overrides
 
 NAN, INF = float("nan"), float("inf")
-REFERENCE = json.loads((Path(__file__).parent / "reference" / "spec.json").read_text())
+REFERENCE = json.loads((Path(__file__).parents[1] / "reference" / "spec.json").read_text())
 SCHEDULED = {"value": 0.25, "schedule": "cyclical", "cycles": 20}
 VALID = [
     {},

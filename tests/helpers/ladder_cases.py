@@ -1,7 +1,7 @@
 """Jobs, exact laws and energies on ladders of temperatures, for the tests of exchange and tempering."""
 
 import numpy as np
-from laws import job_of, well, z_score
+from linear_maps import job_of, well, z_score
 
 from gpu_thermo.engines import initial_state
 from gpu_thermo.moves import options as spec

@@ -32,7 +32,7 @@ BUNDLED = {
     "breast_cancer": ("binary", 569, 30, 1),
     "wine": ("multiclass", 178, 13, 3),
 }
-REFERENCE = json.loads((Path(__file__).parent / "reference" / "data.json").read_text())
+REFERENCE = json.loads((Path(__file__).parents[1] / "reference" / "data.json").read_text())
 
 
 # ---------------------------------------------------------------- generated data

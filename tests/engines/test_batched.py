@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from laws import advance, job_of, start, well
+from linear_maps import advance, job_of, start, well
 
 from gpu_thermo.engines import BatchedEngine, Job, choose_engine
 from gpu_thermo.errors import SpecError, Status

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from laws import job_of
+from linear_maps import job_of
 from scipy.integrate import quad
 
 from gpu_thermo.engines import BatchedEngine, initial_state

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from laws import well
+from linear_maps import well
 
 from gpu_thermo.data import Dataset
 from gpu_thermo.engines import Batching, initial_state

@@ -5,7 +5,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from laws import advance, z_score
+from linear_maps import advance, z_score
 
 from gpu_thermo.data import Dataset
 from gpu_thermo.running.setup import setup

@@ -18,7 +18,7 @@ from ladder_cases import (
     same,
     thermostatted,
 )
-from laws import job_of, well, z_score
+from linear_maps import job_of, well, z_score
 from scipy.special import betainc
 
 from gpu_thermo.errors import SpecError

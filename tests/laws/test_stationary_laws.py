@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from laws import average, job_of, moments, start, well, z_score
+from linear_maps import average, job_of, moments, start, well, z_score
 
 from gpu_thermo.method.words import Evaluate, Substep
 

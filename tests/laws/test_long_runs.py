@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from laws import job_of, moments, well
+from linear_maps import job_of, moments, well
 
 from gpu_thermo import iterate
 from gpu_thermo.averages.moments import RunningMoments

@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 
-import laws
+import linear_maps as laws
 import numpy as np
 import pytest
 from typer.testing import CliRunner

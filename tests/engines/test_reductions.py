@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from laws import advance, job_of, start, well
+from linear_maps import advance, job_of, start, well
 
 from gpu_thermo.running.setup import setup
 from gpu_thermo.spec.run import RunSpec

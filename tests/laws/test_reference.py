@@ -15,7 +15,7 @@ from scipy.special import expit
 
 from gpu_thermo import predict, sample
 
-REFERENCE = json.loads((Path(__file__).parent / "reference" / "nuts_2_5_1.json").read_text())
+REFERENCE = json.loads((Path(__file__).parents[1] / "reference" / "nuts_2_5_1.json").read_text())
 
 
 def run_on(tmp_path, x, y, task, model, method, run):
