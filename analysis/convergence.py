@@ -1,6 +1,8 @@
-"""Agreement of chains in function space: R-hat, nested R-hat and effective sample sizes of predictions at the probe points.
+"""Agreement of chains in function space: R-hat, nested R-hat and effective sample sizes of predictions at the probe
+points.
 
-Weights are permutation-symmetric, so chains are compared by what they predict (equations.md section 10). The estimators are arviz-stats':
+Weights are permutation-symmetric, so chains are compared by what they predict (equations.md section 10). The estimators
+are arviz-stats':
 rank-normalised split R-hat, bulk and tail ESS (Vehtari et al. 2021), nested R-hat (Margossian et al. 2024).
 """
 
@@ -14,7 +16,8 @@ RHAT_LIMIT = 1.05
 ESS_LIMIT = 400
 MIN_DRAWS = 4
 SETTLED = 1e-3
-"""A prediction whose standard deviation over all draws is below this (of a probability; regression: in noise sd) is called settled."""
+"""A prediction whose standard deviation over all draws is below this (of a probability; regression: in noise sd) is
+called settled."""
 _MOST_PAIRS = 2**18
 _MOST_VALUES = 2**24
 
@@ -25,8 +28,10 @@ class Convergence:
 
     Attributes
     ----------
-    chains, draws : used, at most about 2.6e5 pairs and evenly chosen. quantities : predictions at probes; settled : those that hardly vary.
-    rhat, nested_rhat : largest over the quantities. ess_bulk, ess_tail : smallest over the quantities, of the chains used.
+    chains, draws : used, at most about 2.6e5 pairs and evenly chosen. quantities : predictions at probes; settled :
+    those that hardly vary.
+    rhat, nested_rhat : largest over the quantities. ess_bulk, ess_tail : smallest over the quantities, of the chains
+    used.
     groups, group_size, shared_start : superchains of nested R-hat; whether chains of one share their initial state.
     average_error : Monte Carlo error of the average over all chains used, in sd of the draws, from nested R-hat.
     """
@@ -52,7 +57,9 @@ def used_chains(chains: np.ndarray, draws: int, quantities: int) -> np.ndarray:
 
 
 def convergence(predictions: np.ndarray, scale: float, superchain: np.ndarray | None) -> Convergence:
-    """Judge `predictions` [chain, draw, quantity] without NaN, which vary on `scale`; `superchain` [chain] names shared initial states."""
+    """Judge `predictions` [chain, draw, quantity] without NaN, which vary on `scale`; `superchain` [chain] names shared
+    initial states.
+    """
     chains, draws, quantities = predictions.shape
     spread = predictions.std(axis=(0, 1), dtype=np.float64)
     moving = np.moveaxis(predictions[..., spread > SETTLED * scale], -1, 0).astype(np.float64)
@@ -84,7 +91,9 @@ def _nested(moving: np.ndarray, superchain: np.ndarray | None, array_stats: Any)
 
 
 def superchains(chains: int, superchain: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and their group (0, 0, .., 1, 1, ..), all groups of one size of at least 2; empty where there are not two groups."""
+    """Rows and their group (0, 0, .., 1, 1, ..), all groups of one size of at least 2; empty where there are not two
+    groups.
+    """
     if superchain is None:
         size = math.isqrt(chains)
         groups = chains // size if size >= 2 else 0

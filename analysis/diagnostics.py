@@ -48,9 +48,11 @@ class EnsembleDiagnosis:
 
     Attributes
     ----------
-    chains, frozen, draws : all chains, those that froze and are left out, stored draws of each. label : chains that were
+    chains, frozen, draws : all chains, those that froze and are left out, stored draws of each. label : chains that
+    were
         judged; a ladder is one, its target rung.
-    convergence : None where there are no predictions or no running chains. weight_ess : effective draws of importance weights, or NaN.
+    convergence : None where there are no predictions or no running chains. weight_ess : effective draws of importance
+    weights, or NaN.
     """
 
     ensemble: int
@@ -112,7 +114,8 @@ class Diagnosis:
 
 
 def diagnose(run: Run, ensemble: int | None = None) -> Diagnosis:
-    """Judge a run: convergence in function space (of a potential: of its coordinates), temperatures, frozen chains, weights and moves.
+    """Judge a run: convergence in function space (of a potential: of its coordinates), temperatures, frozen chains,
+    weights and moves.
 
     On a ladder of temperatures only draws on the target rung are judged.
 
@@ -151,7 +154,10 @@ def _diagnose_one(tree: xr.DataTree, spec: RunSpec, ensemble: int, chains: np.nd
     found, temperatures, weight_ess = None, [], math.nan
     counted = counted_draws(stats, spec, running)
     if len(running) and not counted.chain.size:
-        text = "No whole ladder is left, or none met its target rung often enough to judge: gpu-thermo info says what froze."
+        text = (
+            "No whole ladder is left, or none met its target rung often enough to judge: gpu-thermo info says what"
+            " froze."
+        )
         verdicts.append(Verdict("target rung", False, text))
     elif len(running):
         found = _convergence(tree, spec, counted)
@@ -169,9 +175,16 @@ def _diagnose_one(tree: xr.DataTree, spec: RunSpec, ensemble: int, chains: np.nd
             )
         verdicts.append(Verdict("configurational temperature", *configurational_verdict(temperatures, spec, weighted)))
     return EnsembleDiagnosis(
-        ensemble, len(chains), len(chains) - len(running), stats.sizes["draw"], found, tuple(temperatures), weight_ess, tuple(verdicts),
+        ensemble,
+        len(chains),
+        len(chains) - len(running),
+        stats.sizes["draw"],
+        found,
+        tuple(temperatures),
+        weight_ess,
+        tuple(verdicts),
         counted.label,
-    )  # fmt: skip
+    )
 
 
 def _moves_verdicts(stats: xr.Dataset, counted: Counted, ensemble: int) -> list[Verdict]:
@@ -249,7 +262,10 @@ def _convergence_verdicts(c: Convergence | None, spec: RunSpec) -> list[Verdict]
             )
         ]
     if c.settled == c.quantities:
-        text = f"All {c.quantities} {what} vary by less than {SETTLED:g}: chains agree, and there is no spread to speak of."
+        text = (
+            f"All {c.quantities} {what} vary by less than {SETTLED:g}: chains agree, and there is no spread to"
+            " speak of."
+        )
         return [Verdict(topic, True, text)]
     left_out = (
         f" {c.settled} of {c.quantities} predictions vary by less than {SETTLED:g} and are left out."
@@ -272,18 +288,24 @@ def _convergence_verdicts(c: Convergence | None, spec: RunSpec) -> list[Verdict]
 def _nested_verdict(c: Convergence, spec: RunSpec) -> list[Verdict]:
     if spec.model.init == "zero" if spec.target is None else "start" in spec.target.start_in_force:
         place, other = ("zero", "init") if spec.target is None else ("one place", "start")
-        text = f"All chains start at {place}: no R-hat can tell whether they have forgotten it. Use another {other} to find out."
+        text = (
+            f"All chains start at {place}: no R-hat can tell whether they have forgotten it. Use another {other} to"
+            " find out."
+        )
         return [Verdict("shared start", None, text)]
     if math.isnan(c.nested_rhat):
         return []
     groups = f"{c.groups} groups of {c.group_size} chains"
     if c.shared_start:
         passed = c.nested_rhat <= RHAT_LIMIT
-        text = f"Nested R-hat {c.nested_rhat:.3f} over {groups} with one start each: {'they have' if passed else 'not yet'} forgotten it."
+        text = (
+            f"Nested R-hat {c.nested_rhat:.3f} over {groups} with one start each:"
+            f" {'they have' if passed else 'not yet'} forgotten it."
+        )
         return [Verdict("nested R-hat", passed, text)]
     text = (
-        f"Nested R-hat {c.nested_rhat:.3f} over {groups}. Every chain has its own start, so this tells how far averages repeat: "
-        f"the one over all chains to about {c.average_error:.2g} sd of the draws."
+        f"Nested R-hat {c.nested_rhat:.3f} over {groups}. Every chain has its own start, so this tells how far averages"
+        f" repeat: the one over all chains to about {c.average_error:.2g} sd of the draws."
     )
     return [Verdict("nested R-hat", None, text)]
 

@@ -42,7 +42,8 @@ class NotWrittenError(GpuThermoError, OSError):
 def draw_map(
     dataset: xr.Dataset | Callable[[], xr.Dataset], path: str | Path | None = None, output: int = 0
 ) -> xr.Dataset:
-    """Draw a map to a file; `dataset` may be made on demand, after the file's suffix is known to be good. Returns the data set.
+    """Draw a map to a file; `dataset` may be made on demand, after the file's suffix is known to be good. Returns the
+    data set.
 
     Raises
     ------
@@ -98,7 +99,7 @@ def _frame(figure: "Figure", dataset: xr.Dataset) -> None:
     figure.text(0.08 / width, 0.06 / height, "\n".join(lines), fontsize=8, color="0.3", va="bottom")
 
 
-# -- planes -----------------------------------------------------------------------------------------------------------------------------
+# -- planes ------------------------------------------------------------------------------------------------------------
 
 
 def _draw_plane(figure: "Figure", dataset: xr.Dataset, output: int) -> None:
@@ -234,9 +235,16 @@ def _class_points(axes: "Axes", dataset: xr.Dataset, names: list[str]) -> None:
     for c, name in enumerate(names):
         mine = _some(np.flatnonzero(y == c), max(1, _MOST_POINTS // len(names)))
         axes.scatter(
-            dataset["train_u"].to_numpy()[mine], dataset["train_v"].to_numpy()[mine], s=size, marker=class_mark(c),
-            c=TWO_COLOURS[c] if binary else class_colour(c), edgecolors="white", linewidths=0.25, label=_class_label(name), zorder=3,
-        )  # fmt: skip
+            dataset["train_u"].to_numpy()[mine],
+            dataset["train_v"].to_numpy()[mine],
+            s=size,
+            marker=class_mark(c),
+            c=TWO_COLOURS[c] if binary else class_colour(c),
+            edgecolors="white",
+            linewidths=0.25,
+            label=_class_label(name),
+            zorder=3,
+        )
 
 
 def _mark_size(points: int) -> float:
@@ -271,7 +279,7 @@ def _regression_panels(figure: "Figure", panels: Any, dataset: xr.Dataset, outpu
         axes.scatter(u, v, c="none", s=12, edgecolors="white", linewidths=0.5)
 
 
-# -- lines ------------------------------------------------------------------------------------------------------------------------------
+# -- lines -------------------------------------------------------------------------------------------------------------
 
 
 def _draw_line(figure: "Figure", dataset: xr.Dataset, output: int) -> None:

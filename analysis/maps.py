@@ -1,7 +1,8 @@
 """Maps of what an ensemble predicts and how sure it is, over a plane (or a line) of inputs.
 
-Inputs of two features are mapped as they are. Of more, either chosen ones are varied and the others held at their training mean, or the
-plane of the first two principal components of the training inputs is used, everything off it held at the mean.
+Inputs of two features are mapped as they are. Of more, either chosen ones are varied and the others held at their
+training mean, or the plane of the first two principal components of the training inputs is used, everything off it held
+at the mean.
 """
 
 import difflib
@@ -40,8 +41,8 @@ def uncertainty_map(
     ensemble
         Which one; the first by default, and the caption says so.
     features
-        One or two features, by name or number, for runs with more inputs; the others stay at their training mean. Without it, the first two
-        principal components of the training inputs.
+        One or two features, by name or number, for runs with more inputs; the others stay at their training mean.
+        Without it, the first two principal components of the training inputs.
     resolution
         Points along each axis.
     margin
@@ -52,9 +53,10 @@ def uncertainty_map(
     Returns
     -------
     xarray.Dataset
-        On a grid [v, u] (a line: [u]): mean [.., output]; epistemic and total, in nats for classes (mutual information and entropy), and as
-        standard deviations [.., output] in the target's units for regression; sd [.., output] of the prediction over draws. Training
-        points train_u, train_v, train_y. Attributes title, caption, task, classes and targets (JSON).
+        On a grid [v, u] (a line: [u]): mean [.., output]; epistemic and total, in nats for classes (mutual information
+        and entropy), and as standard deviations [.., output] in the target's units for regression; sd [.., output] of
+        the prediction over draws. Training points train_u, train_v, train_y. Attributes title, caption, task, classes
+        and targets (JSON).
 
     Raises
     ------
@@ -65,7 +67,8 @@ def uncertainty_map(
     data = restored_data(tree)
     if not _RESOLUTIONS[0] <= resolution <= _RESOLUTIONS[1]:
         raise DataError(
-            f"resolution = {resolution} makes no map: use {_RESOLUTIONS[0]} to {_RESOLUTIONS[1]} points along each axis."
+            f"resolution = {resolution} makes no map: use {_RESOLUTIONS[0]} to {_RESOLUTIONS[1]} points along each"
+            " axis."
         )
     if not 0 <= margin <= 10:
         raise DataError(f"margin = {margin} is not a share of the range: use 0 to 10.")
@@ -87,7 +90,8 @@ def uncertainty_map(
 
 
 def save_map(run: Run, path: str | Path, data_out: str | Path | None = None, **options: Any) -> xr.Dataset:
-    """Compute a map, draw it to `path` (.png, .svg or .pdf), and save its numbers to `data_out` (.zarr, .nc or .csv) where given.
+    """Compute a map, draw it to `path` (.png, .svg or .pdf), and save its numbers to `data_out` (.zarr, .nc or .csv)
+    where given.
 
     `options` are those of `uncertainty_map`. Nothing is computed if a suffix is unknown.
     """

@@ -1,8 +1,8 @@
 """Pictures of a comparison of methods on multimodal targets; each with its numbers.
 
-Densities sampled, flattened and weighted back beside the exact one; the probability of the energies as a contour learns it; the effective
-learning rate along a contour's trajectory; the rungs of a ladder's replicas; and one summary. All of it from the folder that
-`gpu_thermo.study.compare` wrote: comparison.json, density-*.npz, watch-*.npz.
+Densities sampled, flattened and weighted back beside the exact one; the probability of the energies as a contour learns
+it; the effective learning rate along a contour's trajectory; the rungs of a ladder's replicas; and one summary. All of
+it from the folder that `gpu_thermo.study.compare` wrote: comparison.json, density-*.npz, watch-*.npz.
 """
 
 import json
@@ -77,7 +77,7 @@ class Results:
                         yield row, {key: found[key] for key in found.files}
 
 
-# -- densities --------------------------------------------------------------------------------------------------------------------------
+# -- densities ---------------------------------------------------------------------------------------------------------
 
 
 @styled
@@ -154,11 +154,13 @@ def _lines(results: Results, shown: list[Panel]) -> Drawn:
     return Drawn(figure, ("entry", "from", "exact", "found", "as_sampled"), rows)
 
 
-# -- a contour as it learns -------------------------------------------------------------------------------------------------------------
+# -- a contour as it learns --------------------------------------------------------------------------------------------
 
 
 def _probability(found: dict[str, np.ndarray]) -> np.ndarray:
-    """[time, m] of the energies, from the histograms of the watched replicas: w, or w^zeta normalised where they interact."""
+    """[time, m] of the energies, from the histograms of the watched replicas: w, or w^zeta normalised where they
+    interact.
+    """
     log_w = found["log_weight"]
     w = (
         np.exp(log_w - log_w.max(axis=-1, keepdims=True)).mean(axis=1)
@@ -171,7 +173,9 @@ def _probability(found: dict[str, np.ndarray]) -> np.ndarray:
 
 @styled
 def energy_pdf(results: Results) -> Drawn:
-    """The probability of the energies at a few times against the exact one, and its distance over time; a row for each watched contour."""
+    """The probability of the energies at a few times against the exact one, and its distance over time; a row for each
+    watched contour.
+    """
     from matplotlib import colormaps
 
     watched = list(results.watched("log_weight"))
@@ -209,7 +213,9 @@ def energy_pdf(results: Results) -> Drawn:
 
 @styled
 def learning_rate(results: Results) -> Drawn:
-    """A piece of a contour's trajectory, and its effective learning rate h (1 + zeta tau l): negative where it bounces out."""
+    """A piece of a contour's trajectory, and its effective learning rate h (1 + zeta tau l): negative where it bounces
+    out.
+    """
     watched = list(results.watched("multiplier"))
     figure, axes = panels(2 * len(watched), 4.0, 2.8, sharey=False, across=2)
     rows: list[tuple[Any, ...]] = []
@@ -253,7 +259,7 @@ def _path(axes: Any, results: Results, position: np.ndarray, negative: np.ndarra
     axes.set(xlim=(low, high), ylim=(low, high), xlabel="x", ylabel="y", aspect="equal")
 
 
-# -- a ladder ---------------------------------------------------------------------------------------------------------------------------
+# -- a ladder ----------------------------------------------------------------------------------------------------------
 
 
 @styled
@@ -281,7 +287,7 @@ def swaps(results: Results) -> Drawn:
 
 _ATTEMPTS = 200
 
-# -- the summary ------------------------------------------------------------------------------------------------------------------------
+# -- the summary -------------------------------------------------------------------------------------------------------
 
 MEASURES = (
     ("tv", "distance to the\nexact density"), ("modes", "modes found\nin a group"), ("accuracy_single", "test accuracy,\nsingle draws"),
@@ -292,7 +298,9 @@ MEASURES = (
 
 @styled
 def summary(results: Results) -> Drawn:
-    """Every entry's measures with their standard errors over groups, and the worth of a million of its gradients in independent draws."""
+    """Every entry's measures with their standard errors over groups, and the worth of a million of its gradients in
+    independent draws.
+    """
     chosen = [(name, title) for name, title in MEASURES if all(name in row["measures"] for row in results.rows)]
     worth = [row["per_million_gradients"].get("worth") for row in results.rows]
     with_worth = any(e for e in worth)
@@ -329,7 +337,7 @@ def summary(results: Results) -> Drawn:
     return Drawn(figure, columns, [tuple("" if v is None else v for v in row) for row in rows])
 
 
-# -- all of it --------------------------------------------------------------------------------------------------------------------------
+# -- all of it ---------------------------------------------------------------------------------------------------------
 
 
 def draw(folder: Path) -> list[Path]:
@@ -350,12 +358,14 @@ def draw(folder: Path) -> list[Path]:
 
 
 def table(results: Results, brief: bool = False) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows of the comparison as people read it: measures with standard errors, and the published value where there is one.
+    """Columns and rows of the comparison as people read it: measures with standard errors, and the published value
+    where there is one.
 
-    pooled : the distance of all groups' draws together, what more chains do not mend. floor : the distance that as many independent draws
-    as a group has would be at. round trips : of a replica on a ladder. ESS : effective draws of 10^6 gradients by autocorrelation, of the
-    worst coordinate. worth : how many independent draws would have a mean as far from the exact one as the groups' means are, of 10^6
-    gradients; it also knows of modes that were missed. `brief` leaves out what does not fit a terminal.
+    pooled : the distance of all groups' draws together, what more chains do not mend. floor : the distance that as many
+    independent draws as a group has would be at. round trips : of a replica on a ladder. ESS : effective draws of 10^6
+    gradients by autocorrelation, of the worst coordinate. worth : how many independent draws would have a mean as far
+    from the exact one as the groups' means are, of 10^6 gradients; it also knows of modes that were missed. `brief`
+    leaves out what does not fit a terminal.
     """
     names = list(dict.fromkeys(name for row in results.rows for name in row["measures"]))
     shown = [(name, title) for name, title in TITLES.items() if name in names]

@@ -1,4 +1,6 @@
-"""Draws that count, as chains in time: all of a plain run, those on the target rung of a run on a ladder of temperatures."""
+"""Draws that count, as chains in time: all of a plain run, those on the target rung of a run on a ladder of
+temperatures.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +24,8 @@ class Counted:
     Attributes
     ----------
     chain, draw : [C, n], the replica and the draw that every entry is. label : how many chains there are, in words.
-    visits : [running replicas] share of each one's draws on the target rung; None without a ladder. rungs : Q, 1 without.
+    visits : [running replicas] share of each one's draws on the target rung; None without a ladder. rungs : Q, 1
+    without.
     left_out : chains with too few draws that count.
     """
 
@@ -51,8 +54,8 @@ class Counted:
 def counted_draws(stats: xr.Dataset, spec: RunSpec, running: np.ndarray) -> Counted:
     """The draws of the replicas `running` (numbers along the axis) that count.
 
-    A ladder of replica exchange is one chain, its target rung; one with a frozen replica is left out. Of simulated tempering a chain is a
-    replica's draws on the target rung, as many of each as nearly all chains have.
+    A ladder of replica exchange is one chain, its target rung; one with a frozen replica is left out. Of simulated
+    tempering a chain is a replica's draws on the target rung, as many of each as nearly all chains have.
     """
     ladder: Any = next((move for move in spec.moves if move.kind in ("exchange", "tempering")), None)
     draws = np.arange(stats.sizes["draw"])
@@ -92,7 +95,7 @@ def _spread(size: int, count: int) -> np.ndarray:
     return np.linspace(0, size - 1, count).round().astype(int)
 
 
-# -- what to say of the moves -----------------------------------------------------------------------------------------------------------
+# -- what to say of the moves ------------------------------------------------------------------------------------------
 
 FEW_TRIPS = 1.0
 """Round trips of a replica below which a ladder carries nothing."""
@@ -119,7 +122,10 @@ def ladder_verdicts(report: dict[str, Any], counted: Counted, draws: int) -> lis
     else:
         out.append((f"{kind}: round trips", False, f"{text}: run longer, add rungs, or attempt more often."))
     if report.get("heuristic"):
-        text = "The ladder is about the temperature of one partition: exchanges are heuristic, and no density is sampled exactly."
+        text = (
+            "The ladder is about the temperature of one partition: exchanges are heuristic, and no density is sampled"
+            " exactly."
+        )
         out.append((f"{kind}: heuristic", None, text))
     return out
 
@@ -128,8 +134,8 @@ def _visits(counted: Counted, draws: int) -> Judged:
     visits = counted.visits if counted.visits is not None and len(counted.visits) else np.zeros(1)
     never = int((visits == 0).sum())
     text = (
-        f"Only draws on the target rung count. A chain spends {visits.mean():.1%} of its {draws} draws there ({visits.min():.1%} to "
-        f"{visits.max():.1%}; 1 of {counted.rungs} rungs is {1 / counted.rungs:.1%})."
+        f"Only draws on the target rung count. A chain spends {visits.mean():.1%} of its {draws} draws there"
+        f" ({visits.min():.1%} to {visits.max():.1%}; 1 of {counted.rungs} rungs is {1 / counted.rungs:.1%})."
     )
     if never:
         text += f" {never} of {len(visits)} chains are never there: run longer."
@@ -141,8 +147,9 @@ def contour_verdict(report: dict[str, Any], ensemble: int) -> Judged:
     outside, clipped = report["outside"][ensemble], report["clipped"][ensemble]
     bins, edges = len(report["edges"]) - 1, report["edges"]
     text = (
-        f"Contour: {bins - report['never_seen'][ensemble]} of {bins} bins from {edges[0]:.3g} to {edges[-1]:.3g} were seen, {outside:.2%} "
-        f"of the energies were outside them, {clipped:.2%} of the gradient multipliers were clipped."
+        f"Contour: {bins - report['never_seen'][ensemble]} of {bins} bins from {edges[0]:.3g} to {edges[-1]:.3g} were"
+        f" seen, {outside:.2%} of the energies were outside them, {clipped:.2%} of the gradient multipliers were"
+        " clipped."
     )
     if outside > MOST_OUTSIDE:
         return "contour: energies outside the bins", False, f"{text} Move lowest, or use wider or more bins."

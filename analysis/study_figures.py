@@ -1,6 +1,8 @@
-"""Pictures of studies: learning curves with bands, distributions, spread with intervals, heat maps; each with its numbers.
+"""Pictures of studies: learning curves with bands, distributions, spread with intervals, heat maps; each with its
+numbers.
 
-Every function takes an opened study and returns a `Drawn`; `save` writes it as PNG and SVG, and its numbers as CSV beside them.
+Every function takes an opened study and returns a `Drawn`; `save` writes it as PNG and SVG, and its numbers as CSV
+beside them.
 """
 
 import csv
@@ -90,12 +92,14 @@ def styled(draw: Callable[..., Drawn]) -> Callable[..., Drawn]:
     return inner
 
 
-# -- learning curves --------------------------------------------------------------------------------------------------------------------
+# -- learning curves ---------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Band:
-    """A learning curve over many runs: mean, median and the quantiles of BAND at each step, without the steps that were not recorded."""
+    """A learning curve over many runs: mean, median and the quantiles of BAND at each step, without the steps that were
+    not recorded.
+    """
 
     steps: np.ndarray
     mean: np.ndarray
@@ -161,14 +165,16 @@ def curves(
     )
 
 
-# -- one number for each run ------------------------------------------------------------------------------------------------------------
+# -- one number for each run -------------------------------------------------------------------------------------------
 
 
 @styled
 def distributions(
     study: xr.Dataset, outcome: str = "accuracy", published: Mapping[str, float] | None = None, unit: float = 1.0
 ) -> Drawn:
-    """Every run as a dot in its group's column, with the mean and its 95 % interval, and the published value as a line."""
+    """Every run as a dot in its group's column, with the mean and its 95 % interval, and the published value as a
+    line.
+    """
     groups = grouped(study, outcome)
     figure, (axes,) = panels(1, 1.0 + 0.9 * len(groups), 3.2)
     random = np.random.default_rng(0)
@@ -246,7 +252,9 @@ def spreads(study: xr.Dataset, outcome: str = "accuracy", unit: float = 1.0) -> 
 
 @styled
 def densities(study: xr.Dataset, outcome: str = "accuracy", unit: float = 1.0, bins: int = 80) -> Drawn:
-    """Of very many runs: the density of each group, and the share of its runs that lie below, logarithmic for the sake of the worst."""
+    """Of very many runs: the density of each group, and the share of its runs that lie below, logarithmic for the sake
+    of the worst.
+    """
     groups = {label: values[~np.isnan(values)] * unit for label, values in grouped(study, outcome).items()}
     figure, axes = panels(2, 3.9, 3.0, sharey=False)
     edges = np.histogram_bin_edges(np.concatenate(list(groups.values())), bins)

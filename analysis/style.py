@@ -1,4 +1,6 @@
-"""Colours, marks and type of all figures. Colours are told apart by readers with any colour vision, and classes also by their marks."""
+"""Colours, marks and type of all figures. Colours are told apart by readers with any colour vision, and classes also by
+their marks.
+"""
 
 from typing import Any
 

@@ -1,4 +1,6 @@
-"""Kinetic and configurational temperature of each partition against the temperature asked for (equations.md sections 1 and 10)."""
+"""Kinetic and configurational temperature of each partition against the temperature asked for (equations.md sections 1
+and 10).
+"""
 
 import math
 from collections.abc import Callable, Mapping
@@ -28,7 +30,8 @@ class Temperature:
 
     Attributes
     ----------
-    target : tau asked for. kinetic : p.p / n_k at the end of the step. configurational : theta . grad U / n_k on the full batch.
+    target : tau asked for. kinetic : p.p / n_k at the end of the step. configurational : theta . grad U / n_k on the
+    full batch.
     """
 
     partition: str
@@ -70,7 +73,9 @@ Gradient = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class _Subject:
-    """What was sampled: full-batch gradients [n, P] of positions [n, P], its partition, positions to evaluate at once and in all."""
+    """What was sampled: full-batch gradients [n, P] of positions [n, P], its partition, positions to evaluate at once
+    and in all.
+    """
 
     gradient: Gradient
     partition: Partition
@@ -79,7 +84,9 @@ class _Subject:
 
 
 def _configurational(tree: xr.DataTree, counted: Counted, dataset: int, names: list[str]) -> np.ndarray | None:
-    """Array of theta . grad U / n_k [chain, partition], on evenly chosen chains and draws; None where no parameters are kept."""
+    """Array of theta . grad U / n_k [chain, partition], on evenly chosen chains and draws; None where no parameters are
+    kept.
+    """
     if "posterior" not in tree.children or tree["posterior"].sizes["draw"] == 0 or counted.chain.size == 0:
         return None
     spec = RunSpec.from_json(tree.attrs["spec"])
@@ -152,7 +159,7 @@ def _one_set(data: Dataset, dataset: int) -> Dataset:
     return replace(data, **arrays, standardisation=None)
 
 
-# -- verdicts ---------------------------------------------------------------------------------------------------------------------------
+# -- verdicts ----------------------------------------------------------------------------------------------------------
 
 
 def kinetic_verdict(t: Temperature, spec: RunSpec, thermostatted: bool) -> tuple[bool | None, str]:
@@ -180,12 +187,17 @@ def kinetic_verdict(t: Temperature, spec: RunSpec, thermostatted: bool) -> tuple
         return False, f"{shown}: gradient noise heats it, by about h s^2 / (2 gamma). {remedy}"
     return (
         None,
-        f"{shown}: expected of a finite stepsize, which lowers p.p (BAOAB: by h^2 k / 4 at curvature k) before positions.",
+        (
+            f"{shown}: expected of a finite stepsize, which lowers p.p (BAOAB: by h^2 k / 4 at curvature k) before"
+            " positions."
+        ),
     )
 
 
 def configurational_verdict(temperatures: list[Temperature], spec: RunSpec, weighted: bool) -> tuple[bool | None, str]:
-    """Whether theta . grad U / n_k is the temperature asked for; None, with the reason, where that question has no answer."""
+    """Whether theta . grad U / n_k is the temperature asked for; None, with the reason, where that question has no
+    answer.
+    """
     values = ", ".join(f"{t.partition} {_plus_minus(t.configurational, t.configurational_error)}" for t in temperatures)
     shown = f"Configurational temperature: {values}"
     targets = {t.partition: t.target for t in temperatures}

@@ -1,1 +1,3 @@
-"""Benchmarks: each script runs us and a peer interleaved, prints ratios, and writes bench/results/NAME.json with the machine's name."""
+"""Benchmarks: each script runs us and a peer interleaved, prints ratios, and writes bench/results/NAME.json with the
+machine's name.
+"""

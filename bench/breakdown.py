@@ -1,9 +1,11 @@
-"""Where a fused step's time goes: normals, minibatch, gradient, letters, and how far each is from the multiply-add peak.
+"""Where a fused step's time goes: normals, minibatch, gradient, letters, and how far each is from the multiply-add
+peak.
 
 `python -m bench.breakdown [--case d20_B25 ...] [--rounds 5]`
 
-The kernel is compiled in variants from the same headers: without gradients, without gradients and noise, with the first B points in place
-of a random minibatch. Differences give the parts; a small loop of nothing but normals is timed beside them. Interleaved with the peak.
+The kernel is compiled in variants from the same headers: without gradients, without gradients and noise, with the first
+B points in place of a random minibatch. Differences give the parts; a small loop of nothing but normals is timed beside
+them. Interleaved with the peak.
 """
 
 import argparse
@@ -47,7 +49,8 @@ class Variant(Emitter):
 
     Parameters
     ----------
-    base : the whole kernel's emitter. gradients, noise : whether to keep them. mode : minibatch mode; "full" takes the first B points.
+    base : the whole kernel's emitter. gradients, noise : whether to keep them. mode : minibatch mode; "full" takes the
+    first B points.
     """
 
     def __init__(self, base: Emitter, gradients: bool = True, noise: bool = True, mode: str | None = None) -> None:
@@ -153,7 +156,10 @@ def show(name: str, result: dict[str, Any]) -> None:
     print(f"\n{name}: {result['nanoseconds']['whole']:.0f} ns a replica-step; peak {human(result['peak'])}op/s")
     for part, share in result["share"].items():
         peak, slots = (100 * result[f"fraction_of_{what}"][part] for what in ("peak", "slots"))
-        line = f"  {part:10} {result['nanoseconds'][part]:9.0f} ns {100 * share:5.1f} % {result['operations'][part]:9.0f} op"
+        line = (
+            f"  {part:10} {result['nanoseconds'][part]:9.0f} ns {100 * share:5.1f} %"
+            f" {result['operations'][part]:9.0f} op"
+        )
         print(f"{line}, {peak:5.1f} % of the peak, {slots:5.1f} % of its slots")
     alone = result["normals_alone"]
     print(

@@ -79,7 +79,9 @@ def arrays(case: Case) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass
 class Health:
-    """What a sanity check asks of a contender: mean loss over all points and replicas, and the hidden layer's kinetic temperature."""
+    """What a sanity check asks of a contender: mean loss over all points and replicas, and the hidden layer's kinetic
+    temperature.
+    """
 
     loss: float
     kinetic_temperature: float | None = None

@@ -17,7 +17,9 @@ PACKAGES = ("numpy", "jax", "torch", "blackjax", "cupy-cuda13x", "cupy-cuda12x")
 
 
 def interleave(contenders: Mapping[str, Callable[[], float]], pairs: int) -> dict[str, list[float]]:
-    """Run all contenders in turn, `pairs` times; each returns its own figure (higher is better). One unrecorded round first."""
+    """Run all contenders in turn, `pairs` times; each returns its own figure (higher is better). One unrecorded round
+    first.
+    """
     out: dict[str, list[float]] = {name: [] for name in contenders}
     for i in range(pairs + 1):
         for name, run in contenders.items():
@@ -40,7 +42,8 @@ def rate(work: float, run: Callable[[], Any]) -> Callable[[], float]:
 
 
 def adapted(advance: Callable[[int], int], replicas: int, seconds: float) -> Callable[[], float]:
-    """Replica-steps per second of `advance(steps)`, which returns the steps it did, with as many steps as take about `seconds`.
+    """Replica-steps per second of `advance(steps)`, which returns the steps it did, with as many steps as take about
+    `seconds`.
 
     The number of steps is found once, here, on a warm contender, and kept.
     """

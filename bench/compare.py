@@ -2,7 +2,8 @@
 
 `python -m bench.compare [--case d20_B25 ...] [--replicas 100 1000 10000] [--pairs 10] [--quick]`
 
-Every round runs each contender once, with as many steps as take about --seconds, and measures the machine's multiply-add peak beside them.
+Every round runs each contender once, with as many steps as take about --seconds, and measures the machine's
+multiply-add peak beside them.
 Away from R = 1000 a third of the rounds is made, and each is half as long.
 """
 
@@ -75,10 +76,12 @@ def evaluate(case: Case, figures: Mapping[str, list[float]], failed: Mapping[str
 def show(title: str, result: Mapping[str, Any]) -> None:
     """One configuration's table."""
     print(
-        f"\n{title}: peak {human(result.get('peak', {}).get('median', 0))}op/s, {sum(result['operations'].values()):,.0f} op a replica-step"
+        f"\n{title}: peak {human(result.get('peak', {}).get('median', 0))}op/s,"
+        f" {sum(result['operations'].values()):,.0f} op a replica-step"
     )
     print(
-        f"{'contender':16} {'replica-steps/s':>16} {'range':>21} {result['ratios_of'] + ' is faster by':>22} {'range':>15} {'of peak':>8}"
+        f"{'contender':16} {'replica-steps/s':>16} {'range':>21} {result['ratios_of'] + ' is faster by':>22}"
+        f" {'range':>15} {'of peak':>8}"
     )
     for name, s in result["replica_steps_per_second"].items():
         r = result["ratios"].get(name)

@@ -1,4 +1,6 @@
-"""Our engines and all peers under one roof: `make(name, case, replicas)` gives something with `advance` and `health`."""
+"""Our engines and all peers under one roof: `make(name, case, replicas)` gives something with `advance` and
+`health`.
+"""
 
 from typing import Any
 

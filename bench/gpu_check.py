@@ -1,10 +1,12 @@
-"""Everything that wants a GPU, in one command that ends within 8 minutes: kernels against the CPU, tests, sanitizer, speed, profile.
+"""Everything that wants a GPU, in one command that ends within 8 minutes: kernels against the CPU, tests, sanitizer,
+speed, profile.
 
 `python -m bench.gpu_check --out FILE.json [--quick] [--device cuda]`
 
-Each part runs in a process of its own with its own time limit and writes its reports as it goes: a crash or a hang ends that part only.
-`--device cpu` runs the same parts without a GPU (the fused CPU engine stands in for the device; a tiny sweep). What a machine without
-network needs is in bench/README.md.
+Each part runs in a process of its own with its own time limit and writes its reports as it goes: a crash or a hang ends
+that part only.
+`--device cpu` runs the same parts without a GPU (the fused CPU engine stands in for the device; a tiny sweep). What a
+machine without network needs is in bench/README.md.
 """
 
 import argparse
@@ -29,7 +31,7 @@ METRICS = (
 Report = dict[str, Any]
 
 
-# -- parts: each yields reports ----------------------------------------------------------------------------------------------------
+# -- parts: each yields reports ----------------------------------------------------------------------------------------
 
 
 def addresses(device: str, quick: bool, until: float) -> Iterator[Report]:
@@ -144,7 +146,7 @@ def small(device: str, large: bool) -> None:
     print("done")
 
 
-# -- the driver --------------------------------------------------------------------------------------------------------------------
+# -- the driver --------------------------------------------------------------------------------------------------------
 
 
 def child(part: str, device: str, quick: bool, seconds: float, path: Path) -> None:
@@ -208,9 +210,9 @@ def device_name(device: str) -> Report:
 
         return {"name": machine()["processor"]}
     text = (
-        "import cupy, json; r = cupy.cuda.runtime; p = r.getDeviceProperties(0); print(json.dumps({'name': p['name'].decode(), "
-        "'capability': [p['major'], p['minor']], 'memory': p['totalGlobalMem'], 'driver': r.driverGetVersion(), "
-        "'runtime': r.runtimeGetVersion(), 'cupy': cupy.__version__}))"
+        "import cupy, json; r = cupy.cuda.runtime; p = r.getDeviceProperties(0); print(json.dumps({'name':"
+        " p['name'].decode(), 'capability': [p['major'], p['minor']], 'memory': p['totalGlobalMem'], 'driver':"
+        " r.driverGetVersion(), 'runtime': r.runtimeGetVersion(), 'cupy': cupy.__version__}))"
     )
     try:
         done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=60, check=True)
@@ -239,7 +241,8 @@ def print_table(result: Report) -> None:
             memory = f"{r['memory_per_replica'] / 1000:.2f} kB a replica" if r.get("memory_per_replica") else ""
             share = f"{100 * r['fraction_of_peak']:.1f} % of the peak" if "fraction_of_peak" in r else ""
             print(
-                f"  {r['case']:9} R {r['replicas']:>9,} {r['contender']:13} {r['rate'] / 1e6:10.3f} M replica-steps/s  {share:20} {memory}"
+                f"  {r['case']:9} R {r['replicas']:>9,} {r['contender']:13} {r['rate'] / 1e6:10.3f} M replica-steps/s "
+                f" {share:20} {memory}"
             )
     for name, part in result["parts"].items():
         print(f"  {name:10} {verdict(part)}  ({part['seconds']:.0f} s)")

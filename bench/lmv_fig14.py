@@ -1,9 +1,11 @@
-"""LMV fig. 14 end to end: two-turn spirals, 20 hidden units, six settings x 100 runs x 20,000 steps = 12 M replica-steps.
+"""LMV fig. 14 end to end: two-turn spirals, 20 hidden units, six settings x 100 runs x 20,000 steps = 12 M
+replica-steps.
 
 `python -m bench.lmv_fig14 [--runs 100] [--steps 20000] [--warm]`
 
-The time is that of the whole process, from its start: imports, data, compilation (into an empty cache unless --warm), sampling, test
-accuracies. Kernels compile in threads while the first runs go. Each run has its own data realisation, the same for all settings.
+The time is that of the whole process, from its start: imports, data, compilation (into an empty cache unless --warm),
+sampling, test accuracies. Kernels compile in threads while the first runs go. Each run has its own data realisation,
+the same for all settings.
 """
 
 import argparse

@@ -2,9 +2,9 @@
 
 `python -m bench.lmv_fig8 [--runs 100]`
 
-Every run has its own data realisation and its own initial state, the same for all methods, so that the comparison is paired. Details the
-paper leaves out (data realisation, initialisation, xi per layer or per tensor) move single means by some points; the gap between AdLaLa and
-the rest is the reproducible fact.
+Every run has its own data realisation and its own initial state, the same for all methods, so that the comparison is
+paired. Details the paper leaves out (data realisation, initialisation, xi per layer or per tensor) move single means by
+some points; the gap between AdLaLa and the rest is the reproducible fact.
 """
 
 import argparse
@@ -65,7 +65,8 @@ def main() -> None:
         }
         seconds = time.perf_counter() - start
         print(
-            f"{name:22} {published:9.1f} {a.mean():8.1f} +- {error:3.1f} {a.min():5.1f} {np.median(a):8.1f} {seconds:9.1f}"
+            f"{name:22} {published:9.1f} {a.mean():8.1f} +- {error:3.1f} {a.min():5.1f} {np.median(a):8.1f}"
+            f" {seconds:9.1f}"
         )
     best = obtained["AdLaLa gamma .5"]
     gaps = {}

@@ -1,4 +1,5 @@
-"""Memory a replica takes: growth of the process's peak between two numbers of replicas, each contender in fresh processes.
+"""Memory a replica takes: growth of the process's peak between two numbers of replicas, each contender in fresh
+processes.
 
 `python -m bench.memory [--case d20_B25] [--replicas 2000 12000]`
 """

@@ -1,9 +1,10 @@
-"""What watching costs: the bare engine, the run loop with its averages, with the store, with the progress bar; the bits are equal.
+"""What watching costs: the bare engine, the run loop with its averages, with the store, with the progress bar; the bits
+are equal.
 
 `python -m bench.observers [--pairs 10] [--steps 6000] [--replicas 256] [--hidden 100]`
 
-The run is the embedded default (draws and learning curves every 500 steps, 32 probes), shortened. The bar is drawn on a terminal that does
-not exist.
+The run is the embedded default (draws and learning curves every 500 steps, 32 probes), shortened. The bar is drawn on a
+terminal that does not exist.
 """
 
 import argparse
@@ -95,7 +96,9 @@ def stored(spec: RunSpec, engine: str, bar: bool) -> Run:
 
 
 def measure(spec: RunSpec, engine: str, pairs: int) -> dict[str, Any]:
-    """Times interleaved, slowdowns against the bare engine and against the step before, and whether all end in the same bits."""
+    """Times interleaved, slowdowns against the bare engine and against the step before, and whether all end in the same
+    bits.
+    """
     runs = {
         "engine alone": bare(spec, engine), "with averages": averages(spec, engine), "with store": stored(spec, engine, False),
         "with store and bar": stored(spec, engine, True),
@@ -132,7 +135,8 @@ def main() -> None:
     for name, s in result["replica_steps_per_second"].items():
         cost = result["slowdown"].get(name)
         text = (
-            f"{100 * (cost['median'] - 1):+.1f} % ({100 * (cost['lowest'] - 1):+.1f} to {100 * (cost['highest'] - 1):+.1f})"
+            f"{100 * (cost['median'] - 1):+.1f} % ({100 * (cost['lowest'] - 1):+.1f} to"
+            f" {100 * (cost['highest'] - 1):+.1f})"
             if cost
             else ""
         )

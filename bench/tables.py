@@ -69,9 +69,15 @@ def memory(result: Result) -> str:
     """Bytes a replica."""
     names = sorted({name for figures in result["cases"].values() for name in figures})
     rows = [
-        (name, *("-" if (v := result["cases"][case].get(name)) is None else f"{v / 1000:.2f} kB" for case in result["cases"]))
+        (
+            name,
+            *(
+                "-" if (v := result["cases"][case].get(name)) is None else f"{v / 1000:.2f} kB"
+                for case in result["cases"]
+            ),
+        )
         for name in names
-    ]  # fmt: skip
+    ]
     return markdown(("memory a replica", *result["cases"]), rows)
 
 
@@ -103,8 +109,16 @@ def breakdown(result: Result) -> str:
                 percent(r["fraction_of_peak"][part]), percent(r["fraction_of_slots"][part]),
             ))  # fmt: skip
         alone = r["normals_alone"]
-        rows.append((f"{case} one normal alone", f"{alone['nanoseconds']:.2f}", "", "54.5", percent(alone["fraction_of_peak"]),
-                     percent(alone["fraction_of_slots"])))  # fmt: skip
+        rows.append(
+            (
+                f"{case} one normal alone",
+                f"{alone['nanoseconds']:.2f}",
+                "",
+                "54.5",
+                percent(alone["fraction_of_peak"]),
+                percent(alone["fraction_of_slots"]),
+            )
+        )
     head = ("part", "ns a replica-step", "share", "operations", "of peak", "of its slots")
     return f"{where(result)} R {result['replicas']}.\n\n{markdown(head, rows)}"
 
@@ -124,7 +138,10 @@ def observers(result: Result) -> str:
 def lmv_fig14(result: Result) -> str:
     """Accuracies and the time."""
     rows = [(name, f"{r['mean']:.1f}", f"{r['sd']:.1f}", f"{r['worst']:.1f}") for name, r in result["settings"].items()]
-    time = f"{len(rows)} x {result['runs']} runs x {result['steps']:,} steps in {result['seconds']:.1f} s, start and compilation included"
+    time = (
+        f"{len(rows)} x {result['runs']} runs x {result['steps']:,} steps in {result['seconds']:.1f} s, start and"
+        " compilation included"
+    )
     return f"{where(result)} {time}. Published: {result['published']}.\n\n" + markdown(
         ("setting", "mean %", "sd", "worst"), rows
     )

@@ -1,4 +1,5 @@
-"""What writing costs: R 1024, d 100, thin 100, the run loop with its store against the same loop without one, interleaved.
+"""What writing costs: R 1024, d 100, thin 100, the run loop with its store against the same loop without one,
+interleaved.
 
 `python -m bench.writing [--pairs 10]`
 """

@@ -53,7 +53,9 @@ Ensemble = Annotated[int | None, typer.Option(metavar="N", help="Number of the e
 
 
 def read_spec(path: Path | None, overrides: list[str]) -> "tuple[RunSpec, Path | None]":
-    """The spec of a run with `--set` applied, and the folder that paths in it start at; without a path, the embedded default."""
+    """The spec of a run with `--set` applied, and the folder that paths in it start at; without a path, the embedded
+    default.
+    """
     from gpu_thermo.spec.run import DEFAULT_METHOD, RunSpec, apply_overrides
 
     if path is None:

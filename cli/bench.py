@@ -39,7 +39,8 @@ def bench(
     spec = bench_spec(data, hidden, batch, replicas)
     if not as_json:
         say(
-            f"AdLaLa on {data}, {hidden} hidden units, minibatches of {batch}, {replicas:,} replicas, {seconds:g} s for each engine"
+            f"AdLaLa on {data}, {hidden} hidden units, minibatches of {batch}, {replicas:,} replicas, {seconds:g} s for"
+            " each engine"
         )
     speeds = measure(spec, engine, device, seconds, threads)
     if as_json:

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Models of options by name; `noun` and `section` for people, `key` the field that names one, `command` shows this list."""
+    """Models of options by name; `noun` and `section` for people, `key` the field that names one, `command` shows this
+    list.
+    """
 
     noun: str
     section: str

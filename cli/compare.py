@@ -37,8 +37,8 @@ def compare(
 ) -> None:  # fmt: skip
     """Compare methods on one target at equal numbers of gradient evaluations.
 
-    Every entry of the file is run into DIR; complete runs are used as they are, unfinished ones continued. A table is printed, and pictures
-    are drawn into DIR with their numbers beside them.
+    Every entry of the file is run into DIR; complete runs are used as they are, unfinished ones continued. A table is
+    printed, and pictures are drawn into DIR with their numbers beside them.
     """
     from gpu_thermo.study.compare import compare_methods
     from gpu_thermo.study.entries import ComparisonSpec
@@ -53,9 +53,15 @@ def compare(
     folder = out or Path(path.stem if scale >= 1 else f"{path.stem}-{scale:g}")
     with _Report(quiet) as report:
         done = compare_methods(
-            ComparisonSpec.from_toml(path), folder, scale=scale, device=device, threads=threads, overwrite=overwrite, on_progress=report,
+            ComparisonSpec.from_toml(path),
+            folder,
+            scale=scale,
+            device=device,
+            threads=threads,
+            overwrite=overwrite,
+            on_progress=report,
             name=path.stem,
-        )  # fmt: skip
+        )
     pictures = draw(folder)
     if as_json:
         print_json(done.record)
@@ -116,8 +122,8 @@ def _print(results: "Results") -> None:
     typer.echo(record["title"])
     group = rows[0]["gradients_per_group"]
     typer.echo(
-        f"{record['groups']} groups; each entry evaluates {count(group)} gradients in a group, {count(rows[0]['gradients'])} in all. "
-        "Means over groups; 0.741(3) is 0.741 +- 0.003.\n"
+        f"{record['groups']} groups; each entry evaluates {count(group)} gradients in a group,"
+        f" {count(rows[0]['gradients'])} in all. Means over groups; 0.741(3) is 0.741 +- 0.003.\n"
     )
     columns, body = cells(results, brief=True)
     show(table(columns, body, right=columns[1:]))
@@ -136,7 +142,9 @@ def _print(results: "Results") -> None:
 
 
 class _Report:
-    """Progress of the entries on stderr: in a terminal a line that is rewritten, elsewhere a line for each finished entry."""
+    """Progress of the entries on stderr: in a terminal a line that is rewritten, elsewhere a line for each finished
+    entry.
+    """
 
     def __init__(self, quiet: bool) -> None:
         from .output import console

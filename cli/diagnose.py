@@ -19,8 +19,8 @@ _MARKS = {True: "ok", False: "!!", None: "--"}
 def diagnose(store: Run, ensemble: Ensemble = None, as_json: Json = False) -> None:
     """Judge whether the averages of a run may be trusted.
 
-    R-hat, nested R-hat and effective draws of the predictions at probe points, and the temperatures of each partition against those asked
-    for. Verdicts: ok, !! (do not trust yet), -- (for information).
+    R-hat, nested R-hat and effective draws of the predictions at probe points, and the temperatures of each partition
+    against those asked for. Verdicts: ok, !! (do not trust yet), -- (for information).
     """
     from gpu_thermo.store import open_run
     from gpu_thermo_analysis.diagnostics import diagnose as judge

@@ -91,7 +91,9 @@ def _one(entry: "Entry", out: Path, scale: float, how: How, quiet: bool) -> None
 
 
 def _ensembles(out: Path, scale: float, how: How, quiet: bool) -> None:
-    """Every contender on every data set, scored at once, so that no chains stay behind; scores that are there are kept."""
+    """Every contender on every data set, scored at once, so that no chains stay behind; scores that are there are
+    kept.
+    """
     from gpu_thermo.run import sample
     from gpu_thermo_analysis.paper import ensembles
     from gpu_thermo_analysis.paper.gallery import write_ensembles

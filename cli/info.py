@@ -63,13 +63,18 @@ def _show(store: Path, info: dict[str, Any], spec: str) -> None:
     network = f"{output.plural(info['replicas'], 'replica')} of {info['parameters']:,} parameters"
     lines = {
         "run": f"{store} ({state}, resumable: {info['resumable']})",
-        "progress": f"step {info['step']:,} of {info['total_steps']:,}, {info['draws']:,} of {output.plural(info['total_draws'], 'draw')}",
+        "progress": (
+            f"step {info['step']:,} of {info['total_steps']:,}, {info['draws']:,} of"
+            f" {output.plural(info['total_draws'], 'draw')}"
+        ),
         "ensembles": f"{info['ensembles']:,}; {network}",
         **score_lines(info["scores"]),
         **move_lines(info["moves"]),
         "size": f"{output.size(info['bytes'])}, kept: {', '.join(info['kept']) or 'averages only'}",
-        "sampled": f"by {info['engine']} on {info['device']}, created {info['created_at']}"
-        + (f", {output.clock(info['seconds'])} of sampling" if info["seconds"] is not None else ""),
+        "sampled": (
+            f"by {info['engine']} on {info['device']}, created {info['created_at']}"
+            + (f", {output.clock(info['seconds'])} of sampling" if info["seconds"] is not None else "")
+        ),
         "versions": ", ".join(f"{name} {version}" for name, version in info["versions"].items()),
         "fingerprint": info["fingerprint"][:16],
     }

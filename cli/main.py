@@ -65,7 +65,10 @@ def _explain(error: Exception) -> tuple[str, int]:
         return ("" if error.exit_code > 128 else "Error: ") + str(error), error.exit_code
     if isinstance(error, MemoryError):
         return (
-            f"Error: out of memory ({error or 'no details'}). Use fewer replicas or points; what was committed is kept.",
+            (
+                f"Error: out of memory ({error or 'no details'}). Use fewer replicas or points; what was committed is"
+                " kept."
+            ),
             1,
         )
     if isinstance(error, OSError) and error.errno not in (None, errno.EPIPE):
@@ -91,9 +94,14 @@ def _show_version(asked: bool) -> None:
 
 
 app = typer.Typer(
-    name="gpu-thermo", cls=Commands, rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False, no_args_is_help=True,
+    name="gpu-thermo",
+    cls=Commands,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
-)  # fmt: skip
+)
 
 
 @app.callback(epilog="Start with: gpu-thermo sample --map spirals.png")

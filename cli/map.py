@@ -32,8 +32,8 @@ def map(
 ) -> None:  # fmt: skip
     """Draw the mean prediction beside its uncertainty.
 
-    Runs of more than two features are mapped on the plane of their first two principal components, or over --features; the caption says
-    what is held fixed.
+    Runs of more than two features are mapped on the plane of their first two principal components, or over --features;
+    the caption says what is held fixed.
     """
     from gpu_thermo.store import open_run
     from gpu_thermo_analysis.maps import save_map

@@ -37,7 +37,9 @@ def show(renderable: "RenderableType", stderr: bool = False) -> None:
 def table(
     columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence[str] = (), fixed: Sequence[str] = ()
 ) -> "RenderableType":
-    """A table that fits 80 columns by folding; columns named in `right` are right-aligned, those in `fixed` never fold."""
+    """A table that fits 80 columns by folding; columns named in `right` are right-aligned, those in `fixed` never
+    fold.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 

@@ -17,7 +17,8 @@ def print_bill(plan: "RunPlan", store: Path, quiet: bool = False) -> None:
         replicas, draws = plural(plan.replicas, "replica"), plural(plan.draws, "draw")
         say(f"{replicas} of {plan.parameters:,} parameters, {plan.steps:,} steps, {draws} each")
         say(
-            f"engine {plan.engine} on {plan.device}, about {size(plan.memory_bytes)} of memory, {size(plan.disk_bytes)} in {store}"
+            f"engine {plan.engine} on {plan.device}, about {size(plan.memory_bytes)} of memory, {size(plan.disk_bytes)}"
+            f" in {store}"
         )
     for warning in plan.warnings:
         say(f"Warning: {warning}")
@@ -35,8 +36,10 @@ def print_plan(plan: "RunPlan", as_json: bool) -> None:
             {
                 "replicas": f"{plan.replicas:,}{ensembles}{datasets}, {plan.parameters:,} parameters each",
                 "steps": f"{plan.steps:,}, of these {plan.burn_in:,} burn-in",
-                "draws": f"{plan.draws:,}, one every {plural(plan.thin, 'step')}"
-                + (" of the sampling stages" if "cyclical" in plan.moves else ""),
+                "draws": (
+                    f"{plan.draws:,}, one every {plural(plan.thin, 'step')}"
+                    + (" of the sampling stages" if "cyclical" in plan.moves else "")
+                ),
                 "gradients": f"{plan.gradients_per_step} a step",
                 "moves": ", ".join(plan.moves) or None,
                 "engine": f"{plan.engine} on {plan.device}",

@@ -15,7 +15,8 @@ def read_points(path: Path, features: Sequence[str]) -> "tuple[np.ndarray, list[
     Raises
     ------
     DataError
-        The file cannot be read, a feature is missing, or a value is missing or not a number; the line and the column are named.
+        The file cannot be read, a feature is missing, or a value is missing or not a number; the line and the column
+        are named.
     """
     from gpu_thermo.data.tables import read_csv
 

@@ -58,7 +58,9 @@ def predict(
 
 
 def columns(result: "xarray.Dataset") -> "dict[str, np.ndarray]":
-    """Name -> [rows], one row a point (and ensemble, where there are several): the inputs, then what was found there."""
+    """Name -> [rows], one row a point (and ensemble, where there are several): the inputs, then what was found
+    there.
+    """
     import numpy as np
 
     several = "ensemble" in result.dims

@@ -41,7 +41,8 @@ def sample(
 ) -> None:  # fmt: skip
     """Sample an ensemble of networks and store its chains.
 
-    Draws are committed to a Zarr store every few seconds. Ctrl-C commits and leaves; `gpu-thermo resume` goes on from there, bit for bit.
+    Draws are committed to a Zarr store every few seconds. Ctrl-C commits and leaves; `gpu-thermo resume` goes on from
+    there, bit for bit.
     """
     from gpu_thermo import run as library
 
@@ -59,9 +60,17 @@ def sample(
         _check_map(map_file, overwrite, ready)
     with Meter(quiet) as meter:
         tree = library.sample(
-            ready, store, device=device, engine=engine, on_plan=lambda bill: print_bill(bill, store, quiet), on_progress=meter,
-            overwrite=overwrite, time_limit=time_limit, threads=threads, base=base,
-        )  # fmt: skip
+            ready,
+            store,
+            device=device,
+            engine=engine,
+            on_plan=lambda bill: print_bill(bill, store, quiet),
+            on_progress=meter,
+            overwrite=overwrite,
+            time_limit=time_limit,
+            threads=threads,
+            base=base,
+        )
     if map_file:
         if not quiet:
             say(f"Drawing {map_file} ...")
@@ -78,7 +87,8 @@ def _check_map(file: Path, overwrite: bool, spec: "RunSpec") -> None:
         raise SpecError(f"--map shows predictions, and target '{spec.target.name}' is no network: leave out --map.")
     if "parameters" not in spec.run.keep:
         raise SpecError(
-            '--map needs the parameters of each draw: keep = ["parameters", "predictions"] in [run], or leave out --map.'
+            '--map needs the parameters of each draw: keep = ["parameters", "predictions"] in [run], or leave out'
+            " --map."
         )
 
 

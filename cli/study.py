@@ -41,7 +41,8 @@ def study(
 ) -> None:  # fmt: skip
     """Run a grid of methods and hyperparameters over many seeds, as few large launches.
 
-    Every finished shard is kept at once. Ctrl-C, a kill or a lost worker loses the shards under way; the same command goes on from there.
+    Every finished shard is kept at once. Ctrl-C, a kill or a lost worker loses the shards under way; the same command
+    goes on from there.
     """
     from gpu_thermo.study import conduct as drive
 
@@ -99,7 +100,9 @@ def print_plan(plan: "StudyPlan", as_json: bool) -> None:
 
 
 class Bar:
-    """Progress of a study on stderr: a bar in a terminal, elsewhere a plain line every ten seconds; a context manager to be called."""
+    """Progress of a study on stderr: a bar in a terminal, elsewhere a plain line every ten seconds; a context manager
+    to be called.
+    """
 
     def __init__(self, quiet: bool = False) -> None:
         import time

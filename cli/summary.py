@@ -68,7 +68,9 @@ def frozen(stats: "xarray.Dataset") -> list[dict[str, Any]]:
 
 
 def scores(tree: "xarray.DataTree") -> dict[str, dict[str, float]]:
-    """Test scores `averaged` over draws and replicas (mean over ensembles), and of a `single` network (mean at the last draw)."""
+    """Test scores `averaged` over draws and replicas (mean over ensembles), and of a `single` network (mean at the last
+    draw).
+    """
     import numpy as np
 
     from gpu_thermo.averages.predictive import scores_on_test
@@ -109,8 +111,10 @@ def print_summary(summary: dict[str, Any]) -> None:
     seconds = summary["seconds"]
     lines = {
         "run": f"{summary['store']}, {done}",
-        "drawn": f"{plural(summary['draws'], 'draw')} of {plural(summary['replicas'], 'replica')} in {whole}"
-        + (f", {clock(seconds)}" if seconds is not None else ""),
+        "drawn": (
+            f"{plural(summary['draws'], 'draw')} of {plural(summary['replicas'], 'replica')} in {whole}"
+            + (f", {clock(seconds)}" if seconds is not None else "")
+        ),
         **score_lines(summary["scores"]),
         **move_lines(summary["moves"]),
         "size": size(summary["bytes"]),

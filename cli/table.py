@@ -31,8 +31,8 @@ Against = Annotated[str | None, typer.Option(metavar="LABEL", help="Compare ever
 def table(store: Study, outcome: Outcome = None, by: By = None, against: Against = None, as_json: Json = False) -> None:
     """Summarise a study: mean, spread, worst seed, and which differences are clear.
 
-    Intervals are 95 % (bootstrap). Comparisons are paired by seed (t test) and corrected for their number (Holm); `seeds` is how many pairs
-    a difference of that size needs to be clear with 90 % power.
+    Intervals are 95 % (bootstrap). Comparisons are paired by seed (t test) and corrected for their number (Holm);
+    `seeds` is how many pairs a difference of that size needs to be clear with 90 % power.
     """
     from gpu_thermo.study import open_study
 
@@ -74,17 +74,33 @@ def print_table(
     )
     columns = ("group", "runs", "mean", "95 %", "sd", "worst", "median")
     lines = [
-        (label, s.count, _number(s.mean), f"{_number(s.mean_low)} .. {_number(s.mean_high)}", _number(s.sd), _number(s.worst),
-         _number(s.quantiles[2])) for label, s in rows.items()
-    ]  # fmt: skip
+        (
+            label,
+            s.count,
+            _number(s.mean),
+            f"{_number(s.mean_low)} .. {_number(s.mean_high)}",
+            _number(s.sd),
+            _number(s.worst),
+            _number(s.quantiles[2]),
+        )
+        for label, s in rows.items()
+    ]
     show(make_table(columns, lines, right=columns[1:]))
     if pairs:
         typer.echo()
         columns = ("first - second", "pairs", "difference", "95 %", "p (Holm)", "seeds", "")
         lines = [
-            (f"{c.first} - {c.second}", c.pairs, _number(c.difference), f"{_number(c.low)} .. {_number(c.high)}", f"{c.p_holm:.2g}",
-             f"{c.seeds_needed:,}" if c.seeds_needed else "-", "clear" if c.clear else "open") for c in pairs
-        ]  # fmt: skip
+            (
+                f"{c.first} - {c.second}",
+                c.pairs,
+                _number(c.difference),
+                f"{_number(c.low)} .. {_number(c.high)}",
+                f"{c.p_holm:.2g}",
+                f"{c.seeds_needed:,}" if c.seeds_needed else "-",
+                "clear" if c.clear else "open",
+            )
+            for c in pairs
+        ]
         show(make_table(columns, lines, right=columns[1:6]))
     if frozen:
         say(f"Warning: {frozen:,} runs were frozen; they are left out.")

@@ -28,8 +28,8 @@ def verify(
 ) -> None:
     """Check this machine's engines against exact laws.
 
-    Every splitting word on harmonic wells and networks at large stepsizes, kinetic energies, known random numbers, a posterior in closed
-    form, engines against each other, and resumption, bit for bit. Exit code 1 if anything fails.
+    Every splitting word on harmonic wells and networks at large stepsizes, kinetic energies, known random numbers, a
+    posterior in closed form, engines against each other, and resumption, bit for bit. Exit code 1 if anything fails.
     """
     from gpu_thermo.verify import verify as run
 

@@ -7,7 +7,8 @@
     for snapshot in gt.iterate("spec.toml"):                   # or step through it
         print(snapshot.step, snapshot.energy.mean())
 
-Public names are loaded when first used, so that the import itself stays light: it never imports CuPy, Dask, matplotlib or zarr.
+Public names are loaded when first used, so that the import itself stays light: it never imports CuPy, Dask, matplotlib
+or zarr.
 """
 
 from importlib import import_module

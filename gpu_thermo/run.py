@@ -28,7 +28,9 @@ SpecLike = RunSpec | Mapping[str, Any] | str | Path | None
 
 
 def as_spec(spec: SpecLike) -> tuple[RunSpec, Path | None]:
-    """A RunSpec from what the user gave (None: the embedded default; str and Path: a TOML file), and the folder its paths start at."""
+    """A RunSpec from what the user gave (None: the embedded default; str and Path: a TOML file), and the folder its
+    paths start at.
+    """
     if spec is None:
         return RunSpec(), None
     if isinstance(spec, RunSpec):
@@ -147,7 +149,8 @@ def resume(
 
     Parameters
     ----------
-    store : the run. spec : checked against the run's own; it may differ in run.steps only. draws : extend by this many draws.
+    store : the run. spec : checked against the run's own; it may differ in run.steps only. draws : extend by this many
+    draws.
     engine : the recorded one unless given. Others as for `sample`.
 
     Raises
@@ -171,7 +174,8 @@ def resume(
         if target.target is not None:
             raise SpecError("The potential is not the one this run was started with: give the same.")
         raise StoreError(
-            f"{path} does not hold the data its fingerprint names: it was changed after it was sampled, and cannot be resumed."
+            f"{path} does not hold the data its fingerprint names: it was changed after it was sampled, and cannot be"
+            " resumed."
         )
     device = resolve_device(device)
     chosen = choose_engine(ready.job, engine or str(info.attributes.get("engine", info.engine)), device)
@@ -187,7 +191,9 @@ def resume(
 
 
 def restore_setup(path: Path, spec: RunSpec, potential: Potential | None = None) -> AnySetup:
-    """Build a run from a store's own data, never from the spec's paths; a user's own potential has to be given again."""
+    """Build a run from a store's own data, never from the spec's paths; a user's own potential has to be given
+    again.
+    """
     if spec.target is not None:
         return prepare(spec, potential=potential)
     try:
@@ -195,7 +201,8 @@ def restore_setup(path: Path, spec: RunSpec, potential: Potential | None = None)
             data = restored_data(tree)
     except ValueError as error:
         raise StoreError(
-            f"{path}: the data in it cannot be read ({error}). Restore it from a copy; verify_store names damaged files."
+            f"{path}: the data in it cannot be read ({error}). Restore it from a copy; verify_store names damaged"
+            " files."
         ) from error
     return setup(spec, data=data)
 
@@ -243,7 +250,9 @@ def _target_spec(planned: RunSpec, spec: SpecLike, draws: int) -> RunSpec:
 
 
 def _steps_with(planned: RunSpec, steps: int, draws: int) -> int:
-    """Steps, a multiple of thin more than `steps`, in which at least `draws` more draws are recorded; cycles have some in each only."""
+    """Steps, a multiple of thin more than `steps`, in which at least `draws` more draws are recorded; cycles have some
+    in each only.
+    """
     count = lambda n: Agenda.of(planned.model_copy(update={"run": _with_steps(planned, n)})).draws if draws else 0  # noqa: E731
     wanted = count(steps) + draws
     while (missing := wanted - count(steps)) > 0:
@@ -256,6 +265,6 @@ def _check_extension(ready: AnySetup) -> None:
     spanning = sorted({name for (name, _), s in ready.job.hyper.schedules.items() if s.spans_run})
     if spanning:
         raise SpecError(
-            f"The schedule of {', '.join(spanning)} spans the run and cannot be extended: start a new run with the steps you want, "
-            "or use a constant or periodic schedule."
+            f"The schedule of {', '.join(spanning)} spans the run and cannot be extended: start a new run with the"
+            " steps you want, or use a constant or periodic schedule."
         )

@@ -1,7 +1,7 @@
 """State, Hyper, Segment, Recorded, Snapshot.
 
-Axis legend, used everywhere: R replicas, P parameters of a replica, K partitions, N training points, B minibatch size, m features, d hidden
-units, n outputs, D draws (or data sets, where said).
+Axis legend, used everywhere: R replicas, P parameters of a replica, K partitions, N training points, B minibatch size,
+m features, d hidden units, n outputs, D draws (or data sets, where said).
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,8 @@ import numpy as np
 Array = Any
 
 PARTITIONED = ("temperature", "friction", "sigma", "epsilon", "momentum", "thermostat")
-"""Hyperparameters with one value per replica and partition; `momentum` is mu (or rho_0), `thermostat` the initial xi."""
+"""Hyperparameters with one value per replica and partition; `momentum` is mu (or rho_0), `thermostat` the initial
+xi."""
 
 
 @dataclass
@@ -22,13 +23,15 @@ class State:
 
     Attributes
     ----------
-    position, momentum, gradient : [R, P] float32 or float64. `gradient` is that of the energy at the last evaluation, on minibatch
+    position, momentum, gradient : [R, P] float32 or float64. `gradient` is that of the energy at the last evaluation,
+    on minibatch
         `evaluations - 1`.
     thermostat : [R, K] float64, xi.
     energy : [R] float64, the minibatch energy of the last evaluation.
     status : [R] int32, errors.Status; frozen_step : [R] int64, the step a replica was frozen at, -1 while running.
     step : steps done. evaluations : gradients evaluated, the next one's ordinal.
-    extra : named arrays of updates and moves (Adam's moments, contour weights, rungs), with R as first axis unless it is the ensemble's.
+    extra : named arrays of updates and moves (Adam's moments, contour weights, rungs), with R as first axis unless it
+    is the ensemble's.
     """
 
     position: Array
@@ -47,9 +50,14 @@ class State:
         """A fresh state at `position` [R, P], before any gradient was evaluated."""
         replicas = position.shape[0]
         return cls(
-            position=position, momentum=momentum, gradient=np.zeros_like(position), thermostat=np.asarray(thermostat, np.float64),
-            energy=np.full(replicas, np.nan), status=np.zeros(replicas, np.int32), frozen_step=np.full(replicas, -1, np.int64),
-        )  # fmt: skip
+            position=position,
+            momentum=momentum,
+            gradient=np.zeros_like(position),
+            thermostat=np.asarray(thermostat, np.float64),
+            energy=np.full(replicas, np.nan),
+            status=np.zeros(replicas, np.int32),
+            frozen_step=np.full(replicas, -1, np.int64),
+        )
 
     @property
     def replicas(self) -> int:
@@ -95,7 +103,8 @@ class Hyper:
     Attributes
     ----------
     stepsize : [R] float64, h (words) or the learning rate (whole-step updates).
-    temperature, friction, sigma, epsilon, momentum, thermostat : [R, K] float64; NaN where partition k does not read it.
+    temperature, friction, sigma, epsilon, momentum, thermostat : [R, K] float64; NaN where partition k does not read
+    it.
         temperature is tau in LMV's units, momentum is mu or rho_0, thermostat the initial xi.
     schedules : (name, k) -> Schedule for the ones that move; k is 0 for the stepsize.
     total : S, steps of the whole run.
@@ -127,7 +136,9 @@ class Hyper:
 
     @classmethod
     def constant(cls, replicas: int, partitions: int, stepsize: Any, total: int = 1, **values: Any) -> "Hyper":
-        """Unscheduled hyperparameters from numbers or arrays that broadcast to [R] and [R, K]; those not given are NaN."""
+        """Unscheduled hyperparameters from numbers or arrays that broadcast to [R] and [R, K]; those not given are
+        NaN.
+        """
         unknown = set(values) - set(PARTITIONED)
         if unknown:
             raise TypeError(f"no hyperparameters named {sorted(unknown)}")
@@ -140,7 +151,9 @@ class Hyper:
 
 @dataclass(frozen=True)
 class Segment:
-    """`steps` steps from step `start`, recording after each step named in `record` (absolute, in (start, start + steps])."""
+    """`steps` steps from step `start`, recording after each step named in `record` (absolute, in (start, start +
+    steps]).
+    """
 
     start: int
     steps: int

@@ -1,6 +1,8 @@
-"""Every random address in one place: Philox, uniforms, normals and minibatches as array code (equations.md sections 6, 7).
+"""Every random address in one place: Philox, uniforms, normals and minibatches as array code (equations.md sections 6,
+7).
 
-Noise is addressed, not drawn. key = the replica's seed; counter = (block, stream id, ordinal, purpose | sub | ordinal high):
+Noise is addressed, not drawn. key = the replica's seed; counter = (block, stream id, ordinal, purpose | sub | ordinal
+high):
 
 ====  =======================  ====================  =============================================
  no.  purpose                  ordinal               sub
@@ -16,7 +18,8 @@ Noise is addressed, not drawn. key = the replica's seed; counter = (block, strea
   8   data                     0                     0 (key = data seed, stream = training, test or split)
 ====  =======================  ====================  =============================================
 
-Words travel as uint64 arrays holding 32-bit values, because the product of two words needs 64 bits. Functions accept NumPy and CuPy arrays.
+Words travel as uint64 arrays holding 32-bit values, because the product of two words needs 64 bits. Functions accept
+NumPy and CuPy arrays.
 """
 
 import math
@@ -50,7 +53,9 @@ class Purpose(IntEnum):
 
 
 class Keys(NamedTuple):
-    """Who draws: seed halves and stream id, uint64 of 32-bit values, shaped to broadcast against blocks ([R, 1] or 0-d)."""
+    """Who draws: seed halves and stream id, uint64 of 32-bit values, shaped to broadcast against blocks ([R, 1] or
+    0-d).
+    """
 
     low: Array
     high: Array
@@ -58,7 +63,9 @@ class Keys(NamedTuple):
 
 
 def make_keys(seed: Array, stream: Array, xp: Any = np) -> Keys:
-    """Keys of R replicas from `seed` [R] (64 bit) and `stream` [R] (32 bit); equal seeds stay 0-d, which saves work in the first rounds."""
+    """Keys of R replicas from `seed` [R] (64 bit) and `stream` [R] (32 bit); equal seeds stay 0-d, which saves work in
+    the first rounds.
+    """
     seed = np.atleast_1d(np.asarray(seed, dtype=np.uint64))
     stream = np.atleast_1d(np.asarray(stream, dtype=np.uint64)) & _MASK
     if (seed == seed[0]).all():
@@ -97,7 +104,9 @@ def words(keys: Keys, blocks: Array, purpose: int, ordinal: int, sub: int = 0) -
 
 
 def uniform(word: Array, dtype: Any = np.float32) -> Array:
-    """u = (w + 1/2) 2^-32: in float32 rounded at the conversion and at the sum, in that order, so that all engines agree bit for bit."""
+    """u = (w + 1/2) 2^-32: in float32 rounded at the conversion and at the sum, in that order, so that all engines
+    agree bit for bit.
+    """
     u = word.astype(dtype)
     u *= dtype(2.0**-32)
     u += dtype(2.0**-33)
@@ -109,7 +118,8 @@ def normals(
 ) -> Array:
     """Standard normals [R, 4 blocks] in lane order, by Box and Muller: (w0, w1) -> (n0, n1), (w2, w3) -> (n2, n3).
 
-    The angle is reduced to half a turn exactly before it meets 2 pi, which keeps float32 normals within 1e-6 of exact ones.
+    The angle is reduced to half a turn exactly before it meets 2 pi, which keeps float32 normals within 1e-6 of exact
+    ones.
     """
     w = words(keys, blocks, purpose, ordinal, sub)
     out = xp.empty((*w[0].shape, 4), dtype)
@@ -184,7 +194,9 @@ def permutation_keys(keys: Keys, purpose: int, ordinal: int, xp: Any = np) -> li
 
 
 def minibatch(keys: Keys, mode: str, points: int, batch: int, ordinal: int, xp: Any = np) -> Array:
-    """Training-point indices [R, batch] of gradient number `ordinal`; `mode` is subset, epoch or replacement (equations.md section 6)."""
+    """Training-point indices [R, batch] of gradient number `ordinal`; `mode` is subset, epoch or replacement
+    (equations.md section 6).
+    """
     if mode == "replacement":
         w = words(keys, xp.arange(-(-batch // 4), dtype=np.uint64), Purpose.MINIBATCH, ordinal)
         flat = xp.stack(w, axis=-1).reshape(w[0].shape[0], -1)[:, :batch]

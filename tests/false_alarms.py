@@ -1,10 +1,13 @@
-"""How often a right engine fails: every statistical check of `gpu-thermo verify`, and the statistical tests, over many seeds.
+"""How often a right engine fails: every statistical check of `gpu-thermo verify`, and the statistical tests, over many
+seeds.
 
-    python tests/false_alarms.py [--of verify|tests] [--only TEXT] [--seeds 200] [--first 1] [--engine fused] [--table FILE.md]
+    python tests/false_alarms.py [--of verify|tests] [--only TEXT] [--seeds 200] [--first 1] [--engine fused] [--table
+    FILE.md]
 
-Prints for each check the number of scores, and of those beyond 3, 4, 5 and 6 standard errors, beside what independent Gaussian scores
-would give. `--of tests` measures test_transients.py, test_calibration.py, test_order.py, test_bayes_linear.py, test_reference.py. Distances
-of ranks from uniform, and of slopes from an order, are scaled to a limit of 6. The scores against NUTS share the reference's own error.
+Prints for each check the number of scores, and of those beyond 3, 4, 5 and 6 standard errors, beside what independent
+Gaussian scores would give. `--of tests` measures test_transients.py, test_calibration.py, test_order.py,
+test_bayes_linear.py, test_reference.py. Distances of ranks from uniform, and of slopes from an order, are scaled to a
+limit of 6. The scores against NUTS share the reference's own error.
 """
 
 import argparse

@@ -2,10 +2,11 @@
 
     python tests/mutants.py [NAME ...] [--table FILE.md] [--most N] [--check]
 
-Each mutant is a list of exact text replacements, in both engines where both hold the line, so that comparing engines cannot give it away.
-Its tests are named; a mutant that none of them kills is printed as SURVIVED, and the exit code is 1. Killers are run once more without any
-mutant: one that fails then does not count. A text that is no longer in the sources stops the script: the table must follow the code. The
-sources themselves are never touched.
+Each mutant is a list of exact text replacements, in both engines where both hold the line, so that comparing engines
+cannot give it away.
+Its tests are named; a mutant that none of them kills is printed as SURVIVED, and the exit code is 1. Killers are run
+once more without any mutant: one that fails then does not count. A text that is no longer in the sources stops the
+script: the table must follow the code. The sources themselves are never touched.
 """
 
 import argparse
@@ -47,7 +48,9 @@ ON_LADDERS = ("tests/moves/test_exchange.py", "tests/moves/test_ladders.py", "te
 
 @dataclass(frozen=True)
 class Mutant:
-    """`edits` are (file, text, replacement); `tests` the files that should notice; `pick` an optional pytest -k expression."""
+    """`edits` are (file, text, replacement); `tests` the files that should notice; `pick` an optional pytest -k
+    expression.
+    """
 
     edits: tuple[tuple[str, str, str], ...]
     tests: tuple[str, ...]

@@ -70,7 +70,9 @@ def test_imports_point_one_way():
 
 
 def module_graph(folder, package):
-    """Each module below `folder` with the modules below it that it imports, at any depth; a package's own face (__init__) is a module too."""
+    """Each module below `folder` with the modules below it that it imports, at any depth; a package's own face
+    (__init__) is a module too.
+    """
     paths = {}
     for path in sorted(folder.rglob("*.py")):
         parts = path.relative_to(folder).with_suffix("").parts
@@ -122,7 +124,9 @@ def test_analysis_reads_stores():
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_banned_names(path):
-    """`cli` and `analysis` are folders, gpu_thermo_cli and gpu_thermo_analysis the packages; heavy ones are imported where needed."""
+    """`cli` and `analysis` are folders, gpu_thermo_cli and gpu_thermo_analysis the packages; heavy ones are imported
+    where needed.
+    """
     package = package_of(path) if path.is_relative_to(ROOT / "gpu_thermo") else "elsewhere"
     for name, at_top in imported(path, package):
         first = name.split(".")[0]

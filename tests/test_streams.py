@@ -1,4 +1,6 @@
-"""Random addresses, normals and minibatches (equations.md sections 6 and 7), against scalar Python written from the page."""
+"""Random addresses, normals and minibatches (equations.md sections 6 and 7), against scalar Python written from the
+page.
+"""
 
 import json
 import math
@@ -164,7 +166,8 @@ def test_normals_are_box_and_muller_in_lane_order(dtype):
 def test_single_precision_normals_are_within_1e_6():
     """Of exact functions of their own rounded uniforms, for a million words; and nearly all of those in float64.
 
-    Rounding a uniform next to 1 moves a normal next to 0 by up to 1e-4: that belongs to the definition of a float32 normal.
+    Rounding a uniform next to 1 moves a normal next to 0 by up to 1e-4: that belongs to the definition of a float32
+    normal.
     """
     keys, blocks = make_keys([1], np.arange(64)), np.arange(4096, dtype=np.uint64)
     single, double = (normals(keys, blocks, 2, 0, dtype=t).reshape(64, -1, 4) for t in (np.float32, np.float64))
@@ -277,7 +280,9 @@ def orders(n):
 
 
 def variance_ratios(n, ordinals, batch=20):
-    """Variance of batch means over that of a sample without replacement, for each of `orders`; and its relative error."""
+    """Variance of batch means over that of a sample without replacement, for each of `orders`; and its relative
+    error.
+    """
     keys = make_keys(np.zeros(4096), np.arange(4096))
     values = [y - y.mean() for y in orders(n).values()]
     sums = np.zeros(len(values))

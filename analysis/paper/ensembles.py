@@ -1,8 +1,11 @@
-"""Ensembles against alternatives on real data: accuracy or RMSE, NLL, calibration and out-of-distribution detection, with standard errors.
+"""Ensembles against alternatives on real data: accuracy or RMSE, NLL, calibration and out-of-distribution detection,
+with standard errors.
 
-The usual protocol of the UCI sets (Hernandez-Lobato and Adams 2015): one hidden layer of 50 relu units, 20 random splits into 90 % for
-training and 10 % for testing, scores averaged over splits. The splits are by seed, the same for every contender, and not stratified.
-Splits share rows, so that a standard error over splits is smaller than the uncertainty about new data; contenders are compared in pairs.
+The usual protocol of the UCI sets (Hernandez-Lobato and Adams 2015): one hidden layer of 50 relu units, 20 random
+splits into 90 % for training and 10 % for testing, scores averaged over splits. The splits are by seed, the same for
+every contender, and not stratified.
+Splits share rows, so that a standard error over splits is smaller than the uncertainty about new data; contenders are
+compared in pairs.
 """
 
 import json
@@ -34,9 +37,11 @@ DATA: Mapping[str, Tree] = {
     "breast_cancer": {"run": {"batch": 100}}, "wine": {"run": {"minibatch": "full"}}, "digits": {"run": {"batch": 100}},
     "diabetes": {"run": {"minibatch": "full"}, "model": {"noise_sd": 0.7}},
 }  # fmt: skip
-"""Data sets and what they need: all points at once where that is cheap; the noise sd of diabetes is that of a least-squares fit."""
+"""Data sets and what they need: all points at once where that is cheap; the noise sd of diabetes is that of a
+least-squares fit."""
 SCORES = ("error", "nll", "calibration", "shuffled", "far")
-"""error: 1 - accuracy, or RMSE in the target's units. calibration: ECE (15 bins), or the mean gap between nominal and found coverage."""
+"""error: 1 - accuracy, or RMSE in the target's units. calibration: ECE (15 bins), or the mean gap between nominal and
+found coverage."""
 TITLES = {
     "error": "test error (RMSE for diabetes)", "nll": "negative log-likelihood (nats)", "calibration": "calibration error",
     "shuffled": "AUROC, shuffled features", "far": "AUROC, far inputs",
@@ -51,7 +56,8 @@ class Contender:
 
     Attributes
     ----------
-    members : chains of each split. steps, burn_in, thin : as in [run]. prior : whether U has the Gaussian prior (for Adam: MAP).
+    members : chains of each split. steps, burn_in, thin : as in [run]. prior : whether U has the Gaussian prior (for
+    Adam: MAP).
     """
 
     label: str
@@ -88,12 +94,13 @@ CONTENDERS = (
 )  # fmt: skip
 REFERENCE = "Adam, 10 networks"
 OURS = (
-    "one hidden layer of 50 relu units, 20 splits by seed into 90 % and 10 %, standardised by the training part; no setting was tuned on "
-    "any of these data. Means and standard errors over splits; * and x: NLL clearly below or above that of Adam's 10 networks (paired by "
-    "split, Holm). Adam: rate .005, 500 steps; long and with the prior 3,000. Others: Gaussian prior of sd 1, h .1, friction .1, 10 "
-    "chains of 40 draws after 2,000 steps of burn-in, 100 steps apart; T 1 is the Bayes posterior. Out-of-distribution detection by mutual "
-    "information (diabetes: epistemic variance): `shuffled` permutes every feature of the test inputs by itself, `far` are normal inputs "
-    "of three times the training sd. Calibration: ECE (15 bins); diabetes: mean gap between nominal and found coverage"
+    "one hidden layer of 50 relu units, 20 splits by seed into 90 % and 10 %, standardised by the training part; no"
+    " setting was tuned on any of these data. Means and standard errors over splits; * and x: NLL clearly below or"
+    " above that of Adam's 10 networks (paired by split, Holm). Adam: rate .005, 500 steps; long and with the prior"
+    " 3,000. Others: Gaussian prior of sd 1, h .1, friction .1, 10 chains of 40 draws after 2,000 steps of burn-in, 100"
+    " steps apart; T 1 is the Bayes posterior. Out-of-distribution detection by mutual information (diabetes: epistemic"
+    " variance): `shuffled` permutes every feature of the test inputs by itself, `far` are normal inputs of three times"
+    " the training sd. Calibration: ECE (15 bins); diabetes: mean gap between nominal and found coverage"
 )
 
 
@@ -130,15 +137,16 @@ def spec_of(data: str, contender: Contender, splits: int = SPLITS, scale: float 
     }  # fmt: skip
 
 
-# -- scores -----------------------------------------------------------------------------------------------------------------------------
+# -- scores ------------------------------------------------------------------------------------------------------------
 
 
 def score(run: xr.DataTree, contender: Contender) -> dict[str, list[float]]:
     """Scores of a run, one number for each split (NaN where there is none), and R-hat of its predictions.
 
-    Out of distribution are: `shuffled`, the split's own test inputs with each feature permuted among them by itself, so that every feature
-    keeps its values and loses its company; `far`, as many inputs with independent normal features of the training mean and three times the
-    training sd. The detector is the mutual information, for regression the epistemic variance.
+    Out of distribution are: `shuffled`, the split's own test inputs with each feature permuted among them by itself, so
+    that every feature keeps its values and loses its company; `far`, as many inputs with independent normal features of
+    the training mean and three times the training sd. The detector is the mutual information, for regression the
+    epistemic variance.
     """
     data, found = restored_data(run), scores_on_test(run)
     scales: Any = data.standardisation
@@ -197,7 +205,9 @@ def _standardised(run: xr.DataTree, answer: xr.Dataset, dataset: int) -> np.ndar
 
 
 def coverage_gap(z: np.ndarray) -> float:
-    """Mean over nominal levels 10 % to 90 % of |share of standardised residuals inside the central normal interval - level|."""
+    """Mean over nominal levels 10 % to 90 % of |share of standardised residuals inside the central normal interval -
+    level|.
+    """
     from scipy.special import erfinv
 
     return float(np.mean([abs((np.abs(z) <= math.sqrt(2) * erfinv(level)).mean() - level) for level in LEVELS]))
@@ -210,7 +220,7 @@ def _rhat(run: xr.DataTree, chains: np.ndarray) -> float:
     return convergence(values.reshape(*values.shape[:2], -1), scale, None).rhat
 
 
-# -- results on disk --------------------------------------------------------------------------------------------------------------------
+# -- results on disk ---------------------------------------------------------------------------------------------------
 
 
 def result_path(folder: Path, case: Case) -> Path:
@@ -269,13 +279,15 @@ def read_results(folder: Path, scale: float = 1.0) -> Results:
     return Results(values, seconds)
 
 
-# -- tables and pictures ----------------------------------------------------------------------------------------------------------------
+# -- tables and pictures -----------------------------------------------------------------------------------------------
 
 COLUMNS = ("data", "contender", "error", "NLL", "calibration", "AUROC shuffled", "AUROC far", "R-hat")
 
 
 def table(results: Results) -> list[list[str]]:
-    """Mean and standard error over splits of every score; a star where the NLL is clearly below that of REFERENCE, a cross where above."""
+    """Mean and standard error over splits of every score; a star where the NLL is clearly below that of REFERENCE, a
+    cross where above.
+    """
     marks = _marks(results)
     rows = []
     for data, contenders in results.values.items():

@@ -1,4 +1,6 @@
-"""Reproduced figures on disk: the picture, its numbers, the table of published beside obtained, and a page of all of them."""
+"""Reproduced figures on disk: the picture, its numbers, the table of published beside obtained, and a page of all of
+them.
+"""
 
 import json
 import math
@@ -27,7 +29,8 @@ ENSEMBLES = "ensembles"
 
 
 def write_entry(entry: "Entry", study: xr.Dataset, folder: Path, scale: float, seconds: float) -> str:
-    """Draw one figure into `folder`, with its numbers and a JSON of the comparison; returns the table and the sentence as text.
+    """Draw one figure into `folder`, with its numbers and a JSON of the comparison; returns the table and the sentence
+    as text.
 
     `seconds` is the time it took just now; a study that was there already keeps the time that its making took.
     """
@@ -69,7 +72,9 @@ def _write(name: str, made: dict[str, Any], folder: Path, scale: float, seconds:
 
 
 def _spent(path: Path, seconds: float, sampling: float) -> dict[str, float]:
-    """Wall-clock seconds and the process's peak memory in bytes, of the call that did the sampling: a later one only draws."""
+    """Wall-clock seconds and the process's peak memory in bytes, of the call that did the sampling: a later one only
+    draws.
+    """
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     now = {"seconds": seconds, "peak_memory": peak}
     if seconds >= sampling or not path.exists():
@@ -95,14 +100,14 @@ def _number(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
-# -- the page ---------------------------------------------------------------------------------------------------------------------------
+# -- the page ----------------------------------------------------------------------------------------------------------
 
 
 def write_gallery(folder: Path, page: Path) -> int:
     """Write a Markdown page of every figure in `folder`, full-size ones before smaller; returns their number.
 
-    Pictures and their numbers are copied into a folder beside the page, of the page's own name. Paragraphs on the page that begin with
-    "Remarks:", of the whole or of one figure, are kept.
+    Pictures and their numbers are copied into a folder beside the page, of the page's own name. Paragraphs on the page
+    that begin with "Remarks:", of the whole or of one figure, are kept.
     """
     found = _records(folder)
     place = page.parent / page.stem.lower()
@@ -110,8 +115,11 @@ def write_gallery(folder: Path, page: Path) -> int:
     total = sum(max(r["seconds"], r["sampling_seconds"]) for r in found)
     parts = [
         "# Gallery",
-        "Published figures beside ours (LMV: Leimkuhler, Matthews and Vlaar 2019), and more. Every picture has its numbers as CSV beside "
-        f"it. All of it: `gpu-thermo figure all --out figures --gallery {page}`, {_duration(total)}.",
+        (
+            "Published figures beside ours (LMV: Leimkuhler, Matthews and Vlaar 2019), and more. Every picture has its"
+            f" numbers as CSV beside it. All of it: `gpu-thermo figure all --out figures --gallery {page}`,"
+            f" {_duration(total)}."
+        ),
         *([f"{_MARK} {remarks['']}"] if "" in remarks else []),
     ]
     try:
@@ -157,7 +165,10 @@ def _section(record: dict[str, Any], picture: str, remark: str) -> Sequence[str]
     paper = f"LMV {record['id']}: " if record["id"].startswith("fig") else ""
     said = f"{OWN if paper else 'Settings'}: {record['ours']}."
     seconds = max(record["seconds"], record["sampling_seconds"])
-    cost = f"`{record['command']}`: {record['runs']:,} runs, {_duration(seconds)}, {record['peak_memory'] / 2**20:,.0f} MB at most."
+    cost = (
+        f"`{record['command']}`: {record['runs']:,} runs, {_duration(seconds)}, {record['peak_memory'] / 2**20:,.0f} MB"
+        " at most."
+    )
     parts = [f"## {paper}{record['title']}", f"<!-- {record['id']} -->", f"![{record['title']}]({picture})"]
     parts += [markdown(record["columns"], record["table"]), record["sentence"]] + (
         [f"{_MARK} {remark}"] if remark else []

@@ -1,6 +1,7 @@
 """What goes on inside the runs: distributions of weights and biases over time, and kinetic temperatures of the layers.
 
-Both read studies: the first needs kept parameters (w1, b1, w2 of every draw), the second the learning curves kinetic_temperature_*.
+Both read studies: the first needs kept parameters (w1, b1, w2 of every draw), the second the learning curves
+kinetic_temperature_*.
 """
 
 import json
@@ -28,7 +29,7 @@ def rows_of(study: xr.Dataset, cell: int) -> np.ndarray:
     return np.flatnonzero((study["cell"].to_numpy() == cell) & (study["status"].to_numpy() == 0))
 
 
-# -- weights ----------------------------------------------------------------------------------------------------------------------------
+# -- weights -----------------------------------------------------------------------------------------------------------
 
 
 def draw_steps(study: xr.Dataset, cell: int) -> np.ndarray:
@@ -47,7 +48,9 @@ def pooled(study: xr.Dataset, cell: int) -> dict[str, np.ndarray]:
 
 @styled
 def weight_distributions(study: xr.Dataset) -> Drawn:
-    """Share of weights and biases in bins of equal width on the axis, against steps, with their 5 %, 50 % and 95 % quantiles."""
+    """Share of weights and biases in bins of equal width on the axis, against steps, with their 5 %, 50 % and 95 %
+    quantiles.
+    """
     from matplotlib.colors import LogNorm
 
     cells = json.loads(study.attrs["cells"])
@@ -89,13 +92,15 @@ def weight_rows(study: xr.Dataset) -> list[Row]:
     return out
 
 
-# -- temperatures -----------------------------------------------------------------------------------------------------------------------
+# -- temperatures ------------------------------------------------------------------------------------------------------
 
 PREFIX = "curve_kinetic_temperature_"
 
 
 def partitions(study: xr.Dataset, cell: int) -> dict[str, float]:
-    """Partitions of a cell's runs whose kinetic temperature was recorded, with the temperature asked for (NaN: none)."""
+    """Partitions of a cell's runs whose kinetic temperature was recorded, with the temperature asked for (NaN:
+    none).
+    """
     row = rows_of(study, cell)[0]
     out = {}
     for name in (str(n).removeprefix(PREFIX) for n in study.data_vars if str(n).startswith(PREFIX)):
@@ -107,7 +112,9 @@ def partitions(study: xr.Dataset, cell: int) -> dict[str, float]:
 
 @styled
 def kinetic_temperatures(study: xr.Dataset) -> Drawn:
-    """p.p / n of each layer against steps, in units of the temperature asked for: median of the runs, and where 80 % of them lie."""
+    """p.p / n of each layer against steps, in units of the temperature asked for: median of the runs, and where 80 % of
+    them lie.
+    """
     cells = json.loads(study.attrs["cells"])
     figure, axes = panels(len(cells), 2.7, 2.5)
     colours = {"all": class_colour(0), "hidden": class_colour(1), "output": class_colour(2)}
@@ -152,7 +159,9 @@ def temperature_rows(study: xr.Dataset) -> list[Row]:
 
 
 def temperature_claims(study: xr.Dataset) -> list[Claim]:
-    """Gradient noise heats Langevin dynamics by h s^2 / (2 gamma) (equations.md section 2), and a thermostat takes it away."""
+    """Gradient noise heats Langevin dynamics by h s^2 / (2 gamma) (equations.md section 2), and a thermostat takes it
+    away.
+    """
     found = {key: float(values.mean()) for key, values in temperature_ratios(study).items()}
     some, tenfold = found["Langevin, gamma 1", "all"] - 1, found["Langevin, gamma 10", "all"] - 1
     held = found["AdLaLa", "hidden"]

@@ -1,4 +1,6 @@
-"""Figures beside the paper's: 10,000 runs in one study, distributions of weights and biases over time, kinetic temperatures."""
+"""Figures beside the paper's: 10,000 runs in one study, distributions of weights and biases over time, kinetic
+temperatures.
+"""
 
 from gpu_thermo_analysis import study_figures as draw
 from gpu_thermo_analysis.paper import inside
@@ -6,18 +8,44 @@ from gpu_thermo_analysis.paper.figures import FIG8, LOL, Entry, Tree, method, sp
 from gpu_thermo_analysis.paper.rows import claim, spread
 
 RUNS = Entry(
-    "runs10000", "10,000 runs: five methods on two-turn spirals, 2,000 seeds each",
+    "runs10000",
+    "10,000 runs: five methods on two-turn spirals, 2,000 seeds each",
     {**FIG8.study, "seeds": {"count": 2000}},
     lambda s: draw.densities(s, unit=100),
     lambda s: spread(s, "accuracy"),
-    lambda s: [claim(s, f"AdLaLa spreads less than {other}", "AdLaLa", "<", other, kind="sd") for other in ("SGD", "Adam", "SGLD")],
+    lambda s: [
+        claim(s, f"AdLaLa spreads less than {other}", "AdLaLa", "<", other, kind="sd")
+        for other in ("SGD", "Adam", "SGLD")
+    ],
     "the study of fig8 with twenty times the seeds",
-)  # fmt: skip
+)
 
-_WEIGHTS = study(spirals(4), 100, 20, 20_000, 1000, 10, {"method": [
-    method("SGD", "sgd", 0.2), method("Adam", "adam", 0.005), method("SGLD", "sgld", 0.1, sigma=0.01), method("LOL", "lol", 0.25, **LOL),
-    method("AdLaLa", "adlala", 0.1, temperature={"hidden": 1e-4, "output": 1e-8}, sigma=0.02, epsilon=0.01, friction=0.03),
-]}, study={"keep": True})  # fmt: skip
+_WEIGHTS = study(
+    spirals(4),
+    100,
+    20,
+    20_000,
+    1000,
+    10,
+    {
+        "method": [
+            method("SGD", "sgd", 0.2),
+            method("Adam", "adam", 0.005),
+            method("SGLD", "sgld", 0.1, sigma=0.01),
+            method("LOL", "lol", 0.25, **LOL),
+            method(
+                "AdLaLa",
+                "adlala",
+                0.1,
+                temperature={"hidden": 1e-4, "output": 1e-8},
+                sigma=0.02,
+                epsilon=0.01,
+                friction=0.03,
+            ),
+        ]
+    },
+    study={"keep": True},
+)
 _WEIGHTS["run"] |= {"burn_in": 0, "thin": 200}
 WEIGHTS = Entry(
     "weights", "Weights and biases over time: four-turn spirals, 100 hidden units",

@@ -1,4 +1,5 @@
-"""Figures about the networks themselves: classifiers over the plane, and the loss along a line and over a plane of parameters.
+"""Figures about the networks themselves: classifiers over the plane, and the loss along a line and over a plane of
+parameters.
 
 They need studies that kept their parameters: w1, b1, w2, b2 of every draw, and of the initial state.
 """
@@ -32,7 +33,9 @@ def data_of(study: xr.Dataset, row: int) -> Dataset:
 
 
 def weights(study: xr.Dataset, row: int, initial: bool = False) -> Weights:
-    """w1 [D, d, m], b1 [D, d], w2 [D, n, d], b2 [D, n] of one run's draws, or of its initial state (D = 1), without padding."""
+    """w1 [D, d, m], b1 [D, d], w2 [D, n, d], b2 [D, n] of one run's draws, or of its initial state (D = 1), without
+    padding.
+    """
     data = data_of(study, row)
     label = StudySpec.from_json(study.attrs["study"]).cells()[int(study["cell"][row])].spec
     d, m, n = label.model.hidden, data.inputs, data.outputs
@@ -69,7 +72,7 @@ def mixed(parts: list[Weights], shares: np.ndarray) -> Weights:
     return tuple(np.einsum("sp,p...->s...", shares, np.stack([part[i][-1] for part in parts])) for i in range(4))
 
 
-# -- classifiers ------------------------------------------------------------------------------------------------------------------------
+# -- classifiers -------------------------------------------------------------------------------------------------------
 
 
 @styled
@@ -102,7 +105,7 @@ def classifiers(study: xr.Dataset, seeds: int = 2) -> Drawn:
     return Drawn(figure, ("group", "seed_index", "test_accuracy"), numbers)
 
 
-# -- losses between networks ------------------------------------------------------------------------------------------------------------
+# -- losses between networks -------------------------------------------------------------------------------------------
 
 
 def along(study: xr.Dataset, row: int, alpha: np.ndarray) -> np.ndarray:
@@ -135,7 +138,9 @@ def lines(study: xr.Dataset) -> Drawn:
 
 @styled
 def planes(study: xr.Dataset) -> Drawn:
-    """Loss over beta F1 + (1 - beta) F2, F_i = theta_0 + alpha (theta_fi - theta_0), for the first two runs of each cell."""
+    """Loss over beta F1 + (1 - beta) F2, F_i = theta_0 + alpha (theta_fi - theta_0), for the first two runs of each
+    cell.
+    """
     cells = json.loads(study.attrs["cells"])
     figure, axes = panels(len(cells), 3.1, 2.5, across=3)
     alpha = np.linspace(0, 1, 41)
@@ -157,10 +162,11 @@ def planes(study: xr.Dataset) -> Drawn:
 
 
 def barriers(study: xr.Dataset, minima: bool = False) -> dict[str, np.ndarray]:
-    """By how much the loss on a line rises above the higher of its ends, over the initial loss, for each run of each cell.
+    """By how much the loss on a line rises above the higher of its ends, over the initial loss, for each run of each
+    cell.
 
-    The line is that from the initial state to the end of the run, or with `minima` that from the end of the first run to the end of each
-    other one.
+    The line is that from the initial state to the end of the run, or with `minima` that from the end of the first run
+    to the end of each other one.
     """
     out = {}
     alpha = np.linspace(0, 1, 51)
@@ -194,7 +200,9 @@ def barrier_rows(study: xr.Dataset, minima: bool = False) -> list[Row]:
 
 
 def barrier_claims(study: xr.Dataset, minima: bool = False) -> list[Claim]:
-    """A barrier for more than one turn, none for images; each as the share of lines that rise by a tenth of the initial loss."""
+    """A barrier for more than one turn, none for images; each as the share of lines that rise by a tenth of the initial
+    loss.
+    """
     found = barriers(study, minima)
     where = "between minima" if minima else "on the way to the minimum"
     out = []

@@ -17,7 +17,9 @@ CLOSE = 0.03
 
 @dataclass(frozen=True)
 class Row:
-    """One number: what was published (None where only a picture was), and the mean over runs with its standard error and spread."""
+    """One number: what was published (None where only a picture was), and the mean over runs with its standard error
+    and spread.
+    """
 
     what: str
     published: float | None
@@ -29,7 +31,9 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """In words: whether the published value, often of one run, lies within the spread of ours; or the row's own remark."""
+        """In words: whether the published value, often of one run, lies within the spread of ours; or the row's own
+        remark.
+        """
         if self.published is None or self.remark:
             return self.remark
         gap = self.obtained - self.published
@@ -41,7 +45,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement of the paper, the evidence here, and whether it holds; `holds` is None where the runs do not decide."""
+    """A statement of the paper, the evidence here, and whether it holds; `holds` is None where the runs do not
+    decide.
+    """
 
     text: str
     evidence: str
@@ -93,7 +99,9 @@ def at_step(study: xr.Dataset, name: str, steps: Sequence[int], published: Mappi
 
 
 def first_step(study: xr.Dataset, level: float, published: Mapping[str, float], slow: str, fast: str) -> list[Row]:
-    """Steps to an accuracy, runs that never get there counted as the whole run, and the ratio of two groups' medians."""
+    """Steps to an accuracy, runs that never get there counted as the whole run, and the ratio of two groups'
+    medians.
+    """
     name = f"steps_to_{100 * level:g}"
     groups, there = _times(study, name), {label: int(np.isfinite(v).sum()) for label, v in paired(study, name).items()}
     out = []
@@ -121,7 +129,9 @@ def claim(
     study: xr.Dataset, text: str, first: str, relation: str, second: str, outcome: str = "accuracy", kind: str = "mean",
     by: Sequence[str] = (),
 ) -> Claim:  # fmt: skip
-    """Whether the first group's mean (or sd) is above (">") or below ("<") the second's; open where the runs leave it open."""
+    """Whether the first group's mean (or sd) is above (">") or below ("<") the second's; open where the runs leave it
+    open.
+    """
     groups: dict[str, Any] = _times(study, outcome) if outcome.startswith("steps_to") else paired(study, outcome, by)
     sign = 1 if relation == ">" else -1
     a, b = groups[first], groups[second]
@@ -147,7 +157,9 @@ def best(study: xr.Dataset, label: str, outcome: str = "accuracy") -> Claim:
 
 
 def rises(study: xr.Dataset, label: str, name: str, expected: bool = True) -> Claim:
-    """Whether a learning curve ends above its lowest point by a tenth, as `expected` or not; the mean over runs of a cell."""
+    """Whether a learning curve ends above its lowest point by a tenth, as `expected` or not; the mean over runs of a
+    cell.
+    """
     cell = json.loads(study.attrs["cells"]).index(label)
     curve = np.nanmean(study[f"curve_{name}"].to_numpy()[study["cell"].to_numpy() == cell].astype(np.float64), axis=0)
     curve, steps = curve[~np.isnan(curve)], study["step"].to_numpy()[~np.isnan(curve)]

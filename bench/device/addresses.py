@@ -1,4 +1,6 @@
-"""Random words, minibatches and normals of the kernels' headers on a device against streams.py: integers exactly, normals to 1e-6."""
+"""Random words, minibatches and normals of the kernels' headers on a device against streams.py: integers exactly,
+normals to 1e-6.
+"""
 
 import ctypes
 from typing import Any
@@ -41,8 +43,8 @@ HD void one(i64 i, const u32* low, const u32* high, const u32* stream, u32 purpo
 }
 """
 PARAMETERS = (
-    "i64 replicas, const u32* low, const u32* high, const u32* stream, u32 purpose, u64 ordinal, u32 sub, u32 n, u32 a, u32 b, "
-    "u32 inverse, u32* words, scalar* normal, u32* index"
+    "i64 replicas, const u32* low, const u32* high, const u32* stream, u32 purpose, u64 ordinal, u32 sub, u32 n, u32 a,"
+    " u32 b, u32 inverse, u32* words, scalar* normal, u32* index"
 )
 CALL = "one(i, low, high, stream, purpose, ordinal, sub, {n, a, b, inverse}, words, normal, index);"
 ENTRY = {

@@ -1,4 +1,6 @@
-"""Random small jobs that between them have every pair of word, task, activation, minibatch mode, partition, precision and team size."""
+"""Random small jobs that between them have every pair of word, task, activation, minibatch mode, partition, precision
+and team size.
+"""
 
 import itertools
 from collections.abc import Iterator
@@ -22,10 +24,12 @@ FACTORS: dict[str, tuple[Any, ...]] = {
 CONTOURS = [
     dict(zip(FACTORS, row, strict=True)) | {"contour": "contour"}
     for row in (
-        ("sgld", "binary", "tanh", "subset", "all", 32, 32), ("BAOAB", "multiclass", "tanh", "subset", "layer", 32, 64),
-        ("BACDEDCAB", "regression", "softplus", "epoch", "tensor", 64, 128), ("ABOBA", "binary", "relu", "full", "layer", 64, 32),
+        ("sgld", "binary", "tanh", "subset", "all", 32, 32),
+        ("BAOAB", "multiclass", "tanh", "subset", "layer", 32, 64),
+        ("BACDEDCAB", "regression", "softplus", "epoch", "tensor", 64, 128),
+        ("ABOBA", "binary", "relu", "full", "layer", 64, 32),
     )
-]  # fmt: skip
+]
 """Cases whose gradients a contour scales, beside the pairwise ones."""
 HIDDEN = {32: 40, 64: 70, 128: 200}
 """Units by team: some members have one more than others."""
@@ -33,7 +37,9 @@ Case = dict[str, Any]
 
 
 def pairwise(factors: dict[str, tuple[Any, ...]] = FACTORS, seed: int = 0, tries: int = 40) -> list[Case]:
-    """Cases that cover every pair of values of any two factors: each is the best of `tries` random ones through an uncovered pair."""
+    """Cases that cover every pair of values of any two factors: each is the best of `tries` random ones through an
+    uncovered pair.
+    """
     names, g = list(factors), np.random.default_rng(seed)
     open_pairs = {
         ((a, u), (b, v))
@@ -61,7 +67,9 @@ def label(case: Case) -> str:
 
 
 def make_job(case: Case, replicas: int = 37, points: int = 150, batch: int = 10) -> Job:
-    """A job with a value of its own for each replica's hyperparameters, two data sets, a prior where the activation is not relu."""
+    """A job with a value of its own for each replica's hyperparameters, two data sets, a prior where the activation is
+    not relu.
+    """
     task, hidden = case["task"], HIDDEN[case["team"]]
     m, n = {"binary": (2, 1), "multiclass": (3, 3), "regression": (1, 2)}[task]
     prior = None if case["activation"] == "relu" else 1.5

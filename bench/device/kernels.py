@@ -1,4 +1,6 @@
-"""Every kernel on a device against the CPU: fused engine, batched engine, predictions; poisoned outputs, bits that must not change."""
+"""Every kernel on a device against the CPU: fused engine, batched engine, predictions; poisoned outputs, bits that must
+not change.
+"""
 
 import inspect
 import time
@@ -64,7 +66,9 @@ def compare(reference: Any, engine: Any, job: Job) -> float:
 
 
 def engines(case: jobs.Case, job: Job, device: str) -> dict[str, tuple[Callable[[], Any], Callable[[], Any]]]:
-    """For each thing to check: makers of the reference and of what is checked. On the CPU the fused engine stands in for a device."""
+    """For each thing to check: makers of the reference and of what is checked. On the CPU the fused engine stands in
+    for a device.
+    """
     cpu_fused = find_compiler() is not None
     reference = (lambda: FusedEngine(job)) if cpu_fused and device != "cpu" else (lambda: BatchedEngine(job))
     if device == "cpu":
@@ -105,7 +109,7 @@ def _one(what: str, bits: int, work: Callable[[], float]) -> Report:
     return {"case": what, "ok": bool(error <= TOLERANCE[bits]), "worst": error}
 
 
-# -- promises on one device --------------------------------------------------------------------------------------------------------
+# -- promises on one device --------------------------------------------------------------------------------------------
 
 PLAIN: jobs.Case = {
     "word": "BACDEDCAB",

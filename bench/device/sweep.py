@@ -1,4 +1,6 @@
-"""Replica-steps per second on a device: fused, batched and JAX, d 20, 100, 500, R from a thousand to a million, memory."""
+"""Replica-steps per second on a device: fused, batched and JAX, d 20, 100, 500, R from a thousand to a million,
+memory.
+"""
 
 import time
 from collections.abc import Iterator

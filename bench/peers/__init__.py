@@ -1,4 +1,5 @@
-"""Contenders in other frameworks: each module makes objects with `advance(steps) -> steps done` and `health() -> Health`.
+"""Contenders in other frameworks: each module makes objects with `advance(steps) -> steps done` and `health() ->
+Health`.
 
 All are warm when made, keep their state where they compute, and wait for the device before `advance` returns.
 """

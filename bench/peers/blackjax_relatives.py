@@ -1,7 +1,7 @@
 """blackjax's own SGLD and SGNHT kernels over all replicas: its nearest relatives of AdLaLa, which it does not have.
 
-Its kernels are mapped over replicas, each with its own key, as its documentation does; the gradient is the one of the JAX peer. blackjax
-samples exp(log density / temperature): the log density handed over is -U, the temperature tau.
+Its kernels are mapped over replicas, each with its own key, as its documentation does; the gradient is the one of the
+JAX peer. blackjax samples exp(log density / temperature): the log density handed over is -U, the temperature tau.
 """
 
 from typing import Any

@@ -1,8 +1,10 @@
-"""AdLaLa in JAX: state kept on the device, jitted calls of many steps. Minibatches are drawn with replacement, the cheapest JAX has.
+"""AdLaLa in JAX: state kept on the device, jitted calls of many steps. Minibatches are drawn with replacement, the
+cheapest JAX has.
 
-JaxAdlala is JAX as one would write it: one replica's step with jax.grad, scanned over steps, mapped over replicas and their keys. TunedJax
-is what timing led to (CPU, d 20 and 500): noise for all replicas in one call, and with few inputs the gradient written out, whose sums XLA
-fuses. That beats the plain form by about a third at d 20 and equals it at d 500.
+JaxAdlala is JAX as one would write it: one replica's step with jax.grad, scanned over steps, mapped over replicas and
+their keys. TunedJax is what timing led to (CPU, d 20 and 500): noise for all replicas in one call, and with few inputs
+the gradient written out, whose sums XLA fuses. That beats the plain form by about a third at d 20 and equals it at d
+500.
 """
 
 from collections.abc import Callable
@@ -15,7 +17,8 @@ import numpy as np
 from ..cases import EPSILON, GAMMA, SIGMA, TAU, Case, H, Health, arrays, kinetic, loss_of
 
 WORK = 20_000
-"""Replica-steps of one jitted call at 20 hidden units: long enough to hide the dispatch, short enough to adapt the step count."""
+"""Replica-steps of one jitted call at 20 hidden units: long enough to hide the dispatch, short enough to adapt the step
+count."""
 FEW_INPUTS = 4
 
 
@@ -56,7 +59,9 @@ def data(case: Case) -> tuple[Any, Any]:
 
 
 def step(case: Case, state: Any, noise: Any, force: Callable[[Any], Any]) -> tuple[Any, ...]:
-    """B A (C D E D C | O) A B, the gradient of the last B reused by the next step's first; q, p, g [..., P], xi [..., 1]."""
+    """B A (C D E D C | O) A B, the gradient of the last B reused by the next step's first; q, p, g [..., P], xi [...,
+    1].
+    """
     q, p, g, xi = state
     n1 = case.hidden_parameters
     p = p - H / 2 * g

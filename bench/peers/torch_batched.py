@@ -1,8 +1,8 @@
 """AdLaLa in PyTorch with replicas as the leading axis: gradient written by hand, torch.randn noise, no autograd.
 
-Choices were made by timing (CPU): with few inputs, sums of products beat baddbmm (eager twice as fast at d 20; compiled by up to 1.7
-times), with many inputs it is the other way round; in the compiled variant, noise and minibatches drawn outside the compiled function
-by PyTorch's own generator are three times as fast as TorchInductor's.
+Choices were made by timing (CPU): with few inputs, sums of products beat baddbmm (eager twice as fast at d 20; compiled
+by up to 1.7 times), with many inputs it is the other way round; in the compiled variant, noise and minibatches drawn
+outside the compiled function by PyTorch's own generator are three times as fast as TorchInductor's.
 """
 
 import math

@@ -1,6 +1,8 @@
-"""AdLaLa on one network as LMV's published code has it: an nn.Module, loss.backward(), loops over parameters, random minibatches.
+"""AdLaLa on one network as LMV's published code has it: an nn.Module, loss.backward(), loops over parameters, random
+minibatches.
 
-Two things are kinder than that code: one thread (faster than two at this size) and a thermostat sum without host copies.
+Two things are kinder than that code: one thread (faster than two at this size) and a thermostat sum without host
+copies.
 """
 
 import math

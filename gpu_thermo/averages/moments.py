@@ -2,10 +2,12 @@
 
 Axes: E ensembles, R replicas, T points, n outputs. Nothing is ever averaged across ensembles.
 
-Bit for bit. A draw's replicas are summed in blocks of 256 in order, and each block is added to the float64 sums in order, so that the
-sums do not depend on how a run was cut into segments. Weights arrive as logarithms of any size: w = m 2^k with m in [1, 2) and k whole, and
-the sums hold w 2^-exponent, where the exponent is the largest k so far. Moving the exponent multiplies by a power of two, which is exact:
-the sums depend neither on when it moved nor on whether a checkpoint came in between. Only terms 2^-1022 of the largest are lost.
+Bit for bit. A draw's replicas are summed in blocks of 256 in order, and each block is added to the float64 sums in
+order, so that the sums do not depend on how a run was cut into segments. Weights arrive as logarithms of any size: w =
+m 2^k with m in [1, 2) and k whole, and the sums hold w 2^-exponent, where the exponent is the largest k so far. Moving
+the exponent multiplies by a power of two, which is exact:
+the sums depend neither on when it moved nor on whether a checkpoint came in between. Only terms 2^-1022 of the largest
+are lost.
 """
 
 import math
@@ -65,7 +67,9 @@ class RunningMoments:
         return "sum_w_density" in self.sums
 
     def load(self, arrays: Mapping[str, Array]) -> None:
-        """Go on from a checkpoint: inverse of `arrays`; StoreError where names or shapes are not those of these sums."""
+        """Go on from a checkpoint: inverse of `arrays`; StoreError where names or shapes are not those of these
+        sums.
+        """
         found = {name: np.shape(value) for name, value in arrays.items()}
         wanted = {name: value.shape for name, value in self.sums.items()}
         if found != wanted:
@@ -84,8 +88,8 @@ class RunningMoments:
     ) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
         """Name -> (shape, dtype) of the sums.
 
-        `draws` counts replicas' draws; `sum_w`, `sum_w2` and every other sum but `draws` are scaled by 2^-exponent (`sum_w2` by its square,
-        `sum_w_density` by 2^-density_exponent).
+        `draws` counts replicas' draws; `sum_w`, `sum_w2` and every other sum but `draws` are scaled by 2^-exponent
+        (`sum_w2` by its square, `sum_w_density` by 2^-density_exponent).
         """
         f, i = np.dtype(np.float64), np.dtype(np.int64)
         per: tuple[int, ...] = (ensembles,)
@@ -115,12 +119,14 @@ class RunningMoments:
     def update(
         self, phi: Array, ensemble: Array, log_weight: Array | None = None, log_density: Array | None = None
     ) -> None:
-        """Add one draw of R replicas; the same bit for bit in calls of whole blocks of 256 replicas, in order, as in one call.
+        """Add one draw of R replicas; the same bit for bit in calls of whole blocks of 256 replicas, in order, as in
+        one call.
 
         Parameters
         ----------
         phi
-            [R, T, n], the class probability (binary: of class 1) or the regression mean, at the test points of the replica's own data set.
+            [R, T, n], the class probability (binary: of class 1) or the regression mean, at the test points of the
+            replica's own data set.
             Replicas with a NaN (frozen) are left out.
         ensemble
             [R], whole numbers below E.
@@ -139,7 +145,9 @@ class RunningMoments:
             )
 
     def add_sums(self, ensemble: int, draws: int, sums: Mapping[str, Array]) -> None:
-        """Add draws of weight 1 whose sums over replicas are known already: sum_w_phi, sum_w_phi2 [T, n] and sum_w_entropy [T], float64."""
+        """Add draws of weight 1 whose sums over replicas are known already: sum_w_phi, sum_w_phi2 [T, n] and
+        sum_w_entropy [T], float64.
+        """
         scale = math.ldexp(1.0, int(self._raise_exponent(ensemble, np.zeros(1, np.int64))[0]))
         s = self.sums
         s["draws"][ensemble] += draws
@@ -207,9 +215,12 @@ class RunningMoments:
     def variables(self) -> dict[str, np.ndarray]:
         """Averages and uncertainties by name, as in `schema`; NaN for an ensemble without draws.
 
-        mean, variance [E, T, n] : of phi over draws, no ddof; variance is the epistemic part. total_variance : variance + noise_sd^2.
-        entropy, expected_entropy, mutual_information [E, T] : H[mean], mean of H, and their difference (the epistemic part), in nats.
-        log_density [E, T] : log of the averaged likelihood. weight_ess [E] : (sum w)^2 / sum w^2. draws [E] : draws counted.
+        mean, variance [E, T, n] : of phi over draws, no ddof; variance is the epistemic part. total_variance : variance
+        + noise_sd^2.
+        entropy, expected_entropy, mutual_information [E, T] : H[mean], mean of H, and their difference (the epistemic
+        part), in nats.
+        log_density [E, T] : log of the averaged likelihood. weight_ess [E] : (sum w)^2 / sum w^2. draws [E] : draws
+        counted.
         """
         s = self.sums
         norm = np.where(s["sum_w"] > 0, s["sum_w"], np.nan)

@@ -1,8 +1,9 @@
-"""The posterior predictive from a store, in bounded memory, and the running sums it shares with the run loop (`moments`).
+"""The posterior predictive from a store, in bounded memory, and the running sums it shares with the run loop
+(`moments`).
 
-Memory: one chunk of draws (`memory` bytes), a few megabytes of work a thread, and the sums, which have the size of the result. Never an
-array of replicas x draws x points. Points go to threads in tiles, each with sums of its own, so that the result does not depend on the
-threads.
+Memory: one chunk of draws (`memory` bytes), a few megabytes of work a thread, and the sums, which have the size of the
+result. Never an array of replicas x draws x points. Points go to threads in tiles, each with sums of its own, so that
+the result does not depend on the threads.
 """
 
 import json
@@ -65,9 +66,10 @@ def predict(
     Returns
     -------
     xarray.Dataset
-        mean, variance [ensemble, point, output]; entropy, expected_entropy, mutual_information [ensemble, point] in nats for classes,
-        total_variance for regression (in the target's own units); draws and weight_ess [ensemble]; x [point, feature]. Without the
-        dimension `ensemble` where one was asked for. Frozen replicas count until they froze.
+        mean, variance [ensemble, point, output]; entropy, expected_entropy, mutual_information [ensemble, point] in
+        nats for classes, total_variance for regression (in the target's own units); draws and weight_ess [ensemble]; x
+        [point, feature]. Without the dimension `ensemble` where one was asked for. Frozen replicas count until they
+        froze.
 
     Raises
     ------
@@ -162,7 +164,9 @@ def restored_data(tree: xr.DataTree) -> Dataset:
 
 
 def scores_on_test(run: Run) -> dict[int, dict[str, float]]:
-    """Scores of each ensemble's running average on its test set, in the target's own units; empty where there is no test set or draw."""
+    """Scores of each ensemble's running average on its test set, in the target's own units; empty where there is no
+    test set or draw.
+    """
     tree = opened(run)
     task, constant, predictive = (
         data_names(tree)["task"],
@@ -205,8 +209,8 @@ def check_inputs(x: Array, features: int) -> np.ndarray:
     if len(bad):
         i, j = bad[0]
         raise DataError(
-            f"x[{i}, {j}] is {out[i, j]:g} ({len(bad)} such values); numbers must be finite and at most {_MAX_INPUT:g} in size. "
-            "Remove or fill in these points."
+            f"x[{i}, {j}] is {out[i, j]:g} ({len(bad)} such values); numbers must be finite and at most {_MAX_INPUT:g}"
+            " in size. Remove or fill in these points."
         )
     return out
 
@@ -234,7 +238,9 @@ class _Scales:
 
 @dataclass(frozen=True)
 class _Chunk:
-    """Draws of some chains: position [rows, P], the place of each row's ensemble among those asked for, its data set and log weight."""
+    """Draws of some chains: position [rows, P], the place of each row's ensemble among those asked for, its data set
+    and log weight.
+    """
 
     position: np.ndarray
     ensemble: np.ndarray

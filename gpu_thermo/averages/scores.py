@@ -1,4 +1,6 @@
-"""Scores of averaged predictions against observed targets (equations.md section 9), and of mutual information as a detector."""
+"""Scores of averaged predictions against observed targets (equations.md section 9), and of mutual information as a
+detector.
+"""
 
 from typing import Any
 
@@ -22,12 +24,14 @@ def scores(task: str, mean: Array, y: Array, log_density: Array | None = None) -
     y
         [T] labels, or [T, n] regression targets in the same units as `mean`.
     log_density
-        [T], log of the likelihood averaged over draws. Without it, classification takes the NLL from `mean` (clipped at the float64
-        epsilon, as scikit-learn's log_loss), and regression has none: the density of an average is not the average of densities.
+        [T], log of the likelihood averaged over draws. Without it, classification takes the NLL from `mean` (clipped at
+        the float64 epsilon, as scikit-learn's log_loss), and regression has none: the density of an average is not the
+        average of densities.
 
     Returns
     -------
-    accuracy, nll, brier (sum over classes; binary one term), ece (classification), or rmse and, with `log_density`, nll (regression); nats.
+    accuracy, nll, brier (sum over classes; binary one term), ece (classification), or rmse and, with `log_density`, nll
+    (regression); nats.
         Empty for T = 0.
     """
     mean, y = np.asarray(mean, np.float64), np.asarray(y)
@@ -65,7 +69,9 @@ def brier(task: str, p: np.ndarray, y: np.ndarray) -> float:
 
 
 def calibration_error(confidence: Array, hit: Array, bins: int = BINS) -> float:
-    """Expected calibration error: |accuracy - mean confidence| over equal bins ((i - 1)/bins, i/bins] of the largest probability [T]."""
+    """Expected calibration error: |accuracy - mean confidence| over equal bins ((i - 1)/bins, i/bins] of the largest
+    probability [T].
+    """
     confidence, hit = np.asarray(confidence, np.float64), np.asarray(hit, np.float64)
     index = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
     gap = np.bincount(index, weights=hit - confidence, minlength=bins)
@@ -73,7 +79,9 @@ def calibration_error(confidence: Array, hit: Array, bins: int = BINS) -> float:
 
 
 def ood_auroc(inside: Array, outside: Array) -> float:
-    """Area under the ROC curve of telling outside points from inside ones by their mutual information ([T1] and [T2])."""
+    """Area under the ROC curve of telling outside points from inside ones by their mutual information ([T1] and
+    [T2]).
+    """
     from sklearn.metrics import roc_auc_score
 
     inside, outside = np.asarray(inside).ravel(), np.asarray(outside).ravel()

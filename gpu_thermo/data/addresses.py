@@ -10,15 +10,15 @@ key = the data seed, purpose 8, ordinal 0, sub 0. The stream separates what must
   2       splits and shuffles of real data
 ========  =============================================
 
-**Layout of generated points.** Points come in pairs: pair i is points 2i and 2i + 1, and in a set of two classes point 2i is of class 0
-and point 2i + 1 of class 1. Pair i owns two blocks: block 2i gives four uniforms, block 2i + 1 four normals, all in float64. Point 2i + k
-has the lanes 2k and 2k + 1 of each. So a point depends on the seed, the stream and its own number only: more points extend a set, they
-never change it, and the test set does not depend on the size of the training set. Every prefix of even length is balanced; minibatches
-draw their points through a keyed permutation of all N (equations.md section 6), so the alternating order does not show in any of their
-modes.
+**Layout of generated points.** Points come in pairs: pair i is points 2i and 2i + 1, and in a set of two classes point
+2i is of class 0 and point 2i + 1 of class 1. Pair i owns two blocks: block 2i gives four uniforms, block 2i + 1 four
+normals, all in float64. Point 2i + k has the lanes 2k and 2k + 1 of each. So a point depends on the seed, the stream
+and its own number only: more points extend a set, they never change it, and the test set does not depend on the size of
+the training set. Every prefix of even length is balanced; minibatches draw their points through a keyed permutation of
+all N (equations.md section 6), so the alternating order does not show in any of their modes.
 
-**Shuffles.** Position i of a shuffled set of n rows is row `permute(i)` of the keyed bijection on [0, n), with the six round keys at
-stream 2.
+**Shuffles.** Position i of a shuffled set of n rows is row `permute(i)` of the keyed bijection on [0, n), with the six
+round keys at stream 2.
 
 These values are frozen by tests/reference/data.json.
 """

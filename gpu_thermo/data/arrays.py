@@ -1,4 +1,6 @@
-"""Arrays from NumPy's .npz and from IDX files. Headers are judged before anything is allocated; nothing is ever unpickled."""
+"""Arrays from NumPy's .npz and from IDX files. Headers are judged before anything is allocated; nothing is ever
+unpickled.
+"""
 
 import gzip
 import math
@@ -60,18 +62,21 @@ def _read_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) 
         read_header: Any = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}.get(version)
         if read_header is None:
             raise DataError(
-                f"{where} is of .npy version {version}; versions 1.0 and 2.0 are read. Write plain arrays with numpy.savez."
+                f"{where} is of .npy version {version}; versions 1.0 and 2.0 are read. Write plain arrays with"
+                " numpy.savez."
             )
         shape, _, dtype = read_header(handle)
         if dtype.kind not in "biufU":
             raise DataError(
-                f"{where} holds {dtype} values; only numbers, and text for labels, are read. Convert it: array.astype(float)."
+                f"{where} holds {dtype} values; only numbers, and text for labels, are read. Convert it:"
+                " array.astype(float)."
             )
         size = math.prod(shape)
         refuse_absurd(size * max(1, dtype.itemsize // 8), where)
         if min(shape, default=0) < 0 or size * dtype.itemsize > member.file_size:
             raise DataError(
-                f"{where} claims the shape {shape} of {dtype}, more than the {member.file_size:,} bytes it has. The file is damaged."
+                f"{where} claims the shape {shape} of {dtype}, more than the {member.file_size:,} bytes it has. The"
+                " file is damaged."
             )
     with archive.open(member) as handle:
         return npy.read_array(handle, allow_pickle=False)
@@ -84,7 +89,8 @@ def npz_arrays(path: Path) -> dict[str, Values]:
     if set(arrays) not in (whole, parts, parts - {"x_test", "y_test"}):
         found = ", ".join(sorted(arrays)) or "none of them"
         raise DataError(
-            f"{path} must hold either x and y, or x_train, y_train, x_test, y_test (the test pair may be left out); it has {found}."
+            f"{path} must hold either x and y, or x_train, y_train, x_test, y_test (the test pair may be left out); it"
+            f" has {found}."
         )
     return arrays
 
@@ -100,15 +106,16 @@ def npz_table(path: Path, arrays: Mapping[str, Values], task: str) -> tuple[Tabl
         x, y = arrays[x_key], arrays[y_key]
         if x.ndim != 2 or x.shape[1] == 0 or y.ndim not in (1, 2) or len(x) != len(y) or 0 in y.shape[1:]:
             raise DataError(
-                f"{path}: {x_key} has shape {x.shape} and {y_key} {y.shape}; they must be [points, features] and [points] or "
-                "[points, targets], with equally many points. Reshape them: x.reshape(len(x), -1)."
+                f"{path}: {x_key} has shape {x.shape} and {y_key} {y.shape}; they must be [points, features] and"
+                " [points] or [points, targets], with equally many points. Reshape them: x.reshape(len(x), -1)."
             )
         xs.append(_numbers(path, x_key, x))
         ys.append(y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y)
     if any(part.shape[1:] != parts[0].shape[1:] for parts in (xs, ys) for part in parts) or len(xs[0]) == 0:
         shapes = ", ".join(f"{key} {arrays[key].shape}" for pair in pairs for key in pair)
         raise DataError(
-            f"{path}: the shapes {shapes} do not fit. Give at least one training point, and both parts the same columns."
+            f"{path}: the shapes {shapes} do not fit. Give at least one training point, and both parts the same"
+            " columns."
         )
     return _npz_encode(path, pairs[0][1], np.concatenate(xs), ys, task), len(xs[0])
 
@@ -121,7 +128,8 @@ def _npz_encode(path: Path, key: str, x: Floats, ys: list[Values], task: str) ->
     wide = numbers is not None and numbers.ndim == 2
     if wide and task not in ("auto", "regression"):
         raise DataError(
-            f'{path}: y has shape {ys[0].shape}, but task = "{task}" wants one label for each point. One-hot? Use y.argmax(axis=1).'
+            f'{path}: y has shape {ys[0].shape}, but task = "{task}" wants one label for each point. One-hot? Use'
+            " y.argmax(axis=1)."
         )
     if task == "regression" and numbers is None:
         raise DataError(
@@ -159,14 +167,15 @@ def _numbers(path: Path, key: str, values: Values) -> Floats:
     if len(bad):
         at = tuple(int(i) for i in bad[0])
         raise DataError(
-            f"{path}: {key}[{', '.join(map(str, at))}] is {out[at]:g} ({len(bad)} such values); numbers must be finite and at most "
-            f"{MAX_MAGNITUDE:g} in size. Remove or rescale them."
+            f"{path}: {key}[{', '.join(map(str, at))}] is {out[at]:g} ({len(bad)} such values); numbers must be finite"
+            f" and at most {MAX_MAGNITUDE:g} in size. Remove or rescale them."
         )
     return out
 
 
 def read_images(path: Path) -> Part:
-    """Images and labels in MNIST's layouts: a folder with the four IDX files (gzipped or not), or an .npz as Keras has it.
+    """Images and labels in MNIST's layouts: a folder with the four IDX files (gzipped or not), or an .npz as Keras has
+    it.
 
     Images come flattened, [images, pixels] uint8, labels [images] int64.
 
@@ -183,19 +192,21 @@ def read_images(path: Path) -> Part:
         arrays = read_npz(path, _SPLIT_KEYS)
         if set(arrays) != set(_SPLIT_KEYS):
             raise DataError(
-                f"{path} has of x_train, y_train, x_test, y_test only {sorted(arrays)}. Give a folder of IDX files, or Keras' mnist.npz."
+                f"{path} has of x_train, y_train, x_test, y_test only {sorted(arrays)}. Give a folder of IDX files, or"
+                " Keras' mnist.npz."
             )
     for x_key, y_key in (("x_train", "y_train"), ("x_test", "y_test")):
         x, y = arrays[x_key], arrays[y_key]
         same_size = x.shape[1:] == arrays["x_train"].shape[1:]
         if x.ndim != 3 or x.dtype != np.uint8 or not same_size or y.shape != x.shape[:1] or y.dtype.kind not in "iu":
             raise DataError(
-                f"{path}: {x_key} is {x.dtype} {x.shape} and {y_key} {y.dtype} {y.shape}; they must be uint8 [images, rows, columns] "
-                "and whole numbers [images], with equal image sizes in both parts."
+                f"{path}: {x_key} is {x.dtype} {x.shape} and {y_key} {y.dtype} {y.shape}; they must be uint8 [images,"
+                " rows, columns] and whole numbers [images], with equal image sizes in both parts."
             )
         if x.size == 0 or y.min() < 0 or y.max() > 9:
             raise DataError(
-                f"{path}: {y_key} must have labels 0 to 9, one for each of at least one image; it has {np.unique(y)[:20]}."
+                f"{path}: {y_key} must have labels 0 to 9, one for each of at least one image; it has"
+                f" {np.unique(y)[:20]}."
             )
     flat = [arrays[key].reshape(len(arrays[key]), -1) for key in ("x_train", "x_test")]
     labels = [arrays[key].astype(np.int64) for key in ("y_train", "y_test")]
@@ -223,8 +234,8 @@ def _parse_idx(path: Path, handle: BinaryIO | gzip.GzipFile, rank: int) -> Value
     header = handle.read(4 + 4 * rank)
     if len(header) < 4 + 4 * rank or header[:4] != bytes([0, 0, 8, rank]):
         raise DataError(
-            f"{path} starts with {header[:4].hex() or 'nothing'}; an IDX file of {rank} dimensions starts with 0000080{rank}. "
-            "Fetch it again."
+            f"{path} starts with {header[:4].hex() or 'nothing'}; an IDX file of {rank} dimensions starts with"
+            f" 0000080{rank}. Fetch it again."
         )
     shape = tuple(int(n) for n in np.frombuffer(header[4:], dtype=">u4"))
     size = math.prod(shape)
@@ -232,6 +243,7 @@ def _parse_idx(path: Path, handle: BinaryIO | gzip.GzipFile, rank: int) -> Value
     values = handle.read(size + 1)
     if len(values) != size:
         raise DataError(
-            f"{path} says {shape} and has {'more' if len(values) > size else f'only {len(values):,}'} bytes of values. Fetch it again."
+            f"{path} says {shape} and has {'more' if len(values) > size else f'only {len(values):,}'} bytes of values."
+            " Fetch it again."
         )
     return np.frombuffer(values, dtype=np.uint8).reshape(shape)

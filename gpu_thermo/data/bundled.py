@@ -22,9 +22,11 @@ def load_bundled(name: str) -> Table:
         datasets: Any = importlib.import_module("sklearn.datasets")
     except ImportError as error:
         raise DataError(
-            f"Data '{name}' comes with scikit-learn, which cannot be imported ({error}). Install it: pip install scikit-learn"
+            f"Data '{name}' comes with scikit-learn, which cannot be imported ({error}). Install it: pip install"
+            " scikit-learn"
         ) from error
-    # Diabetes raw: scikit-learn's default scaling uses all rows, and so would leak the test part into the training part.
+    # Diabetes raw: scikit-learn's default scaling uses all rows, and so would leak the test part into the training
+    # part.
     bunch = datasets.load_diabetes(scaled=False) if name == "diabetes" else getattr(datasets, f"load_{name}")()
     features = tuple(str(f) for f in bunch.feature_names)
     x = np.asarray(bunch.data, dtype=np.float64)

@@ -1,6 +1,8 @@
-"""What a run trains on: `Dataset`, D data sets of one shape side by side, and how parts are standardised and stacked into one.
+"""What a run trains on: `Dataset`, D data sets of one shape side by side, and how parts are standardised and stacked
+into one.
 
-Axes: D data sets (replica r uses set r mod D), N training points, M test points, m features, n regression targets, C classes.
+Axes: D data sets (replica r uses set r mod D), N training points, M test points, m features, n regression targets, C
+classes.
 """
 
 import hashlib
@@ -20,17 +22,19 @@ Values = NDArray[np.generic]
 
 TASKS = ("binary", "multiclass", "regression")
 MAX_VALUES = 2**31
-"""Most values one array of a data set may hold (16 GiB of float64): anything larger is a mistake or a hostile header."""
+"""Most values one array of a data set may hold (16 GiB of float64): anything larger is a mistake or a hostile
+header."""
 MAX_MAGNITUDE = 1e30
 """Largest number accepted in a feature or target: float32 arithmetic overflows soon after."""
 
 
 @dataclass(frozen=True)
 class Standardisation:
-    """What was subtracted and divided by, so that results can be shown in the data's own units: `x = standardised * sd + mean`.
+    """What was subtracted and divided by, so that results can be shown in the data's own units: `x = standardised * sd
+    + mean`.
 
-    `mean` and `sd` [D, m] are of the features, from the training part only. `target_mean` and `target_sd` [D, n] exist for regression. A
-    constant column has sd 1.
+    `mean` and `sd` [D, m] are of the features, from the training part only. `target_mean` and `target_sd` [D, n] exist
+    for regression. A constant column has sd 1.
     """
 
     mean: Floats
@@ -50,12 +54,13 @@ class Dataset:
     x_train, x_test
         [D, N, m] and [D, M, m] float64; M may be 0.
     y_train, y_test
-        [D, N] and [D, M] int64 labels (binary 0 or 1, multiclass 0..C-1), or [D, N, n] and [D, M, n] float64 for regression.
+        [D, N] and [D, M] int64 labels (binary 0 or 1, multiclass 0..C-1), or [D, N, n] and [D, M, n] float64 for
+        regression.
     features, classes, targets
         Column names [m]; class names [C], empty for regression; target names [n], empty for classification.
     standardisation
-        What was subtracted and divided by, or None where the arrays are in the data's own units. Regression targets are standardised along
-        with the features, so a noise sd of the model is then in units of `target_sd`.
+        What was subtracted and divided by, or None where the arrays are in the data's own units. Regression targets are
+        standardised along with the features, so a noise sd of the model is then in units of `target_sd`.
 
     Raises
     ------
@@ -83,8 +88,8 @@ class Dataset:
         _check_part(self, "test", self.x_test, self.y_test)
         if len(self.x_train) != len(self.x_test) or len(self.x_train) == 0 or self.points == 0:
             raise DataError(
-                f"Data '{self.name}' has x_train of shape {self.x_train.shape} and x_test of shape {self.x_test.shape}: "
-                "give at least one training point, and as many test sets as training sets."
+                f"Data '{self.name}' has x_train of shape {self.x_train.shape} and x_test of shape {self.x_test.shape}:"
+                " give at least one training point, and as many test sets as training sets."
             )
 
     @property
@@ -109,13 +114,17 @@ class Dataset:
 
     @property
     def outputs(self) -> int:
-        """Outputs of a network for this task: 1 for binary, the number of classes, or the number of regression targets."""
+        """Outputs of a network for this task: 1 for binary, the number of classes, or the number of regression
+        targets.
+        """
         if self.task == "regression":
             return self.y_train.shape[2]
         return 1 if self.task == "binary" else len(self.classes)
 
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of every name, shape and value, standardisation included: equal exactly where the content is bit for bit equal."""
+        """SHA-256 (hex) of every name, shape and value, standardisation included: equal exactly where the content is
+        bit for bit equal.
+        """
         digest = hashlib.sha256()
         names = [self.name, self.task, self.features, self.classes, self.targets]
         digest.update(json.dumps(names).encode())
@@ -153,7 +162,9 @@ class Schema:
 
 
 def stack(schema: Schema, parts: Sequence[Part], standardise: bool = False) -> Dataset:
-    """One `Dataset` from D parts of equal shape, each standardised, if asked, by the moments of its own training part."""
+    """One `Dataset` from D parts of equal shape, each standardised, if asked, by the moments of its own training
+    part.
+    """
     first = parts[0]
     refuse_absurd(
         len(parts) * (len(first.x_train) + len(first.x_test)) * first.x_train.shape[1], f"Data '{schema.name}'"
@@ -188,7 +199,9 @@ def stack(schema: Schema, parts: Sequence[Part], standardise: bool = False) -> D
 
 
 def moments(x: Floats) -> tuple[Floats, Floats]:
-    """Mean and sd [D, m] over the points of `x` [D, N, m], without ddof; a constant column has its own value as mean, exactly, and sd 1."""
+    """Mean and sd [D, m] over the points of `x` [D, N, m], without ddof; a constant column has its own value as mean,
+    exactly, and sd 1.
+    """
     mean, sd = x.mean(axis=1), x.std(axis=1)
     constant = x.max(axis=1) == x.min(axis=1)
     return np.where(constant, x[:, 0], mean), np.where(constant | (sd == 0), 1.0, sd)
@@ -203,8 +216,8 @@ def refuse_absurd(values: int, what: str) -> None:
     """Refuse an array of so many values before it is allocated."""
     if values > MAX_VALUES:
         raise DataError(
-            f"{what} would hold {values:,} values; at most {MAX_VALUES:,} are accepted. Use fewer points, features or data sets, "
-            "or check that the file is not damaged."
+            f"{what} would hold {values:,} values; at most {MAX_VALUES:,} are accepted. Use fewer points, features or"
+            " data sets, or check that the file is not damaged."
         )
 
 
@@ -214,8 +227,8 @@ def _check_names(data: Dataset) -> None:
     wanted = {"binary": classes == 2, "multiclass": classes >= 2, "regression": classes == 0}
     if not wanted[data.task] or (len(data.targets) > 0) != (data.task == "regression"):
         raise DataError(
-            f"Data '{data.name}' ({data.task}) has {classes} classes and {len(data.targets)} target names: binary has two classes, "
-            "multiclass at least two, regression none; only regression names its targets."
+            f"Data '{data.name}' ({data.task}) has {classes} classes and {len(data.targets)} target names: binary has"
+            " two classes, multiclass at least two, regression none; only regression names its targets."
         )
     for what, names in (("feature", data.features), ("class", data.classes), ("target", data.targets)):
         twice = [name for name, times in Counter(names).items() if times > 1]
@@ -251,6 +264,6 @@ def _check_magnitude(where: str, what: str, values: Floats, names: tuple[str, ..
     if not good.all():
         d, i, j = np.argwhere(~good)[0]
         raise DataError(
-            f"{where}{what} has the value {values[d, i, j]:g} in '{names[j]}' (set {d}, point {i}); numbers must be finite and at most "
-            f"{MAX_MAGNITUDE:g} in size. Remove the point, or rescale or leave out the column."
+            f"{where}{what} has the value {values[d, i, j]:g} in '{names[j]}' (set {d}, point {i}); numbers must be"
+            f" finite and at most {MAX_MAGNITUDE:g} in size. Remove the point, or rescale or leave out the column."
         )

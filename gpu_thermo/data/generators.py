@@ -1,4 +1,5 @@
-"""Data made from formulas: every function maps raw noise of the points (`addresses.PointNoise`) to features, and nothing else is random.
+"""Data made from formulas: every function maps raw noise of the points (`addresses.PointNoise`) to features, and
+nothing else is random.
 
 In two-class sets even points are class 0 and odd points class 1 (the reason is in `addresses`).
 """
@@ -16,8 +17,8 @@ TWO_CLASSES = ("0", "1")
 def spirals(draw: PointNoise, turns: float, radius: float, exponent: float, noise: float) -> Floats:
     """Two-armed spiral, features [points, 2] (Leimkuhler, Matthews, Vlaar 2019; equations.md section 11).
 
-    Radius `radius t^exponent` and angle `2 pi turns t^exponent`, t uniform on (0, 1). Class 1 is the negation of class 0 with the same t;
-    the noise on both coordinates is each point's own.
+    Radius `radius t^exponent` and angle `2 pi turns t^exponent`, t uniform on (0, 1). Class 1 is the negation of class
+    0 with the same t; the noise on both coordinates is each point's own.
     """
     t = np.repeat(draw.uniform[::2, 0], 2)
     fraction = t**exponent
@@ -30,8 +31,8 @@ def spirals(draw: PointNoise, turns: float, radius: float, exponent: float, nois
 def trig(draw: PointNoise, length: float, frequency: float, noise: float, form: str) -> Floats:
     """Points near a cosine (class 0) and a sine (class 1), features [points, 2] (LMV eq. 17; equations.md section 11).
 
-    `x1 = length t`, t uniform and each point's own; the angle is `frequency pi x1` (form "x1"), or `frequency pi t` (form "printed", as the
-    paper prints it). Noise on x2 only.
+    `x1 = length t`, t uniform and each point's own; the angle is `frequency pi x1` (form "x1"), or `frequency pi t`
+    (form "printed", as the paper prints it). Noise on x2 only.
     """
     t = draw.uniform[:, 0]
     x1 = length * t
@@ -41,8 +42,8 @@ def trig(draw: PointNoise, length: float, frequency: float, noise: float, form: 
 
 
 def moons(draw: PointNoise, noise: float) -> Floats:
-    """Two interleaved half circles, features [points, 2]: `(cos pi t, sin pi t)` and `(1 - cos pi t, 1/2 - sin pi t)`, noise on both
-    coordinates.
+    """Two interleaved half circles, features [points, 2]: `(cos pi t, sin pi t)` and `(1 - cos pi t, 1/2 - sin pi t)`,
+    noise on both coordinates.
 
     The shapes of scikit-learn's `make_moons`, with uniform t from our own addresses.
     """
@@ -54,7 +55,9 @@ def moons(draw: PointNoise, noise: float) -> Floats:
 
 
 def circles(draw: PointNoise, factor: float, noise: float) -> Floats:
-    """Circle of radius 1 (class 0) around one of radius `factor` (class 1), features [points, 2]: uniform angles, noise on both."""
+    """Circle of radius 1 (class 0) around one of radius `factor` (class 1), features [points, 2]: uniform angles, noise
+    on both.
+    """
     angle = 2 * np.pi * draw.uniform[:, 0]
     radius = np.where(_second_class(angle), factor, 1.0)
     return radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1) + noise * draw.normal

@@ -3,14 +3,16 @@
 **Task "auto"** decides by the target column alone, in this order:
 
 1. more than one target column: regression;
-2. some value is not a number: classification, with each different text a class (refused where there are more than `MAX_TEXT_CLASSES`, or
+2. some value is not a number: classification, with each different text a class (refused where there are more than
+`MAX_TEXT_CLASSES`, or
    where most texts occur once: then it is a name, or a number mistyped);
-3. all values are whole numbers, and there are two different ones, or at most `MAX_NUMBER_CLASSES` with five rows each on average:
+3. all values are whole numbers, and there are two different ones, or at most `MAX_NUMBER_CLASSES` with five rows each
+on average:
    classification;
 4. otherwise: regression.
 
-Classification is binary with two classes and multiclass with more. Naming the task overrides all of this. Classes are ordered by number
-where all labels are numbers, by text otherwise; the first is label 0.
+Classification is binary with two classes and multiclass with more. Naming the task overrides all of this. Classes are
+ordered by number where all labels are numbers, by text otherwise; the first is label 0.
 """
 
 from collections.abc import Sequence
@@ -38,7 +40,9 @@ class Labels(NamedTuple):
 
 
 def is_classification(numbers: Floats | None) -> bool:
-    """Whether task "auto" reads a target column as class labels (rules 2 to 4 above); `numbers` is None where some value is not one."""
+    """Whether task "auto" reads a target column as class labels (rules 2 to 4 above); `numbers` is None where some
+    value is not one.
+    """
     if numbers is None:
         return True
     if (numbers != np.floor(numbers)).any():
@@ -53,7 +57,8 @@ def encode_labels(numbers: Floats | None, texts: Sequence[str], task: str, where
     Raises
     ------
     DataError
-        If there is one class only, more than two for task binary, or so many texts that task "auto" doubts they are classes.
+        If there is one class only, more than two for task binary, or so many texts that task "auto" doubts they are
+        classes.
     """
     if numbers is not None:
         values, inverse = np.unique(numbers, return_inverse=True)
@@ -68,12 +73,13 @@ def encode_labels(numbers: Floats | None, texts: Sequence[str], task: str, where
         raise DataError(f"{where} has one class only: {shown}. Choose a target with at least two different values.")
     if task == "auto" and numbers is None and len(names) > min(MAX_TEXT_CLASSES, max(2, len(texts) // 2)):
         raise DataError(
-            f"{where} has {len(names)} different texts in {len(texts)} rows ({shown}): too many to be taken for classes unasked. "
-            'Correct a mistyped number, choose another target, or say task = "multiclass".'
+            f"{where} has {len(names)} different texts in {len(texts)} rows ({shown}): too many to be taken for classes"
+            ' unasked. Correct a mistyped number, choose another target, or say task = "multiclass".'
         )
     if task == "binary" and len(names) != 2:
         raise DataError(
-            f'{where} has {len(names)} classes ({shown}), but task = "binary" wants two. Use task = "multiclass", or leave rows out.'
+            f'{where} has {len(names)} classes ({shown}), but task = "binary" wants two. Use task = "multiclass", or'
+            " leave rows out."
         )
     chosen = task if task != "auto" else ("binary" if len(names) == 2 else "multiclass")
     return Labels(chosen, y, tuple(names))

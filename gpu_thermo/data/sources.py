@@ -1,7 +1,7 @@
 """The [data] section of a spec: one model of options for each name, and how each builds its `Dataset`.
 
-The docstring of a model and the descriptions of its fields are what `gpu-thermo datasets` shows. `seeds` asks for several data sets of one
-shape: replica r trains on set r mod D.
+The docstring of a model and the descriptions of its fields are what `gpu-thermo datasets` shows. `seeds` asks for
+several data sets of one shape: replica r trains on set r mod D.
 """
 
 from abc import ABC, abstractmethod
@@ -60,15 +60,16 @@ class DataSource(BaseModel, ABC):
     def _one_kind_of_seed(self) -> Self:
         if self.seeds is not None and self.seed_field in self.model_fields_set:
             raise ValueError(
-                f"{self.seed_field} = {getattr(self, self.seed_field)} and seeds = {self.seeds[:5]} are both given: give "
-                f"{self.seed_field} for one "
-                "data set, or seeds for several"
+                f"{self.seed_field} = {getattr(self, self.seed_field)} and seeds = {self.seeds[:5]} are both given:"
+                f" give {self.seed_field} for one data set, or seeds for several"
             )
         return self
 
     @model_serializer(mode="wrap")
     def _only_what_was_meant(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what is None (TOML has no word for it), and the one seed where there are several: the result can be read back."""
+        """Leave out what is None (TOML has no word for it), and the one seed where there are several: the result can be
+        read back.
+        """
         values = {key: value for key, value in handler(self).items() if value is not None}
         if self.seeds is not None:
             values.pop(self.seed_field, None)
@@ -174,7 +175,9 @@ class Circles(TwoClasses):
 
 
 class Gap(Generated):
-    """Regression of sin(2x) + x/2 on one input, no training inputs in the middle: uncertainty should grow there; test points cover all."""
+    """Regression of sin(2x) + x/2 on one input, no training inputs in the middle: uncertainty should grow there; test
+    points cover all.
+    """
 
     name: Literal["gap"] = "gap"
     train: int = Field(100, ge=1, le=MAX_POINTS, description="training points, all outside the gap")
@@ -187,7 +190,8 @@ class Gap(Generated):
     def _gap_inside(self) -> Self:
         if self.gap >= 2 * self.extent:
             raise ValueError(
-                f"gap = {self.gap:g} leaves no inputs within +-extent = {self.extent:g}: use less than {2 * self.extent:g}"
+                f"gap = {self.gap:g} leaves no inputs within +-extent = {self.extent:g}: use less than"
+                f" {2 * self.extent:g}"
             )
         return self
 
@@ -276,8 +280,8 @@ class Mnist(DataSource):
 class Csv(Real):
     """A CSV file with a header. Numbers in all features; the target may be text labels.
 
-    With task "auto", a target with text in it is classification, and so is one of whole numbers with two different values, or at most 20
-    that occur five times each on average; all else, and more than one target, is regression.
+    With task "auto", a target with text in it is classification, and so is one of whole numbers with two different
+    values, or at most 20 that occur five times each on average; all else, and more than one target, is regression.
     """
 
     name: Literal["csv"] = "csv"
@@ -317,9 +321,11 @@ class Csv(Real):
 
 
 class Npz(DataSource):
-    """A NumPy .npz file with x [points, features] and y, which are then split; or x_train, y_train, x_test, y_test. Never unpickled.
+    """A NumPy .npz file with x [points, features] and y, which are then split; or x_train, y_train, x_test, y_test.
+    Never unpickled.
 
-    y holds labels (numbers or text) or numbers to regress on, [points] or [points, targets]; task "auto" decides as for CSV files.
+    y holds labels (numbers or text) or numbers to regress on, [points] or [points, targets]; task "auto" decides as for
+    CSV files.
     """
 
     seed_field: ClassVar[str] = "split_seed"
@@ -345,7 +351,8 @@ class Npz(DataSource):
             return split_table(table, fraction, self.all_seeds, self.standardise)
         if self.test_fraction is not None or self.all_seeds != [0]:
             raise SpecError(
-                f"{path} is split already (x_train, y_train): leave out test_fraction, split_seed and seeds, or give x and y."
+                f"{path} is split already (x_train, y_train): leave out test_fraction, split_seed and seeds, or give x"
+                " and y."
             )
         part = Part(table.x[:train], table.y[:train], table.x[train:], table.y[train:])
         return stack(table.schema, [part], self.standardise)

@@ -20,7 +20,8 @@ class Table:
 
 
 def split_table(table: Table, test_fraction: float, seeds: Sequence[int], standardise: bool) -> Dataset:
-    """One split for each seed: rows in the seed's shuffled order, the last `round(test_fraction rows)` of them for testing.
+    """One split for each seed: rows in the seed's shuffled order, the last `round(test_fraction rows)` of them for
+    testing.
 
     A larger test fraction takes rows away from the end of the training part and leaves the others where they are.
     """
@@ -28,8 +29,8 @@ def split_table(table: Table, test_fraction: float, seeds: Sequence[int], standa
     train = rows - round(test_fraction * rows)
     if train < 1:
         raise DataError(
-            f"Data '{table.schema.name}' has {rows} rows, and test_fraction = {test_fraction} leaves none for training. "
-            "Use a smaller fraction."
+            f"Data '{table.schema.name}' has {rows} rows, and test_fraction = {test_fraction} leaves none for training."
+            " Use a smaller fraction."
         )
     refuse_absurd(len(seeds) * table.x.size, f"Data '{table.schema.name}' with {len(seeds)} splits")
     parts = []
@@ -43,16 +44,18 @@ def split_table(table: Table, test_fraction: float, seeds: Sequence[int], standa
 def cut_parts(
     schema: Schema, given: Part, limits: tuple[int | None, int | None], seeds: Sequence[int], scale: float
 ) -> list[Part]:
-    """One part for each seed: the first `limits` rows of the given training and test rows in shuffled order, features divided by `scale`.
+    """One part for each seed: the first `limits` rows of the given training and test rows in shuffled order, features
+    divided by `scale`.
 
-    Shuffled even without a limit, so that a limit keeps a prefix of the same order. Both parts are shuffled by the same round keys, each on
-    its own length. Rows are picked before they become float64, because images are stored as bytes.
+    Shuffled even without a limit, so that a limit keeps a prefix of the same order. Both parts are shuffled by the same
+    round keys, each on its own length. Rows are picked before they become float64, because images are stored as bytes.
     """
     counts = []
     for name, x, limit in (("train", given.x_train, limits[0]), ("test", given.x_test, limits[1])):
         if limit is not None and limit > len(x):
             raise DataError(
-                f"Data '{schema.name}' has {len(x)} points to {name} with, and {name} = {limit} asks for more. Lower it or leave it out."
+                f"Data '{schema.name}' has {len(x)} points to {name} with, and {name} = {limit} asks for more. Lower it"
+                " or leave it out."
             )
         counts.append(len(x) if limit is None else limit)
     refuse_absurd(len(seeds) * sum(counts) * given.x_train.shape[1], f"Data '{schema.name}' with {len(seeds)} shuffles")

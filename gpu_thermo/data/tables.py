@@ -1,8 +1,8 @@
 """CSV files. Errors name the file, the line in it and the column.
 
-Text is UTF-8, with or without a byte order mark; fields are separated by comma, semicolon or tab, whichever splits the header into most
-columns, and may be quoted. The first line with text in it is the header. Empty lines are skipped. Numbers are written with a decimal
-point.
+Text is UTF-8, with or without a byte order mark; fields are separated by comma, semicolon or tab, whichever splits the
+header into most columns, and may be quoted. The first line with text in it is the header. Empty lines are skipped.
+Numbers are written with a decimal point.
 """
 
 import csv
@@ -38,7 +38,9 @@ class Record(NamedTuple):
 
 
 class Body(NamedTuple):
-    """The rows below the header: `x` [rows, m], the target columns as texts [n][rows], and each row's line in the file."""
+    """The rows below the header: `x` [rows, m], the target columns as texts [n][rows], and each row's line in the
+    file.
+    """
 
     x: Floats
     targets: list[list[str]]
@@ -120,7 +122,8 @@ def _resolve(path: Path, header: Record, target: Sequence[str], features: Sequen
     names = [name.strip() for name in header.fields]
     if all(_number(name) is not None for name in names):
         raise DataError(
-            f"{path}, line {header.line} is all numbers ({shorten(', '.join(names))}), but must name the columns. Add a header."
+            f"{path}, line {header.line} is all numbers ({shorten(', '.join(names))}), but must name the columns. Add a"
+            " header."
         )
     for i, name in enumerate(names):
         if not name:
@@ -147,7 +150,8 @@ def _read_body(path: Path, rows: Iterator[Record], columns: Columns) -> Body:
     for line, fields in rows:
         if len(fields) != len(columns.names):
             raise DataError(
-                f"{path}, line {line} has {len(fields)} fields, but the header has {len(columns.names)}. Mend the row or its quotes."
+                f"{path}, line {line} has {len(fields)} fields, but the header has {len(columns.names)}. Mend the row"
+                " or its quotes."
             )
         for i in columns.features:
             value = _number(fields[i])
@@ -208,8 +212,10 @@ def _complain(path: Path, line: int, name: str, text: str) -> NoReturn:
     if value is None:
         comma = " Write decimals with a point." if _number(text.replace(",", ".")) is not None else ""
         raise DataError(
-            f"{where} '{shorten(text)}' is not a number.{comma} Encode it as numbers, or leave the column out (features = [...])."
+            f"{where} '{shorten(text)}' is not a number.{comma} Encode it as numbers, or leave the column out (features"
+            " = [...])."
         )
     raise DataError(
-        f"{where} '{shorten(text)}' is not a finite number up to {MAX_MAGNITUDE:g} in size. Correct it, or leave out the row."
+        f"{where} '{shorten(text)}' is not a finite number up to {MAX_MAGNITUDE:g} in size. Correct it, or leave out"
+        " the row."
     )

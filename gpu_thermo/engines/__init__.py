@@ -88,8 +88,8 @@ def choose_engine(job: Job, engine: str, device: str) -> str:
 
 _NO_COMPILER = "no C++ compiler was found"
 FUSED_INPUTS, FUSED_HIDDEN, FUSED_OUTPUTS = {"cpu": 64, "cuda": 16}, 1024, 16
-"""Largest networks that auto gives to the fused engine. On the CPU it was measured to win up to the digits' 64 inputs (3 times; beyond,
-compiling takes seconds); on a GPU a thread's registers set the limit."""
+"""Largest networks that auto gives to the fused engine. On the CPU it was measured to win up to the digits' 64 inputs
+(3 times; beyond, compiling takes seconds); on a GPU a thread's registers set the limit."""
 
 
 def _obstacle(job: Job, device: str) -> str:

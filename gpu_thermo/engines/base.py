@@ -58,8 +58,9 @@ class Engine(Protocol):
     def advance(self, state: State, segment: Segment, hyper: Hyper | None = None) -> Recorded:
         """Advance `state` in place through `segment` and return what was recorded on the way.
 
-        `hyper` holds the base hyperparameters [R] in force during this call, in place of the job's: rungs move between segments. It is
-        recognised by identity, so changed values need another object. Arrays of `state.extra` that are not the engine's stay as they are.
+        `hyper` holds the base hyperparameters [R] in force during this call, in place of the job's: rungs move between
+        segments. It is recognised by identity, so changed values need another object. Arrays of `state.extra` that are
+        not the engine's stay as they are.
         """
         ...
 
@@ -68,14 +69,18 @@ _OWN = ("extra/adam_", "extra/contour_")
 
 
 def own_arrays(state: State) -> dict[str, Array]:
-    """The arrays of `state` that engines advance, each [R, ...], by the names of State.arrays; the rest of `extra` belongs to moves."""
+    """The arrays of `state` that engines advance, each [R, ...], by the names of State.arrays; the rest of `extra`
+    belongs to moves.
+    """
     return {
         name: value for name, value in state.arrays().items() if not name.startswith("extra/") or name.startswith(_OWN)
     }
 
 
 def initial_state(job: Job, position: Array, momentum: Array | None = None) -> State:
-    """The state at step 0 from `position` [R, P]: momenta 0 unless given, xi at its initial value (0 where a partition has none)."""
+    """The state at step 0 from `position` [R, P]: momenta 0 unless given, xi at its initial value (0 where a partition
+    has none).
+    """
     position = np.ascontiguousarray(position, dtype=job.dtype)
     momentum = np.zeros_like(position) if momentum is None else np.ascontiguousarray(momentum, dtype=job.dtype)
     state = State.at(position, momentum, np.nan_to_num(job.hyper.thermostat))

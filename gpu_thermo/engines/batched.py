@@ -1,7 +1,7 @@
 """The batched engine: array code with replicas as the leading axis, for NumPy and CuPy, for any target.
 
-On the CPU the replicas are worked off in blocks that stay in cache, one thread a core, each block through the whole segment; on a GPU all
-replicas are one block. Blocks share nothing, so results do not depend on how replicas are cut.
+On the CPU the replicas are worked off in blocks that stay in cache, one thread a core, each block through the whole
+segment; on a GPU all replicas are one block. Blocks share nothing, so results do not depend on how replicas are cut.
 """
 
 import ctypes
@@ -22,7 +22,7 @@ from ..moves.contour import Contour, active_partition
 from ..state import Hyper, Recorded, Segment, State
 from ..streams import make_keys
 from ..targets.base import Batch
-from .base import Job, own_arrays
+from .base import Job, cores, empty_record, own_arrays
 from .operations.arrays import NumpyOperations
 
 Array = Any
@@ -30,10 +30,12 @@ Coefficients = tuple[Array, ...]
 Action = Callable[..., object]
 
 _CACHE_BYTES = 16 * 2**20
-"""Working set of one block: small enough to stay in a core's share of the caches, large enough to drown the interpreter's overhead."""
+"""Working set of one block: small enough to stay in a core's share of the caches, large enough to drown the
+interpreter's overhead."""
 
 _THREAD_VALUES = 500_000
-"""Values per array operation above which one more thread was measured to pay (2-core machine: 1.6 times at 1 M, a loss at 0.25 M)."""
+"""Values per array operation above which one more thread was measured to pay (2-core machine: 1.6 times at 1 M, a loss
+at 0.25 M)."""
 
 
 class BatchedEngine:
@@ -41,7 +43,8 @@ class BatchedEngine:
 
     Parameters
     ----------
-    job : what to compute. device : "cpu" or "cuda[:i]". threads : CPU threads, as many as pay by default. block : replicas per block.
+    job : what to compute. device : "cpu" or "cuda[:i]". threads : CPU threads, as many as pay by default. block :
+    replicas per block.
     native : whether noise comes from the compiled kernels; by default where there is a compiler.
     """
 
@@ -94,7 +97,8 @@ class BatchedEngine:
 
 @cache
 def keep_freed_memory() -> None:
-    """Ask glibc to keep freed arrays in the process instead of handing them back: page faults would double the cost of a step.
+    """Ask glibc to keep freed arrays in the process instead of handing them back: page faults would double the cost of
+    a step.
 
     Freed blocks stay below the peak the run needs anyway. Elsewhere than on glibc nothing happens.
     """
@@ -196,7 +200,9 @@ class _Block:
             self.box.evaluated()
 
     def _flatten(self, contour: Contour) -> None:
-        """The gradient move; a position beyond a wall, which the step will not keep, counts as another visit of the one it started from."""
+        """The gradient move; a position beyond a wall, which the step will not keep, counts as another visit of the one
+        it started from.
+        """
         s = self.local
         energy = self.box.energy() if self.box else s.energy
         log_omega = float(self.log_omega[s.evaluations - self.first])
@@ -204,7 +210,9 @@ class _Block:
         s.gradient *= multiplier.astype(s.gradient.dtype)[:, None]
 
     def _freeze(self, step: int) -> None:
-        """Mark replicas that are no longer finite, with the cause, and fill them with NaN; the others are not touched."""
+        """Mark replicas that are no longer finite, with the cause, and fill them with NaN; the others are not
+        touched.
+        """
         s = self.local
         suspects = self.ops.suspects((s.position, s.momentum, s.thermostat)) & (s.status == 0)
         if not suspects.any():
@@ -232,7 +240,7 @@ class _Block:
         for k, (columns, count) in enumerate(zip(self.slices, self.program.partition.counts, strict=True)):
             r.kinetic_temperature[slot, self.rows, k] = _host(self.ops.square_sum(s.momentum[:, columns])) / count
 
-    # -- the step as a list of actions, and their coefficients -----------------------------------------------------------------
+    # -- the step as a list of actions, and their coefficients ---------------------------------------------------------
 
     def _load(self, i: int) -> None:
         """Arguments of every action at the segment's i-th step, and the temperature a contour reads."""
@@ -317,8 +325,8 @@ class _Block:
 class _Box:
     """Walls around a target with `bounds`: a step that ends outside |q_i| <= bounds is rejected.
 
-    The replica is then as before the step with its momentum negated; gradient and energy are those of the last evaluation at the position
-    it keeps. A position that is not finite is left to be frozen.
+    The replica is then as before the step with its momentum negated; gradient and energy are those of the last
+    evaluation at the position it keeps. A position that is not finite is left to be frozen.
     """
 
     def __init__(self, local: State, bounds: float, xp: Any) -> None:
@@ -360,7 +368,9 @@ class _Box:
 
 
 def _pair(substeps: tuple[Evaluate | Substep, ...]) -> list[tuple[Evaluate | Substep, ...]]:
-    """Substeps one by one, but a D right after a C of the same partition together with it: one pass over the momenta."""
+    """Substeps one by one, but a D right after a C of the same partition together with it: one pass over the
+    momenta.
+    """
     out: list[tuple[Evaluate | Substep, ...]] = []
     for s in substeps:
         last = out[-1][-1] if out else None

@@ -1,7 +1,8 @@
 """The fused engine: whole segments in one kernel call, one C++ source for CPU and GPU (kernels/).
 
-On the CPU each thread carries as many replicas as its vector registers have lanes through the whole segment, in cache; on a GPU a warp
-or more carries one replica in registers. Results do not depend on how replicas are cut, on segment lengths or on threads, bit for bit.
+On the CPU each thread carries as many replicas as its vector registers have lanes through the whole segment, in cache;
+on a GPU a warp or more carries one replica in registers. Results do not depend on how replicas are cut, on segment
+lengths or on threads, bit for bit.
 """
 
 import ctypes
@@ -20,7 +21,7 @@ from ..method.letters import LETTERS
 from ..method.words import Substep
 from ..state import PARTITIONED, Hyper, Recorded, Segment, State
 from ..targets.networks import ShlpTarget
-from .base import Job, cores, empty_record, own_arrays
+from .base import Job, cores, empty_record, own_arrays, permutation_grid
 
 Array = Any
 _TABLE_BYTES = 64 * 2**20
@@ -54,8 +55,9 @@ class FusedEngine:
 
     Parameters
     ----------
-    job : what to compute; its target is an ShlpTarget on NumPy arrays. device : "cpu" or "cuda[:i]". threads : CPU threads, all cores
-    by default. team : threads per replica on a GPU, chosen from the number of hidden units by default.
+    job : what to compute; its target is an ShlpTarget on NumPy arrays. device : "cpu" or "cuda[:i]". threads : CPU
+    threads, all cores by default. team : threads per replica on a GPU, chosen from the number of hidden units by
+    default.
 
     Raises
     ------
@@ -68,7 +70,8 @@ class FusedEngine:
     def __init__(self, job: Job, device: str = "cpu", threads: int | None = None, team: int | None = None) -> None:
         if not isinstance(job.target, ShlpTarget):
             raise DeviceError(
-                "The fused engine samples single-hidden-layer perceptrons only. Use the batched engine for other targets."
+                "The fused engine samples single-hidden-layer perceptrons only. Use the batched engine for other"
+                " targets."
             )
         if job.contour is not None:
             job.contour.check(job.program, job.hyper)
@@ -171,7 +174,8 @@ def _numbers(job: Job) -> dict[str, Any]:
 
 
 class Tables:
-    """Coefficients of the letters, computed in float64 as letters.py says and rounded once, per group of replicas alike in hyperparameters.
+    """Coefficients of the letters, computed in float64 as letters.py says and rounded once, per group of replicas alike
+    in hyperparameters.
 
     Attributes
     ----------

@@ -1,8 +1,10 @@
-"""Compile a pairwise set of GPU kernels without a GPU: `python -m gpu_thermo.kernels.check [--arch sm_90 ...] [--json FILE]`.
+"""Compile a pairwise set of GPU kernels without a GPU: `python -m gpu_thermo.kernels.check [--arch sm_90 ...] [--json
+FILE]`.
 
-Every two values of any two choices below (dynamics, task, activation, minibatches, partition, network and type, team) meet in some variant.
-Prints registers and spills of each, with the prediction and elementwise kernels, and ends with 1 if something does not compile, or spills
-on sm_90 where it must not: m = 2, n = 1, d <= 200.
+Every two values of any two choices below (dynamics, task, activation, minibatches, partition, network and type, team)
+meet in some variant.
+Prints registers and spills of each, with the prediction and elementwise kernels, and ends with 1 if something does not
+compile, or spills on sm_90 where it must not: m = 2, n = 1, d <= 200.
 """
 
 import argparse
@@ -36,7 +38,8 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "outputs": (1, 3),
     "prior": (None, 1.0),
 }
-"""Dynamics: a method or a word. Network: m, d, bits. Team: 0 is chosen from the network. Outputs: of tasks that have a choice."""
+"""Dynamics: a method or a word. Network: m, d, bits. Team: 0 is chosen from the network. Outputs: of tasks that have a
+choice."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,10 @@ def fused_variant(row: Mapping[str, Any]) -> Variant:
         program, model, row["mode"], 100 if row["mode"] == "full" else 20, bits, row.get("contour", False)
     )
     team = row["team"] or team_size(emitter)
-    name = f"{row['dynamics']} {task} {row['activation']} {row['mode']} {program.partition.kind} m{m} d{d} n{n} float{bits} team {team}"
+    name = (
+        f"{row['dynamics']} {task} {row['activation']} {row['mode']} {program.partition.kind} m{m} d{d} n{n}"
+        f" float{bits} team {team}"
+    )
     name += " prior" * bool(row["prior"]) + " contour" * emitter.contour
     return Variant("fused", name, emitter.source("device", team), _is_standard(model))
 
@@ -128,7 +134,9 @@ def standard_variants() -> list[Variant]:
 
 
 def contour_variants() -> list[Variant]:
-    """Kernels with a contour: the words it is mostly used with on two inputs, a larger network, and float64 in teams of several warps."""
+    """Kernels with a contour: the words it is mostly used with on two inputs, a larger network, and float64 in teams of
+    several warps.
+    """
     base = _STANDARD | {"contour": True, "prior": 1.0}
     rows = [
         base | {"dynamics": word, "network": (2, d, 32)}
@@ -233,7 +241,8 @@ def main(arguments: list[str] | None = None) -> int:
     wrong = [r for r in results if r.wrong]
     seconds = time.perf_counter() - start
     print(
-        f"{len(jobs)} sources for {' '.join(options.arch)}: {len(results)} kernels in {seconds:.0f} s, {len(wrong)} wrong"
+        f"{len(jobs)} sources for {' '.join(options.arch)}: {len(results)} kernels in {seconds:.0f} s, {len(wrong)}"
+        " wrong"
     )
     if options.json:
         with open(options.json, "w") as file:

@@ -1,7 +1,8 @@
 """Program to C++: the constants, passes and step function that complete the headers of this folder for one job.
 
-Between two gradient evaluations partitions do not see each other, so their letters are applied parameter by parameter in one *pass* over
-the units, all partitions at once; noise with one index is drawn once for all of them. A pass ends where a word has E, which needs p.p.
+Between two gradient evaluations partitions do not see each other, so their letters are applied parameter by parameter
+in one *pass* over the units, all partitions at once; noise with one index is drawn once for all of them. A pass ends
+where a word has E, which needs p.p.
 Text is made from enumerations and integers only.
 """
 
@@ -115,7 +116,8 @@ class Emitter:
 
     Parameters
     ----------
-    program, model : what a step does, on which network. batch : B, or N in mode "full". mode : minibatch mode. bits : 32 or 64.
+    program, model : what a step does, on which network. batch : B, or N in mode "full". mode : minibatch mode. bits :
+    32 or 64.
     contour : whether gradients are scaled by a learned histogram (contour.h).
     """
 
@@ -142,7 +144,9 @@ class Emitter:
         self._factors = 0
 
     def source(self, entry: str, team: int = 1, lanes: int | None = None) -> str:
-        """Complete text for `entry`: "host", "device" (teams_per_block = 4 warps at most) or "members" (the team test)."""
+        """Complete text for `entry`: "host", "device" (teams_per_block = 4 warps at most) or "members" (the team
+        test).
+        """
         self._factors = 0
         step = self._step()
         headers = inline(*_HEADERS, "shlp.h", "wide.h", "contour.h", "step.h")
@@ -183,17 +187,30 @@ class Emitter:
             (k, subs.index(s.sub)) for k, letters in action.letters.items() for s in letters if s.operation in _NOISY
         }
         summed = {s.partitions[0] for s in action.after}
-        return "\n".join((
-            f"struct Pass{number} {{",
-            f"  static constexpr int SLOTS = {len(subs)};",
-            f"  HD static constexpr u32 sub(int slot) {{ return {_choose(dict(enumerate(subs)))}; }}",
-            f"  HD static constexpr bool sums(int k) {{ return {_any_of(summed)}; }}",
-            f"  HD static constexpr bool moves(int k) {{ return {_any_of(k for k, v in action.letters.items() if v)}; }}",
-            f"  HD static constexpr bool draws(int k, int slot) {{ return {_any_pair(draws)}; }}",
-            f"  HD static void factors(const Coefficients& c, const wide* xi, real* f) {{ {' '.join(self._damping)} }}",
-            "  template <int K> HD static void apply(Parameter& x, const real* n, const Coefficients& c, const real* f) {",
-            *cases, "  }", "};",
-        ))  # fmt: skip
+        return "\n".join(
+            (
+                f"struct Pass{number} {{",
+                f"  static constexpr int SLOTS = {len(subs)};",
+                f"  HD static constexpr u32 sub(int slot) {{ return {_choose(dict(enumerate(subs)))}; }}",
+                f"  HD static constexpr bool sums(int k) {{ return {_any_of(summed)}; }}",
+                (
+                    "  HD static constexpr bool moves(int k) { return"
+                    f" {_any_of(k for k, v in action.letters.items() if v)}; }}"
+                ),
+                f"  HD static constexpr bool draws(int k, int slot) {{ return {_any_pair(draws)}; }}",
+                (
+                    "  HD static void factors(const Coefficients& c, const wide* xi, real* f) {"
+                    f" {' '.join(self._damping)} }}"
+                ),
+                (
+                    "  template <int K> HD static void apply(Parameter& x, const real* n, const Coefficients& c, const"
+                    " real* f) {"
+                ),
+                *cases,
+                "  }",
+                "};",
+            )
+        )
 
     def _coefficient(self, s: Substep, i: int) -> str:
         return self._place[(*_key(s), i)]
@@ -214,10 +231,14 @@ class Emitter:
         if s.operation in ("momentum", "momentum2", "coolmomentum"):
             return f"heavy_ball(x.q, x.p, x.g, {', '.join(c)});"
         return {
-            "A": "drift(x.q, x.p, {0});", "B": "kick(x.p, x.g, {0});", "D": "diffuse(x.p, {n}, {0});",
-            "O": "ornstein_uhlenbeck(x.p, {n}, {0}, {1});", "sgd": "descend(x.q, x.g, {0});",
-            "sgld": "descend(x.q, x.g, {0}); perturb(x.q, {n}, {1});", "adam": "adam(x.q, x.m, x.v, x.g, {0}, {1}, {2});",
-        }[s.operation].format(*c, n=noise)  # fmt: skip
+            "A": "drift(x.q, x.p, {0});",
+            "B": "kick(x.p, x.g, {0});",
+            "D": "diffuse(x.p, {n}, {0});",
+            "O": "ornstein_uhlenbeck(x.p, {n}, {0}, {1});",
+            "sgd": "descend(x.q, x.g, {0});",
+            "sgld": "descend(x.q, x.g, {0}); perturb(x.q, {n}, {1});",
+            "adam": "adam(x.q, x.m, x.v, x.g, {0}, {1}, {2});",
+        }[s.operation].format(*c, n=noise)
 
 
 def team_size(emitter: Emitter) -> int:
@@ -249,7 +270,9 @@ def predict_device_source(model: ShlpModel, bits: int, team: int = 32) -> str:
 
 
 def elementwise_source(bits: int, team: int = 32) -> str:
-    """Complete text of the batched engine's kernels (kernels/elementwise.cu): CUDA with warps for rows, or C++ with `team` 1."""
+    """Complete text of the batched engine's kernels (kernels/elementwise.cu): CUDA with warps for rows, or C++ with
+    `team` 1.
+    """
     return "\n".join((prologue(bits, team, 1), inline(*_HEADERS, "elementwise.cu")))
 
 
@@ -306,7 +329,8 @@ def _choose(values: Mapping[int, int]) -> str:
 
 
 ENTRIES = {
-    "host": """
+    "host": (
+        """
 struct alignas(64) Workspace {
   Replica replica;
   Shared shared;
@@ -323,8 +347,10 @@ void advance(const Arguments* a, void* workspace, i64 first, i64 last) {
   }
 }
 }
-""",
-    "members": """
+"""
+    ),
+    "members": (
+        """
 struct alignas(64) Workspace {
   Replica replica[TEAM];
   Shared shared;
@@ -341,8 +367,10 @@ void advance_member(const Arguments* a, void* workspace, i64 first, i64 last, i6
   }
 }
 }
-""",
-    "device": """
+"""
+    ),
+    "device": (
+        """
 constexpr int THREADS = TEAM > 128 ? TEAM : 128, TEAMS = THREADS / TEAM;
 extern "C" __global__ void __launch_bounds__(THREADS, 1) advance(const Arguments* a) {
   __shared__ Shared shared[TEAMS];
@@ -353,6 +381,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) advance(const Arguments
   Run run(*a, replica, shared[place], threadIdx.x % TEAM);
   run.segment<Step>(r);
 }
-""",
+"""
+    ),
 }
 """Entry points by kind of machine."""

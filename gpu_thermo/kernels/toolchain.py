@@ -1,7 +1,9 @@
-"""All toolchain code: C++ through the host's compiler, CUDA through NVRTC, both cached and with errors that show the source.
+"""All toolchain code: C++ through the host's compiler, CUDA through NVRTC, both cached and with errors that show the
+source.
 
-Importing this never imports CuPy. The host cache is a private folder (`GPU_THERMO_CACHE`, else `XDG_CACHE_HOME`/gpu_thermo, else
-~/.cache/gpu_thermo); a library's name is the digest of the compiler, its version, the flags, the processor and the whole source.
+Importing this never imports CuPy. The host cache is a private folder (`GPU_THERMO_CACHE`, else
+`XDG_CACHE_HOME`/gpu_thermo, else ~/.cache/gpu_thermo); a library's name is the digest of the compiler, its version, the
+flags, the processor and the whole source.
 """
 
 import ctypes
@@ -82,12 +84,14 @@ def processor() -> str:
     return "\n".join(parts)
 
 
-# -- the cache ---------------------------------------------------------------------------------------------------------------------
+# -- the cache ---------------------------------------------------------------------------------------------------------
 
 
 @functools.cache
 def cache_folder() -> Path:
-    """A folder only this user can write to; a private temporary one where the usual place is not to be trusted or written."""
+    """A folder only this user can write to; a private temporary one where the usual place is not to be trusted or
+    written.
+    """
     named = os.environ.get("GPU_THERMO_CACHE")
     base = Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gpu_thermo"
     try:
@@ -125,7 +129,7 @@ def _publish(temporary: Path, final: Path) -> None:
     os.replace(temporary, final)
 
 
-# -- host --------------------------------------------------------------------------------------------------------------------------
+# -- host --------------------------------------------------------------------------------------------------------------
 
 
 def host_library(source: str, flags: tuple[str, ...] = ()) -> ctypes.CDLL:
@@ -202,12 +206,14 @@ def excerpt(source: str, output: str) -> str:
     return "\n".join(f"{'>' if i == at else ' '}{i:6d} | {line}" for i, line in rows)
 
 
-# -- device ------------------------------------------------------------------------------------------------------------------------
+# -- device ------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What ptxas says of one kernel: registers a thread, bytes spilled (stores and loads), stack and static shared memory."""
+    """What ptxas says of one kernel: registers a thread, bytes spilled (stores and loads), stack and static shared
+    memory.
+    """
 
     registers: int
     spill_stores: int
@@ -303,7 +309,9 @@ _PTXAS = {
 
 
 def cupy_module(source: str, options: tuple[str, ...] = ()) -> Any:
-    """`source` as a CuPy module. Headers must be in the text already: CuPy's disk cache does not look into included ones."""
+    """`source` as a CuPy module. Headers must be in the text already: CuPy's disk cache does not look into included
+    ones.
+    """
     import cupy
 
     try:

@@ -1,6 +1,7 @@
 """The letters of splitting words: what each does to (theta, p, xi), and its coefficients (equations.md section 2).
 
-A letter's coefficients are float64 arrays that broadcast over replicas, computed once per stepsize; its map is plain array code, in place.
+A letter's coefficients are float64 arrays that broadcast over replicas, computed once per stepsize; its map is plain
+array code, in place.
 kernels/letters.h holds the same maps for CUDA and C++.
 """
 
@@ -75,7 +76,9 @@ def diffuse(p: Array, noise: Array, scale: Array) -> None:
 
 
 def regulate(xi: Array, p: Array, rate: Array, target: Array) -> None:
-    """E: xi += rate (p.p - target), rate = h epsilon, target = n tau; xi is float64 so that small steps are not lost."""
+    """E: xi += rate (p.p - target), rate = h epsilon, target = n tau; xi is float64 so that small steps are not
+    lost.
+    """
     xi += rate * (square_sum(p)[:, None] - target)
 
 

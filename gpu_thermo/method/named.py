@@ -93,7 +93,8 @@ def make_program(
     freeze: tuple[str, ...] = (),
     convention: str = "I",
 ) -> Program:
-    """Compile `method` on `partition`, with the user's `word` where it takes one, and the partitions or layers `freeze` held still.
+    """Compile `method` on `partition`, with the user's `word` where it takes one, and the partitions or layers `freeze`
+    held still.
 
     `convention` chooses type I or II of the `momentum` update.
     """
@@ -117,7 +118,8 @@ def _words_by_partition(method: Method, partition: Partition, word: Any, frozen:
     if word is None:
         if not method.words:
             raise SpecError(
-                f'Method \'{method.name}\' needs a word, such as word = "BAOAB" or {{hidden = "BACDEDCAB", output = "BAOAB"}}.'
+                f'Method \'{method.name}\' needs a word, such as word = "BAOAB" or {{hidden = "BACDEDCAB", output ='
+                ' "BAOAB"}.'
             )
         word = method.words if "all" not in method.words else method.words["all"]
     elif not method.takes_word:
@@ -135,6 +137,8 @@ def _allowed(method: Method, text: str) -> Word:
     word = parse_word(text)
     foreign = sorted(set(word.text) - set(method.letters))
     if foreign:
-        raise SpecError(f"Method '{method.name}' takes words of {' '.join(method.letters)}; '{text}' has {', '.join(foreign)}. "
-                        'Use name = "splitting".')  # fmt: skip
+        raise SpecError(
+            f"Method '{method.name}' takes words of {' '.join(method.letters)}; '{text}' has {', '.join(foreign)}. "
+            'Use name = "splitting".'
+        )
     return word

@@ -12,7 +12,8 @@ KINDS = ("layer", "tensor", "all")
 class Partition:
     """K consecutive named ranges that cover the P parameters.
 
-    `groups` lets one name stand for several ranges: under "tensor", `hidden` means w1 and b1; `all` always means every range.
+    `groups` lets one name stand for several ranges: under "tensor", `hidden` means w1 and b1; `all` always means every
+    range.
     """
 
     kind: str

@@ -29,7 +29,9 @@ class Schedule(BaseModel):
 
 
 class Annealing(Schedule):
-    """Base of what goes from 1 to `final` over the run, r = k / S, or `restarts` times: r = (k mod L) / L, L = ceil(S / restarts)."""
+    """Base of what goes from 1 to `final` over the run, r = k / S, or `restarts` times: r = (k mod L) / L, L = ceil(S /
+    restarts).
+    """
 
     restarts: Annotated[int, Field(ge=1)] | None = None
 
@@ -143,7 +145,9 @@ class Piecewise(Schedule):
 
 
 class Table(Schedule):
-    """`factors` given one by one, each held for `every` steps; the last one holds to the end, and `repeat` starts over instead."""
+    """`factors` given one by one, each held for `every` steps; the last one holds to the end, and `repeat` starts over
+    instead.
+    """
 
     schedule: Literal["table"]
     factors: Annotated[list[NonNegative], Field(min_length=1)]
@@ -163,7 +167,8 @@ class Table(Schedule):
 
 
 class Cooling(Schedule):
-    """CoolMomentum's rho_k / rho_0 at update k = step + 1 (equations.md section 3); not for specs, made from a method's keys.
+    """CoolMomentum's rho_k / rho_0 at update k = step + 1 (equations.md section 3); not for specs, made from a method's
+    keys.
 
     `law`: "published" max(0, 1 - (1 - rho_0) / alpha^k), "exponential" (exactly exponential temperature), or "linear".
     """

@@ -73,7 +73,8 @@ def parse_word(text: str) -> Word:
         if letter not in LETTERS:
             hint = {"R": " (openmmtools' R is our A.)", "V": " (openmmtools' V is our B.)"}.get(letter, "")
             raise SpecError(
-                f"Word '{text}' has unknown letter '{letter}' at position {position}. Letters: {' '.join(LETTERS)}.{hint}"
+                f"Word '{text}' has unknown letter '{letter}' at position {position}. Letters:"
+                f" {' '.join(LETTERS)}.{hint}"
             )
     for letter, what in (("A", "moves the position"), ("B", "applies the force")):
         if letter not in ours:
@@ -86,7 +87,8 @@ def parse_word(text: str) -> Word:
         )
     if sum(LETTERS[letter].noise for letter in ours) > MOST_NOISY:
         raise SpecError(
-            f"A word has at most {MOST_NOISY} letters that draw noise (O, D, F), or they would share it: shorten this one."
+            f"A word has at most {MOST_NOISY} letters that draw noise (O, D, F), or they would share it: shorten this"
+            " one."
         )
     return Word(ours)
 
@@ -98,7 +100,8 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Substep:
-    """Apply `operation` (a letter, or a whole-step update's name) for `fraction` of the step to the ranges `partitions`.
+    """Apply `operation` (a letter, or a whole-step update's name) for `fraction` of the step to the ranges
+    `partitions`.
 
     Only A and B ever cover several ranges at once; `sub` is the noise index of equations.md section 7.
     """
@@ -117,7 +120,8 @@ class Program:
     ----------
     substeps : the ordered Evaluate and Substep entries of every step.
     texts : for each partition its word, the update's name, or None where frozen.
-    leading_gradient : True if the step opens with a B that reuses the last gradient of the step before; the first step of a run
+    leading_gradient : True if the step opens with a B that reuses the last gradient of the step before; the first step
+    of a run
         then needs one evaluation beforehand, which is gradient ordinal 0.
     update : name of the whole-step update, or None for splitting words.
     """
@@ -170,7 +174,8 @@ UPDATES: dict[str, frozenset[str]] = {
     "adam": frozenset(),
     "coolmomentum": frozenset({"momentum"}),
 }
-"""Whole-step updates (equations.md section 3) and the hyperparameters they read; `momentum2` is the type II convention."""
+"""Whole-step updates (equations.md section 3) and the hyperparameters they read; `momentum2` is the type II
+convention."""
 
 
 def compile_program(words: Mapping[str, Word | None], partition: Partition) -> Program:
@@ -212,8 +217,9 @@ def _common_fractions(active: Mapping[int, Word], partition: Partition) -> tuple
         if other.force_fractions != word.force_fractions:
             ours, theirs = (", ".join(map(str, w.force_fractions)) for w in (word, other))
             raise SpecError(
-                f"Words '{word.text}' ({partition.names[first]}) and '{other.text}' ({partition.names[k]}) evaluate the force at different "
-                f"times: after {ours} and after {theirs} of the drift. Choose words with the same: BAOAB, BACDEDCAB and OBABO go together."
+                f"Words '{word.text}' ({partition.names[first]}) and '{other.text}' ({partition.names[k]}) evaluate the"
+                f" force at different times: after {ours} and after {theirs} of the drift. Choose words with the same:"
+                " BAOAB, BACDEDCAB and OBABO go together."
             )
     return word.force_fractions
 

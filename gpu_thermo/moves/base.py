@@ -11,7 +11,8 @@ class Energies:
 
     Attributes
     ----------
-    value : [R] float64, U; NaN where frozen. variance : [R] float64, variance of the noise of `value`; 0 for full-batch energies.
+    value : [R] float64, U; NaN where frozen. variance : [R] float64, variance of the noise of `value`; 0 for full-batch
+    energies.
     """
 
     value: np.ndarray

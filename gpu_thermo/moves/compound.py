@@ -34,8 +34,8 @@ class Moves:
 
     Attributes
     ----------
-    stages : of a cyclical run. ladder : exchange or tempering. contour : its constants; `group` [R] says which replicas share a histogram,
-    merged every `merge` steps (0: never).
+    stages : of a cyclical run. ladder : exchange or tempering. contour : its constants; `group` [R] says which replicas
+    share a histogram, merged every `merge` steps (0: never).
     energy_batch : points of the energies a ladder is given, None for all.
     """
 
@@ -48,7 +48,9 @@ class Moves:
 
     @property
     def statistics(self) -> tuple[str, ...]:
-        """Names of what each draw carries because of the moves; all but log_weight belong to the learning curves too."""
+        """Names of what each draw carries because of the moves; all but log_weight belong to the learning curves
+        too.
+        """
         return (
             *(("cycle",) if self.stages else ()), *(("rung",) if self.ladder else ()),
             *(("log_weight",) if self.ladder or self.contour else ()),
@@ -69,7 +71,9 @@ class Moves:
         return self.ladder.hyper(state) if self.ladder else None
 
     def next_stop(self, step: int, next_draw: int) -> int:
-        """The step at which the loop must look again: moves act between segments, and a contour's draws are weighted there."""
+        """The step at which the loop must look again: moves act between segments, and a contour's draws are weighted
+        there.
+        """
         stops = [next_draw] if self.contour else []
         intervals = ([self.ladder.interval] if self.ladder else []) + ([self.merge] if self.merge else [])
         return min([*stops, *((step // i + 1) * i for i in intervals)], default=2**62)
@@ -82,7 +86,9 @@ class Moves:
             self.ladder.attempt(state, energies(state.step // self.ladder.interval - 1))
 
     def weigh(self, state: State) -> Callable[[np.ndarray, slice], np.ndarray] | None:
-        """(full-batch energies of some replicas, their rows) -> logarithms of their weights as draws; None where all count alike."""
+        """(full-batch energies of some replicas, their rows) -> logarithms of their weights as draws; None where all
+        count alike.
+        """
         if self.contour:
             extra, contour = state.extra, self.contour
             return lambda energy, rows: contour.log_weight(
@@ -103,7 +109,10 @@ class Moves:
     def warnings(self) -> Iterator[str]:
         """What the user should know before the run."""
         if self.ladder and self.ladder.ladder.heuristic:
-            yield "the ladder is about one partition's temperature only: exchanges are heuristic, and no density is sampled exactly."
+            yield (
+                "the ladder is about one partition's temperature only: exchanges are heuristic, and no density is"
+                " sampled exactly."
+            )
 
     def summary(self, state: State) -> list[dict[str, Any]]:
         """A report of each move so far."""
@@ -125,11 +134,13 @@ def _contour_warnings(report: dict[str, Any]) -> list[str]:
     if outside > MOST_OUTSIDE:
         low, high = report["edges"][0], report["edges"][-1]
         out.append(
-            f"{outside:.0%} of the energies were outside the contour's bins ({low:g} to {high:g}), where nothing is flattened: move them."
+            f"{outside:.0%} of the energies were outside the contour's bins ({low:g} to {high:g}), where nothing is"
+            " flattened: move them."
         )
     if clipped > MOST_CLIPPED:
         out.append(
-            f"{clipped:.0%} of the contour's multipliers were clipped, which weights cannot undo: use wider bins or a smaller zeta."
+            f"{clipped:.0%} of the contour's multipliers were clipped, which weights cannot undo: use wider bins or a"
+            " smaller zeta."
         )
     return out
 
@@ -140,8 +151,10 @@ class Context:
 
     Attributes
     ----------
-    program : the method. seed, stream : [R] uint64. group : [R] ensembles. points : N, 0 without data. burn_in, steps : of the run.
-    energy_range : energies that classification cannot leave downwards and rarely leaves upwards; None where nothing is known.
+    program : the method. seed, stream : [R] uint64. group : [R] ensembles. points : N, 0 without data. burn_in, steps :
+    of the run.
+    energy_range : energies that classification cannot leave downwards and rarely leaves upwards; None where nothing is
+    known.
     """
 
     program: Program
@@ -198,7 +211,8 @@ def _require_one_temperature(options: Cyclical) -> None:
         )
     if options.gradient_noise_sd:
         raise SpecError(
-            "gradient_noise_sd of a cyclical move lowers the temperature that other moves go by: leave it out beside them."
+            "gradient_noise_sd of a cyclical move lowers the temperature that other moves go by: leave it out beside"
+            " them."
         )
 
 
@@ -206,7 +220,8 @@ def _require_attempts(options: LadderOptions, steps: int) -> None:
     if options.interval > steps:
         kind = options.kind  # type: ignore[attr-defined]
         raise SpecError(
-            f"{kind}: interval = {options.interval} is longer than the run of {steps} steps, and nothing would ever move: lower it."
+            f"{kind}: interval = {options.interval} is longer than the run of {steps} steps, and nothing would ever"
+            " move: lower it."
         )
 
 
@@ -216,7 +231,8 @@ def _energy_batch(options: LadderOptions, points: int) -> int | None:
         raise SpecError("energy_batch is for data; a target without data has energy_noise_sd. Leave energy_batch out.")
     if batch is not None and batch > points:
         raise SpecError(
-            f"energy_batch = {batch} is larger than the training set of {points} points: use at most {points}, or leave it out."
+            f"energy_batch = {batch} is larger than the training set of {points} points: use at most {points}, or leave"
+            " it out."
         )
     return batch
 

@@ -1,7 +1,8 @@
 """Contour SGLD: a histogram of energies, learned on the way, flattens the energy landscape; draws are weighted back.
 
-Deng, Liang, Lin 2020 (CSGLD) and Deng et al. 2022 (interacting CSGLD), with the piecewise linear Psi of equations.md section 5, whose fixed
-points are exact for any bin width. Of a replica that samples ``exp(-U/tau) / Psi^zeta`` a draw has weight ``Psi^zeta``.
+Deng, Liang, Lin 2020 (CSGLD) and Deng et al. 2022 (interacting CSGLD), with the piecewise linear Psi of equations.md
+section 5, whose fixed points are exact for any bin width. Of a replica that samples ``exp(-U/tau) / Psi^zeta`` a draw
+has weight ``Psi^zeta``.
 """
 
 from collections.abc import MutableMapping
@@ -27,9 +28,11 @@ class Contour:
     ----------
     zeta : how much is flattened. bins : m. lowest, width : u_0 and du; bin i covers [u_0 + i du, u_0 + (i + 1) du).
     omega_max, omega : step k of the histogram is min(omega_max, c / (k^a + b)), omega = (c, a, b).
-    clip : bounds of the gradient's multiplier. interacting, interval : one histogram for a group, merged every so many steps.
+    clip : bounds of the gradient's multiplier. interacting, interval : one histogram for a group, merged every so many
+    steps.
     published : w_J for Psi in updates and weights.
-    learn : evaluations that update the histogram, all if None. Fixed, whatever it is, it makes the weights exact; one that still learns
+    learn : evaluations that update the histogram, all if None. Fixed, whatever it is, it makes the weights exact; one
+    that still learns
         follows the mode its replica is in (analysis/MULTIMODAL.md).
     """
 
@@ -61,7 +64,8 @@ class Contour:
     def begin(self, state: State) -> None:
         """Add the histograms to `state.extra`, all bins alike.
 
-        ``w_i = exp(contour_log_weight[:, i] + contour_shift)``: an update decays all bins through the shift, and touches one of them.
+        ``w_i = exp(contour_log_weight[:, i] + contour_shift)``: an update decays all bins through the shift, and
+        touches one of them.
         """
         state.extra |= {name: np.zeros(shape, dtype) for name, (shape, dtype) in self.arrays(state.replicas).items()}
         state.extra["contour_log_weight"][:] = -np.log(self.bins)
@@ -90,16 +94,17 @@ class Contour:
                 continue
             if "temperature" not in program.reads(k):
                 raise SpecError(
-                    f"contour needs a temperature, and '{text}' ({names[k]}) reads none. Use sgld, or words with O or E."
+                    f"contour needs a temperature, and '{text}' ({names[k]}) reads none. Use sgld, or words with O"
+                    " or E."
                 )
             same = np.array_equal(hyper.temperature[:, k], hyper.temperature[:, first])
             if not same or hyper.schedules.get(("temperature", k)) != hyper.schedules.get(("temperature", first)):
                 raise SpecError(
-                    f"contour needs one temperature for all partitions: that of {names[k]} differs from that of {names[first]}. "
-                    "Give temperature as one number."
+                    f"contour needs one temperature for all partitions: that of {names[k]} differs from that of"
+                    f" {names[first]}. Give temperature as one number."
                 )
 
-    # -- in the step ---------------------------------------------------------------------------------------------------------------
+    # -- in the step ---------------------------------------------------------------------------------------------------
 
     def log_omega(self, first: int, count: int) -> np.ndarray:
         """[count] float64, log omega_k of the evaluations first, first + 1, ...; -inf once all is learned."""
@@ -114,8 +119,8 @@ class Contour:
 
         Parameters
         ----------
-        energy, tau : [R] float64, of this evaluation. running : [R] bool. Replicas that are not, or whose energy is NaN, keep everything
-        and have multiplier 1. kernels/contour.h does the same.
+        energy, tau : [R] float64, of this evaluation. running : [R] bool. Replicas that are not, or whose energy is
+        NaN, keep everything and have multiplier 1. kernels/contour.h does the same.
         """
         rows = xp.flatnonzero(running & ~xp.isnan(energy))
         u = energy[rows]
@@ -144,7 +149,9 @@ class Contour:
         extra["contour_seen"][rows, j] = 1
 
     def _read(self, extra: Extra, u: Array, rows: Array, xp: Any) -> tuple[Array, Array, Array, Array]:
-        """Bin J, whether U is in range, slope l and log Psi of the energies u [n] (not NaN) of the replicas `rows` [n]."""
+        """Bin J, whether U is in range, slope l and log Psi of the energies u [n] (not NaN) of the replicas `rows`
+        [n].
+        """
         x = (u - self.lowest) / self.width
         inside = (x >= 0) & (x < self.bins)
         j = xp.clip(x, 0, self.bins - 1).astype(np.int64)
@@ -158,7 +165,7 @@ class Contour:
             log_psi = xp.where(sloped, under + rise, log_w)
         return j, inside, slope, log_psi + extra["contour_shift"][rows]
 
-    # -- between segments ----------------------------------------------------------------------------------------------------------
+    # -- between segments ----------------------------------------------------------------------------------------------
 
     def log_psi(self, extra: Extra, energy: np.ndarray) -> np.ndarray:
         """[R] log Psi at the full-batch energies [R] of a draw, with w as it is; NaN where the energy is."""
@@ -173,9 +180,11 @@ class Contour:
         return self.zeta * self.log_psi(extra, energy)
 
     def merge(self, extra: Extra, group: np.ndarray, status: np.ndarray) -> None:
-        """Interacting form: within each group [R] w becomes its mean over running replicas, and a bin seen by one is seen by all.
+        """Interacting form: within each group [R] w becomes its mean over running replicas, and a bin seen by one is
+        seen by all.
 
-        The update is linear in w, so after every step this is the published mean over the group of updates from one old w.
+        The update is linear in w, so after every step this is the published mean over the group of updates from one old
+        w.
         """
         rows, start, count = _grouped(group, np.flatnonzero(status == 0))
         if len(rows):
@@ -187,9 +196,11 @@ class Contour:
             extra["contour_shift"][rows] = 0
 
     def summary(self, extra: Extra, group: np.ndarray) -> dict[str, Any]:
-        """Bin edges, and for each group [R], in order: mean w, probability and visits of each bin, and how many bins were never seen.
+        """Bin edges, and for each group [R], in order: mean w, probability and visits of each bin, and how many bins
+        were never seen.
 
-        `clipped` and `outside` are the fractions of evaluations whose multiplier was clipped, and whose energy was out of range.
+        `clipped` and `outside` are the fractions of evaluations whose multiplier was clipped, and whose energy was out
+        of range.
         """
         rows, start, count = _grouped(group, np.arange(len(group)))
         counts = {name: extra[f"contour_{name}"][rows] for name in ("visits", "clipped", "outside")}

@@ -1,4 +1,6 @@
-"""Cyclical stepsizes with an exploration and a sampling stage, as schedules that any word obeys (equations.md section 5)."""
+"""Cyclical stepsizes with an exploration and a sampling stage, as schedules that any word obeys (equations.md section
+5).
+"""
 
 import math
 from collections.abc import Mapping
@@ -64,7 +66,9 @@ class Exploring:
 
 @dataclass(frozen=True)
 class LessGradientNoise:
-    """Schedule of sgld's temperature that leaves 2 h tau - (h s)^2 to inject: the gradient noise of sd s brings the rest."""
+    """Schedule of sgld's temperature that leaves 2 h tau - (h s)^2 to inject: the gradient noise of sd s brings the
+    rest.
+    """
 
     exploring: Exploring
     stepsize: Tabulated
@@ -105,7 +109,8 @@ def in_cycles(hyper: Hyper, program: Program, options: Cyclical) -> Hyper:
     Raises
     ------
     SpecError
-        The stepsize has a schedule of its own; nothing to explore at another temperature; `gradient_noise_sd` without one h and tau.
+        The stepsize has a schedule of its own; nothing to explore at another temperature; `gradient_noise_sd` without
+        one h and tau.
     """
     if ("stepsize", 0) in hyper.schedules:
         raise SpecError("A cyclical move sets the stepsize's schedule: remove the one in method.stepsize.")

@@ -1,16 +1,17 @@
 """Replica exchange: neighbours on a ladder of temperatures trade rungs (equations.md section 5).
 
-R replicas are R / Q ladders: replica r belongs to ladder r div Q and starts on rung r mod Q. Ladders know nothing of each other, but for
-the adaptation of the temperatures, which pools their acceptances during burn-in.
+R replicas are R / Q ladders: replica r belongs to ladder r div Q and starts on rung r mod Q. Ladders know nothing of
+each other, but for the adaptation of the temperatures, which pools their acceptances during burn-in.
 
-References: Deng, Feng, Gao, Liang, Lin, ICML 2020 (noisy energies); Ceperley and Dewing, J. Chem. Phys. 110, 1999 (the correction);
-Okabe et al., Chem. Phys. Lett. 335, 2001, and Syed et al., J. R. Stat. Soc. B 84, 2022 (even and odd pairs alternate);
-Deng, Zhang, Feng, Lin, Liang, AAAI 2023 (windows).
+References: Deng, Feng, Gao, Liang, Lin, ICML 2020 (noisy energies); Ceperley and Dewing, J. Chem. Phys. 110, 1999 (the
+correction); Okabe et al., Chem. Phys. Lett. 335, 2001, and Syed et al., J. R. Stat. Soc. B 84, 2022 (even and odd pairs
+alternate); Deng, Zhang, Feng, Lin, Liang, AAAI 2023 (windows).
 
-Window 1 is exact. In longer windows a pair stops after its first acceptance, and a stopping time is not a stationary one: what goes on
-trying is biased towards refusals. That is harmless only as far as energies are forgotten between two attempts. Measured on harmonic wells
-of 4 dimensions at tau .5, 1, 2.5, with positions that keep a part .9 of themselves from one attempt to the next, the mean energy on the
-target rung is 8 % too high for W = 2 and 12 % for W = 3; with independent positions it is right (tests/moves/test_exchange.py).
+Window 1 is exact. In longer windows a pair stops after its first acceptance, and a stopping time is not a stationary
+one: what goes on trying is biased towards refusals. That is harmless only as far as energies are forgotten between two
+attempts. Measured on harmonic wells of 4 dimensions at tau .5, 1, 2.5, with positions that keep a part .9 of themselves
+from one attempt to the next, the mean energy on the target rung is 8 % too high for W = 2 and 12 % for W = 3; with
+independent positions it is right (tests/moves/test_exchange.py).
 """
 
 import math
@@ -35,15 +36,17 @@ ADAPTATION_POWER = 0.6
 class Exchange(OnLadder):
     """Replica exchange as an ensemble move.
 
-    `state.extra` holds, with L = R / Q ladders: `rung` [R] int32; `ladder_temperature` [Q]; `exchange_attempts` and `exchange_accepted`
-    [L, Q-1] int64, counted anew after half of the burn-in and after all of it; `exchange_direction` [R] int8 and `exchange_round_trips`
-    [R] int32, of the whole run; `exchange_variance` [L, Q], smoothed; `exchange_window` [3] int64: W, attempts made in the window,
-    parity of its pairs; `exchange_stopped` [L, Q-1] bool, pairs that have accepted in this window; `exchange_occupation` [Q, Q] int64, how
-    often replicas that started on one rung were on another after an attempt past burn-in.
+    `state.extra` holds, with L = R / Q ladders: `rung` [R] int32; `ladder_temperature` [Q]; `exchange_attempts` and
+    `exchange_accepted` [L, Q-1] int64, counted anew after half of the burn-in and after all of it; `exchange_direction`
+    [R] int8 and `exchange_round_trips` [R] int32, of the whole run; `exchange_variance` [L, Q], smoothed;
+    `exchange_window` [3] int64: W, attempts made in the window, parity of its pairs; `exchange_stopped` [L, Q-1] bool,
+    pairs that have accepted in this window; `exchange_occupation` [Q, Q] int64, how often replicas that started on one
+    rung were on another after an attempt past burn-in.
 
     Attributes
     ----------
-    keys : who draws: the ladders [L]. window : W, or "auto". target : acceptance to adapt to. acceptance_factor : on every acceptance.
+    keys : who draws: the ladders [L]. window : W, or "auto". target : acceptance to adapt to. acceptance_factor : on
+    every acceptance.
     """
 
     keys: Keys
@@ -59,16 +62,20 @@ class Exchange(OnLadder):
         Raises
         ------
         SpecError
-            Replicas that do not fill whole ladders, or differ within one in what no rung sets; nothing to measure by during burn-in.
+            Replicas that do not fill whole ladders, or differ within one in what no rung sets; nothing to measure by
+            during burn-in.
         """
         ladder, count = make_ladder(options, hyper, program), options.count
         _require_whole_ladders(hyper, count, ladder.values)
-        adapting = [f"{name} = {value!r}" for name, value in (("window", options.window), ("target_acceptance", options.target_acceptance))
-                    if value == "auto" or isinstance(value, float)]  # fmt: skip
+        adapting = [
+            f"{name} = {value!r}"
+            for name, value in (("window", options.window), ("target_acceptance", options.target_acceptance))
+            if value == "auto" or isinstance(value, float)
+        ]
         if adapting and burn_in < 2 * options.interval:
             raise SpecError(
-                f"exchange: {' and '.join(adapting)} is measured during burn-in, and run.burn_in = {burn_in} has fewer than two attempts "
-                f"(interval = {options.interval}): give more burn-in."
+                f"exchange: {' and '.join(adapting)} is measured during burn-in, and run.burn_in = {burn_in} has fewer"
+                f" than two attempts (interval = {options.interval}): give more burn-in."
             )
         keys = make_keys(np.asarray(seed)[::count], np.arange(hyper.replicas // count))
         return cls(
@@ -157,7 +164,8 @@ class Exchange(OnLadder):
     def _adapt(self, temperature: np.ndarray, log_acceptance: np.ndarray, both: np.ndarray, number: int) -> None:
         """One step of stochastic approximation on the logarithms of the spacings of log tau; both ends stay.
 
-        With the ends and Q fixed all acceptances become equal; how far from the target that is, is Q's to settle (`warnings`).
+        With the ends and Q fixed all acceptances become equal; how far from the target that is, is Q's to settle
+        (`warnings`).
         """
         found = both.sum(axis=0)
         mean = np.where(both, np.exp(np.where(both, log_acceptance, 0)), 0).sum(axis=0) / np.maximum(found, 1)
@@ -167,7 +175,9 @@ class Exchange(OnLadder):
         temperature[1:-1] = temperature[0] * (temperature[-1] / temperature[0]) ** part
 
     def _count_anew(self, state: State) -> None:
-        """Drop counts made under other temperatures: after half of the burn-in, and after all of it, which also settles the window."""
+        """Drop counts made under other temperatures: after half of the burn-in, and after all of it, which also settles
+        the window.
+        """
         extra = state.extra
         if self._passes(state, self.burn_in) and self.window == "auto":
             length = window_length(
@@ -186,7 +196,7 @@ class Exchange(OnLadder):
             start = np.arange(len(rung)) % count
             extra["exchange_occupation"] += np.bincount(start * count + rung, minlength=count**2).reshape(count, count)
 
-    # -- what to report ----------------------------------------------------------------------------------------------------------------
+    # -- what to report ------------------------------------------------------------------------------------------------
 
     def _acceptance(self, state: State) -> list[float | None]:
         """Of each pair of rungs, over all ladders."""
@@ -234,8 +244,8 @@ class Exchange(OnLadder):
         window = int(state.extra["exchange_window"][0])
         if window > 1:
             out.append(
-                f"Windows of {window} attempts are right only if energies are forgotten between attempts: pairs stop once they have "
-                "accepted. Raise interval, or use window = 1, which is exact."
+                f"Windows of {window} attempts are right only if energies are forgotten between attempts: pairs stop"
+                " once they have accepted. Raise interval, or use window = 1, which is exact."
             )
         reached = [a for a in acceptance if a is not None]
         if self.target is not None and reached and np.mean(reached) < self.target - 0.1:
@@ -243,14 +253,16 @@ class Exchange(OnLadder):
                 math.ceil(sum(1 - a for a in reached) / (1 - self.target)) + 1
             )  # rejections add up along a ladder (Syed et al. 2022)
             out.append(
-                f"Pairs of rungs accept {np.mean(reached):.2g} on average where {self.target:g} was asked: with these ends that takes "
-                f"at least {max(needed, self.ladder.count + 1)} rungs, not {self.ladder.count}."
+                f"Pairs of rungs accept {np.mean(reached):.2g} on average where {self.target:g} was asked: with these"
+                f" ends that takes at least {max(needed, self.ladder.count + 1)} rungs, not {self.ladder.count}."
             )
         return out
 
 
 def window_length(count: int, accepted: int, attempts: int) -> int:
-    """W = ceil((ln Q + ln ln Q) / (-ln(1 - r))), r = accepted / attempts; 1 where none or all were accepted (Deng et al. 2023)."""
+    """W = ceil((ln Q + ln ln Q) / (-ln(1 - r))), r = accepted / attempts; 1 where none or all were accepted (Deng et
+    al. 2023).
+    """
     if not 0 < accepted < attempts:
         return 1
     return max(1, math.ceil((math.log(count) + math.log(math.log(count))) / -math.log1p(-accepted / attempts)))
@@ -262,8 +274,8 @@ def _require_whole_ladders(hyper: Hyper, count: int, values: Any) -> None:
     if replicas % count:
         near = sorted({max(count, replicas // count * count), (replicas // count + 1) * count})
         raise SpecError(
-            f"exchange: {replicas} replicas do not fill ladders of {count} rungs: take run.replicas = {' or '.join(map(str, near))}, "
-            f"or any multiple of {count}."
+            f"exchange: {replicas} replicas do not fill ladders of {count} rungs: take run.replicas ="
+            f" {' or '.join(map(str, near))}, or any multiple of {count}."
         )
     for name in ("stepsize", *PARTITIONED):
         if name in values or name == "temperature":

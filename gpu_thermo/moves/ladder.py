@@ -1,4 +1,6 @@
-"""Ladders of temperatures, and what replica exchange and simulated tempering have in common on them (equations.md section 5)."""
+"""Ladders of temperatures, and what replica exchange and simulated tempering have in common on them (equations.md
+section 5).
+"""
 
 import math
 from collections.abc import Mapping
@@ -18,7 +20,8 @@ MEMORY = 50
 """Estimates over which the variance of an energy is smoothed."""
 
 NOISY, NOISY_UNCORRECTED = 1.0, 0.1
-"""Variance of the noise of a log acceptance from which it is reported: with the correction it costs acceptance, without it biases."""
+"""Variance of the noise of a log acceptance from which it is reported: with the correction it costs acceptance, without
+it biases."""
 
 RARE = 0.05
 """Acceptance below which a pair of rungs is reported."""
@@ -31,7 +34,8 @@ class Ladder:
     Attributes
     ----------
     temperature : [Q] float64, tau of every rung at the start of the run.
-    share : [K] float64, tau of partition k divided by the rung's; 1 unless `heuristic`, NaN where the partition reads none.
+    share : [K] float64, tau of partition k divided by the rung's; 1 unless `heuristic`, NaN where the partition reads
+    none.
     reference : the partition whose tau is the rung's. heuristic : partitions differ in tau, and no acceptance is exact.
     values : stepsize, friction, sigma, epsilon of every rung, [Q] float64 each, as far as the rungs set them.
     base : Hyper of R replicas for all the rest. program : the compiled method.
@@ -66,7 +70,9 @@ class Ladder:
         return 1.0 if schedule is None else float(schedule.tabulate(step - 1, 1, self.base.total)[0])
 
     def inverse(self, temperature: np.ndarray, step: int) -> np.ndarray:
-        """1 / tau in force on every rung [Q], tau as in the last of `step` steps done; infinite where a schedule has cooled to 0."""
+        """1 / tau in force on every rung [Q], tau as in the last of `step` steps done; infinite where a schedule has
+        cooled to 0.
+        """
         with np.errstate(divide="ignore"):
             return 1 / (temperature * self.factor("temperature", self.reference, step))
 
@@ -76,7 +82,8 @@ class Ladder:
             return []
         name = self.program.partition.names[self.reference]
         return [
-            f"Partitions differ in temperature and acceptances go by that of {name} alone: the run is heuristic, its law is not known."
+            f"Partitions differ in temperature and acceptances go by that of {name} alone: the run is heuristic, its"
+            " law is not known."
         ]
 
     def rescale_momenta(self, state: State, rows: np.ndarray, old: np.ndarray, new: np.ndarray) -> None:
@@ -94,7 +101,8 @@ class OnLadder:
 
     Attributes
     ----------
-    ladder : the rungs. interval : steps between attempts. burn_in : steps during which the move adapts itself; then it is frozen.
+    ladder : the rungs. interval : steps between attempts. burn_in : steps during which the move adapts itself; then it
+    is frozen.
     correction : whether acceptances allow for noisy energies.
     """
 
@@ -126,7 +134,7 @@ class OnLadder:
         return state.step - self.interval <= end < state.step
 
 
-# -- from options -----------------------------------------------------------------------------------------------------------------------
+# -- from options ------------------------------------------------------------------------------------------------------
 
 
 def make_ladder(options: LadderOptions, hyper: Hyper, program: Program) -> Ladder:
@@ -135,21 +143,23 @@ def make_ladder(options: LadderOptions, hyper: Hyper, program: Program) -> Ladde
     Raises
     ------
     SpecError
-        A method without temperature, a temperature by replica, partitions at different temperatures and no `reference`, a ladder that does
-        not rise from a target above 0, a value by rung that no word reads.
+        A method without temperature, a temperature by replica, partitions at different temperatures and no `reference`,
+        a ladder that does not rise from a target above 0, a value by rung that no word reads.
     """
     kind, partition = options.kind, program.partition  # type: ignore[attr-defined]
     reading = [k for k in range(len(partition.names)) if "temperature" in program.reads(k)]
     if not reading:
         raise SpecError(
-            f"{kind} trades temperatures, and {_texts(program)} reads none: use a method with one, such as sgld or langevin."
+            f"{kind} trades temperatures, and {_texts(program)} reads none: use a method with one, such as sgld or"
+            " langevin."
         )
     tau = hyper.temperature
     for k in reading:
         if (tau[:, k] != tau[0, k]).any():
             listed = ", ".join(f"{t:g}" for t in tau[:3, k])
             raise SpecError(
-                f"{kind} sets the temperatures of the replicas, and the method lists its own ({listed}, ...): give one number."
+                f"{kind} sets the temperatures of the replicas, and the method lists its own ({listed}, ...): give one"
+                " number."
             )
     reference, heuristic = _reference(options, hyper, program, reading)
     temperature = _temperatures(options, float(tau[0, reference]), heuristic)
@@ -187,12 +197,15 @@ def _reference(options: LadderOptions, hyper: Hyper, program: Program, reading: 
             f"{partition.names[k]} {f'{hyper.temperature[0, k]:g}' if k in reading else 'none'}" for k in active
         )
         raise SpecError(
-            f"{kind} needs one temperature, and one schedule of it, for all partitions; here they differ (temperature: {taus}). Give "
-            f'all the same, or name the one to go by, reference = "{partition.names[reading[0]]}": such a run is labelled heuristic.'
+            f"{kind} needs one temperature, and one schedule of it, for all partitions; here they differ (temperature:"
+            f" {taus}). Give "
+            f'all the same, or name the one to go by, reference = "{partition.names[reading[0]]}": such a run is'
+            " labelled heuristic."
         )
     if not named or any(law(k) != law(named[0]) for k in named):
         raise SpecError(
-            f'{kind}: reference = "{options.reference}" has no temperature of its own, or several. Name one partition that has: '
+            f'{kind}: reference = "{options.reference}" has no temperature of its own, or several. Name one partition'
+            " that has: "
             f"{', '.join(partition.names[k] for k in reading)}."
         )
     return named[0], True
@@ -203,15 +216,17 @@ def _temperatures(options: LadderOptions, target: float, heuristic: bool) -> np.
     if options.temperatures is not None:
         if not math.isclose(options.temperatures[0], target, rel_tol=1e-9):
             raise SpecError(
-                f"{kind}: temperatures start at {options.temperatures[0]:g}, and the method{' (its reference)' if heuristic else ''} is at "
-                f"{target:g}: rung 0 is the target, so start there, or give the method that temperature."
+                f"{kind}: temperatures start at {options.temperatures[0]:g}, and the"
+                f" method{' (its reference)' if heuristic else ''} is at {target:g}: rung 0 is the target, so start"
+                " there, or give the method that temperature."
             )
         return np.array(options.temperatures, np.float64)
     assert options.rungs is not None
     assert options.hottest is not None
     if not target > 0:
         raise SpecError(
-            f"{kind} needs a target temperature above 0, not {target:g}: raise the method's temperature, or give temperatures."
+            f"{kind} needs a target temperature above 0, not {target:g}: raise the method's temperature, or give"
+            " temperatures."
         )
     if options.hottest <= target:
         raise SpecError(
@@ -231,11 +246,13 @@ def _values(options: LadderOptions, program: Program) -> dict[str, np.ndarray]:
     return {name: np.array(value, np.float64) for name, value in given.items()}
 
 
-# -- bookkeeping ------------------------------------------------------------------------------------------------------------------------
+# -- bookkeeping -------------------------------------------------------------------------------------------------------
 
 
 def smooth(old: np.ndarray, new: np.ndarray, seen: np.ndarray | int) -> np.ndarray:
-    """Mean of the first MEMORY estimates, exponential average from then on; `seen` counts those in `old`, NaN in `new` is passed over."""
+    """Mean of the first MEMORY estimates, exponential average from then on; `seen` counts those in `old`, NaN in `new`
+    is passed over.
+    """
     moved = np.where(np.equal(seen, 0) | np.isnan(old), new, old + (new - old) / np.minimum(np.add(seen, 1), MEMORY))
     return np.where(np.isnan(new), old, moved)
 
@@ -243,7 +260,8 @@ def smooth(old: np.ndarray, new: np.ndarray, seen: np.ndarray | int) -> np.ndarr
 def follow_trips(rung: np.ndarray, top: int, direction: np.ndarray, round_trips: np.ndarray) -> None:
     """Count round trips 0 -> `top` -> 0 in place, all arrays [R].
 
-    `direction` is 1 for a replica that was on rung 0 and not yet on the top since, -1 once it was there, 0 before it first meets rung 0.
+    `direction` is 1 for a replica that was on rung 0 and not yet on the top since, -1 once it was there, 0 before it
+    first meets rung 0.
     """
     bottom = rung == 0
     round_trips += bottom & (direction < 0)
@@ -268,7 +286,8 @@ def noise_warnings(noise: list[float | None], correction: bool) -> list[str]:
         else "biases the draws: correction is off"
     )
     return [
-        f"Energies are noisy: the log acceptance has noise of variance {worst:.3g}, which {harm}. Raise energy_batch, or add rungs."
+        f"Energies are noisy: the log acceptance has noise of variance {worst:.3g}, which {harm}. Raise energy_batch,"
+        " or add rungs."
     ]
 
 
@@ -279,6 +298,6 @@ def pair_warnings(acceptance: list[float | None], temperatures: np.ndarray) -> l
         return []
     i, worst = min(rare, key=lambda pair: pair[1])
     return [
-        f"Rungs {i} and {i + 1} (tau {temperatures[i]:.3g} and {temperatures[i + 1]:.3g}) accept {worst:.2g} of their attempts"
-        f"{f', and {len(rare) - 1} other pairs few too' if len(rare) > 1 else ''}: add rungs between them."
+        f"Rungs {i} and {i + 1} (tau {temperatures[i]:.3g} and {temperatures[i + 1]:.3g}) accept {worst:.2g} of their"
+        f" attempts{f', and {len(rare) - 1} other pairs few too' if len(rare) > 1 else ''}: add rungs between them."
     ]

@@ -21,7 +21,9 @@ class MoveOptions(BaseModel):
 
 
 class Cyclical(MoveOptions):
-    """Stepsize in cycles, each an exploration at another temperature and then sampling (Zhang et al. 2020); draws while sampling only."""
+    """Stepsize in cycles, each an exploration at another temperature and then sampling (Zhang et al. 2020); draws while
+    sampling only.
+    """
 
     kind: Literal["cyclical"]
     cycles: int | None = Field(None, ge=1, description="cycles in the run")
@@ -101,7 +103,10 @@ class Exchange(LadderOptions):
     )
     window: int | Literal["auto"] = Field(
         1,
-        description="attempts with the same pairs before even and odd ones alternate; auto: by the acceptance measured in burn-in",
+        description=(
+            "attempts with the same pairs before even and odd ones alternate; auto: by the acceptance measured in"
+            " burn-in"
+        ),
     )
     acceptance_factor: float = Field(1.0, gt=0, le=1, description="factor on every acceptance probability")
 
@@ -113,13 +118,17 @@ class Exchange(LadderOptions):
 
 
 class Tempering(LadderOptions):
-    """Simulated tempering: each replica walks the ladder by itself; weights adapt during burn-in and are frozen then."""
+    """Simulated tempering: each replica walks the ladder by itself; weights adapt during burn-in and are frozen
+    then.
+    """
 
     kind: Literal["tempering"]
 
 
 class Contour(MoveOptions):
-    """Contour SGLD: energies are flattened on the way, and draws are weighted back (Deng et al. 2020, 2022; mended, equations.md)."""
+    """Contour SGLD: energies are flattened on the way, and draws are weighted back (Deng et al. 2020, 2022; mended,
+    equations.md).
+    """
 
     kind: Literal["contour"]
     zeta: NonNegative = Field(0.75, description="how much is flattened; 0 changes nothing")
@@ -137,7 +146,10 @@ class Contour(MoveOptions):
     learn: int | None = Field(
         None,
         ge=1,
-        description="steps during which the histogram learns; then it is fixed, and so is the law of the draws. Not given: always",
+        description=(
+            "steps during which the histogram learns; then it is fixed, and so is the law of the draws. Not given:"
+            " always"
+        ),
     )
     clip: tuple[float, float] = Field((-5.0, 5.0), description="bounds of the gradient's multiplier")
     interacting: bool = Field(False, description="one histogram for each ensemble instead of one for each replica")

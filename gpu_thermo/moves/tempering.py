@@ -1,7 +1,8 @@
 """Simulated tempering: each replica walks the ladder of temperatures by itself (equations.md section 5).
 
-Every replica starts on rung 0. The weights g of the rungs are common to all replicas. They start from the replicas' mean energy; during
-burn-in the rung a replica is on loses weight, averaged over the replicas, so that all rungs come to be visited alike; then they are frozen.
+Every replica starts on rung 0. The weights g of the rungs are common to all replicas. They start from the replicas'
+mean energy; during burn-in the rung a replica is on loses weight, averaged over the replicas, so that all rungs come to
+be visited alike; then they are frozen.
 
 References: Marinari and Parisi, Europhys. Lett. 19, 1992; the weights' rule is that of Wang and Landau with gains Q/t
 (Belardinelli and Pereyra, Phys. Rev. E 75, 2007; Tan, J. Comput. Graph. Stat. 26, 2017).
@@ -26,9 +27,9 @@ class Tempering(OnLadder):
     """Simulated tempering as an ensemble move.
 
     `state.extra` holds: `rung` [R] int32; `ladder_temperature` [Q]; `tempering_weight` [Q], g; `tempering_attempts` and
-    `tempering_accepted` [Q-1] int64, both ways over each pair of rungs, and `tempering_occupation` [Q] int64, counted anew after burn-in;
-    `tempering_direction` [R] int8 and `tempering_round_trips` [R] int32, of the whole run; `tempering_variance` [R, Q], smoothed, and
-    `tempering_seen` [R, Q] int32, the estimates in it.
+    `tempering_accepted` [Q-1] int64, both ways over each pair of rungs, and `tempering_occupation` [Q] int64, counted
+    anew after burn-in; `tempering_direction` [R] int8 and `tempering_round_trips` [R] int32, of the whole run;
+    `tempering_variance` [R, Q], smoothed, and `tempering_seen` [R, Q] int32, the estimates in it.
 
     Attributes
     ----------
@@ -42,7 +43,8 @@ class Tempering(OnLadder):
     def make(
         cls, options: spec.Tempering, hyper: Hyper, program: Program, seed: np.ndarray, stream: np.ndarray, burn_in: int
     ) -> "Tempering":
-        """The move for `hyper` of R replicas with dynamics seeds `seed` [R] uint64 and streams `stream` [R]; see `make_ladder` for errors.
+        """The move for `hyper` of R replicas with dynamics seeds `seed` [R] uint64 and streams `stream` [R]; see
+        `make_ladder` for errors.
 
         Raises
         ------
@@ -57,7 +59,8 @@ class Tempering(OnLadder):
             )
         if options.epsilon is not None and 0 in options.epsilon:
             raise SpecError(
-                f"tempering: epsilon = {options.epsilon} must be above 0 on every rung: xi is carried over in proportion."
+                f"tempering: epsilon = {options.epsilon} must be above 0 on every rung: xi is carried over in"
+                " proportion."
             )
         return cls(ladder, options.interval, burn_in, options.correction, make_keys(seed, stream))
 
@@ -101,7 +104,9 @@ class Tempering(OnLadder):
         self._follow(state, running, number)
 
     def _first_weights(self, state: State, energy: float) -> None:
-        """g_q = <U> / tau_q, under which the mean energy of the start takes all rungs alike: Q/t alone would be long in getting there."""
+        """g_q = <U> / tau_q, under which the mean energy of the start takes all rungs alike: Q/t alone would be long in
+        getting there.
+        """
         inverse = self.ladder.inverse(state.extra["ladder_temperature"], state.step)
         with np.errstate(invalid="ignore", over="ignore"):
             g = energy * (inverse - inverse[0])
@@ -137,7 +142,9 @@ class Tempering(OnLadder):
         rung[rows] = new
 
     def _carry_thermostat(self, state: State, rows: np.ndarray, old: np.ndarray, new: np.ndarray) -> None:
-        """xi' = m' + (xi - m) sqrt(epsilon' tau' / (epsilon tau)), m = sigma^2 / (2 tau), or 0 without sigma, where E moves xi."""
+        """xi' = m' + (xi - m) sqrt(epsilon' tau' / (epsilon tau)), m = sigma^2 / (2 tau), or 0 without sigma, where E
+        moves xi.
+        """
         ladder, temperature = self.ladder, state.extra["ladder_temperature"]
         spread = temperature * ladder.values.get("epsilon", 1.0)
         stretch = np.sqrt(spread[new] / spread[old])
@@ -169,7 +176,7 @@ class Tempering(OnLadder):
         extra["tempering_occupation"] += visits
         follow_trips(extra["rung"], count - 1, extra["tempering_direction"], extra["tempering_round_trips"])
 
-    # -- what to report ----------------------------------------------------------------------------------------------------------------
+    # -- what to report ------------------------------------------------------------------------------------------------
 
     def _noise(self, state: State) -> list[float | None]:
         """D^2 v of each pair of rungs, v the larger of both, mean over the replicas."""
@@ -182,7 +189,9 @@ class Tempering(OnLadder):
         return ratio(noise, np.isfinite(noise))
 
     def summary(self, state: State) -> dict[str, Any]:
-        """What to report; lists go by rung, or by pair of neighbouring rungs. `occupation` is the part of attempts ending on each rung."""
+        """What to report; lists go by rung, or by pair of neighbouring rungs. `occupation` is the part of attempts
+        ending on each rung.
+        """
         extra = state.extra
         trips, seen = extra["tempering_round_trips"], extra["tempering_occupation"]
         return {
@@ -210,7 +219,7 @@ class Tempering(OnLadder):
         seen = extra["tempering_occupation"]
         if state.step > self.burn_in and seen.sum() and seen[0] < seen.sum() / (4 * len(seen)):
             out.append(
-                f"Only {seen[0] / seen.sum():.2g} of the attempts ended on the target rung, where {1 / len(seen):.2g} was aimed at: the "
-                "weights had not settled by the end of burn-in. Give more of it."
+                f"Only {seen[0] / seen.sum():.2g} of the attempts ended on the target rung, where {1 / len(seen):.2g}"
+                " was aimed at: the weights had not settled by the end of burn-in. Give more of it."
             )
         return out

@@ -16,7 +16,9 @@ MOST_DRAWS = 10**8
 
 @dataclass(frozen=True)
 class Agenda:
-    """Draws stand on the thinning grid after burn-in; of a cyclical run only those whose step belongs to a sampling stage."""
+    """Draws stand on the thinning grid after burn-in; of a cyclical run only those whose step belongs to a sampling
+    stage.
+    """
 
     run: RunSection
     stages: Stages | None = None

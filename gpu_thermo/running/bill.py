@@ -1,4 +1,6 @@
-"""What a run would do and cost, before anything is written: the program, the bill, and the refusal of what cannot fit."""
+"""What a run would do and cost, before anything is written: the program, the bill, and the refusal of what cannot
+fit.
+"""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -20,7 +22,8 @@ class RunPlan:
 
     Attributes
     ----------
-    words : partition -> (word or update, number of parameters). substeps : one step, in order. moves : kinds of the ensemble moves.
+    words : partition -> (word or update, number of parameters). substeps : one step, in order. moves : kinds of the
+    ensemble moves.
     memory_bytes, disk_bytes : the bill. warnings : what the user should know.
     """
 
@@ -55,17 +58,30 @@ def make_plan(ready: AnySetup, device: str, engine: str) -> RunPlan:
     sums = sum(a.nbytes for a in moments.sums.values()) + _histogram_bytes(ready)
     partition = program.partition
     return RunPlan(
-        engine=engine, device=device, replicas=run.replicas, parameters=ready.job.target.layout.size,
-        ensembles=len(ready.ensemble_dataset), datasets=int(ready.dataset.max()) + 1, steps=run.steps, burn_in=run.burn_in, thin=run.thin,
-        draws=ready.agenda.draws, gradients_per_step=program.gradients_per_step,
+        engine=engine,
+        device=device,
+        replicas=run.replicas,
+        parameters=ready.job.target.layout.size,
+        ensembles=len(ready.ensemble_dataset),
+        datasets=int(ready.dataset.max()) + 1,
+        steps=run.steps,
+        burn_in=run.burn_in,
+        thin=run.thin,
+        draws=ready.agenda.draws,
+        gradients_per_step=program.gradients_per_step,
         words={name: (program.texts[k], partition.counts[k]) for k, name in enumerate(partition.names)},
-        substeps=tuple(program.describe()), memory_bytes=memory_bill(ready), disk_bytes=disk_bill(header, sums),
-        moves=tuple(move.kind for move in ready.spec.moves), warnings=tuple(_warnings(ready)),
-    )  # fmt: skip
+        substeps=tuple(program.describe()),
+        memory_bytes=memory_bill(ready),
+        disk_bytes=disk_bill(header, sums),
+        moves=tuple(move.kind for move in ready.spec.moves),
+        warnings=tuple(_warnings(ready)),
+    )
 
 
 def memory_bill(ready: AnySetup) -> int:
-    """Bytes the run needs at its peak: state, working copies, the ring, draws waiting to be written, data, running sums."""
+    """Bytes the run needs at its peak: state, working copies, the ring, draws waiting to be written, data, running
+    sums.
+    """
     item = np.dtype(ready.job.dtype).itemsize
     parameters = ready.spec.run.replicas * ready.job.target.layout.size * item
     ring = max(parameters, min(64 * 2**20, parameters * ready.agenda.draws))
@@ -87,12 +103,18 @@ def _warnings(ready: AnySetup) -> Iterator[str]:
     spec = ready.spec
     if isinstance(ready, Setup):
         if spec.method.posterior_temperature is not None and spec.model.prior_sd is None:
-            yield "posterior_temperature without model.prior_sd: without a prior the posterior of this network is not normalisable."
+            yield (
+                "posterior_temperature without model.prior_sd: without a prior the posterior of this network is not"
+                " normalisable."
+            )
         if ready.model.activation == "relu" and spec.model.init == "zero":
             yield 'init = "zero" with relu: all gradients but that of b2 are zero at the start.'
     smallest = np.bincount(ready.ensemble).min()
     if smallest < 4 and len(ready.ensemble_dataset) > 1:
-        yield f"the smallest of {len(ready.ensemble_dataset)} ensembles has {smallest} replicas: averages are taken within ensembles only."
+        yield (
+            f"the smallest of {len(ready.ensemble_dataset)} ensembles has {smallest} replicas: averages are taken"
+            " within ensembles only."
+        )
     yield from ready.moves.warnings()
 
 

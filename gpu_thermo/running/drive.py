@@ -99,13 +99,16 @@ def _report(loop: Loop, path: Path, caught: list[int]) -> None:
         name = signal.Signals(caught[0]).name
         raise Interrupted(
             caught[0],
-            f"Stopped by {name} at step {state.step} of {run.steps}; all of it is committed. Continue with: gpu-thermo resume {path}",
+            f"Stopped by {name} at step {state.step} of {run.steps}; all of it is committed. Continue with: gpu-thermo"
+            f" resume {path}",
         )
 
 
 @contextmanager
 def stop_signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM instead of acting on them; a second one exits at once. Outside the main thread nothing is caught."""
+    """Collect SIGINT and SIGTERM instead of acting on them; a second one exits at once. Outside the main thread nothing
+    is caught.
+    """
     caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield caught

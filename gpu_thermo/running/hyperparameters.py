@@ -72,7 +72,8 @@ def _uses(program: Program, name: str, k: int) -> bool:
 def _by_partition(
     name: str, given: Mapping[str, Scheduled] | None, method: Method, program: Program, written: str
 ) -> dict[int, Scheduled]:
-    """Scheduled value of each partition that uses `name`: the method's default, then the user's general value, then the specific ones.
+    """Scheduled value of each partition that uses `name`: the method's default, then the user's general value, then the
+    specific ones.
 
     `written` is the name the user knows it by.
     """
@@ -113,7 +114,8 @@ def _unused(name: str, written: str, place: str, program: Program) -> str:
 def _spread(name: str, scheduled: Scheduled, replicas: int) -> np.ndarray:
     if isinstance(scheduled.value, list) and len(scheduled.value) != replicas:
         raise SpecError(
-            f"method.{name} is a list of {len(scheduled.value)} values for {replicas} replicas: give one number, or one for each replica."
+            f"method.{name} is a list of {len(scheduled.value)} values for {replicas} replicas: give one number, or one"
+            " for each replica."
         )
     return np.broadcast_to(np.asarray(scheduled.value, np.float64), (replicas,)).copy()
 

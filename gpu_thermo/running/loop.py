@@ -20,7 +20,9 @@ _RING_BYTES = 64 * 2**20
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands; `kinetic_temperature` maps partition to its mean over replicas and the last recorded moments."""
+    """Where a run stands; `kinetic_temperature` maps partition to its mean over replicas and the last recorded
+    moments.
+    """
 
     step: int
     total_steps: int
@@ -39,7 +41,7 @@ class Progress:
         return self.steps_per_second * self.replicas
 
 
-# -- the loop ---------------------------------------------------------------------------------------------------------------------------
+# -- the loop ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -105,11 +107,17 @@ class Loop:
         ).astype(np.int32)
         return Moment(
             Snapshot(
-                step=step, is_draw=draw, position=position, thermostat=recorded.thermostat[i],
-                kinetic_temperature=recorded.kinetic_temperature[i], energy=statistics.pop("energy"), status=status, statistics=statistics,
+                step=step,
+                is_draw=draw,
+                position=position,
+                thermostat=recorded.thermostat[i],
+                kinetic_temperature=recorded.kinetic_temperature[i],
+                energy=statistics.pop("energy"),
+                status=status,
+                statistics=statistics,
             ),
             seen.predictions,
-        )  # fmt: skip
+        )
 
     def progress(self, moments: list[Moment], committed: int) -> Progress:
         """Where the run stands after a segment."""

@@ -1,4 +1,5 @@
-"""What is computed of the replicas at each recorded moment: full-batch energy, test scores, predictions at probes, running averages.
+"""What is computed of the replicas at each recorded moment: full-batch energy, test scores, predictions at probes,
+running averages.
 
 Replicas go in blocks of 256, in order, so that memory is bounded and every sum has one fixed order.
 """
@@ -34,7 +35,8 @@ class Observer:
 
     Parameters
     ----------
-    setup : the run. moments : running sums, updated at draws. predictor : who does the forward passes. threads : for predictors without
+    setup : the run. moments : running sums, updated at draws. predictor : who does the forward passes. threads : for
+    predictors without
         threads of their own.
     """
 
@@ -73,7 +75,9 @@ class Observer:
             return np.concatenate([self._energy(position[r], r) for r in blocks(len(position))])
 
     def energies(self, position: np.ndarray, attempt: int) -> Energies:
-        """Energies for a move: of all points, or of a fresh minibatch with the variance of its mean (equations.md section 5)."""
+        """Energies for a move: of all points, or of a fresh minibatch with the variance of its mean (equations.md
+        section 5).
+        """
         batch = self._setup.moves.energy_batch
         if batch is None:
             return Energies(self.energy(position), np.zeros(len(position)))
@@ -144,7 +148,9 @@ class Observer:
         return -self._setup.model.losses(phi, self._test[1][self._setup.dataset[rows]])
 
     def _add_sums(self, position: np.ndarray, rows: slice, log_weight: np.ndarray | None) -> None:
-        """Running averages of a block by the predictor's own sums; frozen replicas and those off the target rung are left out."""
+        """Running averages of a block by the predictor's own sums; frozen replicas and those off the target rung are
+        left out.
+        """
         ensemble, alive = self._setup.ensemble[rows], np.isfinite(position).all(axis=-1)
         if log_weight is not None:
             alive &= log_weight == 0

@@ -28,11 +28,22 @@ def make_header(setup: AnySetup, engine: str, device: str, predictive: Mapping[s
     trace = {name: value for name, value in statistics.items() if name not in _DRAWS_ONLY}
     subject = _potential(setup) if isinstance(setup, PotentialSetup) else _network(setup)
     return Header(
-        spec=setup.spec.to_json(), fingerprint=setup.fingerprint, engine=engine, device=device, versions=versions(),
-        chain=setup.chain_coordinates(), tensors=setup.job.target.layout.tensors, partitions=setup.program.partition.names,
-        predictive=predictive, statistics=statistics, trace=trace, dtype=setup.job.dtype, draws=setup.agenda.draws,
-        trace_steps=setup.spec.run.steps // setup.spec.run.trace, **subject,
-    )  # fmt: skip
+        spec=setup.spec.to_json(),
+        fingerprint=setup.fingerprint,
+        engine=engine,
+        device=device,
+        versions=versions(),
+        chain=setup.chain_coordinates(),
+        tensors=setup.job.target.layout.tensors,
+        partitions=setup.program.partition.names,
+        predictive=predictive,
+        statistics=statistics,
+        trace=trace,
+        dtype=setup.job.dtype,
+        draws=setup.agenda.draws,
+        trace_steps=setup.spec.run.steps // setup.spec.run.trace,
+        **subject,
+    )
 
 
 def _network(setup: Setup) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""From a RunSpec to everything a run needs: data and network or potential, program, hyperparameters, moves, job, ensembles."""
+"""From a RunSpec to everything a run needs: data and network or potential, program, hyperparameters, moves, job,
+ensembles.
+"""
 
 import math
 from dataclasses import dataclass, field
@@ -61,7 +63,9 @@ class BaseSetup:
         return self.dataset[np.unique(self.ensemble, return_index=True)[1]]
 
     def method_statistics(self, step: int) -> dict[str, np.ndarray]:
-        """Per-replica numbers [R] that the method itself has at the moment after `step`: CoolMomentum's equivalent temperature."""
+        """Per-replica numbers [R] that the method itself has at the moment after `step`: CoolMomentum's equivalent
+        temperature.
+        """
         if self.program.update != "coolmomentum":
             return {}
         hyper = self.job.hyper
@@ -70,7 +74,9 @@ class BaseSetup:
         return {"equivalent_temperature": (1 + rho) / (1 - rho)}
 
     def chain_coordinates(self) -> dict[str, np.ndarray]:
-        """Static coordinates of each replica, [R]: identity, and every hyperparameter in use (on a ladder, that of the target rung)."""
+        """Static coordinates of each replica, [R]: identity, and every hyperparameter in use (on a ladder, that of the
+        target rung).
+        """
         hyper, partition = self.job.hyper, self.program.partition
         out = {
             "ensemble": self.ensemble, "dataset": self.dataset, "seed": self.job.seed, "stream": self.job.stream,
@@ -120,7 +126,9 @@ class Setup(BaseSetup):
 
     @cached_property
     def probes(self) -> np.ndarray:
-        """[D, probe, m] at most 32 inputs spread over the test points (the training points where there is no test set)."""
+        """[D, probe, m] at most 32 inputs spread over the test points (the training points where there is no test
+        set).
+        """
         x = self.data.x_test if self.data.test_points else self.data.x_train
         spread = np.unique(np.linspace(0, x.shape[1] - 1, min(MAX_PROBES, x.shape[1])).round().astype(int))
         return x[:, spread]
@@ -166,13 +174,15 @@ def prepare(
         return potential_setup(spec, potential)
     if potential is not None:
         raise SpecError(
-            'A potential is given, and the spec has no [target]: write target = {name = "custom", size = P} in place of data.'
+            'A potential is given, and the spec has no [target]: write target = {name = "custom", size = P} in place of'
+            " data."
         )
     return setup(spec, base, data)
 
 
 def setup(spec: RunSpec, base: Path | None = None, data: Dataset | None = None) -> Setup:
-    """Build a run of networks; relative paths of files start at `base`, and `data` replaces reading them (as resume does).
+    """Build a run of networks; relative paths of files start at `base`, and `data` replaces reading them (as resume
+    does).
 
     Raises
     ------
@@ -248,9 +258,15 @@ def _job(
     stream = np.arange(run.replicas, dtype=np.uint64)
     ensemble = ensembles(dataset, hyper)
     context = Context(
-        program=program, seed=seed, stream=stream, group=ensemble, points=target.points, burn_in=run.burn_in, steps=run.steps,
+        program=program,
+        seed=seed,
+        stream=stream,
+        group=ensemble,
+        points=target.points,
+        burn_in=run.burn_in,
+        steps=run.steps,
         energy_range=None if top is None else (0.0, top),
-    )  # fmt: skip
+    )
     moves, hyper = make_moves(spec.moves, hyper, context)
     dtype = np.dtype(spec.model.dtype if spec.target is None else spec.target.dtype).type
     job = Job(

@@ -1,10 +1,10 @@
 """How fast a machine samples: replica-steps per second of an engine, beside what the machine could do at most.
 
-The arithmetic of a replica-step is counted from the mathematics, not from any implementation: a multiply-add is one instruction and two
-operations, everything else (sum, product, comparison, shift, exclusive or, conversion, each half of a 32-bit product, root, quotient) is
-one of each. The peak is what the machine reaches with nothing but independent multiply-adds. `limit` is the rate at which this mix of
-instructions would fill every slot of that peak: integers and single sums fill a slot with one operation, so no implementation reaches
-the peak itself.
+The arithmetic of a replica-step is counted from the mathematics, not from any implementation: a multiply-add is one
+instruction and two operations, everything else (sum, product, comparison, shift, exclusive or, conversion, each half of
+a 32-bit product, root, quotient) is one of each. The peak is what the machine reaches with nothing but independent
+multiply-adds. `limit` is the rate at which this mix of instructions would fill every slot of that peak: integers and
+single sums fill a slot with one operation, so no implementation reaches the peak itself.
 """
 
 import ctypes
@@ -58,8 +58,8 @@ class Count:
 
 
 NORMAL = Count(11.5, 31.5)
-"""One standard normal: a quarter of a Philox4x32-10 block (80 integer operations), half of a Box-Muller pair (log, sine and cosine as
-polynomials, a root: 23 multiply-adds and 23 others)."""
+"""One standard normal: a quarter of a Philox4x32-10 block (80 integer operations), half of a Box-Muller pair (log, sine
+and cosine as polynomials, a root: 23 multiply-adds and 23 others)."""
 POINT = {"subset": Count(0, 92), "epoch": Count(0, 92), "replacement": Count(0, 21), "full": Count()}
 """One training point's index: six rounds of the keyed bijection, or a word of Philox and one product."""
 ACTIVATION = {"relu": Count(0, 1), "tanh": Count(9, 12), "softplus": Count(18, 20), "identity": Count()}
@@ -76,8 +76,9 @@ PER_PARAMETER = {
 def count(job: Job) -> dict[str, Count]:
     """Arithmetic of one replica-step by part: forward, backward, minibatch, normals, letters.
 
-    With m inputs, d hidden units, n outputs, B points: forward B d (m + n) multiply-adds and B d activations; backward B d (m + 2 n)
-    multiply-adds, B d slopes and bias sums, B n residuals. Normals: one for each parameter of each O, D and F (or noisy update).
+    With m inputs, d hidden units, n outputs, B points: forward B d (m + n) multiply-adds and B d activations; backward
+    B d (m + 2 n) multiply-adds, B d slopes and bias sums, B n residuals. Normals: one for each parameter of each O, D
+    and F (or noisy update).
     """
     model: Any = getattr(job.target, "model", None)
     if model is None:
@@ -105,7 +106,7 @@ def total(parts: Mapping[str, Count]) -> Count:
     return sum(parts.values(), Count())
 
 
-# -- what the machine can do -------------------------------------------------------------------------------------------------------
+# -- what the machine can do -------------------------------------------------------------------------------------------
 
 CHAINS = 12
 """Independent chains a core: more than latency times units of any processor of today, few enough for 16 registers."""
@@ -140,7 +141,9 @@ def _peak_library() -> ctypes.CDLL:
 
 
 def multiply_adds(seconds: float = 0.1, threads: int | None = None) -> float:
-    """Operations per second of independent float32 multiply-add chains on all threads at once: the best burst within `seconds`."""
+    """Operations per second of independent float32 multiply-add chains on all threads at once: the best burst within
+    `seconds`.
+    """
     library, workers = _peak_library(), threads or cores()
     work = 2 * CHAINS * int(library.peak_lanes()) * workers
     rounds, best, until = 1 << 16, 0.0, time.perf_counter() + seconds
@@ -180,7 +183,7 @@ def measured_peak(device: str = "cpu", threads: int | None = None) -> tuple[floa
     return max(multiply_adds(0.1, threads) for _ in range(5)), "compiled multiply-add chains, float32"
 
 
-# -- what an engine does -----------------------------------------------------------------------------------------------------------
+# -- what an engine does -----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -189,9 +192,9 @@ class Speed:
 
     Attributes
     ----------
-    rate, lowest, highest : replica-steps per second, median and range over segments. first_seconds : the first step, compilation
-    included. operations, instructions : of one replica-step by part. peak : operations per second. limit : replica-steps per second if
-    every instruction slot of the peak were filled. memory : bytes a replica.
+    rate, lowest, highest : replica-steps per second, median and range over segments. first_seconds : the first step,
+    compilation included. operations, instructions : of one replica-step by part. peak : operations per second. limit :
+    replica-steps per second if every instruction slot of the peak were filled. memory : bytes a replica.
     """
 
     engine: str
@@ -247,7 +250,9 @@ def bench_spec(data: str = "spirals", hidden: int = 20, batch: int = 25, replica
 
 
 def engines_for(job: Job, engine: str, device: str) -> list[str]:
-    """Names of the engines to time: the one asked for, or with "all" every one that can carry out `job`, the faster expected first."""
+    """Names of the engines to time: the one asked for, or with "all" every one that can carry out `job`, the faster
+    expected first.
+    """
     if engine != "all":
         return [choose_engine(job, engine, device)]
     names = []
@@ -288,14 +293,26 @@ def _measure(
     first = time.perf_counter() - begin
     rates = timed_segments(engine, state, seconds)
     return Speed(
-        engine=name, device=device, replicas=job.replicas, rate=statistics.median(rates), lowest=min(rates), highest=max(rates),
-        segments=len(rates), first_seconds=first, memory=memory_per_replica(state, device), peak=peak[0], peak_by=peak[1],
-        operations={part: c.operations for part, c in parts.items()}, instructions={part: c.instructions for part, c in parts.items()},
-    )  # fmt: skip
+        engine=name,
+        device=device,
+        replicas=job.replicas,
+        rate=statistics.median(rates),
+        lowest=min(rates),
+        highest=max(rates),
+        segments=len(rates),
+        first_seconds=first,
+        memory=memory_per_replica(state, device),
+        peak=peak[0],
+        peak_by=peak[1],
+        operations={part: c.operations for part, c in parts.items()},
+        instructions={part: c.instructions for part, c in parts.items()},
+    )
 
 
 def timed_segments(engine: Engine, state: State, seconds: float) -> list[float]:
-    """Replica-steps per second of segments of about SEGMENT_SECONDS, until `seconds` have passed; shorter ones before are not counted."""
+    """Replica-steps per second of segments of about SEGMENT_SECONDS, until `seconds` have passed; shorter ones before
+    are not counted.
+    """
     target = min(SEGMENT_SECONDS, seconds / 4)
     rates: list[float] = []
     length, until = 1, time.perf_counter() + seconds

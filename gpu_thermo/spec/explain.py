@@ -1,4 +1,6 @@
-"""Pydantic's complaints about a spec as one line each: the field, what is wrong, the value, and the nearest known name."""
+"""Pydantic's complaints about a spec as one line each: the field, what is wrong, the value, and the nearest known
+name.
+"""
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence

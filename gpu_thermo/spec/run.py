@@ -1,7 +1,7 @@
 """RunSpec: what a user writes, validated; TOML and JSON both ways; the fingerprint.
 
-A spec is closed: data, numbers and names only. The sections are [data] (see data) and [model], or [target] (see potentials) in place of
-both; [method], [run], and any number of [[moves]] (see moves).
+A spec is closed: data, numbers and names only. The sections are [data] (see data) and [model], or [target] (see
+potentials) in place of both; [method], [run], and any number of [[moves]] (see moves).
 """
 
 import hashlib
@@ -229,7 +229,8 @@ class RunSection(Section):
         if (self.steps - self.burn_in) % self.thin:
             fit = self.burn_in + max(1, round((self.steps - self.burn_in) / self.thin)) * self.thin
             raise ValueError(
-                f"(steps - burn_in) / thin = {(self.steps - self.burn_in) / self.thin:g} is not whole: use steps = {fit}"
+                f"(steps - burn_in) / thin = {(self.steps - self.burn_in) / self.thin:g} is not whole: use steps ="
+                f" {fit}"
             )
         if self.minibatch == "full" and self.batch is not None:
             raise ValueError(f'minibatch = "full" uses all points: leave out batch = {self.batch}')

@@ -1,10 +1,11 @@
 """One stored array: its Zarr v3 document, its chunks, and their bytes.
 
-Arrays have no compressor (chains shrink by 7-10 % at best) and the codec crc32c, which makes corruption findable. Every chunk is written,
-also one that is all fill value, so that a missing file is a missing file. Chunk keys are flat (`c.0.3.0`): one folder an array.
+Arrays have no compressor (chains shrink by 7-10 % at best) and the codec crc32c, which makes corruption findable. Every
+chunk is written, also one that is all fill value, so that a missing file is a missing file. Chunk keys are flat
+(`c.0.3.0`): one folder an array.
 
-Chunks are encoded here and not by zarr's own write path, which costs some 10 ms of interpreter time an array and would compete with the
-run loop (25 arrays a commit). Reading goes through zarr and xarray everywhere.
+Chunks are encoded here and not by zarr's own write path, which costs some 10 ms of interpreter time an array and would
+compete with the run loop (25 arrays a commit). Reading goes through zarr and xarray everywhere.
 """
 
 import math
@@ -18,7 +19,8 @@ import numpy as np
 
 STRING = "string"
 DTYPES = ("bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)), "float32", "float64", STRING)
-"""Names that a document may carry: numbers, truth values and text. Nothing that needs an object, so nothing that could execute."""
+"""Names that a document may carry: numbers, truth values and text. Nothing that needs an object, so nothing that could
+execute."""
 
 CHUNK_BYTES = 2 << 20
 BLOCK = 256
@@ -31,7 +33,8 @@ class ArraySpec:
 
     Attributes
     ----------
-    dims : name of each axis. shape : 0 along an axis that grows, when new. dtype : one of DTYPES. chunks : one size an axis.
+    dims : name of each axis. shape : 0 along an axis that grows, when new. dtype : one of DTYPES. chunks : one size an
+    axis.
     grows : the axis that draws or steps are appended along, or None.
     """
 
@@ -115,8 +118,8 @@ class ArraySpec:
 def growing_chunks(lead: int, cell: int, expected: int) -> tuple[int, int]:
     """Chains and draws of one chunk, for `lead` chains of `cell` bytes a draw and about `expected` draws.
 
-    About 256 chains (more for small cells) by as many draws as make 2 MB, but at most 32: the last, partly filled chunk is written again
-    at every commit. Both counts are evened out, since a chunk at the edge is stored whole.
+    About 256 chains (more for small cells) by as many draws as make 2 MB, but at most 32: the last, partly filled chunk
+    is written again at every commit. Both counts are evened out, since a chunk at the edge is stored whole.
     """
     cell = max(1, cell)
     chains = min(max(BLOCK, CHUNK_BYTES // (cell * CHUNK_DRAWS)), max(1, CHUNK_BYTES // cell))

@@ -18,7 +18,8 @@ DOCUMENT = "zarr.json"
 def put(root: Path, key: str, *parts: bytes | np.ndarray) -> None:
     """Write a file under a name of its own and rename it into place.
 
-    No fsync: a killed process loses nothing, a power cut may lose what the system had not written yet (crc32c finds it).
+    No fsync: a killed process loses nothing, a power cut may lose what the system had not written yet (crc32c finds
+    it).
     """
     target = os.path.join(root, key)
     partial = target + PARTIAL  # one writer holds the lock: the name is free

@@ -11,7 +11,8 @@ from .files import put
 class Growing:
     """The writing end of one array that grows.
 
-    Draws gather in a buffer of one row of chunks; a full row is written at once, a partial one at a commit, and again when more has come.
+    Draws gather in a buffer of one row of chunks; a full row is written at once, a partial one at a commit, and again
+    when more has come.
     The buffer holds what the partial row's files hold, so that nothing is read back.
     """
 
@@ -28,7 +29,9 @@ class Growing:
         return self._spec.at(self._row * self._length + self._filled)
 
     def restore(self, tail: np.ndarray) -> None:
-        """Continue an array of the spec's length, whose last, partial row holds `tail`, in the array's own axis order."""
+        """Continue an array of the spec's length, whose last, partial row holds `tail`, in the array's own axis
+        order.
+        """
         self._row, self._filled = divmod(self._spec.shape[self._axis], self._length)
         if self._filled:
             self._within(0, self._filled)[...] = tail

@@ -22,7 +22,8 @@ class Header:
     chain : static coordinates by name, each [R]: ensemble, dataset, seed, stream, stepsize, temperature_hidden, ...
     tensors : name -> shape of a replica's tensors in storage order (Layout.tensors).
     partitions, outputs, features : names along these axes.
-    probes : [probe, feature] or [dataset, probe, feature], the inputs of group `probes`; stored as `constant_data/x_probe`.
+    probes : [probe, feature] or [dataset, probe, feature], the inputs of group `probes`; stored as
+    `constant_data/x_probe`.
     constant : variables of group `constant_data`: name -> (dims, values).
     predictive : variables of group `predictive`: name -> (dims, shape), float64.
     statistics, trace : variables of these groups: name -> (dims after chain and draw or step, dtype).

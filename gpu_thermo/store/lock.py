@@ -56,7 +56,8 @@ class Lock:
             there = False
         if not there:
             raise RunError(
-                f"Store '{path}' vanished while it was written. Do not move, replace or delete a store that is being written."
+                f"Store '{path}' vanished while it was written. Do not move, replace or delete a store that is being"
+                " written."
             )
 
     def _is_there(self, path: Path) -> bool:

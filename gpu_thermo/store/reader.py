@@ -19,9 +19,11 @@ _NODE, _DISK_BLOCK, _TRIES = 900, 4096, 20
 
 
 def open_run(path: str | os.PathLike[str], chunks: Mapping[str, int] | None = None) -> xarray.DataTree:
-    """The store as a DataTree, read-only, its arrays read when used; as xarray.open_datatree does, without the checkpoints.
+    """The store as a DataTree, read-only, its arrays read when used; as xarray.open_datatree does, without the
+    checkpoints.
 
-    A tree shows the draws that were committed when it was opened, also while the run goes on; `predictive` and `status` may be newer.
+    A tree shows the draws that were committed when it was opened, also while the run goes on; `predictive` and `status`
+    may be newer.
 
     Parameters
     ----------
@@ -46,7 +48,9 @@ def open_run(path: str | os.PathLike[str], chunks: Mapping[str, int] | None = No
 
 
 def read_header(path: str | os.PathLike[str]) -> RunInfo:
-    """The store at a glance: spec, fingerprint, versions and progress; StoreError as for `open_run`, damaged arrays apart."""
+    """The store at a glance: spec, fingerprint, versions and progress; StoreError as for `open_run`, damaged arrays
+    apart.
+    """
     record = load_record(located(path))
     root, schema = record.attributes, record.schema
     text = {name: str(root.get(name, "")) for name in ("spec", "fingerprint", "engine", "device", "created_at")}
@@ -100,7 +104,9 @@ def verify_store(path: str | os.PathLike[str]) -> list[Damage]:
 
 
 def disk_bill(header: Header, extra: int = 0) -> int:
-    """Bytes that the finished store takes, in disk blocks; `extra` is what the running sums and State.extra need, once."""
+    """Bytes that the finished store takes, in disk blocks; `extra` is what the running sums and State.extra need,
+    once.
+    """
     schema = Schema.of(header)
     total = 0
     for path, spec in schema.arrays().items():

@@ -1,7 +1,8 @@
 """The commit record: the root document with a copy of every node's document (zarr's consolidated metadata).
 
-It is replaced in one rename, so that it names a whole commit or the one before. It is what zarr.consolidate_metadata would write, but made
-from the documents in memory: re-reading a hundred files at every commit would be slower and no safer.
+It is replaced in one rename, so that it names a whole commit or the one before. It is what zarr.consolidate_metadata
+would write, but made from the documents in memory: re-reading a hundred files at every commit would be slower and no
+safer.
 """
 
 import json
@@ -161,7 +162,9 @@ def load_record(path: Path) -> Record:
 
 
 def _parse(attributes: dict[str, Any], schema: Schema, nodes: dict[str, Any]) -> Record:
-    """Every group and array the schema asks for, no others but in the slots; lengths of growing arrays agree with each other."""
+    """Every group and array the schema asks for, no others but in the slots; lengths of growing arrays agree with each
+    other.
+    """
     groups = {path: _attributes(nodes.pop(path)) for path in schema.groups()}
     arrays: dict[str, ArraySpec] = {}
     lengths: dict[bool, int] = {}

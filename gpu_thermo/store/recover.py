@@ -1,4 +1,6 @@
-"""Recovery: bring the files back to the last commit. Only the record is trusted; every step may be interrupted and done again."""
+"""Recovery: bring the files back to the last commit. Only the record is trusted; every step may be interrupted and done
+again.
+"""
 
 import json
 import os
@@ -18,7 +20,8 @@ from .slots import read_array, read_slot
 
 
 def recover(root: Path, record: Record) -> tuple[Checkpoint, dict[str, Growing]]:
-    """Undo what was written after the last commit; returns the checkpoint and the arrays' writing ends. The caller holds the lock.
+    """Undo what was written after the last commit; returns the checkpoint and the arrays' writing ends. The caller
+    holds the lock.
 
     Raises
     ------
@@ -37,7 +40,9 @@ def recover(root: Path, record: Record) -> tuple[Checkpoint, dict[str, Growing]]
 
 
 def _split(record: Record) -> tuple[dict[str, ArraySpec], ...]:
-    """The arrays that never change, those that grow, and those of the committed slot; what derives from the slot is left out."""
+    """The arrays that never change, those that grow, and those of the committed slot; what derives from the slot is
+    left out.
+    """
     changing = tuple(f"{group}/{name}" for group in record.schema.chained for name in CHANGING)
     derived = {*changing, *(f"predictive/{name}" for name in record.schema.predictive)}
     outside = {p: s for p, s in record.arrays.items() if not p.startswith("checkpoint/") and p not in derived}
@@ -47,7 +52,9 @@ def _split(record: Record) -> tuple[dict[str, ArraySpec], ...]:
 
 
 def _remove_leftovers(root: Path, record: Record) -> None:
-    """Files that a kill left before their rename, and arrays that a checkpoint slot got without the record hearing of it."""
+    """Files that a kill left before their rename, and arrays that a checkpoint slot got without the record hearing of
+    it.
+    """
     for folder, _, names in os.walk(root):
         for name in names:
             if name.endswith(PARTIAL):
@@ -60,7 +67,9 @@ def _remove_leftovers(root: Path, record: Record) -> None:
 
 
 def _truncate(folder: Path, spec: ArraySpec) -> None:
-    """Delete chunks past the committed length. The last chunk may hold more draws than were committed: its document hides them."""
+    """Delete chunks past the committed length. The last chunk may hold more draws than were committed: its document
+    hides them.
+    """
     axis = spec.grows or 0
     for name in os.listdir(folder):
         parts = name.split(".")

@@ -1,7 +1,7 @@
 """Are the chunk files there, whole and sound?
 
-A document may claim any shape; the files behind it cannot. Checking that each chunk file exists with its right size, before anything is
-read, also bounds what reading can ask of memory.
+A document may claim any shape; the files behind it cannot. Checking that each chunk file exists with its right size,
+before anything is read, also bounds what reading can ask of memory.
 """
 
 import math
@@ -95,7 +95,8 @@ def check_files(root: Path, record: Record, arrays: dict[str, ArraySpec] | None 
 def damaged(root: Path, damage: Damage) -> StoreError:
     """The error for a damaged file."""
     return StoreError(
-        f"Store '{root}' is damaged: {damage}. verify_store lists all damaged files; restore them from a copy, or run again."
+        f"Store '{root}' is damaged: {damage}. verify_store lists all damaged files; restore them from a copy, or run"
+        " again."
     )
 
 

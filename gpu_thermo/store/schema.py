@@ -1,6 +1,7 @@
 """Which groups and arrays a store has: all of it follows from a few sizes and names, which the root keeps as JSON.
 
-A reader builds the same table from that JSON and refuses a store whose documents say otherwise, so that no shape is taken on trust.
+A reader builds the same table from that JSON and refuses a store whose documents say otherwise, so that no shape is
+taken on trust.
 """
 
 import json
@@ -21,7 +22,8 @@ Variable = tuple[tuple[str, ...], tuple[int, ...], str]
 
 KEEP = ("parameters", "predictions")
 CHANGING = {"status": "int32", "frozen_step": "int64"}
-"""Coordinates on chain that the run itself sets: rewritten at every commit that changes them, and from the checkpoint at recovery."""
+"""Coordinates on chain that the run itself sets: rewritten at every commit that changes them, and from the checkpoint
+at recovery."""
 
 SLOTS = ("checkpoint/0", "checkpoint/1")
 SLOT_PARTS = ("extra", "sums", "predictive")
@@ -37,7 +39,8 @@ class Schema:
     Attributes
     ----------
     replicas : R. dtype : of parameters and predictions. tensors : name -> shape. probes : probe points.
-    chain : static coordinate -> dtype. constant, predictive : name -> Variable. statistics, trace : name -> Variable of one draw or step.
+    chain : static coordinate -> dtype. constant, predictive : name -> Variable. statistics, trace : name -> Variable of
+    one draw or step.
     """
 
     replicas: int
@@ -94,7 +97,9 @@ class Schema:
 
     @property
     def chained(self) -> tuple[str, ...]:
-        """Groups with a chain axis: DataTree inherits index coordinates only, so each has its own copy of those on chain."""
+        """Groups with a chain axis: DataTree inherits index coordinates only, so each has its own copy of those on
+        chain.
+        """
         return (*self.sampled, "trace")
 
     def tensor_dims(self, name: str) -> tuple[str, ...]:
@@ -205,16 +210,28 @@ def _from_header(header: Header) -> Schema:
         return tuple(dims), tuple(sizes[d] for d in dims), dtype_name(dtype)
 
     return Schema(
-        replicas=next(iter(replicas))[0], dtype=dtype_name(header.dtype),
+        replicas=next(iter(replicas))[0],
+        dtype=dtype_name(header.dtype),
         tensors={name: tuple(int(n) for n in shape) for name, shape in header.tensors.items()},
-        partitions=tuple(header.partitions), outputs=tuple(header.outputs), features=tuple(header.features), probes=int(probes.shape[-2]),
-        keep=tuple(header.keep), draws=int(header.draws), trace_steps=int(header.trace_steps),
+        partitions=tuple(header.partitions),
+        outputs=tuple(header.outputs),
+        features=tuple(header.features),
+        probes=int(probes.shape[-2]),
+        keep=tuple(header.keep),
+        draws=int(header.draws),
+        trace_steps=int(header.trace_steps),
         chain={name: dtype_name(np.asarray(value).dtype) for name, value in header.chain.items()},
-        constant={name: (tuple(dims), np.shape(value), dtype_name(np.asarray(value).dtype)) for name, (dims, value) in constant.items()},
-        predictive={name: (tuple(dims), tuple(int(n) for n in shape), "float64") for name, (dims, shape) in header.predictive.items()},
+        constant={
+            name: (tuple(dims), np.shape(value), dtype_name(np.asarray(value).dtype))
+            for name, (dims, value) in constant.items()
+        },
+        predictive={
+            name: (tuple(dims), tuple(int(n) for n in shape), "float64")
+            for name, (dims, shape) in header.predictive.items()
+        },
         statistics={name: variable(*value) for name, value in header.statistics.items()},
         trace={name: variable(*value) for name, value in header.trace.items()},
-    )  # fmt: skip
+    )
 
 
 def _from_raw(raw: dict[str, Any]) -> Schema:

@@ -1,4 +1,6 @@
-"""Checkpoint slots: the whole State, the running sums and what is derived from them, written to whichever slot the record does not name."""
+"""Checkpoint slots: the whole State, the running sums and what is derived from them, written to whichever slot the
+record does not name.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -65,7 +67,9 @@ def write_slot(root: Path, record: Record, slot: str, commit: Commit) -> None:
 
 
 def _spec(name: str, value: np.ndarray, schema: Schema) -> ArraySpec:
-    """The spec of a slot's array; axes are named after the array unless they are known, since names must agree within a group."""
+    """The spec of a slot's array; axes are named after the array unless they are known, since names must agree within a
+    group.
+    """
     known = {
         "position": "parameter",
         "momentum": "parameter",

@@ -32,8 +32,8 @@ QUEUE = 4
 class RunWriter:
     """The one writer of a store.
 
-    Everything is written by a thread; an error there stops the writing and is raised as RunError by the next call, and by `close`. What was
-    committed by then stays readable and can be resumed.
+    Everything is written by a thread; an error there stops the writing and is raised as RunError by the next call, and
+    by `close`. What was committed by then stays readable and can be resumed.
 
     Use `create` or `resume`, and close it, best as a context manager.
     """
@@ -114,7 +114,8 @@ class RunWriter:
     def append(self, draws: Draws) -> None:
         """Hand over draws, which count from the next commit on.
 
-        Arrays that own their memory are taken over and made read-only; views (of a ring that is used again, say) are copied.
+        Arrays that own their memory are taken over and made read-only; views (of a ring that is used again, say) are
+        copied.
 
         Raises
         ------
@@ -150,12 +151,13 @@ class RunWriter:
     ) -> None:
         """Make everything handed over so far durable, with the state to go on from.
 
-        All arrays are copied. `attributes` (JSON values; sampling_time, ...) come back in the checkpoint; `sampling_time` is also set where
-        ArviZ looks for it. With `wait`, returns when the commit is on the disk.
+        All arrays are copied. `attributes` (JSON values; sampling_time, ...) come back in the checkpoint;
+        `sampling_time` is also set where ArviZ looks for it. With `wait`, returns when the commit is on the disk.
         """
         if set(predictive) != set(self.schema.predictive):
             raise StoreError(
-                f"The commit has predictive {sorted(predictive)}; the store was created for {sorted(self.schema.predictive)}."
+                f"The commit has predictive {sorted(predictive)}; the store was created for"
+                f" {sorted(self.schema.predictive)}."
             )
         for name, value in predictive.items():
             if np.shape(value) != self.schema.predictive[name][1]:
@@ -171,7 +173,8 @@ class RunWriter:
             self._raise()
 
     def close(self) -> None:
-        """Write what is queued, join the thread, let go of the lock; raises RunError if a write failed and that was not raised yet.
+        """Write what is queued, join the thread, let go of the lock; raises RunError if a write failed and that was not
+        raised yet.
 
         Draws after the last commit are dropped by the next recovery.
         """
@@ -211,7 +214,8 @@ class RunWriter:
         if set(values) != due:
             missing, extra = sorted(due - set(values)), sorted(set(values) - due)
             raise StoreError(
-                f"Draws do not fit the store: missing {missing}, unknown {extra}. They are fixed when the store is created."
+                f"Draws do not fit the store: missing {missing}, unknown {extra}. They are fixed when the store is"
+                " created."
             )
         for path, value in values.items():
             spec = self._growing[path].spec
@@ -278,7 +282,9 @@ class RunWriter:
         self._record, self._committed = record, (commit.step, draws)
 
     def _show(self, record: Record, commit: Commit) -> None:
-        """Write what readers see beside the draws: `predictive`, status coordinates that changed, the moves' report, sampling_time."""
+        """Write what readers see beside the draws: `predictive`, status coordinates that changed, the moves' report,
+        sampling_time.
+        """
         for name, value in commit.predictive.items():
             put_values(self.path, f"predictive/{name}", record.arrays[f"predictive/{name}"], value)
         for name in CHANGING:
@@ -327,8 +333,10 @@ def _trouble(path: Path, error: BaseException, committed: tuple[int, int]) -> Ru
         return RunError(f"Writing store '{path}' failed: {why}. {safe}: free space, then resume.")
     if number == errno.ENOENT:
         return RunError(
-            f"Writing store '{path}' failed: a part of it vanished. Do not move or delete a store that is being written."
+            f"Writing store '{path}' failed: a part of it vanished. Do not move or delete a store that is being"
+            " written."
         )
     return RunError(
-        f"Writing store '{path}' failed: {getattr(error, 'strerror', None) or error!r}. {safe}: mend the cause, then resume."
+        f"Writing store '{path}' failed: {getattr(error, 'strerror', None) or error!r}. {safe}: mend the cause, then"
+        " resume."
     )

@@ -103,7 +103,7 @@ def _as_spec(spec: Any) -> ComparisonSpec:
     return ComparisonSpec.from_dict(spec) if isinstance(spec, Mapping) else ComparisonSpec.from_toml(Path(spec))
 
 
-# -- runs -------------------------------------------------------------------------------------------------------------------------------
+# -- runs --------------------------------------------------------------------------------------------------------------
 
 
 def _store(folder: Path, p: Planned) -> Path:
@@ -141,7 +141,7 @@ def _run(p: Planned, folder: Path, how: Mapping[str, Any], on_progress: OnEntry 
         resume(path, on_progress=report, device=how["device"], threads=how["threads"]).close()
 
 
-# -- measures ---------------------------------------------------------------------------------------------------------------------------
+# -- measures ----------------------------------------------------------------------------------------------------------
 
 
 def _exact(spec: ComparisonSpec, planned: list[Planned]) -> Exact | None:
@@ -224,7 +224,7 @@ def _exact_record(exact: Exact) -> dict[str, Any]:
     }  # fmt: skip
 
 
-# -- what is written --------------------------------------------------------------------------------------------------------------------
+# -- what is written ---------------------------------------------------------------------------------------------------
 
 
 def _write(done: Comparison) -> None:

@@ -1,7 +1,7 @@
 """A study from spec to store: in this process, on local processes, or on a Dask cluster.
 
-Who runs a shard changes nothing: shards are cut by the spec alone, each is a function of its own content, and each is written by whoever
-ran it, under a name of its own.
+Who runs a shard changes nothing: shards are cut by the spec alone, each is a function of its own content, and each is
+written by whoever ran it, under a name of its own.
 """
 
 import os
@@ -34,14 +34,16 @@ ANSWER_SECONDS = 5
 RETRIES = 3
 """How often a shard is tried again after its worker was lost."""
 ACHIEVED = {"fused": 0.45, "batched": 0.05}
-"""Share of the peak that an engine reaches, on which a plan's time rests (bench/README.md: .41 to .53, and .04 to .09)."""
+"""Share of the peak that an engine reaches, on which a plan's time rests (bench/README.md: .41 to .53, and .04 to
+.09)."""
 
 
 @dataclass(frozen=True)
 class StudyPlan:
     """What a study would do and cost. `ensembles` are launch groups: cells alike in all but hyperparameters.
 
-    seconds : for the shards still to run, from their arithmetic and a short measurement of the `device` as busy as it is now.
+    seconds : for the shards still to run, from their arithmetic and a short measurement of the `device` as busy as it
+    is now.
     """
 
     cells: int
@@ -94,7 +96,9 @@ OnProgress = Callable[[StudyProgress], None]
 
 @dataclass(frozen=True)
 class Work:
-    """A study ready to run; `costs` has each launch group's engine and operations of a replica-step, learning curves included."""
+    """A study ready to run; `costs` has each launch group's engine and operations of a replica-step, learning curves
+    included.
+    """
 
     study: StudySpec
     cells: list[Cell]
@@ -115,7 +119,9 @@ def as_study(study: StudyLike, keep: bool = False, base: Path | None = None) -> 
 
 
 def make_work(study: StudySpec, base: Path | None, device: str, engine: str) -> Work:
-    """Cells and shards, with one run of every launch group made ready, so that mistakes show before anything is written."""
+    """Cells and shards, with one run of every launch group made ready, so that mistakes show before anything is
+    written.
+    """
     cells = study.cells()
     shards = make_shards(study, base, cells)
     costs: dict[int, tuple[str, float]] = {}
@@ -142,7 +148,9 @@ def plan_study(
     engine: str = "auto",
     base: Path | None = None,
 ) -> StudyPlan:
-    """Validate a study with its data, and say what it would do and cost; `store` tells how much of it is done already."""
+    """Validate a study with its data, and say what it would do and cost; `store` tells how much of it is done
+    already.
+    """
     study, base = as_study(study, base=base)
     job = make_work(study, base, device, engine)
     seeds = len(study.seeds.table())
@@ -196,7 +204,8 @@ def run_study(
     ----------
     study : StudySpec, nested dictionaries, or a TOML file. store : a Zarr folder to create or continue.
     workers : local Dask processes; 0 runs in this process. scheduler : address of a Dask scheduler, tcp://host:port.
-    keep : keep the parameters of every draw. overwrite : forget what `store` holds. extend : continue a study with another grid or seeds.
+    keep : keep the parameters of every draw. overwrite : forget what `store` holds. extend : continue a study with
+    another grid or seeds.
 
     Returns
     -------
@@ -224,15 +233,22 @@ def run_study(
                 if client is None:
                     _run_here(todo, path, (device, engine, threads), caught, progress, report)
                 else:
-                    _run_there(client, todo, path, (device, engine, threads or (max(1, cores() // workers) if workers else None)), caught,
-                               progress, report)  # fmt: skip
+                    _run_there(
+                        client,
+                        todo,
+                        path,
+                        (device, engine, threads or (max(1, cores() // workers) if workers else None)),
+                        caught,
+                        progress,
+                        report,
+                    )
         finally:
             finished = assemble(path, study, job.shards, job.cells, versions())
         if caught and finished < progress.total_runs:
             raise Interrupted(
                 caught[0],
-                f"Stopped by {signal.Signals(caught[0]).name}: {finished:,} of {progress.total_runs:,} runs are done and kept. "
-                "Give the same command to continue.",
+                f"Stopped by {signal.Signals(caught[0]).name}: {finished:,} of {progress.total_runs:,} runs are done"
+                " and kept. Give the same command to continue.",
             )
     return open_study(path)
 
@@ -291,7 +307,7 @@ def _count(progress: StudyProgress, shard: Shard) -> None:
     progress.runs += shard.replicas
 
 
-# -- Dask -------------------------------------------------------------------------------------------------------------------------------
+# -- Dask --------------------------------------------------------------------------------------------------------------
 
 
 def remote_shard(shard: Shard, path: str, device: str, engine: str, threads: int | None) -> str:

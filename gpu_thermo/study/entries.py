@@ -1,9 +1,11 @@
-"""ComparisonSpec: one target, common [run] settings, and an [[entry]] for each method; every entry evaluates as many gradients.
+"""ComparisonSpec: one target, common [run] settings, and an [[entry]] for each method; every entry evaluates as many
+gradients.
 
-The unit of all statistics is the *group*: some independent replicas that make one experiment. All entries have as many groups, and groups
-of all entries evaluate as many gradients, `group x run.steps`. So
+The unit of all statistics is the *group*: some independent replicas that make one experiment. All entries have as many
+groups, and groups of all entries evaluate as many gradients, `group x run.steps`. So
 
-- a ladder of Q rungs is Q of the group's replicas: a group has fewer ladders than it has chains of a method without rungs;
+- a ladder of Q rungs is Q of the group's replicas: a group has fewer ladders than it has chains of a method without
+rungs;
 - an entry that takes more steps than the others has fewer replicas in a group, and the other way round;
 - an entry whose step evaluates g gradients takes 1/g of the steps.
 """
@@ -29,8 +31,8 @@ ROUNDING = 1e-3
 class Entry(Section):
     """[[entry]]: one method, and what of [run] it changes.
 
-    `steps`, `burn_in`, `thin` and other keys of [run] may differ; `replicas` follow from the gradients. `watch` records histograms, rungs
-    and multipliers of the first group for pictures.
+    `steps`, `burn_in`, `thin` and other keys of [run] may differ; `replicas` follow from the gradients. `watch` records
+    histograms, rungs and multipliers of the first group for pictures.
     """
 
     label: str = Field(min_length=1)
@@ -46,7 +48,8 @@ class Entry(Section):
         for key in ("replicas", "seed", "seed_init", "seed_dynamics"):
             if key in self.run:
                 raise ValueError(
-                    f"entry '{self.label}': run.{key} belongs to all entries (replicas follow from steps): set it in [run]"
+                    f"entry '{self.label}': run.{key} belongs to all entries (replicas follow from steps): set it in"
+                    " [run]"
                 )
         return self
 
@@ -150,11 +153,13 @@ class ComparisonSpec(Section):
             if abs(size - round(size)) > ROUNDING * size or round(size) < 1:
                 wanted = f"{self.group} x {common.steps} / ({run.steps} x {g})"
                 raise SpecError(
-                    f"a group would have {wanted} = {float(size):g} replicas. Change steps, or group, so that it is whole."
+                    f"a group would have {wanted} = {float(size):g} replicas. Change steps, or group, so that it is"
+                    " whole."
                 )
             if round(size) % entry.rungs:
                 raise SpecError(
-                    f"a group of {round(size)} replicas does not fill ladders of {entry.rungs} rungs: change group, or rungs."
+                    f"a group of {round(size)} replicas does not fill ladders of {entry.rungs} rungs: change group, or"
+                    " rungs."
                 )
             run = run.model_copy(update=_lengths(run, own) | {"replicas": groups * round(size)})
             return Planned(entry, self._spec(entry, run), groups, round(size), g)
@@ -199,7 +204,9 @@ def _gradients_per_step(spec: RunSpec) -> int:
 
 
 def _lengths(run: RunSection, steps: int) -> dict[str, int]:
-    """The same draws in another number of steps: rounding goes to the burn-in, and there are fewer draws where there are fewer steps."""
+    """The same draws in another number of steps: rounding goes to the burn-in, and there are fewer draws where there
+    are fewer steps.
+    """
     if steps == run.steps:
         return {}
     factor = steps / run.steps

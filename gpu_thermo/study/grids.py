@@ -15,7 +15,8 @@
     [seeds]
     count = 100                  # or data, init, dynamics: a number n (0 to n - 1) or a list
 
-What is left out of [run] is made for studies: burn_in = 0, one draw at the end, twenty points of the learning curves, nothing kept.
+What is left out of [run] is made for studies: burn_in = 0, one draw at the end, twenty points of the learning curves,
+nothing kept.
 """
 
 import difflib
@@ -47,7 +48,9 @@ _FIXED = ("run.replicas", "run.keep", *_BY_SEEDS)
 
 
 class SeedTable(NamedTuple):
-    """The seeds of a study, one row for each seed index: data seeds, and the stream ids of initial state and dynamics, [S] uint64."""
+    """The seeds of a study, one row for each seed index: data seeds, and the stream ids of initial state and dynamics,
+    [S] uint64.
+    """
 
     data: np.ndarray
     init: np.ndarray
@@ -60,8 +63,9 @@ class SeedTable(NamedTuple):
 class SeedsSpec(Section):
     """[seeds]: numbers for data, initial state and dynamics; `count` for those not given.
 
-    A number s of `data` is the data seed (the split seed of real data); s of `init` and `dynamics` is a stream id of the base run's seed
-    (equations.md section 7), so that the seed index alone decides, and equal numbers pair across methods.
+    A number s of `data` is the data seed (the split seed of real data); s of `init` and `dynamics` is a stream id of
+    the base run's seed (equations.md section 7), so that the seed index alone decides, and equal numbers pair across
+    methods.
     """
 
     count: int | None = Field(None, ge=1, le=MAX_SEEDS, description="n seeds, 0 to n - 1, for whatever is not given")
@@ -138,7 +142,9 @@ class Cell:
 
 
 class StudySpec(Section):
-    """A whole study. `base` holds the sections of the base run as given; `grid` and `zip` map dotted fields to lists of values."""
+    """A whole study. `base` holds the sections of the base run as given; `grid` and `zip` map dotted fields to lists of
+    values.
+    """
 
     name: str = ""
     base: dict[str, Any] = Field(default_factory=dict)
@@ -197,7 +203,9 @@ class StudySpec(Section):
         return {key: value for key, value in ({"name": self.name} | out).items() if value not in ("", {}, [])}
 
     def to_json(self) -> str:
-        """JSON; infinity becomes text, which a spec reads as infinity. Keys keep their order, which is that of the cells."""
+        """JSON; infinity becomes text, which a spec reads as infinity. Keys keep their order, which is that of the
+        cells.
+        """
         return json.dumps(_finite(self.to_dict()), allow_nan=False)
 
     def to_toml(self) -> str:
@@ -304,12 +312,17 @@ def _reserved(field: str) -> str:
     if field == "run.replicas":
         return "run.replicas is the number of seeds in a study: give it as count in [seeds]."
     if field == "run.keep":
-        return "run.keep is for single runs: in a study, keep = true in [study] (or --keep) keeps the parameters of every draw."
+        return (
+            "run.keep is for single runs: in a study, keep = true in [study] (or --keep) keeps the parameters of every"
+            " draw."
+        )
     return f"{field} is set by the study: give {_BY_SEEDS[field]} in [seeds]."
 
 
 def _run_spec(base: Mapping[str, Any], point: Mapping[str, Any]) -> RunSpec:
-    """The run of one cell: the base, whole sections replaced first, single fields set then, and what studies leave out filled in."""
+    """The run of one cell: the base, whole sections replaced first, single fields set then, and what studies leave out
+    filled in.
+    """
     tree = {name: dict(section) if isinstance(section, Mapping) else section for name, section in base.items()}
     for field, value in sorted(point.items(), key=lambda item: item[0].count(".")):
         *path, last = field.split(".")

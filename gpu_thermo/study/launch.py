@@ -37,7 +37,8 @@ def run_shard(
     rows [R] : places in the study. Hyperparameters, `status` and `frozen_step` [R].
     accuracy, nll (or rmse), loss [R] : the last network on all test and training points.
     average_accuracy, average_nll, brier, ece [R] : the prediction averaged over the run's draws.
-    steps_to_A [R] : first recorded step with test accuracy A %, NaN if never. mean_T, rms_T, max_T [R] : of each tensor's last weights.
+    steps_to_A [R] : first recorded step with test accuracy A %, NaN if never. mean_T, rms_T, max_T [R] : of each
+    tensor's last weights.
     curve_* [R, point] : learning curves at `steps` [point]. seconds [R] : share of the wall-clock time.
     With `keep`: w1, b1, w2, b2 [R, draw, ...] and initial_w1, ... [R, ...].
     """
@@ -168,7 +169,9 @@ def accuracy_name(level: float) -> str:
 
 
 def averages(ready: Setup, moments: RunningMoments) -> Arrays:
-    """Scores of each run's averaged prediction on its own test set, [R]; empty without a test set, NaN for runs without a draw."""
+    """Scores of each run's averaged prediction on its own test set, [R]; empty without a test set, NaN for runs without
+    a draw.
+    """
     data = ready.data
     if not data.test_points:
         return {}
@@ -183,7 +186,9 @@ def averages(ready: Setup, moments: RunningMoments) -> Arrays:
 
 
 def check(shard: Shard, device: str = "auto", engine: str = "auto") -> Launch:
-    """Make one run of a shard's first cell ready, so that mistakes show before anything runs; also checks device and engine."""
+    """Make one run of a shard's first cell ready, so that mistakes show before anything runs; also checks device and
+    engine.
+    """
     from dataclasses import replace
 
     from .grids import SeedTable

@@ -1,7 +1,8 @@
 """What an entry is judged by: distance to the exact density, modes, effective draws; for networks, test scores.
 
-Every measure is taken in each group (one independent experiment) from its weighted draws, and reported as mean and standard error over the
-groups. Draws are weighted by ``exp(log_weight)``: on a ladder only those of the target rung count.
+Every measure is taken in each group (one independent experiment) from its weighted draws, and reported as mean and
+standard error over the groups. Draws are weighted by ``exp(log_weight)``: on a ladder only those of the target rung
+count.
 """
 
 import math
@@ -28,7 +29,8 @@ class Draws:
 
     Attributes
     ----------
-    position : [chain, draw, P] float64. weight : [chain, draw] float64, 0 where a draw does not count; the largest is 1.
+    position : [chain, draw, P] float64. weight : [chain, draw] float64, 0 where a draw does not count; the largest is
+    1.
     group : [chain] the group of each chain, 0, 0, .., 1, 1, ..
     """
 
@@ -77,7 +79,7 @@ def _target_rung(position: np.ndarray, weight: np.ndarray, rungs: int) -> tuple[
     return chosen, np.take_along_axis(w, who[:, None], axis=1)[:, 0]
 
 
-# -- the exact answer -------------------------------------------------------------------------------------------------------------------
+# -- the exact answer --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,8 @@ class Exact:
 
     Attributes
     ----------
-    grid : the density on many more cells than `cells`, by axis, that distances are taken on. modes : [M, P], deepest first; mode_sd : [M].
+    grid : the density on many more cells than `cells`, by axis, that distances are taken on. modes : [M, P], deepest
+    first; mode_sd : [M].
     """
 
     grid: Grid
@@ -123,7 +126,9 @@ def exact_density(potential: Potential, tau: float, low: float, high: float, cel
 
 
 def _modes(grid: Grid) -> tuple[np.ndarray, np.ndarray]:
-    """Minima of the energy inside the grid, deepest first, and the sd of the harmonic well about each (mean over axes)."""
+    """Minima of the energy inside the grid, deepest first, and the sd of the harmonic well about each (mean over
+    axes).
+    """
     energy, size = grid.energy, grid.energy.ndim
     lowest, curvature = np.ones(energy.shape, bool), np.zeros(energy.shape)
     for axis, edges in enumerate(grid.edges):
@@ -140,11 +145,13 @@ def _modes(grid: Grid) -> tuple[np.ndarray, np.ndarray]:
     return places[kept], sd[kept]
 
 
-# -- measures on a potential ------------------------------------------------------------------------------------------------------------
+# -- measures on a potential -------------------------------------------------------------------------------------------
 
 
 def density_of(draws: Draws, edges: Sequence[np.ndarray]) -> np.ndarray:
-    """Weight of the draws in each cell, of all their weight; what lies outside the box is missing from the sum. NaN without weight."""
+    """Weight of the draws in each cell, of all their weight; what lies outside the box is missing from the sum. NaN
+    without weight.
+    """
     flat, w = draws.position.reshape(-1, draws.position.shape[-1]), draws.weight.ravel()
     total = w.sum()
     counts = np.histogramdd(flat, bins=list(edges), weights=w)[0]
@@ -157,15 +164,18 @@ def total_variation(found: np.ndarray, exact: np.ndarray) -> float:
 
 
 def independent_distance(exact: np.ndarray, draws: float) -> float:
-    """Total variation that so many independent draws from the exact density would have on average (normal approximation)."""
+    """Total variation that so many independent draws from the exact density would have on average (normal
+    approximation).
+    """
     return float(np.sqrt(2 * exact * (1 - exact) / (math.pi * draws)).sum() / 2) if draws > 0 else math.nan
 
 
 def effective_draws(values: np.ndarray, weight: np.ndarray) -> float:
     """Effective sample size of the weighted mean of `values` [chain, draw].
 
-    With weights of mean 1, the error of the self-normalised mean m is that of the mean of ``z = w (f - m)``: ESS(z) as of unweighted
-    chains (arviz-stats, between-chain variance included) times Var f / Var z. Without weights it is the usual ESS.
+    With weights of mean 1, the error of the self-normalised mean m is that of the mean of ``z = w (f - m)``: ESS(z) as
+    of unweighted chains (arviz-stats, between-chain variance included) times Var f / Var z. Without weights it is the
+    usual ESS.
     """
     from arviz_stats.base import array_stats
 
@@ -191,7 +201,9 @@ def modes_found(draws: Draws, exact: Exact) -> np.ndarray:
 
 
 def mode_changes(draws: Draws, exact: Exact) -> float:
-    """How often a chain was in another mode than at its draw before, mean over chains; draws that do not count are passed over."""
+    """How often a chain was in another mode than at its draw before, mean over chains; draws that do not count are
+    passed over.
+    """
     changes = 0
     for position, weight in zip(draws.position, draws.weight, strict=True):
         place = mode_of(position[weight > 0], exact.modes)
@@ -202,9 +214,10 @@ def mode_changes(draws: Draws, exact: Exact) -> float:
 def on_potential(draws: Draws, exact: Exact) -> dict[str, Any]:
     """Measures of an entry: name -> [group] numbers, and under "all" those of all groups' draws together.
 
-    tv : total variation on the cells. wasserstein : W_1 (one dimension). mode_error : total variation of the weights of the modes.
-    modes : modes found. mode_changes : see there. mean_error : squared error of the mean in exact variances, of the worst coordinate;
-    its inverse is the number of independent draws that would do as well.
+    tv : total variation on the cells. wasserstein : W_1 (one dimension). mode_error : total variation of the weights of
+    the modes.
+    modes : modes found. mode_changes : see there. mean_error : squared error of the mean in exact variances, of the
+    worst coordinate; its inverse is the number of independent draws that would do as well.
     """
     parts = [draws.of(g) for g in range(draws.groups)]
     each = [_measures(part, exact) for part in parts]
@@ -247,11 +260,12 @@ def _mean(draws: Draws) -> np.ndarray:
     return (w * draws.position).sum(axis=(0, 1)) / total if total > 0 else np.full(draws.position.shape[-1], np.nan)
 
 
-# -- measures on networks ---------------------------------------------------------------------------------------------------------------
+# -- measures on networks ----------------------------------------------------------------------------------------------
 
 
 def on_networks(run: xr.DataTree, groups: int) -> dict[str, Any]:
-    """Test scores of an entry, name -> [group]: of single draws (mean over those that count), and of each group's averaged prediction.
+    """Test scores of an entry, name -> [group]: of single draws (mean over those that count), and of each group's
+    averaged prediction.
 
     Averages need stored parameters. `last` is of the last draw of every chain that counts.
     """

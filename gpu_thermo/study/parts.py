@@ -1,12 +1,13 @@
 """What a study leaves on disk: one part for each finished shard, and the Zarr data set that is put together from them.
 
     STUDY.zarr/              a plain Zarr group: xarray opens it as it is
-      status/parts/ID.npz    one finished shard, written whole by whoever ran it and renamed into place: the commit record
-      status/lock            held by the coordinator
+      status/parts/ID.npz    one finished shard, written whole by whoever ran it and renamed into place: the commit
+      record status/lock            held by the coordinator
 
 (Inside an array's folder, where Zarr never lists and so never wonders about them.)
 
-A part never changes. The data set is made again from the parts whenever a study ends or stops; a run whose part is missing has status -1.
+A part never changes. The data set is made again from the parts whenever a study ends or stops; a run whose part is
+missing has status -1.
 """
 
 import fcntl
@@ -42,7 +43,7 @@ _DIMS = {
     "w1": ("hidden", "feature"), "b1": ("hidden",), "w2": ("output", "hidden"), "b2": ("output",),
 }  # fmt: skip
 
-# -- parts ------------------------------------------------------------------------------------------------------------------------------
+# -- parts -------------------------------------------------------------------------------------------------------------
 
 
 def part_path(store: Path, shard_id: str) -> Path:
@@ -51,7 +52,9 @@ def part_path(store: Path, shard_id: str) -> Path:
 
 
 def write_part(store: Path, shard_id: str, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write a part whole and rename it into place; two writers of the same part write the same numbers, and either may win."""
+    """Write a part whole and rename it into place; two writers of the same part write the same numbers, and either may
+    win.
+    """
     target = part_path(store, shard_id)
     descriptor, name = tempfile.mkstemp(prefix=f"{shard_id}-", suffix=".partial", dir=target.parent)
     try:
@@ -75,7 +78,7 @@ def is_done(store: Path, shard: Shard) -> bool:
         return False
 
 
-# -- the store --------------------------------------------------------------------------------------------------------------------------
+# -- the store ---------------------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -133,8 +136,8 @@ def _check_same(store: Path, study: StudySpec, extend: bool) -> None:
     if not extend:
         fields = ", ".join(differing)
         raise StoreExistsError(
-            f"'{store}' holds another study (it differs in {fields}). Choose another name, --extend to keep what both have in common, or "
-            "--overwrite to replace it."
+            f"'{store}' holds another study (it differs in {fields}). Choose another name, --extend to keep what both"
+            " have in common, or --overwrite to replace it."
         )
 
 
@@ -167,7 +170,7 @@ def _lock(store: Path) -> Iterator[None]:
         yield
 
 
-# -- the data set -----------------------------------------------------------------------------------------------------------------------
+# -- the data set ------------------------------------------------------------------------------------------------------
 
 
 def assemble(
@@ -241,14 +244,18 @@ def _header(part: Any, name: str) -> tuple[Any, tuple[int, ...]]:
 
 
 def _parts(store: Path, done: list[Shard]) -> Iterator[tuple[Shard, Any]]:
-    """Every shard with its arrays. Where its runs belong is for the shard to say: the study may have been extended since."""
+    """Every shard with its arrays. Where its runs belong is for the shard to say: the study may have been extended
+    since.
+    """
     for shard in done:
         with np.load(part_path(store, shard.id), allow_pickle=False) as part:
             yield shard, part
 
 
 def _consolidate(root: Any) -> None:
-    """One document for all metadata, which every reader in use takes; zarr warns that the format's text does not have it yet."""
+    """One document for all metadata, which every reader in use takes; zarr warns that the format's text does not have
+    it yet.
+    """
     import zarr
 
     with warnings.catch_warnings():
@@ -263,9 +270,14 @@ def _put(root: Any, name: str, dims: tuple[str, ...], values: np.ndarray, attrib
         return
     fill = PENDING if name == "status" else np.nan if values.dtype.kind == "f" else 0
     array = root.create_array(
-        name, shape=values.shape, dtype=values.dtype, chunks=tuple(max(1, min(n, 2**18)) for n in values.shape), dimension_names=dims,
-        fill_value=fill, attributes=dict(attributes),
-    )  # fmt: skip
+        name,
+        shape=values.shape,
+        dtype=values.dtype,
+        chunks=tuple(max(1, min(n, 2**18)) for n in values.shape),
+        dimension_names=dims,
+        fill_value=fill,
+        attributes=dict(attributes),
+    )
     array[...] = values
 
 

@@ -1,8 +1,8 @@
 """From a StudySpec to shards: what one launch does, and how a launch is made ready.
 
-Cells that share everything but hyperparameters run side by side in one launch, each replica with its own hyperparameters, data set and
-streams. How the work is cut depends on the spec alone, never on workers; every shard has an id that names its content, so that a study
-that is continued or extended finds what is done already.
+Cells that share everything but hyperparameters run side by side in one launch, each replica with its own
+hyperparameters, data set and streams. How the work is cut depends on the spec alone, never on workers; every shard has
+an id that names its content, so that a study that is continued or extended finds what is done already.
 """
 
 import hashlib
@@ -62,7 +62,9 @@ class Shard:
 
 
 def launch_key(spec: RunSpec) -> str:
-    """Text that is equal for runs that can share a launch: all but the values of hyperparameters (schedules must agree)."""
+    """Text that is equal for runs that can share a launch: all but the values of hyperparameters (schedules must
+    agree).
+    """
     tree = json.loads(spec.to_json())
     method = tree["method"]
     for name in ("stepsize", "posterior_temperature", *PARTITIONED):
@@ -94,7 +96,9 @@ def group_cells(cells: list[Cell]) -> list[list[Cell]]:
 
 
 def work(spec: RunSpec) -> float:
-    """Rough floating-point operations of one run; inputs and outputs are counted as two and one where the data are not at hand."""
+    """Rough floating-point operations of one run; inputs and outputs are counted as two and one where the data are not
+    at hand.
+    """
     inputs = {"digits": 64, "breast_cancer": 30, "wine": 13, "diabetes": 10, "mnist": 784}.get(spec.data.name, 2)
     outputs = {"digits": 10, "mnist": 10, "wine": 3}.get(spec.data.name, 1)
     points = spec.run.batch or 20 if spec.run.minibatch != "full" else getattr(spec.data, "train", None) or 1000
@@ -154,12 +158,14 @@ def _contents(spec: RunSpec, base: Path | None) -> str:
     return json.dumps([[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in files if f.is_file()])
 
 
-# -- one launch -------------------------------------------------------------------------------------------------------------------------
+# -- one launch --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Launch:
-    """A shard made ready: a Setup whose replicas are its runs, each an ensemble of its own; `init` [R] are the initial state's streams."""
+    """A shard made ready: a Setup whose replicas are its runs, each an ensemble of its own; `init` [R] are the initial
+    state's streams.
+    """
 
     setup: Setup
     init: np.ndarray

@@ -26,7 +26,8 @@ class Summary:
 
     Attributes
     ----------
-    sd, variance : with ddof 1. error : standard error of the mean. mean_low .. sd_high : bootstrap intervals (percentile).
+    sd, variance : with ddof 1. error : standard error of the mean. mean_low .. sd_high : bootstrap intervals
+    (percentile).
     worst : the lowest value (the highest where lower is better). quantiles : of 5, 25, 50, 75, 95 %.
     """
 
@@ -99,9 +100,11 @@ class Comparison:
 
     Attributes
     ----------
-    difference : mean of first - second. low, high : its interval (t). p : two-sided paired t test. p_holm : corrected for all comparisons
+    difference : mean of first - second. low, high : its interval (t). p : two-sided paired t test. p_holm : corrected
+    for all comparisons
         made together (Holm). wins : share of the seeds on which the first is larger, ties counted half.
-    seeds_needed : pairs after which a difference like this one is clear at 5 % with 90 % power; 0 where there is no difference.
+    seeds_needed : pairs after which a difference like this one is clear at 5 % with 90 % power; 0 where there is no
+    difference.
     """
 
     first: str
@@ -128,7 +131,9 @@ class Comparison:
 def compare(
     groups: Mapping[str, Values], pairs: Sequence[tuple[str, str]] | None = None, level: float = LEVEL
 ) -> list[Comparison]:
-    """Compare kinds of runs pairwise, entry i of each group belonging to the same seed; `pairs` names which (all by default)."""
+    """Compare kinds of runs pairwise, entry i of each group belonging to the same seed; `pairs` names which (all by
+    default).
+    """
     chosen = list(combinations(groups, 2)) if pairs is None else list(pairs)
     found = [
         _paired(a, b, np.asarray(groups[a], np.float64), np.asarray(groups[b], np.float64), level) for a, b in chosen
@@ -177,7 +182,8 @@ def power(difference: float, sd: float, pairs: int, level: float = 0.05) -> floa
 
 
 def seeds_needed(difference: float, sd: float, level: float = 0.05, wanted: float = 0.9, most: int = 10**9) -> int:
-    """Fewest pairs with which a paired t test finds the difference with probability `wanted`; 0 where there is none (or more than `most`).
+    """Fewest pairs with which a paired t test finds the difference with probability `wanted`; 0 where there is none (or
+    more than `most`).
 
     Parameters
     ----------

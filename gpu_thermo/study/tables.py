@@ -93,7 +93,9 @@ def summaries(study: xr.Dataset, outcome: str | None = None, by: Sequence[str] =
 def comparisons(
     study: xr.Dataset, outcome: str | None = None, by: Sequence[str] = (), reference: str | None = None
 ) -> list[Comparison]:
-    """Groups against each other over the seeds they share; with many groups, each against `reference` (the best by default)."""
+    """Groups against each other over the seeds they share; with many groups, each against `reference` (the best by
+    default).
+    """
     outcome = outcome or best_outcome(study)
     groups = paired(study, outcome, by)
     if len(groups) < 2:
@@ -111,7 +113,9 @@ def comparisons(
 
 
 def paired(study: xr.Dataset, outcome: str, by: Sequence[str] = ()) -> dict[str, np.ndarray]:
-    """Mean outcome of each group at each seed index [S], NaN where a group has none: entry i of every group has the same seeds."""
+    """Mean outcome of each group at each seed index [S], NaN where a group has none: entry i of every group has the
+    same seeds.
+    """
     grouped(study, outcome)  # for its checks
     code, names = codes(study, by)
     seed = study["seed_index"].to_numpy()

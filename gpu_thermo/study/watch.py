@@ -1,4 +1,6 @@
-"""What pictures need and stores do not have: a contour's histograms as they converge, every step of a trajectory, every attempt."""
+"""What pictures need and stores do not have: a contour's histograms as they converge, every step of a trajectory, every
+attempt.
+"""
 
 import os
 from pathlib import Path
@@ -23,11 +25,13 @@ ATTEMPTS = 200
 
 
 def watch(p: Planned, path: Path, exact: Exact | None = None) -> None:
-    """Run the first group of an entry again, with the same numbers, and record it into PATH (.npz); an existing file is kept.
+    """Run the first group of an entry again, with the same numbers, and record it into PATH (.npz); an existing file is
+    kept.
 
-    Always: `step` [T], `position` [T, r, P] and `energy` [T, r] of some steps, one by one. On a ladder `rung` [T, r]. Of a contour
-    `multiplier` [T, r] of the gradients, `stepsize`, and `log_weight` [time, r, m] at the steps `time`, with the bins' `edges` and exact
-    `probability`. Replicas of one group have one histogram where the contour is interacting.
+    Always: `step` [T], `position` [T, r, P] and `energy` [T, r] of some steps, one by one. On a ladder `rung` [T, r].
+    Of a contour `multiplier` [T, r] of the gradients, `stepsize`, and `log_weight` [time, r, m] at the steps `time`,
+    with the bins' `edges` and exact `probability`. Replicas of one group have one histogram where the contour is
+    interacting.
     """
     if path.exists():
         return
@@ -60,7 +64,9 @@ def _advance(loop: Loop, stop: int) -> None:
 
 
 def _window(loop: Loop) -> tuple[int, int]:
-    """Where recording every step begins and ends: the end of what is watched of a contour, after burn-in for a ladder."""
+    """Where recording every step begins and ends: the end of what is watched of a contour, after burn-in for a
+    ladder.
+    """
     run, moves = loop.setup.spec.run, loop.setup.moves
     interval = getattr(moves.ladder, "interval", 1)
     steps = min(run.steps, MOST)

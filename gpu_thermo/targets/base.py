@@ -1,4 +1,6 @@
-"""What is sampled: the Target protocol, how parameters are laid out, and the Potential protocol of targets given by a formula."""
+"""What is sampled: the Target protocol, how parameters are laid out, and the Potential protocol of targets given by a
+formula.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -95,8 +97,8 @@ class Target(Protocol):
 class Potential(Target, Protocol):
     """A target given by a formula: no data (`points` is 0), exact energies beside noisy ones.
 
-    `energy_and_gradient` adds independent normal noise to every gradient component and to the energy, addressed by the replica's keys and
-    the evaluation (equations.md section 7, purpose 7); `energy` and `gradient` never do.
+    `energy_and_gradient` adds independent normal noise to every gradient component and to the energy, addressed by the
+    replica's keys and the evaluation (equations.md section 7, purpose 7); `energy` and `gradient` never do.
     """
 
     coordinates: tuple[str, ...]
@@ -113,7 +115,9 @@ class Potential(Target, Protocol):
         ...
 
     def energy(self, position: Array, replica: Array | None = None) -> Array:
-        """Exact U [R] float64, computed in float64, at `position` [R, P] of the replicas `replica` [R] (0..R-1 by default)."""
+        """Exact U [R] float64, computed in float64, at `position` [R, P] of the replicas `replica` [R] (0..R-1 by
+        default).
+        """
         ...
 
     def gradient(self, position: Array, replica: Array | None = None) -> Array:

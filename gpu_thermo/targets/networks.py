@@ -39,7 +39,9 @@ class ShlpModel:
 
     @cached_property
     def layout(self) -> Layout:
-        """w1 [d, m], b1 [d], w2 [n, d], b2 [n]; unit j owns s = 4 ceil((m + 1 + n) / 4) lanes, b2 the lanes from d s on."""
+        """w1 [d, m], b1 [d], w2 [n, d], b2 [n]; unit j owns s = 4 ceil((m + 1 + n) / 4) lanes, b2 the lanes from d s
+        on.
+        """
         m, d, n = self.inputs, self.hidden, self.outputs
         stride = 4 * -(-(m + 1 + n) // 4)
         unit = np.arange(d)[:, None] * stride
@@ -57,7 +59,9 @@ class ShlpModel:
         return self._forward(position, with_ones(x, xp), xp)[1]
 
     def _forward(self, position: Array, x1: Array, xp: Any) -> tuple[Array, Array]:
-        """Hidden activations [R, B, d] and raw outputs [R, B, n]; `x1` ends in a column of ones, so that b1 rides in the matrix product."""
+        """Hidden activations [R, B, d] and raw outputs [R, B, n]; `x1` ends in a column of ones, so that b1 rides in
+        the matrix product.
+        """
         w = self.layout.split(position)
         w1b1 = xp.concatenate([w["w1"], w["b1"][..., None]], axis=-1)
         hidden = self._activate(xp.matmul(x1, w1b1.swapaxes(-1, -2)), xp)

@@ -1,7 +1,8 @@
 """The [target] section of a spec: one model of options for each name, and how each builds its potential and its start.
 
-The docstring of a model and the descriptions of its fields are what the command line shows. Of `start`, `start_sd` and `start_range` one is
-given; random starts are addressed (purpose 0), so that a replica's identity decides, never its place in the run.
+The docstring of a model and the descriptions of its fields are what the command line shows. Of `start`, `start_sd` and
+`start_range` one is given; random starts are addressed (purpose 0), so that a replica's identity decides, never its
+place in the run.
 """
 
 from abc import ABC, abstractmethod
@@ -99,7 +100,9 @@ class TargetOptions(BaseModel, ABC):
         """
 
     def initial_position(self, keys: Keys, dtype: Any = None, xp: Any = np) -> Array:
-        """Initial positions [R, P] at purpose 0, in the target's precision by default; random starts are clipped to the box."""
+        """Initial positions [R, P] at purpose 0, in the target's precision by default; random starts are clipped to the
+        box.
+        """
         kind = np.dtype(self.dtype if dtype is None else dtype).type
         ((how, value),) = self.start_in_force.items()
         if how == "start":
@@ -123,7 +126,9 @@ class TargetOptions(BaseModel, ABC):
 
 @dataclass(frozen=True)
 class Preset:
-    """A published mixture and where its replicas start, as keyword arguments; `noise` is what was published with it, for the reader."""
+    """A published mixture and where its replicas start, as keyword arguments; `noise` is what was published with it,
+    for the reader.
+    """
 
     mixture: Mapping[str, Any]
     start: Mapping[str, Any]
@@ -142,15 +147,17 @@ PRESETS: dict[str, Preset] = {
         {"gradient_noise_sd": 1.0},
     ),
 }
-"""Published demonstrations: .4 N(-6, 1) + .6 N(4, 1); .4 N(-4, .7^2) + .6 N(3, .5^2); 25 Gaussians of covariance .03 I on {-4..4}^2."""
+"""Published demonstrations: .4 N(-6, 1) + .6 N(4, 1); .4 N(-4, .7^2) + .6 N(3, .5^2); 25 Gaussians of covariance .03 I
+on {-4..4}^2."""
 
 
 class Mixture(TargetOptions):
     """Mixture of normal distributions with U = -log density: temperature 1 samples the mixture itself.
 
-    Presets are published demonstrations: "two_modes" .4 N(-6, 1) + .6 N(4, 1) (contour SGLD); "two_narrow" .4 N(-4, .7^2) + .6 N(3, .5^2)
-    (replica exchange, published with gradient_noise_sd .1); "twenty_five", 25 Gaussians of covariance .03 I at {-4, -2, 0, 2, 4}^2
-    (cyclical SGLD, with gradient_noise_sd 1 and start_range 10, this preset's default).
+    Presets are published demonstrations: "two_modes" .4 N(-6, 1) + .6 N(4, 1) (contour SGLD); "two_narrow" .4 N(-4,
+    .7^2) + .6 N(3, .5^2) (replica exchange, published with gradient_noise_sd .1); "twenty_five", 25 Gaussians of
+    covariance .03 I at {-4, -2, 0, 2, 4}^2 (cyclical SGLD, with gradient_noise_sd 1 and start_range 10, this preset's
+    default).
     """
 
     name: Literal["mixture"] = "mixture"
@@ -195,7 +202,9 @@ class Mixture(TargetOptions):
 
 
 class PlaneOptions(TargetOptions):
-    """Contour SGLD's plane (Deng et al. 2020): nine wells in a box, deepest in the middle; published with noise sd .32."""
+    """Contour SGLD's plane (Deng et al. 2020): nine wells in a box, deepest in the middle; published with noise sd
+    .32.
+    """
 
     default_start: ClassVar[Mapping[str, Any]] = {"start": [2.0, 2.0]}
 
@@ -208,7 +217,8 @@ class PlaneOptions(TargetOptions):
         far = max(abs(v) for v in start["start"]) if "start" in start else start.get("start_range", 0.0)
         if far > self.bounds:
             raise ValueError(
-                f"replicas would start at {far:g}, outside the box of +-{self.bounds:g}: start inside, or set larger bounds"
+                f"replicas would start at {far:g}, outside the box of +-{self.bounds:g}: start inside, or set larger"
+                " bounds"
             )
         return self
 
@@ -293,7 +303,9 @@ class HarmonicOptions(TargetOptions):
 
 
 class Custom(TargetOptions):
-    """A potential of the user's own, given in Python as `potential=`; a spec holds no code, only its size and a label."""
+    """A potential of the user's own, given in Python as `potential=`; a spec holds no code, only its size and a
+    label.
+    """
 
     name: Literal["custom"] = "custom"
     size: Size = Field(description="coordinates P")
@@ -307,8 +319,8 @@ class Custom(TargetOptions):
     def build(self) -> Potential:
         """Refuse: a spec holds no code."""
         raise SpecError(
-            f"Target '{self.label}' is custom, and a spec holds no code: pass potential= (a UserPotential) in Python, to sample as well "
-            "as to resume."
+            f"Target '{self.label}' is custom, and a spec holds no code: pass potential= (a UserPotential) in Python,"
+            " to sample as well as to resume."
         )
 
     def _check(self) -> None:

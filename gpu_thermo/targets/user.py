@@ -25,8 +25,10 @@ class UserPotential(Analytic):
 
     Parameters
     ----------
-    function : `function(position [R, P])` or `function(position, xp)`, xp being the array library (NumPy, or CuPy on a GPU). Returns U [R]
-        where `gradient` is given too, otherwise (U [R], gradient [R, P]). Row r of a result may depend on row r of `position` only.
+    function : `function(position [R, P])` or `function(position, xp)`, xp being the array library (NumPy, or CuPy on a
+    GPU). Returns U [R]
+        where `gradient` is given too, otherwise (U [R], gradient [R, P]). Row r of a result may depend on row r of
+        `position` only.
     size : P. gradient : `gradient(position)` or `gradient(position, xp)`, returns [R, P].
     coordinates : names of the P coordinates. bounds : half the side of a box |q_i| <= bounds.
     gradient_noise_sd, energy_noise_sd : noise to add, see Analytic. label : name of the potential in reports.
@@ -35,8 +37,8 @@ class UserPotential(Analytic):
     Raises
     ------
     SpecError
-        If at a probe a result has the wrong shape or precision, is not finite, mixes replicas, or if the gradient is not the slope of the
-        energy (central differences); both numbers are printed.
+        If at a probe a result has the wrong shape or precision, is not finite, mixes replicas, or if the gradient is
+        not the slope of the energy (central differences); both numbers are printed.
     """
 
     def __init__(
@@ -53,7 +55,9 @@ class UserPotential(Analytic):
         self.fingerprint = self._identity(positions)
 
     def energy(self, position: Array, replica: Array | None = None) -> Array:
-        """Exact U [R] float64, computed in float64, at `position` [R, P]; the gradient is left out where it has its own function."""
+        """Exact U [R] float64, computed in float64, at `position` [R, P]; the gradient is left out where it has its own
+        function.
+        """
         if self._gradient is None:
             return super().energy(position, replica)
         return self._xp.asarray(self._function(self._xp.asarray(position, np.float64), self._xp), np.float64)
@@ -64,7 +68,9 @@ class UserPotential(Analytic):
         return self._xp.asarray(energy, np.float64), self._xp.array(gradient, position.dtype)
 
     def _identity(self, probe: np.ndarray) -> str:
-        """Tells this potential from another by what it computes: energies and slopes at the probe, and the noise added."""
+        """Tells this potential from another by what it computes: energies and slopes at the probe, and the noise
+        added.
+        """
         energy, gradient = self._raw(probe.copy())
         numbers = np.concatenate(
             [np.ravel(x) for x in (energy, gradient, self.gradient_noise_sd, self.energy_noise_sd)]
@@ -88,8 +94,8 @@ class UserPotential(Analytic):
         alone, slope = self._raw(probe[:1].copy())
         if not (_close(alone, energy[:1]) and _close(slope, gradient[:1])):
             raise SpecError(
-                f"The energy of a position is {np.ravel(alone)[0]:.9g} alone and {energy[0]:.9g} beside others: row r of a result must "
-                "depend on row r of the positions only (sum over axis -1, not over all)."
+                f"The energy of a position is {np.ravel(alone)[0]:.9g} alone and {energy[0]:.9g} beside others: row r"
+                " of a result must depend on row r of the positions only (sum over axis -1, not over all)."
             )
         self._check_slope(probe, gradient)
 
@@ -100,7 +106,8 @@ class UserPotential(Analytic):
         if self._gradient is None:
             if not isinstance(result, tuple) or len(result) != 2:
                 raise SpecError(
-                    "The function returns no pair (energy, gradient): return both, or give gradient= as a function of its own."
+                    "The function returns no pair (energy, gradient): return both, or give gradient= as a function of"
+                    " its own."
                 )
             energy, gradient = result
         else:
@@ -110,7 +117,9 @@ class UserPotential(Analytic):
         return energy, gradient
 
     def _check_slope(self, probe: np.ndarray, gradient: np.ndarray) -> None:
-        """Central differences of the energy, one coordinate at a time, against the gradient on the scale of each probe's slopes."""
+        """Central differences of the energy, one coordinate at a time, against the gradient on the scale of each
+        probe's slopes.
+        """
         size = self.layout.size
         checked = np.unique(np.linspace(0, size - 1, min(size, MOST_CHECKED)).round().astype(int))
         expected, height = np.empty((len(probe), len(checked))), np.zeros((len(probe), 1))
@@ -126,9 +135,9 @@ class UserPotential(Analytic):
             r, column = np.argwhere(wrong)[0]
             name = self.coordinates[checked[column]]
             raise SpecError(
-                f"At position {_short(probe[r])} the gradient's component {name} is {given[r, column]:.9g}, but the energy's central "
-                f"difference is {expected[r, column]:.9g}: correct one of the two functions (the gradient is +dU/dq), or give probe= "
-                "positions where the energy is smooth."
+                f"At position {_short(probe[r])} the gradient's component {name} is {given[r, column]:.9g}, but the"
+                f" energy's central difference is {expected[r, column]:.9g}: correct one of the two functions (the"
+                " gradient is +dU/dq), or give probe= positions where the energy is smooth."
             )
 
 
@@ -158,8 +167,8 @@ def _check_array(name: str, value: Any, shape: tuple[int, ...], probe: np.ndarra
     bad = ~np.isfinite(np.asarray(value)).reshape(len(probe), -1).all(axis=1)
     if bad.any():
         raise SpecError(
-            f"The {name} is not finite at position {_short(probe[bad.argmax()])}: mend the function, or give probe= positions "
-            "inside its domain."
+            f"The {name} is not finite at position {_short(probe[bad.argmax()])}: mend the function, or give probe="
+            " positions inside its domain."
         )
 
 

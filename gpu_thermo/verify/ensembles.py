@@ -17,11 +17,13 @@ RUNGS, SIZE, INTERVAL = 4, 4, 1
 LADDER: dict[str, Any] = {"rungs": RUNGS, "hottest": 6.0, "interval": INTERVAL}
 CONTOUR = {"kind": "contour", "zeta": 0.8, "bins": 30}
 ROUNDING = 2e-5
-"""Largest difference after three steps in float32, relative to the largest value: slopes of a histogram magnify rounding."""
+"""Largest difference after three steps in float32, relative to the largest value: slopes of a histogram magnify
+rounding."""
 
 
 def ladder(place: Place, kind: str, plan: Plan) -> list[Check]:
-    """BAOAB on wells of stiffness 1, where <q^2> = tau at any stepsize: what is on the target rung has the law of the target.
+    """BAOAB on wells of stiffness 1, where <q^2> = tau at any stepsize: what is on the target rung has the law of the
+    target.
 
     One replica of a ladder is an independent unit in tempering; a whole ladder is one in exchange.
     """
@@ -65,7 +67,9 @@ def _on_target(place: Place, ready: AnySetup) -> tuple[np.ndarray, np.ndarray]:
 
 
 def contour(place: Place) -> list[Check]:
-    """A contour's first steps against plain NumPy, histograms included; and zeta 0 against the plain method, bit for bit."""
+    """A contour's first steps against plain NumPy, histograms included; and zeta 0 against the plain method, bit for
+    bit.
+    """
     flattening, flat, plain = (_network(moves) for moves in ([CONTOUR], [CONTOUR | {"zeta": 0.0}], []))
     expected = flattening.initial_state()
     BatchedEngine(flattening.job, native=False).advance(expected, Segment(0, 3))

@@ -1,7 +1,9 @@
-"""Exact stationary laws of words on harmonic wells, by linear algebra that shares no code with letters.py (equations.md section 10).
+"""Exact stationary laws of words on harmonic wells, by linear algebra that shares no code with letters.py (equations.md
+section 10).
 
-On U = k q^2 / 2 with force noise of sd s, a step is linear: x' = M x + L r, r standard normal, x = (q, p, eta), eta the noise of the
-last force evaluation, which a reused gradient carries into the next step. The stationary covariance solves P = M P M^T + L L^T.
+On U = k q^2 / 2 with force noise of sd s, a step is linear: x' = M x + L r, r standard normal, x = (q, p, eta), eta the
+noise of the last force evaluation, which a reused gradient carries into the next step. The stationary covariance solves
+P = M P M^T + L L^T.
 """
 
 import math
@@ -15,7 +17,8 @@ TABLE = {
     "BAOAB": (1, 3 / 4, 0), "OABAO": (3 / 4, 1, 0), "ABOBA": (1, 4 / 3, 0),
     "OBA": (1.07797, 1.57612, 0.78806), "OBABO": (4 / 3, 1, 0), "BAOA": (1, 1, 0.5),
 }  # fmt: skip
-"""<q^2>, <p^2>, <qp> at h = gamma = k = tau = 1: the printed table, which the linear algebra is checked against first."""
+"""<q^2>, <p^2>, <qp> at h = gamma = k = tau = 1: the printed table, which the linear algebra is checked against
+first."""
 
 
 def stationary(
@@ -64,7 +67,9 @@ def _apply(
     xi: float,
     sigma: float,
 ) -> None:
-    """One letter of length t on the rows (q, p, eta) of the linear map, in place; E moves xi, which is held constant here."""
+    """One letter of length t on the rows (q, p, eta) of the linear map, in place; E moves xi, which is held constant
+    here.
+    """
     if letter == "A":
         x[0] += t * x[1]
     elif letter == "B":
@@ -84,7 +89,8 @@ def _apply(
 def mean_thermostat(word: str, h: float, *, tau: float, sigma: float, k: float = 1.0) -> float:
     """Where a slowly moving xi settles: the constant xi at which the word's E's see <p^2> = tau on average.
 
-    That is sigma^2 / (2 tau) but for O(h^2), which the end of a step hides: BACDEDCAB's E stands between two halves of C and D.
+    That is sigma^2 / (2 tau) but for O(h^2), which the end of a step hides: BACDEDCAB's E stands between two halves of
+    C and D.
     """
     rotated = [word[i + 1 :] + word[: i + 1] for i, letter in enumerate(word) if letter == "E"]
 

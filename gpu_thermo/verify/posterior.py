@@ -1,6 +1,8 @@
-"""A posterior known in closed form, sampled through the whole network: virial, configurational temperature, energies, two temperatures.
+"""A posterior known in closed form, sampled through the whole network: virial, configurational temperature, energies,
+two temperatures.
 
-With the hidden layer frozen and a Gaussian likelihood, U is quadratic in the output layer: U = U_min + (theta - m)' H (theta - m) / 2.
+With the hidden layer frozen and a Gaussian likelihood, U is quadratic in the output layer: U = U_min + (theta - m)' H
+(theta - m) / 2.
 BAOAB then samples positions exactly at any stepsize, and U - U_min is Gamma(n/2) times tau.
 """
 
@@ -92,9 +94,11 @@ def _moment_checks(
 
 
 def slope_score(energy: np.ndarray, tau: np.ndarray) -> Score:
-    """The slope of log P(U | tau_1) / P(U | tau_2), exactly 1/tau_2 - 1/tau_1, by logistic regression of the temperature on U.
+    """The slope of log P(U | tau_1) / P(U | tau_2), exactly 1/tau_2 - 1/tau_1, by logistic regression of the
+    temperature on U.
 
-    `energy` [draws, R]; `tau` [R] of two values. The error allows for correlation in time: scores are summed over each replica.
+    `energy` [draws, R]; `tau` [R] of two values. The error allows for correlation in time: scores are summed over each
+    replica.
     """
     t1, t2 = np.unique(tau)
     low, centre, unit = tau == t1, energy.mean(), energy.std()

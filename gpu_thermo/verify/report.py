@@ -8,11 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 LIMIT = 6.0
-"""Largest |z| that passes. Some 300 scores go into a quick report; the measured false-alarm rate is in tests/README.md."""
+"""Largest |z| that passes. Some 300 scores go into a quick report; the measured false-alarm rate is in
+tests/README.md."""
 
 
 class Score(NamedTuple):
-    """One statistic against its exact value: z over independent replicas, and the relative error that would be noticed."""
+    """One statistic against its exact value: z over independent replicas, and the relative error that would be
+    noticed.
+    """
 
     what: str
     z: float
@@ -26,8 +29,10 @@ class Check:
     Attributes
     ----------
     group, name, engine : what was checked, and on which engine.
-    kind : "z" (a z-score against LIMIT), or "difference" (a largest difference against its own limit; 0 means bit for bit).
-    value, limit : the worst of `count` scores. `what` : which one that is. `sees` : relative error it would have noticed, or None.
+    kind : "z" (a z-score against LIMIT), or "difference" (a largest difference against its own limit; 0 means bit for
+    bit).
+    value, limit : the worst of `count` scores. `what` : which one that is. `sees` : relative error it would have
+    noticed, or None.
     """
 
     group: str
@@ -77,7 +82,10 @@ class Report:
             return "Nothing was checked."
         names = "; ".join(f"{c.group}, {c.name} ({c.engine})" for c in self.failures[:4])
         more = f" and {len(self.failures) - 4} more" if len(self.failures) > 4 else ""
-        return f"FAILED: {len(self.failures)} of {len(self.checks)} checks on {self.device}: {names}{more}. Do not trust samples from here."
+        return (
+            f"FAILED: {len(self.failures)} of {len(self.checks)} checks on {self.device}: {names}{more}. Do not trust"
+            " samples from here."
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -88,7 +96,9 @@ class Report:
 
 
 def score(what: str, values: np.ndarray, exact: float, scale: float | None = None) -> Score:
-    """The mean of `values` [R], one for each independent replica, against `exact`; `scale` stands for an exact value of 0."""
+    """The mean of `values` [R], one for each independent replica, against `exact`; `scale` stands for an exact value of
+    0.
+    """
     error = float(values.std(ddof=1)) / math.sqrt(len(values))
     difference = float(values.mean()) - exact
     z = difference / error if error > 0 else 0.0 if difference == 0 else math.inf

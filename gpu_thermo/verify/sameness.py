@@ -1,4 +1,6 @@
-"""What must be equal: known answers of the random numbers, engines among each other, runs cut into pieces, resumed runs."""
+"""What must be equal: known answers of the random numbers, engines among each other, runs cut into pieces, resumed
+runs.
+"""
 
 import ctypes
 import tempfile
@@ -86,7 +88,7 @@ def _device_words(count: np.ndarray, device: str) -> np.ndarray:
         return np.asarray(out.get())
 
 
-# -- engines -----------------------------------------------------------------------------------------------------------------------------
+# -- engines -----------------------------------------------------------------------------------------------------------
 
 JOBS: dict[str, dict[str, Any]] = {
     "adlala, spirals": {"data": {"name": "spirals", "turns": 2, "train": 60, "test": 20}, "run": {"batch": 10}},
@@ -119,7 +121,9 @@ def _advanced(engine: Any, state: State, *lengths: int) -> State:
 
 
 def agreement(place: Place, name: str) -> list[Check]:
-    """The first steps of a real run against plain NumPy: same noise, same minibatches, same arithmetic up to rounding."""
+    """The first steps of a real run against plain NumPy: same noise, same minibatches, same arithmetic up to
+    rounding.
+    """
     ready = setup(_spec(name))
     expected = _advanced(BatchedEngine(ready.job, native=False), ready.initial_state(), 3).arrays()
     found = _advanced(place.make(ready.job), ready.initial_state(), 3).arrays()
@@ -145,7 +149,9 @@ def pieces(place: Place, name: str) -> list[Check]:
 
 
 def resumed(place: Place, name: str) -> list[Check]:
-    """A run stopped at its first commit and resumed equals the straight one bit for bit, in all it stored and in its checkpoint."""
+    """A run stopped at its first commit and resumed equals the straight one bit for bit, in all it stored and in its
+    checkpoint.
+    """
     spec = _spec(name, steps=400)
     with tempfile.TemporaryDirectory(prefix="gpu_thermo_verify_") as folder:
         straight, stopped = Path(folder) / "straight.zarr", Path(folder) / "stopped.zarr"

@@ -110,7 +110,7 @@ def start(job: Job, scale: Any = 1.0) -> State:
     return initial_state(job, *draw)
 
 
-# -- targets -----------------------------------------------------------------------------------------------------------------------------
+# -- targets -----------------------------------------------------------------------------------------------------------
 
 
 def well(stiffness: np.ndarray, noise_sd: float = 0.0) -> Harmonic:
@@ -130,7 +130,9 @@ def network(model: ShlpModel, data: Dataset, replicas: int, dtype: Any = np.floa
 
 
 def silent_network(replicas: int, stiffness: float = 1.0) -> ShlpTarget:
-    """A network whose data say nothing (noise sd 1e9: a gradient of 1e-18): U = |theta|^2 / (2 s^2 N) with 1 / (s^2 N) = `stiffness`."""
+    """A network whose data say nothing (noise sd 1e9: a gradient of 1e-18): U = |theta|^2 / (2 s^2 N) with 1 / (s^2 N)
+    = `stiffness`.
+    """
     model = ShlpModel(INPUTS, HIDDEN, OUTPUTS, "regression", "relu", (POINTS * stiffness) ** -0.5, 1e9)
     draw = np.random.default_rng(SEED).normal(size=(POINTS, INPUTS + OUTPUTS))
     return network(model, regression(draw[:, INPUTS:], draw[:, :INPUTS]), replicas)

@@ -64,8 +64,10 @@ def verify(
 
     Parameters
     ----------
-    device : auto, cpu, cuda or cuda:i. engine : all, batched or fused. full : every word on every target, 16 times the samples.
-    threads : CPU threads. seed : of the replicas; the default makes a report the same every time. on_check : called with each Check.
+    device : auto, cpu, cuda or cuda:i. engine : all, batched or fused. full : every word on every target, 16 times the
+    samples.
+    threads : CPU threads. seed : of the replicas; the default makes a report the same every time. on_check : called
+    with each Check.
 
     Returns
     -------
@@ -156,7 +158,9 @@ class _Ahead(Place):
 
 
 def _compile_ahead(place: Place, full: bool) -> None:
-    """Compile the kernels of all checks side by side: most of a first run's time would be the compiler's, one kernel after another."""
+    """Compile the kernels of all checks side by side: most of a first run's time would be the compiler's, one kernel
+    after another.
+    """
     ahead = _Ahead(place.engine, place.device, place.threads, place.seed)
     sampling = [step for (_, name, _), step in steps([ahead], place.device, full) if name != sameness.resumed.__name__]
     with ThreadPoolExecutor() as pool:

@@ -38,14 +38,18 @@ MOMENTS = ("qq", "pp", "qp")
 def law(
     word: str, h: float, gamma: float, tau: float, k: float = 1.0, noise: float = 0.0
 ) -> tuple[float, float, float]:
-    """Exact (<q^2>, <p^2>, <qp>) of a Langevin word, or of a thermostat word at constant xi = gamma, sigma = sqrt(2 gamma tau)."""
+    """Exact (<q^2>, <p^2>, <qp>) of a Langevin word, or of a thermostat word at constant xi = gamma, sigma = sqrt(2
+    gamma tau).
+    """
     if set(word) & set("CDF"):
         return stationary(word, h, xi=gamma, sigma=float(np.sqrt(2 * gamma * tau)), k=k, noise=noise)
     return stationary(word, h, gamma=gamma, tau=tau, k=k, noise=noise)
 
 
 def values_of(groups: np.ndarray, replicas: int) -> tuple[np.ndarray, dict[str, Any]]:
-    """Stepsizes [R], and hyperparameters [R, 1] that give every word its friction and temperature; epsilon = 0 holds xi still."""
+    """Stepsizes [R], and hyperparameters [R, 1] that give every word its friction and temperature; epsilon = 0 holds xi
+    still.
+    """
     h, gamma, tau = (grouped(column, replicas) for column in groups.T)
     columns = {
         "temperature": tau,
@@ -88,7 +92,9 @@ def printed_table() -> Check:
 
 
 def harmonic(place: Place, word: str, plan: Plan, noise: float = 0.0) -> list[Check]:
-    """One word on wells of three stiffnesses for four (h, gamma, tau), with Gaussian noise on the force if asked for."""
+    """One word on wells of three stiffnesses for four (h, gamma, tau), with Gaussian noise on the force if asked
+    for.
+    """
     target = well(STIFFNESS, noise)
     h, values = values_of(GROUPS, plan.replicas)
     program = program_of(word, target.layout.partition("all"))
@@ -96,14 +102,19 @@ def harmonic(place: Place, word: str, plan: Plan, noise: float = 0.0) -> list[Ch
     averages = average(place, job, plan, second_moments, start(job, np.sqrt(values["temperature"])))
     scores = [
         s
-        for g, (step, gamma, tau) in enumerate(GROUPS) for k in np.unique(STIFFNESS)
-        for s in moment_scores(averages, k == STIFFNESS, g, law(word, step, gamma, tau, k, noise), f"k={k:g} h={step:g} tau={tau:g}")
-    ]  # fmt: skip
+        for g, (step, gamma, tau) in enumerate(GROUPS)
+        for k in np.unique(STIFFNESS)
+        for s in moment_scores(
+            averages, k == STIFFNESS, g, law(word, step, gamma, tau, k, noise), f"k={k:g} h={step:g} tau={tau:g}"
+        )
+    ]
     return [from_scores("noisy well" if noise else "well", word, place.engine, scores)]
 
 
 def silent(place: Place, words: Mapping[str, str], plan: Plan) -> list[Check]:
-    """Words side by side on the tensors of a network whose data say nothing: their laws, and the kinetic energy of each partition."""
+    """Words side by side on the tensors of a network whose data say nothing: their laws, and the kinetic energy of each
+    partition.
+    """
     target = silent_network(plan.replicas)
     h, values = values_of(GROUPS, plan.replicas)
     program = program_of(words, target.layout.partition("tensor"))
@@ -179,11 +190,12 @@ MINIBATCH = {"h": 0.9, "gamma": 0.7, "tau": 0.1}
 
 
 def minibatch(place: Place, mode: str, plan: Plan) -> list[Check]:
-    """Gradient noise from real minibatches: with dead hidden units the output bias is a well whose force noise is a batch mean of y.
+    """Gradient noise from real minibatches: with dead hidden units the output bias is a well whose force noise is a
+    batch mean of y.
 
-    Its variance is known exactly, (1 - B/N) S^2 / B without replacement, S^2 the sample variance of y. The law knows that a reused gradient
-    brings its noise along, and that each gradient has a fresh batch: repeated batches, sums for means
-    and N/n all fail. The word is OBABO, whose law depends on the friction under gradient noise alone.
+    Its variance is known exactly, (1 - B/N) S^2 / B without replacement, S^2 the sample variance of y. The law knows
+    that a reused gradient brings its noise along, and that each gradient has a fresh batch: repeated batches, sums for
+    means and N/n all fail. The word is OBABO, whose law depends on the friction under gradient noise alone.
     """
     from ..targets.networks import ShlpModel
 

@@ -91,9 +91,10 @@ def test_frozen_chains_are_dropped_and_counted_with_cause_and_remedy() -> None:
     found = diagnose(run_tree(DATA, MODEL, position, status=status))
     one = found.ensembles[0]
     assert (one.chains, one.frozen, one.convergence.chains if one.convergence else 0) == (20, 3, 17)
-    assert text(found, "frozen") == (
-        "3 of 20 chains froze and are left out. 2 since step 7: the gradient overflowed: use a smaller stepsize, or standardise the data; "
-        "1 since step 7: the momentum overflowed: use a smaller stepsize or more friction."
+    assert (
+        text(found, "frozen")
+        == "3 of 20 chains froze and are left out. 2 since step 7: the gradient overflowed: use a smaller stepsize, or"
+        " standardise the data; 1 since step 7: the momentum overflowed: use a smaller stepsize or more friction."
     )
     assert verdict(found, "frozen") is False  # more than a tenth
     gone = diagnose(run_tree(DATA, MODEL, np.full_like(position, np.nan), status=np.full(20, 1)))

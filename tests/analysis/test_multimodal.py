@@ -65,7 +65,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-# -- pictures ---------------------------------------------------------------------------------------------------------------------------
+# -- pictures ----------------------------------------------------------------------------------------------------------
 
 
 def test_every_picture_with_its_numbers_the_same_twice(compared: Path) -> None:
@@ -110,7 +110,7 @@ def test_the_table_has_published_beside_obtained(compared: Path) -> None:
         Results.read(compared / "nowhere")
 
 
-# -- the command ------------------------------------------------------------------------------------------------------------------------
+# -- the command -------------------------------------------------------------------------------------------------------
 
 
 def call(*arguments: str) -> Any:
@@ -138,7 +138,7 @@ def test_demonstrations_are_listed_and_unknown_ones_refused() -> None:
     assert "Did you mean 'twenty_five'?" in wrong.output
 
 
-# -- diagnosis --------------------------------------------------------------------------------------------------------------------------
+# -- diagnosis ---------------------------------------------------------------------------------------------------------
 
 
 def run(moves: list[dict[str, Any]], **rest: Any) -> xr.DataTree:

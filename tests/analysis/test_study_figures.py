@@ -183,7 +183,9 @@ def test_figure_and_gallery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_networks_are_read_back(tmp_path: Path):
-    """Kept parameters give the recorded loss, sizes without padding, classifiers and lines; the ends of a line are its networks."""
+    """Kept parameters give the recorded loss, sizes without padding, classifiers and lines; the ends of a line are its
+    networks.
+    """
     grid = {
         "model.init": ["he", "normal"],
         "data": [{"label": "spirals b 2", **STUDY["data"]}, {"label": "digits", "name": "digits"}],
@@ -218,15 +220,21 @@ def test_entries_are_written_at_full_size_without_a_suffix(study: xr.Dataset, tm
     assert "(g/fig8.png)" in (tmp_path / "G.md").read_text()
 
 
-# -- inside the runs --------------------------------------------------------------------------------------------------------------------
+# -- inside the runs ---------------------------------------------------------------------------------------------------
 
 
 def test_weights_over_time(tmp_path: Path):
     """Every draw at its step, all units of all runs; quantiles of what was kept."""
     study = run_study(
-        STUDY | {"grid": {"method": [{"name": "sgd"}, {"name": "adlala"}]}, "run": STUDY["run"] | {"thin": 100}, "study": {"keep": True}}
-        | {"method": {"name": "sgd"}}, tmp_path / "s.zarr",
-    )  # fmt: skip
+        STUDY
+        | {
+            "grid": {"method": [{"name": "sgd"}, {"name": "adlala"}]},
+            "run": STUDY["run"] | {"thin": 100},
+            "study": {"keep": True},
+        }
+        | {"method": {"name": "sgd"}},
+        tmp_path / "s.zarr",
+    )
     assert inside.draw_steps(study, 1).tolist() == [100, 200, 300]
     values = inside.pooled(study, 1)
     assert {name: v.shape for name, v in values.items()} == {"w1": (3, 72), "b1": (3, 36), "w2": (3, 36)}
@@ -254,7 +262,7 @@ def test_kinetic_temperatures(tmp_path: Path):
     assert len(inside.kinetic_temperatures(study).rows) == 3 * 100
 
 
-# -- ensembles --------------------------------------------------------------------------------------------------------------------------
+# -- ensembles ---------------------------------------------------------------------------------------------------------
 
 
 def test_coverage():
@@ -266,7 +274,9 @@ def test_coverage():
 
 
 def test_the_comparison_of_ensembles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Scores are those of the runs' own averages; what is done is kept, what has changed is made again; a table, a picture, a page."""
+    """Scores are those of the runs' own averages; what is done is kept, what has changed is made again; a table, a
+    picture, a page.
+    """
     from dataclasses import replace
 
     some = ("Adam, one network", ensembles.REFERENCE, "Langevin, T 1")
@@ -297,7 +307,7 @@ def test_the_comparison_of_ensembles(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert {c.contender.prior for c in ensembles.cases(0.02) if not ensembles.is_done(tmp_path, c)} == {True}
 
 
-# -- commands ---------------------------------------------------------------------------------------------------------------------------
+# -- commands ----------------------------------------------------------------------------------------------------------
 
 
 def test_study_and_table_commands(tmp_path: Path):

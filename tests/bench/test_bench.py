@@ -1,4 +1,6 @@
-"""Benchmarks: the operation count, the peers' correctness, and that each script runs at a tiny size. Peers that are missing are skipped."""
+"""Benchmarks: the operation count, the peers' correctness, and that each script runs at a tiny size. Peers that are
+missing are skipped.
+"""
 
 import json
 import time
@@ -54,7 +56,7 @@ def test_other_data_are_refused():
         bench_spec("wine")
 
 
-# -- peers -------------------------------------------------------------------------------------------------------------------------
+# -- peers -------------------------------------------------------------------------------------------------------------
 
 
 def batch(case):
@@ -186,7 +188,7 @@ def test_peers_sample(name):
     assert_samples(name, DIGITS, LATE)
 
 
-# -- scripts -----------------------------------------------------------------------------------------------------------------------
+# -- scripts -----------------------------------------------------------------------------------------------------------
 
 
 def test_steps_are_adapted_to_the_time_wanted(monkeypatch):
@@ -233,8 +235,17 @@ def test_breakdown_leaves_parts_out():
     assert len(set(ends.values())) == len(ends)
     advance, size = breakdown.normals_alone()
     assert (advance(10), size > 0) == (10, True)
-    found = breakdown.parts(kinds["whole"].job, {"whole": 1e6, "no gradient": 2e6, "letters only": 8e6, "first points": 1.25e6,
-                                                 "normals alone": 1e9, "peak": 1e11})  # fmt: skip
+    found = breakdown.parts(
+        kinds["whole"].job,
+        {
+            "whole": 1e6,
+            "no gradient": 2e6,
+            "letters only": 8e6,
+            "first points": 1.25e6,
+            "normals alone": 1e9,
+            "peak": 1e11,
+        },
+    )
     assert found["nanoseconds"] == pytest.approx(
         {"whole": 1000, "gradient": 300, "minibatch": 200, "normals": 375, "letters": 125}
     )

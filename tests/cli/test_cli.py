@@ -1,4 +1,6 @@
-"""The command line: every command on a tiny run, every bad input refused with nothing left behind, signals, pipes, import cost."""
+"""The command line: every command on a tiny run, every bad input refused with nothing left behind, signals, pipes,
+import cost.
+"""
 
 import csv
 import json
@@ -91,7 +93,7 @@ def sets(*changes: str) -> list[str]:
     return [word for change in changes for word in ("--set", change)]
 
 
-# -- sample and resume ------------------------------------------------------------------------------------------------------------------
+# -- sample and resume -------------------------------------------------------------------------------------------------
 
 
 def test_sample_prints_the_bill_the_summary_and_what_to_do_next() -> None:
@@ -223,7 +225,7 @@ def test_all_replicas_frozen_is_exit_1() -> None:
     assert "smaller stepsize" in result.stderr
 
 
-# -- the other commands -----------------------------------------------------------------------------------------------------------------
+# -- the other commands ------------------------------------------------------------------------------------------------
 
 
 def test_info_shows_spec_sizes_and_versions(done: Path) -> None:
@@ -386,7 +388,7 @@ def test_screens_are_plain_and_fit_80_columns(command: str, done: Path) -> None:
     assert [text for text in shown.splitlines() if len(text) > 80] == []
 
 
-# -- refusals ---------------------------------------------------------------------------------------------------------------------------
+# -- refusals ----------------------------------------------------------------------------------------------------------
 
 
 def listing(folder: Path) -> list[tuple[str, int]]:
@@ -542,7 +544,7 @@ def test_a_failed_map_says_that_the_run_is_there(monkeypatch: pytest.MonkeyPatch
     assert read_header("run.zarr").draws == 4
 
 
-# -- processes --------------------------------------------------------------------------------------------------------------------------
+# -- processes ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -578,13 +580,16 @@ def test_a_closed_pipe_is_silent() -> None:
 
 
 def test_help_imports_nothing_heavy() -> None:
-    script = "import sys; from gpu_thermo_cli.main import app; app(['sample', '--help'], standalone_mode=False); print(sorted(sys.modules))"
+    script = (
+        "import sys; from gpu_thermo_cli.main import app; app(['sample', '--help'], standalone_mode=False);"
+        " print(sorted(sys.modules))"
+    )
     shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     for name in ("numpy", "zarr", "xarray", "matplotlib", "cupy", "sklearn", "scipy"):
         assert f"'{name}'" not in shown
 
 
-# -- pieces -----------------------------------------------------------------------------------------------------------------------------
+# -- pieces ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

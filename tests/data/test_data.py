@@ -1,4 +1,6 @@
-"""The data layer: formulas, random addresses, options, splits, standardisation. Files: test_data_csv.py, test_data_arrays.py."""
+"""The data layer: formulas, random addresses, options, splits, standardisation. Files: test_data_csv.py,
+test_data_arrays.py.
+"""
 
 import json
 import math
@@ -57,7 +59,9 @@ def test_golden_shuffles():
 
 @pytest.mark.parametrize("name", GENERATED)
 def test_more_points_extend_a_set(name):
-    """The first points do not depend on how many are asked for, and training points not on the test set; training and test differ."""
+    """The first points do not depend on how many are asked for, and training points not on the test set; training and
+    test differ.
+    """
     options = DATASETS[name]
     small, large = options(train=20, test=4, seed=5).build(), options(train=70, test=40, seed=5).build()
     np.testing.assert_array_equal(small.x_train, large.x_train[:, :20])
@@ -109,7 +113,9 @@ def test_labels_alternate():
 
 
 def test_spiral_classes_are_negations():
-    """Class 1 is class 0 negated, with the same t; exactly without noise, and up to fresh noise of sd c sqrt 2 with it."""
+    """Class 1 is class 0 negated, with the same t; exactly without noise, and up to fresh noise of sd c sqrt 2 with
+    it.
+    """
     clean = Spirals(noise=0, train=200, test=0).build().x_train[0]
     np.testing.assert_array_equal(clean[::2], -clean[1::2])
     noisy = Spirals(noise=0.02, train=20_000, test=0).build().x_train[0]
@@ -166,7 +172,9 @@ def test_moons_and_circles_have_their_shapes():
 
 
 def test_gap_leaves_the_middle_out_of_training_only():
-    """Training inputs avoid the gap and fill the rest evenly, test inputs cover all; targets are the documented function plus noise."""
+    """Training inputs avoid the gap and fill the rest evenly, test inputs cover all; targets are the documented
+    function plus noise.
+    """
     data = Gap(train=4001, test=4000, extent=2.5, gap=1.5, noise=0.2).build()
     x, y, xt, yt = data.x_train[0], data.y_train[0], data.x_test[0], data.y_test[0]
     assert (data.task, data.inputs, data.outputs, data.targets, y.shape) == ("regression", 1, 1, ("y",), (4001, 1))
@@ -345,7 +353,9 @@ def test_bundled_classification(name):
 
 
 def test_bundled_regression_standardises_targets():
-    """Diabetes: ten features and one target, both of mean 0 and sd 1 over the training part, and restored by the recorded moments."""
+    """Diabetes: ten features and one target, both of mean 0 and sd 1 over the training part, and restored by the
+    recorded moments.
+    """
     pytest.importorskip("sklearn")
     data, raw = DATASETS["diabetes"]().build(), DATASETS["diabetes"](standardise=False).build()
     assert (data.task, data.inputs, data.outputs, data.points, data.test_points) == ("regression", 10, 1, 354, 88)

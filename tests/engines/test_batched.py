@@ -195,7 +195,9 @@ PLANTED = {
 @pytest.mark.parametrize("where", [*PLANTED, "gradient"])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_one_bad_replica_is_frozen_and_the_others_go_on(where, value, native):
-    """Planted at step 5: frozen after the sixth step with its cause, NaN from then on; the others bit for bit as without it."""
+    """Planted at step 5: frozen after the sixth step with its cause, NaN from then on; the others bit for bit as
+    without it.
+    """
     job, state = network(replicas=6)
     state, _ = run(job, state, (5,), native=native)
     clean, bad = state.copy(), state.copy()

@@ -1,4 +1,6 @@
-"""The fused engine against the batched reference, its bitwise promises, frozen replicas, and teams of many members without a GPU."""
+"""The fused engine against the batched reference, its bitwise promises, frozen replicas, and teams of many members
+without a GPU.
+"""
 
 import ctypes
 import dataclasses
@@ -26,8 +28,11 @@ slow = pytest.mark.slow
 def make_data(task, m, n, points, count):
     g = np.random.default_rng(0)
     x = g.normal(size=(count, points, m))
-    y = {"binary": lambda: (x.sum(-1) > 0).astype(np.int64), "multiclass": lambda: g.integers(0, n, size=(count, points)),
-         "regression": lambda: g.normal(size=(count, points, n))}[task]()  # fmt: skip
+    y = {
+        "binary": lambda: (x.sum(-1) > 0).astype(np.int64),
+        "multiclass": lambda: g.integers(0, n, size=(count, points)),
+        "regression": lambda: g.normal(size=(count, points, n)),
+    }[task]()
     names = tuple(f"x{i}" for i in range(max(m, n)))
     classes = () if task == "regression" else ("no", "yes") if task == "binary" else names[:n]
     targets = names[:n] if task == "regression" else ()
@@ -128,7 +133,9 @@ MORE = {
 
 @pytest.mark.parametrize("case", [*CASES, *(pytest.param(name, marks=slow) for name in MORE)])
 def test_agrees_with_batched(case):
-    """Same addresses and minibatches, so states agree to rounding after 1, 2 and 10 steps, and so do the recorded moments."""
+    """Same addresses and minibatches, so states agree to rounding after 1, 2 and 10 steps, and so do the recorded
+    moments.
+    """
     job = make_job(**(CASES | MORE)[case])
     batched, fused = BatchedEngine(job), FusedEngine(job, threads=2)
     batched._operations = NumpyOperations  # not the compiled noise, which is the fused engine's own
@@ -288,7 +295,9 @@ LAWS = {"BAOAB": (1, 3 / 4, 0), "OBABO": (4 / 3, 1, 0), "ABOBA": (1, 4 / 3, 0), 
     "word", ["BAOAB", "OBA", *(pytest.param(word, marks=slow) for word in LAWS if word not in ("BAOAB", "OBA"))]
 )
 def test_exact_stationary_law(word):
-    """A network whose data say nothing (noise sd 1e6) has U = |theta|^2 / (2 s^2 N); here k = 1/(s^2 N) = 1, and h = gamma = tau = 1."""
+    """A network whose data say nothing (noise sd 1e6) has U = |theta|^2 / (2 s^2 N); here k = 1/(s^2 N) = 1, and h =
+    gamma = tau = 1.
+    """
     replicas, points = 256, 20
     model = ShlpModel(2, 10, 1, "regression", "relu", prior_sd=points**-0.5, noise_sd=1e6)
     program = make_program(get_method("splitting"), model.layout.partition("all"), word)

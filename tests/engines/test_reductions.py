@@ -1,4 +1,6 @@
-"""Methods that are special cases of each other (equations.md sections 2 to 4): equal bit for bit, or to rounding where said."""
+"""Methods that are special cases of each other (equations.md sections 2 to 4): equal bit for bit, or to rounding where
+said.
+"""
 
 from dataclasses import replace
 
@@ -15,10 +17,24 @@ STEPS = 50
 def follow(method, dtype="float32", replicas=5, seed=1, minibatch="subset"):
     """Positions [STEPS, R, P] and the last state of a small network, on minibatches with noise."""
     batch = {} if minibatch == "full" else {"batch": 6}
-    ready = setup(RunSpec.from_dict({
-        "data": {"turns": 1, "train": 30, "test": 0}, "model": {"hidden": 4, "init_sd": 0.7, "dtype": dtype}, "method": method,
-        "run": {"replicas": replicas, "steps": STEPS, "burn_in": 0, "thin": 1, "seed": seed, "minibatch": minibatch, **batch},
-    }))  # fmt: skip
+    ready = setup(
+        RunSpec.from_dict(
+            {
+                "data": {"turns": 1, "train": 30, "test": 0},
+                "model": {"hidden": 4, "init_sd": 0.7, "dtype": dtype},
+                "method": method,
+                "run": {
+                    "replicas": replicas,
+                    "steps": STEPS,
+                    "burn_in": 0,
+                    "thin": 1,
+                    "seed": seed,
+                    "minibatch": minibatch,
+                    **batch,
+                },
+            }
+        )
+    )
     state = ready.initial_state()
     return advance(ready.job, state, STEPS, range(1, STEPS + 1)).position, state
 

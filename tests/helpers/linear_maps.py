@@ -1,7 +1,9 @@
-"""Exact laws of splitting words on harmonic wells, written from the equations and sharing no code with the package's letters.
+"""Exact laws of splitting words on harmonic wells, written from the equations and sharing no code with the package's
+letters.
 
-A word on U = k q^2 / 2 is a linear map x' = M x + L r with r standard normal and x = (q, p, eta), eta the noise of the last force
-evaluation (which a reused gradient carries into the next step). Its stationary covariance solves P = M P M^T + L L^T.
+A word on U = k q^2 / 2 is a linear map x' = M x + L r with r standard normal and x = (q, p, eta), eta the noise of the
+last force evaluation (which a reused gradient carries into the next step). Its stationary covariance solves P = M P M^T
++ L L^T.
 """
 
 from collections.abc import Mapping
@@ -81,7 +83,9 @@ def job_of(
     partition=None,
     **hyper,
 ):
-    """A job for one word, {partition: word or None}, or the name of a whole-step update; hyperparameters broadcast to [R, K]."""
+    """A job for one word, {partition: word or None}, or the name of a whole-step update; hyperparameters broadcast to
+    [R, K].
+    """
     kind = partition or ("all" if isinstance(word, str) else "layer")
     ranges = target.layout.partition(kind)
     if isinstance(word, str) and word.islower():

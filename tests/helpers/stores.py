@@ -91,10 +91,14 @@ def run_tree(
 
 def _constant(data: Dataset) -> xr.Dataset:
     value = ("target",) if data.task == "regression" else ()
-    out = xr.Dataset({
-        "x_train": (("dataset", "point", "feature"), data.x_train), "y_train": (("dataset", "point", *value), data.y_train),
-        "x_test": (("dataset", "test_point", "feature"), data.x_test), "y_test": (("dataset", "test_point", *value), data.y_test),
-    })  # fmt: skip
+    out = xr.Dataset(
+        {
+            "x_train": (("dataset", "point", "feature"), data.x_train),
+            "y_train": (("dataset", "point", *value), data.y_train),
+            "x_test": (("dataset", "test_point", "feature"), data.x_test),
+            "y_test": (("dataset", "test_point", *value), data.y_test),
+        }
+    )
     s = data.standardisation
     if s is not None:
         out["feature_mean"], out["feature_sd"] = (("dataset", "feature"), s.mean), (("dataset", "feature"), s.sd)

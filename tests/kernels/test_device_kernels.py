@@ -1,4 +1,6 @@
-"""Kernels for a GPU, mostly without one: compiled by NVRTC for several architectures, and the same bodies run as C++."""
+"""Kernels for a GPU, mostly without one: compiled by NVRTC for several architectures, and the same bodies run as
+C++.
+"""
 
 import ctypes
 import dataclasses
@@ -84,7 +86,9 @@ def test_prediction_kernels_as_plain_loops(choices, dtype):
 
 @needs_compiler
 def test_pieces_points_and_frozen_replicas(monkeypatch):
-    """Bounded memory changes nothing but the order of sums; other points change no bit; a frozen replica is NaN alone."""
+    """Bounded memory changes nothing but the order of sums; other points change no bit; a frozen replica is NaN
+    alone.
+    """
     model, position, x, y, w = example(*CASES[0])
     predictor = on_host(model, np.float32)
     phi, sums, (loss, _) = (
@@ -134,7 +138,7 @@ def test_predictions_on_a_gpu(choices, dtype):
         np.testing.assert_array_equal(second[name], value)
 
 
-# -- the pairwise set --------------------------------------------------------------------------------------------------------------
+# -- the pairwise set --------------------------------------------------------------------------------------------------
 
 
 def test_every_two_choices_meet():
@@ -167,7 +171,9 @@ def test_standard_kernels_compile_without_spills_for_every_architecture():
 
 @needs_nvrtc
 def test_some_of_the_pairwise_set_compiles():
-    """Every fifth variant, each for one architecture in turn; `python -m gpu_thermo.kernels.check` compiles all for all."""
+    """Every fifth variant, each for one architecture in turn; `python -m gpu_thermo.kernels.check` compiles all for
+    all.
+    """
     chosen = kernel_check.variants(kernel_check.pairwise()[::5])
     architectures = itertools.cycle(kernel_check.ARCHITECTURES)
     assert_none_wrong(

@@ -74,8 +74,9 @@ void batch_of(int mode, u32 seed, const u32* stream, const Grid* g, u64 ordinal,
 
 def probe_source(bits, lanes):
     loops = "".join(
-        f'extern "C" void do_{f}(const scalar* x, i64 count, scalar* out) {{ for (i64 i = 0; i < count; i += LANES) {{ real v = zero(); '
-        f"for (int l = 0; l < LANES; ++l) set(v, l, x[i + l]); v = {f}(v); for (int l = 0; l < LANES; ++l) out[i + l] = get(v, l); }} }}\n"
+        f'extern "C" void do_{f}(const scalar* x, i64 count, scalar* out) {{ for (i64 i = 0; i < count; i += LANES) {{'
+        f" real v = zero(); for (int l = 0; l < LANES; ++l) set(v, l, x[i + l]); v = {f}(v); for (int l = 0; l < LANES;"
+        " ++l) out[i + l] = get(v, l); } }\n"
         for f in FUNCTIONS
     )
     headers = ("math.h", "philox.h", "normals.h", "minibatch.h", "letters.h", "updates.h")
@@ -164,8 +165,15 @@ def test_uniforms_round_as_the_reference(probe):
 def test_normals_have_the_addresses_of_the_reference(probe, step):
     seed, stream, blocks = 2**40 + 12345, np.arange(probe.lanes) * 7 + 2**31, 4000
     out = np.empty((probe.lanes, blocks * 4), probe.dtype)
-    probe.library.normals_of(ctypes.c_uint32(seed & 0xFFFFFFFF), ctypes.c_uint32(seed >> 32), pointer(stream.astype(np.uint32)),
-                             ctypes.c_uint64(step), ctypes.c_uint32(3), ctypes.c_int64(blocks), pointer(out))  # fmt: skip
+    probe.library.normals_of(
+        ctypes.c_uint32(seed & 0xFFFFFFFF),
+        ctypes.c_uint32(seed >> 32),
+        pointer(stream.astype(np.uint32)),
+        ctypes.c_uint64(step),
+        ctypes.c_uint32(3),
+        ctypes.c_int64(blocks),
+        pointer(out),
+    )
     keys = streams.make_keys(np.full(probe.lanes, seed), stream)
     expected = streams.normals(keys, np.arange(blocks, dtype=np.uint64), streams.Purpose.STEP, step, 3, probe.dtype)
     np.testing.assert_allclose(out, expected, rtol=0, atol=1e-6 if probe.dtype == np.float32 else 1e-14)
@@ -179,12 +187,19 @@ def test_minibatches_are_exactly_the_references(probe, mode, points):
     keys = streams.make_keys(np.full(probe.lanes, 9), stream)
     for ordinal in (0, 1, 1001, 2**33):
         out = np.empty((probe.lanes, batch), np.uint32)
-        probe.library.batch_of(MODES.index(mode), ctypes.c_uint32(9), pointer(stream), pointer(grid), ctypes.c_uint64(ordinal),
-                               ctypes.c_int64(batch), pointer(out))  # fmt: skip
+        probe.library.batch_of(
+            MODES.index(mode),
+            ctypes.c_uint32(9),
+            pointer(stream),
+            pointer(grid),
+            ctypes.c_uint64(ordinal),
+            ctypes.c_int64(batch),
+            pointer(out),
+        )
         np.testing.assert_array_equal(out, streams.minibatch(keys, mode, points, batch, ordinal))
 
 
-# -- the batched engine's kernels, as C++ ------------------------------------------------------------------------------------------
+# -- the batched engine's kernels, as C++ ------------------------------------------------------------------------------
 
 
 class HostOperations(KernelOperations):
@@ -252,7 +267,7 @@ def test_elementwise_kernels_agree_with_numpy(method, word, mode, dtype):
     )
 
 
-# -- predictions -------------------------------------------------------------------------------------------------------------------
+# -- predictions -------------------------------------------------------------------------------------------------------
 
 
 @needs_compiler
@@ -294,7 +309,7 @@ def test_predictions_and_their_sums(task, activation, outputs, dtype):
     )
 
 
-# -- CUDA without a GPU ------------------------------------------------------------------------------------------------------------
+# -- CUDA without a GPU ------------------------------------------------------------------------------------------------
 
 
 def device_log(method="adlala", arch="sm_90", *, m=2, d=100, n=1, task="binary", activation="relu", mode="subset", batch=20, bits=32,

@@ -136,7 +136,10 @@ def test_nvrtc_reports_registers_and_errors(cache):
 
 
 def test_importing_does_not_import_cupy():
-    code = "import sys, gpu_thermo.kernels.toolchain, gpu_thermo.engines.operations.device; sys.exit('cupy' in sys.modules)"
+    code = (
+        "import sys, gpu_thermo.kernels.toolchain, gpu_thermo.engines.operations.device; sys.exit('cupy' in"
+        " sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -152,7 +155,9 @@ def test_arguments_are_laid_out_as_the_compiler_does():
 @pytest.mark.parametrize("march", ["x86-64", "nehalem", "haswell", "skylake-avx512"])
 @pytest.mark.parametrize("bits", ["float32", "float64"])
 def test_every_vector_width_compiles(march, bits, tmp_path):
-    """Branches of portable.h that this machine's own flags do not take: 2 to 16 lanes, with and without fused multiply-add."""
+    """Branches of portable.h that this machine's own flags do not take: 2 to 16 lanes, with and without fused
+    multiply-add.
+    """
     compiler = toolchain.find_compiler()
     if compiler is None:
         pytest.skip("no C++ compiler")

@@ -32,7 +32,8 @@ def test_the_equivalent_temperature_is_logged_and_ends_at_1(cooling):
 
 @pytest.mark.parametrize("wrong", [False, True])
 def test_gradient_noise_heats_by_the_equivalent_temperature(wrong):
-    """v = rho v + lr (1 + rho)/2 G with gradient noise s has <q^2> = lr s^2 / (4 k) (1 + rho)/(1 - rho) to leading order in lr.
+    """v = rho v + lr (1 + rho)/2 G with gradient noise s has <q^2> = lr s^2 / (4 k) (1 + rho)/(1 - rho) to leading
+    order in lr.
 
     `wrong` leaves the (1 + rho)/2 out: the law then fails.
     """
@@ -49,7 +50,9 @@ def test_gradient_noise_heats_by_the_equivalent_temperature(wrong):
 
 
 def test_an_annealed_temperature_with_restarts_freezes_each_time():
-    """SGLD on a well, tau annealed to nothing four times over: <q^2> is small at the end of each round and not in between."""
+    """SGLD on a well, tau annealed to nothing four times over: <q^2> is small at the end of each round and not in
+    between.
+    """
     schedule = {"value": 1.0, "schedule": "linear", "final": 0.0, "restarts": 4}
     method = {"name": "sgld", "stepsize": 0.1, "temperature": schedule}
     tree = sample({"target": {"name": "harmonic", "size": 2}, "method": method, "run": {

@@ -1,4 +1,6 @@
-"""Bayesian linear regression: frozen features and Gaussian noise have a closed-form posterior, which the sampler must meet."""
+"""Bayesian linear regression: frozen features and Gaussian noise have a closed-form posterior, which the sampler must
+meet.
+"""
 
 from dataclasses import replace
 from functools import cache
@@ -20,14 +22,34 @@ GRID = np.random.default_rng(2).uniform(-3, 3, (8, 2))
 
 def make(temperature=1.0, replicas=300, seed=0):
     """A run with the hidden layer frozen at one network for all replicas."""
-    spec = RunSpec.from_dict({
-        "data": {"name": "gap"},
-        "model": {"hidden": HIDDEN, "activation": "tanh", "prior_sd": PRIOR, "noise_sd": NOISE, "init_sd": 1.0, "dtype": "float64"},
-        "method": {"name": "langevin", "freeze": ["hidden"], "stepsize": 0.45, "friction": 0.8,
-                   "posterior_temperature": temperature},
-        "run": {"replicas": replicas, "minibatch": "full", "steps": 10, "burn_in": 0, "thin": 10,
-                "seed_dynamics": round(10 * temperature) + 100 * seed},
-    })  # fmt: skip
+    spec = RunSpec.from_dict(
+        {
+            "data": {"name": "gap"},
+            "model": {
+                "hidden": HIDDEN,
+                "activation": "tanh",
+                "prior_sd": PRIOR,
+                "noise_sd": NOISE,
+                "init_sd": 1.0,
+                "dtype": "float64",
+            },
+            "method": {
+                "name": "langevin",
+                "freeze": ["hidden"],
+                "stepsize": 0.45,
+                "friction": 0.8,
+                "posterior_temperature": temperature,
+            },
+            "run": {
+                "replicas": replicas,
+                "minibatch": "full",
+                "steps": 10,
+                "burn_in": 0,
+                "thin": 10,
+                "seed_dynamics": round(10 * temperature) + 100 * seed,
+            },
+        }
+    )
     ready = setup(spec, data=DATA)
     state = ready.initial_state()
     hidden = ready.program.partition.slices[0]
@@ -49,7 +71,9 @@ def closed_form(design, temperature=1.0, prior=PRIOR, noise=NOISE):
 
 @cache
 def sample(temperature=1.0, factor=1.0, replicas=300, seed=0):
-    """Draws [draws, R, HIDDEN + 1] of the output layer, and draws [draws, R, points] of the function on GRID; `factor` spoils tau."""
+    """Draws [draws, R, HIDDEN + 1] of the output layer, and draws [draws, R, points] of the function on GRID; `factor`
+    spoils tau.
+    """
     ready, state = make(temperature, replicas, seed)
     before = state.position[:, : -(HIDDEN + 1)].copy()
     design = features(ready, state, DATA.x_train[0])

@@ -1,8 +1,10 @@
-"""Simulation-based calibration: parameters from the prior, data from the parameters, and the rank of the truth among posterior draws.
+"""Simulation-based calibration: parameters from the prior, data from the parameters, and the rank of the truth among
+posterior draws.
 
-One replica for each (theta, data) pair, each with a data set of its own, through the specification, at the Bayes temperature. If model,
-temperature, prior, likelihood and sampler are all right, ranks are uniform for any function of theta and the data (Talts et al. 2018;
-functions of the data too: Modrak et al. 2023). Ranks are taken in function space: outputs at probes, the log likelihood, and lp = -N U.
+One replica for each (theta, data) pair, each with a data set of its own, through the specification, at the Bayes
+temperature. If model, temperature, prior, likelihood and sampler are all right, ranks are uniform for any function of
+theta and the data (Talts et al. 2018; functions of the data too: Modrak et al. 2023). Ranks are taken in function
+space: outputs at probes, the log likelihood, and lp = -N U.
 """
 
 from dataclasses import replace
@@ -23,12 +25,14 @@ PAIRS, POINTS, NOISE, PRIOR = 1000, 12, 0.5, 1.0
 DRAWS = 19
 PROBES = np.array([[0.3, -0.5], [1.5, 1.0], [-2.5, 2.0]])
 BAND, SPREAD = 2.6, 5.0
-"""Limits: sqrt(pairs) times the largest distance of the ranks' distribution from uniform (p < 3e-6), and z of the ranks' second moment."""
+"""Limits: sqrt(pairs) times the largest distance of the ranks' distribution from uniform (p < 3e-6), and z of the
+ranks' second moment."""
 
 
 @cache
 def pairs(task, noise=NOISE, prior=PRIOR, seed=0):
-    """A run of a 2-3-1 network with a replica and a data set for each draw of theta from the prior, and those theta [R, P].
+    """A run of a 2-3-1 network with a replica and a data set for each draw of theta from the prior, and those theta [R,
+    P].
 
     `noise` and `prior` are what the sampler is told; the data come from NOISE and PRIOR.
     """
@@ -48,14 +52,29 @@ def pairs(task, noise=NOISE, prior=PRIOR, seed=0):
 
 
 def _spec(task, noise, prior, seed):
-    return RunSpec.from_dict({
-        "data": {"name": "gap" if task == "regression" else "spirals"},
-        "model": {"hidden": 3, "activation": "tanh", "prior_sd": prior, "init": "prior", "dtype": "float64"}
-        | ({"noise_sd": noise} if task == "regression" else {}),
-        "method": {"name": "langevin", "partition": "layer", "stepsize": 0.25, "friction": 1.0, "posterior_temperature": 1.0},
-        "run": {"replicas": PAIRS, "minibatch": "full", "steps": 10, "burn_in": 0, "thin": 10,
-                "seed_init": 1000 + seed, "seed_dynamics": 2000 + seed},
-    })  # fmt: skip
+    return RunSpec.from_dict(
+        {
+            "data": {"name": "gap" if task == "regression" else "spirals"},
+            "model": {"hidden": 3, "activation": "tanh", "prior_sd": prior, "init": "prior", "dtype": "float64"}
+            | ({"noise_sd": noise} if task == "regression" else {}),
+            "method": {
+                "name": "langevin",
+                "partition": "layer",
+                "stepsize": 0.25,
+                "friction": 1.0,
+                "posterior_temperature": 1.0,
+            },
+            "run": {
+                "replicas": PAIRS,
+                "minibatch": "full",
+                "steps": 10,
+                "burn_in": 0,
+                "thin": 10,
+                "seed_init": 1000 + seed,
+                "seed_dynamics": 2000 + seed,
+            },
+        }
+    )
 
 
 def _dataset(task, x, y):

@@ -74,7 +74,7 @@ def largest_difference(a, b):
     return max(abs(getattr(a, name) - getattr(b, name)).max() for name in names)
 
 
-# -- counters ---------------------------------------------------------------------------------------------------------------------------
+# -- counters ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("step", [FAR - 1, FAR, FAR + 1, 2**40 + 3, 2**48 - 1])
@@ -96,7 +96,9 @@ def test_step_noise_has_the_address_of_its_whole_step(step, native):
 @compiled
 @pytest.mark.parametrize(("word", "mode"), [("BACDEDCAB", "subset"), ("OBABO", "epoch"), ("ABOBA", "replacement")])
 def test_engines_agree_across_two_to_the_32(word, mode):
-    """Six steps from 2^32 - 3 on: engines agree to rounding, a cut at the boundary changes no bit, and steps do not repeat."""
+    """Six steps from 2^32 - 3 on: engines agree to rounding, a cut at the boundary changes no bit, and steps do not
+    repeat.
+    """
     job = binary_job(word, Batching(mode, 7))
     batched, fused = BatchedEngine(job), FusedEngine(job, threads=1)
     batched._operations = NumpyOperations  # not the compiled noise, which is the fused engine's own
@@ -153,7 +155,7 @@ def test_far_draws_are_planned_exactly():
         )
 
 
-# -- memory and drift -------------------------------------------------------------------------------------------------------------------
+# -- memory and drift --------------------------------------------------------------------------------------------------
 
 
 def resident_bytes():
@@ -163,7 +165,9 @@ def resident_bytes():
 
 
 def silent_run(steps, thin):
-    """Snapshots of 16 tiny networks whose data say nothing (noise sd 1e9): wells of stiffness 1 at tau = 0.5, so <q^2> is known."""
+    """Snapshots of 16 tiny networks whose data say nothing (noise sd 1e9): wells of stiffness 1 at tau = 0.5, so <q^2>
+    is known.
+    """
     return iterate({
         "data": {"name": "gap", "train": 4, "test": 0},
         "model": {"hidden": 2, "prior_sd": 0.5, "noise_sd": 1e9, "init": "prior"},
@@ -173,7 +177,9 @@ def silent_run(steps, thin):
 
 
 def check_long_run(steps, thin, allowed):
-    """No growth of memory after the first fifth, and the same exact law in every fifth: <q^2> = tau, <p^2> = tau (1 - h^2/4)."""
+    """No growth of memory after the first fifth, and the same exact law in every fifth: <q^2> = tau, <p^2> = tau (1 -
+    h^2/4).
+    """
     per_fifth = steps // thin // 5
     means, sizes = np.zeros((5, 2, 16)), []
     for i, snapshot in enumerate(silent_run(steps, thin)):
@@ -201,10 +207,11 @@ def test_memory_and_law_over_ten_million_steps():
     check_long_run(10_000_000, 2_500, allowed=4 * 2**20)
 
 
-# -- accumulators -----------------------------------------------------------------------------------------------------------------------
+# -- accumulators ------------------------------------------------------------------------------------------------------
 
 SLOW = {"temperature": 0.25, "sigma": 1.0, "epsilon": 2e-9, "thermostat": 1.0}
-"""p.p / n = sigma^2 / (2 xi) = 1/2, twice the target: xi grows by some 1e-9 a step, far below float32's 6e-8 at xi = 1."""
+"""p.p / n = sigma^2 / (2 xi) = 1/2, twice the target: xi grows by some 1e-9 a step, far below float32's 6e-8 at xi =
+1."""
 
 
 def slow_thermostat(make, dtype, steps=1_000):
@@ -236,7 +243,9 @@ def test_power_a_thermostat_in_single_precision_stands_still(monkeypatch):
 
 @pytest.mark.parametrize("make", ENGINES)
 def test_small_steps_of_positions_add_up(make):
-    """3000 steps of 2e-4 of the position: float32 stays within 1e-4 of float64, most of that by the rounding of exp(-gamma h) near 1."""
+    """3000 steps of 2e-4 of the position: float32 stays within 1e-4 of float64, most of that by the rounding of
+    exp(-gamma h) near 1.
+    """
     ends = []
     for dtype in (np.float32, np.float64):
         job = job_of("BAOAB", silent_network(8), 2e-4, 8, dtype=dtype, temperature=0.01, friction=1.0)

@@ -1,7 +1,8 @@
 """Weak order of accuracy, measured: the error of <q^2> on a quartic well against quadrature, as a power of h.
 
 U = c q^2 / 2 + q^4 / 4 at tau = 1. Palindromes have order 2, OBA and SGLD order 1.
-Errors are over independent replicas; the slope of log |error| over log h comes with the error bar that follows from them.
+Errors are over independent replicas; the slope of log |error| over log h comes with the error bar that follows from
+them.
 """
 
 from dataclasses import dataclass, replace
@@ -48,7 +49,9 @@ class Quartic:
 
 @dataclass(frozen=True)
 class Case:
-    """Where the error of a word is large enough to measure and small enough to be its leading term; `length` in units of time."""
+    """Where the error of a word is large enough to measure and small enough to be its leading term; `length` in units
+    of time.
+    """
 
     c: float
     friction: float
@@ -94,7 +97,9 @@ def errors(word, case, change=lambda job: job, seed=0):
 
 
 def order(word, case, **options):
-    """Slope of log |error| over log h between two stepsizes, its standard error, and the significance of the smaller error."""
+    """Slope of log |error| over log h between two stepsizes, its standard error, and the significance of the smaller
+    error.
+    """
     error, sd = errors(word, case, **options)
     span = np.log(case.stepsizes[1] / case.stepsizes[0])
     slope = np.log(error[1] / error[0]) / span if error[1] / error[0] > 0 else np.nan
@@ -102,7 +107,9 @@ def order(word, case, **options):
 
 
 def check(word, expected, case):
-    """The slope is the order within 0.15 (the next power of h) and three error bars, of at most 0.12: about half an order in all."""
+    """The slope is the order within 0.15 (the next power of h) and three error bars, of at most 0.12: about half an
+    order in all.
+    """
     slope, sd, _ = order(word, case)
     assert sd < 0.12
     assert abs(slope - expected) < 0.15 + 3 * sd
@@ -120,7 +127,7 @@ def test_order_on_longer_runs(word):
     check(word, *LONG[word])
 
 
-# -- power: one mistake, and the order is lost ------------------------------------------------------------------------------------------
+# -- power: one mistake, and the order is lost -------------------------------------------------------------------------
 
 
 def lopsided(job):

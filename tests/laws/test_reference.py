@@ -1,8 +1,9 @@
 """Whole posteriors against references that share no code with the package, through the public functions.
 
-A 2-5-1 network against NUTS in float64 (reference/nuts_2_5_1.py; its summary is shipped), and a linear-activation SHLP, all parameters
-free, against one-dimensional quadrature: with w2 = r e for a unit vector e, f(x) = r (u . x + c) + b2 where (u, c) has the prior of one
-hidden unit whatever e is; r is chi-distributed with d degrees of freedom, and given r the rest is Bayesian linear regression.
+A 2-5-1 network against NUTS in float64 (reference/nuts_2_5_1.py; its summary is shipped), and a linear-activation SHLP,
+all parameters free, against one-dimensional quadrature: with w2 = r e for a unit vector e, f(x) = r (u . x + c) + b2
+where (u, c) has the prior of one hidden unit whatever e is; r is chi-distributed with d degrees of freedom, and given r
+the rest is Bayesian linear regression.
 """
 
 import json
@@ -47,12 +48,14 @@ def outputs(run, inputs, activate):
 
 
 def scores(values, exact, error=0.0):
-    """z of the mean of `values` [R, draw, ...] over independent replicas against `exact` with its own standard `error`."""
+    """z of the mean of `values` [R, draw, ...] over independent replicas against `exact` with its own standard
+    `error`.
+    """
     own = values.mean(axis=1)
     return (own.mean(axis=0) - exact) / np.hypot(own.std(axis=0, ddof=1) / np.sqrt(len(own)), error)
 
 
-# -- NUTS -------------------------------------------------------------------------------------------------------------------------------
+# -- NUTS --------------------------------------------------------------------------------------------------------------
 
 
 def network(tmp_path, temperature=1.0, steps=12_000, prior=REFERENCE["prior_sd"], word="BAOAB", seed=3):
@@ -99,7 +102,7 @@ def test_power_against_nuts(mistake, tmp_path):
     assert abs(nuts_scores(network(tmp_path, **MISTAKES[mistake], steps=4_000))).max() > 8
 
 
-# -- the linear SHLP --------------------------------------------------------------------------------------------------------------------
+# -- the linear SHLP ---------------------------------------------------------------------------------------------------
 
 N, UNITS, NOISE, PRIOR = 20, 4, 0.5, 0.8
 X = np.random.default_rng(0).uniform(-1.5, 1.5, (N, 2))

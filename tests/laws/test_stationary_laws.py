@@ -1,6 +1,8 @@
-"""Stationary laws of every word on harmonic wells, at large stepsizes, against exact linear algebra (equations.md sections 2, 3, 10).
+"""Stationary laws of every word on harmonic wells, at large stepsizes, against exact linear algebra (equations.md
+sections 2, 3, 10).
 
-Tests are z-scores with the replica as unit; each is shown to have power: a program or hyperparameter with one typical mistake fails it.
+Tests are z-scores with the replica as unit; each is shown to have power: a program or hyperparameter with one typical
+mistake fails it.
 """
 
 from dataclasses import replace
@@ -96,7 +98,7 @@ def test_thermostat_letters_at_constant_xi(word):
     assert z_of(averages, np.array(law)) < 6
 
 
-# -- power: one mistake in the program, and the same check fails decisively ---------------------------------------------------------------
+# -- power: one mistake in the program, and the same check fails decisively --------------------------------------------
 
 
 def whole_step(letter, which):
@@ -185,7 +187,9 @@ def test_power_sgld(scale):
 
 
 def test_momentum_with_gradient_noise():
-    """Updates v = mu v + lr (G + noise), theta += v: OBA at tau = 0 with mu = exp(-gamma h), lr = h^2, so that v = h p."""
+    """Updates v = mu v + lr (G + noise), theta += v: OBA at tau = 0 with mu = exp(-gamma h), lr = h^2, so that v = h
+    p.
+    """
     h, mu = 0.8, 0.6
     job = job_of("momentum", well(np.broadcast_to(STIFFNESS, (1200, 3)), 3, 0.7), h * h, 1200, momentum=mu)
     law = [moments("OBA", h, gamma=-np.log(mu) / h, tau=0.0, noise=0.7, k=k) * (1, h * h, h) for k in STIFFNESS]
@@ -221,7 +225,9 @@ def test_effective_temperature_to_leading_order(reuse, share):
 
 
 def test_two_partitions_with_their_own_words():
-    """Independent wells: each partition follows its own word, friction and temperature, with gradient noise, in one program."""
+    """Independent wells: each partition follows its own word, friction and temperature, with gradient noise, in one
+    program.
+    """
     h = np.tile([0.9, 0.5], 500)
     words = {"hidden": "BAOAB", "output": "OBABO"}
     job = job_of(words, well(np.broadcast_to([1.0, 0.5, 1.4, 1.0], (1000, 4)), 4, 0.5, split=2), h, 1000,
@@ -280,7 +286,9 @@ def adaptive_z(averages, mean_xi=MEAN_XI, tau=ADAPTIVE["tau"], epsilon=ADAPTIVE[
 
 @pytest.mark.parametrize("word", ["BACDEDCAB", "BAEFEAB"])
 def test_adaptive_langevin(word):
-    """E xi = sigma^2 / (2 tau) and Var xi = epsilon tau; at h = 0.04 the O(h^2) bias hides in the error bars, of 0.3 % (5 % for Var xi)."""
+    """E xi = sigma^2 / (2 tau) and Var xi = epsilon tau; at h = 0.04 the O(h^2) bias hides in the error bars, of 0.3 %
+    (5 % for Var xi).
+    """
     averages = adaptive(word)
     assert abs(adaptive_z(averages)).max() < 6
     assert averages.xi.std() / 20 < 0.004 * MEAN_XI
@@ -291,7 +299,9 @@ def test_adaptive_langevin(word):
 
 
 def test_adaptive_langevin_absorbs_gradient_noise():
-    """E xi = (sigma^2 + h s_G^2) / (2 tau) to leading order, with the gradient reused; the temperature stays tau, Var xi epsilon tau."""
+    """E xi = (sigma^2 + h s_G^2) / (2 tau) to leading order, with the gradient reused; the temperature stays tau, Var
+    xi epsilon tau.
+    """
     h, noise = 0.02, 6.0
     mean_xi = (ADAPTIVE["sigma"] ** 2 + h * noise**2) / (2 * ADAPTIVE["tau"])
     averages = adaptive(h=h, noise_sd=noise, mean_xi=mean_xi)

@@ -1,6 +1,8 @@
-"""Transients on harmonic wells: every word is x' = M x + L r, so means and lagged moments are powers of M (equations.md sections 2, 10).
+"""Transients on harmonic wells: every word is x' = M x + L r, so means and lagged moments are powers of M (equations.md
+sections 2, 10).
 
-Stationary laws of BAOAB and OBABO do not depend on the friction, nor does any on the number of steps taken; transients do.
+Stationary laws of BAOAB and OBABO do not depend on the friction, nor does any on the number of steps taken; transients
+do.
 """
 
 from dataclasses import replace
@@ -92,7 +94,9 @@ def displaced(job, size=20.0):
 
 
 def mean_scores(word, job, law=None, stiffness=STIFFNESS, make=BatchedEngine):
-    """The z of mean position and momentum at the lags, from a displaced start, against M^t x_0; momenta of SGLD do not exist."""
+    """The z of mean position and momentum at the lags, from a displaced start, against M^t x_0; momenta of SGLD do not
+    exist.
+    """
     law = maps(word, stiffness=stiffness) if law is None else law
     state, engine = displaced(job), make(job)
     start, scores, size = np.array([20.0, -15.0, 0.0]), [], 1 + (word != "sgld")
@@ -152,7 +156,7 @@ def test_means_in_the_fused_engine(word):
     assert abs(mean_scores(word, job, other, stiffness, FusedEngine)).max() > 30
 
 
-# -- power -----------------------------------------------------------------------------------------------------------------------------
+# -- power -------------------------------------------------------------------------------------------------------------
 
 
 def longer(letter, factor):

@@ -1,4 +1,6 @@
-"""Each letter against its equation in float64 (equations.md section 2), through its functions and through one step of the engine."""
+"""Each letter against its equation in float64 (equations.md section 2), through its functions and through one step of
+the engine.
+"""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -48,7 +50,9 @@ def expected(letter, q, p, xi, noise, h, tau, gamma, sigma, epsilon):
 @pytest.mark.parametrize("sub", [0, 2])
 @pytest.mark.parametrize("letter", LETTERS)
 def test_each_letter(letter, sub, dtype):
-    """One substep of the engine, for R replicas with their own h, tau, gamma, sigma, epsilon and xi, gamma = inf and tau = 0 among them."""
+    """One substep of the engine, for R replicas with their own h, tau, gamma, sigma, epsilon and xi, gamma = inf and
+    tau = 0 among them.
+    """
     job = job_of("BAOAB", well(STIFFNESS, P), H, R, dtype=dtype, **{name: v[:, None] for name, v in HYPER.items()})
     substep = Substep(letter, (0,), Fraction(1, 2), sub)
     job = replace(job, program=replace(job.program, substeps=(Evaluate(), substep), leading_gradient=False))
@@ -107,7 +111,9 @@ def test_phi_meets_its_series():
 
 
 def test_f_is_c_and_d_solved_together():
-    """Many small C D steps at fixed xi have the law of one F: the same decay, and the variance sigma^2 h phi(2 xi h)."""
+    """Many small C D steps at fixed xi have the law of one F: the same decay, and the variance sigma^2 h phi(2 xi
+    h).
+    """
     h, xi, sigma, n = 0.8, -0.6, 0.5, 100_000
     decay = np.exp(-xi * h / n)
     variance = sigma**2 * h / n * (1 - decay ** (2 * n)) / (1 - decay**2)

@@ -1,4 +1,6 @@
-"""Schedules at their boundaries, CoolMomentum's laws, and what forbids extending a run (equations.md sections 3 and 4)."""
+"""Schedules at their boundaries, CoolMomentum's laws, and what forbids extending a run (equations.md sections 3 and
+4).
+"""
 
 import math
 

@@ -107,7 +107,9 @@ def test_force_fractions_and_gradients(word):
 
 @pytest.mark.parametrize("word", WORDS)
 def test_program_spells_the_word(word):
-    """Substeps in order are the word; each letter's fractions add up to the whole step; kicks never see a stale position."""
+    """Substeps in order are the word; each letter's fractions add up to the whole step; kicks never see a stale
+    position.
+    """
     program = compile_program({"all": Word(word)}, ONE)
     substeps = [s for s in program.substeps if isinstance(s, Substep)]
     assert "".join(s.operation for s in substeps) == word
@@ -167,7 +169,9 @@ def test_words_that_do_not_go_together(first, second):
 
 
 def test_zero_and_one_stay_distinct():
-    """Kicks at the start and at the end of the drift are not the same time, although a step's end is the next one's start."""
+    """Kicks at the start and at the end of the drift are not the same time, although a step's end is the next one's
+    start.
+    """
     assert Word("BA").force_fractions != Word("AB").force_fractions
 
 

@@ -1,4 +1,6 @@
-"""Contour SGLD: the update rule, both engines, bits, fixed points and reweighting against quadrature (equations.md section 5)."""
+"""Contour SGLD: the update rule, both engines, bits, fixed points and reweighting against quadrature (equations.md
+section 5).
+"""
 
 import ctypes
 import dataclasses
@@ -60,7 +62,7 @@ def weights(extra):
     return np.exp(extra["contour_log_weight"] + extra["contour_shift"][:, None])
 
 
-# -- the rule -----------------------------------------------------------------------------------------------------------------------
+# -- the rule ----------------------------------------------------------------------------------------------------------
 
 
 def dense_step(c, w, seen, u, tau, omega):
@@ -83,7 +85,9 @@ def dense_step(c, w, seen, u, tau, omega):
     [{}, {"interacting": True}, {"published": True}, {"zeta": 0.0}, {"zeta": 1.5, "clip": (0.5, 1.2)}, {"learn": 100}],
 )
 def test_updates_against_the_dense_formula(form):
-    """Shift and visited bin together are the vector step on all of w, over 400 evaluations of energies that wander out of range."""
+    """Shift and visited bin together are the vector step on all of w, over 400 evaluations of energies that wander out
+    of range.
+    """
     c = dataclasses.replace(RULE, **form)
     g, replicas = np.random.default_rng(0), 5
     energy = 0.8 + np.cumsum(0.1 * g.normal(size=(400, replicas)), axis=0)
@@ -134,7 +138,9 @@ def test_energies_that_are_no_numbers_and_replicas_that_are_frozen():
 
 
 def test_merge_is_the_mean_from_one_old_histogram():
-    """With interval 1 the published form: all replicas of a group step from the same w, and w becomes the mean; frozen ones stay out."""
+    """With interval 1 the published form: all replicas of a group step from the same w, and w becomes the mean; frozen
+    ones stay out.
+    """
     c = dataclasses.replace(RULE, interacting=True)
     job = contour_job(c, replicas=9, **METHODS["sgld"])
     group, engine, state = np.array([0, 1, 0, 0, 1, 1, 2, 0, 1]), FusedEngine(job), begin(job)
@@ -151,8 +157,11 @@ def test_merge_is_the_mean_from_one_old_histogram():
     merged = weights(state.extra)
     for one in range(3):
         running = (group == one) & (state.status == 0)
-        np.testing.assert_allclose(merged[running], np.broadcast_to(np.mean(np.array(stepped)[running], axis=0), merged[running].shape),
-                                   rtol=1e-12)  # fmt: skip
+        np.testing.assert_allclose(
+            merged[running],
+            np.broadcast_to(np.mean(np.array(stepped)[running], axis=0), merged[running].shape),
+            rtol=1e-12,
+        )
         np.testing.assert_array_equal(
             state.extra["contour_seen"][running], np.broadcast_to(seen[running].any(axis=0), (running.sum(), 20))
         )
@@ -230,7 +239,7 @@ def test_one_temperature_of_what_moves_is_enough():
     RULE.check(frozen.program, frozen.hyper)
 
 
-# -- engines ------------------------------------------------------------------------------------------------------------------------
+# -- engines -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -371,7 +380,9 @@ def test_functions_of_the_kernel(bits, lanes):
 
 @pytest.mark.parametrize("word", ["sgld", "BAOAB"])
 def test_a_wall_counts_the_position_kept(word):
-    """A step taken back is one more visit of where the replica stays: energies beyond the wall never enter the histogram."""
+    """A step taken back is one more visit of where the replica stays: energies beyond the wall never enter the
+    histogram.
+    """
     c = Contour(zeta=0.75, bins=40, lowest=0.0, width=0.05, omega_max=0.1)
     target = Boxed(well(1.0, 1), 1.0)  # U < 1/2 inside
     job = dataclasses.replace(job_of(word, target, 0.3, 50, temperature=1.0, friction=1.0), contour=c)
@@ -384,7 +395,7 @@ def test_a_wall_counts_the_position_kept(word):
     assert visits[:, 9].sum() > 0
 
 
-# -- fixed points -------------------------------------------------------------------------------------------------------------------
+# -- fixed points ------------------------------------------------------------------------------------------------------
 
 
 class Flipped(Contour):
@@ -407,7 +418,8 @@ def scores(w, exact):
     return (w.mean(axis=0) - exact) / (w.std(axis=0, ddof=1) / len(w) ** 0.5)
 
 
-# A network whose data say nothing (noise sd 1e6) has U = const + |theta|^2 / 2, of P = 4 parameters: U - const is Gamma(2, tau).
+# A network whose data say nothing (noise sd 1e6) has U = const + |theta|^2 / 2, of P = 4 parameters: U - const is
+# Gamma(2, tau).
 
 TAU = 0.8
 
@@ -485,7 +497,9 @@ class Mixture:
 
 
 def mixture_run(rule, replicas=400, steps=8000):
-    """From the exact w, and positions from exp(-U) / Psi^zeta: z scores of w, and of the weighted share of the left mode and <x^2>."""
+    """From the exact w, and positions from exp(-U) / Psi^zeta: z scores of w, and of the weighted share of the left
+    mode and <x^2>.
+    """
     target, grid = Mixture(), np.linspace(-13, 11, 240_001)
     u = target.energy_and_gradient(grid[:, None])[0]
     density = np.exp(-u) / np.exp(-u).sum()
@@ -523,7 +537,9 @@ def test_a_mixture_stays_at_its_exact_fixed_point():
 
 
 def test_the_published_form_is_biased():
-    """w_J for Psi, the interpolation dropped: w leaves the exact values, and the left mode is too light (.37 for .4)."""
+    """w_J for Psi, the interpolation dropped: w leaves the exact values, and the left mode is too light (.37 for
+    .4).
+    """
     z, left, _ = mixture_run(dataclasses.replace(DEMONSTRATION, published=True))
     assert np.abs(z).max() > 20
     assert left[0] < 0.4 - 1.5 * left[1]

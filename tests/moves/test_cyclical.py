@@ -43,7 +43,9 @@ def test_exploring_is_descent_by_default_and_keeps_the_sampling_temperature_at_1
 
 
 def test_exploring_without_noise_switches_adaptive_langevin_to_descent():
-    """sigma = 0 and E skipped: from rest at xi = 0, the exploring stage is deterministic in everything but the minibatch."""
+    """sigma = 0 and E skipped: from rest at xi = 0, the exploring stage is deterministic in everything but the
+    minibatch.
+    """
     method = {"name": "adl", "stepsize": 0.1, "sigma": 0.5, "epsilon": 0.5, "temperature": 1e-3}
     given = spec(method, run={"minibatch": "full", "batch": None, "steps": 120})
     for name in ("sigma", "epsilon", "temperature"):

@@ -1,6 +1,7 @@
 """Replica exchange: exact laws on every rung after swaps, alone and with an engine (equations.md section 5).
 
-Each ladder is independent of the others and is the unit of every z-score. Each law is shown to have power: a planted mistake fails it.
+Each ladder is independent of the others and is the unit of every z-score. Each law is shown to have power: a planted
+mistake fails it.
 """
 
 from dataclasses import replace
@@ -31,7 +32,7 @@ from gpu_thermo.method.schedules import Linear
 from gpu_thermo.moves.ladder import MEMORY, smooth
 from gpu_thermo.state import Segment
 
-# -- the joint law of (q, p, xi) on every rung, which swaps must leave as it is -----------------------------------------------------------
+# -- the joint law of (q, p, xi) on every rung, which swaps must leave as it is ----------------------------------------
 
 
 def swap_once(mistake=None, factor=1.0, ladders=40_000):
@@ -76,11 +77,13 @@ def test_power_of_the_joint_law(mistake):
     assert swap_once(mistake) > 8
 
 
-# -- noisy energies -----------------------------------------------------------------------------------------------------------------------
+# -- noisy energies ----------------------------------------------------------------------------------------------------
 
 
 def noisy_z(sd=0.6, told=None, correction=True, ladders=40_000):
-    """Largest |z| of the mean energy on every rung after one swap decided by energies with Gaussian noise of that sd."""
+    """Largest |z| of the mean energy on every rung after one swap decided by energies with Gaussian noise of that
+    sd.
+    """
     job = langevin(ladders)
     move = exchange_of(job, correction=correction)
     state = begun(move, job)
@@ -124,11 +127,13 @@ def test_variance_is_smoothed_by_rung():
     np.testing.assert_array_equal(state.extra["exchange_variance"], [[1, 2, 3], [4, 5, 6]])
 
 
-# -- two modes ----------------------------------------------------------------------------------------------------------------------------
+# -- two modes ---------------------------------------------------------------------------------------------------------
 
 
 def mode_z(taus=(1.0, 4.0, 10.0), noise=0.0, ladders=300, attempts=600, burn=100, **options):
-    """z of the weight of the right mode on every rung, time averages of ladders that start in the left mode; and the move and state."""
+    """z of the weight of the right mode on every rung, time averages of ladders that start in the left mode; and the
+    move and state.
+    """
     job = langevin(ladders, taus, size=1)
     move = exchange_of(job, temperatures=list(taus), **options)
     state, rng = begun(move, job, np.full((job.replicas, 1), -4.0)), np.random.default_rng(3)
@@ -169,7 +174,7 @@ def test_a_scarce_acceptance_keeps_the_law():
     np.testing.assert_allclose(low / high, 0.3, rtol=0.05)
 
 
-# -- with an engine -----------------------------------------------------------------------------------------------------------------------
+# -- with an engine ----------------------------------------------------------------------------------------------------
 
 
 def ladder_run(job, move, state, attempts, sums=None):

@@ -1,4 +1,6 @@
-"""Ladders of replica exchange: hyperparameters, decisions and counts, windows, adaptation, refusals (equations.md section 5)."""
+"""Ladders of replica exchange: hyperparameters, decisions and counts, windows, adaptation, refusals (equations.md
+section 5).
+"""
 
 import json
 from dataclasses import replace
@@ -27,7 +29,7 @@ from gpu_thermo.moves.exchange import window_length
 from gpu_thermo.moves.ladder import follow_trips
 from gpu_thermo.streams import Purpose, make_keys, uniform, words
 
-# -- hyperparameters ----------------------------------------------------------------------------------------------------------------------
+# -- hyperparameters ---------------------------------------------------------------------------------------------------
 
 
 def test_hyperparameters_follow_the_rung():
@@ -73,11 +75,13 @@ def test_partitions_scale_together_where_a_reference_is_named():
     assert not exchange_of(frozen).ladder.heuristic
 
 
-# -- bookkeeping --------------------------------------------------------------------------------------------------------------------------
+# -- bookkeeping -------------------------------------------------------------------------------------------------------
 
 
 def test_equal_energies_are_always_accepted():
-    """Even and odd pairs in turn then carry every replica up and down like a conveyor belt; two rungs have even pairs only."""
+    """Even and odd pairs in turn then carry every replica up and down like a conveyor belt; two rungs have even pairs
+    only.
+    """
     for count in (2, 3, 4, 5):
         taus = tuple(np.geomspace(1, 9, count))
         job = langevin(2, taus)
@@ -221,7 +225,7 @@ def test_weights_and_statistics():
     assert (move.kind, move.interval) == ("exchange", 1)
 
 
-# -- windows ------------------------------------------------------------------------------------------------------------------------------
+# -- windows -----------------------------------------------------------------------------------------------------------
 
 
 def test_a_pair_stops_after_its_first_acceptance_in_a_window():
@@ -249,7 +253,9 @@ def test_a_pair_tries_on_until_it_is_accepted():
 
 
 def windowed_z(window, kept, ladders=200, attempts=600):
-    """z of the mean energy on every rung of harmonic wells whose positions keep a part `kept` of themselves between attempts."""
+    """z of the mean energy on every rung of harmonic wells whose positions keep a part `kept` of themselves between
+    attempts.
+    """
     job = langevin(ladders)
     move = exchange_of(job, window=window)
     state, rng = begun(move, job), np.random.default_rng(1)
@@ -267,7 +273,9 @@ def windowed_z(window, kept, ladders=200, attempts=600):
 
 
 def test_windows_are_right_where_energies_are_forgotten():
-    """And wrong, by the stopping rule, where they are not: that is what the warning says. One attempt a window is always right."""
+    """And wrong, by the stopping rule, where they are not: that is what the warning says. One attempt a window is
+    always right.
+    """
     assert abs(windowed_z(1, kept=0.9)[0]).max() < 5
     assert abs(windowed_z(3, kept=0.0)[0]).max() < 5
     z, lines = windowed_z(3, kept=0.9)
@@ -291,11 +299,13 @@ def test_measured_window():
     assert after.extra["exchange_attempts"].sum() <= 20
 
 
-# -- adaptation ---------------------------------------------------------------------------------------------------------------------------
+# -- adaptation --------------------------------------------------------------------------------------------------------
 
 
 def acceptance_of(ratio, size=SIZE):
-    """Exact acceptance of two harmonic wells at temperatures in `ratio` < 1: 2 P(U_1 > U_2), U / tau gamma distributed."""
+    """Exact acceptance of two harmonic wells at temperatures in `ratio` < 1: 2 P(U_1 > U_2), U / tau gamma
+    distributed.
+    """
     return 2 * betainc(size / 2, size / 2, ratio / (1 + ratio))
 
 
@@ -355,7 +365,7 @@ def test_warnings():
     assert any("bias" in line for line in exchange_of(job, correction=False).warnings(state))
 
 
-# -- refusals -----------------------------------------------------------------------------------------------------------------------------
+# -- refusals ----------------------------------------------------------------------------------------------------------
 
 LAYERED = well(1.0, 4, split=2)
 

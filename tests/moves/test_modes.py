@@ -1,4 +1,5 @@
-"""Mode weights of a two-mode mixture through whole runs: every move against quadrature, replicas or ladders as the unit.
+"""Mode weights of a two-mode mixture through whole runs: every move against quadrature, replicas or ladders as the
+unit.
 
 .4 N(-4, .7^2) + .6 N(3, .5^2) (experiments.md): plain Langevin keeps the mode it falls into.
 """
@@ -30,7 +31,9 @@ def sampled(move, unit=1, noise=0.0, target=None, stepsize=0.2, **run):
 
 
 def test_plain_langevin_is_trapped():
-    """The weight of a mode is that of its basin at the start, N(0, 1): far from .4, or this target would show nothing."""
+    """The weight of a mode is that of its basin at the start, N(0, 1): far from .4, or this target would show
+    nothing.
+    """
     weight, error, tree = sampled(None)
     x = tree["posterior"]["position"].to_numpy()[..., 0]
     crossings = (np.diff((x < 0).astype(int), axis=1) != 0).any(axis=1).mean()
@@ -49,7 +52,9 @@ def test_moves_between_temperatures_weigh_the_modes_right(kind):
 
 @pytest.mark.parametrize("corrected", [True, False])
 def test_noisy_energies_need_the_correction(corrected):
-    """Noise of sd 3: with the correction the modes' widths are right; without it hot states reach the target rung unhindered."""
+    """Noise of sd 3: with the correction the modes' widths are right; without it hot states reach the target rung
+    unhindered.
+    """
     move = {"kind": "exchange"} | LADDER | {"interval": 2, "correction": corrected}
     _, _, tree = sampled(move, unit=4, noise=3.0)
     x, w = tree["posterior"]["position"].to_numpy()[..., 0], tree["sample_stats"]["rung"].to_numpy() == 0
@@ -61,7 +66,9 @@ def test_noisy_energies_need_the_correction(corrected):
 
 
 def test_cyclical_weighs_modes_as_its_exploration_does():
-    """Its known bias: each cycle starts from the hot density's basins (tau 10), and no cycle is long enough to forget them."""
+    """Its known bias: each cycle starts from the hot density's basins (tau 10), and no cycle is long enough to forget
+    them.
+    """
     move = {"kind": "cyclical", "period": 500, "explore": 0.5, "explore_temperature": 10.0}
     weight, error, _ = sampled(move)
     grid = Grid.of(GaussianMixture(means=[[-4.0], [3.0]], sd=[0.7, 0.5], weights=[0.4, 0.6]), (-40.0, 40.0))

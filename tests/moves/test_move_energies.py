@@ -1,4 +1,6 @@
-"""The noisy energies that moves see: unbiased, prior included, of the variance they come with, and fresh at every attempt."""
+"""The noisy energies that moves see: unbiased, prior included, of the variance they come with, and fresh at every
+attempt.
+"""
 
 import numpy as np
 import pytest
@@ -59,7 +61,9 @@ def test_the_variance_is_that_of_the_energy(noisy):
 
 
 def test_attempts_and_replicas_are_independent(noisy):
-    """No correlation between attempts, nor between replicas once each has its own scale; and no two attempts are alike."""
+    """No correlation between attempts, nor between replicas once each has its own scale; and no two attempts are
+    alike.
+    """
     _, _, value, _ = noisy
     unit = (value - value.mean(axis=0)) / value.std(axis=0)
     between = np.corrcoef(unit.T)[np.triu_indices(REPLICAS, 1)]

@@ -1,4 +1,6 @@
-"""kill -9 at random moments of runs with ensemble moves: rungs, histograms and adapted weights come back bit for bit."""
+"""kill -9 at random moments of runs with ensemble moves: rungs, histograms and adapted weights come back bit for
+bit.
+"""
 
 import random
 import signal
@@ -24,7 +26,9 @@ def longer(kind, engine):
 @pytest.mark.parametrize("engine", ["batched", "fused"])
 @pytest.mark.parametrize("kind", MOVES)
 def test_kills_lose_nothing(kind, engine, tmp_path):
-    """Five kills while the run advances and commits every 20 ms, in its adaptation and after; then it ends, equal to the straight run."""
+    """Five kills while the run advances and commits every 20 ms, in its adaptation and after; then it ends, equal to
+    the straight run.
+    """
     given = longer(kind, engine)
     whole = sample(given, tmp_path / "whole.zarr", engine=engine)
     path, rng, seen = tmp_path / "cut.zarr", random.Random(kind + engine), [0]

@@ -1,6 +1,7 @@
 """Simulated tempering: exact joint laws, weights found and frozen, bookkeeping (equations.md section 5).
 
-Replicas are independent once the weights are frozen, and the unit of every z-score. Each law fails with a planted mistake.
+Replicas are independent once the weights are frozen, and the unit of every z-score. Each law fails with a planted
+mistake.
 """
 
 import json
@@ -33,7 +34,8 @@ from gpu_thermo.state import Segment
 from gpu_thermo.streams import Purpose, make_keys, uniform, words
 
 WEIGHTS = -SIZE / 2 * np.log(np.array(TAUS) / TAUS[0])
-"""g = -log Z of every rung of a harmonic well in SIZE dimensions, rung 0 at 0: with them all rungs are visited alike."""
+"""g = -log Z of every rung of a harmonic well in SIZE dimensions, rung 0 at 0: with them all rungs are visited
+alike."""
 
 
 def tempering_of(job, burn_in=1, **options):
@@ -60,14 +62,24 @@ def begun(move, job, position=None, step=2, rung=None, weight=None):
     return state
 
 
-# -- the joint law of rung, q, p and xi ---------------------------------------------------------------------------------------------------
+# -- the joint law of rung, q, p and xi --------------------------------------------------------------------------------
 
 
 def move_once(mistake=None, factor=1.0, replicas=120_000):
     """Largest |z| after one attempt from the exact law, of the occupation too."""
     schedules = None if factor == 1 else {("temperature", 0): Linear(schedule="linear", final=2 * factor - 1)}
-    job = job_of("BACDEDCAB", well(STIFFNESS, SIZE), 0.1, replicas, temperature=TAUS[0], sigma=0.3, epsilon=0.2, thermostat=0.0, total=20,
-                 schedules=schedules)  # fmt: skip
+    job = job_of(
+        "BACDEDCAB",
+        well(STIFFNESS, SIZE),
+        0.1,
+        replicas,
+        temperature=TAUS[0],
+        sigma=0.3,
+        epsilon=0.2,
+        thermostat=0.0,
+        total=20,
+        schedules=schedules,
+    )
     move = tempering_of(job, **ADL)
     rung = np.arange(replicas, dtype=np.int32) % 3
     state = begun(move, job, step=11, rung=rung, weight=WEIGHTS)
@@ -168,7 +180,7 @@ def test_variance_is_smoothed_by_rung_and_replica():
     np.testing.assert_allclose(state.extra["tempering_variance"][seen > 0], (total / np.maximum(seen, 1))[seen > 0])
 
 
-# -- noisy energies, two modes ------------------------------------------------------------------------------------------------------------
+# -- noisy energies, two modes -----------------------------------------------------------------------------------------
 
 
 def noisy_z(sd=0.6, told=None, correction=True, replicas=120_000):
@@ -195,7 +207,9 @@ def test_power_of_the_correction():
 
 
 def mode_run(taus=(1.0, 3.0, 10.0), noise=0.0, replicas=400, burn_in=1500, attempts=2500, weight=None, **options):
-    """Replicas from the left mode of the mixture; per replica the part of attempts on each rung, and of those the part on the right."""
+    """Replicas from the left mode of the mixture; per replica the part of attempts on each rung, and of those the part
+    on the right.
+    """
     job = langevin(replicas, size=1, temperature=taus[0])
     move = tempering_of(job, burn_in if weight is None else 1, temperatures=list(taus), **options)
     state, rng = begun(move, job, np.full((replicas, 1), -4.0), weight=weight), np.random.default_rng(3)
@@ -247,11 +261,13 @@ def test_weights_are_found_during_burn_in():
     assert move.warnings(state) == []
 
 
-# -- the weights' rule --------------------------------------------------------------------------------------------------------------------
+# -- the weights' rule -------------------------------------------------------------------------------------------------
 
 
 def test_published_rule_for_one_replica():
-    """From the first energy on: g_current -= min(1, Q / t), less g_0, with the rung after the attempt; frozen after burn-in."""
+    """From the first energy on: g_current -= min(1, Q / t), less g_0, with the rung after the attempt; frozen after
+    burn-in.
+    """
     job = langevin(1)
     move = tempering_of(job, burn_in=60)
     state, g = begun(move, job, step=0), np.zeros(3)
@@ -279,11 +295,13 @@ def test_many_replicas_share_their_weights():
     np.testing.assert_allclose(state.extra["tempering_weight"], -3 / 8 * (visits - visits[0]))
 
 
-# -- bookkeeping --------------------------------------------------------------------------------------------------------------------------
+# -- bookkeeping -------------------------------------------------------------------------------------------------------
 
 
 def test_decisions_come_from_the_published_addresses():
-    """Purpose 6, the replica's own seed and stream, word 0 the direction and word 1 the acceptance; off the end is rejected."""
+    """Purpose 6, the replica's own seed and stream, word 0 the direction and word 1 the acceptance; off the end is
+    rejected.
+    """
     job = replace(langevin(600), stream=np.arange(600, dtype=np.uint64)[::-1] + 5, seed=np.arange(600, dtype=np.uint64))
     move = tempering_of(job, interval=4, burn_in=4)
     rung = np.arange(600, dtype=np.int32) % 3
@@ -411,7 +429,7 @@ def test_round_trips_and_warnings():
     assert (state.extra["tempering_round_trips"] == 1).all()
 
 
-# -- refusals -----------------------------------------------------------------------------------------------------------------------------
+# -- refusals ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

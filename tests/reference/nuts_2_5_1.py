@@ -1,9 +1,11 @@
-"""The reference posterior of tests/laws/test_reference.py: a 2-5-1 tanh network by NUTS in float64 (blackjax), sharing no code with gpu_thermo.
+"""The reference posterior of tests/laws/test_reference.py: a 2-5-1 tanh network by NUTS in float64 (blackjax), sharing
+no code with gpu_thermo.
 
     python tests/reference/nuts_2_5_1.py [--draws 20000] [--chains 32]
 
-Writes nuts_2_5_1.json beside itself: the data, 50 inputs, mean and variance of the class probability over the posterior at each, with
-standard errors over the independent chains. Needs jax and blackjax (pip install "gpu-thermo[bench]"); some minutes on two cores.
+Writes nuts_2_5_1.json beside itself: the data, 50 inputs, mean and variance of the class probability over the posterior
+at each, with standard errors over the independent chains. Needs jax and blackjax (pip install "gpu-thermo[bench]");
+some minutes on two cores.
 """
 
 import argparse
@@ -22,7 +24,9 @@ P = 4 * HIDDEN + 1
 
 
 def data():
-    """Noisy exclusive or: x [60, 2] standard normal, labels 1 with probability sigmoid(5 x1 x2); and 50 inputs on a wider square."""
+    """Noisy exclusive or: x [60, 2] standard normal, labels 1 with probability sigmoid(5 x1 x2); and 50 inputs on a
+    wider square.
+    """
     draw = np.random.default_rng(251)
     x = draw.normal(size=(POINTS, 2)).round(4)
     y = (draw.random(POINTS) < 1 / (1 + np.exp(-5 * x[:, 0] * x[:, 1]))).astype(int)
@@ -36,7 +40,9 @@ def logits(theta, x):
 
 
 def sample(x, y, inputs, chains, draws, warm_up, seed=1):
-    """Sums of p and p^2 at `inputs` of each chain, [chains, 2 halves, 2, 50], and the number of divergent transitions."""
+    """Sums of p and p^2 at `inputs` of each chain, [chains, 2 halves, 2, 50], and the number of divergent
+    transitions.
+    """
 
     def log_density(theta):
         out = logits(theta, x)
@@ -68,7 +74,9 @@ def sample(x, y, inputs, chains, draws, warm_up, seed=1):
 
 
 def summary(sums, draws):
-    """Mean, variance about it, their standard errors over chains, and the largest split R-hat of the 50 probabilities."""
+    """Mean, variance about it, their standard errors over chains, and the largest split R-hat of the 50
+    probabilities.
+    """
     moments = sums.sum(axis=1) / (draws // 2 * 2)
     mean = moments[:, 0].mean(axis=0)
     spread = moments[:, 1] - 2 * mean * moments[:, 0] + mean**2

@@ -1,4 +1,5 @@
-"""Abuse through the command line: any spec, file, size or path gives a run or one clean message; a refusal writes nothing.
+"""Abuse through the command line: any spec, file, size or path gives a run or one clean message; a refusal writes
+nothing.
 
 The fuzz through `RunSpec` itself is in test_spec.py; hostile stores are in test_store_hostile.py.
 """
@@ -53,11 +54,34 @@ NUMBERS = st.one_of(
     st.sampled_from([0, 1, -1, 10**9, 10**12, 2**31, 2**32, 1e308, 5e-324]),
 )
 WORDS = st.one_of(
-    st.text(st.characters(exclude_categories=["Cs"]), max_size=6), st.text("ABCDEFOVR", max_size=9),
-    st.sampled_from(["spirals", "gap", "wine", "csv", "npz", "mnist", "sgld", "lol", "splitting", "BACDEDCAB", "inf", "../../etc/passwd",
-                     "/dev/zero",
-                     "cyclical", "linear", "table", "regression", "float64", "epoch", "all", "hidden"]),
-)  # fmt: skip
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=6),
+    st.text("ABCDEFOVR", max_size=9),
+    st.sampled_from(
+        [
+            "spirals",
+            "gap",
+            "wine",
+            "csv",
+            "npz",
+            "mnist",
+            "sgld",
+            "lol",
+            "splitting",
+            "BACDEDCAB",
+            "inf",
+            "../../etc/passwd",
+            "/dev/zero",
+            "cyclical",
+            "linear",
+            "table",
+            "regression",
+            "float64",
+            "epoch",
+            "all",
+            "hidden",
+        ]
+    ),
+)
 VALUES = st.recursive(
     st.one_of(st.booleans(), NUMBERS, WORDS),
     lambda inner: st.one_of(

@@ -66,7 +66,7 @@ def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-# -- segments ---------------------------------------------------------------------------------------------------------------------------
+# -- segments ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("burn_in", "thin", "trace"), [(0, 1, 1), (7, 3, 5), (10, 10, 100), (99, 1, 7), (0, 100, 33)])
@@ -88,7 +88,7 @@ def test_segments_record_every_draw_and_trace_point_once(burn_in: int, thin: int
     assert sum(agenda.is_draw(s) for s in wanted) == run.draws
 
 
-# -- what a run leaves --------------------------------------------------------------------------------------------------------------------
+# -- what a run leaves -------------------------------------------------------------------------------------------------
 
 
 def test_store_holds_what_was_asked_for(straight: Path) -> None:
@@ -136,8 +136,15 @@ def test_regression_scores_the_averaged_density(tmp_path: Path) -> None:
     """The NLL of the mixture over draws, in the target's own units, against the stored parameters."""
     from gpu_thermo.averages.predictive import model_of, restored_data, scores_on_test
 
-    tree = sample({"data": {"name": "diabetes"}, "model": {"hidden": 4}, "method": {"name": "sgld", "temperature": 1e-4, "stepsize": 0.01},
-                   "run": {"replicas": 5, "steps": 60, "burn_in": 20, "thin": 20, "trace": 20}}, tmp_path / "run.zarr")  # fmt: skip
+    tree = sample(
+        {
+            "data": {"name": "diabetes"},
+            "model": {"hidden": 4},
+            "method": {"name": "sgld", "temperature": 1e-4, "stepsize": 0.01},
+            "run": {"replicas": 5, "steps": 60, "burn_in": 20, "thin": 20, "trace": 20},
+        },
+        tmp_path / "run.zarr",
+    )
     model, data, group = model_of(tree), restored_data(tree), tree["posterior"].to_dataset()
     position = np.concatenate(
         [group[name].to_numpy().reshape(10, -1) for name in ("w1", "b1", "w2", "b2")], axis=1
@@ -200,7 +207,7 @@ def test_csv_with_a_relative_path_is_resumed_from_the_store_alone(tmp_path: Path
     assert tree["posterior"].sizes["draw"] == 5
 
 
-# -- stopping and going on ----------------------------------------------------------------------------------------------------------------
+# -- stopping and going on ---------------------------------------------------------------------------------------------
 
 
 def test_resume_after_a_time_limit_is_bit_identical(straight: Path, tmp_path: Path) -> None:
@@ -297,7 +304,9 @@ def wait_for_progress(path: Path, process: subprocess.Popen) -> None:
 @pytest.mark.slow
 @ON_EACH_ENGINE
 def test_twenty_kills_at_random_moments_lose_nothing(tmp_path: Path, engine: str) -> None:
-    """Kill -9 twenty times while the run starts, advances and commits; then finish, and compare with the straight run."""
+    """Kill -9 twenty times while the run starts, advances and commits; then finish, and compare with the straight
+    run.
+    """
     sample(LONGER[engine], tmp_path / "straight.zarr", engine=engine)
     total = LONGER[engine]["run"]["steps"]
     path, rng, kills, steps = tmp_path / "run.zarr", random.Random(1), 0, []
@@ -341,7 +350,7 @@ def test_signals_commit_and_say_how_to_go_on(tmp_path: Path, signum: int, engine
     assert f"step {step} of {total}" in out
 
 
-# -- trouble ------------------------------------------------------------------------------------------------------------------------------
+# -- trouble -----------------------------------------------------------------------------------------------------------
 
 
 def test_existing_store_is_never_silently_replaced(straight: Path) -> None:

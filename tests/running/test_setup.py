@@ -201,9 +201,18 @@ def test_unused_and_infinite_hyperparameters_in_ensembles():
 def test_chain_coordinates_have_every_hyperparameter_in_use():
     names = set(build().chain_coordinates())
     assert names == {
-        "ensemble", "dataset", "seed", "stream", "stepsize", "temperature_hidden", "temperature_output", "sigma_hidden", "epsilon_hidden",
-        "friction_output", "thermostat_hidden",
-    }  # fmt: skip
+        "ensemble",
+        "dataset",
+        "seed",
+        "stream",
+        "stepsize",
+        "temperature_hidden",
+        "temperature_output",
+        "sigma_hidden",
+        "epsilon_hidden",
+        "friction_output",
+        "thermostat_hidden",
+    }
 
 
 # -- initial state --------

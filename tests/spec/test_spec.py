@@ -69,11 +69,35 @@ LEAVES = st.one_of(
 )  # fmt: skip
 KEYS = st.one_of(
     st.sampled_from(
-        ["name", "word", "stepsize", "temperature", "posterior_temperature", "friction", "hidden", "output", "value", "schedule", "cycles",
-         "factors", "replicas", "steps", "burn_in", "thin", "batch", "keep", "seed", "seeds", "train", "freeze", "prior_sd", "init"]
+        [
+            "name",
+            "word",
+            "stepsize",
+            "temperature",
+            "posterior_temperature",
+            "friction",
+            "hidden",
+            "output",
+            "value",
+            "schedule",
+            "cycles",
+            "factors",
+            "replicas",
+            "steps",
+            "burn_in",
+            "thin",
+            "batch",
+            "keep",
+            "seed",
+            "seeds",
+            "train",
+            "freeze",
+            "prior_sd",
+            "init",
+        ]
     ),
     st.text(max_size=3),
-)  # fmt: skip
+)
 TREES = st.recursive(
     LEAVES, lambda t: st.one_of(st.lists(t, max_size=3), st.dictionaries(KEYS, t, max_size=3)), max_leaves=8
 )

@@ -42,7 +42,9 @@ class SimulatedKill(BaseException):
 
 
 class Fuse:
-    """Counts renames into place; after `limit` of them nothing is written any more. Odd limits leave the partial file, even ones do not."""
+    """Counts renames into place; after `limit` of them nothing is written any more. Odd limits leave the partial file,
+    even ones do not.
+    """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, limit: int | None) -> None:
         self.count, self._replace = 0, os.replace
@@ -80,7 +82,9 @@ class TestKills:
         self._all_limits(tmp_path, monkeypatch, count, stride=1)
 
     def _all_limits(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, stride: int) -> None:
-        """Kill a commit of `count` draws (35 fill whole rows of chunks before it) after every `stride` writes, and around its end."""
+        """Kill a commit of `count` draws (35 fill whole rows of chunks before it) after every `stride` writes, and
+        around its end.
+        """
         base = make_store(tmp_path / "base.zarr", commits=(3, 6))
         total = _interrupted(
             monkeypatch, None, lambda: one_more_commit(Path(shutil.copytree(base, tmp_path / "try")), 9, count)
@@ -136,7 +140,9 @@ class TestKills:
 
 
 def _sampler(path: str, seed: int, committed: Any) -> None:
-    """Child: resume (or create) and append and commit at random until killed; tells what is durable through shared memory."""
+    """Child: resume (or create) and append and commit at random until killed; tells what is durable through shared
+    memory.
+    """
     rng = random.Random(seed)
     if os.path.exists(path):
         writer, checkpoint = RunWriter.resume(path)

@@ -48,7 +48,7 @@ ALONE = {"label": "alone", "method": SGLD}
 EXCHANGE = {"label": "with exchange", "method": SGLD, "moves": [LADDER]}
 
 
-# -- equal gradients --------------------------------------------------------------------------------------------------------------------
+# -- equal gradients ---------------------------------------------------------------------------------------------------
 
 
 def test_all_entries_evaluate_as_many_gradients() -> None:
@@ -123,7 +123,7 @@ def test_published_settings_are_in_the_demonstrations() -> None:
     assert all(p.groups >= 50 for p in ladders)
 
 
-# -- measures ---------------------------------------------------------------------------------------------------------------------------
+# -- measures ----------------------------------------------------------------------------------------------------------
 
 
 def exact_draws(chains: int, draws: int, seed: int = 0, left: float = 0.4) -> Draws:
@@ -207,7 +207,7 @@ def test_modes_found_and_changed_by_hand() -> None:
     assert mode_changes(unseen.of(0), EXACT) == 0
 
 
-# -- runs -------------------------------------------------------------------------------------------------------------------------------
+# -- runs --------------------------------------------------------------------------------------------------------------
 
 
 def test_a_comparison_end_to_end_and_again(tmp_path: Path) -> None:
@@ -273,10 +273,15 @@ def test_networks_are_judged_by_single_draws_and_by_averages(tmp_path: Path) -> 
     adam = {"label": "adam", "method": {"name": "adam", "stepsize": 0.01}}
     moves = [{"kind": "exchange", "rungs": 2, "hottest": 0.05, "interval": 10}]
     ladder = {"label": "ladder", "method": {"name": "langevin", "temperature": 0.02, "stepsize": 0.2}, "moves": moves}
-    given = ComparisonSpec.from_dict({
-        "group": 4, "data": {"name": "moons", "train": 40, "test": 50, "noise": 0.2}, "model": {"hidden": 4},
-        "run": {"replicas": 8, "steps": 200, "burn_in": 100, "thin": 20, "trace": 100, "batch": 10}, "entry": [adam, ladder],
-    })  # fmt: skip
+    given = ComparisonSpec.from_dict(
+        {
+            "group": 4,
+            "data": {"name": "moons", "train": 40, "test": 50, "noise": 0.2},
+            "model": {"hidden": 4},
+            "run": {"replicas": 8, "steps": 200, "burn_in": 100, "thin": 20, "trace": 100, "batch": 10},
+            "entry": [adam, ladder],
+        }
+    )
     done = compare_methods(given, tmp_path, device="cpu", threads=1)
     assert done.record["exact"] is None
     with open_run(tmp_path / "adam.zarr") as tree:

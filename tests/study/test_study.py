@@ -1,4 +1,6 @@
-"""Studies: cells and seeds, independence of the grid and of workers bit for bit, interruption, continuation, statistics, refusals."""
+"""Studies: cells and seeds, independence of the grid and of workers bit for bit, interruption, continuation,
+statistics, refusals.
+"""
 
 import json
 import os
@@ -52,7 +54,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-# -- cells and seeds --------------------------------------------------------------------------------------------------------------------
+# -- cells and seeds ---------------------------------------------------------------------------------------------------
 
 
 def test_products_and_zips():
@@ -123,7 +125,7 @@ def test_bad_studies_are_refused_before_anything_is_written(tmp_path: Path, stud
     assert not list(tmp_path.iterdir())
 
 
-# -- what is computed -------------------------------------------------------------------------------------------------------------------
+# -- what is computed --------------------------------------------------------------------------------------------------
 
 
 def test_a_run_is_the_run_of_its_own_spec(small: Path):
@@ -225,7 +227,7 @@ def test_schedules_and_sizes_split_launches(tmp_path: Path):
     assert np.isfinite(found["b1"].to_numpy()[-1]).all()
 
 
-# -- stores, interruption, continuation -------------------------------------------------------------------------------------------------
+# -- stores, interruption, continuation --------------------------------------------------------------------------------
 
 
 def test_done_shards_are_not_run_again(small: Path, monkeypatch: pytest.MonkeyPatch):
@@ -258,7 +260,9 @@ def test_infinity_is_the_same_study(tmp_path: Path):
 
 
 def test_extensions_in_front_and_in_another_order(small: Path, tmp_path: Path):
-    """Cells put before those that are done, or fields named in another order, move runs to other places, each with its own numbers."""
+    """Cells put before those that are done, or fields named in another order, move runs to other places, each with its
+    own numbers.
+    """
     copy = shutil.copytree(small, tmp_path / "s.zarr")
     before = open_study(small)
     first = changed(grid={"method": [{"name": "adam"}, *SMALL["grid"]["method"]]})
@@ -455,7 +459,7 @@ def test_planned_time_follows_the_arithmetic(monkeypatch: pytest.MonkeyPatch):
     assert plan_study(plain | {"run": {"steps": 200, "batch": 10, "trace": 10}}, engine="fused").seconds > seconds
 
 
-# -- numbers ----------------------------------------------------------------------------------------------------------------------------
+# -- numbers -----------------------------------------------------------------------------------------------------------
 
 
 def test_tables(small: Path):

@@ -1,4 +1,6 @@
-"""A study of a million runs: opened lazily, summarised and compared in bounded memory. The runs themselves are made up."""
+"""A study of a million runs: opened lazily, summarised and compared in bounded memory. The runs themselves are made
+up.
+"""
 
 import json
 import subprocess
@@ -32,11 +34,18 @@ print(json.dumps({
 
 @pytest.mark.slow
 def test_a_million_runs_are_summarised_in_bounded_memory(tmp_path, monkeypatch):
-    """Five methods x 200,000 seeds with learning curves of 20 points; the arrays of one real shard are repeated, accuracies drawn."""
-    spec = StudySpec.from_dict({
-        "data": {"name": "spirals", "train": 20, "test": 10}, "model": {"hidden": 4}, "run": {"steps": 40, "batch": 5, "trace": 2},
-        "grid": {"method.stepsize": [0.05, 0.1, 0.15, 0.2, 0.25]}, "seeds": {"count": RUNS // 5},
-    })  # fmt: skip
+    """Five methods x 200,000 seeds with learning curves of 20 points; the arrays of one real shard are repeated,
+    accuracies drawn.
+    """
+    spec = StudySpec.from_dict(
+        {
+            "data": {"name": "spirals", "train": 20, "test": 10},
+            "model": {"hidden": 4},
+            "run": {"steps": 40, "batch": 5, "trace": 2},
+            "grid": {"method.stepsize": [0.05, 0.1, 0.15, 0.2, 0.25]},
+            "seeds": {"count": RUNS // 5},
+        }
+    )
     template = {}
     rng = np.random.default_rng(0)
 

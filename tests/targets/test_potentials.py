@@ -438,7 +438,9 @@ def test_custom_holds_no_code():
 
 
 def test_starts(dtype):
-    """Normals and uniforms at purpose 0 by the replica's identity, in any company; given starts as they are; clipped to the box."""
+    """Normals and uniforms at purpose 0 by the replica's identity, in any company; given starts as they are; clipped to
+    the box.
+    """
     keys = make_keys(np.full(4000, 9), np.arange(4000))
     wide = TARGETS["double_well"](size=5, start_sd=2.0)
     drawn = wide.initial_position(keys, dtype)
@@ -496,7 +498,9 @@ def test_two_dimensions():
 
 
 def test_the_mixture_itself():
-    """Component weights by nearest mean; with temperature 1 the partition function is 1; energy bins clamp and add up."""
+    """Component weights by nearest mean; with temperature 1 the partition function is 1; energy bins clamp and add
+    up.
+    """
     grid = Grid.of(narrow(), (-12, 12), 24_000)
     assert grid.log_partition == pytest.approx(0, abs=1e-10)
     np.testing.assert_allclose(grid.mode_weights([-4, 3]), [0.4, 0.6], atol=1e-6)

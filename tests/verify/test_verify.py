@@ -1,4 +1,6 @@
-"""`gpu_thermo.verify`: the report of this machine, that wrong engines fail it, and what the command line makes of it."""
+"""`gpu_thermo.verify`: the report of this machine, that wrong engines fail it, and what the command line makes of
+it.
+"""
 
 import json
 from dataclasses import replace
@@ -246,7 +248,9 @@ def test_command_line(monkeypatch: pytest.MonkeyPatch, report: Report) -> None:
 
 @pytest.mark.parametrize(("word", "rotated"), [("BACDEDCAB", "DCABBACD"), ("BAEFEAB", "FABBA")])
 def test_thermostats_settle_where_their_momenta_have_the_temperature(word: str, rotated: str) -> None:
-    """At that xi <p^2> = tau at E, by the tests' own linear algebra; sigma^2 / (2 tau) is off by 0.1 % at h = .04 in BACDEDCAB."""
+    """At that xi <p^2> = tau at E, by the tests' own linear algebra; sigma^2 / (2 tau) is off by 0.1 % at h = .04 in
+    BACDEDCAB.
+    """
     shift = []
     for h in (0.04, 0.02):
         xi = mean_thermostat(word, h, tau=0.5, sigma=1.2)

@@ -1,4 +1,5 @@
-"""What the batched engine asks of an array library for one block of replicas; here for NumPy, in cupy_letters.py for CuPy.
+"""What the batched engine asks of an array library for one block of replicas; here for NumPy, in cupy_letters.py for
+CuPy.
 
 Arrays are [R, n_k] views of one partition (or [R, P] ranges of several), coefficients broadcast as [R, 1].
 """
@@ -19,7 +20,8 @@ Array = Any
 
 
 def noise_blocks(program: Program, lanes: np.ndarray) -> dict[int, tuple[np.ndarray, dict[int, np.ndarray]]]:
-    """For each noise index: the Philox blocks to draw, and for each partition the columns of its parameters among their words.
+    """For each noise index: the Philox blocks to draw, and for each partition the columns of its parameters among their
+    words.
 
     Partitions that draw at the same index share the call: lanes are global, so each block is drawn once.
     """
@@ -129,7 +131,9 @@ class NumpyOperations:
         return letters.square_sum(p)
 
     def suspects(self, arrays: Sequence[Array]) -> Array:
-        """Rows [R] whose sum over any of the arrays is not finite: all non-finite rows, and perhaps a few finite ones."""
+        """Rows [R] whose sum over any of the arrays is not finite: all non-finite rows, and perhaps a few finite
+        ones.
+        """
         with np.errstate(all="ignore"):
             total = sum(a.sum(axis=-1, dtype=a.dtype).astype(np.float64) for a in arrays)
         return ~np.isfinite(total)

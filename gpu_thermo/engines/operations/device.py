@@ -21,8 +21,8 @@ Array = Any
 class KernelOperations:
     """Letters, updates, noise and minibatches of one block of replicas through the kernels of elementwise.cu.
 
-    A subclass says which array library it is for, and how a kernel is launched. Arrays are views [R, n] with contiguous rows of one [R, P]
-    array; coefficients are [R, 1].
+    A subclass says which array library it is for, and how a kernel is launched. Arrays are views [R, n] with contiguous
+    rows of one [R, P] array; coefficients are [R, 1].
     """
 
     xp: Any
@@ -40,7 +40,9 @@ class KernelOperations:
         raise NotImplementedError
 
     def _table(self, lanes: np.ndarray) -> tuple[int, Array, Array]:
-        """Number of Philox blocks of one partition, the blocks, and the column that draws each of their lanes (-1: none)."""
+        """Number of Philox blocks of one partition, the blocks, and the column that draws each of their lanes (-1:
+        none).
+        """
         blocks = np.unique(lanes // 4)
         column = np.full((len(blocks), 4), -1, np.int32)
         column[np.searchsorted(blocks, lanes // 4), lanes % 4] = np.arange(len(lanes))

@@ -1,7 +1,8 @@
-"""NumPy operations with noise and minibatches from the compiled kernels: the batched engine's default where there is a C++ compiler.
+"""NumPy operations with noise and minibatches from the compiled kernels: the batched engine's default where there is a
+C++ compiler.
 
-Array code spends most of a step on Philox and Box-Muller; the kernels draw the same numbers (integers exactly, normals to 1e-6) several
-times faster, and let go of the interpreter's lock while they do.
+Array code spends most of a step on Philox and Box-Muller; the kernels draw the same numbers (integers exactly, normals
+to 1e-6) several times faster, and let go of the interpreter's lock while they do.
 """
 
 import ctypes
@@ -66,7 +67,9 @@ class NativeOperations(NumpyOperations):
     def _draw_plan(
         blocks: np.ndarray, columns: dict[int, np.ndarray]
     ) -> tuple[np.ndarray, np.ndarray, dict[int, slice], int]:
-        """Blocks, the output column of each of their words (-1: not wanted), each partition's columns, and how many there are."""
+        """Blocks, the output column of each of their words (-1: not wanted), each partition's columns, and how many
+        there are.
+        """
         where, place, start = np.full(4 * len(blocks), -1, np.int32), {}, 0
         for k, lanes in columns.items():
             place[k] = slice(start, start + len(lanes))
@@ -79,9 +82,16 @@ class NativeOperations(NumpyOperations):
         if sub not in self._drawn:
             out = self._drawn[sub] = np.empty((self._who.replicas, width), self._dtype)
             self._library.fill_normals(
-                ctypes.byref(self._who), int(Purpose.STEP), self._step, sub, blocks.ctypes.data, len(blocks), where.ctypes.data,
-                out.ctypes.data, width,
-            )  # fmt: skip
+                ctypes.byref(self._who),
+                int(Purpose.STEP),
+                self._step,
+                sub,
+                blocks.ctypes.data,
+                len(blocks),
+                where.ctypes.data,
+                out.ctypes.data,
+                width,
+            )
         return self._drawn[sub][:, place[k]]
 
     def minibatch(self, batching: Batching, points: int, ordinal: int) -> Array | None:

@@ -1,4 +1,6 @@
-"""Forward passes of many replicas over many points, for observation and prediction: by kernel where it can be, by array code elsewhere."""
+"""Forward passes of many replicas over many points, for observation and prediction: by kernel where it can be, by array
+code elsewhere.
+"""
 
 from collections.abc import Iterator
 from typing import Any, Protocol

@@ -1,7 +1,8 @@
 """Fused predictions: what a forward pass of many replicas at many points is wanted for, without the array in between.
 
-On the CPU (kernels/predict.h) points go to threads in tiles and replicas lie in vector lanes; on a GPU (kernels/predict.cu) a thread has a
-few points, and a warp one replica's score. Sums over replicas are float64 in a fixed order, so that they do not depend on the launch.
+On the CPU (kernels/predict.h) points go to threads in tiles and replicas lie in vector lanes; on a GPU
+(kernels/predict.cu) a thread has a few points, and a warp one replica's score. Sums over replicas are float64 in a
+fixed order, so that they do not depend on the launch.
 """
 
 import ctypes
@@ -45,8 +46,8 @@ class FusedPredictor:
 
     Parameters
     ----------
-    model : the network. dtype : of the positions. threads : of the CPU, all cores by default. device : "cpu" or "cuda[:i]". One object may
-    serve many threads at once.
+    model : the network. dtype : of the positions. threads : of the CPU, all cores by default. device : "cpu" or
+    "cuda[:i]". One object may serve many threads at once.
 
     Raises
     ------
@@ -73,7 +74,8 @@ class FusedPredictor:
         return out
 
     def moments(self, position: Array, x: Array, weight: Array | None = None) -> dict[str, np.ndarray]:
-        """Sums over the r replicas of w Phi [T, n], w Phi^2 [T, n] and w H(Phi) [T] (nats; 0 for regression), all float64.
+        """Sums over the r replicas of w Phi [T, n], w Phi^2 [T, n] and w H(Phi) [T] (nats; 0 for regression), all
+        float64.
 
         The names are those of moments.RunningMoments. Call it with blocks of 256 replicas, in order.
         """
@@ -85,9 +87,11 @@ class FusedPredictor:
         return out
 
     def scores(self, position: Array, x: Array, y: Array) -> tuple[np.ndarray, np.ndarray]:
-        """Each replica's sums over the T points [r] float64: negative log likelihood, and right answers (regression: squared errors).
+        """Each replica's sums over the T points [r] float64: negative log likelihood, and right answers (regression:
+        squared errors).
 
-        The mean of the first over the training points is the full-batch energy, the prior aside. `y` [T] labels or [T, n] values.
+        The mean of the first over the training points is the full-batch energy, the prior aside. `y` [T] labels or [T,
+        n] values.
         """
         loss, right = np.zeros(len(position)), np.zeros(len(position))
         if len(position) and len(x):
@@ -137,9 +141,12 @@ class _Host:
         """`kernel` on the ranges of `size` out of `count` points or replicas."""
         cuts = [(i, min(i + size, count)) for i in range(0, count, size)]
         arguments = PredictArguments(
-            **{name: a.ctypes.data for name, a in arrays.items()}, replicas=len(arrays["position"]), points=len(arrays["x"]),
-            noise_sd=self.model.noise_sd, log_norm=_log_norm(self.model),
-        )  # fmt: skip
+            **{name: a.ctypes.data for name, a in arrays.items()},
+            replicas=len(arrays["position"]),
+            points=len(arrays["x"]),
+            noise_sd=self.model.noise_sd,
+            log_norm=_log_norm(self.model),
+        )
 
         def work(cut: tuple[int, int]) -> None:
             with self._space() as space:

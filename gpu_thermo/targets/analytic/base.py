@@ -21,8 +21,10 @@ class Analytic(ABC):
 
     Parameters
     ----------
-    size : P. gradient_noise_sd, energy_noise_sd : sd of the normal noise on each gradient component and on the energy, numbers or [R].
-    coordinates : names of the P coordinates (x, y, z; x0, x1, ... beyond three). bounds : half the side of a box, or None.
+    size : P. gradient_noise_sd, energy_noise_sd : sd of the normal noise on each gradient component and on the energy,
+    numbers or [R].
+    coordinates : names of the P coordinates (x, y, z; x0, x1, ... beyond three). bounds : half the side of a box, or
+    None.
 
     Raises
     ------
@@ -68,7 +70,9 @@ class Analytic(ABC):
         """Exact U [R] float64 and a new array of its gradient [R, P], at and in the precision of `position`."""
 
     def energy(self, position: Array, replica: Array | None = None) -> Array:
-        """Exact U [R] float64, computed in float64, at `position` [R, P] of the replicas `replica` [R] (0..R-1 by default)."""
+        """Exact U [R] float64, computed in float64, at `position` [R, P] of the replicas `replica` [R] (0..R-1 by
+        default).
+        """
         position = self._xp.asarray(position, np.float64)
         return self._evaluate(position, self._all(position, replica))[0]
 

@@ -22,7 +22,8 @@ class Grid:
 
     Attributes
     ----------
-    edges : for each axis, [cells + 1] float64. energy : [cells] or [cells, cells] float64, axes in order. temperature : tau.
+    edges : for each axis, [cells + 1] float64. energy : [cells] or [cells, cells] float64, axes in order. temperature :
+    tau.
     coordinates : names of the axes.
     """
 
@@ -37,7 +38,8 @@ class Grid:
 
         Parameters
         ----------
-        extent : (low, high) of all axes, or one pair for each; the potential's box by default. cells : per axis. Of a potential with values
+        extent : (low, high) of all axes, or one pair for each; the potential's box by default. cells : per axis. Of a
+        potential with values
             for each replica, replica 0 counts.
 
         Raises
@@ -125,7 +127,9 @@ class Grid:
         )
 
     def energy_bins(self, lowest: float, width: float, bins: int) -> np.ndarray:
-        """P(bin i) [bins] of bin J = clamp(floor((U - lowest)/width), 0, bins - 1): equations.md section 5, contour SGLD."""
+        """P(bin i) [bins] of bin J = clamp(floor((U - lowest)/width), 0, bins - 1): equations.md section 5, contour
+        SGLD.
+        """
         index = np.clip(np.floor((self.energy.reshape(-1) - lowest) / width), 0, bins - 1).astype(np.int64)
         return np.bincount(index, self.probability.reshape(-1), minlength=bins)
 
@@ -140,11 +144,13 @@ class Grid:
         return coarse
 
     def total_variation(self, position: Array, log_weight: Array | None = None, bins: int = 50) -> float:
-        """Total variation distance, in [0, 1], of weighted samples from the density, both on `bins` equal cells per axis.
+        """Total variation distance, in [0, 1], of weighted samples from the density, both on `bins` equal cells per
+        axis.
 
         Parameters
         ----------
-        position : [..., P]. log_weight : [...], logarithms of weights, equal by default. Samples beyond the grid count in full.
+        position : [..., P]. log_weight : [...], logarithms of weights, equal by default. Samples beyond the grid count
+        in full.
         """
         x, w = _samples(position, log_weight, len(self.edges))
         coarse = self.coarse(bins)
@@ -163,13 +169,16 @@ class Grid:
 
 
 def mode_of(position: Array, modes: Any) -> np.ndarray:
-    """Basin [...] of positions [..., P]: the nearest of `modes` [M, P] (or [M] where P is 1); for a number, 0 left of it and 1 right."""
+    """Basin [...] of positions [..., P]: the nearest of `modes` [M, P] (or [M] where P is 1); for a number, 0 left of
+    it and 1 right.
+    """
     x = np.asarray(position, np.float64)
     centres = np.asarray(modes, np.float64)
     if centres.ndim == 0:
         if x.shape[-1] != 1:
             raise SpecError(
-                f"modes = {float(centres):g} is a boundary on one coordinate, but positions have {x.shape[-1]}: give means."
+                f"modes = {float(centres):g} is a boundary on one coordinate, but positions have {x.shape[-1]}: give"
+                " means."
             )
         return (x[..., 0] > centres).astype(np.int64)
     centres = centres[:, None] if centres.ndim == 1 else centres
@@ -182,7 +191,9 @@ def mode_of(position: Array, modes: Any) -> np.ndarray:
 
 
 def mode_weights(position: Array, modes: Any, log_weight: Array | None = None) -> np.ndarray:
-    """Weight of every basin among samples [..., P], of sum 1; `modes` as for `mode_of`, `log_weight` [...] equal by default."""
+    """Weight of every basin among samples [..., P], of sum 1; `modes` as for `mode_of`, `log_weight` [...] equal by
+    default.
+    """
     x, w = _samples(position, log_weight, np.shape(position)[-1])
     return np.bincount(mode_of(x, modes), w, minlength=2 if np.ndim(modes) == 0 else len(modes))
 

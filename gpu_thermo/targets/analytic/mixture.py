@@ -15,7 +15,8 @@ WEIGHT_SLACK = 1e-6
 
 
 class GaussianMixture(Analytic):
-    """U(q) = -log sum_j w_j N(q; m_j, diag s_j^2), by log-sum-exp: finite, with the nearest modes' slope, however far away.
+    """U(q) = -log sum_j w_j N(q; m_j, diag s_j^2), by log-sum-exp: finite, with the nearest modes' slope, however far
+    away.
 
     Parameters
     ----------

@@ -13,7 +13,8 @@ _TURN = 1.2 * np.pi
 
 
 class Plane(Analytic):
-    """U = ((x^2 + y^2)/10 - cos 1.2 pi x - cos 1.2 pi y)/.3, plus r^2 - 7 where r^2 > 7; the published box is |x|, |y| <= 2.5.
+    """U = ((x^2 + y^2)/10 - cos 1.2 pi x - cos 1.2 pi y)/.3, plus r^2 - 7 where r^2 > 7; the published box is |x|, |y|
+    <= 2.5.
 
     The slope jumps by 2 r at r^2 = 7, as published; U is continuous.
     """

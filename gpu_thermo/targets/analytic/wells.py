@@ -35,7 +35,9 @@ class Harmonic(Analytic):
 
 
 class DoubleWell(Analytic):
-    """U = sum_i height (q_i^2 / width^2 - 1)^2 + tilt q_i: wells near +-width, a barrier of about `height` between them."""
+    """U = sum_i height (q_i^2 / width^2 - 1)^2 + tilt q_i: wells near +-width, a barrier of about `height` between
+    them.
+    """
 
     def __init__(
         self, height: float = 1.0, width: float = 1.0, tilt: float = 0.0, size: int = 1,
@@ -53,7 +55,9 @@ class DoubleWell(Analytic):
 
 
 class Quartic(Analytic):
-    """U = sum_i quartic q_i^4 / 4 + quadratic q_i^2 / 2: smooth and confining, not harmonic, so that orders of accuracy show."""
+    """U = sum_i quartic q_i^4 / 4 + quadratic q_i^2 / 2: smooth and confining, not harmonic, so that orders of accuracy
+    show.
+    """
 
     def __init__(
         self,
