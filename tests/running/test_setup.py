@@ -242,7 +242,7 @@ def test_adam_starts_with_empty_moments():
 
 
 def test_given_positions_are_copied_to_the_dtype(dtype):
-    from laws import job_of
+    from linear_maps import job_of
 
     job = job_of("BAOAB", well(1.0, 2), 0.1, 3, dtype=dtype, temperature=1, friction=1)
     given = np.ones((3, 2))
