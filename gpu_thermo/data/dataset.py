@@ -7,6 +7,7 @@ classes.
 
 import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ class Standardisation:
     + mean`.
 
     `mean` and `sd` [D, m] are of the features, from the training part only. `target_mean` and `target_sd` [D, n] exist
-    for regression. A constant column has sd 1.
+    for regression. A column that is constant but for rounding has sd 1.
     """
 
     mean: Floats
@@ -201,9 +202,13 @@ def stack(schema: Schema, parts: Sequence[Part], standardise: bool = False) -> D
 def moments(x: Floats) -> tuple[Floats, Floats]:
     """Mean and sd [D, m] over the points of `x` [D, N, m], without ddof; a constant column has its own value as mean,
     exactly, and sd 1.
+
+    Constant is what differs by no more than rounding makes of one number: (3 + log2 N) eps max|x|, the bound of a
+    pairwise mean. Divided by such a spread, the last bit of .3 would become an input of size 1.
     """
     mean, sd = x.mean(axis=1), x.std(axis=1)
-    constant = x.max(axis=1) == x.min(axis=1)
+    rounding = (3 + math.log2(x.shape[1])) * np.finfo(np.float64).eps * np.abs(x).max(axis=1)
+    constant = x.max(axis=1) - x.min(axis=1) <= rounding
     return np.where(constant, x[:, 0], mean), np.where(constant | (sd == 0), 1.0, sd)
 
 

@@ -2,11 +2,13 @@
 
 Text is UTF-8, with or without a byte order mark; fields are separated by comma, semicolon or tab, whichever splits the
 header into most columns, and may be quoted. The first line with text in it is the header. Empty lines are skipped.
-Numbers are written with a decimal point.
+Numbers are written with a decimal point; True and False
+in a feature are 1 and 0.
 """
 
 import csv
 import difflib
+import json
 from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,6 +22,7 @@ from .labels import MISSING, encode_labels, is_classification, shorten
 from .splits import Table
 
 DELIMITERS = ",;\t"
+TRUTH = {"true": 1.0, "false": 0.0}
 
 
 class Columns(NamedTuple):
@@ -125,12 +128,7 @@ def _resolve(path: Path, header: Record, target: Sequence[str], features: Sequen
             f"{path}, line {header.line} is all numbers ({shorten(', '.join(names))}), but must name the columns. Add a"
             " header."
         )
-    for i, name in enumerate(names):
-        if not name:
-            raise DataError(f"{path}, line {header.line}: column {i + 1} has no name. Name it.")
-    if len(set(names)) != len(names):
-        twice = next(name for i, name in enumerate(names) if name in names[:i])
-        raise DataError(f"{path}, line {header.line}: the column '{shorten(twice)}' occurs twice. Rename one.")
+    _check_names(f"{path}, line {header.line}", names, target, features)
     place = {name: i for i, name in enumerate(names)}
     for name in (*target, *(features or ())):
         if name not in place:
@@ -141,6 +139,23 @@ def _resolve(path: Path, header: Record, target: Sequence[str], features: Sequen
     if not wanted:
         raise DataError(f"{path} has no column besides the target '{shorten(target[0])}'. Add at least one feature.")
     return Columns(names, [place[name] for name in wanted], [place[name] for name in target])
+
+
+def _check_names(where: str, names: list[str], target: Sequence[str], features: Sequence[str] | None) -> None:
+    """Columns that are read need a name of their own; others may be what they like, such as the index that pandas
+    writes.
+    """
+    named = list(dict.fromkeys(name for name in names if name and name not in target))
+    leave_out = f"features = {json.dumps(named)}" if len(named) <= 20 else "features = [...]"
+    read = names if features is None else [*target, *features]
+    for name in read:
+        if not name:
+            raise DataError(
+                f"{where}: column {names.index('') + 1} has no name. Name it, or say which columns to read:"
+                f" {leave_out}."
+            )
+        if names.count(name) > 1:
+            raise DataError(f"{where}: the column '{shorten(name)}' occurs twice. Rename one, or leave it out.")
 
 
 def _read_body(path: Path, rows: Iterator[Record], columns: Columns) -> Body:
@@ -154,7 +169,7 @@ def _read_body(path: Path, rows: Iterator[Record], columns: Columns) -> Body:
                 " or its quotes."
             )
         for i in columns.features:
-            value = _number(fields[i])
+            value = _feature(fields[i])
             x.append(
                 value
                 if value is not None and abs(value) <= MAX_MAGNITUDE
@@ -190,6 +205,12 @@ def _number(text: str) -> float | None:
         return None if "_" in text else float(text)
     except ValueError:
         return None
+
+
+def _feature(text: str) -> float | None:
+    """The number in a field of a feature column: True and False, as pandas and R write them, are 1 and 0."""
+    truth = TRUTH.get(text.strip().lower())
+    return _number(text) if truth is None else truth
 
 
 def _target_numbers(path: Path, lines: Sequence[int], name: str, texts: list[str]) -> Floats:

@@ -26,6 +26,7 @@ from gpu_thermo.data import (
     gap_function,
 )
 from gpu_thermo.data.addresses import PAIRS_AT_ONCE, Stream, point_noise, shuffled
+from gpu_thermo.data.dataset import moments, rescale
 from gpu_thermo.errors import DataError
 
 GENERATED = ("spirals", "trig", "moons", "circles", "gap")
@@ -377,6 +378,27 @@ def test_moments_are_of_the_training_part_only():
     np.testing.assert_allclose(data.x_train.std(axis=1), 1)
     assert np.abs(data.x_test.mean(axis=1)).max() > 0.01
     assert data.standardisation.target_mean is None
+
+
+@pytest.mark.parametrize("points", [4, 1000])
+def test_rounding_is_no_spread(points):
+    """.3 and its neighbours are one number, whatever last bits a program wrote; .3 and .3 + 1e-9 are two."""
+    column = np.full(points, 0.3)
+    column[::2] = np.nextafter(0.3, 1)
+    genuine = np.where(np.arange(points) % 2, 0.3, 0.3 + 1e-9)
+    mean, sd = moments(np.stack([column, 1e12 * column, genuine], axis=-1)[None])
+    np.testing.assert_array_equal(sd[0, :2], 1)
+    assert mean[0, 0] == column[0]
+    np.testing.assert_allclose(sd[0, 2], 0.5e-9, rtol=1e-6)
+    scaled = rescale(np.array([[[0.3], [0.3000001]]]), mean[:, :1], sd[:, :1])
+    assert np.abs(scaled).max() < 2e-7, "inputs that differ by 1e-7 stay so close"
+
+
+def test_sums_of_tenths_are_no_spread():
+    """One tenth added up in different orders."""
+    values = np.array([0.1 + 0.2 + 0.3, 0.3 + 0.2 + 0.1, 0.6, 0.1 * 6])
+    assert len(set(values.tolist())) > 1
+    assert moments(values[None, :, None])[1].item() == 1
 
 
 def test_split_seeds_stack():

@@ -127,6 +127,35 @@ def test_unused_columns_may_hold_text(tmp_path):
     assert data.features == ("a",)
 
 
+def test_an_index_that_nobody_asked_for(tmp_path):
+    """pandas writes its index as a first column without a name: named features are read as if it were not there."""
+    rows = [(60, 0, 170.2), (24, 1, 183.9), (28, 0, 174.9), (31, 1, 165.5)]
+    plain = "age,y,h\n" + "".join(f"{a},{y},{h}\n" for a, y, h in rows)
+    indexed = ",age,y,h\n" + "".join(f"{i},{a},{y},{h}\n" for i, (a, y, h) in enumerate(rows))
+    wanted, found = (read(tmp_path, text, features=["age", "h"]) for text in (plain, indexed))
+    assert found.fingerprint() == wanted.fingerprint()
+    with pytest.raises(DataError, match=r'column 1 has no name.*features = \["age", "h"\]'):
+        read(tmp_path, indexed)
+
+
+def test_twins_that_nobody_asked_for(tmp_path):
+    assert read(tmp_path, "a,b,b,y\n1,2,3,0\n2,2,3,1\n", features=["a"]).features == ("a",)
+    with pytest.raises(DataError, match="'b' occurs twice"):
+        read(tmp_path, "a,b,b,y\n1,2,3,0\n2,2,3,1\n", features=["a", "b"])
+
+
+@pytest.mark.parametrize(("true", "false"), [("True", "False"), ("TRUE", "FALSE"), ("true", " false ")])
+def test_truth_values_are_one_and_zero(tmp_path, true, false):
+    words, numbers = (
+        read(tmp_path, f"a,smoker,y\n1,{yes},0\n2,{no},1\n3,{yes},1\n4,{no},0\n") for yes, no in ((true, false), (1, 0))
+    )
+    np.testing.assert_array_equal(words.x_train, numbers.x_train)
+
+
+def test_truth_values_as_targets_are_classes(tmp_path):
+    assert read(tmp_path, "a,y\n1,True\n2,False\n3,True\n4,False\n").classes == ("False", "True")
+
+
 def test_constant_feature_keeps_sd_one(tmp_path):
     """No division by zero, and exactly 0 after standardisation, although 0.1 has no exact mean."""
     text = "a,b,y\n" + "".join(f"0.1,{i},{i % 2}\n" for i in range(10))
