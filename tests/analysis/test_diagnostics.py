@@ -52,6 +52,7 @@ def test_numbers_are_those_of_arviz_within_each_ensemble() -> None:
     found = diagnose(tree)
     for e in (0, 1):
         mine = tree["probes"].to_dataset()["predictions"].isel(chain=slice(8 * e, 8 * e + 8)).drop_vars("ensemble")
+        mine = mine.astype(np.float64)  # as diagnose does: see the next test
         c = found.ensembles[e].convergence
         assert c is not None
         assert c.rhat == pytest.approx(float(rhat(mine).max()), rel=1e-6)
@@ -60,6 +61,18 @@ def test_numbers_are_those_of_arviz_within_each_ensemble() -> None:
     assert diagnose(tree, ensemble=1).ensembles == (found.ensembles[1],)
     with pytest.raises(SpecError, match="no ensemble 2"):
         diagnose(tree, ensemble=2)
+
+
+def test_ties_of_folded_draws_stay_ties() -> None:
+    """The middle two of an even number of draws are equally far from the median; one rounded to float32 ranks them."""
+    low, high, off = np.float32(0.5299012), np.float32(0.5372273), np.linspace(0.01, 0.2, 11, dtype=np.float32)
+    draws = np.concatenate([low - off, [low, high], high + off])
+    draws = np.random.default_rng(0).permutation(draws).reshape(4, 6)
+    assert draws.dtype == np.float32
+    kinds = (np.float32, np.float64)
+    single, double = (float(rhat(xr.DataArray(draws.astype(kind), dims=("chain", "draw")))) for kind in kinds)
+    assert single != pytest.approx(double, rel=1e-6)
+    assert convergence(draws[..., None], 1.0, None).rhat == pytest.approx(double, rel=1e-12)
 
 
 def test_nested_rhat_tells_shared_starts_from_own_ones() -> None:
