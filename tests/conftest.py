@@ -1,9 +1,21 @@
 """Fixtures for all tests; helpers on exact laws are in laws.py."""
 
+import os
+import warnings
+
 import numpy as np
 import pytest
 
 from gpu_thermo.kernels.toolchain import find_compiler
+
+
+def _warn_of_fork() -> None:
+    """As JAX does where it is installed; warnings are errors, so a test that forks fails everywhere, not only there."""
+    warnings.warn("a test forked this process, which other packages do not survive: spawn", RuntimeWarning, 2)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_warn_of_fork)
 
 
 @pytest.fixture(params=["float32", "float64"])

@@ -10,6 +10,7 @@ compile, or spills on sm_90 where it must not: m = 2, n = 1, d <= 200.
 import argparse
 import itertools
 import json
+import multiprocessing
 import os
 import sys
 import time
@@ -215,9 +216,12 @@ def check(variant: Variant, arch: str) -> list[Result]:
 
 
 def check_all(jobs: Iterable[Variant], architectures: Iterable[str], processes: int | None = None) -> Iterator[Result]:
-    """`check` of every variant for every architecture, in processes, in order, as they come."""
+    """`check` of every variant for every architecture, in processes, in order, as they come.
+
+    Processes are spawned: a fork takes over the locks of every thread that a package of the caller (JAX, BLAS) started.
+    """
     work = [(v, arch) for v in jobs for arch in architectures]
-    with ProcessPoolExecutor(processes or os.cpu_count()) as pool:
+    with ProcessPoolExecutor(processes or os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
         for rows in pool.map(check, *zip(*work, strict=True)):
             yield from rows
 
