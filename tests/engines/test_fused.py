@@ -8,6 +8,7 @@ import threading
 
 import numpy as np
 import pytest
+from guarded import guarded
 
 from gpu_thermo.data import Dataset
 from gpu_thermo.engines.base import Batching, Job
@@ -236,6 +237,10 @@ class Members(FusedEngine):
         self._launch = self._all_members
 
     def _all_members(self, arrays, numbers, written):
+        with guarded(arrays, constant=frozenset(arrays) - frozenset(written)) as there:
+            self._guarded_members(there, numbers)
+
+    def _guarded_members(self, arrays, numbers):
         arguments = fill(arrays, {name: a.ctypes.data for name, a in arrays.items()}, numbers)
 
         def member(i):

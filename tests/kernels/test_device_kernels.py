@@ -2,13 +2,13 @@
 C++.
 """
 
-import ctypes
 import dataclasses
 import itertools
 import json
 
 import numpy as np
 import pytest
+from guarded import call
 
 from gpu_thermo.averages.moments import entropy
 from gpu_thermo.engines import make_predictor
@@ -38,9 +38,7 @@ class HostKernels(DeviceKernels):
     xp = np
 
     def launch(self, name, work, *arguments):
-        kernel = getattr(host_library(predict_device_source(self.model, self._dtype.itemsize * 8, 1)), name)
-        kinds = {int: ctypes.c_int64, float: ctypes.c_double}
-        kernel(*(kinds[type(a)](a) if type(a) in kinds else ctypes.c_void_p(a.ctypes.data) for a in arguments))
+        call(getattr(host_library(predict_device_source(self.model, self._dtype.itemsize * 8, 1)), name), *arguments)
 
 
 def example(choices, dtype):

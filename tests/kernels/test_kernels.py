@@ -5,6 +5,7 @@ import ctypes
 import numpy as np
 import pytest
 import scipy.special
+from guarded import call
 
 from gpu_thermo import streams
 from gpu_thermo.averages.moments import entropy
@@ -45,9 +46,9 @@ void normals_of(u32 seed_low, u32 seed_high, const u32* stream, u64 ordinal, u32
 void uniform_of(const u32* words, i64 count, scalar* out) {
   for (i64 i = 0; i < count; i += LANES) {
     word w = splat_word(0);
-    for (int l = 0; l < LANES; ++l) set(w, l, words[i + l]);
+    for (int l = 0; l < LANES && i + l < count; ++l) set(w, l, words[i + l]);
     const real u = uniform(w);
-    for (int l = 0; l < LANES; ++l) out[i + l] = get(u, l);
+    for (int l = 0; l < LANES && i + l < count; ++l) out[i + l] = get(u, l);
   }
 }
 }
@@ -70,15 +71,20 @@ void batch_of(int mode, u32 seed, const u32* stream, const Grid* g, u64 ordinal,
 }
 }
 """
+LOOP = """
+extern "C" void do_FUNCTION(const scalar* x, i64 count, scalar* out) {
+  for (i64 i = 0; i < count; i += LANES) {
+    real v = zero();
+    for (int l = 0; l < LANES && i + l < count; ++l) set(v, l, x[i + l]);
+    v = FUNCTION(v);
+    for (int l = 0; l < LANES && i + l < count; ++l) out[i + l] = get(v, l);
+  }
+}
+"""
 
 
 def probe_source(bits, lanes):
-    loops = "".join(
-        f'extern "C" void do_{f}(const scalar* x, i64 count, scalar* out) {{ for (i64 i = 0; i < count; i += LANES) {{'
-        f" real v = zero(); for (int l = 0; l < LANES; ++l) set(v, l, x[i + l]); v = {f}(v); for (int l = 0; l < LANES;"
-        " ++l) out[i + l] = get(v, l); } }\n"
-        for f in FUNCTIONS
-    )
+    loops = "".join(LOOP.replace("FUNCTION", name) for name in FUNCTIONS)
     headers = ("math.h", "philox.h", "normals.h", "minibatch.h", "letters.h", "updates.h")
     return "\n".join((prologue(bits, 1, lanes), inline(*headers), loops, PROBE))
 
@@ -93,15 +99,9 @@ class Probe:
         self.lanes = self.library.lanes()
 
     def __call__(self, name, x):
-        padded = np.zeros(-(-len(x) // self.lanes) * self.lanes, self.dtype)
-        padded[: len(x)] = x
-        out = np.empty_like(padded)
-        getattr(self.library, f"do_{name}")(pointer(padded), ctypes.c_int64(len(padded)), pointer(out))
-        return out[: len(x)]
-
-
-def pointer(array):
-    return ctypes.c_void_p(array.ctypes.data)
+        out = np.empty(len(x), self.dtype)
+        call(getattr(self.library, f"do_{name}"), x.astype(self.dtype), len(x), out)
+        return out
 
 
 @pytest.fixture(scope="module", params=[(32, None), (64, None), (32, 1)], ids=["float32", "float64", "one lane"])
@@ -121,7 +121,7 @@ POSITIVE, UNIT = ("log_of", "root"), ("log1p_of",)
 @pytest.mark.parametrize("name", FUNCTIONS[:-1])
 def test_functions_are_right_to_a_few_units_in_the_last_place(probe, name):
     g = np.random.default_rng(0)
-    x = np.concatenate([g.normal(size=20000) * scale for scale in (1e-6, 1e-3, 0.1, 1, 10, 60)])
+    x = np.concatenate([g.normal(size=19999) * scale for scale in (1e-6, 1e-3, 0.1, 1, 10, 60)])
     if name in POSITIVE:
         x = np.abs(x) + 1e-9
     if name in UNIT:
@@ -150,14 +150,10 @@ def test_ends_of_the_range(probe):
 
 
 def test_uniforms_round_as_the_reference(probe):
-    w = np.concatenate(
-        [
-            np.random.default_rng(0).integers(0, 2**32, 4096),
-            [0, 1, 2**32 - 1, 2**24 + 1, 2**31, 2**25 + 3, 2**32 - 129, 7],
-        ]
-    )
+    ends = [0, 1, 2**32 - 1, 2**24 + 1, 2**31, 2**25 + 3, 2**32 - 129, 7]
+    w = np.concatenate([np.random.default_rng(0).integers(0, 2**32, 4093), ends])  # an odd count: no vector divides it
     out, words = np.empty(len(w), probe.dtype), w.astype(np.uint32)
-    probe.library.uniform_of(pointer(words), ctypes.c_int64(len(w)), pointer(out))
+    call(probe.library.uniform_of, words, len(w), out)
     np.testing.assert_array_equal(out, streams.uniform(w.astype(np.uint64), probe.dtype))
 
 
@@ -165,15 +161,8 @@ def test_uniforms_round_as_the_reference(probe):
 def test_normals_have_the_addresses_of_the_reference(probe, step):
     seed, stream, blocks = 2**40 + 12345, np.arange(probe.lanes) * 7 + 2**31, 4000
     out = np.empty((probe.lanes, blocks * 4), probe.dtype)
-    probe.library.normals_of(
-        ctypes.c_uint32(seed & 0xFFFFFFFF),
-        ctypes.c_uint32(seed >> 32),
-        pointer(stream.astype(np.uint32)),
-        ctypes.c_uint64(step),
-        ctypes.c_uint32(3),
-        ctypes.c_int64(blocks),
-        pointer(out),
-    )
+    key = ctypes.c_uint32(seed & 0xFFFFFFFF), ctypes.c_uint32(seed >> 32), stream.astype(np.uint32)
+    call(probe.library.normals_of, *key, ctypes.c_uint64(step), ctypes.c_uint32(3), blocks, out)
     keys = streams.make_keys(np.full(probe.lanes, seed), stream)
     expected = streams.normals(keys, np.arange(blocks, dtype=np.uint64), streams.Purpose.STEP, step, 3, probe.dtype)
     np.testing.assert_allclose(out, expected, rtol=0, atol=1e-6 if probe.dtype == np.float32 else 1e-14)
@@ -187,15 +176,8 @@ def test_minibatches_are_exactly_the_references(probe, mode, points):
     keys = streams.make_keys(np.full(probe.lanes, 9), stream)
     for ordinal in (0, 1, 1001, 2**33):
         out = np.empty((probe.lanes, batch), np.uint32)
-        probe.library.batch_of(
-            MODES.index(mode),
-            ctypes.c_uint32(9),
-            pointer(stream),
-            pointer(grid),
-            ctypes.c_uint64(ordinal),
-            ctypes.c_int64(batch),
-            pointer(out),
-        )
+        number = ctypes.c_int(MODES.index(mode))
+        call(probe.library.batch_of, number, ctypes.c_uint32(9), stream, grid, ctypes.c_uint64(ordinal), batch, out)
         np.testing.assert_array_equal(out, streams.minibatch(keys, mode, points, batch, ordinal))
 
 
@@ -208,9 +190,7 @@ class HostOperations(KernelOperations):
     xp = np
 
     def _launch(self, name, work, *arguments):
-        kernel = getattr(host_library(elementwise_source(self._dtype.itemsize * 8, 1)), name)
-        kinds = {int: ctypes.c_int64, float: ctypes.c_double}
-        kernel(*(kinds[type(a)](a) if type(a) in kinds else pointer(a) for a in arguments))
+        call(getattr(host_library(elementwise_source(self._dtype.itemsize * 8, 1)), name), *arguments)
 
 
 def small_job(method, word=None, mode="subset", dtype=np.float32, partition=None, freeze=()):

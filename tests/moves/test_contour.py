@@ -2,13 +2,13 @@
 section 5).
 """
 
-import ctypes
 import dataclasses
 from functools import partial
 
 import numpy as np
 import pytest
 import scipy.stats
+from guarded import call
 from linear_maps import job_of, start, well
 from test_batched import Boxed
 from test_fused import Members, assert_close, assert_same, make_data, make_job, make_state, take
@@ -354,9 +354,9 @@ def test_functions_of_the_kernel(bits, lanes):
     loop = """extern "C" void do_{0}(const double* x, i64 n, double* y) {{
       for (i64 i = 0; i < n; i += DOUBLES) {{
         doubles v = {{}};
-        for (int l = 0; l < DOUBLES; ++l) set(v, l, x[i + l]);
+        for (int l = 0; l < DOUBLES && i + l < n; ++l) set(v, l, x[i + l]);
         v = {0}(v);
-        for (int l = 0; l < DOUBLES; ++l) y[i + l] = get(v, l);
+        for (int l = 0; l < DOUBLES && i + l < n; ++l) y[i + l] = get(v, l);
       }}
     }}
 """
@@ -371,10 +371,9 @@ def test_functions_of_the_kernel(bits, lanes):
         ("log_double", np.concatenate([10.0 ** g.uniform(-300, 300, 20000), 1 + g.uniform(-0.5, 0.5, 20000)]), np.log),
         ("exp_double", exponents, np.exp), ("log1p_double", small, np.log1p),
     ):  # fmt: skip
+        x = x[1:]  # an odd count, which no vector divides
         y = np.empty_like(x)
-        getattr(library, f"do_{name}")(
-            ctypes.c_void_p(x.ctypes.data), ctypes.c_int64(len(x)), ctypes.c_void_p(y.ctypes.data)
-        )
+        call(getattr(library, f"do_{name}"), x, len(x), y)
         np.testing.assert_allclose(y, exact(x), rtol=1e-15, atol=0, err_msg=name)
 
 

@@ -1,0 +1,70 @@
+"""Arrays between guard bytes, for compiled functions that get raw pointers: what they write outside is found.
+
+Guards stand before and after each array, and in the gaps of a strided view. They hold NaN in either precision, so that
+a value read from there shows too. Arrays begin at a multiple of their element, not of a vector.
+"""
+
+import ctypes
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+MARGIN, LANES, CACHE_LINE = 4096, 16, 64
+"""Bytes on either side, with as many rows as the widest vector has lanes; and what a workspace is aligned to."""
+NAN = np.frombuffer(np.uint64(0x7FFFA5A57FFFA5A5).tobytes(), np.uint8)
+
+
+class Guarded:
+    """A copy of `array` [any shape] between guards; `aligned` puts its first byte at a multiple of 64."""
+
+    def __init__(self, array: np.ndarray, aligned: bool = False) -> None:
+        steps = [(n - 1) * s for n, s in zip(array.shape, array.strides, strict=True)]
+        extent = sum(steps) + array.itemsize if array.size else 0
+        row = array.strides[0] if array.ndim else 0
+        self._margin = -(-(MARGIN + LANES * row) // CACHE_LINE) * CACHE_LINE
+        self._bytes = np.resize(NAN, extent + 2 * self._margin + 2 * CACHE_LINE)
+        offset = self._margin + -self._bytes.ctypes.data % CACHE_LINE + (0 if aligned else array.itemsize)
+        self.array = np.ndarray(array.shape, array.dtype, self._bytes.data, offset, array.strides)
+        self._before, self._own = self._bytes.copy(), np.zeros(len(self._bytes), bool)
+        np.ndarray((*array.shape, array.itemsize), bool, self._own.data, offset, (*array.strides, 1))[...] = True
+        self._first, self._end = offset, offset + extent
+        self.array[...] = array
+
+    def check(self, name: str) -> None:
+        """AssertionError if a byte that is not the array's has changed."""
+        changed = np.flatnonzero((self._bytes != self._before) & ~self._own)
+        if len(changed) == 0:
+            return
+        first, end = (changed[0], self._first), (changed[-1], self._end)
+        where = [f"{a - b:+d} from its {what}" for (a, b), what in ((first, "start"), (end, "end"))]
+        shape = f"{self.array.dtype} {list(self.array.shape)}"
+        what = f"{len(changed)} bytes outside were written, at {where[0]} to {where[1]}"
+        raise AssertionError(f"'{name}' ({shape}): {what}")
+
+
+Arrays = dict[str, np.ndarray]
+
+
+@contextmanager
+def guarded(arrays: Mapping[str, np.ndarray], constant: frozenset[str] = frozenset()) -> Iterator[Arrays]:
+    """Guarded copies of `arrays`, checked and copied back at the end; those in `constant` must not have changed."""
+    held = {name: Guarded(a) for name, a in arrays.items()}
+    yield {name: g.array for name, g in held.items()}
+    for name, g in held.items():
+        g.check(name)
+        if name in constant:
+            np.testing.assert_array_equal(g.array, arrays[name], err_msg=f"'{name}' is constant and was written")
+        elif arrays[name].flags.writeable:
+            arrays[name][...] = g.array
+
+
+def call(function: Callable[..., Any], *arguments: Any) -> None:
+    """Call compiled `function`: arrays go as pointers to guarded copies, int as int64, float as double."""
+    kinds: dict[type, Any] = {int: ctypes.c_int64, float: ctypes.c_double}
+    arrays = {f"argument {i}": a for i, a in enumerate(arguments) if isinstance(a, np.ndarray)}
+    with guarded(arrays) as there:
+        given = [there.get(f"argument {i}", a) for i, a in enumerate(arguments)]
+        pointers = [ctypes.c_void_p(a.ctypes.data) if isinstance(a, np.ndarray) else a for a in given]
+        function(*(kinds[type(a)](a) if type(a) in kinds else a for a in pointers))
