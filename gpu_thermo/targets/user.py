@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import SpecError
+from ..errors import RunError, SpecError
 from .analytic.base import Analytic
 from .base import Array
 
@@ -42,16 +42,27 @@ class UserPotential(Analytic):
     """
 
     def __init__(
-        self, function: Callable[..., Any], size: int, gradient: Callable[..., Any] | None = None, *,
-        coordinates: Sequence[str] | None = None, bounds: float | None = None, gradient_noise_sd: Any = 0.0, energy_noise_sd: Any = 0.0,
-        label: str = "custom", probe: Any = None,
-    ) -> None:  # fmt: skip
+        self,
+        function: Callable[..., Any],
+        size: int,
+        gradient: Callable[..., Any] | None = None,
+        *,
+        coordinates: Sequence[str] | None = None,
+        bounds: float | None = None,
+        gradient_noise_sd: Any = 0.0,
+        energy_noise_sd: Any = 0.0,
+        label: str = "custom",
+        probe: Any = None,
+    ) -> None:
         names = None if coordinates is None else tuple(coordinates)
         super().__init__(size, gradient_noise_sd, energy_noise_sd, names, bounds)
         self.label = label
         self._function, self._gradient = _with_xp("function", function), gradient and _with_xp("gradient", gradient)
         positions = self._probe(probe)
-        self._check(positions)
+        try:
+            self._check(positions)
+        except RunError as error:  # nothing runs yet
+            raise SpecError(str(error)) from error
         self.fingerprint = self._identity(positions)
 
     def energy(self, position: Array, replica: Array | None = None) -> Array:
@@ -60,11 +71,12 @@ class UserPotential(Analytic):
         """
         if self._gradient is None:
             return super().energy(position, replica)
-        return self._xp.asarray(self._function(self._xp.asarray(position, np.float64), self._xp), np.float64)
+        position = self._xp.asarray(position, np.float64)
+        energy = _expect("energy", self._call("function", self._function, position), position.shape[:1], position.shape)
+        return self._xp.asarray(energy, np.float64)
 
     def _evaluate(self, position: Array, replica: Array) -> tuple[Array, Array]:
-        result = self._function(position, self._xp)
-        energy, gradient = result if self._gradient is None else (result, self._gradient(position, self._xp))
+        energy, gradient = self._raw(position)
         return self._xp.asarray(energy, np.float64), self._xp.array(gradient, position.dtype)
 
     def _identity(self, probe: np.ndarray) -> str:
@@ -89,8 +101,8 @@ class UserPotential(Analytic):
 
     def _check(self, probe: np.ndarray) -> None:
         energy, gradient = self._raw(probe.copy())
-        for name, value, shape in (("energy", energy, probe.shape[:1]), ("gradient", gradient, probe.shape)):
-            _check_array(name, value, shape, probe)
+        for name, value in (("energy", energy), ("gradient", gradient)):
+            _check_precision(name, value, probe)
         alone, slope = self._raw(probe[:1].copy())
         if not (_close(alone, energy[:1]) and _close(slope, gradient[:1])):
             raise SpecError(
@@ -99,22 +111,34 @@ class UserPotential(Analytic):
             )
         self._check_slope(probe, gradient)
 
-    def _raw(self, position: np.ndarray) -> tuple[Any, Any]:
-        """What the functions return, before any conversion."""
-        before = position.copy()
-        result = self._function(position, np)
-        if self._gradient is None:
-            if not isinstance(result, tuple) or len(result) != 2:
-                raise SpecError(
-                    "The function returns no pair (energy, gradient): return both, or give gradient= as a function of"
-                    " its own."
-                )
-            energy, gradient = result
+    def _raw(self, position: Array) -> tuple[Any, Any]:
+        """What the functions return at `position` [R, P], before any conversion; shapes and types are looked at in
+        every call, because a function may turn bad far from where it was checked.
+        """
+        energy = self._call("function", self._function, position)
+        if self._gradient is not None:
+            gradient = self._call("gradient", self._gradient, position)
+        elif isinstance(energy, tuple) and len(energy) == 2:
+            energy, gradient = energy
         else:
-            energy, gradient = result, self._gradient(position, np)
-        if not np.array_equal(position, before):
-            raise SpecError("The function changes the positions it is given: compute on a copy.")
-        return energy, gradient
+            raise RunError(
+                f"The function returns {_kind(energy)} and no pair (energy, gradient): return both, or give gradient="
+                " as a function of its own."
+            )
+        shape = position.shape
+        return _expect("energy", energy, shape[:1], shape), _expect("gradient", gradient, shape, shape)
+
+    def _call(self, name: str, function: Callable[..., Any], position: Array) -> Any:
+        """One of the user's functions at positions that it cannot write to (on a GPU nothing can stop it)."""
+        shown = position.view()
+        if isinstance(shown, np.ndarray):
+            shown.flags.writeable = False
+        try:
+            return function(shown, self._xp)
+        except ValueError as error:
+            if "read-only" in str(error):
+                raise RunError(f"The {name} changes the positions it is given: compute on a copy.") from error
+            raise
 
     def _check_slope(self, probe: np.ndarray, gradient: np.ndarray) -> None:
         """Central differences of the energy, one coordinate at a time, against the gradient on the scale of each
@@ -156,10 +180,23 @@ def _with_xp(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         return lambda position, xp: function(position)
 
 
-def _check_array(name: str, value: Any, shape: tuple[int, ...], probe: np.ndarray) -> None:
+def _expect(name: str, value: Any, shape: tuple[int, ...], positions: tuple[int, ...]) -> Any:
+    """`value` itself; RunError unless it is an array of real numbers of that shape."""
     if np.shape(value) != shape:
         what = f"[R] = {shape}" if len(shape) == 1 else f"[R, P] = {shape}"
-        raise SpecError(f"The {name} has shape {np.shape(value)} for positions of shape {probe.shape}: return {what}.")
+        raise RunError(f"The {name} has shape {np.shape(value)} for positions of shape {positions}: return {what}.")
+    kind = getattr(value, "dtype", None)
+    if kind is None or kind.kind != "f":
+        raise RunError(f"The {name} is {_kind(value)}: return an array of floating-point numbers.")
+    return value
+
+
+def _kind(value: Any) -> str:
+    return str(getattr(value, "dtype", type(value).__name__))
+
+
+def _check_precision(name: str, value: Any, probe: np.ndarray) -> None:
+    """Refuse what is not float64, or not finite, at the float64 positions `probe`."""
     if np.asarray(value).dtype != np.float64:
         raise SpecError(
             f"The {name} is {np.asarray(value).dtype} for float64 positions: compute in the positions' own precision."
