@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = [  # a folder imports from its own and earlier layers only
-    {"errors", "state", "streams"},
+    {"errors", "state", "streams", "cost"},
     {"method", "data"},
     {"moves", "targets"},
     {"spec", "kernels"},

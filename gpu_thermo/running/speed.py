@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from ..cost import Count
 from ..engines import Engine, Job, choose_engine, make_engine, resolve_device
 from ..engines.base import cores
 from ..errors import SpecError
@@ -31,30 +32,6 @@ from .setup import setup
 
 SEGMENT_SECONDS = 0.25
 """Length of one timed segment, that of the run loop."""
-
-
-@dataclass(frozen=True)
-class Count:
-    """Arithmetic: `fused` multiply-adds and `single` other operations."""
-
-    fused: float = 0.0
-    single: float = 0.0
-
-    @property
-    def operations(self) -> float:
-        """A multiply-add is two."""
-        return 2 * self.fused + self.single
-
-    @property
-    def instructions(self) -> float:
-        """A multiply-add is one."""
-        return self.fused + self.single
-
-    def __add__(self, other: "Count") -> "Count":
-        return Count(self.fused + other.fused, self.single + other.single)
-
-    def __mul__(self, times: float) -> "Count":
-        return Count(times * self.fused, times * self.single)
 
 
 NORMAL = Count(11.5, 31.5)
