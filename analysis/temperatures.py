@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import xarray as xr
 
-from gpu_thermo.averages.predictive import TENSORS, model_of, restored_data
+from gpu_thermo.averages.predictive import model_of, restored_data
 from gpu_thermo.data import Dataset
 from gpu_thermo.method.partition import Partition
 from gpu_thermo.spec.run import METHODS, RunSpec
@@ -73,11 +73,12 @@ Gradient = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class _Subject:
-    """What was sampled: full-batch gradients [n, P] of positions [n, P], its partition, positions to evaluate at once
-    and in all.
+    """What was sampled: full-batch gradients [n, P] of positions [n, P], how these are laid out, its partition,
+    positions to evaluate at once and in all.
     """
 
     gradient: Gradient
+    layout: Layout
     partition: Partition
     rows: int
     count: int
@@ -93,7 +94,7 @@ def _configurational(tree: xr.DataTree, counted: Counted, dataset: int, names: l
     subject = _network(tree, dataset, names) if spec.target is None else _potential(spec, names)
     if subject is None:
         return None
-    positions = _positions(tree, counted, subject.count)
+    positions = _positions(tree, counted, subject.layout, subject.count)
     flat = positions.reshape(-1, positions.shape[-1]).astype(np.float64)
     products = np.empty((len(flat), len(names)))
     for start in range(0, len(flat), subject.rows):
@@ -112,7 +113,8 @@ def _network(tree: xr.DataTree, dataset: int, names: list[str]) -> _Subject | No
     target = ShlpTarget(model, _one_set(data, dataset), np.zeros(1, np.int64), np.float64)
     rows = max(1, _BYTES // (8 * data.points * (3 * model.hidden + 4 * model.outputs)))
     at_once = lambda theta: target.energy_and_gradient(theta, Batch(None, np.zeros(len(theta), np.int64)))[1]  # noqa: E731
-    return _Subject(at_once, partition, rows, _affordable(6 * data.points * model.layout.size, model.layout.size))
+    size = model.layout.size
+    return _Subject(at_once, model.layout, partition, rows, _affordable(6 * data.points * size, size))
 
 
 def _potential(spec: RunSpec, names: list[str]) -> _Subject | None:
@@ -125,7 +127,8 @@ def _potential(spec: RunSpec, names: list[str]) -> _Subject | None:
     size = potential.layout.size
     if partition is None:
         return None
-    return _Subject(potential.gradient, partition, max(1, _BYTES // (64 * size)), 64 * _affordable(100 * size, size))
+    rows, count = max(1, _BYTES // (64 * size)), 64 * _affordable(100 * size, size)
+    return _Subject(potential.gradient, potential.layout, partition, rows, count)
 
 
 def _partition_named(layout: Layout, names: list[str]) -> Partition | None:
@@ -138,14 +141,13 @@ def _affordable(work: int, size: int) -> int:
     return int(np.clip(min(_WORK / work, _BYTES / (8 * size)), 4, _MOST_POSITIONS))
 
 
-def _positions(tree: xr.DataTree, counted: Counted, count: int) -> np.ndarray:
+def _positions(tree: xr.DataTree, counted: Counted, layout: Layout, count: int) -> np.ndarray:
     """Positions [chain, draw, P]: `count` in all, chains first."""
     some = counted.some(count)
     when = _spread(some.chain.shape[1], max(1, count // len(some.chain)))
     some = replace(some, chain=some.chain[:, when], draw=some.draw[:, when])
     posterior = tree["posterior"].to_dataset()
-    names = [name for name in TENSORS if name in posterior] or [str(name) for name in posterior.data_vars]
-    return np.concatenate([some.take(posterior[name]).reshape(*some.chain.shape, -1) for name in names], axis=-1)
+    return layout.join({name: some.take(posterior[name]) for name in layout.tensors})
 
 
 def _spread(size: int, count: int) -> np.ndarray:

@@ -21,6 +21,7 @@ from ..data import Dataset, Standardisation
 from ..engines import make_predictor, resolve_device
 from ..errors import DataError, SpecError, StoreError
 from ..spec.run import RunSpec
+from ..targets.base import Layout
 from ..targets.networks import ShlpModel
 from .moments import BLOCK, RunningMoments
 from .scores import scores
@@ -32,8 +33,6 @@ Run = xr.DataTree | str | os.PathLike[str]
 Phi = Callable[[ShlpModel, np.ndarray, np.ndarray], np.ndarray]
 """(model, positions [r, P], inputs [t, m] as the network sees them) -> phi [r, t, n]. The place for a faster kernel."""
 
-TENSORS = ("w1", "b1", "w2", "b2")
-"""A replica's tensors in the order of its position."""
 MEMORY = 64 * 2**20
 _MAX_INPUT = 1e30
 _TILE_POINTS = 512
@@ -83,9 +82,9 @@ def predict(
         There is no such GPU.
     """
     tree = opened(run)
-    source = _Source.of(tree, ensemble)
-    x = check_inputs(x, source.features)
     model, data = model_of(tree), _Scales.of(tree)
+    source = _Source.of(tree, model.layout, ensemble)
+    x = check_inputs(x, model.inputs)
     networks = {d: data.inputs(x, d).astype(source.dtype) for d in np.unique(source.ensemble_dataset)}
     where = resolve_device(device)
     needless = phi is not None or (
@@ -260,14 +259,14 @@ class _Source:
     ensembles: np.ndarray
 
     @classmethod
-    def of(cls, tree: xr.DataTree, ensemble: int | None) -> "_Source":
-        """The draws of one ensemble or of all; refuses what has none."""
+    def of(cls, tree: xr.DataTree, layout: Layout, ensemble: int | None) -> "_Source":
+        """The draws of one ensemble or of all, their tensors in the order of a position; refuses what has none."""
         if "posterior" not in tree.children:
             raise StoreError(
                 'The run has no stored parameters to predict with: sample it with keep = ["parameters"] in [run].'
             )
         posterior = tree["posterior"].to_dataset()
-        tensors = [posterior[name].transpose("chain", "draw", ...) for name in TENSORS]
+        tensors = [posterior[name].transpose("chain", "draw", ...) for name in layout.tensors]
         if tensors[0].sizes["draw"] == 0:
             raise StoreError("The run has no draws yet: it is still in its burn-in. Resume it, or wait.")
         chains = tensors[0].sizes["chain"]
@@ -285,10 +284,6 @@ class _Source:
             "tempering",
         }  # on a ladder draws count fully or not at all
         return cls(tensors, weights, weighted, coordinate("ensemble"), coordinate("dataset"), chosen)
-
-    @property
-    def features(self) -> int:
-        return self.tensors[0].shape[-1]
 
     @property
     def dtype(self) -> np.dtype:

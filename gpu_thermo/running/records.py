@@ -34,7 +34,7 @@ def make_header(setup: AnySetup, engine: str, device: str, predictive: Mapping[s
         device=device,
         versions=versions(),
         chain=setup.chain_coordinates(),
-        tensors=setup.job.target.layout.tensors,
+        tensors=setup.job.target.layout.variables,
         partitions=setup.program.partition.names,
         predictive=predictive,
         statistics=statistics,

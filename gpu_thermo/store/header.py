@@ -20,7 +20,7 @@ class Header:
     ----------
     spec : canonical JSON of the RunSpec. fingerprint, engine, device, versions : stored as they are.
     chain : static coordinates by name, each [R]: ensemble, dataset, seed, stream, stepsize, temperature_hidden, ...
-    tensors : name -> shape of a replica's tensors in storage order (Layout.tensors).
+    tensors : name -> (dims, shape) of a replica's tensors in storage order (Layout.variables).
     partitions, outputs, features : names along these axes.
     probes : [probe, feature] or [dataset, probe, feature], the inputs of group `probes`; stored as
     `constant_data/x_probe`.
@@ -38,7 +38,7 @@ class Header:
     device: str
     versions: Mapping[str, str]
     chain: Mapping[str, np.ndarray]
-    tensors: Mapping[str, tuple[int, ...]]
+    tensors: Mapping[str, tuple[tuple[str, ...], tuple[int, ...]]]
     partitions: tuple[str, ...]
     outputs: tuple[str, ...]
     features: tuple[str, ...]

@@ -153,12 +153,20 @@ def load_record(path: Path) -> Record:
             f"If its run had ended normally, zarr.consolidate_metadata({str(path)!r}) brings it back."
         )
     try:
-        record = _parse(root["attributes"], schema, nodes)
+        record = _parse(root["attributes"], _named(schema, nodes), nodes)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
         raise StoreError(
             f"The commit record of store '{path}' is damaged: {error}. Restore the store from a copy."
         ) from None
     return record
+
+
+def _named(schema: Schema, nodes: dict[str, Any]) -> Schema:
+    """The schema with the names of the tensors' axes, which the documents of the group posterior alone have."""
+    if "posterior" not in schema.sampled:
+        return schema
+    axes = {name: nodes[f"posterior/{name}"]["dimension_names"] for name in schema.tensors}
+    return schema.with_dims({name: tuple(dims[2:]) for name, dims in axes.items()})
 
 
 def _parse(attributes: dict[str, Any], schema: Schema, nodes: dict[str, Any]) -> Record:

@@ -8,7 +8,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,6 @@ at recovery."""
 
 SLOTS = ("checkpoint/0", "checkpoint/1")
 SLOT_PARTS = ("extra", "sums", "predictive")
-_SHLP_DIMS = {"w1": ("hidden", "feature"), "b1": ("hidden",), "w2": ("output", "hidden"), "b2": ("output",)}
 _RESERVED = {"chain", "draw", "step", *CHANGING}
 _MAX = 1 << 48
 
@@ -41,6 +40,8 @@ class Schema:
     replicas : R. dtype : of parameters and predictions. tensors : name -> shape. probes : probe points.
     chain : static coordinate -> dtype. constant, predictive : name -> Variable. statistics, trace : name -> Variable of
     one draw or step.
+    dims : tensor -> names of its axes. Not in the JSON (format 1 has no place for them): the documents of the group
+    posterior say them.
     """
 
     replicas: int
@@ -58,6 +59,7 @@ class Schema:
     predictive: dict[str, Variable]
     statistics: dict[str, Variable]
     trace: dict[str, Variable]
+    dims: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, header: Header) -> "Schema":
@@ -69,14 +71,15 @@ class Schema:
 
     def to_json(self) -> str:
         """Text for the root's attribute `schema`."""
-        return json.dumps(asdict(self))  # the order of the tensors is their order in a replica
+        fixed = {name: value for name, value in asdict(self).items() if name != "dims"}
+        return json.dumps(fixed)  # the order of the tensors is their order in a replica
 
     @classmethod
     def from_json(cls, text: Any) -> "Schema":
-        """Inverse of `to_json`; StoreError for anything else, however odd."""
+        """Inverse of `to_json`, dims left out; StoreError for anything else, however odd."""
         try:
             raw = json.loads(text)
-            if not isinstance(raw, dict) or set(raw) != {f.name for f in fields(cls)}:
+            if not isinstance(raw, dict) or set(raw) != {f.name for f in fields(cls)} - {"dims"}:
                 raise ValueError("its keys are not those of format 1")
             return _check(_from_raw(raw))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
@@ -102,26 +105,20 @@ class Schema:
         """
         return (*self.sampled, "trace")
 
-    def tensor_dims(self, name: str) -> tuple[str, ...]:
-        """Names of a tensor's axes."""
-        known = _SHLP_DIMS.get(name, ())
-        if len(known) == len(self.tensors[name]) and all(
-            self.sizes.get(d) == n for d, n in zip(known, self.tensors[name], strict=True)
-        ):
-            return known
-        return tuple(f"{name}_dim_{i}" for i in range(len(self.tensors[name])))
+    def with_dims(self, dims: Mapping[str, tuple[str, ...]]) -> "Schema":
+        """The same with names for the tensors' axes, as found in a store; TypeError for what can be none."""
+        return _check(replace(self, dims=dict(dims)))
 
     @property
     def sizes(self) -> dict[str, int]:
         """Lengths of the axes that all groups share."""
-        named = {
+        return {
             "partition": len(self.partitions),
             "output": len(self.outputs),
             "feature": len(self.features),
             "probe": self.probes,
+            "chain": self.replicas,
         }
-        hidden = self.tensors.get("w1", ())
-        return named | {"chain": self.replicas} | ({"hidden": hidden[0]} if len(hidden) == 2 else {})
 
     def groups(self) -> tuple[str, ...]:
         """Paths of all groups but the root, parents first."""
@@ -142,7 +139,7 @@ class Schema:
                 yield (
                     name,
                     ArraySpec.growing(
-                        ("chain", "draw", *self.tensor_dims(name)), self.replicas, shape, self.dtype, self.draws
+                        ("chain", "draw", *self.dims[name]), self.replicas, shape, self.dtype, self.draws
                     ),
                 )
         elif group == "probes":
@@ -212,7 +209,7 @@ def _from_header(header: Header) -> Schema:
     return Schema(
         replicas=next(iter(replicas))[0],
         dtype=dtype_name(header.dtype),
-        tensors={name: tuple(int(n) for n in shape) for name, shape in header.tensors.items()},
+        tensors={name: tuple(int(n) for n in shape) for name, (_, shape) in header.tensors.items()},
         partitions=tuple(header.partitions),
         outputs=tuple(header.outputs),
         features=tuple(header.features),
@@ -231,6 +228,7 @@ def _from_header(header: Header) -> Schema:
         },
         statistics={name: variable(*value) for name, value in header.statistics.items()},
         trace={name: variable(*value) for name, value in header.trace.items()},
+        dims={name: tuple(dims) for name, (dims, _) in header.tensors.items()},
     )
 
 
@@ -262,6 +260,7 @@ def _check(schema: Schema) -> Schema:
         *s.statistics,
         *s.trace,
         *(d for dims, _, _ in variables for d in dims),
+        *(d for dims in s.dims.values() for d in dims),
     )
     for word in words:
         if not isinstance(word, str) or not re.fullmatch(r"[^\W\d]\w{0,99}", word) or word.startswith("__"):
@@ -288,8 +287,12 @@ def _check_clashes(schema: Schema) -> Schema:
     clash = (set(s.statistics) | set(s.trace)) & (_RESERVED | set(s.sizes))
     if clash:
         raise TypeError(f"the statistic '{min(clash)}' has the name of a coordinate")
-    for group, table in (("predictive", s.predictive), ("constant_data", s.constant)):
-        lengths: dict[str, int] = {}
+    axes = {d for dims in s.dims.values() for d in dims}
+    if clash := axes & (_RESERVED | set(s.chain) | set(s.tensors)):
+        raise TypeError(f"the axis '{min(clash)}' of a tensor has the name of a variable or coordinate beside it")
+    tensors = {name: (dims, s.tensors[name], s.dtype) for name, dims in s.dims.items()}
+    for group, table in (("predictive", s.predictive), ("constant_data", s.constant), ("posterior", tensors)):
+        lengths: dict[str, int] = dict(s.sizes) if group == "posterior" else {}
         for name, (dims, shape, _) in table.items():
             if len(dims) != len(shape) or len(set(dims)) != len(dims):
                 raise TypeError(f"{group}/{name} has axes {dims} and shape {shape}")

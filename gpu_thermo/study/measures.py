@@ -299,15 +299,15 @@ def _weighted(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 def _average_scores(run: xr.DataTree, weight: np.ndarray) -> dict[str, np.ndarray]:
     """Scores of the prediction averaged over the draws of each group; `weight` [group, chain of the group, draw]."""
-    from ..averages.predictive import TENSORS, model_of, restored_data
+    from ..averages.predictive import model_of, restored_data
     from ..averages.scores import scores
 
     if "posterior" not in run.children:
         return {}
     model, data = model_of(run), restored_data(run)
     posterior = run["posterior"].to_dataset()
-    tensors = [posterior[name].transpose("chain", "draw", ...).to_numpy() for name in TENSORS]
-    position = np.concatenate([t.reshape(*t.shape[:2], -1) for t in tensors], axis=-1)
+    tensors = {name: posterior[name].transpose("chain", "draw", ...).to_numpy() for name in model.layout.tensors}
+    position = model.layout.join(tensors)
     dataset = run["sample_stats"]["dataset"].to_numpy()
     groups, size, _ = weight.shape
     found = []

@@ -3,7 +3,7 @@ formula.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -17,17 +17,20 @@ Array = Any
 
 @dataclass(frozen=True)
 class Layout:
-    """Names and shapes of a replica's tensors in storage order, their layers, and the random lane of each parameter.
+    """Names, shapes and axes of a replica's tensors in storage order, their layers, and the random lane of each
+    parameter.
 
     Attributes
     ----------
     tensors : name -> shape. layers : name -> names of its consecutive tensors.
     lanes : [P] int64; parameter i draws lane `lanes[i]`: block lane div 4, word lane mod 4 (equations.md section 7).
+    dims : name -> names of the tensor's axes; NAME_dim_0, NAME_dim_1, ... (as xarray has it) where none are given.
     """
 
     tensors: Mapping[str, tuple[int, ...]]
     layers: Mapping[str, tuple[str, ...]]
     lanes: np.ndarray
+    dims: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
     def sizes(self) -> dict[str, int]:
@@ -38,6 +41,14 @@ class Layout:
     def size(self) -> int:
         """P."""
         return sum(self.sizes.values())
+
+    @cached_property
+    def variables(self) -> dict[str, tuple[tuple[str, ...], tuple[int, ...]]]:
+        """Name -> (dims, shape) of each tensor, as a store takes them."""
+        return {
+            name: (self.dims.get(name) or tuple(f"{name}_dim_{i}" for i in range(len(shape))), shape)
+            for name, shape in self.tensors.items()
+        }
 
     def partition(self, kind: str) -> Partition:
         """Partition of the parameters by "layer", "tensor" or "all"."""

@@ -52,7 +52,8 @@ class ShlpModel:
             d * stride + np.arange(n),
         ]
         tensors = {"w1": (d, m), "b1": (d,), "w2": (n, d), "b2": (n,)}
-        return Layout(tensors, {"hidden": ("w1", "b1"), "output": ("w2", "b2")}, np.concatenate(lanes))
+        dims = {"w1": ("hidden", "feature"), "b1": ("hidden",), "w2": ("output", "hidden"), "b2": ("output",)}
+        return Layout(tensors, {"hidden": ("w1", "b1"), "output": ("w2", "b2")}, np.concatenate(lanes), dims)
 
     def outputs_at(self, position: Array, x: Array, xp: Any = np) -> Array:
         """Raw outputs [R, B, n] of replicas [R, P] at inputs [B, m] or [R, B, m]."""

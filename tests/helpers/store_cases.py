@@ -15,6 +15,7 @@ from gpu_thermo.store.scan import check_files
 HIDDEN, FEATURES, OUTPUTS, PROBES = 3, 2, 2, 4
 SIZE = HIDDEN * (FEATURES + 1 + OUTPUTS) + OUTPUTS
 SHAPES = {"w1": (HIDDEN, FEATURES), "b1": (HIDDEN,), "w2": (OUTPUTS, HIDDEN), "b2": (OUTPUTS,)}
+DIMS = {"w1": ("hidden", "feature"), "b1": ("hidden",), "w2": ("output", "hidden"), "b2": ("output",)}
 PARTITIONS = ("hidden", "output")
 
 
@@ -28,7 +29,7 @@ def make_header(replicas: int = 6, **changes: Any) -> Header:
     statistics = {"energy": ((), float), "thermostat": (layer, np.float64), "diverging": ((), bool)}
     given: dict[str, Any] = {
         "spec": '{"run": {}}', "fingerprint": "f00d", "engine": "batched", "device": "cpu", "versions": {"gpu_thermo": "0.1", "numpy": "2"},
-        "chain": chain, "tensors": SHAPES, "partitions": PARTITIONS, "outputs": ("no", "yes, ξ"), "features": ("x", "length (mm)"),
+        "chain": chain, "tensors": {name: (DIMS[name], shape) for name, shape in SHAPES.items()}, "partitions": PARTITIONS, "outputs": ("no", "yes, ξ"), "features": ("x", "length (mm)"),
         "probes": np.arange(PROBES * FEATURES, dtype=float).reshape(PROBES, FEATURES),
         "constant": {"x_train": (("dataset", "point", "feature"), np.ones((3, 5, FEATURES), np.float32))},
         "predictive": {"mean": (("ensemble", "point", "output"), (2, 5, OUTPUTS)), "entropy": (("ensemble", "point"), (2, 5))},

@@ -141,7 +141,7 @@ class TestLayout:
         assert tree["sample_stats"].sizes["draw"] == 3
 
     def test_other_targets_get_plain_dims(self, tmp_path: Path) -> None:
-        with RunWriter.create(tmp_path / "run.zarr", make_header(tensors={"x": (SIZE,)})) as writer:
+        with RunWriter.create(tmp_path / "run.zarr", make_header(tensors={"x": (("x_dim_0",), (SIZE,))})) as writer:
             advance(writer, 0, 2)
         assert open_run(tmp_path / "run.zarr")["posterior"]["x"].dims == ("chain", "draw", "x_dim_0")
 
@@ -347,6 +347,10 @@ class TestHeader:
             ({"constant": {"x": (("a",), np.zeros((2, 3)))}}, "axes"),
             ({"constant": {"x": (("a",), np.zeros(2)), "y": (("a",), np.zeros(3))}}, "length 3"),
             ({"keep": ("everything",)}, "everything"),
+            ({"tensors": {"x": (("a", "a"), (2, 2))}}, "axes"),
+            ({"tensors": {"x": (("feature",), (FEATURES + 1,))}}, "length 3, elsewhere 2"),
+            ({"tensors": {"x": (("stepsize",), (2,))}}, "axis 'stepsize'"),
+            ({"tensors": {"x": (("x",), (2,))}}, "axis 'x'"),
             ({"attributes": {"x": [1]}}, "JSON"),
         ],
     )
@@ -357,7 +361,7 @@ class TestHeader:
 
     def test_schema_round_trip(self) -> None:
         schema = Schema.of(make_header())
-        assert Schema.from_json(schema.to_json()) == schema
+        assert Schema.from_json(schema.to_json()).with_dims(schema.dims) == schema
 
     def test_encoding_is_zarrs(self, tmp_path: Path) -> None:
         """Text coordinates, numbers and truth values, read back by zarr alone."""
