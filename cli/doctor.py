@@ -3,6 +3,7 @@
 import os
 import platform
 import sys
+from pathlib import Path
 from typing import Any
 
 from .arguments import Json
@@ -40,6 +41,7 @@ def doctor(as_json: Json = False) -> None:
         "gpus": _gpus(),
         "compiler": _compiler(),
         "default_run": _default_run(),
+        "documentation": str(documentation() or "missing: install gpu-thermo again"),
     }
     if as_json:
         print_json(found)
@@ -123,6 +125,17 @@ def _compiler() -> str:
     if found is None:
         return "none: the fused engine needs a C++ compiler on the CPU (c++, g++, clang++, or CXX)"
     return f"{found.version} ({found.path}), kernels kept in {cache_folder()}"
+
+
+def documentation() -> Path | None:
+    """The folder of equations.md and the other pages that messages and docstrings name: of the installation, or of the
+    sources; None where they are missing.
+    """
+    import gpu_thermo
+
+    home = Path(gpu_thermo.__file__).resolve().parents[1]
+    found = [folder for folder in (home / "gpu_thermo_docs", home / "docs") if (folder / "equations.md").is_file()]
+    return found[0] if found else None
 
 
 def _default_run() -> str:

@@ -181,7 +181,7 @@ def test_single_precision_normals_are_within_1e_6():
 
 
 def test_extreme_words_give_finite_normals(dtype, monkeypatch):
-    """The smallest and largest words: no infinity and no NaN; the largest normal is 6.66."""
+    """The smallest and largest words: no infinity and no NaN; the largest normal is 6.76."""
     edge = np.array([0, 1, 2**31 - 1, 2**31, 2**31 + 1, MASK - 1, MASK], np.uint64)
     grid = np.array(np.meshgrid(edge, edge, edge[:2], edge[-2:])).reshape(4, 1, -1)
     monkeypatch.setattr(streams, "words", lambda *a, **k: tuple(grid))
