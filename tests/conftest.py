@@ -1,4 +1,4 @@
-"""Fixtures for all tests; helpers on exact laws are in laws.py."""
+"""Fixtures for all tests; helpers are in tests/helpers."""
 
 import os
 import warnings

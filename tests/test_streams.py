@@ -1,5 +1,4 @@
-"""Random addresses, normals and minibatches (equations.md sections 6 and 7), against scalar Python written from the
-page.
+"""Random addresses, normals and minibatches (equations.md sections 6 and 7), against scalar Python written from that page.
 """
 
 import json
@@ -42,7 +41,7 @@ def philox(c, k):
 
 
 def address(seed, stream, purpose, ordinal, sub, block):
-    """Four words at an address, by the layout of section 7."""
+    """Four words at an address, by the layout of equations.md section 7."""
     c3 = purpose << 24 | sub << 16 | ordinal >> 32
     return philox((block, stream, ordinal & MASK, c3), (seed & MASK, seed >> 32))
 

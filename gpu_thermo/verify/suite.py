@@ -99,7 +99,7 @@ def verify(
 def steps(places: list[Place], device: str, full: bool) -> Iterator[tuple[tuple[str, str, str], Step]]:
     """((group, name, engine), what to run), in order."""
     plans = FULL if full else QUICK
-    yield ("table", "of section 10", "-"), lambda: [wells.printed_table()]
+    yield ("table", "of equations.md section 10", "-"), lambda: [wells.printed_table()]
     yield ("Philox", "known answers", "-"), partial(sameness.known_answers, device, _has_compiler())
     for place in places:
         for name in list(sameness.JOBS)[: None if full else 2]:

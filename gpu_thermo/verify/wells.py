@@ -88,7 +88,7 @@ def printed_table() -> Check:
     worst = max(
         abs(a - b) for word, row in TABLE.items() for a, b in zip(stationary(word, 1.0, gamma=1.0), row, strict=True)
     )
-    return Check("table", "of section 10", "-", "difference", worst, 6e-6, 3 * len(TABLE))
+    return Check("table", "of equations.md section 10", "-", "difference", worst, 6e-6, 3 * len(TABLE))
 
 
 def harmonic(place: Place, word: str, plan: Plan, noise: float = 0.0) -> list[Check]:

@@ -33,7 +33,7 @@ def draws_of(task: str, n: int, replicas: int, draws: int, points: int, seed: in
 
 
 def brute(task: str, phi: np.ndarray, w: np.ndarray) -> dict[str, np.ndarray]:
-    """The equations of section 9 on phi [S, T, n] with weights [S]."""
+    """equations.md section 9 on phi [S, T, n] with weights [S]."""
     p, w = phi.astype(np.float64), w / w.sum()
     mean = np.tensordot(w, p, 1)
     out = {"mean": mean, "variance": np.tensordot(w, (p - mean) ** 2, 1), "weight_ess": 1 / (w * w).sum()}

@@ -409,7 +409,7 @@ def test_what_is_not_finite_in_a_box_is_frozen():
 
 
 def reference(update, gradient, theta, lr, steps, mu=0.9, rho=None):
-    """Positions after each step, in plain float64, as printed in section 3."""
+    """Positions after each step, in plain float64, as printed in equations.md section 3."""
     v, m, s, out = 0.0, 0.0, 0.0, []
     for k in range(1, steps + 1):
         g = -gradient(theta)  # G of the equations

@@ -58,7 +58,7 @@ def langevin_law(word, groups=GROUPS, **values):
 
 @pytest.mark.parametrize("word", TABLE)
 def test_the_printed_table(word):
-    """The linear algebra gives the table of section 10 at h = gamma = k = tau = 1."""
+    """The linear algebra gives the table of equations.md section 10 at h = gamma = k = tau = 1."""
     np.testing.assert_allclose(moments(word, 1.0, gamma=1.0), TABLE[word], atol=6e-6)
 
 

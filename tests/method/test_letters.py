@@ -26,7 +26,7 @@ STIFFNESS = 1.7
 
 
 def expected(letter, q, p, xi, noise, h, tau, gamma, sigma, epsilon):
-    """(q, p, xi) after `letter` for one replica, from the table of section 2; G = -STIFFNESS q."""
+    """(q, p, xi) after `letter` for one replica, from equations.md section 2; G = -STIFFNESS q."""
     match letter:
         case "A":
             q = q + h * p

@@ -34,7 +34,7 @@ def test_the_list_is_complete():
 
 
 def test_published_defaults():
-    """LMV's settings as printed in section 4."""
+    """LMV's settings as printed in equations.md section 4."""
     lol, adlala, cool = (METHODS[n].defaults for n in ("lol", "adlala", "coolmomentum"))
     assert lol["stepsize"] == 0.25
     assert lol["friction"] == {"hidden": 0.01, "output": np.inf}

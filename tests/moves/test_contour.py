@@ -66,7 +66,7 @@ def weights(extra):
 
 
 def dense_step(c, w, seen, u, tau, omega):
-    """One update as section 5 prints it, on the whole vector w of one replica: new w, multiplier, Psi."""
+    """One update as equations.md section 5 prints it, on the whole vector w of one replica: new w, multiplier, Psi."""
     j = min(max(int(np.floor((u - c.lowest) / c.width)), 0), c.bins - 1)
     inside = c.lowest <= u < c.lowest + c.bins * c.width
     slope, psi = 0.0, w[j]

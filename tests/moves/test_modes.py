@@ -1,7 +1,7 @@
 """Mode weights of a two-mode mixture through whole runs: every move against quadrature, replicas or ladders as the
 unit.
 
-.4 N(-4, .7^2) + .6 N(3, .5^2) (experiments.md): plain Langevin keeps the mode it falls into.
+.4 N(-4, .7^2) + .6 N(3, .5^2) (preset two_narrow): plain Langevin keeps the mode it falls into.
 """
 
 import numpy as np

@@ -137,7 +137,7 @@ def test_mixture_far_away(dtype):
 
 
 def test_plane_by_hand():
-    """The formula of experiments.md; its deepest well is in the middle, and the outer term sets in at r^2 = 7."""
+    """The formula of equations.md section 1; its deepest well is in the middle, and the outer term sets in at r^2 = 7."""
     q = np.array([[0.0, 0.0], [1.0, -0.5], [2.0, 2.0]])
     x, y = q.T
     inner = ((x * x + y * y) / 10 - np.cos(1.2 * np.pi * x) - np.cos(1.2 * np.pi * y)) / 0.3
@@ -392,7 +392,7 @@ def test_options_build_and_read_back(given, kind, start):
 
 
 def test_presets():
-    """The published mixtures, as experiments.md prints them."""
+    """The published mixtures."""
     preset = lambda name: TARGETS["mixture"](preset=name).build()  # noqa: E731
     for name, (left, right) in {"two_modes": ((-6, 1), (4, 1)), "two_narrow": ((-4, 0.7), (3, 0.5))}.items():
         q = np.linspace(-8, 8, 41)[:, None]
