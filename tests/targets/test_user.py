@@ -1,6 +1,5 @@
 """A user's own potential that turns bad after its first check: every call is looked at."""
 
-import numpy as np
 import pytest
 
 from gpu_thermo import sample
