@@ -16,6 +16,7 @@ from numpy.lib import format as npy
 
 from ..errors import DataError
 from .dataset import MAX_MAGNITUDE, Floats, Part, Schema, Values, refuse_absurd
+from .files import require_file
 from .labels import MISSING, encode_labels, is_classification
 from .splits import Table
 
@@ -30,6 +31,8 @@ _DAMAGED = (
     zlib.error,
     tokenize.TokenError,
 )
+_LARGE, _MOST_PACKED = 2**28, 200
+"""Bytes from which, and how many times over, an array may not be packed."""
 _SPLIT_KEYS = ("x_train", "y_train", "x_test", "y_test")
 _IDX_PARTS = ("train-images", "train-labels", "t10k-images", "t10k-labels")
 
@@ -42,6 +45,7 @@ def read_npz(path: Path, wanted: Collection[str]) -> dict[str, Values]:
     DataError
         If the file is not an .npz, or an array holds Python objects, is damaged, or claims an absurd size.
     """
+    require_file(path)
     try:
         with zipfile.ZipFile(path) as archive:
             members = {m.filename.removesuffix(".npy"): m for m in archive.infolist() if m.filename.endswith(".npy")}
@@ -57,6 +61,11 @@ def read_npz(path: Path, wanted: Collection[str]) -> dict[str, Values]:
 def _read_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Values:
     """One array; its header must be of a plain type, and agree with the size the archive gives."""
     where = f"{path}, array '{member.filename.removesuffix('.npy')}'"
+    if member.file_size > max(_LARGE, _MOST_PACKED * member.compress_size):
+        raise DataError(
+            f"{where} unpacks to {member.file_size:,} bytes from {member.compress_size:,}: no data are so empty. Write"
+            " the file anew."
+        )
     with archive.open(member) as handle:
         version = npy.read_magic(handle)
         read_header: Any = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}.get(version)
@@ -221,6 +230,7 @@ def _read_idx(folder: Path, part: str) -> Values:
     if path is None:
         raise DataError(f"{folder} has none of {', '.join(names)}. Put the four MNIST files there.")
     try:
+        require_file(path)
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as handle:
             return _parse_idx(path, handle, rank)
     except DataError:

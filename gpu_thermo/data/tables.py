@@ -10,6 +10,7 @@ import csv
 import difflib
 import json
 from array import array
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn, TextIO
@@ -18,10 +19,13 @@ import numpy as np
 
 from ..errors import DataError
 from .dataset import MAX_MAGNITUDE, Floats, Schema, refuse_absurd
+from .files import require_file
 from .labels import MISSING, encode_labels, is_classification, shorten
 from .splits import Table
 
 DELIMITERS = ",;\t"
+MOST_COLUMNS = 100_000
+"""Of a header: a network's input layer ends long before."""
 TRUTH = {"true": 1.0, "false": 0.0}
 
 
@@ -69,6 +73,7 @@ def read_csv(path: Path, target: Sequence[str], features: Sequence[str] | None, 
     DataError
         For whatever in the file cannot be used.
     """
+    require_file(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as handle:
             rows = _records(path, handle)
@@ -123,6 +128,8 @@ def _delimiter(header: str) -> str:
 def _resolve(path: Path, header: Record, target: Sequence[str], features: Sequence[str] | None) -> Columns:
     """Check the header, and find the asked columns in it."""
     names = [name.strip() for name in header.fields]
+    if len(names) > MOST_COLUMNS:
+        raise DataError(f"{path} has {len(names):,} columns; at most {MOST_COLUMNS:,} are read. Choose fewer of them.")
     if all(_number(name) is not None for name in names):
         raise DataError(
             f"{path}, line {header.line} is all numbers ({shorten(', '.join(names))}), but must name the columns. Add a"
@@ -148,13 +155,14 @@ def _check_names(where: str, names: list[str], target: Sequence[str], features: 
     named = list(dict.fromkeys(name for name in names if name and name not in target))
     leave_out = f"features = {json.dumps(named)}" if len(named) <= 20 else "features = [...]"
     read = names if features is None else [*target, *features]
+    times = Counter(names)
     for name in read:
         if not name:
             raise DataError(
                 f"{where}: column {names.index('') + 1} has no name. Name it, or say which columns to read:"
                 f" {leave_out}."
             )
-        if names.count(name) > 1:
+        if times[name] > 1:
             raise DataError(f"{where}: the column '{shorten(name)}' occurs twice. Rename one, or leave it out.")
 
 
@@ -209,8 +217,8 @@ def _number(text: str) -> float | None:
 
 def _feature(text: str) -> float | None:
     """The number in a field of a feature column: True and False, as pandas and R write them, are 1 and 0."""
-    truth = TRUTH.get(text.strip().lower())
-    return _number(text) if truth is None else truth
+    value = _number(text)
+    return TRUTH.get(text.strip().lower()) if value is None else value
 
 
 def _target_numbers(path: Path, lines: Sequence[int], name: str, texts: list[str]) -> Floats:

@@ -63,6 +63,11 @@ METHODS: dict[str, Method] = {
     )
 }  # fmt: skip
 
+DEFAULT_METHOD: dict[str, Any] = {
+    "name": "adlala", "stepsize": 0.1, "temperature": {"hidden": 1e-4, "output": 1e-8}, "sigma": 0.02, "epsilon": 0.01, "friction": 0.03,
+}  # fmt: skip
+"""LMV fig. 15's setting for the four-turn spirals, inside its band of sigma."""
+
 HYPERPARAMETERS: dict[str, str] = {
     "stepsize": "h of splitting words; the learning rate of whole-step updates",
     "temperature": "tau in exp(-U/tau), U the mean loss; the Bayes posterior is 1/N",

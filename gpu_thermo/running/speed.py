@@ -25,8 +25,9 @@ from ..errors import SpecError
 from ..kernels.emit import prologue
 from ..kernels.toolchain import find_compiler, host_library
 from ..method.letters import LETTERS
+from ..method.named import DEFAULT_METHOD
 from ..method.words import Substep
-from ..spec.run import DEFAULT_METHOD, RunSpec
+from ..spec.run import RunSpec
 from ..state import Segment, State
 from .setup import setup
 

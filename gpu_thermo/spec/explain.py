@@ -9,10 +9,13 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from ..data import DATASETS
+from ..data.labels import shorten
 from ..method.schedules import SCHEDULES, AnySchedule
 from ..moves.options import MOVES
 from ..targets.options import TARGETS
 
+MOST_LINES, LONGEST = 20, 80
+"""Mistakes that are listed, and characters of a value that are shown."""
 KnownKeys = Callable[[Sequence[str]], list[str]]
 """Location of an unknown key -> the keys known there."""
 _SCHEDULE_KEYS: dict[str, list[str]] = {
@@ -28,16 +31,20 @@ _UNIONS: dict[str, tuple[Mapping[str, Any], str]] = {
 
 
 def explain(error: ValidationError, known_keys: KnownKeys) -> str:
-    """One line per mistake."""
+    """One line per mistake, of the first MOST_LINES places."""
     lines: dict[str, str] = {}
+    others = set()
     for mistake in error.errors():
         where = ".".join(_location(mistake))
-        if (
-            where in lines and mistake["type"] == "literal_error"
-        ):  # a word that would do where the first line asks for a number
-            lines[where] = f"{lines[where].removesuffix('.')}; or {mistake['ctx']['expected']}."
-        lines.setdefault(where, _explain_one(mistake, known_keys))
-    return "\n".join(lines.values())
+        if where in lines:
+            if mistake["type"] == "literal_error":  # a word that would do where the first line asks for a number
+                lines[where] = f"{lines[where].removesuffix('.')}; or {mistake['ctx']['expected']}."
+        elif len(lines) < MOST_LINES:
+            lines[where] = _explain_one(mistake, known_keys)
+        else:
+            others.add(where)
+    more = [f"And {len(others)} more such mistakes."] if others else []
+    return "\n".join([*lines.values(), *more])
 
 
 _NOISE = {"all", "value", "float", "int", "list[float]"}
@@ -63,7 +70,7 @@ def _explain_one(mistake: Any, known_keys: KnownKeys) -> str:
         known = _SCHEDULE_KEYS[tags[-1]] if tags else known_keys([str(part) for part in mistake["loc"]])
         near = difflib.get_close_matches(location[-1], known, 1)
         hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known)}."
-        return f"Unknown key '{field}'. {hint}"
+        return f"Unknown key '{shorten(field, LONGEST)}'. {hint}"
     if mistake["type"] in ("union_tag_invalid", "union_tag_not_found"):
         return _explain_tag(field, mistake)
     if location == ["moves"] and mistake["type"] == "list_type":
@@ -71,7 +78,7 @@ def _explain_one(mistake: Any, known_keys: KnownKeys) -> str:
     message = mistake["msg"].removeprefix("Value error, ")
     message = (message[0].lower() + message[1:] if not message[:2].isupper() else message).rstrip(".")
     value = mistake.get("input")
-    shown = f" = {value!r}" if isinstance(value, str | int | float | bool) else ""
+    shown = f" = {shorten(repr(value), LONGEST)}" if isinstance(value, str | int | float | bool) else ""
     if mistake["type"] in ("value_error", "missing"):
         shown = ""
     return f"{field}{shown}: {message}." if field else f"{message}."

@@ -7,7 +7,6 @@ potentials) in place of both; [method], [run], and any number of [[moves]] (see 
 import hashlib
 import json
 import math
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -27,11 +26,12 @@ from pydantic import (
 
 from ..data import DATASETS, DataOptions, Spirals
 from ..errors import SpecError
-from ..method.named import HYPERPARAMETERS, METHODS, get_method
+from ..method.named import DEFAULT_METHOD, HYPERPARAMETERS, METHODS, get_method
 from ..method.schedules import SCHEDULES, AnySchedule
 from ..moves.options import MOVES, AnyMove
 from ..targets.options import TARGETS, AnyTarget
 from .explain import explain as explain_errors
+from .text import apply_overrides, read_toml
 
 Numbers = float | list[float]
 _SCHEDULE: TypeAdapter[Any] = TypeAdapter(AnySchedule)
@@ -301,7 +301,7 @@ class RunSpec(Section):
         """Inverse of `to_json`; SpecError if the text is not JSON."""
         try:
             tree = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise SpecError(f"The spec is not JSON: {error}.") from None
         return cls.from_dict(tree)
 
@@ -331,67 +331,6 @@ class RunSpec(Section):
         )
 
 
-DEFAULT_METHOD: dict[str, Any] = {
-    "name": "adlala", "stepsize": 0.1, "temperature": {"hidden": 1e-4, "output": 1e-8}, "sigma": 0.02, "epsilon": 0.01, "friction": 0.03,
-}  # fmt: skip
-"""LMV fig. 15's setting for the four-turn spirals, inside its band of sigma."""
-
-
-def read_toml(source: str | Path) -> dict[str, Any]:
-    """Nested dictionaries from a TOML file (Path) or text (str)."""
-    try:
-        text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"Cannot read the spec {source}: {error}.") from None
-    try:
-        return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        where = f" {source}" if isinstance(source, Path) else ""
-        raise SpecError(f"The spec{where} is not TOML: {error}.") from None
-
-
-def apply_overrides(tree: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """Apply "a.b=value" texts; values are TOML, and bare words are strings; `moves.0.rungs` is a key of the first move.
-
-    `X.name=...` first resets section X to that name's defaults.
-    """
-    out = json.loads(json.dumps(dict(tree), default=str)) if tree else {}
-    for text in overrides:
-        key, equals, raw = text.partition("=")
-        path = [part.strip() for part in key.split(".")]
-        if not equals or not all(path):
-            raise SpecError(f"--set {text!r} is not of the form section.key=value, as in run.replicas=64.")
-        if path[0] == "method" and len(path) > 1:
-            out.setdefault("method", dict(DEFAULT_METHOD))  # one key changes, and not the others' defaults
-        node: Any = out
-        for i, part in enumerate(path[:-1]):
-            node = node[_entry(node, part, text)] if isinstance(node, list) else node.setdefault(part, {})
-            if not isinstance(node, dict) and not (isinstance(node, list) and i < len(path) - 2):
-                raise SpecError(f"--set {text!r}: {part} is a value, not a section.")
-        if path[-1] == "name" and len(path) == 2:
-            node.clear()
-        node[path[-1]] = _toml_value(raw.strip())
-    return out
-
-
-def _entry(items: Sequence[Any], part: str, text: str) -> int:
-    """The entry of a list that `part` numbers, from 0."""
-    if not part.isdecimal() or int(part) >= len(items):
-        raise SpecError(
-            f"--set {text!r}: there is no entry {part}; use 0 to {len(items) - 1}."
-            if items
-            else f"--set {text!r}: the list is empty."
-        )
-    return int(part)
-
-
-def _toml_value(raw: str) -> Any:
-    try:
-        return tomllib.loads(f"v = {raw}")["v"]
-    except tomllib.TOMLDecodeError:
-        return raw
-
-
 def explain(error: ValidationError, tree: Mapping[str, Any]) -> str:
     """One line per mistake: the field, what is wrong, the value, and the nearest known name."""
     return explain_errors(error, lambda location: _known_keys(location, tree))
@@ -416,4 +355,4 @@ def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
     return {k: v for key, value in tree.items() for k, v in _flat(value, f"{prefix}.{key}" if prefix else key).items()}
 
 
-__all__ = ["METHODS", "MethodSpec", "ModelSpec", "RunSection", "RunSpec", "Scheduled", "apply_overrides", "read_toml"]
+__all__ = ["METHODS", "MethodSpec", "ModelSpec", "RunSection", "RunSpec", "Scheduled"]

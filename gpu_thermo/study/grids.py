@@ -32,7 +32,8 @@ import tomli_w
 from pydantic import Field, ValidationError, model_validator
 
 from ..errors import SpecError
-from ..spec.run import RunSpec, Section, explain, read_toml
+from ..spec.run import RunSpec, Section, explain
+from ..spec.text import read_toml
 
 SECTIONS = ("data", "model", "method", "run")
 SINGLE = ("moves", "target")

@@ -2,8 +2,10 @@
 
 import gzip
 import io
+import os
 import pickle
 import struct
+import time
 import zipfile
 from pathlib import Path
 
@@ -183,6 +185,30 @@ def test_unreadable_npz(tmp_path, path):
     """No file, a folder."""
     with pytest.raises(DataError, match="cannot be read"):
         Npz(path=path).build(tmp_path)
+
+
+def test_an_archive_that_unpacks_to_gigabytes_is_refused_before(tmp_path):
+    """3 GiB of zeros in 3 MB."""
+    chunk = b"\0" * 2**24
+    with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("x.npy", "y.npy"):
+            with archive.open(name, "w", force_zip64=True) as handle:
+                header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': ({24 * 2**21}, 4), }}"
+                handle.write(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode())
+                for _ in range(24):
+                    handle.write(chunk)
+    begin = time.perf_counter()
+    with pytest.raises(DataError, match="unpacks to"):
+        Npz(path="bomb.npz").build(tmp_path)
+    assert time.perf_counter() - begin < 1
+
+
+def test_what_is_no_file_is_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("/dev/zero", "pipe"):
+        for source in (Npz, Mnist):
+            with pytest.raises(DataError, match="cannot be read: it is a pipe or a device"):
+                source(path=name).build(tmp_path)
 
 
 # ---------------------------------------------------------------- MNIST's layouts

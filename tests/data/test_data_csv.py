@@ -1,5 +1,7 @@
 """CSV files, good and bad."""
 
+import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -305,3 +307,20 @@ def test_fuzz_csv_numbers(tmp_path_factory, rows, options):
 def test_fuzz_csv_bytes(tmp_path_factory, content, options):
     """Anything at all."""
     assert never_another_exception(tmp_path_factory.mktemp("fuzz"), content, options)
+
+
+# -- what is not opened, or not read to its end --------
+
+
+def test_what_is_no_file_is_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("/dev/zero", "pipe", "."):
+        with pytest.raises(DataError, match=r"cannot be read: it is a (pipe or a device|folder)"):
+            Csv(path=name, target="y").build(tmp_path)
+
+
+def test_a_million_columns_are_refused_at_once(tmp_path):
+    begin = time.perf_counter()
+    with pytest.raises(DataError, match="1,000,001 columns"):
+        read(tmp_path, ",".join(f"c{i}" for i in range(10**6)) + ",y\n")
+    assert time.perf_counter() - begin < 5
