@@ -18,6 +18,9 @@ from gpu_thermo.targets.networks import ShlpTarget
 from gpu_thermo_analysis.multimodal_draws import Counted
 
 TOLERANCE = 0.1
+"""Relative error above which nothing is said, and difference below which a value without an error passes."""
+NEGLIGIBLE, MOST_ERRORS = 0.02, 4.0
+"""Relative difference that is called none, whatever its error; standard errors that a larger one may have."""
 _MOST_POSITIONS = 512
 _WORK = 1e11
 """Floating-point operations spent on full-batch gradients of an ensemble: seconds."""
@@ -179,21 +182,45 @@ def kinetic_verdict(t: Temperature, spec: RunSpec, thermostatted: bool) -> tuple
     if scheduled(spec):
         return None, f"{shown}. The temperature follows a schedule: no verdict."
     off = t.kinetic / t.target - 1
-    shown = f"{shown}, asked for {t.target:.3g} ({off:+.0%})"
-    if abs(off) <= max(TOLERANCE, 3 * _nan_to_zero(t.kinetic_error) / t.target):
-        return True, f"{shown}: agrees."
+    shown = f"{shown}, asked for {t.target:.3g} ({off:+.1%})"
+    agrees, why = _agreement(t.kinetic, t.kinetic_error, t.target)
+    if agrees is not False:
+        return agrees, f"{shown}: {why}."
     if thermostatted:
-        return False, f"{shown}: its thermostat has not settled. Use a longer burn-in, or a larger epsilon."
-    if off > 0:
+        return False, f"{shown}, {why}: its thermostat has not settled. Use a longer burn-in, or a larger epsilon."
+    if off > 0 and noisy_gradients(spec):
         remedy = "Use larger batches, a smaller stepsize or more friction."
-        return False, f"{shown}: gradient noise heats it, by about h s^2 / (2 gamma). {remedy}"
+        return False, f"{shown}, {why}: gradient noise heats it, by about h s^2 / (2 gamma). {remedy}"
+    if off > 0:
+        return False, f"{shown}, {why}: too large a stepsize, or moves that are not exact. Use a smaller stepsize."
     return (
         None,
         (
-            f"{shown}: expected of a finite stepsize, which lowers p.p (BAOAB: by h^2 k / 4 at curvature k) before"
-            " positions."
+            f"{shown}, {why}: expected of a finite stepsize, which lowers p.p (BAOAB: by h^2 k / 4 at curvature k)"
+            " before positions."
         ),
     )
+
+
+def _agreement(value: float, error: float, target: float) -> tuple[bool | None, str]:
+    """Whether `value` is `target`, given its standard error, and the words for it; None where that is not known."""
+    off, relative = abs(value / target - 1), _nan_to_zero(error) / target
+    if off <= NEGLIGIBLE:
+        return True, f"agrees to {NEGLIGIBLE:.0%}"
+    if relative == 0:
+        return (True, f"within {TOLERANCE:.0%}") if off <= TOLERANCE else (False, f"off by {off:.0%}")
+    if off > MOST_ERRORS * relative:
+        return False, f"{off / relative:.0f} standard errors away"
+    if relative > TOLERANCE:
+        return None, f"no verdict, its error of {relative:.0%} is too large: give more draws or replicas"
+    return True, "agrees within its error"
+
+
+def noisy_gradients(spec: RunSpec) -> bool:
+    """Whether the run's gradients have noise: of minibatches, or the potential's own."""
+    if spec.target is not None:
+        return bool(np.any(spec.target.gradient_noise_sd))
+    return spec.run.minibatch != "full"
 
 
 def configurational_verdict(temperatures: list[Temperature], spec: RunSpec, weighted: bool) -> tuple[bool | None, str]:
@@ -209,21 +236,25 @@ def configurational_verdict(temperatures: list[Temperature], spec: RunSpec, weig
     if reason:
         return None, f"{shown}. No verdict: {reason}."
     tau = temperatures[0].target
-    off = {t.partition: t.configurational / tau - 1 for t in temperatures}
-    slack = {t.partition: max(TOLERANCE, 3 * _nan_to_zero(t.configurational_error) / tau) for t in temperatures}
-    wrong = {name: f"{name} {off[name]:+.0%}" for name in off if abs(off[name]) > slack[name]}
-    if not wrong:
-        return True, f"{shown}, asked for {tau:.3g}: agrees."
-    hot = any(off[name] > 0 for name in wrong)
-    why = (
-        "Too hot: gradient noise or too large a stepsize."
-        if hot
-        else "Too cold: the burn-in is too short, or the stepsize too large."
-    )
-    return (
-        False,
-        f"{shown}, asked for {tau:.3g} ({', '.join(wrong.values())}): positions are not at this temperature. {why}",
-    )
+    found = {t.partition: _agreement(t.configurational, t.configurational_error, tau) for t in temperatures}
+    shown = f"{shown}, asked for {tau:.3g}"
+    wrong = {t.partition: t.configurational / tau - 1 for t in temperatures if found[t.partition][0] is False}
+    if wrong:
+        listed = ", ".join(f"{name} {off:+.1%}, {found[name][1]}" for name, off in wrong.items())
+        return False, f"{shown} ({listed}): positions are not at this temperature. {_cause(wrong, spec)}"
+    unknown = [name for name, (agrees, _) in found.items() if agrees is None]
+    if unknown:
+        return None, f"{shown}: {found[unknown[0]][1]}."
+    return True, f"{shown}: agrees."
+
+
+def _cause(wrong: Mapping[str, float], spec: RunSpec) -> str:
+    """What can have put positions at another temperature, of the causes that this run can have."""
+    if max(wrong.values()) <= 0:
+        return "Too cold: the burn-in is too short, or the stepsize too large."
+    causes = ["gradient noise"] if noisy_gradients(spec) else []
+    causes += ["windows of exchange"] if any(getattr(move, "window", 1) != 1 for move in spec.moves) else []
+    return f"Too hot: {', '.join([*causes, 'too short a burn-in'])} or too large a stepsize."
 
 
 def _no_verdict(targets: Mapping[str, float], spec: RunSpec, weighted: bool) -> str:

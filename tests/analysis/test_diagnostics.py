@@ -121,7 +121,8 @@ def test_kinetic_temperature_against_its_target() -> None:
         return diagnose(run_tree(DATA, MODEL, positions(16, 20), kinetic=noisy, temperature=temperature, method=method))
 
     langevin = {"name": "lala", "temperature": 1e-2}
-    assert verdict(kinetic(1.03e-2, method=langevin), "kinetic temperature of hidden") is True
+    assert verdict(kinetic(1.01e-2, method=langevin), "kinetic temperature of hidden") is True
+    assert verdict(kinetic(1.05e-2, method=langevin), "kinetic temperature of hidden") is False
     assert "gradient noise heats" in text(kinetic(1.5e-2, method=langevin), "kinetic temperature of output")
     cold = kinetic(0.8e-2, method=langevin)
     assert verdict(cold, "kinetic") is None
