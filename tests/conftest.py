@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+from widths import at_width, widths
 
 from gpu_thermo.kernels.toolchain import find_compiler
 
@@ -22,6 +23,13 @@ if hasattr(os, "register_at_fork"):
 def dtype(request):
     """Both precisions."""
     return np.dtype(request.param).type
+
+
+@pytest.fixture(params=widths(), ids=lambda bits: f"{bits} bits")
+def width(request):
+    """Every vector width of this processor, in force while the test compiles its kernels."""
+    with at_width(request.param):
+        yield request.param
 
 
 @pytest.fixture(params=[False, True], ids=["numpy", "native"])

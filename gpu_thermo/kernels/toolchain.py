@@ -3,7 +3,7 @@ source.
 
 Importing this never imports CuPy. The host cache is a private folder (`GPU_THERMO_CACHE`, else
 `XDG_CACHE_HOME`/gpu_thermo, else ~/.cache/gpu_thermo); a library's name is the digest of the compiler, its version, the
-flags, the processor and the whole source.
+flags, the processor and the whole source. `GPU_THERMO_VECTOR_BITS` narrows the vectors of x86 processors.
 """
 
 import ctypes
@@ -24,10 +24,13 @@ from typing import Any
 from ..errors import CompileError, DeviceError
 
 FLAGS = (
-    "-std=c++17", "-O2", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fPIC", "-shared",
+    "-std=c++17", "-O2", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fPIC", "-shared",
     "-fno-exceptions", "-fno-rtti", "-w",
 )  # fmt: skip
 """No -ffast-math, which removes NaN checks, and no -fassociative-math, which undoes compensated sums."""
+WIDTHS = {128: ("-mno-avx",), 256: ("-mno-avx512f",), 512: ()}
+"""Flags that keep the vectors of an x86 processor to so many bits; those of 128 bits have no fused multiply-add."""
+_X86 = platform.machine().lower() in ("x86_64", "amd64", "i386", "i686")
 TIMEOUT = 120.0
 """Seconds a compiler may take before it is taken for hung."""
 _CONTEXT = 4
@@ -72,7 +75,7 @@ def _version(path: str) -> str | None:
 
 @functools.cache
 def processor() -> str:
-    """What -march=native depends on: machine, model and feature flags, as far as the system tells."""
+    """What the native flags depend on: machine, model and feature flags, as far as the system tells."""
     parts = [platform.machine(), platform.system(), platform.processor()]
     try:
         lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
@@ -140,14 +143,46 @@ def host_library(source: str, flags: tuple[str, ...] = ()) -> ctypes.CDLL:
     DeviceError
         If there is no C++ compiler.
     CompileError
-        If the source does not compile; the message shows it around the error.
+        If the source does not compile; the message shows it around the error. If GPU_THERMO_VECTOR_BITS is no width.
     """
     compiler = find_compiler()
     if compiler is None:
         raise DeviceError(
             "No C++ compiler (c++, g++ or clang++) was found. Install one, set CXX, or use the batched engine."
         )
-    return _load(compiler, source, (*FLAGS, *flags))
+    return _load(compiler, source, (*host_flags(compiler), *flags))
+
+
+def host_flags(compiler: Compiler) -> tuple[str, ...]:
+    """FLAGS and those for this very processor; GPU_THERMO_VECTOR_BITS, if set, keeps vectors to so many bits.
+
+    Raises
+    ------
+    CompileError
+        If that is not 128, 256 or 512.
+    """
+    named = os.environ.get("GPU_THERMO_VECTOR_BITS") or str(max(WIDTHS))
+    if named not in map(str, WIDTHS):
+        raise CompileError(
+            f"GPU_THERMO_VECTOR_BITS = {named!r} is no width of vectors. Unset it, or set it to one of"
+            f" {', '.join(map(str, WIDTHS))}."
+        )
+    return (*FLAGS, *_native(compiler), *(WIDTHS[int(named)] if _X86 else ()))
+
+
+@functools.cache
+def _native(compiler: Compiler) -> tuple[str, ...]:
+    """The flag for this very processor: -march=native on x86; elsewhere some compilers know that, some -mcpu=native."""
+    if _X86:
+        return ("-march=native",)
+    for flag in ("-march=native", "-mcpu=native"):
+        command = [compiler.path, flag, "-E", "-x", "c++", os.devnull]
+        try:
+            if subprocess.run(command, capture_output=True, timeout=TIMEOUT, check=False).returncode == 0:
+                return (flag,)
+        except (OSError, subprocess.TimeoutExpired):
+            break
+    return ()
 
 
 @functools.cache

@@ -137,7 +137,10 @@ def test_agrees_with_batched(case):
     """Same addresses and minibatches, so states agree to rounding after 1, 2 and 10 steps, and so do the recorded
     moments.
     """
-    job = make_job(**(CASES | MORE)[case])
+    agree_with_batched(make_job(**(CASES | MORE)[case]))
+
+
+def agree_with_batched(job):
     batched, fused = BatchedEngine(job), FusedEngine(job, threads=2)
     batched._operations = NumpyOperations  # not the compiled noise, which is the fused engine's own
     for steps in (1, 2, 10):
@@ -146,6 +149,20 @@ def test_agrees_with_batched(case):
         assert_close(a, b, job.dtype)
         for name in ("position", "thermostat", "kinetic_temperature", "energy"):
             np.testing.assert_allclose(getattr(q, name), getattr(r, name), rtol=2e-5, atol=2e-6, err_msg=name)
+
+
+AT_EVERY_WIDTH = (
+    "adlala",
+    "every thermostat letter by tensor",
+    "multiclass, tanh, three dimensions",
+    "regression, softplus",
+)
+
+
+@pytest.mark.parametrize("case", AT_EVERY_WIDTH)
+def test_every_vector_width_agrees_with_batched(case, width, dtype):
+    """Letters, minibatches and activations of those cases, in both precisions."""
+    agree_with_batched(make_job(**CASES[case] | {"dtype": dtype}))
 
 
 @pytest.fixture(scope="module")

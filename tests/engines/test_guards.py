@@ -1,4 +1,4 @@
-"""The compiled kernels write nowhere but where they should: guard bytes around arrays, replicas no multiple of lanes."""
+"""The compiled kernels write nowhere but where they should: guard bytes around arrays, replicas no lanes' multiple."""
 
 import ctypes
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from guarded import Guarded, call, guarded
 from test_contour import contour_job
-from test_fused import CASES, assert_same, make_job, make_state
+from test_fused import AT_EVERY_WIDTH, CASES, assert_same, make_job, make_state
 
 from gpu_thermo.engines.base import permutation_grid
 from gpu_thermo.engines.fused import FusedEngine
@@ -70,6 +70,16 @@ JOBS |= {f"contour, {d}": (contour_job, {"method": "sgld", "dtype": np.dtype(d).
 @pytest.mark.parametrize("replicas", REPLICAS)
 def test_segments(case, replicas):
     """... and the numbers are those without guards."""
+    segments(case, replicas)
+
+
+@pytest.mark.parametrize("case", [*AT_EVERY_WIDTH, "contour, float32"])
+@pytest.mark.parametrize("replicas", REPLICAS)
+def test_segments_at_every_vector_width(case, replicas, width):
+    segments(case, replicas)
+
+
+def segments(case, replicas):
     make, kind = JOBS[case]
     job = make(**kind | {"replicas": replicas})
     states = [make_state(job), make_state(job)]
@@ -80,12 +90,16 @@ def test_segments(case, replicas):
     assert_same(*states)
 
 
-NETWORKS = [("binary", "relu", 1), ("multiclass", "tanh", 3), ("regression", "softplus", 2)]
+NETWORKS = [
+    ("binary", "relu", 1, np.float32),
+    ("multiclass", "tanh", 3, np.float64),
+    ("regression", "softplus", 2, np.float64),
+]
 
 
-@pytest.mark.parametrize(("task", "activation", "outputs"), NETWORKS)
+@pytest.mark.parametrize(("task", "activation", "outputs", "dtype"), NETWORKS)
 @pytest.mark.parametrize("replicas", REPLICAS)
-def test_predictions(task, activation, outputs, replicas, dtype):
+def test_predictions(task, activation, outputs, dtype, replicas, width):
     """More points than a tile has, and not a multiple of it."""
     g, model = np.random.default_rng(0), ShlpModel(3, 9, outputs, task, activation, None, 0.7)
     position, x = g.normal(size=(replicas, model.layout.size)).astype(dtype), g.normal(size=(131, 3)).astype(dtype)
@@ -108,7 +122,7 @@ def test_predictions(task, activation, outputs, replicas, dtype):
 
 
 @pytest.mark.parametrize("replicas", REPLICAS)
-def test_noise_and_minibatches(replicas, dtype):
+def test_noise_and_minibatches(replicas, dtype, width):
     """... at an odd number of blocks, with columns left out."""
     library = noise_library(np.dtype(dtype).itemsize * 8)
     keys = make_keys(np.full(replicas, 2**40 + 5), np.arange(replicas) * 7)

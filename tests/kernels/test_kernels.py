@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.special
 from guarded import call
+from widths import at_width, lanes, widths
 
 from gpu_thermo import streams
 from gpu_thermo.averages.moments import entropy
@@ -104,11 +105,21 @@ class Probe:
         return out
 
 
-@pytest.fixture(scope="module", params=[(32, None), (64, None), (32, 1)], ids=["float32", "float64", "one lane"])
+PROBES = {f"float{bits}, {w} bits": (bits, None, w) for bits in (32, 64) for w in widths()} | {"one lane": (32, 1, 128)}
+
+
+@pytest.fixture(scope="module", params=PROBES.values(), ids=PROBES)
 def probe(request):
     if find_compiler() is None:
         pytest.skip("no C++ compiler")
-    return Probe(*request.param)
+    bits, lanes, width = request.param
+    with at_width(width):
+        return Probe(bits, lanes)
+
+
+def test_a_forced_width_is_that_of_the_vectors(width):
+    assert lanes(32) == width // 32 or (width == 128 and lanes(32) == 1)
+    assert lanes(64) == (width // 64 if width > 128 else 1)
 
 
 REFERENCE = {
@@ -259,7 +270,7 @@ def test_elementwise_kernels_agree_with_numpy(method, word, mode, dtype):
         ("regression", "softplus", 2, np.float64),
     ],
 )
-def test_predictions_and_their_sums(task, activation, outputs, dtype):
+def test_predictions_and_their_sums(task, activation, outputs, dtype, width):
     g = np.random.default_rng(0)
     model = ShlpModel(3, 9, outputs, task, activation, None, 0.7)
     position, x, w = (

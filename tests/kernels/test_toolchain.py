@@ -124,6 +124,25 @@ def test_no_compiler_is_no_error_but_a_wrong_cxx_is(cache, monkeypatch, tmp_path
         toolchain.find_compiler()
 
 
+@needs_compiler
+def test_a_width_that_is_none_is_refused(cache, monkeypatch):
+    monkeypatch.setenv("GPU_THERMO_VECTOR_BITS", "100")
+    with pytest.raises(CompileError, match=r"'100' is no width of vectors\. Unset it, .* 128, 256, 512"):
+        toolchain.host_library(ANSWER % 1)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell script as compiler")
+@pytest.mark.parametrize("known", ["-march=native", "-mcpu=native", "nothing"])
+def test_flag_for_this_processor_where_not_every_compiler_has_it(monkeypatch, tmp_path, known):
+    """As Clang on ARM, GCC on Power and others."""
+    fake = tmp_path / "c++"
+    fake.write_text(f'#!/bin/sh\n[ "$1" = {known} ]\n')
+    fake.chmod(0o755)
+    monkeypatch.setattr(toolchain, "_X86", False)
+    flags = toolchain.host_flags(toolchain.Compiler(str(fake), "1"))
+    assert flags == toolchain.FLAGS + ((known,) if known != "nothing" else ())
+
+
 @pytest.mark.skipif(not toolchain.has_nvrtc(), reason="nvidia-cuda-nvrtc is not installed")
 def test_nvrtc_reports_registers_and_errors(cache):
     image, log = toolchain.nvrtc_compile(
@@ -168,8 +187,9 @@ def test_every_vector_width_compiles(march, bits, tmp_path):
     )
     source = tmp_path / "kernel.cpp"
     source.write_text(make_emitter(ready.job).source("host"))
-    flags = [flag for flag in toolchain.FLAGS if not flag.startswith("-march")]
     done = subprocess.run(
-        [compiler.path, *flags, f"-march={march}", "-fsyntax-only", str(source)], capture_output=True, text=True
+        [compiler.path, *toolchain.FLAGS, f"-march={march}", "-fsyntax-only", str(source)],
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr[:2000]

@@ -40,10 +40,15 @@ class _Grid(ctypes.Structure):
 
 
 @cache
+def noise_source(bits: int) -> str:
+    """Complete host text of kernels/noise.h."""
+    headers = inline("math.h", "philox.h", "normals.h", "minibatch.h", "noise.h")
+    return f"{prologue(bits)}\n{headers}"
+
+
 def noise_library(bits: int) -> ctypes.CDLL:
     """The compiled noise for float32 or float64."""
-    headers = inline("math.h", "philox.h", "normals.h", "minibatch.h", "noise.h")
-    library = host_library(f"{prologue(bits)}\n{headers}")
+    library = host_library(noise_source(bits))
     pointer, u32, u64, i32, i64 = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint64, ctypes.c_int32, ctypes.c_int64
     library.fill_normals.argtypes = (pointer, u32, u64, u32, pointer, i64, pointer, pointer, i64)
     library.fill_minibatch.argtypes = (pointer, i32, pointer, u64, i64, pointer)
