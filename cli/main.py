@@ -44,7 +44,7 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command.
 
-        Exit codes: 0 done, 1 trouble in the middle, 2 refused before anything was written, 130 and 143 interrupted.
+        Exit codes: 0 done, 1 trouble in the middle, 2 refused before anything was written, 130, 143 and 129 interrupted.
         """
         try:
             return super().invoke(ctx)

@@ -24,7 +24,7 @@ OnProgress = Callable[[Progress], None]
 
 
 class Interrupted(RunError):
-    """The run was stopped by a signal, after a commit; `exit_code` is 130 or 143."""
+    """The run was stopped by a signal, after a commit; `exit_code` is 130, 143 or 129."""
 
     def __init__(self, signum: int, message: str) -> None:
         super().__init__(message)
@@ -51,7 +51,7 @@ def drive(loop: Loop, writer: RunWriter, path: Path, limits: Limits, attributes:
     Raises
     ------
     Interrupted
-        After SIGINT or SIGTERM, once the commit is durable; a second signal leaves at once.
+        After SIGINT, SIGTERM or SIGHUP, once the commit is durable; a second signal leaves at once.
     RunError
         If every replica was frozen, or the disk is full.
     """
@@ -70,12 +70,14 @@ def drive(loop: Loop, writer: RunWriter, path: Path, limits: Limits, attributes:
             if time.monotonic() - last_commit >= limits.commit_seconds:
                 commit(wait=False)
                 last_commit = time.monotonic()
+            if caught:
+                break  # nothing is shown any more: after SIGHUP there may be nobody to show it to
             if limits.on_progress:
                 limits.on_progress(loop.progress(moments, writer.committed[1]))
-            if caught or limits.over():
+            if limits.over():
                 break
         commit(wait=True)
-    if limits.on_progress:
+    if limits.on_progress and not caught:
         limits.on_progress(loop.progress([], writer.committed[1]))
     _report(loop, path, caught)
 
@@ -106,8 +108,8 @@ def _report(loop: Loop, path: Path, caught: list[int]) -> None:
 
 @contextmanager
 def stop_signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM instead of acting on them; a second one exits at once. Outside the main thread nothing
-    is caught.
+    """Collect SIGINT, SIGTERM and SIGHUP instead of acting on them; a second one exits at once. Outside the main thread
+    nothing is caught, and a signal that is ignored (as under nohup) stays so.
     """
     caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():
@@ -119,7 +121,10 @@ def stop_signals() -> Iterator[list[int]]:
             os._exit(128 + signum)
         caught.append(signum)
 
-    before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
+    before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    for signum, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(signum, handle)
     try:
         yield caught
     finally:

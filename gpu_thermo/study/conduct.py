@@ -217,7 +217,7 @@ def run_study(
     SpecError, DataError, DeviceError, StoreError
         Refused before anything was written.
     RunError
-        A shard failed; Interrupted after SIGINT or SIGTERM. What was finished is kept, and the same call continues.
+        A shard failed; Interrupted after SIGINT, SIGTERM or SIGHUP. What was finished is kept, and the same call continues.
     """
     study, base = as_study(study, keep, base)
     if workers and scheduler:

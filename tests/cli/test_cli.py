@@ -547,7 +547,7 @@ def test_a_failed_map_says_that_the_run_is_there(monkeypatch: pytest.MonkeyPatch
 # -- processes ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_signals_commit_and_leave_a_store_that_resumes(folder: Path, signum: int, code: int) -> None:
     steps = sets("run.steps=10000000", "run.thin=5", "run.burn_in=9999000", "run.trace=9000000")
     with subprocess.Popen(

@@ -335,7 +335,7 @@ def test_twenty_kills_at_random_moments_lose_nothing(tmp_path: Path, engine: str
 
 
 @ON_EACH_ENGINE
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_commit_and_say_how_to_go_on(tmp_path: Path, signum: int, engine: str) -> None:
     path, total = tmp_path / "run.zarr", LONGER[engine]["run"]["steps"]
     process = child(path, engine)
@@ -348,6 +348,18 @@ def test_signals_commit_and_say_how_to_go_on(tmp_path: Path, signum: int, engine
     step = read_header(path).step
     assert 0 < step < total
     assert f"step {step} of {total}" in out
+
+
+def test_a_signal_that_is_ignored_stays_so() -> None:
+    """As under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with drive_module.stop_signals() as caught:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert caught == []
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 # -- trouble -----------------------------------------------------------------------------------------------------------
