@@ -1,7 +1,7 @@
 """A study from spec to store: in this process, on local processes, or on a Dask cluster.
 
-Who runs a shard changes nothing: shards are cut by the spec alone, each is a function of its own content, and each is
-written by whoever ran it, under a name of its own.
+Who runs a shard changes nothing: shards are cut by the spec and its data alone, each is a function of its own content,
+and each is written by whoever ran it, under a name of its own.
 """
 
 import os
@@ -15,24 +15,26 @@ from typing import Any
 
 import xarray as xr
 
-from ..engines import choose_engine, resolve_device
+from ..engines import resolve_device
 from ..engines.base import cores
 from ..errors import DeviceError, GpuThermoError, ResourceError, RunError, SpecError
 from ..running import speed
 from ..running.drive import Interrupted, stop_signals
 from ..running.records import versions
-from ..running.setup import Setup
 from .grids import Cell, StudySpec
-from .launch import check, run_shard
+from .launch import make_group, run_shard
 from .parts import assemble, is_done, open_study, writing
 from .parts import write_part as _write_part
-from .shards import Shard, group_cells, make_shards
+from .shards import Group, Shard, group_cells, make_shards
 
 StudyLike = StudySpec | Mapping[str, Any] | str | Path
 ANSWER_SECONDS = 5
 """How long a scheduler may take to answer."""
 RETRIES = 3
 """How often a shard is tried again after its worker was lost."""
+COLUMNS, CURVES = 33, 3
+"""Numbers kept of a run, and its learning curves, beside those of each tensor and partition: loss, scores,
+hyperparameters."""
 ACHIEVED = {"fused": 0.45, "batched": 0.05}
 """Share of the peak that an engine reaches, on which a plan's time rests (bench/README.md: .41 to .53, and .04 to
 .09)."""
@@ -96,14 +98,17 @@ OnProgress = Callable[[StudyProgress], None]
 
 @dataclass(frozen=True)
 class Work:
-    """A study ready to run; `costs` has each launch group's engine and operations of a replica-step, learning curves
-    included.
-    """
+    """A study ready to run; shard s belongs to `groups[s.group]`."""
 
     study: StudySpec
     cells: list[Cell]
+    groups: list[Group]
     shards: list[Shard]
-    costs: dict[int, tuple[str, float]]
+
+    @property
+    def dims(self) -> dict[str, tuple[str, ...]]:
+        """Axes of each tensor of any run."""
+        return {name: dims for group in self.groups for name, (dims, _) in group.layout.variables.items()}
 
 
 def as_study(study: StudyLike, keep: bool = False, base: Path | None = None) -> tuple[StudySpec, Path | None]:
@@ -123,21 +128,8 @@ def make_work(study: StudySpec, base: Path | None, device: str, engine: str) -> 
     written.
     """
     cells = study.cells()
-    shards = make_shards(study, base, cells)
-    costs: dict[int, tuple[str, float]] = {}
-    for shard in shards:
-        if shard.group not in costs:
-            ready = check(shard, device, engine).setup
-            costs[shard.group] = choose_engine(ready.job, engine, resolve_device(device)), _operations(ready)
-    return Work(study, cells, shards, costs)
-
-
-def _operations(ready: Setup) -> float:
-    """Arithmetic of a replica-step, with its share of the passes over all points that the learning curves need."""
-    parts, run = speed.count(ready.job), ready.spec.run
-    points = ready.data.points if run.minibatch == "full" else ready.job.batching.size
-    passes = (ready.data.points + ready.data.test_points) / (points * ready.program.gradients_per_step * run.trace)
-    return speed.total(parts).operations + passes * parts["forward"].operations
+    groups = [make_group(study, base, some, device, engine) for some in group_cells(cells)]
+    return Work(study, cells, groups, make_shards(study, base, groups))
 
 
 def plan_study(
@@ -155,16 +147,10 @@ def plan_study(
     job = make_work(study, base, device, engine)
     seeds = len(study.seeds.table())
     groups = []
-    for number, group in enumerate(group_cells(job.cells)):
-        mine = [s for s in job.shards if s.group == number]
-        groups.append(
-            (
-                group[0].label if len(group) == 1 else f"{group[0].label} ... {group[-1].label}",
-                len(group),
-                len(mine),
-                mine[0].steps,
-            )
-        )
+    for number, group in enumerate(job.groups):
+        first, last = group.cells[0].label, group.cells[-1].label
+        name = first if len(group.cells) == 1 else f"{first} ... {last}"
+        groups.append((name, len(group.cells), sum(s.group == number for s in job.shards), group.spec.run.steps))
     steps = sum(s.replicas * s.steps for s in job.shards)
     todo = [s for s in job.shards if not (store and is_done(Path(store), s))]
     device = resolve_device(device)
@@ -177,20 +163,20 @@ def plan_study(
 def _seconds(job: Work, todo: list[Shard], device: str) -> float:
     """Time of the shards `todo` at the share of the device's peak that engines reach."""
     peak, _ = speed.measured_peak(device)
-    each = {group: operations / (ACHIEVED[engine] * peak) for group, (engine, operations) in job.costs.items()}
+    each = [group.operations / (ACHIEVED[group.engine] * peak) for group in job.groups]
     return sum(s.replicas * s.steps * each[s.group] for s in todo)
 
 
 def _disk(job: Work, seeds: int) -> int:
     """Bytes of parts and data set together."""
-    total = 0.0
-    for cell in job.cells:
-        run = cell.spec.run
-        each = 45 * 8 + 8 * 4 * (run.steps // run.trace)
+    total = 0
+    for group in job.groups:
+        run, tensors = group.spec.run, len(group.layout.tensors)
+        each = 8 * (COLUMNS + 3 * tensors) + 4 * (CURVES + tensors + len(group.partitions)) * (run.steps // run.trace)
         if job.study.study.keep:
-            each += (run.draws + 1) * 4 * (cell.spec.model.hidden * 4 + 1)
-        total += 2 * seeds * each
-    return int(total)
+            each += 4 * (run.draws + 1) * group.layout.size
+        total += 2 * seeds * len(group.cells) * each
+    return total
 
 
 def run_study(
@@ -243,7 +229,7 @@ def run_study(
                         report,
                     )
         finally:
-            finished = assemble(path, study, job.shards, job.cells, versions())
+            finished = assemble(path, study, job.shards, job.cells, versions(), job.dims)
         if caught and finished < progress.total_runs:
             raise Interrupted(
                 caught[0],

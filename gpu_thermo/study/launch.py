@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,13 @@ import numpy as np
 from ..averages.moments import RunningMoments
 from ..averages.scores import scores
 from ..engines import choose_engine, make_engine, resolve_device
+from ..running import speed
 from ..running.bill import make_moments
 from ..running.loop import Loop, Moment
 from ..running.records import statistics_names
 from ..running.setup import Setup
-from .shards import Launch, Shard, initial_state, prepare
+from .grids import Cell, StudySpec
+from .shards import Group, Shard, initial_state, make_launch, make_shard
 
 Arrays = dict[str, np.ndarray]
 OnSteps = Callable[[int], None]
@@ -40,10 +43,10 @@ def run_shard(
     steps_to_A [R] : first recorded step with test accuracy A %, NaN if never. mean_T, rms_T, max_T [R] : of each
     tensor's last weights.
     curve_* [R, point] : learning curves at `steps` [point]. seconds [R] : share of the wall-clock time.
-    With `keep`: w1, b1, w2, b2 [R, draw, ...] and initial_w1, ... [R, ...].
+    With `keep`: each tensor [R, draw, ...], and as it was at the start, initial_TENSOR [R, ...].
     """
     began = time.perf_counter()
-    launch = prepare(shard)
+    launch = make_launch(shard)
     ready = launch.setup
     device = resolve_device(device)
     state, moments = initial_state(launch), make_moments(ready)
@@ -185,18 +188,21 @@ def averages(ready: Setup, moments: RunningMoments) -> Arrays:
     return {renamed.get(name, name): np.array([row.get(name, np.nan) for row in rows]) for name in names}
 
 
-def check(shard: Shard, device: str = "auto", engine: str = "auto") -> Launch:
-    """Make one run of a shard's first cell ready, so that mistakes show before anything runs; also checks device and
-    engine.
+def make_group(study: StudySpec, base: Path | None, cells: list[Cell], device: str, engine: str) -> Group:
+    """A launch group from one run of its first cell made ready: mistakes in spec, data, device and engine show before
+    anything runs.
     """
-    from dataclasses import replace
+    ready = make_launch(make_shard(study, base, study.seeds.table(), 0, cells[:1], (0, 1))).setup
+    chosen = choose_engine(ready.job, engine, resolve_device(device))
+    return Group(cells, operations(ready), chosen, ready.job.target.layout, ready.program.partition.names)
 
-    from .grids import SeedTable
 
-    one = replace(shard, specs=shard.specs[:1], seeds=SeedTable(*(v[:1] for v in shard.seeds)), rows=shard.rows[:1])
-    launch = prepare(one)
-    choose_engine(launch.setup.job, engine, resolve_device(device))
-    return launch
+def operations(ready: Setup) -> float:
+    """Arithmetic of a replica-step, with its share of the passes over all points that the learning curves need."""
+    parts, run = speed.count(ready.job), ready.spec.run
+    points = ready.data.points if run.minibatch == "full" else ready.job.batching.size
+    passes = (ready.data.points + ready.data.test_points) / (points * ready.program.gradients_per_step * run.trace)
+    return speed.total(parts).operations + passes * parts["forward"].operations
 
 
 def _tensor(values: Any) -> np.ndarray:

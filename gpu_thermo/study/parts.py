@@ -28,9 +28,8 @@ import xarray as xr
 
 from ..errors import SpecError, StoreError, StoreExistsError, StoreLockedError
 from .grids import Cell, StudySpec
-from .shards import Shard
+from .shards import FORMAT, Shard
 
-FORMAT = 1
 PENDING = -1
 """Status of a run that was not done yet."""
 ROWS = 4096
@@ -39,9 +38,6 @@ _PARTS = Path("status") / "parts"
 _LOCK = Path("status") / "lock"
 _IN_MEMORY = 2**28
 """Bytes of an array that is put together in memory; a larger one goes to disk part by part."""
-_DIMS = {
-    "w1": ("hidden", "feature"), "b1": ("hidden",), "w2": ("output", "hidden"), "b2": ("output",),
-}  # fmt: skip
 
 # -- parts -------------------------------------------------------------------------------------------------------------
 
@@ -123,6 +119,10 @@ def read_spec(store: Path) -> StudySpec | None:
         return None
 
 
+def _format(store: Path) -> Any:
+    return json.loads((store / "zarr.json").read_text())["attributes"].get("study_format")
+
+
 def _check_same(store: Path, study: StudySpec, extend: bool) -> None:
     there = read_spec(store) if store.is_dir() else None
     if there is None:
@@ -130,6 +130,12 @@ def _check_same(store: Path, study: StudySpec, extend: bool) -> None:
     held, given = (
         json.loads(s.to_json()) for s in (there, study)
     )  # as JSON: infinity is a text in one that was read back
+    if (format_there := _format(store)) != FORMAT:
+        raise StoreError(
+            f"'{store}' is a study of format {format_there}, whose runs are cut into other shards than those of format"
+            f" {FORMAT}: it stays readable, and only the version that began it can continue it. Choose another name, or"
+            " --overwrite to run it again."
+        )
     differing = sorted(key for key in held.keys() | given.keys() if held.get(key) != given.get(key))
     if not differing or set(differing) <= {"name"}:
         return
@@ -174,9 +180,16 @@ def _lock(store: Path) -> Iterator[None]:
 
 
 def assemble(
-    store: Path, study: StudySpec, shards: Iterable[Shard], cells: list[Cell], versions: Mapping[str, str]
+    store: Path,
+    study: StudySpec,
+    shards: Iterable[Shard],
+    cells: list[Cell],
+    versions: Mapping[str, str],
+    dims: Mapping[str, tuple[str, ...]],
 ) -> int:
-    """Put the data set together from all parts that are there; returns the number of finished runs."""
+    """Put the data set together from all parts that are there, `dims` being the axes of each tensor; returns the number
+    of finished runs.
+    """
     import zarr
 
     done = [shard for shard in shards if is_done(store, shard)]
@@ -196,7 +209,7 @@ def assemble(
         _put(root, name, ("chain",), column, {})
     for name, kind in names.items():
         if kind[1]:
-            _put_table(root, name, kind, runs, steps, lambda: _parts(store, done))
+            _put_table(root, name, kind, runs, steps, lambda: _parts(store, done), _axes(name, dims))
     finished = int((columns["status"] != PENDING).sum())
     coordinates = [*static, *(n for n in names if n in _COORDINATES or n.startswith(_HYPER))]
     root.attrs.update(_attributes(study, cells, coordinates, versions))
@@ -281,16 +294,23 @@ def _put(root: Any, name: str, dims: tuple[str, ...], values: np.ndarray, attrib
     array[...] = values
 
 
+def _axes(name: str, dims: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Axes behind the runs: of a learning curve, of a tensor at each draw, or of one at the start."""
+    if name.startswith("curve_"):
+        return ("step",)
+    tensor = name.removeprefix("initial_")
+    return dims[tensor] if tensor != name else ("draw", *dims[tensor])
+
+
 def _put_table(
-    root: Any, name: str, kind: tuple[Any, tuple[int, ...]], runs: int, steps: np.ndarray, parts: Callable[[], Any]
-) -> None:
+    root: Any, name: str, kind: tuple[Any, tuple[int, ...]], runs: int, steps: np.ndarray, parts: Callable[[], Any],
+    dims: tuple[str, ...],
+) -> None:  # fmt: skip
     """An array with more axes than the runs: a learning curve, aligned by steps, or a tensor, padded with NaN."""
     dtype, shape = kind
     curve = name.startswith("curve_")
     shape = (len(steps),) if curve else shape
     rows = min(runs, ROWS if curve else max(1, 2**22 // max(1, int(np.prod(shape)))))
-    initial = name.startswith("initial_")
-    dims = ("step",) if curve else (() if initial else ("draw",)) + _DIMS[name.removeprefix("initial_")]
     array = root.create_array(
         name, shape=(runs, *shape), dtype=dtype, chunks=(rows, *(max(1, n) for n in shape)), fill_value=np.nan,
         dimension_names=("chain", *dims),

@@ -1,14 +1,15 @@
 """From a StudySpec to shards: what one launch does, and how a launch is made ready.
 
 Cells that share everything but hyperparameters run side by side in one launch, each replica with its own
-hyperparameters, data set and streams. How the work is cut depends on the spec alone, never on workers; every shard has
-an id that names its content, so that a study that is continued or extended finds what is done already.
+hyperparameters, data set and streams. How the work is cut depends on the spec and its data alone, never on workers;
+every shard has an id that names its content, so that a study that is continued or extended finds what is done already.
 """
 
 import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,38 @@ from ..method.named import get_method
 from ..running.setup import Setup, resolve_hyper, setup
 from ..spec.run import RunSpec
 from ..state import PARTITIONED, Hyper
+from ..targets.base import Layout
 from ..targets.networks import ShlpTarget
 from .grids import Cell, SeedTable, StudySpec
 
 SHARD_WORK = 5e11
 """Floating-point operations of one shard, about ten seconds on two cores."""
 SMALLEST, LARGEST = 32, 1024
-FORMAT = 1
-"""Part of every shard's id: raised when the same spec would give other numbers."""
+FORMAT = 2
+"""Of studies, in their stores and in every shard's id: raised when the same spec would be cut into other shards (2: by
+the operations of the network and data at hand) or give other numbers."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Cells that share launches, and what one of their runs is.
+
+    Attributes
+    ----------
+    operations : arithmetic of a replica-step, learning curves included. engine : who carries it out. layout :
+    tensors of a run. partitions : their names.
+    """
+
+    cells: list[Cell]
+    operations: float
+    engine: str
+    layout: Layout
+    partitions: tuple[str, ...]
+
+    @property
+    def spec(self) -> RunSpec:
+        """The first cell's run, which the others differ from in hyperparameters only."""
+        return self.cells[0].spec
 
 
 @dataclass(frozen=True)
@@ -36,7 +61,7 @@ class Shard:
     ----------
     id : names the content: cells, seeds, format. rows : [R] place of each run in the study, cell by cell.
     specs : JSON of each cell's run. data, init, dynamics : [S'] seeds, the same for each cell.
-    group : number of the launch group, alike in all but hyperparameters.
+    group : number of the launch group.
     """
 
     id: str
@@ -55,7 +80,7 @@ class Shard:
         """Runs in this shard."""
         return len(self.rows)
 
-    @property
+    @cached_property
     def steps(self) -> int:
         """Steps of each run."""
         return int(json.loads(self.specs[0])["run"]["steps"])
@@ -95,39 +120,35 @@ def group_cells(cells: list[Cell]) -> list[list[Cell]]:
     return list(groups.values())
 
 
-def work(spec: RunSpec) -> float:
-    """Rough floating-point operations of one run; inputs and outputs are counted as two and one where the data are not
-    at hand.
-    """
-    inputs = {"digits": 64, "breast_cancer": 30, "wine": 13, "diabetes": 10, "mnist": 784}.get(spec.data.name, 2)
-    outputs = {"digits": 10, "mnist": 10, "wine": 3}.get(spec.data.name, 1)
-    points = spec.run.batch or 20 if spec.run.minibatch != "full" else getattr(spec.data, "train", None) or 1000
-    return spec.run.steps * spec.model.hidden * (inputs + 1 + outputs) * (6.0 * points + 40.0)
-
-
-def shard_size(spec: RunSpec) -> int:
-    """Runs of one shard: a power of two, by the work of one run alone."""
-    size = SMALLEST
-    while size < LARGEST and 2 * size * work(spec) <= SHARD_WORK:
+def shard_size(group: Group) -> int:
+    """Runs of one shard: a power of two, by the operations of one run alone."""
+    size, run = SMALLEST, group.operations * group.spec.run.steps
+    while size < LARGEST and 2 * size * run <= SHARD_WORK:
         size *= 2
     return size
 
 
-def make_shards(study: StudySpec, base: Path | None = None, cells: list[Cell] | None = None) -> list[Shard]:
+def make_shards(study: StudySpec, base: Path | None, groups: list[Group]) -> list[Shard]:
     """All shards of a study, in a fixed order: many seeds of one cell, or all seeds of several."""
     seeds = study.seeds.table()
-    out = []
-    for number, group in enumerate(group_cells(study.cells() if cells is None else cells)):
-        size = study.study.shard or shard_size(group[0].spec)
-        for some, (start, stop) in _cuts(group, len(seeds), size):
-            cut = SeedTable(*(values[start:stop] for values in seeds))
-            rows = np.concatenate([cell.index * len(seeds) + np.arange(start, stop) for cell in some])
-            specs = tuple(cell.spec.to_json() for cell in some)
-            contents = _contents(some[0].spec, base)
-            name = _shard_id(specs, cut, study, contents)
-            options = tuple(study.study.accuracies), study.study.keep, base
-            out.append(Shard(name, number, tuple(cell.index for cell in some), rows, specs, cut, start, *options))
-    return out
+    return [
+        make_shard(study, base, seeds, number, some, span)
+        for number, group in enumerate(groups)
+        for some, span in _cuts(group.cells, len(seeds), study.study.shard or shard_size(group))
+    ]
+
+
+def make_shard(
+    study: StudySpec, base: Path | None, seeds: SeedTable, number: int, cells: list[Cell], span: tuple[int, int]
+) -> Shard:
+    """The study's seeds [start, stop) for some cells of launch group `number`."""
+    start, stop = span
+    cut = SeedTable(*(values[start:stop] for values in seeds))
+    rows = np.concatenate([cell.index * len(seeds) + np.arange(start, stop) for cell in cells])
+    specs = tuple(cell.spec.to_json() for cell in cells)
+    name = _shard_id(specs, cut, study, _contents(cells[0].spec, base))
+    options = tuple(study.study.accuracies), study.study.keep, base
+    return Shard(name, number, tuple(cell.index for cell in cells), rows, specs, cut, start, *options)
 
 
 def _cuts(group: list[Cell], seeds: int, size: int) -> Iterator[tuple[list[Cell], tuple[int, int]]]:
@@ -171,7 +192,7 @@ class Launch:
     init: np.ndarray
 
 
-def prepare(shard: Shard) -> Launch:
+def make_launch(shard: Shard) -> Launch:
     """Build the data, the model and the job of a shard.
 
     Raises

@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from gpu_thermo.errors import DeviceError, SpecError, StoreExistsError, StoreLockedError
+from gpu_thermo.errors import DeviceError, SpecError, StoreError, StoreExistsError, StoreLockedError
 from gpu_thermo.run import iterate
+from gpu_thermo.spec.run import RunSpec
 from gpu_thermo.study import StudySpec, comparisons, labels, open_study, plan_study, run_study, summaries
 from gpu_thermo.study import conduct as study_drive
+from gpu_thermo.study.conduct import make_work
 from gpu_thermo.study.launch import run_shard
 from gpu_thermo.study.parts import is_done, part_path, writing
-from gpu_thermo.study.shards import make_shards
 from gpu_thermo.study.statistics import bootstrap, compare, holm, power, seeds_needed, summarise
 
 ADLALA = {"name": "adlala", "stepsize": 0.2, "temperature": 1e-4, "friction": 0.5}
@@ -242,11 +243,24 @@ def test_done_shards_are_not_run_again(small: Path, monkeypatch: pytest.MonkeyPa
     found = run_study(more, small, extend=True)
     assert len(ran) == 1
     same(before, found.isel(chain=slice(0, 15)).load())
-    part = part_path(small, make_shards(StudySpec.from_dict(more), Path.cwd())[0].id)
+    part = part_path(small, make_work(StudySpec.from_dict(more), Path.cwd(), "cpu", "auto").shards[0].id)
     part.write_bytes(part.read_bytes()[:-100])
     same(found.load(), run_study(more, small))
     assert len(ran) == 2
     run_study(SMALL, small, extend=True)
+
+
+def test_a_study_of_the_older_format_is_read_and_not_continued(small: Path):
+    """Its shards are others: finding none of them done, it would all run again."""
+    root = json.loads((small / "zarr.json").read_text())
+    root["attributes"]["study_format"] = 1
+    (small / "zarr.json").write_text(json.dumps(root))
+    before = open_study(small).load()
+    for extend in (False, True):
+        with pytest.raises(StoreError, match="format 1.*stays readable.*--overwrite"):
+            run_study(SMALL, small, extend=extend)
+    same(before, open_study(small).load())
+    same(before, run_study(SMALL, small, overwrite=True))
 
 
 def test_infinity_is_the_same_study(tmp_path: Path):
@@ -440,7 +454,7 @@ def test_plan(small: Path):
     assert (plan.cells, plan.seeds, plan.runs, plan.ensembles, plan.shards, plan.done) == (3, 5, 15, 2, 2, 2)
     assert plan.replica_steps == 15 * 200
     assert plan.seconds == 0
-    assert all(is_done(small, s) for s in make_shards(StudySpec.from_dict(SMALL), Path.cwd()))
+    assert all(is_done(small, s) for s in make_work(StudySpec.from_dict(SMALL), Path.cwd(), "cpu", "auto").shards)
 
 
 def test_planned_time_follows_the_arithmetic(monkeypatch: pytest.MonkeyPatch):
@@ -457,6 +471,31 @@ def test_planned_time_follows_the_arithmetic(monkeypatch: pytest.MonkeyPatch):
         plain | {"run": {"steps": 400, "batch": 10, "trace": 200}}, engine="fused"
     ).seconds == pytest.approx(2 * seconds)
     assert plan_study(plain | {"run": {"steps": 200, "batch": 10, "trace": 10}}, engine="fused").seconds > seconds
+
+
+def test_shards_are_cut_by_the_data_not_by_their_name(tmp_path: Path):
+    """The digits under another name cost what they cost as digits; narrow data of the same kind are cheaper."""
+    digits = RunSpec.from_dict({"data": {"name": "digits"}, "model": {"hidden": 50}}).data.build()
+    np.savez(tmp_path / "same.npz", x=digits.x_train[0], y=digits.y_train[0])
+    np.savez(tmp_path / "narrow.npz", x=digits.x_train[0, :, 20:22], y=digits.y_train[0])
+    plain = {"model": {"hidden": 50}, "run": {"steps": 5_000, "batch": 10, "trace": 5_000}, "seeds": {"count": 400}}
+    sizes, costs = [], []
+    for data in ({"name": "digits"}, *({"name": "npz", "path": f"{name}.npz"} for name in ("same", "narrow"))):
+        job = make_work(StudySpec.from_dict(plain | {"data": data}), tmp_path, "cpu", "batched")
+        sizes.append(len(job.shards[0].rows))
+        costs.append(job.groups[0].operations)
+    assert costs[1] == pytest.approx(costs[0], rel=0.01)  # fewer points: a smaller pass over all for a learning curve
+    assert costs[2] < costs[0] / 3
+    assert sizes == [128, 128, 400]
+
+
+def test_disk_bill_of_kept_parameters(tmp_path: Path):
+    """The bill counts the network's real parameters."""
+    study = {"data": {"name": "digits"}, "model": {"hidden": 30}, "seeds": {"count": 8}}
+    study |= {"run": {"steps": 20, "batch": 10, "burn_in": 0, "thin": 1}, "study": {"keep": True}}
+    run_study(study, tmp_path / "s.zarr", engine="batched")
+    stored = sum(path.stat().st_size for path in (tmp_path / "s.zarr").rglob("*") if path.is_file())
+    assert plan_study(study, engine="batched").bytes == pytest.approx(stored, rel=0.1)
 
 
 # -- numbers -----------------------------------------------------------------------------------------------------------
