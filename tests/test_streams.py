@@ -1,5 +1,4 @@
-"""Random addresses, normals and minibatches (equations.md sections 6 and 7), against scalar Python written from that page.
-"""
+"""Random addresses, normals and minibatches (equations.md sections 6 and 7), against scalar Python written from that page."""
 
 import json
 import math
