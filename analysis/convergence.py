@@ -89,8 +89,8 @@ def _nested(moving: np.ndarray, superchain: np.ndarray | None, array_stats: Any)
     values = array_stats.rhat_nested(moving[:, rows], superchain_ids=ids)
     worst, groups = float(np.max(values)), int(ids[-1]) + 1
     error = math.sqrt(max(worst**2 - 1, 0) / groups)
-    return {"nested_rhat": worst, "groups": groups, "group_size": len(ids) // groups, "shared_start": superchain is not None,
-            "average_error": error}  # fmt: skip
+    return {"nested_rhat": worst, "groups": groups, "group_size": len(ids) // groups,
+            "shared_start": superchain is not None, "average_error": error}  # fmt: skip
 
 
 def superchains(chains: int, superchain: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

@@ -155,7 +155,8 @@ def _legend(figure: "Figure", axes: "Axes", scale: float = 1.0) -> None:
 
 
 def _image(
-    figure: "Figure", axes: "Axes", dataset: xr.Dataset, name: str, title: str, label: str, colours: Any, limits: Any = None,
+    figure: "Figure", axes: "Axes", dataset: xr.Dataset, name: str, title: str, label: str, colours: Any,
+    limits: Any = None,
     values: np.ndarray | None = None,
 ) -> None:  # fmt: skip
     """One panel: an image of a variable [v, u], its title and its colour bar."""

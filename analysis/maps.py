@@ -80,9 +80,10 @@ def uncertainty_map(
     axes = [_axis(values, resolution, margin) for values in plane.train.T]
     grid = np.stack([g.ravel() for g in np.meshgrid(*axes, indexing="xy")], axis=1)
     out = _on_grid(predict(tree, plane.inputs(grid), chosen, device=device), data, plane, axes)
+    which = f"Ensemble {chosen} of {len(known)}." if len(known) > 1 else ""
     out.attrs |= {
         "title": f"{data.name}: {len(members)} networks, {int(out.attrs.pop('draws'))} draws",
-        "caption": " ".join(filter(None, [plane.caption, f"Ensemble {chosen} of {len(known)}." if len(known) > 1 else ""])),
+        "caption": " ".join(filter(None, (plane.caption, which))),
         "task": data.task, "classes": json.dumps(data.classes), "targets": json.dumps(data.targets),
         "equal_aspect": int(plane.equal_aspect),
     }  # fmt: skip

@@ -290,7 +290,8 @@ _ATTEMPTS = 200
 # -- the summary -------------------------------------------------------------------------------------------------------
 
 MEASURES = (
-    ("tv", "distance to the\nexact density"), ("modes", "modes found\nin a group"), ("accuracy_single", "test accuracy,\nsingle draws"),
+    ("tv", "distance to the\nexact density"), ("modes", "modes found\nin a group"),
+    ("accuracy_single", "test accuracy,\nsingle draws"),
     ("accuracy_last", "test accuracy\nat the end"),
     ("accuracy_average", "test accuracy,\naveraged over a group"), ("nll_average", "test NLL,\naveraged (nats)"),
 )  # fmt: skip
@@ -402,8 +403,10 @@ def table(results: Results, brief: bool = False) -> tuple[list[str], list[list[s
 
 
 TITLES = {
-    "tv": "distance", "wasserstein": "W1", "mode_error": "mode weights off by", "modes": "modes of a group", "mode_changes": "mode changes",
-    "accuracy_single": "accuracy, one draw", "accuracy_last": "accuracy at the end", "accuracy_average": "accuracy, averaged",
+    "tv": "distance", "wasserstein": "W1", "mode_error": "mode weights off by", "modes": "modes of a group",
+    "mode_changes": "mode changes",
+    "accuracy_single": "accuracy, one draw", "accuracy_last": "accuracy at the end",
+    "accuracy_average": "accuracy, averaged",
     "nll_single": "NLL, one draw", "nll_average": "NLL, averaged",
 }  # fmt: skip
 

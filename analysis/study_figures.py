@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NAMES = {
-    "accuracy": "test accuracy", "nll": "test loss (nats)", "loss": "training loss (nats)", "rmse": "test RMSE", "ece": "calibration error",
+    "accuracy": "test accuracy", "nll": "test loss (nats)", "loss": "training loss (nats)", "rmse": "test RMSE",
+    "ece": "calibration error",
 }  # fmt: skip
 BAND = (0.1, 0.9)
 """Quantiles over runs that bound a band."""
@@ -125,7 +126,8 @@ def band(study: xr.Dataset, cell: int, name: str) -> Band:
 
 @styled
 def curves(
-    study: xr.Dataset, name: str = "accuracy", split: Sequence[tuple[str, Sequence[str]]] | None = None, logarithmic: bool = False,
+    study: xr.Dataset, name: str = "accuracy", split: Sequence[tuple[str, Sequence[str]]] | None = None,
+    logarithmic: bool = False,
     log_values: bool = False, reference: float | None = None,
 ) -> Drawn:  # fmt: skip
     """Learning curves with bands: median of the runs, and between which values 80 % of them lie.

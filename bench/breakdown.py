@@ -140,8 +140,12 @@ def parts(job: Any, medians: dict[str, float]) -> dict[str, Any]:
         "nanoseconds": {"whole": time["whole"], **nanoseconds},
         "share": {name: t / time["whole"] for name, t in nanoseconds.items()},
         "operations": {name: c.operations for name, c in arithmetic.items()},
-        "fraction_of_peak": {n: c.operations / max(nanoseconds[n], 1e-3) * 1e9 / medians["peak"] for n, c in arithmetic.items()},
-        "fraction_of_slots": {n: c.instructions / max(nanoseconds[n], 1e-3) * 2e9 / medians["peak"] for n, c in arithmetic.items()},
+        "fraction_of_peak": {
+            n: c.operations / max(nanoseconds[n], 1e-3) * 1e9 / medians["peak"] for n, c in arithmetic.items()
+        },
+        "fraction_of_slots": {
+            n: c.instructions / max(nanoseconds[n], 1e-3) * 2e9 / medians["peak"] for n, c in arithmetic.items()
+        },
         "peak": medians["peak"],
         "normals_alone": {
             "nanoseconds": time["normals alone"], "in_the_step": nanoseconds["normals"] / drawn,

@@ -65,9 +65,8 @@ def spirals(hidden: int, batch: int) -> Case:
     return Case(f"d{hidden}_B{batch}", "spirals", 2, hidden, 1, points, batch)
 
 
-CASES = {
-    c.name: c for c in (spirals(20, 25), spirals(100, 20), spirals(500, 20), Case("digits", "digits", 64, 50, 10, 1437, 50))
-}  # fmt: skip
+_DIGITS = Case("digits", "digits", 64, 50, 10, 1437, 50)
+CASES = {c.name: c for c in (spirals(20, 25), spirals(100, 20), spirals(500, 20), _DIGITS)}
 
 
 @cache

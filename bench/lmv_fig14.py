@@ -24,7 +24,8 @@ PUBLISHED = (
 )
 ADLALA = {"name": "adlala", "stepsize": 0.25, "temperature": 1e-4, "friction": 0.5, "sigma": 0.01, "epsilon": 0.1}
 LOL = {
-    "name": "lol", "stepsize": 0.25, "friction": {"hidden": 0.01, "output": "inf"}, "temperature": {"hidden": 1e-3, "output": 0.0},
+    "name": "lol", "stepsize": 0.25, "friction": {"hidden": 0.01, "output": "inf"},
+    "temperature": {"hidden": 1e-3, "output": 0.0},
 }  # fmt: skip
 SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
     "SGD h .25": ({"name": "sgd", "stepsize": 0.25}, "normal"),

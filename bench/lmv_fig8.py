@@ -35,8 +35,10 @@ METHODS: dict[str, tuple[dict[str, Any], float | None]] = {
 def accuracies(method: dict[str, Any], runs: int, steps: int) -> np.ndarray:
     """Test accuracy [runs] in percent after the last step."""
     spec = {
-        "data": {"name": "spirals", "turns": 2, "train": 500, "test": 1000, "seeds": list(range(runs))}, "model": {"hidden": 20},
-        "method": method, "run": {"replicas": runs, "steps": steps, "burn_in": 0, "thin": steps, "trace": steps, "batch": 25, "keep": []},
+        "data": {"name": "spirals", "turns": 2, "train": 500, "test": 1000, "seeds": list(range(runs))},
+        "model": {"hidden": 20},
+        "method": method, "run": {"replicas": runs, "steps": steps, "burn_in": 0, "thin": steps, "trace": steps,
+            "batch": 25, "keep": []},
     }  # fmt: skip
     (last,) = iterate(spec)
     return 100 * last.statistics["test_accuracy"]

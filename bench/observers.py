@@ -100,7 +100,8 @@ def measure(spec: RunSpec, engine: str, pairs: int) -> dict[str, Any]:
     bits.
     """
     runs = {
-        "engine alone": bare(spec, engine), "with averages": averages(spec, engine), "with store": stored(spec, engine, False),
+        "engine alone": bare(spec, engine), "with averages": averages(spec, engine),
+        "with store": stored(spec, engine, False),
         "with store and bar": stored(spec, engine, True),
     }  # fmt: skip
     ends: dict[str, np.ndarray] = {}

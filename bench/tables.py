@@ -170,7 +170,8 @@ def gpu_check(result: Result) -> str:
 
 
 TABLES: dict[str, Callable[[Result], str]] = {
-    "compare": compare, "memory": memory, "scaling": scaling, "breakdown": breakdown, "observers": observers, "lmv_fig14": lmv_fig14,
+    "compare": compare, "memory": memory, "scaling": scaling, "breakdown": breakdown, "observers": observers,
+    "lmv_fig14": lmv_fig14,
     "lmv_fig8": lmv_fig8, "gpu_check": gpu_check,
 }  # fmt: skip
 

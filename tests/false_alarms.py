@@ -152,7 +152,8 @@ def _nuts(seed: int) -> Scores:
 
 
 FAMILIES: dict[str, Callable[[int], Scores]] = {
-    "transients": _transients, "calibration": _calibration, "order": _order, "frozen": _frozen, "linear": _linear, "nuts": _nuts,
+    "transients": _transients, "calibration": _calibration, "order": _order, "frozen": _frozen, "linear": _linear,
+    "nuts": _nuts,
 }  # fmt: skip
 """Of `--of tests`: a seed to (name of a check, its scores)."""
 

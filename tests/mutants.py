@@ -59,42 +59,55 @@ class Mutant:
 
 MUTANTS: dict[str, Mutant] = {
     "sqrt h for sqrt 2h in SGLD": Mutant(
-        ((BATCHED, "np.sqrt(2 * h * ", "np.sqrt(h * "), (FUSED, "np.sqrt(2 * h * ", "np.sqrt(h * ")), (LAWS, VERIFY), "sgld or machine"),
+        ((BATCHED, "np.sqrt(2 * h * ", "np.sqrt(h * "), (FUSED, "np.sqrt(2 * h * ", "np.sqrt(h * ")), (LAWS, VERIFY),
+        "sgld or machine"),
     "sd for variance in O": Mutant(
-        ((LETTERS, 'np.sqrt(-hyper["temperature"] * np.expm1(-2 * rate))', '-hyper["temperature"] * np.expm1(-2 * rate)'),),
+        ((LETTERS, 'np.sqrt(-hyper["temperature"] * np.expm1(-2 * rate))',
+            '-hyper["temperature"] * np.expm1(-2 * rate)'),),
         (LAWS, VERIFY), "langevin or machine or posterior"),
     "h for sqrt h in D": Mutant(((LETTERS, '(hyper["sigma"] * np.sqrt(h),)', '(hyper["sigma"] * h,)'),),
         (LAWS, VERIFY), "thermostat or machine"),
-    "T / N twice": Mutant(((HYPER, "lambda t: t / points", "lambda t: t / points / points"),), ("tests/running/test_setup.py", BAYES)),
-    "T not divided by N": Mutant(((HYPER, "lambda t: t / points", "lambda t: t"),), ("tests/running/test_setup.py", BAYES)),
+    "T / N twice": Mutant(((HYPER, "lambda t: t / points", "lambda t: t / points / points"),),
+        ("tests/running/test_setup.py", BAYES)),
+    "T not divided by N": Mutant(((HYPER, "lambda t: t / points", "lambda t: t"),),
+        ("tests/running/test_setup.py", BAYES)),
     "sigma for its square in SGLD": Mutant(((HYPER, "sigma**2 / 2", "sigma**2"),), ("tests/running/test_setup.py",)),
     "missing N/n: the gradient is a sum over the batch": Mutant(
-        ((SHLP, "d_out *= position.dtype.type(1 / out.shape[1])", "pass"),), ("tests/targets/test_networks.py", "tests/engines/test_fused.py", BAYES)),
+        ((SHLP, "d_out *= position.dtype.type(1 / out.shape[1])", "pass"),),
+        ("tests/targets/test_networks.py", "tests/engines/test_fused.py", BAYES)),
     "missing N in the prior": Mutant(
         ((SHLP, "1 / (self.model.prior_sd**2 * self.points)", "1 / self.model.prior_sd**2"),
-         (FUSED, "1 / (model.prior_sd**2 * n)", "1 / model.prior_sd**2")), ("tests/targets/test_networks.py", BAYES, VERIFY)),
+         (FUSED, "1 / (model.prior_sd**2 * n)", "1 / model.prior_sd**2")),
+     ("tests/targets/test_networks.py", BAYES, VERIFY)),
     "noise sd for variance in the likelihood": Mutant(
-        ((SHLP, "out.dtype.type(self.noise_sd**2)", "out.dtype.type(self.noise_sd)"),), ("tests/targets/test_networks.py", "tests/engines/test_fused.py")),
+        ((SHLP, "out.dtype.type(self.noise_sd**2)", "out.dtype.type(self.noise_sd)"),),
+        ("tests/targets/test_networks.py", "tests/engines/test_fused.py")),
     "wrong half step in B": Mutant(
-        ((WORDS, "Fraction(1, self.text.count(letter))", 'Fraction(1, 1 if letter == "B" else self.text.count(letter))'),),
+        ((WORDS, "Fraction(1, self.text.count(letter))",
+            'Fraction(1, 1 if letter == "B" else self.text.count(letter))'),),
         (LAWS, "tests/method/test_words.py"), "langevin or chunks or program"),
     "wrong half step in O": Mutant(
-        ((WORDS, "Fraction(1, self.text.count(letter))", 'Fraction(1, 1 if letter == "O" else self.text.count(letter))'),),
+        ((WORDS, "Fraction(1, self.text.count(letter))",
+            'Fraction(1, 1 if letter == "O" else self.text.count(letter))'),),
         (LAWS, TRANSIENTS, VERIFY), "OBABO or OABAO or machine"),
     "thermostat sign": Mutant(
         ((LETTERS, "xi += rate * (square_sum(p)[:, None] - target)", "xi -= rate * (square_sum(p)[:, None] - target)"),
          ("gpu_thermo/kernels/letters.h", "xi += rate * (square_sum - target)", "xi -= rate * (square_sum - target)")),
         (LAWS, VERIFY, "tests/method/test_letters.py"), "adaptive or thermostat or regulate or machine"),
     "thermostat without n": Mutant(
-        ((LETTERS, 'hyper["count"] * hyper["temperature"]', 'hyper["temperature"]'),), (LAWS, VERIFY), "adaptive or thermostat or machine"),
+        ((LETTERS, 'hyper["count"] * hyper["temperature"]', 'hyper["temperature"]'),), (LAWS, VERIFY),
+        "adaptive or thermostat or machine"),
     "xi not saved": Mutant(
-        ((RUN, "    return checkpoint.state, moments", "    checkpoint.state.thermostat[:] = 0\n    return checkpoint.state, moments"),),
+        ((RUN, "    return checkpoint.state, moments",
+            "    checkpoint.state.thermostat[:] = 0\n    return checkpoint.state, moments"),),
         RESUME, "resume or identical or machine"),
     "momentum lost on resume": Mutant(
-        ((RUN, "    return checkpoint.state, moments", "    checkpoint.state.momentum[:] = 0\n    return checkpoint.state, moments"),),
+        ((RUN, "    return checkpoint.state, moments",
+            "    checkpoint.state.momentum[:] = 0\n    return checkpoint.state, moments"),),
         RESUME, "resume or identical or machine"),
     "cached gradient lost on resume": Mutant(
-        ((RUN, "    return checkpoint.state, moments", "    checkpoint.state.gradient[:] = 0\n    return checkpoint.state, moments"),),
+        ((RUN, "    return checkpoint.state, moments",
+            "    checkpoint.state.gradient[:] = 0\n    return checkpoint.state, moments"),),
         RESUME, "resume or identical or machine"),
     "running averages lost on resume": Mutant(((RUN, "    moments.load(checkpoint.sums)\n", ""),),
         RESUME, "resume or identical or machine"),
@@ -107,7 +120,7 @@ MUTANTS: dict[str, Mutant] = {
          (NATIVE, "return blocks.astype(np.uint32), where", "return 0 * blocks.astype(np.uint32), where")),
         ("tests/test_streams.py", "tests/engines/test_native.py", LAWS), "block or normal or langevin or lane"),
     "noise repeated every step": Mutant(
-        ((NATIVE, "int(Purpose.STEP), self._step, sub", "int(Purpose.STEP), 0, sub"),
+        ((NATIVE, "int(Purpose.STEP),\n                self._step,", "int(Purpose.STEP),\n                0,"),
          ("gpu_thermo/engines/operations/arrays.py", "Purpose.STEP, self._step, sub", "Purpose.STEP, 0, sub")),
          (LAWS, VERIFY), "langevin or sgld or machine"),
     "one noise for both O's of a word": Mutant(
@@ -117,7 +130,8 @@ MUTANTS: dict[str, Mutant] = {
         ((STREAMS, "xp.multiply(radius, xp.cos(angle)", "xp.multiply(radius, xp.sin(angle)"),),
         ("tests/test_streams.py", "tests/engines/test_native.py")),
     "stale gradient: evaluated after the kick": Mutant(
-        ((WORDS, "            substeps.append(Evaluate())\n        substeps += _side_by_side({k: c[i] for k, c in chunks.items()})",
+        ((WORDS, "            substeps.append(Evaluate())\n"
+          "        substeps += _side_by_side({k: c[i] for k, c in chunks.items()})",
           "            pass\n        substeps += _side_by_side({k: c[i] for k, c in chunks.items()})\n"
           "        if i > (1 if reuse else 0):\n            substeps.append(Evaluate())"),),
           (LAWS, "tests/method/test_words.py"), "langevin or program or compile"),
@@ -127,19 +141,23 @@ MUTANTS: dict[str, Mutant] = {
     "minibatch repeated": Mutant(
         ((NATIVE, "ctypes.byref(grid), ordinal, batching.size", "ctypes.byref(grid), 0, batching.size"),
          ("gpu_thermo/engines/operations/arrays.py", "batching.size, ordinal)", "batching.size, 0)")),
-        (VERIFY, "tests/engines/test_native.py", "tests/engines/test_fused.py"), "machine or minibatch or agrees or gradient_noise"),
+        (VERIFY, "tests/engines/test_native.py", "tests/engines/test_fused.py"),
+        "machine or minibatch or agrees or gradient_noise"),
     "minibatch with a fixed first half": Mutant(
         ((STREAMS, "for j in range(FEISTEL_ROUNDS)", "for j in range(2)"),), ("tests/test_streams.py",)),
-    "relu'(0) = 1": Mutant(((SHLP, "return hidden > 0", "return hidden >= 0"),), ("tests/targets/test_networks.py", "tests/engines/test_fused.py")),
+    "relu'(0) = 1": Mutant(((SHLP, "return hidden > 0", "return hidden >= 0"),),
+        ("tests/targets/test_networks.py", "tests/engines/test_fused.py")),
     "recorded energy doubled": Mutant(
         ((BATCHED, "r.energy[slot, self.rows] = _host(s.energy)", "r.energy[slot, self.rows] = 2 * _host(s.energy)"),),
         ("tests/engines/test_batched.py", "tests/engines/test_fused.py", "tests/running/test_run.py")),
     "kinetic temperature by the wrong n": Mutant(
         ((BATCHED, "s.momentum[:, columns])) / count", "s.momentum[:, columns])) / (count + 1)"),),
         ("tests/engines/test_batched.py", "tests/engines/test_fused.py", "tests/laws/test_stationary_laws.py")),
-    "friction doubled": Mutant(((LETTERS, 'hyper["friction"] * h)', '2 * hyper["friction"] * h)'),), (LAWS, TRANSIENTS, VERIFY)),
+    "friction doubled": Mutant(((LETTERS, 'hyper["friction"] * h)', '2 * hyper["friction"] * h)'),),
+        (LAWS, TRANSIENTS, VERIFY)),
     "sign in replica exchange": Mutant(
-        ((EXCHANGE, "d * (value[:, :-1] - value[:, 1:])", "d * (value[:, 1:] - value[:, :-1])"),), ("tests/moves/test_exchange.py",)),
+        ((EXCHANGE, "d * (value[:, :-1] - value[:, 1:])", "d * (value[:, 1:] - value[:, :-1])"),),
+        ("tests/moves/test_exchange.py",)),
     "correction dropped in replica exchange": Mutant(
         ((EXCHANGE, "log_ratio -= d**2 * (v[:, :-1] + v[:, 1:]) / 2", "pass"),), ("tests/moves/test_exchange.py",)),
     "correction of one energy only in replica exchange": Mutant(
@@ -149,14 +167,19 @@ MUTANTS: dict[str, Mutant] = {
     "even and odd pairs do not alternate": Mutant(
         ((EXCHANGE, "(1 - window[2] if self.ladder.count > 2 else 0)", "0"),), ("tests/moves/test_exchange.py",)),
     "the same uniforms at every attempt": Mutant(
-        ((EXCHANGE, "Purpose.EXCHANGE, number", "Purpose.EXCHANGE, 0"), (TEMPERING, "Purpose.TEMPERING, number", "Purpose.TEMPERING, 0")),
+        ((EXCHANGE, "Purpose.EXCHANGE, number", "Purpose.EXCHANGE, 0"),
+            (TEMPERING, "Purpose.TEMPERING, number", "Purpose.TEMPERING, 0")),
         ON_LADDERS),
-    "momenta not rescaled between rungs": Mutant(((LADDER, "state.momentum[rows, columns] *= scale", "pass"),), ON_LADDERS),
+    "momenta not rescaled between rungs": Mutant(((LADDER, "state.momentum[rows, columns] *= scale", "pass"),),
+        ON_LADDERS),
     "momenta rescaled by tau, not its root": Mutant(
-        ((LADDER, "np.sqrt(temperature[new] / temperature[old])", "(temperature[new] / temperature[old])"),), ON_LADDERS),
-    "draws from every rung count": Mutant(((LADDER, 'state.extra["rung"] == 0, 0.0, -np.inf', 'state.extra["rung"] >= 0, 0.0, -np.inf'),),
+        ((LADDER, "np.sqrt(temperature[new] / temperature[old])", "(temperature[new] / temperature[old])"),),
         ON_LADDERS),
-    "sign in simulated tempering": Mutant(((TEMPERING, "-d * value + g", "d * value + g"),), ("tests/moves/test_tempering.py",)),
+    "draws from every rung count": Mutant(((LADDER, 'state.extra["rung"] == 0, 0.0, -np.inf',
+        'state.extra["rung"] >= 0, 0.0, -np.inf'),),
+        ON_LADDERS),
+    "sign in simulated tempering": Mutant(((TEMPERING, "-d * value + g", "d * value + g"),),
+        ("tests/moves/test_tempering.py",)),
     "sign of the weights in simulated tempering": Mutant(
         ((TEMPERING, "+ g[proposed] - g[rung]", "- g[proposed] + g[rung]"),), ("tests/moves/test_tempering.py",)),
     "correction dropped in simulated tempering": Mutant(
@@ -166,36 +189,47 @@ MUTANTS: dict[str, Mutant] = {
         ((TEMPERING, "(state.thermostat[rows, k] - before) * stretch", "(state.thermostat[rows, k] - before)"),),
         ("tests/moves/test_tempering.py",)),
     "weights of simulated tempering never frozen": Mutant(
-        ((TEMPERING, "if state.step <= self.burn_in and running.any():", "if running.any():"),), ("tests/moves/test_tempering.py",)),
+        ((TEMPERING, "if state.step <= self.burn_in and running.any():", "if running.any():"),),
+        ("tests/moves/test_tempering.py",)),
     "sign of contour's multiplier": Mutant(
-        ((CONTOUR, "1 + self.zeta * tau", "1 - self.zeta * tau"), (CONTOUR_KERNEL, "1 + c.zeta * tau", "1 - c.zeta * tau")),
+        ((CONTOUR, "1 + self.zeta * tau", "1 - self.zeta * tau"),
+            (CONTOUR_KERNEL, "1 + c.zeta * tau", "1 - c.zeta * tau")),
         ("tests/moves/test_contour.py",)),
     "tau missing in contour's multiplier": Mutant(
-        ((CONTOUR, "self.zeta * tau[rows] * slope", "self.zeta * slope"), (CONTOUR_KERNEL, "c.zeta * tau * slope", "c.zeta * slope")),
+        ((CONTOUR, "self.zeta * tau[rows] * slope", "self.zeta * slope"),
+            (CONTOUR_KERNEL, "c.zeta * tau * slope", "c.zeta * slope")),
         ("tests/moves/test_contour.py",)),
     "w_J for Psi in contour": Mutant(
         ((CONTOUR, "if not self.published:", "if False:"), (CONTOUR_KERNEL, "sloped && !c.published ?", "false ?")),
         ("tests/moves/test_contour.py",)),
     "weights of contour's draws inverted": Mutant(
-        ((CONTOUR, "return self.zeta * self.log_psi(", "return -self.zeta * self.log_psi("),), ("tests/moves/test_contour.py",)),
+        ((CONTOUR, "return self.zeta * self.log_psi(", "return -self.zeta * self.log_psi("),),
+        ("tests/moves/test_contour.py",)),
     "a contour that never stops learning": Mutant(
         ((CONTOUR, "np.where(k < self.learn, out, -np.inf)", "out"),), ("tests/moves/test_contour.py",)),
     "draws while exploring": Mutant(
-        ((CYCLICAL, "phase(step, self.length) >= self.explore", "phase(step, self.length) >= 0"),), ("tests/moves/test_cyclical.py",)),
+        ((CYCLICAL, "phase(step, self.length) >= self.explore", "phase(step, self.length) >= 0"),),
+        ("tests/moves/test_cyclical.py",)),
     "exploring keeps its noise": Mutant(
-        ((CYCLICAL, "Exploring(options, factors[name])", "Exploring(options, 1.0)"),), ("tests/moves/test_cyclical.py",)),
+        ((CYCLICAL, "Exploring(options, factors[name])", "Exploring(options, 1.0)"),),
+        ("tests/moves/test_cyclical.py",)),
     "gradient noise taken off twice": Mutant(((CYCLICAL, "h[0] * sd**2 / (2 * tau[0])", "h[0] * sd**2 / tau[0]"),),
         ("tests/moves/test_cyclical.py",)),
     "weights of draws ignored in averages": Mutant(
-        ((OBSERVE, 'counted(statistics.get("log_weight"))', "None"), (OBSERVE, 'r, statistics.get("log_weight"))', "r, None)")),
+        ((OBSERVE, 'counted(statistics.get("log_weight"))', "None"),
+            (OBSERVE, 'r, statistics.get("log_weight"))', "r, None)")),
         ("tests/moves/test_moves_run.py",), "averages"),
-    "N/n: energy noise as with replacement": Mutant(((OBSERVE, "(1 - batch / points) * ", ""),), ("tests/moves/test_move_energies.py",)),
+    "N/n: energy noise as with replacement": Mutant(((OBSERVE, "(1 - batch / points) * ", ""),),
+        ("tests/moves/test_move_energies.py",)),
     "prior missing in a move's energy": Mutant(
-        ((OBSERVE, "losses.mean(axis=1) + self._prior(position[r])", "losses.mean(axis=1)"),), ("tests/moves/test_move_energies.py",)),
+        ((OBSERVE, "losses.mean(axis=1) + self._prior(position[r])", "losses.mean(axis=1)"),),
+        ("tests/moves/test_move_energies.py",)),
     "a move's minibatch repeated": Mutant(
-        ((OBSERVE, "Purpose.MOVE_MINIBATCH, attempt", "Purpose.MOVE_MINIBATCH, 0"),), ("tests/moves/test_move_energies.py",)),
+        ((OBSERVE, "Purpose.MOVE_MINIBATCH, attempt", "Purpose.MOVE_MINIBATCH, 0"),),
+        ("tests/moves/test_move_energies.py",)),
     "frozen replica spreads": Mutant(
-        ((BATCHED, "array[fresh] = np.nan", "array[:] = np.nan"),), ("tests/engines/test_batched.py", "tests/running/test_run.py")),
+        ((BATCHED, "array[fresh] = np.nan", "array[:] = np.nan"),),
+        ("tests/engines/test_batched.py", "tests/running/test_run.py")),
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Random addresses, normals and minibatches (equations.md sections 6 and 7), against scalar Python written from that page."""
+"""Random addresses, normals and minibatches (equations.md sections 6 and 7), against scalar Python from that page."""
 
 import json
 import math
@@ -215,7 +215,8 @@ def test_law_of_uniforms(dtype):
 
 
 AXES = {  # what differs between two draws of the same 100,000 normals
-    "replica": ({"stream": 5}, {"stream": 6}), "seed": ({"seed": 1}, {"seed": 2}), "seed, high half": ({"seed": 1}, {"seed": 1 + 2**32}),
+    "replica": ({"stream": 5}, {"stream": 6}), "seed": ({"seed": 1}, {"seed": 2}),
+    "seed, high half": ({"seed": 1}, {"seed": 1 + 2**32}),
     "step": ({"ordinal": 8}, {"ordinal": 9}), "step, high bits": ({"ordinal": 8}, {"ordinal": 8 + 2**32}),
     "letter": ({"sub": 0}, {"sub": 1}), "purpose": ({"purpose": 0}, {"purpose": 1}),
 }  # fmt: skip

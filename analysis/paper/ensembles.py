@@ -43,7 +43,8 @@ SCORES = ("error", "nll", "calibration", "shuffled", "far")
 """error: 1 - accuracy, or RMSE in the target's units. calibration: ECE (15 bins), or the mean gap between nominal and
 found coverage."""
 TITLES = {
-    "error": "test error (RMSE for diabetes)", "nll": "negative log-likelihood (nats)", "calibration": "calibration error",
+    "error": "test error (RMSE for diabetes)", "nll": "negative log-likelihood (nats)",
+    "calibration": "calibration error",
     "shuffled": "AUROC, shuffled features", "far": "AUROC, far inputs",
 }  # fmt: skip
 LEVELS = np.arange(0.1, 0.95, 0.1)
@@ -128,12 +129,13 @@ def spec_of(data: str, contender: Contender, splits: int = SPLITS, scale: float 
     thin = max(1, round(contender.thin * scale))
     draws, burn_in = (contender.steps - contender.burn_in) // contender.thin, round(contender.burn_in * scale)
     steps = burn_in + draws * thin
+    prior = {"prior_sd": PRIOR_SD} if contender.prior else {}
     return {
         "data": {"name": data, "test_fraction": TEST_FRACTION, "seeds": list(range(splits))},
-        "model": {"hidden": HIDDEN, "init": "pytorch", **DATA[data].get("model", {})} | ({"prior_sd": PRIOR_SD} if contender.prior else {}),
+        "model": {"hidden": HIDDEN, "init": "pytorch", **DATA[data].get("model", {}), **prior},
         "method": contender.method,
-        "run": {"replicas": contender.members * splits, "steps": steps, "burn_in": burn_in, "thin": thin, "trace": steps,
-                **DATA[data]["run"]},
+        "run": {"replicas": contender.members * splits, "steps": steps, "burn_in": burn_in, "thin": thin,
+                "trace": steps, **DATA[data]["run"]},
     }  # fmt: skip
 
 

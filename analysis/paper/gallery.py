@@ -36,7 +36,8 @@ def write_entry(entry: "Entry", study: xr.Dataset, folder: Path, scale: float, s
     """
     rows, claims = entry.rows(study), entry.claims(study)
     record = {
-        "title": entry.title, "ours": entry.ours, "sampling_seconds": float(study["seconds"].sum()), "runs": study.sizes["chain"],
+        "title": entry.title, "ours": entry.ours, "sampling_seconds": float(study["seconds"].sum()),
+        "runs": study.sizes["chain"],
         "sentence": sentence(rows if entry.beside == "published" else [], claims, scale >= 1),
         "columns": ["what", entry.beside, "obtained", "sd over runs", "runs", ""],
         "table": [_cells(r, scale >= 1) for r in rows],
@@ -50,7 +51,8 @@ def write_ensembles(folder: Path, scale: float, seconds: float) -> str:
     members = {contender.label: contender.members for contender in ensembles.CONTENDERS}
     runs = sum(members[label] * results.splits for contenders in results.values.values() for label in contenders)
     record = {
-        "title": "Ensembles against alternatives on real data", "ours": ensembles.OURS, "sampling_seconds": results.seconds, "runs": runs,
+        "title": "Ensembles against alternatives on real data", "ours": ensembles.OURS,
+        "sampling_seconds": results.seconds, "runs": runs,
         "sentence": sentence([], ensembles.claims(results), scale >= 1), "columns": list(ensembles.COLUMNS),
         "table": ensembles.table(results),
     }  # fmt: skip

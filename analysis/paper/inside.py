@@ -167,7 +167,8 @@ def temperature_claims(study: xr.Dataset) -> list[Claim]:
     held = found["AdLaLa", "hidden"]
     lol = found["LaLa", "hidden"]
     return [
-        Claim("ten times the friction leaves a tenth of the gradient noise's heat", f"excess {some:.3g} against {tenfold:.3g} of tau",
+        Claim("ten times the friction leaves a tenth of the gradient noise's heat",
+            f"excess {some:.3g} against {tenfold:.3g} of tau",
               bool(5 < some / tenfold < 20) if tenfold > 0 else None),
         Claim("AdLaLa's thermostat holds the hidden layer at its temperature where plain friction does not",
               f"{held:.3g} against LaLa's {lol:.3g} times tau", bool(abs(held - 1) < 0.05 < abs(lol - 1))),

@@ -18,8 +18,8 @@ ADDRESSES = ((Purpose.STEP, 0, 0), (Purpose.STEP, 2**32 + 5, 1), (Purpose.MINIBA
 SIZES, ORDINALS = (1, 12, 500, 1437), (0, 3, 2**33 + 1)
 
 BODY = """
-HD void one(i64 i, const u32* low, const u32* high, const u32* stream, u32 purpose, u64 ordinal, u32 sub, Grid grid, u32* words,
-            scalar* normal, u32* index) {
+HD void one(i64 i, const u32* low, const u32* high, const u32* stream, u32 purpose, u64 ordinal, u32 sub, Grid grid,
+            u32* words, scalar* normal, u32* index) {
   Keys keys;
   keys.open(splat_word(low[i]), splat_word(high[i]), splat_word(stream[i]));
   const Address at = address(keys, purpose, ordinal, sub);
@@ -49,7 +49,8 @@ PARAMETERS = (
 CALL = "one(i, low, high, stream, purpose, ordinal, sub, {n, a, b, inverse}, words, normal, index);"
 ENTRY = {
     "cpu": f'extern "C" void probe({PARAMETERS}) {{\n  for (i64 i = 0; i < replicas; ++i) {CALL}\n}}',
-    "cuda": f'extern "C" __global__ void probe({PARAMETERS}) {{\n  const i64 i = i64(blockIdx.x) * blockDim.x + threadIdx.x;\n'
+    "cuda": f'extern "C" __global__ void probe({PARAMETERS}) {{\n'
+            "  const i64 i = i64(blockIdx.x) * blockDim.x + threadIdx.x;\n"
             f"  if (i < replicas) {CALL}\n}}",
 }  # fmt: skip
 

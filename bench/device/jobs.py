@@ -18,8 +18,10 @@ from gpu_thermo.targets.networks import ShlpModel, ShlpTarget
 UPDATES = ("sgd", "sgld", "momentum", "coolmomentum", "adam")
 WORDS = ("BACDEDCAB", "BAEFEAB", "BAOAB", "OBABO", "ABOBA", "OBA", "ABCDEFBA", "EBAB", *UPDATES)
 FACTORS: dict[str, tuple[Any, ...]] = {
-    "word": WORDS, "task": ("binary", "multiclass", "regression"), "activation": ("relu", "tanh", "softplus", "identity"),
-    "mode": ("subset", "epoch", "replacement", "full"), "partition": ("layer", "tensor", "all"), "bits": (32, 64), "team": (32, 64, 128),
+    "word": WORDS, "task": ("binary", "multiclass", "regression"),
+    "activation": ("relu", "tanh", "softplus", "identity"),
+    "mode": ("subset", "epoch", "replacement", "full"), "partition": ("layer", "tensor", "all"), "bits": (32, 64),
+    "team": (32, 64, 128),
 }  # fmt: skip
 CONTOURS = [
     dict(zip(FACTORS, row, strict=True)) | {"contour": "contour"}

@@ -150,7 +150,8 @@ def test_configurational_temperature_is_the_full_batch_identity() -> None:
 
 
 @pytest.mark.parametrize(("change", "reason"), [
-    ({"model": model_for(DATA, hidden=3)}, "without a prior"), ({"temperature": (1e-2, 1e-3)}, "one temperature for all partitions"),
+    ({"model": model_for(DATA, hidden=3)}, "without a prior"),
+    ({"temperature": (1e-2, 1e-3)}, "one temperature for all partitions"),
     ({"temperature": (0.0, 0.0)}, "nothing is sampled"), ({"log_weight": np.zeros((6, 5))}, "importance weights"),
     ({"method": {"name": "lala", "freeze": ["output"]}}, "keeps its initial values"),
 ])  # fmt: skip

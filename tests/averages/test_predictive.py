@@ -186,8 +186,10 @@ def test_predict_refuses_what_it_cannot_do() -> None:
     position = position_of(4, 2, model.layout.size)
     tree = run_tree(data, model, position)
     for x, match in [
-        (np.zeros((3, 5)), "2 features"), (np.array([[0, np.nan]]), r"x\[0, 1\] is nan"), (np.array([[0, np.inf]]), "finite"),
-        (np.zeros((0, 2)), "no points"), ([["a", "b"]], "not an array of numbers"), (np.full((1, 2), 1e30), "overflows"),
+        (np.zeros((3, 5)), "2 features"), (np.array([[0, np.nan]]), r"x\[0, 1\] is nan"),
+        (np.array([[0, np.inf]]), "finite"),
+        (np.zeros((0, 2)), "no points"), ([["a", "b"]], "not an array of numbers"),
+        (np.full((1, 2), 1e30), "overflows"),
     ]:  # fmt: skip
         with pytest.raises(DataError, match=match):
             predict(run_tree(data, model, position * 1e10), x)

@@ -8,9 +8,9 @@ import time
 import numpy as np
 import pytest
 
+from gpu_thermo.cost import Count
 from gpu_thermo.errors import SpecError
 from gpu_thermo.kernels.toolchain import find_compiler
-from gpu_thermo.cost import Count
 from gpu_thermo.method import letters
 from gpu_thermo.running.setup import setup
 from gpu_thermo.running.speed import NORMAL, bench_spec, count, measure, multiply_adds, total

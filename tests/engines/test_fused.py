@@ -40,8 +40,9 @@ def make_data(task, m, n, points, count):
     return Dataset("test", task, x, y, x[:, :8], y[:, :8], names[:m], classes, targets)
 
 
-def make_job(method="adlala", word=None, *, replicas=11, d=6, m=2, n=1, task="binary", activation="relu", mode="subset", batch=10,
-             points=64, partition=None, sets=1, dtype=np.float32, freeze=(), prior=None, schedules=None, convention="I"):  # fmt: skip
+def make_job(method="adlala", word=None, *, replicas=11, d=6, m=2, n=1, task="binary", activation="relu", mode="subset",
+             batch=10, points=64, partition=None, sets=1, dtype=np.float32, freeze=(), prior=None, schedules=None,
+             convention="I"):  # fmt: skip
     model = ShlpModel(m, d, n, task, activation, prior, 0.7)
     split = model.layout.partition(partition or get_method(method).partition)
     program = make_program(get_method(method), split, word, freeze, convention)
@@ -107,23 +108,28 @@ CASES = {
                               "schedules": {("stepsize", 0): Cosine(schedule="cosine", final=0.1),
                                             ("temperature", 0): Linear(schedule="linear")}},
     "F, E, mixed words": {"method": "splitting", "word": {"hidden": "BAEFEAB", "output": "BACDEDCAB"}, "sets": 3},
-    "every thermostat letter by tensor": {"method": "splitting", "word": "ABCDEFBA", "partition": "tensor", "mode": "replacement"},
-    "multiclass, tanh, three dimensions": {"method": "splitting", "word": "OBABO", "partition": "all", "task": "multiclass", "n": 3, "m": 3,
-                                           "activation": "tanh"},
-    "regression, softplus": {"method": "splitting", "word": "ABOBA", "partition": "tensor", "task": "regression", "n": 2, "m": 1,
-                             "activation": "softplus", "mode": "epoch", "points": 63},
-    "frozen output, full": {"method": "splitting", "word": {"hidden": "BAOAB"}, "freeze": ("output",), "prior": 1.5, "mode": "full"},
-    "float64, full in tiles": {"dtype": np.float64, "task": "multiclass", "n": 5, "activation": "softplus", "prior": 1.0, "mode": "full",
-                               "points": 150},
+    "every thermostat letter by tensor": {"method": "splitting", "word": "ABCDEFBA", "partition": "tensor",
+                                          "mode": "replacement"},
+    "multiclass, tanh, three dimensions": {"method": "splitting", "word": "OBABO", "partition": "all",
+                                           "task": "multiclass", "n": 3, "m": 3, "activation": "tanh"},
+    "regression, softplus": {"method": "splitting", "word": "ABOBA", "partition": "tensor", "task": "regression",
+                             "n": 2, "m": 1, "activation": "softplus", "mode": "epoch", "points": 63},
+    "frozen output, full": {"method": "splitting", "word": {"hidden": "BAOAB"}, "freeze": ("output",), "prior": 1.5,
+                            "mode": "full"},
+    "float64, full in tiles": {"dtype": np.float64, "task": "multiclass", "n": 5, "activation": "softplus",
+                               "prior": 1.0, "mode": "full", "points": 150},
     "sgld": {"method": "sgld", "mode": "epoch"},
     "adam": {"method": "adam", "dtype": np.float64},
 }  # fmt: skip
 MORE = {
     **{f"word {word}": {"method": "splitting", "word": word, "partition": "layer"} for word in
-       ("BAOAB", "OBABO", "ABOBA", "OABAO", "OBA", "BAOA", "BACDEDCAB", "BAEFEAB", "ABCDEDCBA", "BABO", "EBAB", "CDAB", "BAF")},
-    **{f"method {name}": {"method": name} for name in ("sgd", "momentum", "coolmomentum", "langevin", "adl", "lala", "lol")},
+       ("BAOAB", "OBABO", "ABOBA", "OABAO", "OBA", "BAOA", "BACDEDCAB", "BAEFEAB", "ABCDEDCBA", "BABO", "EBAB", "CDAB",
+        "BAF")},
+    **{f"method {name}": {"method": name}
+       for name in ("sgd", "momentum", "coolmomentum", "langevin", "adl", "lala", "lol")},
     "momentum II": {"method": "momentum", "convention": "II"},
-    **{f"{task} {activation}": {"task": task, "activation": activation, "n": 1 if task == "binary" else 3, "dtype": np.float64}
+    **{f"{task} {activation}": {"task": task, "activation": activation, "n": 1 if task == "binary" else 3,
+                               "dtype": np.float64}
        for task in ("binary", "multiclass", "regression") for activation in ("relu", "tanh", "softplus", "identity")},
     **{f"{mode} {partition}": {"method": "splitting", "word": "BACDEDCAB", "mode": mode, "partition": partition}
        for mode in ("subset", "epoch", "replacement", "full") for partition in ("layer", "tensor", "all")},
@@ -309,7 +315,8 @@ def test_a_state_of_another_job_is_refused(job):
         FusedEngine(job).advance(state, Segment(0, 1))
 
 
-LAWS = {"BAOAB": (1, 3 / 4, 0), "OBABO": (4 / 3, 1, 0), "ABOBA": (1, 4 / 3, 0), "OABAO": (3 / 4, 1, 0), "OBA": (1.07797, 1.57612, 0.78806),
+LAWS = {"BAOAB": (1, 3 / 4, 0), "OBABO": (4 / 3, 1, 0), "ABOBA": (1, 4 / 3, 0), "OABAO": (3 / 4, 1, 0),
+    "OBA": (1.07797, 1.57612, 0.78806),
         "BAOA": (1, 1, 0.5)}  # fmt: skip
 
 

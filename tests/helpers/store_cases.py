@@ -21,19 +21,24 @@ PARTITIONS = ("hidden", "output")
 
 def make_header(replicas: int = 6, **changes: Any) -> Header:
     chain = {
-        "ensemble": np.arange(replicas) % 2, "dataset": np.arange(replicas) % 3, "seed": np.full(replicas, 7, np.uint64),
+        "ensemble": np.arange(replicas) % 2, "dataset": np.arange(replicas) % 3,
+        "seed": np.full(replicas, 7, np.uint64),
         "stream": np.arange(replicas), "stepsize": np.where(np.arange(replicas) % 2, 0.1, 0.2),
         "temperature_hidden": np.full(replicas, 1e-4),
     }  # fmt: skip
     layer = ("partition",)
     statistics = {"energy": ((), float), "thermostat": (layer, np.float64), "diverging": ((), bool)}
     given: dict[str, Any] = {
-        "spec": '{"run": {}}', "fingerprint": "f00d", "engine": "batched", "device": "cpu", "versions": {"gpu_thermo": "0.1", "numpy": "2"},
-        "chain": chain, "tensors": {name: (DIMS[name], shape) for name, shape in SHAPES.items()}, "partitions": PARTITIONS, "outputs": ("no", "yes, ξ"), "features": ("x", "length (mm)"),
+        "spec": '{"run": {}}', "fingerprint": "f00d", "engine": "batched", "device": "cpu",
+        "versions": {"gpu_thermo": "0.1", "numpy": "2"},
+        "chain": chain, "tensors": {name: (DIMS[name], shape) for name, shape in SHAPES.items()},
+        "partitions": PARTITIONS, "outputs": ("no", "yes, ξ"), "features": ("x", "length (mm)"),
         "probes": np.arange(PROBES * FEATURES, dtype=float).reshape(PROBES, FEATURES),
         "constant": {"x_train": (("dataset", "point", "feature"), np.ones((3, 5, FEATURES), np.float32))},
-        "predictive": {"mean": (("ensemble", "point", "output"), (2, 5, OUTPUTS)), "entropy": (("ensemble", "point"), (2, 5))},
-        "statistics": statistics, "trace": {"energy": ((), float)}, "keep": ("parameters", "predictions"), "dtype": np.float32,
+        "predictive": {"mean": (("ensemble", "point", "output"), (2, 5, OUTPUTS)),
+            "entropy": (("ensemble", "point"), (2, 5))},
+        "statistics": statistics, "trace": {"energy": ((), float)}, "keep": ("parameters", "predictions"),
+        "dtype": np.float32,
         "draws": 12, "trace_steps": 6, "attributes": {"noise_sd": 0.5},
     }  # fmt: skip
     return Header(**(given | changes))

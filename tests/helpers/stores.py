@@ -33,9 +33,9 @@ def model_for(data: Dataset, hidden: int = 5, **kw: Any) -> ShlpModel:
 
 
 def run_tree(
-    data: Dataset, model: ShlpModel, position: np.ndarray, ensemble: Any = None, sets: Any = None, *, method: Any = None,
-    init: str = "normal", temperature: Any = (1e-2, 1e-2), kinetic: Any = None, log_weight: Any = None, status: Any = None,
-    keep: Any = ("parameters", "predictions"),
+    data: Dataset, model: ShlpModel, position: np.ndarray, ensemble: Any = None, sets: Any = None, *,
+    method: Any = None, init: str = "normal", temperature: Any = (1e-2, 1e-2), kinetic: Any = None,
+    log_weight: Any = None, status: Any = None, keep: Any = ("parameters", "predictions"),
 ) -> xr.DataTree:  # fmt: skip
     """An opened run whose draws are `position` [R, D, P]; other arguments [R] or [R, D, ...]."""
     replicas, draws = position.shape[:2]
@@ -45,7 +45,8 @@ def run_tree(
     frozen = np.where(status != 0, 7, -1)
     chain = {"ensemble": ensemble, "dataset": sets, "seed": np.ones(replicas, np.int64), "stream": np.arange(replicas),
              "status": status, "frozen_step": frozen, "stepsize": np.full(replicas, 0.1),
-             "temperature_hidden": np.full(replicas, temperature[0]), "temperature_output": np.full(replicas, temperature[1])}  # fmt: skip
+             "temperature_hidden": np.full(replicas, temperature[0]),
+             "temperature_output": np.full(replicas, temperature[1])}  # fmt: skip
     coords = {name: ("chain", values) for name, values in chain.items()} | {
         "chain": np.arange(replicas),
         "draw": np.arange(draws),

@@ -31,7 +31,8 @@ FUNCTIONS = ("log_of", "exp_of", "expm1_of", "tanh_of", "sigmoid_of", "log1p_of"
 PROBE = """
 extern "C" {
 i64 lanes() { return LANES; }
-void normals_of(u32 seed_low, u32 seed_high, const u32* stream, u64 ordinal, u32 sub, i64 blocks, scalar* out) {  // [lanes, blocks, 4]
+void normals_of(u32 seed_low, u32 seed_high, const u32* stream, u64 ordinal, u32 sub, i64 blocks,
+                scalar* out) {  // [lanes, blocks, 4]
   word id = splat_word(0);
   for (int l = 0; l < LANES; ++l) set(id, l, stream[l]);
   Keys keys;
@@ -53,7 +54,8 @@ void uniform_of(const u32* words, i64 count, scalar* out) {
   }
 }
 }
-template <int MODE> void choose(u32 seed, const u32* stream, Grid g, u64 ordinal, i64 batch, u32* out) {  // [lanes, batch]
+template <int MODE> void choose(u32 seed, const u32* stream, Grid g, u64 ordinal, i64 batch,
+                                u32* out) {  // [lanes, batch]
   word id = splat_word(0), index[1];
   for (int l = 0; l < LANES; ++l) set(id, l, stream[l]);
   Keys keys;
@@ -123,7 +125,8 @@ def test_a_forced_width_is_that_of_the_vectors(width):
 
 
 REFERENCE = {
-    "log_of": np.log, "exp_of": np.exp, "expm1_of": np.expm1, "tanh_of": np.tanh, "sigmoid_of": scipy.special.expit, "log1p_of": np.log1p,
+    "log_of": np.log, "exp_of": np.exp, "expm1_of": np.expm1, "tanh_of": np.tanh, "sigmoid_of": scipy.special.expit,
+    "log1p_of": np.log1p,
     "softplus_of": lambda x: np.maximum(x, 0) + np.log1p(np.exp(-abs(x))), "root": np.sqrt,
 }  # fmt: skip
 POSITIVE, UNIT = ("log_of", "root"), ("log1p_of",)
@@ -303,8 +306,8 @@ def test_predictions_and_their_sums(task, activation, outputs, dtype, width):
 # -- CUDA without a GPU ------------------------------------------------------------------------------------------------
 
 
-def device_log(method="adlala", arch="sm_90", *, m=2, d=100, n=1, task="binary", activation="relu", mode="subset", batch=20, bits=32,
-               partition=None, prior=None, word=None):  # fmt: skip
+def device_log(method="adlala", arch="sm_90", *, m=2, d=100, n=1, task="binary", activation="relu", mode="subset",
+               batch=20, bits=32, partition=None, prior=None, word=None):  # fmt: skip
     model = ShlpModel(m, d, n, task, activation, prior)
     program = make_program(get_method(method), model.layout.partition(partition or get_method(method).partition), word)
     emitter = Emitter(program, model, mode, batch, bits)

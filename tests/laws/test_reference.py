@@ -157,7 +157,8 @@ def test_linear_network_against_quadrature(temperature, folder):
     run = linear(folder, temperature)
     assert abs(linear_scores(run, quadrature(temperature))).max() < 5
     for wrong in (
-        quadrature(1.2 * temperature), quadrature(temperature, prior=PRIOR * 1.1), quadrature(temperature, noise=1.1 * NOISE),
+        quadrature(1.2 * temperature), quadrature(temperature, prior=PRIOR * 1.1),
+        quadrature(temperature, noise=1.1 * NOISE),
         quadrature(temperature, noise=NOISE**0.5), quadrature(temperature, prior=PRIOR / N**0.5),
     ):  # fmt: skip
         assert abs(linear_scores(run, wrong)).max() > 8

@@ -17,7 +17,8 @@ from gpu_thermo.streams import Purpose, make_keys, normals
 R, P = 6, 5
 H = np.array([1.0, 0.25, 0.1, 0.1, 2.0, 0.003])
 HYPER = {
-    "temperature": np.array([1.0, 0.0, 1e-4, 3.0, 1.0, 0.5]), "friction": np.array([0.5, 1.0, np.inf, 1e9, 0.0, np.inf]),
+    "temperature": np.array([1.0, 0.0, 1e-4, 3.0, 1.0, 0.5]),
+    "friction": np.array([0.5, 1.0, np.inf, 1e9, 0.0, np.inf]),
     "sigma": np.array([0.0, 0.3, 0.01, 2.0, 1.0, 0.5]), "epsilon": np.array([0.1, 0.0, 2.0, 1e-3, 0.5, 1.0]),
     "thermostat": np.array([0.5, -0.7, 0.0, 1e-6, -3.0, 20.0]),
 }  # fmt: skip

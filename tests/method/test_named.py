@@ -9,7 +9,8 @@ from gpu_thermo.targets.networks import ShlpModel
 
 LAYOUT = ShlpModel(2, 5, 1).layout
 EXPECTED = {  # texts by layer, or the update
-    "sgd": "sgd", "momentum": "momentum", "adam": "adam", "sgld": "sgld", "coolmomentum": "coolmomentum", "langevin": ("BAOAB",),
+    "sgd": "sgd", "momentum": "momentum", "adam": "adam", "sgld": "sgld", "coolmomentum": "coolmomentum",
+    "langevin": ("BAOAB",),
     "adl": ("BACDEDCAB",), "lala": ("BAOAB", "BAOAB"), "lol": ("BAOAB", "BAOAB"), "adlala": ("BACDEDCAB", "BAOAB"),
 }  # fmt: skip
 
@@ -77,7 +78,8 @@ def test_unknown_methods(name, near):
         ("sgd", {"word": "BAOAB"}, "whole-step update and takes no word"),
         ("langevin", {"word": "BACDEDCAB"}, "takes words of A B O; 'BACDEDCAB' has C, D, E"),
         ("splitting", {"word": {"hidden": "BAOAB"}}, "No word for partition output"),
-        ("splitting", {"word": {"hidden": "BAOAB", "outptu": "BAOAB"}}, "There is no partition 'outptu'.*hidden, output, all"),
+        ("splitting", {"word": {"hidden": "BAOAB", "outptu": "BAOAB"}},
+            "There is no partition 'outptu'.*hidden, output, all"),
         ("splitting", {"word": {"hidden": "BAOAB", "output": "ABOBA"}}, "evaluate the force at different times"),
         ("splitting", {"word": {"hidden": "BAOAB", "output": "BAXAB"}}, "unknown letter 'X' at position 3"),
         ("adlala", {"freeze": ("w1",)}, "There is no partition 'w1' under partition = .layer"),

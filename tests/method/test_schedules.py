@@ -18,9 +18,12 @@ def table(total, start=0, steps=None, **keys):
 
 
 EXAMPLES = [
-    {"schedule": "linear", "final": 0.2}, {"schedule": "exponential", "final": 0.01}, {"schedule": "cosine", "final": 0.1},
-    {"schedule": "cyclical", "cycles": 3}, {"schedule": "cyclical", "period": 7}, {"schedule": "polynomial", "a": 2, "b": 3, "c": 0.55},
-    {"schedule": "piecewise", "boundaries": [5, 11], "factors": [1, 0.1, 0.01]}, {"schedule": "table", "factors": [1, 2, 3], "every": 4},
+    {"schedule": "linear", "final": 0.2}, {"schedule": "exponential", "final": 0.01},
+    {"schedule": "cosine", "final": 0.1},
+    {"schedule": "cyclical", "cycles": 3}, {"schedule": "cyclical", "period": 7},
+    {"schedule": "polynomial", "a": 2, "b": 3, "c": 0.55},
+    {"schedule": "piecewise", "boundaries": [5, 11], "factors": [1, 0.1, 0.01]},
+    {"schedule": "table", "factors": [1, 2, 3], "every": 4},
     {"schedule": "table", "factors": [1, 2, 3], "every": 4, "repeat": True},
 ]  # fmt: skip
 
@@ -102,17 +105,22 @@ def test_far_steps_are_exact():
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"schedule": "cyclical"}, "either cycles"), ({"schedule": "cyclical", "cycles": 2, "period": 5}, "either cycles"),
+        ({"schedule": "cyclical"}, "either cycles"),
+        ({"schedule": "cyclical", "cycles": 2, "period": 5}, "either cycles"),
         ({"schedule": "cyclical", "cycles": 0}, "greater than or equal to 1"),
         ({"schedule": "linear", "final": -1}, "greater than or equal to 0"),
-        ({"schedule": "exponential", "final": 0}, "greater than 0"), ({"schedule": "linear", "final": float("nan")}, "."),
+        ({"schedule": "exponential", "final": 0}, "greater than 0"),
+        ({"schedule": "linear", "final": float("nan")}, "."),
         ({"schedule": "piecewise", "boundaries": [2, 5], "factors": [1, 2]}, "2 boundaries need 3 factors, not 2"),
         ({"schedule": "piecewise", "boundaries": [5, 5], "factors": [1, 2, 3]}, "do not increase"),
-        ({"schedule": "table", "factors": []}, "at least 1"), ({"schedule": "table", "factors": [1, -1]}, "greater than or equal to 0"),
+        ({"schedule": "table", "factors": []}, "at least 1"),
+        ({"schedule": "table", "factors": [1, -1]}, "greater than or equal to 0"),
         ({"schedule": "table", "factors": [1], "every": 0}, "greater than or equal to 1"),
         ({"schedule": "linear", "finl": 1}, "not permitted"),
-        ({"schedule": "lineal"}, "does not match"), ({"schedule": "cooling", "law": "linear", "rho": 0.9}, "does not match"),
-        ({"schedule": "polynomial", "b": 0}, "greater than 0"), ({"schedule": "exponential", "final": float("inf")}, "finite"),
+        ({"schedule": "lineal"}, "does not match"),
+        ({"schedule": "cooling", "law": "linear", "rho": 0.9}, "does not match"),
+        ({"schedule": "polynomial", "b": 0}, "greater than 0"),
+        ({"schedule": "exponential", "final": float("inf")}, "finite"),
     ],
 )  # fmt: skip
 def test_schedules_that_are_refused(keys, message):

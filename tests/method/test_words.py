@@ -16,11 +16,13 @@ TWO = make_partition("layer", {"a": 2, "b": 1}, {"hidden": ("a",), "output": ("b
 ENDS, MIDDLE = (0, 1), (Fraction(1, 2),)
 
 WORDS = {  # word: (A-fractions of its kicks, gradients per step, whether a step opens with the last gradient)
-    "BAOAB": (ENDS, 1, True), "OBABO": (ENDS, 1, True), "BACDEDCAB": (ENDS, 1, True), "BAEFEAB": (ENDS, 1, True), "BAB": (ENDS, 1, True),
+    "BAOAB": (ENDS, 1, True), "OBABO": (ENDS, 1, True), "BACDEDCAB": (ENDS, 1, True), "BAEFEAB": (ENDS, 1, True),
+    "BAB": (ENDS, 1, True),
     "ABOBA": (MIDDLE, 1, False), "OABAO": (MIDDLE, 1, False), "AOBOA": (MIDDLE, 1, False), "OBA": ((0,), 1, False),
     "BAOA": ((0,), 1, False),
     "AOB": ((1,), 1, False), "OAB": ((1,), 1, False), "BABOBAB": ((0, Fraction(1, 2), 1), 2, True),
-    "ABABA": ((Fraction(1, 3), Fraction(2, 3)), 2, False), "BABA": ((0, Fraction(1, 2)), 2, False), "ABAB": ((Fraction(1, 2), 1), 2, False),
+    "ABABA": ((Fraction(1, 3), Fraction(2, 3)), 2, False), "BABA": ((0, Fraction(1, 2)), 2, False),
+    "ABAB": ((Fraction(1, 2), 1), 2, False),
     "BABAOABAB": ((0, Fraction(1, 4), Fraction(3, 4), 1), 3, True),
 }  # fmt: skip
 
@@ -31,7 +33,8 @@ WORDS = {  # word: (A-fractions of its kicks, gradients per step, whether a step
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("BARAB", r"Word 'BARAB' has unknown letter 'R' at position 3\. Letters: A B C D E F O\. \(openmmtools' R is our A\.\)"),
+        ("BARAB", r"Word 'BARAB' has unknown letter 'R' at position 3\. Letters: A B C D E F O\."
+                  r" \(openmmtools' R is our A\.\)"),
         ("BAOVB", r"unknown letter 'V' at position 4.*\(openmmtools' V is our B\.\)"),
         ("BAoAB", r"unknown letter 'o' at position 3"),
         ("BA OAB", r"unknown letter ' ' at position 3"),
@@ -84,8 +87,10 @@ def test_any_text_is_a_word_or_an_error():
 @pytest.mark.parametrize(
     ("word", "reads", "thermostat"),
     [
-        ("BAOAB", {"friction", "temperature"}, False), ("BACDEDCAB", {"sigma", "epsilon", "temperature"}, True), ("BACAB", set(), True),
-        ("BADAB", {"sigma"}, False), ("BAFAB", {"sigma"}, True), ("BAB", set(), False), ("BAEAB", {"epsilon", "temperature"}, True),
+        ("BAOAB", {"friction", "temperature"}, False), ("BACDEDCAB", {"sigma", "epsilon", "temperature"}, True),
+        ("BACAB", set(), True),
+        ("BADAB", {"sigma"}, False), ("BAFAB", {"sigma"}, True), ("BAB", set(), False),
+        ("BAEAB", {"epsilon", "temperature"}, True),
     ],
 )  # fmt: skip
 def test_what_a_word_reads(word, reads, thermostat):

@@ -257,12 +257,14 @@ def test_zeta_0_is_the_plain_method(method, engine):
 
 CASES = {
     **METHODS,
-    "clipped, published": {"contour": dataclasses.replace(RULE, clip=(0.99, 1.01), published=True), "method": "langevin"},
+    "clipped, published": {"contour": dataclasses.replace(RULE, clip=(0.99, 1.01), published=True),
+        "method": "langevin"},
     "learned": {"contour": dataclasses.replace(RULE, learn=4), "method": "langevin"},
     "interacting, prior": {"contour": dataclasses.replace(RULE, interacting=True), "method": "langevin", "prior": 1.0},
     "layers, scheduled, data sets": {"method": "lala", "sets": 3, "batch": 5,
                                      "schedules": {("temperature", k): Cosine(schedule="cosine") for k in (0, 1)}},
-    "ABOBA, several outputs": {"method": "splitting", "word": "ABOBA", "partition": "tensor", "task": "multiclass", "n": 3,
+    "ABOBA, several outputs": {"method": "splitting", "word": "ABOBA", "partition": "tensor", "task": "multiclass",
+        "n": 3,
                                "contour": dataclasses.replace(RULE, lowest=0.8)},
     "float64, wide": {"method": "langevin", "dtype": np.float64, "m": 12, "activation": "tanh", "mode": "epoch"},
     "two evaluations a step": {"method": "splitting", "word": "BABAOB", "partition": "all"},

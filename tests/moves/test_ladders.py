@@ -113,7 +113,8 @@ def by_hand(history, top):
 @pytest.mark.parametrize(
     ("history", "trips"),
     [
-        ([0, 1, 2, 1, 0], 1), ([0, 1, 0, 1, 0], 0), ([2, 1, 0, 1, 2], 0), ([2, 1, 0, 1, 2, 1, 0], 1), ([0, 2, 2, 0, 0, 2, 1, 2, 0], 2),
+        ([0, 1, 2, 1, 0], 1), ([0, 1, 0, 1, 0], 0), ([2, 1, 0, 1, 2], 0), ([2, 1, 0, 1, 2, 1, 0], 1),
+        ([0, 2, 2, 0, 0, 2, 1, 2, 0], 2),
         ([1, 2, 1, 2, 0, 1, 1], 0), ([1, 0, 1, 2, 1, 1, 0, 2], 1),
     ],
 )  # fmt: skip
@@ -376,11 +377,14 @@ LAYERED = well(1.0, 4, split=2)
         (langevin(1, (0.5, 2, 3, 4)), {}, "3 or 6"),
         (job_of("BAOAB", well(1.0, 2), 0.1, 6, temperature=np.arange(1.0, 7)[:, None], friction=1.0), {}, "one number"),
         (job_of("sgd", well(1.0, 2), 0.1, 6), {}, "use a method with one"),
-        (job_of({"hidden": "BAOAB", "output": "BAOAB"}, LAYERED, 0.1, 6, temperature=[0.5, 0.1], friction=1.0), {}, 'reference = "hidden"'),
-        (job_of({"hidden": "BAOAB", "output": "BACDCAB"}, LAYERED, 0.1, 6, temperature=[0.5, np.nan], friction=1.0, sigma=1.0), {}, "none"),
+        (job_of({"hidden": "BAOAB", "output": "BAOAB"}, LAYERED, 0.1, 6, temperature=[0.5, 0.1], friction=1.0), {},
+            'reference = "hidden"'),
+        (job_of({"hidden": "BAOAB", "output": "BACDCAB"}, LAYERED, 0.1, 6, temperature=[0.5, np.nan], friction=1.0,
+            sigma=1.0), {}, "none"),
         (job_of({"hidden": "BAOAB", "output": "BAOAB"}, LAYERED, 0.1, 6, temperature=[0.5, 0.1], friction=1.0),
          {"reference": "output"}, "start there"),
-        (job_of({"hidden": "BAOAB", "output": "BACDCAB"}, LAYERED, 0.1, 6, temperature=[0.5, np.nan], friction=1.0, sigma=1.0),
+        (job_of({"hidden": "BAOAB", "output": "BACDCAB"}, LAYERED, 0.1, 6, temperature=[0.5, np.nan], friction=1.0,
+            sigma=1.0),
          {"reference": "output"}, "Name one partition"),
         (job_of({"hidden": "BAOAB", "output": "BAOAB"}, LAYERED, 0.1, 6, temperature=0.5, friction=1.0,
                 schedules={("temperature", 0): Linear(schedule="linear")}), {}, "one schedule"),

@@ -101,7 +101,8 @@ def main():
     sums, divergent = sample(x, y, inputs, options.chains, options.draws, options.warm_up)
     out = {
         "sampler": f"NUTS, blackjax {blackjax.__version__}, jax {jax.__version__}, float64",
-        "chains": options.chains, "draws": options.draws, "divergent": divergent, "prior_sd": PRIOR_SD, "hidden": HIDDEN,
+        "chains": options.chains, "draws": options.draws, "divergent": divergent, "prior_sd": PRIOR_SD,
+        "hidden": HIDDEN,
         "x": x.tolist(), "y": y.tolist(), "inputs": inputs.tolist(), **summary(sums, options.draws),
     }  # fmt: skip
     Path(__file__).with_suffix(".json").write_text(json.dumps(out) + "\n")

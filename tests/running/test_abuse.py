@@ -27,11 +27,14 @@ VALID: dict[str, Any] = {
     "run": {"replicas": 4, "steps": 40, "burn_in": 20, "thin": 5, "batch": 5, "seed": 1},
 }
 SECTIONS = {
-    "data": ["name", "turns", "train", "test", "seed", "seeds", "noise", "path", "target", "features", "test_fraction", "standardise"],
+    "data": ["name", "turns", "train", "test", "seed", "seeds", "noise", "path", "target", "features", "test_fraction",
+        "standardise"],
     "model": ["hidden", "activation", "task", "init", "init_sd", "prior_sd", "noise_sd", "dtype"],
-    "method": ["name", "stepsize", "temperature", "posterior_temperature", "sigma", "epsilon", "friction", "thermostat", "momentum", "word",
+    "method": ["name", "stepsize", "temperature", "posterior_temperature", "sigma", "epsilon", "friction", "thermostat",
+        "momentum", "word",
                "partition", "freeze", "convention", "cooling"],
-    "run": ["replicas", "steps", "burn_in", "thin", "batch", "minibatch", "seed", "seed_init", "seed_dynamics", "trace", "keep", "momenta"],
+    "run": ["replicas", "steps", "burn_in", "thin", "batch", "minibatch", "seed", "seed_init", "seed_dynamics", "trace",
+        "keep", "momenta"],
 }  # fmt: skip
 POTENTIAL: dict[str, Any] = {
     "target": {"name": "mixture", "means": [-2.0, 2.0], "sd": 0.5},
@@ -44,7 +47,8 @@ ENSEMBLE_MOVES: dict[str, dict[str, Any]] = {
     "tempering": {"kind": "tempering", "temperatures": [1.0, 2.0], "interval": 2},
     "contour": {"kind": "contour", "bins": 10, "lowest": 0.0, "width": 1.0},
 }
-TARGET_KEYS = ["name", "means", "sd", "weights", "preset", "size", "stiffness", "start", "start_sd", "start_range", "dtype",
+TARGET_KEYS = ["name", "means", "sd", "weights", "preset", "size", "stiffness", "start", "start_sd", "start_range",
+    "dtype",
                "gradient_noise_sd",
                "energy_noise_sd", "height", "width", "tilt"]  # fmt: skip
 NUMBERS = st.one_of(
@@ -201,9 +205,12 @@ def test_any_damage_to_the_text_of_a_spec(tmp_path: Path, at: int, cut: int, put
 
 
 ABSURD = [
-    "run.replicas=1000000000", "run.replicas=9223372036854775807", "model.hidden=1000000000000", "data.train=1000000000000",
-    "data.test=1000000000000", "run.steps=9223372036854775807", "run.thin=1", "run.trace=1", "data.seeds=[0, 18446744073709551616]",
-    "method.stepsize=1e308", "method.temperature=1e308", "run.seed=-1", "run.seed=18446744073709551616", "data.turns=1e300",
+    "run.replicas=1000000000", "run.replicas=9223372036854775807", "model.hidden=1000000000000",
+    "data.train=1000000000000",
+    "data.test=1000000000000", "run.steps=9223372036854775807", "run.thin=1", "run.trace=1",
+    "data.seeds=[0, 18446744073709551616]",
+    "method.stepsize=1e308", "method.temperature=1e308", "run.seed=-1", "run.seed=18446744073709551616",
+    "data.turns=1e300",
 ]  # fmt: skip
 
 

@@ -66,7 +66,8 @@ def test_each_partition_reads_what_its_word_uses():
     )
     nan = np.nan
     for name, row in {
-        "temperature": (1e-4, 1e-4), "sigma": (0.02, nan), "epsilon": (0.05, nan), "friction": (nan, 0.3), "thermostat": (0.7, nan),
+        "temperature": (1e-4, 1e-4), "sigma": (0.02, nan), "epsilon": (0.05, nan), "friction": (nan, 0.3),
+        "thermostat": (0.7, nan),
         "momentum": (nan, nan),
     }.items():  # fmt: skip
         np.testing.assert_array_equal(getattr(got, name), np.tile(row, (4, 1)))

@@ -178,8 +178,10 @@ def _schema_edit(**values: Any) -> Any:
 HOSTILE |= {
     f"schema {name}": _schema_edit(**values)
     for name, values in {
-        "negative": {"replicas": -1}, "huge": {"replicas": 10**400}, "float": {"draws": 1e3}, "infinite": {"draws": float("inf")},
-        "names": {"tensors": {"../x": [2]}}, "dunder": {"tensors": {"__x": [2]}}, "dtype": {"dtype": "object"}, "keep": {"keep": ["all"]},
+        "negative": {"replicas": -1}, "huge": {"replicas": 10**400}, "float": {"draws": 1e3},
+        "infinite": {"draws": float("inf")},
+        "names": {"tensors": {"../x": [2]}}, "dunder": {"tensors": {"__x": [2]}}, "dtype": {"dtype": "object"},
+        "keep": {"keep": ["all"]},
         "labels": {"features": [1, 2]}, "types": {"chain": 7}, "clash": {"chain": {"w1": "int64"}},
         "dims": {"predictive": {"mean": [["a", "a"], [1, 2], "float64"]}}, "stat": {"statistics": {"energy": 3}},
     }.items()

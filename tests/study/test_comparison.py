@@ -38,7 +38,8 @@ TWO = GaussianMixture([-6.0, 4.0], 1.0, [0.4, 0.6])
 
 def spec(entries: list[dict[str, Any]], **rest: Any) -> ComparisonSpec:
     tree = {
-        "group": 4, "target": {"name": "mixture", "preset": "two_modes", "start": [4.0]}, "grid": {"low": -12.0, "high": 12.0, "cells": 40},
+        "group": 4, "target": {"name": "mixture", "preset": "two_modes", "start": [4.0]},
+        "grid": {"low": -12.0, "high": 12.0, "cells": 40},
         "run": {"replicas": 16, "steps": 400, "burn_in": 100, "thin": 10, "trace": 100}, "entry": entries,
     }  # fmt: skip
     return ComparisonSpec.from_dict(tree | rest)

@@ -25,9 +25,10 @@ table = summaries(study)
 against = comparisons(study)
 last = study[curves[0]].isel(chain=slice(0, 10)).to_numpy()
 print(json.dumps({
-    "opened": opened, "lazy": lazy, "runs": study.sizes["chain"], "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-    "groups": {name: [s.count, s.mean] for name, s in table.items()}, "comparisons": len(against), "curves": len(curves),
-    "finite": bool((last == last).all()),
+    "opened": opened, "lazy": lazy, "runs": study.sizes["chain"],
+    "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    "groups": {name: [s.count, s.mean] for name, s in table.items()}, "comparisons": len(against),
+    "curves": len(curves), "finite": bool((last == last).all()),
 }))
 """
 

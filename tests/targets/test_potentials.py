@@ -137,7 +137,7 @@ def test_mixture_far_away(dtype):
 
 
 def test_plane_by_hand():
-    """The formula of equations.md section 1; its deepest well is in the middle, and the outer term sets in at r^2 = 7."""
+    """equations.md section 1: its deepest well is in the middle, and the outer term sets in at r^2 = 7."""
     q = np.array([[0.0, 0.0], [1.0, -0.5], [2.0, 2.0]])
     x, y = q.T
     inner = ((x * x + y * y) / 10 - np.cos(1.2 * np.pi * x) - np.cos(1.2 * np.pi * y)) / 0.3
