@@ -33,7 +33,8 @@ _HOMES = {
 }  # fmt: skip
 
 __all__ = [
-    "Dataset", "GpuThermoError", "Interrupted", "Progress", "RunSpec", "Snapshot", "Status", "UserPotential", "__version__", "iterate",
+    "Dataset", "GpuThermoError", "Interrupted", "Progress", "RunSpec", "Snapshot", "Status", "UserPotential",
+    "__version__", "iterate",
     "open_run", "plan", "predict", "resume", "sample",
 ]  # fmt: skip
 

@@ -338,7 +338,8 @@ def resources(log: str) -> dict[str, Resources]:
 
 
 _PTXAS = {
-    "registers": r"Used (\d+) registers", "spill_stores": r"(\d+) bytes spill stores", "spill_loads": r"(\d+) bytes spill loads",
+    "registers": r"Used (\d+) registers", "spill_stores": r"(\d+) bytes spill stores",
+    "spill_loads": r"(\d+) bytes spill loads",
     "stack": r"(\d+) bytes stack frame", "shared": r"(\d+) bytes smem",
 }  # fmt: skip
 

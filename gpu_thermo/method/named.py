@@ -37,20 +37,24 @@ _ADAPTIVE = {"stepsize": 0.15, "temperature": 1e-4, "sigma": 0.01, "epsilon": 0.
 METHODS: dict[str, Method] = {
     m.name: m
     for m in (
-        Method("sgd", "stochastic gradient descent", "Robbins & Monro 1951", "all", update="sgd", defaults={"stepsize": 0.1}),
+        Method("sgd", "stochastic gradient descent", "Robbins & Monro 1951", "all", update="sgd",
+               defaults={"stepsize": 0.1}),
         Method("momentum", "gradient descent with heavy-ball momentum", "Polyak 1964", "all", update="momentum",
                defaults={"stepsize": 0.05, "momentum": 0.9}),
-        Method("adam", "bias-corrected adaptive moments", "Kingma & Ba 2015", "all", update="adam", defaults={"stepsize": 0.005}),
+        Method("adam", "bias-corrected adaptive moments", "Kingma & Ba 2015", "all", update="adam",
+               defaults={"stepsize": 0.005}),
         Method("sgld", "stochastic gradient Langevin dynamics", "Welling & Teh 2011", "all", update="sgld",
                defaults={"stepsize": 0.1, "temperature": 5e-5}),
-        Method("coolmomentum", "momentum that cools to zero over the run", "Borysenko & Byshkin 2021", "all", update="coolmomentum",
-               defaults={"stepsize": 0.01, "momentum": 0.99}),
-        Method("langevin", "underdamped Langevin by any splitting word of A, B, O", "Leimkuhler & Matthews 2013", "all", {"all": "BAOAB"},
-               defaults={"stepsize": 0.25, "temperature": 1e-4, "friction": 1.0}, takes_word=True, letters="ABO"),
-        Method("adl", "adaptive Langevin (SGNHT): a thermostat absorbs gradient noise", "Jones & Leimkuhler 2011; Ding et al. 2014", "all",
-               {"all": "BACDEDCAB"}, defaults=_ADAPTIVE, takes_word=True),
+        Method("coolmomentum", "momentum that cools to zero over the run", "Borysenko & Byshkin 2021", "all",
+               update="coolmomentum", defaults={"stepsize": 0.01, "momentum": 0.99}),
+        Method("langevin", "underdamped Langevin by any splitting word of A, B, O", "Leimkuhler & Matthews 2013", "all",
+               {"all": "BAOAB"}, defaults={"stepsize": 0.25, "temperature": 1e-4, "friction": 1.0}, takes_word=True,
+               letters="ABO"),
+        Method("adl", "adaptive Langevin (SGNHT): a thermostat absorbs gradient noise",
+               "Jones & Leimkuhler 2011; Ding et al. 2014", "all", {"all": "BACDEDCAB"}, defaults=_ADAPTIVE, takes_word=True),
         Method("lala", "Langevin with its own temperature and friction in each layer", "LMV", "layer",
-               {"hidden": "BAOAB", "output": "BAOAB"}, defaults={"stepsize": 0.25, "temperature": 1e-4, "friction": 0.1}),
+               {"hidden": "BAOAB", "output": "BAOAB"},
+               defaults={"stepsize": 0.25, "temperature": 1e-4, "friction": 0.1}),
         Method("lol", "Langevin in the hidden layer, overdamped Langevin in the output layer", "LMV", "layer",
                {"hidden": "BAOAB", "output": "BAOAB"},
                defaults={"stepsize": 0.25, "temperature": {"hidden": 1e-3, "output": 0.0},
@@ -58,13 +62,15 @@ METHODS: dict[str, Method] = {
         Method("adlala", "adaptive Langevin in the hidden layer, Langevin in the output layer", "LMV", "layer",
                {"hidden": "BACDEDCAB", "output": "BAOAB"}, defaults=_ADAPTIVE | {"friction": 0.1}),
         Method("splitting", "your own word, or one word per layer", "equations.md section 2", "layer",
-               defaults={"stepsize": 0.1, "temperature": 1e-4, "friction": 1.0, "sigma": 0.01, "epsilon": 0.1, "thermostat": 0.0},
+               defaults={"stepsize": 0.1, "temperature": 1e-4, "friction": 1.0, "sigma": 0.01, "epsilon": 0.1,
+                         "thermostat": 0.0},
                takes_word=True),
     )
 }  # fmt: skip
 
 DEFAULT_METHOD: dict[str, Any] = {
-    "name": "adlala", "stepsize": 0.1, "temperature": {"hidden": 1e-4, "output": 1e-8}, "sigma": 0.02, "epsilon": 0.01, "friction": 0.03,
+    "name": "adlala", "stepsize": 0.1, "temperature": {"hidden": 1e-4, "output": 1e-8}, "sigma": 0.02, "epsilon": 0.01,
+    "friction": 0.03,
 }  # fmt: skip
 """LMV fig. 15's setting for the four-turn spirals, inside its band of sigma."""
 
@@ -108,7 +114,7 @@ def make_program(
         if word is not None:
             raise SpecError(
                 f"Method '{method.name}' is a whole-step update and takes no word: leave out word = {word!r}."
-            )
+               )
         update = "momentum2" if method.update == "momentum" and convention == "II" else method.update
         assert update in UPDATES
         return compile_update(update, partition, frozen)
@@ -125,7 +131,7 @@ def _words_by_partition(method: Method, partition: Partition, word: Any, frozen:
             raise SpecError(
                 f'Method \'{method.name}\' needs a word, such as word = "BAOAB" or {{hidden = "BACDEDCAB", output ='
                 ' "BAOAB"}.'
-            )
+               )
         word = method.words if "all" not in method.words else method.words["all"]
     elif not method.takes_word:
         raise SpecError(f"Method '{method.name}' has its own words. For word = {word!r} use name = \"splitting\".")

@@ -10,5 +10,6 @@ from .parts import labels, open_study
 from .tables import comparisons, summaries
 
 __all__ = [
-    "StudyPlan", "StudyProgress", "StudySpec", "comparisons", "labels", "open_study", "plan_study", "run_study", "summaries",
+    "StudyPlan", "StudyProgress", "StudySpec", "comparisons", "labels", "open_study", "plan_study", "run_study",
+    "summaries",
 ]  # fmt: skip

@@ -180,8 +180,9 @@ def _disk(job: Work, seeds: int) -> int:
 
 
 def run_study(
-    study: StudyLike, store: str | Path, *, workers: int = 0, scheduler: str | None = None, device: str = "auto", engine: str = "auto",
-    threads: int | None = None, keep: bool = False, overwrite: bool = False, extend: bool = False, on_progress: OnProgress | None = None,
+    study: StudyLike, store: str | Path, *, workers: int = 0, scheduler: str | None = None, device: str = "auto",
+    engine: str = "auto", threads: int | None = None, keep: bool = False, overwrite: bool = False, extend: bool = False,
+    on_progress: OnProgress | None = None,
     base: Path | None = None,
 ) -> xr.Dataset:  # fmt: skip
     """Run a study into `store`, or continue it there: shards that are done are not run again.
@@ -203,7 +204,8 @@ def run_study(
     SpecError, DataError, DeviceError, StoreError
         Refused before anything was written.
     RunError
-        A shard failed; Interrupted after SIGINT, SIGTERM or SIGHUP. What was finished is kept, and the same call continues.
+        A shard failed; Interrupted after SIGINT, SIGTERM or SIGHUP. What was finished is kept, and the same call
+        goes on.
     """
     study, base = as_study(study, keep, base)
     if workers and scheduler:

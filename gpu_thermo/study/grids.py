@@ -42,7 +42,8 @@ TRACE_POINTS = 20
 MAX_CELLS = 10**6
 MAX_SEEDS = 2**32
 _BY_SEEDS = {
-    "data.seed": "data", "data.seeds": "data", "data.split_seed": "data", "run.seed_init": "init", "run.seed_dynamics": "dynamics",
+    "data.seed": "data", "data.seeds": "data", "data.split_seed": "data", "run.seed_init": "init",
+    "run.seed_dynamics": "dynamics",
 }  # fmt: skip
 _FIXED = ("run.replicas", "run.keep", *_BY_SEEDS)
 """Fields that a study sets itself."""

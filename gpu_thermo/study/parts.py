@@ -355,7 +355,8 @@ def _attributes(
     study: StudySpec, cells: list[Cell], coordinates: list[str], versions: Mapping[str, str]
 ) -> dict[str, Any]:
     return {
-        "study": study.to_json(), "study_format": FORMAT, "name": study.name, "versions": json.dumps(dict(versions), sort_keys=True),
+        "study": study.to_json(), "study_format": FORMAT, "name": study.name,
+        "versions": json.dumps(dict(versions), sort_keys=True),
         "cells": json.dumps([cell.label for cell in cells]), "coordinates": " ".join(coordinates),
         "updated_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }  # fmt: skip

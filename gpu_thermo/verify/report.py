@@ -90,7 +90,8 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return {
-            "passed": self.passed, "verdict": self.verdict, "device": self.device, "mode": self.mode, "seconds": self.seconds,
+            "passed": self.passed, "verdict": self.verdict, "device": self.device, "mode": self.mode,
+            "seconds": self.seconds,
             "skipped": list(self.skipped), "checks": [asdict(c) | {"passed": c.passed} for c in self.checks],
         }  # fmt: skip
 

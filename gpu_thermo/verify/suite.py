@@ -17,7 +17,8 @@ OnCheck = Callable[[Check], None]
 Step = Callable[[], list[Check]]
 
 QUICK = {
-    "well": Plan(512, 60, 30, 2), "silent": Plan(512, 60, 40, 2), "sgld": Plan(512, 40, 30, 1), "minibatch": Plan(512, 60, 60, 2),
+    "well": Plan(512, 60, 30, 2), "silent": Plan(512, 60, 40, 2), "sgld": Plan(512, 40, 30, 1),
+    "minibatch": Plan(512, 60, 60, 2),
     "adaptive": Plan(256, 200, 40, 15), "posterior": Plan(512, 60, 40, 3), "ladder": Plan(400, 120, 60, 2),
 }  # fmt: skip
 FULL = {

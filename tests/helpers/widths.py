@@ -1,4 +1,6 @@
-"""The vector widths that this processor and compiler have; kernels compiled while one is forced take that branch of portable.h."""
+"""The vector widths that this processor and compiler have; kernels compiled while one is forced take that branch of
+portable.h.
+"""
 
 import ctypes
 from collections.abc import Iterator
