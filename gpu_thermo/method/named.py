@@ -51,7 +51,8 @@ METHODS: dict[str, Method] = {
                {"all": "BAOAB"}, defaults={"stepsize": 0.25, "temperature": 1e-4, "friction": 1.0}, takes_word=True,
                letters="ABO"),
         Method("adl", "adaptive Langevin (SGNHT): a thermostat absorbs gradient noise",
-               "Jones & Leimkuhler 2011; Ding et al. 2014", "all", {"all": "BACDEDCAB"}, defaults=_ADAPTIVE, takes_word=True),
+               "Jones & Leimkuhler 2011; Ding et al. 2014", "all", {"all": "BACDEDCAB"}, defaults=_ADAPTIVE,
+               takes_word=True),
         Method("lala", "Langevin with its own temperature and friction in each layer", "LMV", "layer",
                {"hidden": "BAOAB", "output": "BAOAB"},
                defaults={"stepsize": 0.25, "temperature": 1e-4, "friction": 0.1}),
@@ -114,7 +115,7 @@ def make_program(
         if word is not None:
             raise SpecError(
                 f"Method '{method.name}' is a whole-step update and takes no word: leave out word = {word!r}."
-               )
+            )
         update = "momentum2" if method.update == "momentum" and convention == "II" else method.update
         assert update in UPDATES
         return compile_update(update, partition, frozen)
@@ -131,7 +132,7 @@ def _words_by_partition(method: Method, partition: Partition, word: Any, frozen:
             raise SpecError(
                 f'Method \'{method.name}\' needs a word, such as word = "BAOAB" or {{hidden = "BACDEDCAB", output ='
                 ' "BAOAB"}.'
-               )
+            )
         word = method.words if "all" not in method.words else method.words["all"]
     elif not method.takes_word:
         raise SpecError(f"Method '{method.name}' has its own words. For word = {word!r} use name = \"splitting\".")
