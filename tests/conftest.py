@@ -1,13 +1,17 @@
-"""Fixtures for all tests; helpers are in tests/helpers."""
+"""Fixtures for all tests; what several test files share is in helpers/."""
 
 import os
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 from widths import at_width, widths
 
 from gpu_thermo.kernels.toolchain import find_compiler
+
+HELPERS = {path.stem for path in (Path(__file__).parent / "helpers").glob("*.py")}
+pytest.register_assert_rewrite(*HELPERS - {"widths"})  # their assertions show values, as those of tests do
 
 
 def _warn_of_fork() -> None:
@@ -38,3 +42,15 @@ def native(request):
     if request.param and find_compiler() is None:
         pytest.skip("no C++ compiler")
     return request.param
+
+
+@pytest.fixture(scope="session")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The uninterrupted small run that others are compared with, bit for bit."""
+    from runs import SMALL
+
+    from gpu_thermo.run import sample
+
+    path = tmp_path_factory.mktemp("straight") / "run.zarr"
+    sample(SMALL, path).close()
+    return path

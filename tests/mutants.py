@@ -39,10 +39,11 @@ LAWS, VERIFY, BAYES = (
     "tests/laws/test_bayes_linear.py",
 )
 TRANSIENTS = "tests/laws/test_transients.py"
-RESUME = ("tests/running/test_run.py", "tests/verify/test_verify.py")
+RESUME = ("tests/test_run.py", "tests/verify/test_verify.py")
 LADDER, EXCHANGE, TEMPERING = (f"gpu_thermo/moves/{name}.py" for name in ("ladder", "exchange", "tempering"))
 CYCLICAL, OBSERVE = "gpu_thermo/moves/cyclical.py", "gpu_thermo/running/observe.py"
 CONTOUR, CONTOUR_KERNEL = "gpu_thermo/moves/contour.py", "gpu_thermo/kernels/contour.h"
+ON_CONTOUR = tuple(f"tests/moves/test_contour{name}.py" for name in ("", "_engines", "_laws"))
 ON_LADDERS = ("tests/moves/test_exchange.py", "tests/moves/test_ladders.py", "tests/moves/test_tempering.py")
 
 
@@ -149,7 +150,7 @@ MUTANTS: dict[str, Mutant] = {
         ("tests/targets/test_networks.py", "tests/engines/test_fused.py")),
     "recorded energy doubled": Mutant(
         ((BATCHED, "r.energy[slot, self.rows] = _host(s.energy)", "r.energy[slot, self.rows] = 2 * _host(s.energy)"),),
-        ("tests/engines/test_batched.py", "tests/engines/test_fused.py", "tests/running/test_run.py")),
+        ("tests/engines/test_batched.py", "tests/engines/test_fused.py", "tests/test_run.py")),
     "kinetic temperature by the wrong n": Mutant(
         ((BATCHED, "s.momentum[:, columns])) / count", "s.momentum[:, columns])) / (count + 1)"),),
         ("tests/engines/test_batched.py", "tests/engines/test_fused.py", "tests/laws/test_stationary_laws.py")),
@@ -194,19 +195,19 @@ MUTANTS: dict[str, Mutant] = {
     "sign of contour's multiplier": Mutant(
         ((CONTOUR, "1 + self.zeta * tau", "1 - self.zeta * tau"),
             (CONTOUR_KERNEL, "1 + c.zeta * tau", "1 - c.zeta * tau")),
-        ("tests/moves/test_contour.py",)),
+        ON_CONTOUR),
     "tau missing in contour's multiplier": Mutant(
         ((CONTOUR, "self.zeta * tau[rows] * slope", "self.zeta * slope"),
             (CONTOUR_KERNEL, "c.zeta * tau * slope", "c.zeta * slope")),
-        ("tests/moves/test_contour.py",)),
+        ON_CONTOUR),
     "w_J for Psi in contour": Mutant(
         ((CONTOUR, "if not self.published:", "if False:"), (CONTOUR_KERNEL, "sloped && !c.published ?", "false ?")),
-        ("tests/moves/test_contour.py",)),
+        ON_CONTOUR),
     "weights of contour's draws inverted": Mutant(
         ((CONTOUR, "return self.zeta * self.log_psi(", "return -self.zeta * self.log_psi("),),
-        ("tests/moves/test_contour.py",)),
+        ON_CONTOUR),
     "a contour that never stops learning": Mutant(
-        ((CONTOUR, "np.where(k < self.learn, out, -np.inf)", "out"),), ("tests/moves/test_contour.py",)),
+        ((CONTOUR, "np.where(k < self.learn, out, -np.inf)", "out"),), ON_CONTOUR),
     "draws while exploring": Mutant(
         ((CYCLICAL, "phase(step, self.length) >= self.explore", "phase(step, self.length) >= 0"),),
         ("tests/moves/test_cyclical.py",)),
@@ -229,7 +230,7 @@ MUTANTS: dict[str, Mutant] = {
         ("tests/moves/test_move_energies.py",)),
     "frozen replica spreads": Mutant(
         ((BATCHED, "array[fresh] = np.nan", "array[:] = np.nan"),),
-        ("tests/engines/test_batched.py", "tests/running/test_run.py")),
+        ("tests/engines/test_batched.py", "tests/test_run.py")),
 }  # fmt: skip
 
 
@@ -239,17 +240,12 @@ def main() -> int:
     parser.add_argument("names", nargs="*", help="parts of mutants' names")
     parser.add_argument("--table", type=Path, help="write the kill table there")
     parser.add_argument("--most", type=int, default=4, help="stop a mutant's tests after this many failures")
-    parser.add_argument("--check", action="store_true", help="only see whether the sources still hold every text")
+    parser.add_argument("--check", action="store_true", help="see whether the sources and test files are there")
     options = parser.parse_args()
     chosen = {n: m for n, m in MUTANTS.items() if not options.names or any(part in n for part in options.names)}
     if options.check:
-        gone = [
-            f"{file}: {text!r} ({name})"
-            for name, m in chosen.items()
-            for file, text, _ in m.edits
-            if text not in (ROOT / file).read_text()
-        ]
-        print("\n".join(gone) or f"All texts of {len(chosen)} mutants are in the sources.")
+        gone = stale(chosen)
+        print("\n".join(gone) or f"All texts of {len(chosen)} mutants are in the sources, and their tests are there.")
         return int(bool(gone))
     kills: dict[str, list[str]] = {}
     with tempfile.TemporaryDirectory(prefix="mutants_") as folder:
@@ -276,6 +272,17 @@ def main() -> int:
         sep="\n",
     )
     return int(bool(survivors))
+
+
+def stale(mutants: dict[str, Mutant]) -> list[str]:
+    """Texts that are no longer in the sources, and test files that are no longer there."""
+    texts = [
+        f"{file}: {text!r} ({name})"
+        for name, m in mutants.items()
+        for file, text, _ in m.edits
+        if not (ROOT / file).exists() or text not in (ROOT / file).read_text()
+    ]
+    return texts + [f"{t} ({name})" for name, m in mutants.items() for t in m.tests if not (ROOT / t).exists()]
 
 
 def _try(mutant: Mutant, folder: Path, most: int) -> tuple[list[str], str]:

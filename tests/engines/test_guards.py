@@ -4,9 +4,9 @@ import ctypes
 
 import numpy as np
 import pytest
+from contour_cases import contour_job
+from fused_cases import AT_EVERY_WIDTH, CASES, assert_same, make_job, make_state
 from guarded import Guarded, call, guarded
-from test_contour import contour_job
-from test_fused import AT_EVERY_WIDTH, CASES, assert_same, make_job, make_state
 
 from gpu_thermo.engines.base import permutation_grid
 from gpu_thermo.engines.fused import FusedEngine

@@ -7,8 +7,8 @@ import signal
 import time
 
 import pytest
-from test_moves_run import ADL, LANGEVIN, MOVES, same, spec
-from test_run import child, committed, wait_for_progress
+from move_runs import ADL, LANGEVIN, MOVES, same, spec
+from runs import child, committed, wait_for_progress
 
 from gpu_thermo.run import sample
 from gpu_thermo.store import open_run

@@ -1,92 +1,16 @@
-"""The run loop: stores, resumption bit for bit after any stop, kills, in-memory runs, real data, refusals."""
+"""Runs: what they leave, resumption bit for bit after any stop, in-memory runs, real data, refusals."""
 
-import itertools
-import os
-import random
-import shutil
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from runs import SMALL, changed, differences
 
-from gpu_thermo.errors import DeviceError, ResourceError, RunError, SpecError, StoreError, StoreExistsError
-from gpu_thermo.kernels.toolchain import find_compiler
-from gpu_thermo.run import Interrupted, iterate, plan, resume, sample
-from gpu_thermo.running import bill as plan_module
+from gpu_thermo.errors import RunError, SpecError, StoreError, StoreExistsError
+from gpu_thermo.run import Interrupted, iterate, resume, sample
 from gpu_thermo.running import drive as drive_module
-from gpu_thermo.running import resources
-from gpu_thermo.running.agenda import Agenda
-from gpu_thermo.spec.run import RunSection, RunSpec
-from gpu_thermo.store import open_run, read_checkpoint, read_header
-
-SMALL = {
-    "data": {"name": "spirals", "turns": 1, "train": 60, "test": 30, "seeds": [0, 1]},
-    "model": {"hidden": 6},
-    "method": {"name": "adlala", "temperature": 1e-4},
-    "run": {"replicas": 10, "steps": 600, "burn_in": 120, "thin": 20, "trace": 50, "batch": 10},
-}
-
-
-def changed(**sections: dict) -> dict:
-    """SMALL with some keys changed."""
-    return {name: {**section, **sections.get(name, {})} for name, section in SMALL.items()}
-
-
-def differences(one: Path, other: Path) -> list[str]:
-    """Variables whose values differ between two runs, the checkpoint's state included; times are not compared."""
-    a, b = open_run(one), open_run(other)
-    out = [f"groups {sorted(set(a.children) ^ set(b.children))}"] if set(a.children) != set(b.children) else []
-    for group in a.children:
-        for name in a[group].variables:
-            x, y = a[group][name].to_numpy(), b[group][name].to_numpy()
-            if not np.array_equal(x, y, equal_nan=x.dtype.kind == "f"):
-                out.append(f"{group}/{name}")
-    one_state, other_state = read_checkpoint(one).state, read_checkpoint(other).state
-    assert one_state is not None
-    assert other_state is not None
-    ours, theirs = one_state.arrays(), other_state.arrays()
-    out += [f"state/{k}" for k in ours if not np.array_equal(ours[k], theirs[k], equal_nan=ours[k].dtype.kind == "f")]
-    return out + (
-        []
-        if one_state.step == other_state.step and one_state.evaluations == other_state.evaluations
-        else ["state/step"]
-    )
-
-
-@pytest.fixture(scope="module")
-def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The uninterrupted run that all others are compared with."""
-    path = tmp_path_factory.mktemp("straight") / "run.zarr"
-    sample(SMALL, path).close()
-    return path
-
-
-# -- segments ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("burn_in", "thin", "trace"), [(0, 1, 1), (7, 3, 5), (10, 10, 100), (99, 1, 7), (0, 100, 33)])
-def test_segments_record_every_draw_and_trace_point_once(burn_in: int, thin: int, trace: int) -> None:
-    run = RunSection(steps=100, burn_in=burn_in, thin=thin if (100 - burn_in) % thin == 0 else 1, trace=trace)
-    agenda = Agenda(run)
-    wanted = [s for s in range(1, 101) if agenda.is_draw(s) or s % trace == 0]
-    for length, ring in itertools.product((1, 3, 17, 1000), (1, 2, 1000)):
-        start, seen = 0, []
-        while start < 100:
-            segment = agenda.segment(start, start + length, ring)
-            assert segment.start == start
-            assert 1 <= segment.steps <= length
-            assert len(segment.record) <= ring
-            seen += segment.record
-            start += segment.steps
-        assert seen == wanted
-    assert list(agenda.record_steps(0, 100)) == wanted
-    assert sum(agenda.is_draw(s) for s in wanted) == run.draws
-
+from gpu_thermo.store import open_run, read_header
 
 # -- what a run leaves -------------------------------------------------------------------------------------------------
 
@@ -249,119 +173,6 @@ def test_updates_with_memory_resume_bit_for_bit(tmp_path: Path, method: str) -> 
     assert differences(tmp_path / "straight.zarr", path) == []
 
 
-CHILD = """
-import json, sys
-from gpu_thermo.run import resume, sample
-from gpu_thermo.errors import GpuThermoError
-from pathlib import Path
-path = Path(sys.argv[1])
-try:
-    spec, options = json.loads(sys.argv[2]), {"engine": sys.argv[3], "commit_seconds": 0.02}
-    options["on_progress"] = lambda progress: print("running", flush=True)
-    resume(path, **options) if path.exists() else sample(spec, path, **options)
-except GpuThermoError as error:
-    print(error, flush=True)
-    sys.exit(error.exit_code)
-"""
-
-
-def child(path: Path, engine: str, spec: dict[str, Any] | None = None) -> subprocess.Popen:
-    """A process that starts the run, or resumes it."""
-    import json
-
-    command = [sys.executable, "-c", CHILD, str(path), json.dumps(spec or LONGER[engine]), engine]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-
-
-LONGER = {
-    "batched": changed(run={"steps": 6_000, "thin": 20}),
-    "fused": changed(run={"steps": 1_200_120, "thin": 5_000, "trace": 20_000}),
-}
-"""Runs of some seconds on each engine."""
-ON_EACH_ENGINE = pytest.mark.parametrize("engine", [
-    "batched", pytest.param("fused", marks=pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")),
-])  # fmt: skip
-
-
-def wait_for_start(path: Path, process: subprocess.Popen) -> None:
-    """Until the store is there."""
-    while not path.exists() and process.poll() is None:
-        time.sleep(0.005)
-
-
-def committed(path: Path) -> int:
-    """Steps the store holds."""
-    return read_header(path).step if path.exists() else 0
-
-
-def wait_for_progress(path: Path, process: subprocess.Popen) -> None:
-    """Until the process has committed more steps than there were."""
-    before = committed(path)
-    while committed(path) <= before and process.poll() is None:
-        time.sleep(0.002)
-
-
-@pytest.mark.slow
-@ON_EACH_ENGINE
-def test_twenty_kills_at_random_moments_lose_nothing(tmp_path: Path, engine: str) -> None:
-    """Kill -9 twenty times while the run starts, advances and commits; then finish, and compare with the straight
-    run.
-    """
-    sample(LONGER[engine], tmp_path / "straight.zarr", engine=engine)
-    total = LONGER[engine]["run"]["steps"]
-    path, rng, kills, steps = tmp_path / "run.zarr", random.Random(1), 0, []
-    while kills < 20:
-        process = child(path, engine)
-        if (
-            kills % 3
-        ):  # while it advances and commits; otherwise at any moment after the store was born, recovery included
-            wait_for_progress(path, process)
-            time.sleep(rng.uniform(0, 0.3))
-        else:
-            wait_for_start(path, process)
-            time.sleep(rng.uniform(0, 1.5))
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
-            kills += 1
-        process.communicate()
-        steps.append(read_header(path).step)
-        if steps[-1] == total:  # finished before all kills were spent: start over
-            assert differences(tmp_path / "straight.zarr", path) == []
-            shutil.rmtree(path)
-    assert len(set(steps)) > 5
-    process = child(path, engine)
-    process.communicate()
-    assert differences(tmp_path / "straight.zarr", path) == []
-
-
-@ON_EACH_ENGINE
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_signals_commit_and_say_how_to_go_on(tmp_path: Path, signum: int, engine: str) -> None:
-    path, total = tmp_path / "run.zarr", LONGER[engine]["run"]["steps"]
-    process = child(path, engine)
-    wait_for_start(path, process)
-    time.sleep(0.5)
-    process.send_signal(signum)
-    out, _ = process.communicate(timeout=30)
-    assert process.returncode == 128 + signum, out
-    assert f"gpu-thermo resume {path}" in out
-    step = read_header(path).step
-    assert 0 < step < total
-    assert f"step {step} of {total}" in out
-
-
-def test_a_signal_that_is_ignored_stays_so() -> None:
-    """As under nohup."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with drive_module.stop_signals() as caught:
-            os.kill(os.getpid(), signal.SIGHUP)
-            assert caught == []
-        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGHUP, before)
-
-
 # -- trouble -----------------------------------------------------------------------------------------------------------
 
 
@@ -406,33 +217,6 @@ def test_resume_of_what_is_no_run(tmp_path: Path) -> None:
         resume(tmp_path / "nothing.zarr")
 
 
-def test_refusals_write_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resources, "available_memory", lambda: 10 * 2**20)
-    with pytest.raises(ResourceError, match="GiB of memory"):
-        sample(SMALL, tmp_path / "run.zarr")
-    with pytest.raises(ResourceError, match="GiB"):
-        list(iterate(SMALL))
-    monkeypatch.undo()
-    monkeypatch.setattr(resources.shutil, "disk_usage", lambda path: type("usage", (), {"free": 1000})())
-    with pytest.raises(ResourceError, match="free in"):
-        sample(SMALL, tmp_path / "run.zarr")
-    monkeypatch.undo()
-    with pytest.raises(DeviceError, match="cuda:9"):
-        sample(SMALL, tmp_path / "run.zarr", device="cuda:9")
-    for device, engine in (("gpu", "auto"), ("cpu", "turbo")):
-        with pytest.raises(SpecError):
-            sample(SMALL, tmp_path / "run.zarr", device=device, engine=engine)
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(("hidden", "replicas"), [(100_000, 200_000), (6, 10**12), (2**20, 10**9)])
-def test_absurd_sizes_are_refused_with_numbers(tmp_path: Path, hidden: int, replicas: int) -> None:
-    too_large = changed(model={"hidden": hidden}, run={"replicas": replicas})
-    with pytest.raises(ResourceError, match="GiB"):
-        sample(too_large, tmp_path / "run.zarr")
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_frozen_replicas_are_marked_and_left_out(tmp_path: Path) -> None:
     """Replica 3 gets a stepsize that overflows; all others are the same, bit for bit, as without it."""
     sane = [0.1] * 10
@@ -457,30 +241,6 @@ def test_a_run_whose_replicas_all_freeze_fails_with_the_cause(tmp_path: Path) ->
     assert read_header(tmp_path / "run.zarr").step > 0
 
 
-def test_disk_full_on_the_way_keeps_what_was_committed(
-    straight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from gpu_thermo.store import files
-
-    path, written = tmp_path / "run.zarr", itertools.count()
-    real = os.replace
-
-    def failing(src: str, dst: str, **kwargs: object) -> None:
-        """Fill the disk some fifty files after the store was born."""
-        if path.exists() and next(written) > 50:
-            raise OSError(28, "No space left on device")
-        real(src, dst, **kwargs)
-
-    monkeypatch.setattr(files.os, "replace", failing)
-    with pytest.raises(RunError, match=r"(?i)disk|space"):
-        sample(SMALL, path, commit_seconds=0.0)
-    monkeypatch.undo()
-    assert 0 <= read_header(path).step < 600
-    open_run(path).load()
-    resume(path)
-    assert differences(straight, path) == []
-
-
 def test_progress_is_reported(tmp_path: Path) -> None:
     seen = []
     sample(SMALL, tmp_path / "run.zarr", on_progress=seen.append)
@@ -493,30 +253,7 @@ def test_progress_is_reported(tmp_path: Path) -> None:
     assert last.frozen == 0
 
 
-def test_plan_says_what_a_run_does_and_costs() -> None:
-    bill = plan(SMALL)
-    assert (bill.replicas, bill.parameters, bill.ensembles, bill.datasets, bill.draws) == (10, 25, 2, 2, 24)
-    assert bill.gradients_per_step == 1
-    assert bill.words == {"hidden": ("BACDEDCAB", 18), "output": ("BAOAB", 7)}
-    assert bill.memory_bytes > 0
-    assert bill.disk_bytes > 10 * 24 * 25 * 4
-
-
 def test_interrupted_is_a_run_error() -> None:
     assert issubclass(Interrupted, RunError)
     assert Interrupted(signal.SIGTERM, "stopped").exit_code == 143
     assert drive_module.COMMIT_SECONDS > 0
-
-
-def test_the_embedded_default_is_valid_and_small_enough() -> None:
-    bill = plan(None, device="cpu")
-    assert RunSpec().data.name == "spirals"
-    assert bill.replicas >= 100
-    assert bill.disk_bytes < 200 * 2**20
-
-
-def test_gpu_memory_is_counted_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    bill = plan(SMALL, device="cpu")
-    monkeypatch.setattr(resources, "device_memory", lambda device: 2**20)
-    with pytest.raises(ResourceError, match="memory on cpu"):
-        plan_module.check_resources(bill, None)

@@ -1,0 +1,102 @@
+"""Runs stopped from outside: kills, signals, a full disk."""
+
+import itertools
+import os
+import random
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from runs import LONGER, ON_EACH_ENGINE, SMALL, child, differences, wait_for_progress, wait_for_start
+
+from gpu_thermo.errors import RunError
+from gpu_thermo.run import resume, sample
+from gpu_thermo.running import drive as drive_module
+from gpu_thermo.store import open_run, read_header
+
+
+@pytest.mark.slow
+@ON_EACH_ENGINE
+def test_twenty_kills_at_random_moments_lose_nothing(tmp_path: Path, engine: str) -> None:
+    """Kill -9 twenty times while the run starts, advances and commits; then finish, and compare with the straight
+    run.
+    """
+    sample(LONGER[engine], tmp_path / "straight.zarr", engine=engine)
+    total = LONGER[engine]["run"]["steps"]
+    path, rng, kills, steps = tmp_path / "run.zarr", random.Random(1), 0, []
+    while kills < 20:
+        process = child(path, engine)
+        if (
+            kills % 3
+        ):  # while it advances and commits; otherwise at any moment after the store was born, recovery included
+            wait_for_progress(path, process)
+            time.sleep(rng.uniform(0, 0.3))
+        else:
+            wait_for_start(path, process)
+            time.sleep(rng.uniform(0, 1.5))
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        process.communicate()
+        steps.append(read_header(path).step)
+        if steps[-1] == total:  # finished before all kills were spent: start over
+            assert differences(tmp_path / "straight.zarr", path) == []
+            shutil.rmtree(path)
+    assert len(set(steps)) > 5
+    process = child(path, engine)
+    process.communicate()
+    assert differences(tmp_path / "straight.zarr", path) == []
+
+
+@ON_EACH_ENGINE
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signals_commit_and_say_how_to_go_on(tmp_path: Path, signum: int, engine: str) -> None:
+    path, total = tmp_path / "run.zarr", LONGER[engine]["run"]["steps"]
+    process = child(path, engine)
+    wait_for_start(path, process)
+    time.sleep(0.5)
+    process.send_signal(signum)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 128 + signum, out
+    assert f"gpu-thermo resume {path}" in out
+    step = read_header(path).step
+    assert 0 < step < total
+    assert f"step {step} of {total}" in out
+
+
+def test_a_signal_that_is_ignored_stays_so() -> None:
+    """As under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with drive_module.stop_signals() as caught:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert caught == []
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_disk_full_on_the_way_keeps_what_was_committed(
+    straight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gpu_thermo.store import files
+
+    path, written = tmp_path / "run.zarr", itertools.count()
+    real = os.replace
+
+    def failing(src: str, dst: str, **kwargs: object) -> None:
+        """Fill the disk some fifty files after the store was born."""
+        if path.exists() and next(written) > 50:
+            raise OSError(28, "No space left on device")
+        real(src, dst, **kwargs)
+
+    monkeypatch.setattr(files.os, "replace", failing)
+    with pytest.raises(RunError, match=r"(?i)disk|space"):
+        sample(SMALL, path, commit_seconds=0.0)
+    monkeypatch.undo()
+    assert 0 <= read_header(path).step < 600
+    open_run(path).load()
+    resume(path)
+    assert differences(straight, path) == []

@@ -1,0 +1,88 @@
+"""Cells and seeds of a study; studies that are refused before anything is written."""
+
+from pathlib import Path
+
+import pytest
+from study_cases import SMALL, changed
+
+from gpu_thermo.errors import SpecError
+from gpu_thermo.study import StudySpec, run_study
+
+# -- cells and seeds ---------------------------------------------------------------------------------------------------
+
+
+def test_products_and_zips():
+    """Grid fields multiply, zipped ones go in step, whole sections carry their label."""
+    spec = StudySpec.from_dict(
+        changed(
+            grid={"model": {"hidden": [5, 6]}, "method.stepsize": [0.1, 0.2, 0.3]},
+            zip=[{"run.batch": [5, 8], "run.steps": [100, 200]}],
+        )
+    )
+    cells = spec.cells()
+    assert len(cells) == 2 * 3 * 2
+    assert cells[1].label == "hidden 5, stepsize 0.1, batch 8, steps 200"
+    assert {(c.spec.run.batch, c.spec.run.steps) for c in cells} == {(5, 100), (8, 200)}
+    assert [c.label for c in StudySpec.from_dict(SMALL).cells()] == ["sgd", "adlala", "thick"]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "table"),
+    [
+        ({"count": 3}, ([0, 1, 2], [0, 1, 2], [0, 1, 2])),
+        ({"count": 2, "data": 1}, ([0, 0], [0, 1], [0, 1])),
+        ({"data": [7, 9], "init": 1}, ([7, 9], [0, 0], [0, 1])),
+        ({"data": 2, "init": [5, 3], "combine": "product"}, ([0, 0, 1, 1], [5, 3, 5, 3], [0, 0, 0, 0])),
+    ],
+)
+def test_seeds(seeds: dict, table: tuple):
+    """Counts, lists, one shared seed, products."""
+    assert tuple(v.tolist() for v in StudySpec.from_dict(changed(seeds=seeds)).seeds.table()) == table
+
+
+def test_round_trips():
+    """TOML and JSON read back to the same study, infinity included."""
+    spec = StudySpec.from_dict(changed(grid={"method": [{"name": "langevin", "friction": float("inf")}]}))
+    assert StudySpec.from_toml(spec.to_toml()).cells() == spec.cells()
+    again = StudySpec.from_json(spec.to_json())
+    assert again.cells() == spec.cells()
+    assert again.to_json() == spec.to_json()
+
+
+@pytest.mark.parametrize(
+    ("study", "says"),
+    [
+        (changed(grdi={}), "Did you mean 'grid'"),
+        (changed(grid={"method.temprature": [1e-4]}), r"Did you mean 'temperature'.*in the cell"),
+        (changed(grid={"metod.stepsize": [0.1]}), "Did you mean 'method'"),
+        (changed(grid={"method.stepsize": []}), "empty list"),
+        (changed(grid={"method.stepsize": 0.1}), "not a list"),
+        (changed(grid={"run.replicas": [1, 2]}), r"count in \[seeds\]"),
+        (changed(data={**SMALL["data"], "seed": 4}), r"give data in \[seeds\]"),
+        (
+            changed(zip=[{"model.hidden": [1, 2], "run.batch": [1, 2, 3]}]),
+            "equal length; there are 2 of model.hidden, 3 of run.batch",
+        ),
+        (changed(grid={"run.batch": [1]}, zip=[{"run.batch": [2]}]), "varied twice"),
+        (changed(seeds={"data": 2, "init": 3}), "2 of data, 3 of init"),
+        (changed(seeds={"data": [1, 1]}), "none twice"),
+        (changed(seeds={"cuont": 2}), "Did you mean 'count'"),
+        (changed(study={"accuracies": [95]}), "at most 1"),
+        (changed(grid={"method.stepsize": [[0.1, 0.2]]}), "list over replicas"),
+        (changed(grid=None, method={"name": "sgd", "sigma": 1.0}), "sigma is not used"),
+    ],
+)
+def test_bad_studies_are_refused_before_anything_is_written(tmp_path: Path, study: dict, says: str):
+    """The message names what is wrong; no store appears."""
+    with pytest.raises(SpecError, match=says):
+        run_study(study, tmp_path / "s.zarr")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("change", [
+    {"moves": [{"kind": "cyclical", "cycles": 2}]}, {"target": {"name": "harmonic", "size": 2}},
+    {"grid": {"moves.rungs": [2, 3]}}, {"grid": {"target.size": [2, 3]}},
+])  # fmt: skip
+def test_moves_and_targets_are_for_single_runs(change):
+    with pytest.raises(SpecError, match="not for studies"):
+        StudySpec.from_dict({"grid": {"method.stepsize": [0.1, 0.2]}} | change)

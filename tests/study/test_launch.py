@@ -1,0 +1,63 @@
+"""What a study costs before it starts."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from study_cases import SMALL, changed
+
+from gpu_thermo.spec.run import RunSpec
+from gpu_thermo.study import StudySpec, plan_study, run_study
+from gpu_thermo.study import conduct as study_drive
+from gpu_thermo.study.conduct import make_work
+from gpu_thermo.study.parts import is_done
+
+
+def test_plan(small: Path):
+    """The bill, and what is done already."""
+    plan = plan_study(SMALL, small, base=Path.cwd())
+    assert (plan.cells, plan.seeds, plan.runs, plan.ensembles, plan.shards, plan.done) == (3, 5, 15, 2, 2, 2)
+    assert plan.replica_steps == 15 * 200
+    assert plan.seconds == 0
+    assert all(is_done(small, s) for s in make_work(StudySpec.from_dict(SMALL), Path.cwd(), "cpu", "auto").shards)
+
+
+def test_planned_time_follows_the_arithmetic(monkeypatch: pytest.MonkeyPatch):
+    """Known operations over a known peak; twice the steps take twice as long, and denser learning curves longer."""
+    monkeypatch.setattr(study_drive.speed, "measured_peak", lambda device: (1e9, "given"))
+    plain = changed(grid=None, method={"name": "sgd"}, run={"steps": 200, "batch": 10, "trace": 200})
+    seconds = plan_study(plain, engine="fused").seconds
+    step = (
+        10 * (6 * (2 * 3 + 1 + 2 * 4 + 2) + 17 + 8) + 92 * 10 + 2 * 25
+    )  # equations of speed.count at m 2, d 6, n 1, B 10
+    passes = 80 * 6 * (2 * 3 + 1) / 200
+    assert seconds == pytest.approx(5 * 200 * (step + passes) / 0.45e9)
+    assert plan_study(
+        plain | {"run": {"steps": 400, "batch": 10, "trace": 200}}, engine="fused"
+    ).seconds == pytest.approx(2 * seconds)
+    assert plan_study(plain | {"run": {"steps": 200, "batch": 10, "trace": 10}}, engine="fused").seconds > seconds
+
+
+def test_shards_are_cut_by_the_data_not_by_their_name(tmp_path: Path):
+    """The digits under another name cost what they cost as digits; narrow data of the same kind are cheaper."""
+    digits = RunSpec.from_dict({"data": {"name": "digits"}, "model": {"hidden": 50}}).data.build()
+    np.savez(tmp_path / "same.npz", x=digits.x_train[0], y=digits.y_train[0])
+    np.savez(tmp_path / "narrow.npz", x=digits.x_train[0, :, 20:22], y=digits.y_train[0])
+    plain = {"model": {"hidden": 50}, "run": {"steps": 5_000, "batch": 10, "trace": 5_000}, "seeds": {"count": 400}}
+    sizes, costs = [], []
+    for data in ({"name": "digits"}, *({"name": "npz", "path": f"{name}.npz"} for name in ("same", "narrow"))):
+        job = make_work(StudySpec.from_dict(plain | {"data": data}), tmp_path, "cpu", "batched")
+        sizes.append(len(job.shards[0].rows))
+        costs.append(job.groups[0].operations)
+    assert costs[1] == pytest.approx(costs[0], rel=0.01)  # fewer points: a smaller pass over all for a learning curve
+    assert costs[2] < costs[0] / 3
+    assert sizes == [128, 128, 400]
+
+
+def test_disk_bill_of_kept_parameters(tmp_path: Path):
+    """The bill counts the network's real parameters."""
+    study = {"data": {"name": "digits"}, "model": {"hidden": 30}, "seeds": {"count": 8}}
+    study |= {"run": {"steps": 20, "batch": 10, "burn_in": 0, "thin": 1}, "study": {"keep": True}}
+    run_study(study, tmp_path / "s.zarr", engine="batched")
+    stored = sum(path.stat().st_size for path in (tmp_path / "s.zarr").rglob("*") if path.is_file())
+    assert plan_study(study, engine="batched").bytes == pytest.approx(stored, rel=0.1)

@@ -1,0 +1,146 @@
+"""Studies in several processes: stops, lost workers, schedulers, and none."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from study_cases import SMALL, changed, same
+
+from gpu_thermo.errors import DeviceError, SpecError
+from gpu_thermo.study import open_study, run_study
+
+SCRIPT = """
+import json, sys
+from gpu_thermo.study import run_study
+if __name__ == "__main__":
+    run_study(json.loads(sys.argv[1]), sys.argv[2], workers=int(sys.argv[3]))
+"""
+LONG = changed(seeds={"count": 12}, study={"shard": 2}, run={"steps": 15_000, "batch": 10, "trace": 5_000})
+
+
+def start(tmp_path: Path, study: dict, workers: int = 0) -> subprocess.Popen:
+    """A study in a process of its own."""
+    script = tmp_path / "go.py"
+    script.write_text(SCRIPT)
+    return subprocess.Popen(
+        [sys.executable, script, json.dumps(study), tmp_path / "s.zarr", str(workers)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for_parts(process: subprocess.Popen, store: Path, count: int, seconds: float = 60) -> None:
+    """Until so many shards are done."""
+    end = time.monotonic() + seconds
+    while len(list(store.glob("status/parts/*.npz"))) < count and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
+def test_stops_lose_one_shard_at_most(tmp_path: Path, signum: int):
+    """What was done before the signal is kept and not run again, and the result is that of a straight run."""
+    process = start(tmp_path, LONG)
+    wait_for_parts(process, tmp_path / "s.zarr", 3)
+    process.send_signal(signum)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode != 0
+    if signum == signal.SIGINT:
+        assert "Stopped by SIGINT" in said
+        assert 6 <= int((open_study(tmp_path / "s.zarr")["status"] >= 0).sum()) < 36
+    before = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "s.zarr" / "status" / "parts").glob("*.npz")}
+    found = run_study(LONG, tmp_path / "s.zarr")
+    after = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "s.zarr" / "status" / "parts").glob("*")}
+    assert len(before) >= 3
+    assert {name: after[name] for name in before} == before
+    assert len(after) == 18
+    same(found, run_study({**LONG, "study": {}}, tmp_path / "straight.zarr"))
+
+
+def test_workers_change_nothing(small: Path, tmp_path: Path):
+    """Two local processes give the numbers of this one, bit for bit."""
+    pytest.importorskip("distributed")
+    same(open_study(small), run_study(changed(study={"shard": 2}), tmp_path / "s.zarr", workers=2))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 4])
+def test_any_number_of_workers(small: Path, tmp_path: Path, workers: int):
+    """One and four processes, too, whatever order shards end in."""
+    pytest.importorskip("distributed")
+    same(open_study(small), run_study(changed(study={"shard": 1}), tmp_path / "s.zarr", workers=workers))
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_is_there(small: Path, tmp_path: Path):
+    """A cluster started by others runs the study; one without workers is refused, and the cluster outlives us."""
+    distributed = pytest.importorskip("distributed")
+    options = {"threads_per_worker": 1, "processes": True, "dashboard_address": None, "silence_logs": 50}
+    with distributed.LocalCluster(n_workers=2, **options) as cluster:
+        same(
+            open_study(small),
+            run_study(changed(study={"shard": 2}), tmp_path / "s.zarr", scheduler=cluster.scheduler_address),
+        )
+        with distributed.Client(cluster) as client:
+            assert len(client.scheduler_info(n_workers=-1)["workers"]) == 2
+    with (
+        distributed.LocalCluster(n_workers=0, **options) as cluster,
+        pytest.raises(DeviceError, match="has no workers"),
+    ):
+        run_study(SMALL, tmp_path / "t.zarr", scheduler=cluster.scheduler_address)
+    assert not (tmp_path / "t.zarr").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["worker", "coordinator"])
+def test_lost_processes(tmp_path: Path, victim: str):
+    """A worker killed in the middle is replaced; a killed coordinator is started again; nothing is lost."""
+    pytest.importorskip("distributed")
+    process = start(tmp_path, LONG, workers=2)
+    wait_for_parts(process, tmp_path / "s.zarr", 2)
+    if victim == "worker":
+        lists = [p.read_text().split() for p in Path(f"/proc/{process.pid}/task").glob("*/children")]
+        children = [int(pid) for pids in lists for pid in pids]
+        grown = [p for p in children if b"spawn_main" in Path(f"/proc/{p}/cmdline").read_bytes()]
+        os.kill(grown[-1], signal.SIGKILL)
+        process.communicate(timeout=120)
+        assert process.returncode == 0
+    else:
+        process.kill()
+        process.communicate(timeout=30)
+        time.sleep(3)
+    found = run_study(LONG, tmp_path / "s.zarr")
+    same(found, run_study({**LONG, "study": {}}, tmp_path / "straight.zarr"))
+
+
+def test_schedulers_that_do_not_answer():
+    """Refused within seconds, with the address."""
+    pytest.importorskip("distributed")
+    for address, error in (("tcp://127.0.0.1:9", DeviceError), ("nonsense", SpecError)):
+        began = time.monotonic()
+        with pytest.raises(error, match=address):
+            run_study(SMALL, "never.zarr", scheduler=address)
+        assert time.monotonic() - began < 10
+
+
+def test_dask_is_not_needed(tmp_path: Path):
+    """A study in one process never imports Dask."""
+    code = f"""
+import sys
+sys.modules["dask"] = sys.modules["distributed"] = None
+from gpu_thermo.study import run_study
+from gpu_thermo.errors import DeviceError
+study = {changed(seeds={"count": 1})!r}
+run_study(study, {str(tmp_path / "s.zarr")!r})
+try:
+    run_study(study, {str(tmp_path / "t.zarr")!r}, workers=2)
+except DeviceError as error:
+    assert "gpu-thermo[cluster]" in str(error)
+else:
+    raise SystemExit("workers without Dask")
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
