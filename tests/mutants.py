@@ -44,7 +44,8 @@ LADDER, EXCHANGE, TEMPERING = (f"gpu_thermo/moves/{name}.py" for name in ("ladde
 CYCLICAL, OBSERVE = "gpu_thermo/moves/cyclical.py", "gpu_thermo/running/observe.py"
 CONTOUR, CONTOUR_KERNEL = "gpu_thermo/moves/contour.py", "gpu_thermo/kernels/contour.h"
 ON_CONTOUR = tuple(f"tests/moves/test_contour{name}.py" for name in ("", "_engines", "_laws"))
-ON_LADDERS = ("tests/moves/test_exchange.py", "tests/moves/test_ladders.py", "tests/moves/test_tempering.py")
+ON_TEMPERING = ("tests/moves/test_tempering.py", "tests/moves/test_tempering_laws.py")
+ON_LADDERS = ("tests/moves/test_exchange.py", "tests/moves/test_ladder.py", *ON_TEMPERING)
 
 
 @dataclass(frozen=True)
@@ -180,18 +181,18 @@ MUTANTS: dict[str, Mutant] = {
         'state.extra["rung"] >= 0, 0.0, -np.inf'),),
         ON_LADDERS),
     "sign in simulated tempering": Mutant(((TEMPERING, "-d * value + g", "d * value + g"),),
-        ("tests/moves/test_tempering.py",)),
+        ON_TEMPERING),
     "sign of the weights in simulated tempering": Mutant(
-        ((TEMPERING, "+ g[proposed] - g[rung]", "- g[proposed] + g[rung]"),), ("tests/moves/test_tempering.py",)),
+        ((TEMPERING, "+ g[proposed] - g[rung]", "- g[proposed] + g[rung]"),), ON_TEMPERING),
     "correction dropped in simulated tempering": Mutant(
         ((TEMPERING, "return log_ratio - d**2 * variance / 2 if self.correction else log_ratio", "return log_ratio"),),
-        ("tests/moves/test_tempering.py",)),
+        ON_TEMPERING),
     "xi keeps its spread in simulated tempering": Mutant(
         ((TEMPERING, "(state.thermostat[rows, k] - before) * stretch", "(state.thermostat[rows, k] - before)"),),
-        ("tests/moves/test_tempering.py",)),
+        ON_TEMPERING),
     "weights of simulated tempering never frozen": Mutant(
         ((TEMPERING, "if state.step <= self.burn_in and running.any():", "if running.any():"),),
-        ("tests/moves/test_tempering.py",)),
+        ON_TEMPERING),
     "sign of contour's multiplier": Mutant(
         ((CONTOUR, "1 + self.zeta * tau", "1 - self.zeta * tau"),
             (CONTOUR_KERNEL, "1 + c.zeta * tau", "1 - c.zeta * tau")),

@@ -112,3 +112,18 @@ def metropolis(x, tau, rng, steps=4):
         taken = np.log(rng.random(len(x))) < (u - v) / tau
         x, u = np.where(taken, new, x), np.where(taken, v, u)
     return x
+
+
+def energy_run(job, steps, state=None, burn_in=0, **options):
+    """A run on random energies that are a function of replica, rung and step; continues `state` with a new move."""
+    move = exchange_of(job, burn_in, **options)
+    state = begun(move, job, step=0) if state is None else state
+    if state.step == 0:
+        state.momentum[...] = 1
+        state.thermostat[...] = np.arange(job.replicas)[:, None]
+    while state.step < steps:
+        state.step += 1
+        tau = state.extra["ladder_temperature"][state.extra["rung"]]
+        value = np.array([np.random.default_rng((state.step, r)).gamma(SIZE / 2) for r in range(job.replicas)]) * tau
+        move.attempt(state, exact(value, 0.01 * tau))
+    return state
