@@ -1,9 +1,9 @@
 """Specs as text: whatever is written, the answer comes within seconds and says what is wrong."""
 
 import os
-import time
 
 import pytest
+from clocks import at_once
 
 from gpu_thermo.errors import SpecError
 from gpu_thermo.spec.run import RunSpec
@@ -29,12 +29,10 @@ def test_hostile_text_is_answered_at_once(name, tmp_path):
     text, said = HOSTILE[name]
     path = tmp_path / "spec.toml"
     path.write_text(text)
-    begin = time.perf_counter()
     for source in (text, path):
-        with pytest.raises(SpecError, match=said) as caught:
+        with at_once(SECONDS / 2), pytest.raises(SpecError, match=said) as caught:
             RunSpec.from_toml(source)
         assert len(str(caught.value)) < 10_000
-    assert time.perf_counter() - begin < SECONDS
 
 
 @pytest.mark.parametrize(
@@ -49,12 +47,10 @@ def test_hostile_text_is_answered_at_once(name, tmp_path):
     ids=lambda text: text[:20],
 )
 def test_hostile_overrides_are_answered_at_once(override, said):
-    begin = time.perf_counter()
-    with pytest.raises(SpecError, match=said):
+    with at_once(SECONDS), pytest.raises(SpecError, match=said):
         RunSpec.from_dict(
             apply_overrides({"moves": [{"kind": "tempering"}]} if "moves" in override else {}, [override])
         )
-    assert time.perf_counter() - begin < SECONDS
 
 
 def test_what_is_no_file_is_not_opened(tmp_path):

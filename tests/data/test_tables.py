@@ -1,11 +1,11 @@
 """CSV files, good and bad."""
 
 import os
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from clocks import at_once
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -320,7 +320,6 @@ def test_what_is_no_file_is_not_opened(tmp_path):
 
 
 def test_a_million_columns_are_refused_at_once(tmp_path):
-    begin = time.perf_counter()
-    with pytest.raises(DataError, match="1,000,001 columns"):
-        read(tmp_path, ",".join(f"c{i}" for i in range(10**6)) + ",y\n")
-    assert time.perf_counter() - begin < 5
+    text = ",".join(f"c{i}" for i in range(10**6)) + ",y\n"
+    with at_once(5), pytest.raises(DataError, match="1,000,001 columns"):
+        read(tmp_path, text)

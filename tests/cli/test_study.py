@@ -1,0 +1,32 @@
+"""Studies and their tables on the command line."""
+
+import json
+from pathlib import Path
+
+from figure_cases import STUDY
+from typer.testing import CliRunner
+
+from gpu_thermo.study import StudySpec
+from gpu_thermo_cli.main import app
+
+# -- commands ----------------------------------------------------------------------------------------------------------
+
+
+def test_study_and_table_commands(tmp_path: Path):
+    """A dry run writes nothing; the study prints its table; refusals are one message and exit code 2."""
+    spec = tmp_path / "s.toml"
+    spec.write_text(StudySpec.from_dict({**STUDY, "seeds": {"count": 2}}).to_toml())
+    out = str(tmp_path / "s.zarr")
+    dry = CliRunner().invoke(app, ["study", str(spec), "--out", out, "--dry-run", "--json"])
+    assert json.loads(dry.stdout)["runs"] == 8
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["run.toml", "s.toml"]
+    assert CliRunner().invoke(app, ["study", str(spec), "--out", out, "-q"]).exit_code == 0
+    found = json.loads(CliRunner().invoke(app, ["table", out, "--json", "--by", "method.sigma"]).stdout)
+    assert list(found["groups"]) == ["sigma 0", "sigma 0.01"]
+    assert found["groups"]["sigma 0"]["count"] == 4
+    assert found["comparisons"][0]["pairs"] == 2
+    spec.write_text(spec.read_text() + "\n[grdi]\n")
+    refused = CliRunner().invoke(app, ["study", str(spec), "--out", out])
+    assert refused.exit_code == 2
+    assert "Did you mean 'grid'?" in refused.output
+    assert CliRunner().invoke(app, ["table", str(tmp_path)]).exit_code == 2

@@ -1,0 +1,90 @@
+"""The check of GPU kernels without a GPU: the pairwise set, spills, the command."""
+
+import dataclasses
+import itertools
+import json
+
+import pytest
+
+from gpu_thermo.kernels import check as kernel_check
+from gpu_thermo.kernels.toolchain import Resources, has_nvrtc
+
+needs_nvrtc = pytest.mark.skipif(not has_nvrtc(), reason="nvidia-cuda-nvrtc is not installed")
+
+
+# -- the pairwise set --------------------------------------------------------------------------------------------------
+
+
+def test_every_two_choices_meet():
+    rows = kernel_check.pairwise()
+    assert 30 <= len(rows) <= 40
+    for (a, one), (b, other) in itertools.combinations(kernel_check.CHOICES.items(), 2):
+        assert {(row[a], row[b]) for row in rows} == set(itertools.product(one, other))
+    sources = [v.source for v in kernel_check.variants(rows)]
+    assert len(set(sources)) == len(sources)
+
+
+def assert_none_wrong(results, count):
+    assert len(results) >= count
+    assert not [r for r in results if r.wrong]
+
+
+@needs_nvrtc
+def test_standard_kernels_compile_without_spills_for_every_architecture():
+    """AdLaLa on m 2, d 20, 100 and 200; on sm_90 they must not spill."""
+    assert_none_wrong(
+        [
+            r
+            for v in kernel_check.standard_variants()
+            for a in kernel_check.ARCHITECTURES
+            for r in kernel_check.check(v, a)
+        ],
+        9,
+    )
+
+
+@needs_nvrtc
+def test_some_of_the_pairwise_set_compiles():
+    """Every fifth variant, each for one architecture in turn; `python -m gpu_thermo.kernels.check` compiles all for
+    all.
+    """
+    chosen = kernel_check.variants(kernel_check.pairwise()[::5])
+    architectures = itertools.cycle(kernel_check.ARCHITECTURES)
+    assert_none_wrong(
+        [r for v, a in zip(chosen, architectures, strict=False) for r in kernel_check.check(v, a)], len(chosen)
+    )
+
+
+@needs_nvrtc
+@pytest.mark.slow
+def test_the_whole_pairwise_set_compiles():
+    """Two processes need some minutes."""
+    assert_none_wrong(
+        list(kernel_check.check_all(kernel_check.variants(), kernel_check.ARCHITECTURES)),
+        3 * len(kernel_check.pairwise()),
+    )
+
+
+def test_the_check_fails_by_spills_only_where_it_says():
+    spilling = Resources(255, 8, 8, 0, 0)
+    results = {
+        (strict, arch): kernel_check.Result("fused", "", arch, "advance", strict, 0.0, spilling).wrong
+        for strict in (False, True)
+        for arch in kernel_check.ARCHITECTURES
+    }
+    assert [key for key, wrong in results.items() if wrong] == [(True, "sm_90")]
+    assert kernel_check.Result("fused", "", "sm_75", "", False, 0.0, None, "refused").wrong
+
+
+@needs_nvrtc
+def test_the_command_records_and_fails(monkeypatch, tmp_path, capsys):
+    good = kernel_check.Variant("fused", "good", 'extern "C" __global__ void f(float* x) { x[0] *= 2; }', True)
+    monkeypatch.setattr(kernel_check, "variants", lambda: [good])
+    assert kernel_check.main(["--arch", "sm_90", "--processes", "1", "--json", str(tmp_path / "out.json")]) == 0
+    (kernel,) = json.loads((tmp_path / "out.json").read_text())["kernels"]
+    assert kernel["resources"]["registers"] > 0
+    monkeypatch.setattr(
+        kernel_check, "variants", lambda: [good, dataclasses.replace(good, name="bad", source="nonsense")]
+    )
+    assert kernel_check.main(["--arch", "sm_90", "--processes", "1"]) == 1
+    assert "WRONG sm_90" in capsys.readouterr().out
