@@ -1,6 +1,5 @@
 """diagnose: may the averages of a run be trusted? Numbers per ensemble, and verdicts in plain words."""
 
-import json
 import math
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -11,6 +10,7 @@ import xarray as xr
 
 from gpu_thermo.averages.predictive import Run, model_of, opened
 from gpu_thermo.errors import SpecError, Status, StoreError
+from gpu_thermo.spec.reports import read_reports
 from gpu_thermo.spec.run import RunSpec
 from gpu_thermo_analysis.convergence import (
     ESS_LIMIT,
@@ -21,7 +21,7 @@ from gpu_thermo_analysis.convergence import (
     convergence,
     used_chains,
 )
-from gpu_thermo_analysis.multimodal_draws import Counted, contour_verdict, counted_draws, ladder_verdicts
+from gpu_thermo_analysis.multimodal_draws import Counted, counted_draws, visits_verdict
 from gpu_thermo_analysis.temperatures import (
     Temperature,
     configurational_verdict,
@@ -188,14 +188,12 @@ def _diagnose_one(tree: xr.DataTree, spec: RunSpec, ensemble: int, chains: np.nd
 
 
 def _moves_verdicts(stats: xr.Dataset, counted: Counted, ensemble: int) -> list[Verdict]:
-    """What the moves themselves report."""
-    out = []
-    for report in json.loads(stats.attrs.get("moves", "[]")):
-        if report["kind"] in ("exchange", "tempering"):
-            out += [Verdict(*judged) for judged in ladder_verdicts(report, counted, stats.sizes["draw"])]
-        if report["kind"] == "contour" and ensemble < len(report["outside"]):
-            out.append(Verdict(*contour_verdict(report, ensemble)))
-    return out
+    """What the draws say of a ladder, and what the moves themselves report of the ensemble or the whole run."""
+    visits = (
+        [] if counted.visits is None else [Verdict(*visits_verdict(counted.visits, counted.rungs, stats.sizes["draw"]))]
+    )
+    said = [v for report in read_reports(stats.attrs.get("moves")) for v in report.verdicts]
+    return visits + [Verdict(v.topic, v.passed, v.text) for v in said if v.ensemble in (None, ensemble)]
 
 
 def _frozen_verdict(stats: xr.Dataset, chains: np.ndarray, status: np.ndarray) -> list[Verdict]:

@@ -82,13 +82,14 @@ class Results:
 
 @styled
 def densities(results: Results) -> Drawn:
-    """The exact density, and what each entry makes of it; a contour's draws also as they were sampled, flattened."""
+    """The exact density, and what each entry makes of it; weighted draws also as they were sampled, flattened."""
     shown: list[Panel] = [("exact", results.exact, None)]
     for row in results.rows:
         tv = row["measures"]["tv"]
-        if "contour" in row["moves"]:
-            shown.append((f"{row['label']}: as sampled", results.density(row["slug"], "raw"), None))
-        shown.append((row["label"], results.density(row["slug"]), tv["mean"]))
+        raw, weighted = (results.density(row["slug"], which) for which in ("raw", "weighted"))
+        if not np.array_equal(raw, weighted):
+            shown.append((f"{row['label']}: as sampled", raw, None))
+        shown.append((row["label"], weighted, tv["mean"]))
     draw = _planes if results.exact.ndim == 2 else _lines
     return draw(results, shown)
 

@@ -11,7 +11,7 @@ Name = Annotated[str | None, typer.Argument(metavar="NAME", help="Show one move'
 
 def moves(name: Name = None, as_json: Json = False) -> None:
     """List the ensemble moves, or show one with its options."""
-    from gpu_thermo.moves.options import MOVES
+    from gpu_thermo.moves.table import MOVES
 
     from .catalogue import Catalogue
 

@@ -38,7 +38,7 @@ def print_plan(plan: "RunPlan", as_json: bool) -> None:
                 "steps": f"{plan.steps:,}, of these {plan.burn_in:,} burn-in",
                 "draws": (
                     f"{plan.draws:,}, one every {plural(plan.thin, 'step')}"
-                    + (" of the sampling stages" if "cyclical" in plan.moves else "")
+                    + (" of the sampling stages" if plan.draws < (plan.steps - plan.burn_in) // plan.thin else "")
                 ),
                 "gradients": f"{plan.gradients_per_step} a step",
                 "moves": ", ".join(plan.moves) or None,

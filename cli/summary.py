@@ -18,6 +18,7 @@ FEW = 4
 def summarise(path: Path, tree: "xarray.DataTree | None" = None) -> dict[str, Any]:
     """Where a run stands, what it scores, what froze, and how large it is."""
     from gpu_thermo.running.agenda import Agenda
+    from gpu_thermo.spec.reports import read_reports
     from gpu_thermo.spec.run import RunSpec
     from gpu_thermo.store import open_run, read_header
 
@@ -32,7 +33,7 @@ def summarise(path: Path, tree: "xarray.DataTree | None" = None) -> dict[str, An
         "draws": header.draws, "total_draws": draws, "replicas": header.replicas, "parameters": header.parameters,
         "ensembles": int(tree.sizes.get("ensemble", 0) or len(set(stats["ensemble"].values.tolist()))),
         "data": spec.data.name if spec.target is None else None, "target": spec.target.name if spec.target else None,
-        "method": spec.method.name, "moves": header.attributes.get("moves", []), "kept": list(header.keep),
+        "method": spec.method.name, "moves": [report.to_dict() for report in read_reports(header.attributes.get("moves"))], "kept": list(header.keep),
         "engine": header.attributes.get("engine", header.engine), "device": header.device,
         "seconds": header.attributes.get("sampling_time"), "bytes": stored_bytes(path), "frozen": frozen(stats), "scores": scores(tree),
     }  # fmt: skip
@@ -135,20 +136,8 @@ def score_lines(all_scores: dict[str, dict[str, float]]) -> dict[str, str]:
 
 
 def move_lines(moves: list[dict[str, Any]]) -> dict[str, str]:
-    """One line a move: what it came to so far."""
-    out = {}
-    for move in moves:
-        if move["kind"] == "contour":
-            rare = f"energies outside {max(move['outside']):.1%}, multipliers clipped {max(move['clipped']):.1%}"
-            bins = len(move["edges"]) - 1
-            out["contour"] = f"{bins - min(move['never_seen'])} of {bins} bins seen; {rare}"
-        elif move["kind"] == "cyclical":
-            out["cycles"] = f"of {plural(move['length'], 'step')}, the first {move['explore']:.0%} exploring"
-        else:
-            rates = ", ".join("-" if a is None else f"{a:.2f}" for a in move["acceptance"])
-            label = " (heuristic)" if move.get("heuristic") else ""
-            out[move["kind"]] = f"acceptance {rates}; {plural(move['round_trips'], 'round trip')}{label}"
-    return out
+    """The lines of their reports: what they came to so far."""
+    return {label: text for move in moves for label, text in move["lines"].items()}
 
 
 _LABELS = {"nll": "NLL", "rmse": "RMSE", "ece": "ECE", "brier": "Brier score"}
@@ -156,7 +145,7 @@ _LABELS = {"nll": "NLL", "rmse": "RMSE", "ece": "ECE", "brier": "Brier score"}
 
 def warn(summary: dict[str, Any]) -> None:
     """Say on stderr which replicas froze, why, and what to change; and what the moves found wrong."""
-    for text in (text for move in summary["moves"] for text in move.get("warnings", ())):
+    for text in (text for move in summary["moves"] for text in move["warnings"]):
         say(f"Warning: {text}")
     for cause in summary["frozen"]:
         many = "" if cause["replicas"] <= FEW else ", ..."

@@ -177,9 +177,8 @@ MUTANTS: dict[str, Mutant] = {
     "momenta rescaled by tau, not its root": Mutant(
         ((LADDER, "np.sqrt(temperature[new] / temperature[old])", "(temperature[new] / temperature[old])"),),
         ON_LADDERS),
-    "draws from every rung count": Mutant(((LADDER, 'state.extra["rung"] == 0, 0.0, -np.inf',
-        'state.extra["rung"] >= 0, 0.0, -np.inf'),),
-        ON_LADDERS),
+    "draws from every rung count": Mutant(
+        ((LADDER, 'state.extra["rung"][rows] == 0', 'state.extra["rung"][rows] >= 0'),), ON_LADDERS),
     "sign in simulated tempering": Mutant(((TEMPERING, "-d * value + g", "d * value + g"),),
         ON_TEMPERING),
     "sign of the weights in simulated tempering": Mutant(

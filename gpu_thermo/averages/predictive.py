@@ -278,11 +278,8 @@ class _Source:
         stats: Any = tree["sample_stats"] if "sample_stats" in tree.children else {}
         weights = stats["log_weight"].transpose("chain", "draw") if "log_weight" in stats else None
         chosen = known if ensemble is None else np.array([ensemble])
-        moves = {move.kind for move in RunSpec.from_json(tree.attrs["spec"]).moves}
-        weighted = weights is not None and not moves & {
-            "exchange",
-            "tempering",
-        }  # on a ladder draws count fully or not at all
+        moves = RunSpec.from_json(tree.attrs["spec"]).moves
+        weighted = weights is not None and any(move.weighted for move in moves)  # else draws count fully or not at all
         return cls(tensors, weights, weighted, coordinate("ensemble"), coordinate("dataset"), chosen)
 
     @property

@@ -5,23 +5,114 @@ section 5, whose fixed points are exact for any bin width. Of a replica that sam
 has weight ``Psi^zeta``.
 """
 
-from collections.abc import MutableMapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+from pydantic import Field, model_validator
 
 from ..errors import SpecError
 from ..method.words import Program
 from ..state import Hyper, State
-from .options import Contour as ContourOptions
+from .base import Context, EnergiesOf, Move, MoveOptions, NonNegative, Positive, kind_of
+from .report import Report, Verdict
 
 Array = Any
 Extra = MutableMapping[str, Array]
 
+MOST_REPORTED = 16
+"""Ensembles whose histograms are reported one by one; more are pooled."""
+MOST_OUTSIDE = 0.01
+"""Part of the energies outside the bins that is reported."""
+MOST_CLIPPED, MOST_CLIPPED_IN_ENSEMBLE = 0.05, 0.1
+"""Part of the evaluations with a clipped multiplier that is warned of, and that a diagnosis mentions."""
+
+
+class ContourOptions(MoveOptions):
+    """Contour SGLD: energies are flattened on the way, and draws are weighted back (Deng et al. 2020, 2022; mended,
+    equations.md).
+    """
+
+    takes: ClassVar[str] = "law"
+    weighted: ClassVar[bool] = True
+
+    kind: Literal["contour"]
+    zeta: NonNegative = Field(0.75, description="how much is flattened; 0 changes nothing")
+    bins: int = Field(100, ge=2, le=100_000, description="m")
+    lowest: float | None = Field(
+        None, allow_inf_nan=False, description="u_0, lower end of the first bin; 0 for classification"
+    )
+    width: Positive | None = Field(
+        None, description="du, energy width of a bin; several times a step's change of energy, or its edges are felt"
+    )
+    omega_max: float = Field(3e-3, gt=0, lt=1, description="largest step of the histogram")
+    omega: tuple[Positive, NonNegative, NonNegative] = Field(
+        (10.0, 0.8, 100.0), description="c, a, b of the step c / (k^a + b)"
+    )
+    learn: int | None = Field(
+        None,
+        ge=1,
+        description=(
+            "steps during which the histogram learns; then it is fixed, and so is the law of the draws. Not given:"
+            " always"
+        ),
+    )
+    clip: tuple[float, float] = Field((-5.0, 5.0), description="bounds of the gradient's multiplier")
+    interacting: bool = Field(False, description="one histogram for each ensemble instead of one for each replica")
+    interval: int = Field(
+        1, ge=1, description="steps between merges of an interacting histogram; 1 is the published form"
+    )
+    published: bool = Field(False, description="the published step function w_J for Psi, biased by O(du)")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.interacting and self.zeta > 1:
+            raise ValueError(
+                f"zeta = {self.zeta} is for histograms of single replicas: an interacting one takes at most 1"
+            )
+        if not self.clip[0] < 1 < self.clip[1]:
+            raise ValueError(f"clip = {list(self.clip)} must enclose 1")
+        return self
+
+    @property
+    def bytes_per_replica(self) -> int:
+        """A weight, a flag and a count for each bin."""
+        return 13 * self.bins
+
+    def make(self, hyper: Hyper, context: Context) -> "tuple[Contour, Hyper]":
+        """The histograms of a run, with bins where energies are expected unless they are given."""
+        lowest, width = self.lowest, self.width
+        if (lowest is None or width is None) and context.energy_range is None:
+            raise SpecError(
+                "A contour needs lowest and width here: the energy where the bins begin, and the width of one of them."
+            )
+        if context.energy_range is not None:
+            lowest = context.energy_range[0] if lowest is None else lowest
+            if width is None and lowest >= context.energy_range[1]:
+                raise SpecError(
+                    f"contour: lowest = {lowest:g} is above what these energies are expected to be: give width too."
+                )
+            width = (context.energy_range[1] - lowest) / self.bins if width is None else width
+        assert lowest is not None
+        assert width is not None
+        learn = None if self.learn is None else context.program.gradients_before(self.learn)
+        contour = replace(Contour.make(self, lowest, width, learn), group=context.group)
+        contour.check(context.program, hyper)
+        return contour, hyper
+
+    @classmethod
+    def report(cls, facts: Mapping[str, Any], warnings: Sequence[str]) -> Report:
+        """`facts`: those of `Contour.summary`."""
+        bins = len(facts["edges"]) - 1
+        rare = f"energies outside {max(facts['outside']):.1%}, multipliers clipped {max(facts['clipped']):.1%}"
+        line = f"{bins - min(facts['never_seen'])} of {bins} bins seen; {rare}"
+        judged = tuple(_verdict(facts, i) for i in range(len(facts["outside"])))
+        return Report(kind_of(cls), facts, {"contour": line}, judged, tuple(warnings))
+
 
 @dataclass(frozen=True)
-class Contour:
+class Contour(Move):
     """What does not change during a run; all that does is in `State.extra`, as `begin` lists it.
 
     Attributes
@@ -34,7 +125,11 @@ class Contour:
     learn : evaluations that update the histogram, all if None. Fixed, whatever it is, it makes the weights exact; one
     that still learns
         follows the mode its replica is in (analysis/MULTIMODAL.md).
+    group : [R] int64, which replicas share a histogram; of no matter where each has its own.
     """
+
+    options: ClassVar[type[MoveOptions]] = ContourOptions
+    weighs: ClassVar[bool] = True
 
     zeta: float
     bins: int
@@ -47,6 +142,7 @@ class Contour:
     interval: int = 1
     published: bool = False
     learn: int | None = None
+    group: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64), compare=False)
 
     @classmethod
     def make(cls, options: ContourOptions, lowest: float, width: float, learn: int | None = None) -> "Contour":
@@ -55,6 +151,16 @@ class Contour:
         return cls(
             o.zeta, o.bins, lowest, width, o.omega_max, o.omega, o.clip, o.interacting, o.interval, o.published, learn
         )
+
+    @property
+    def weighted(self) -> bool:
+        """Whether anything is flattened."""
+        return self.zeta > 0
+
+    @property
+    def gradient(self) -> "Contour":
+        """Itself: it scales gradients."""
+        return self
 
     @property
     def edges(self) -> np.ndarray:
@@ -67,7 +173,7 @@ class Contour:
         ``w_i = exp(contour_log_weight[:, i] + contour_shift)``: an update decays all bins through the shift, and
         touches one of them.
         """
-        state.extra |= {name: np.zeros(shape, dtype) for name, (shape, dtype) in self.arrays(state.replicas).items()}
+        super().begin(state)
         state.extra["contour_log_weight"][:] = -np.log(self.bins)
         state.extra["contour_multiplier"][:] = 1
 
@@ -75,7 +181,8 @@ class Contour:
         """Shape and type of each array in `State.extra`."""
         one, each = (replicas,), (replicas, self.bins)
         return {
-            "contour_log_weight": (each, np.float64), "contour_shift": (one, np.float64), "contour_multiplier": (one, np.float64),
+            "contour_log_weight": (each, np.float64), "contour_shift": (one, np.float64),
+            "contour_multiplier": (one, np.float64),
             "contour_seen": (each, np.uint8), "contour_visits": (each, np.int32), "contour_clipped": (one, np.int64),
             "contour_outside": (one, np.int64),
         }  # fmt: skip
@@ -175,9 +282,22 @@ class Contour:
         out[rows] = self._read(extra, energy[rows], rows, np)[3]
         return out
 
-    def log_weight(self, extra: Extra, energy: np.ndarray) -> np.ndarray:
-        """[R] logarithm of the weight of a draw, zeta log Psi."""
-        return self.zeta * self.log_psi(extra, energy)
+    def log_weight(self, state: State, energy: np.ndarray, rows: slice) -> np.ndarray:
+        """[r] logarithm of the weight of a draw, zeta log Psi."""
+        return self.zeta * self.log_psi({name: state.extra[name][rows] for name in self.arrays(0)}, energy)
+
+    def next_stop(self, step: int, next_draw: int) -> int:
+        """The next draw, which is weighted by the histogram as it is then, or the next merge."""
+        return min(next_draw, (step // self.interval + 1) * self.interval) if self.interacting else next_draw
+
+    def act(self, state: State, energies: EnergiesOf) -> None:
+        """Merge what is interacting."""
+        if self.interacting and state.step % self.interval == 0:
+            self.merge(state.extra, self.group, state.status)
+
+    def watched(self, state: State) -> dict[str, np.ndarray]:
+        """The multiplier of the last gradient [R] float64."""
+        return {"multiplier": state.extra["contour_multiplier"].copy()}
 
     def merge(self, extra: Extra, group: np.ndarray, status: np.ndarray) -> None:
         """Interacting form: within each group [R] w becomes its mean over running replicas, and a bin seen by one is
@@ -209,11 +329,52 @@ class Contour:
         power = np.exp((self.zeta if self.interacting else 1.0) * log_w)
         evaluations = np.maximum(sums["visits"].sum(axis=1), 1)
         return {
-            "zeta": self.zeta, "interacting": self.interacting, "published": self.published, "edges": self.edges.tolist(),
-            "weight": np.exp(log_w).tolist(), "probability": (power / power.sum(axis=1, keepdims=True)).tolist(),
+            "zeta": self.zeta, "interacting": self.interacting, "published": self.published,
+            "edges": self.edges.tolist(), "weight": np.exp(log_w).tolist(),
+            "probability": (power / power.sum(axis=1, keepdims=True)).tolist(),
             "visits": sums["visits"].tolist(), "never_seen": (sums["visits"] == 0).sum(axis=1).tolist(),
             "clipped": (sums["clipped"] / evaluations).tolist(), "outside": (sums["outside"] / evaluations).tolist(),
         }  # fmt: skip
+
+    def facts(self, state: State) -> dict[str, Any]:
+        """`summary` of each ensemble, or of all together where there are many."""
+        group = self.group if self.group.max() < MOST_REPORTED else np.zeros_like(self.group)
+        return self.summary(state.extra, group)
+
+    def warnings(self, state: State) -> list[str]:
+        """Energies out of range, and clipped multipliers."""
+        facts = self.facts(state)
+        out, (outside, clipped) = [], (max(facts[name]) for name in ("outside", "clipped"))
+        if outside > MOST_OUTSIDE:
+            low, high = facts["edges"][0], facts["edges"][-1]
+            out.append(
+                f"{outside:.0%} of the energies were outside the contour's bins ({low:g} to {high:g}), where nothing is"
+                " flattened: move them."
+            )
+        if clipped > MOST_CLIPPED:
+            out.append(
+                f"{clipped:.0%} of the contour's multipliers were clipped, which weights cannot undo: use wider bins or"
+                " a smaller zeta."
+            )
+        return out
+
+
+def _verdict(facts: Mapping[str, Any], ensemble: int) -> Verdict:
+    """Bins seen, energies out of range and clipped multipliers of an ensemble's histogram."""
+    outside, clipped, edges = facts["outside"][ensemble], facts["clipped"][ensemble], facts["edges"]
+    bins = len(edges) - 1
+    text = (
+        f"Contour: {bins - facts['never_seen'][ensemble]} of {bins} bins from {edges[0]:.3g} to {edges[-1]:.3g} were"
+        f" seen, {outside:.2%} of the energies were outside them, {clipped:.2%} of the gradient multipliers were"
+        " clipped."
+    )
+    if outside > MOST_OUTSIDE:
+        remedy = "Move lowest, or use wider or more bins."
+        return Verdict("contour: energies outside the bins", False, f"{text} {remedy}", ensemble)
+    if clipped > MOST_CLIPPED_IN_ENSEMBLE:
+        remedy = "Weights are exact only where nothing is clipped: widen clip, or lower zeta."
+        return Verdict("contour: clipped multipliers", None, f"{text} {remedy}", ensemble)
+    return Verdict("contour", True, text, ensemble)
 
 
 def active_partition(program: Program) -> int:

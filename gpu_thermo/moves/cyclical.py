@@ -3,16 +3,76 @@
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+from pydantic import Field, model_validator
 
 from ..errors import SpecError
 from ..method import schedules
 from ..method.words import Program
-from ..state import Hyper, Tabulated
-from .options import Cyclical
+from ..state import Hyper, State, Tabulated
+from .base import Context, Move, MoveOptions, NonNegative, kind_of
+from .report import Report
+
+
+class CyclicalOptions(MoveOptions):
+    """Stepsize in cycles, each an exploration at another temperature and then sampling (Zhang et al. 2020); draws while
+    sampling only.
+    """
+
+    order: ClassVar[int] = 0  # ladders rest on hyperparameters in their cycles
+
+    kind: Literal["cyclical"]
+    cycles: int | None = Field(None, ge=1, description="cycles in the run")
+    period: int | None = Field(
+        None, ge=2, description="steps of a cycle, instead of cycles: such a run can be extended"
+    )
+    explore: float = Field(0.5, ge=0, lt=1, description="beta, the part of each cycle that explores")
+    explore_temperature: NonNegative = Field(
+        0.0, description="factor on the temperature while exploring; 0 is plain descent, 1 the sampling temperature"
+    )
+    gradient_noise_sd: NonNegative | None = Field(
+        None, description="known sd of the gradient noise, taken off sgld's own noise: 2 h tau - (h sd)^2"
+    )
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if (self.cycles is None) == (self.period is None):
+            raise ValueError("give either cycles (of the whole run) or period (in steps)")
+        return self
+
+    def make(self, hyper: Hyper, context: Context) -> "tuple[Cyclical, Hyper]":
+        """The cycles of a run, and its hyperparameters in them."""
+        if not context.alone:
+            _require_one_temperature(self)
+        hyper = in_cycles(hyper, context.program, self)
+        return Cyclical(Stages.make(self, context.steps)), hyper
+
+    def recording(self, steps: int) -> "Stages":
+        """Draws stand in sampling stages."""
+        return Stages.make(self, steps)
+
+    @classmethod
+    def report(cls, facts: Mapping[str, Any], warnings: Sequence[str]) -> Report:
+        """`facts`: length, explore."""
+        line = f"of {facts['length']:,} steps, the first {facts['explore']:.0%} exploring"
+        return Report(kind_of(cls), facts, {"cycles": line}, (), tuple(warnings))
+
+
+def _require_one_temperature(options: CyclicalOptions) -> None:
+    """Other moves go by the temperature in force, which must be that of what is sampled."""
+    if options.explore_temperature == 0:
+        raise SpecError(
+            "A cyclical move with explore_temperature = 0 goes with no other move: give it a value above 0, such as 1."
+        )
+    if options.gradient_noise_sd:
+        raise SpecError(
+            "gradient_noise_sd of a cyclical move lowers the temperature that other moves go by: leave it out beside"
+            " them."
+        )
 
 
 @dataclass(frozen=True)
@@ -23,7 +83,7 @@ class Stages:
     explore: float
 
     @classmethod
-    def make(cls, options: Cyclical, total: int) -> "Stages":
+    def make(cls, options: CyclicalOptions, total: int) -> "Stages":
         """L is `period`, or ceil(S / cycles)."""
         length = schedules.cycle_length(total, options.cycles, options.period)
         if length < 2:
@@ -45,12 +105,35 @@ class Stages:
         """Number of the cycle of step k, from 0."""
         return step // self.length
 
+    @property
+    def about(self) -> str:
+        """What to call them."""
+        return f"the cycles of {self.length} steps"
+
+
+@dataclass(frozen=True)
+class Cyclical(Move):
+    """Cycles as a move: the schedules do it all, and draws tell which cycle they are of."""
+
+    options: ClassVar[type[MoveOptions]] = CyclicalOptions
+    names: ClassVar[tuple[str, ...]] = ("cycle",)
+
+    stages: Stages
+
+    def statistics(self, state: State, step: int) -> dict[str, np.ndarray]:
+        """The cycle of each replica [R] float64."""
+        return {"cycle": np.full(state.replicas, float(self.stages.cycle(step - 1)))}
+
+    def facts(self, state: State) -> dict[str, Any]:
+        """Steps of a cycle, and the part of it that explores."""
+        return {"length": self.stages.length, "explore": self.stages.explore}
+
 
 @dataclass(frozen=True)
 class Exploring:
     """Schedule: `factor` while exploring, 1 while sampling."""
 
-    options: Cyclical
+    options: CyclicalOptions
     factor: float
 
     @property
@@ -103,7 +186,7 @@ class Product:
         return self.first.tabulate(start, steps, total) * self.second.tabulate(start, steps, total)
 
 
-def in_cycles(hyper: Hyper, program: Program, options: Cyclical) -> Hyper:
+def in_cycles(hyper: Hyper, program: Program, options: CyclicalOptions) -> Hyper:
     """`hyper` with the stepsize in cycles, and temperature, sigma and thermostat as the exploring stage has them.
 
     Raises

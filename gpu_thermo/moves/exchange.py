@@ -16,20 +16,56 @@ independent positions it is right (tests/moves/test_exchange.py).
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+from pydantic import Field, model_validator
 
 from ..errors import SpecError
 from ..method.words import Program
 from ..state import PARTITIONED, Hyper, State
 from ..streams import Keys, Purpose, make_keys, uniform, words
-from . import options as spec
-from .base import Energies
-from .ladder import OnLadder, follow_trips, make_ladder, noise_warnings, pair_warnings, ratio, smooth
+from .base import Context, Energies, MoveOptions
+from .ladder import LadderOptions, OnLadder, follow_trips, make_ladder, smooth
+from .ladder_report import noise_warnings, pair_warnings, ratio
 
 ADAPTATION_POWER = 0.6
 """Gains of the temperatures' stochastic approximation are (n + 1)^-0.6."""
+
+
+class ExchangeOptions(LadderOptions):
+    """Replica exchange: neighbours on a ladder of temperatures trade rungs (Deng et al. 2020, 2023)."""
+
+    kind: Literal["exchange"]
+    target_acceptance: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="adapt the rungs between the first and the last to this acceptance, during burn-in",
+    )
+    window: int | Literal["auto"] = Field(
+        1,
+        description=(
+            "attempts with the same pairs before even and odd ones alternate; auto: by the acceptance measured in"
+            " burn-in"
+        ),
+    )
+    acceptance_factor: float = Field(1.0, gt=0, le=1, description="factor on every acceptance probability")
+
+    @model_validator(mode="after")
+    def _whole_window(self) -> Self:
+        if isinstance(self.window, int) and self.window < 1:
+            raise ValueError(f"window = {self.window} must be at least 1")
+        return self
+
+    @property
+    def together(self) -> int:
+        """A ladder is Q neighbouring replicas."""
+        return self.count
+
+    def on_ladder(self, hyper: Hyper, context: Context) -> "Exchange":
+        """The move itself."""
+        return Exchange.make(self, hyper, context.program, context.seed, context.burn_in)
 
 
 @dataclass
@@ -49,14 +85,17 @@ class Exchange(OnLadder):
     every acceptance.
     """
 
+    options: ClassVar[type[MoveOptions]] = ExchangeOptions
+
     keys: Keys
     window: int | str
     target: float | None
     acceptance_factor: float
-    kind: str = "exchange"
 
     @classmethod
-    def make(cls, options: spec.Exchange, hyper: Hyper, program: Program, seed: np.ndarray, burn_in: int) -> "Exchange":
+    def make(
+        cls, options: ExchangeOptions, hyper: Hyper, program: Program, seed: np.ndarray, burn_in: int
+    ) -> "Exchange":
         """The move for `hyper` of R replicas with dynamics seeds `seed` [R] uint64; see `make_ladder` for more errors.
 
         Raises
@@ -79,27 +118,32 @@ class Exchange(OnLadder):
             )
         keys = make_keys(np.asarray(seed)[::count], np.arange(hyper.replicas // count))
         return cls(
-            ladder, options.interval, burn_in, options.correction, keys, options.window, options.target_acceptance,
-            options.acceptance_factor,
+            ladder, options.interval, burn_in, options.correction, options.energy_batch, keys, options.window,
+            options.target_acceptance, options.acceptance_factor,
         )  # fmt: skip
+
+    def arrays(self, replicas: int) -> dict[str, tuple[tuple[int, ...], Any]]:
+        """Shape and type of each array in `State.extra`."""
+        count = self.ladder.count
+        each, pairs = (replicas,), (replicas // count, count - 1)
+        return {
+            "rung": (each, np.int32), "ladder_temperature": ((count,), np.float64),
+            "exchange_attempts": (pairs, np.int64), "exchange_accepted": (pairs, np.int64),
+            "exchange_direction": (each, np.int8),
+            "exchange_round_trips": (each, np.int32), "exchange_variance": ((replicas // count, count), np.float64),
+            "exchange_window": ((3,), np.int64), "exchange_stopped": (pairs, np.bool_),
+            "exchange_occupation": ((count, count), np.int64),
+        }  # fmt: skip
 
     def begin(self, state: State) -> None:
         """Replica r on rung r mod Q, and all counts at 0."""
-        replicas, count = state.replicas, self.ladder.count
-        ladders = replicas // count
-        rung = np.arange(replicas, dtype=np.int32) % np.int32(count)
-        state.extra |= {
-            "rung": rung,
-            "ladder_temperature": self.ladder.temperature.copy(),
-            "exchange_attempts": np.zeros((ladders, count - 1), np.int64),
-            "exchange_accepted": np.zeros((ladders, count - 1), np.int64),
-            "exchange_direction": (rung == 0).astype(np.int8),
-            "exchange_round_trips": np.zeros(replicas, np.int32),
-            "exchange_variance": np.full((ladders, count), np.nan),
-            "exchange_window": np.array([1 if self.window == "auto" else self.window, 0, 0], np.int64),
-            "exchange_stopped": np.zeros((ladders, count - 1), bool),
-            "exchange_occupation": np.zeros((count, count), np.int64),
-        }
+        super().begin(state)
+        extra = state.extra
+        extra["rung"][...] = np.arange(state.replicas) % self.ladder.count
+        extra["ladder_temperature"][...] = self.ladder.temperature
+        extra["exchange_direction"][...] = extra["rung"] == 0
+        extra["exchange_variance"][...] = np.nan
+        extra["exchange_window"][0] = 1 if self.window == "auto" else self.window
 
     def attempt(self, state: State, energies: Energies) -> None:
         """Try this attempt's pairs on every ladder; adapt the temperatures during burn-in."""
@@ -211,7 +255,7 @@ class Exchange(OnLadder):
         known = np.isfinite(noise)
         return ratio(np.where(known, noise, 0).sum(axis=0), known.sum(axis=0))
 
-    def summary(self, state: State) -> dict[str, Any]:
+    def facts(self, state: State) -> dict[str, Any]:
         """What to report; lists go by rung, or by pair of neighbouring rungs.
 
         `occupation` has a row for each starting rung: the part of its attempts a replica from there spent on each rung.
@@ -219,7 +263,6 @@ class Exchange(OnLadder):
         extra = state.extra
         trips, seen = extra["exchange_round_trips"], extra["exchange_occupation"]
         return {
-            "kind": self.kind,
             "ladders": len(extra["exchange_variance"]),
             "temperatures": extra["ladder_temperature"].tolist(),
             "acceptance": self._acceptance(state),

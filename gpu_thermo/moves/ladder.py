@@ -3,15 +3,23 @@ section 5).
 """
 
 import math
-from collections.abc import Mapping
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
+from pydantic import Field, model_validator
 
 from ..errors import SpecError
 from ..method.words import Program
 from ..state import Hyper, State
-from .options import LadderOptions
+from .base import Context, Energies, EnergiesOf, Move, MoveOptions, NonNegative, Positive, kind_of
+from .ladder_report import lines, verdicts
+from .report import Report
+
+Rungs = Annotated[list[Positive], Field(min_length=2)]
+Values = Annotated[list[NonNegative], Field(min_length=2)]
 
 BY_RUNG = ("friction", "sigma", "epsilon")
 """Partitioned hyperparameters that a rung may set, the temperature aside."""
@@ -19,12 +27,84 @@ BY_RUNG = ("friction", "sigma", "epsilon")
 MEMORY = 50
 """Estimates over which the variance of an energy is smoothed."""
 
-NOISY, NOISY_UNCORRECTED = 1.0, 0.1
-"""Variance of the noise of a log acceptance from which it is reported: with the correction it costs acceptance, without
-it biases."""
 
-RARE = 0.05
-"""Acceptance below which a pair of rungs is reported."""
+class LadderOptions(MoveOptions):
+    """What moves between temperatures share: the ladder, rung 0 being the target, and where energies come from."""
+
+    takes: ClassVar[str] = "law"
+
+    temperatures: Rungs | None = Field(None, description="tau of every rung, the target first, increasing")
+    rungs: int | None = Field(
+        None, ge=2, le=1000, description="Q of a geometric ladder from the method's temperature to `hottest`"
+    )
+    hottest: Positive | None = Field(None, description="last tau of a geometric ladder")
+    stepsize: Rungs | None = Field(None, description="stepsize of every rung; the method's for all")
+    friction: Values | None = Field(None, description="friction of every rung")
+    sigma: Values | None = Field(None, description="sigma of every rung")
+    epsilon: Values | None = Field(None, description="epsilon of every rung")
+    interval: int = Field(100, ge=1, description="steps between attempts")
+    energy_batch: int | None = Field(
+        None,
+        ge=2,
+        description="points of a fresh minibatch for each energy, its noise corrected for; all points unless set",
+    )
+    correction: bool = Field(True, description="whether acceptances are corrected for noisy energies")
+    reference: str | None = Field(
+        None,
+        description="partition whose temperature is the ladder's, where partitions differ; the run is then heuristic",
+    )
+
+    @model_validator(mode="after")
+    def _one_ladder(self) -> Self:
+        geometric = (self.rungs is not None, self.hottest is not None)
+        if self.temperatures is not None:
+            if any(geometric):
+                raise ValueError("temperatures gives the whole ladder: leave out rungs and hottest")
+            if any(b <= a for a, b in zip(self.temperatures, self.temperatures[1:], strict=False)):
+                raise ValueError(f"temperatures = {self.temperatures} must increase: rung 0 is the target")
+        elif not all(geometric):
+            raise ValueError("give temperatures (one for each rung), or rungs and hottest for a geometric ladder")
+        for name in ("stepsize", "friction", "sigma", "epsilon"):
+            given = getattr(self, name)
+            if given is not None and len(given) != self.count:
+                raise ValueError(f"{name} has {len(given)} values for {self.count} rungs: give one for each")
+        return self
+
+    @property
+    def count(self) -> int:
+        """Q, the number of rungs."""
+        return int(self.rungs or 0) if self.temperatures is None else len(self.temperatures)
+
+    @abstractmethod
+    def on_ladder(self, hyper: Hyper, context: Context) -> "OnLadder":
+        """The move itself, over the method's own hyperparameters `hyper` [R]."""
+
+    def make(self, hyper: Hyper, context: Context) -> "tuple[OnLadder, Hyper]":
+        """The move, and the hyperparameters of the target rung for all."""
+        if self.interval > context.steps:
+            raise SpecError(
+                f"{self.kind}: interval = {self.interval} is longer than the run of {context.steps} steps, and nothing"
+                " would ever move: lower it."
+            )
+        _check_batch(self.energy_batch, context.points)
+        move = self.on_ladder(hyper, context)
+        return move, move.ladder.hyper(np.zeros(hyper.replicas, np.int64), move.ladder.temperature)
+
+    @classmethod
+    def report(cls, facts: Mapping[str, Any], warnings: Sequence[str]) -> Report:
+        """`facts`: acceptance, round_trips, round_trips_per_replica, heuristic."""
+        kind = kind_of(cls)
+        return Report(kind, facts, lines(kind, facts), verdicts(kind, facts, warnings), tuple(warnings))
+
+
+def _check_batch(batch: int | None, points: int) -> None:
+    if batch is not None and points == 0:
+        raise SpecError("energy_batch is for data; a target without data has energy_noise_sd. Leave energy_batch out.")
+    if batch is not None and batch > points:
+        raise SpecError(
+            f"energy_batch = {batch} is larger than the training set of {points} points: use at most {points}, or leave"
+            " it out."
+        )
 
 
 @dataclass(frozen=True)
@@ -96,20 +176,25 @@ class Ladder:
 
 
 @dataclass
-class OnLadder:
+class OnLadder(Move):
     """A move that walks replicas over a ladder: what exchange and tempering share.
 
     Attributes
     ----------
     ladder : the rungs. interval : steps between attempts. burn_in : steps during which the move adapts itself; then it
     is frozen.
-    correction : whether acceptances allow for noisy energies.
+    correction : whether acceptances allow for noisy energies. energy_batch : points of the energies it is given, None
+    for all.
     """
+
+    names: ClassVar[tuple[str, ...]] = ("rung",)
+    weighs: ClassVar[bool] = True
 
     ladder: Ladder
     interval: int
     burn_in: int
     correction: bool
+    energy_batch: int | None
     _last: tuple[np.ndarray, np.ndarray, Hyper] | None = field(default=None, init=False, repr=False, compare=False)
 
     def hyper(self, state: State) -> Hyper:
@@ -121,13 +206,44 @@ class OnLadder:
             self._last = rung.copy(), temperature.copy(), self.ladder.hyper(rung, temperature)
         return self._last[2]
 
-    def log_weight(self, state: State) -> np.ndarray:
-        """[R] 0 on the target rung, -inf elsewhere."""
-        return np.where(state.extra["rung"] == 0, 0.0, -np.inf)
+    @property
+    def pace(self) -> int:
+        """Steps between attempts."""
+        return self.interval
 
-    def statistics(self, state: State) -> dict[str, np.ndarray]:
+    def next_stop(self, step: int, next_draw: int) -> int:
+        """The next attempt."""
+        return (step // self.interval + 1) * self.interval
+
+    def act(self, state: State, energies: EnergiesOf) -> None:
+        """Attempt what is due."""
+        if state.step % self.interval == 0:
+            self.attempt(state, energies(state.step // self.interval - 1, self.energy_batch))
+
+    @abstractmethod
+    def attempt(self, state: State, energies: Energies) -> None:
+        """Try to move replicas to other rungs."""
+
+    def log_weight(self, state: State, energy: np.ndarray, rows: slice) -> np.ndarray:
+        """[r] 0 on the target rung, -inf elsewhere."""
+        return np.where(state.extra["rung"][rows] == 0, 0.0, -np.inf)
+
+    def statistics(self, state: State, step: int) -> dict[str, np.ndarray]:
         """The rung of each replica [R] float64."""
         return {"rung": state.extra["rung"].astype(np.float64)}
+
+    def watched(self, state: State) -> dict[str, np.ndarray]:
+        """The rung of each replica [R] int32."""
+        return {"rung": state.extra["rung"].copy()}
+
+    def notices(self) -> list[str]:
+        """Whether the ladder is heuristic."""
+        if not self.ladder.heuristic:
+            return []
+        return [
+            "the ladder is about one partition's temperature only: exchanges are heuristic, and no density is sampled"
+            " exactly."
+        ]
 
     def _passes(self, state: State, end: int) -> bool:
         """Whether this attempt is the first one after `end` steps."""
@@ -146,7 +262,7 @@ def make_ladder(options: LadderOptions, hyper: Hyper, program: Program) -> Ladde
         A method without temperature, a temperature by replica, partitions at different temperatures and no `reference`,
         a ladder that does not rise from a target above 0, a value by rung that no word reads.
     """
-    kind, partition = options.kind, program.partition  # type: ignore[attr-defined]
+    kind, partition = options.kind, program.partition
     reading = [k for k in range(len(partition.names)) if "temperature" in program.reads(k)]
     if not reading:
         raise SpecError(
@@ -183,7 +299,7 @@ def _texts(program: Program) -> str:
 
 def _reference(options: LadderOptions, hyper: Hyper, program: Program, reading: list[int]) -> tuple[int, bool]:
     """The partition whose temperature is the ladder's, and whether others differ from it."""
-    kind, partition = options.kind, program.partition  # type: ignore[attr-defined]
+    kind, partition = options.kind, program.partition
 
     def law(k: int) -> tuple[object, object]:
         return hyper.temperature[0, k], hyper.schedules.get(("temperature", k))
@@ -212,7 +328,7 @@ def _reference(options: LadderOptions, hyper: Hyper, program: Program, reading: 
 
 
 def _temperatures(options: LadderOptions, target: float, heuristic: bool) -> np.ndarray:
-    kind = options.kind  # type: ignore[attr-defined]
+    kind = options.kind
     if options.temperatures is not None:
         if not math.isclose(options.temperatures[0], target, rel_tol=1e-9):
             raise SpecError(
@@ -238,7 +354,7 @@ def _temperatures(options: LadderOptions, target: float, heuristic: bool) -> np.
 
 
 def _values(options: LadderOptions, program: Program) -> dict[str, np.ndarray]:
-    kind = options.kind  # type: ignore[attr-defined]
+    kind = options.kind
     given = {name: getattr(options, name) for name in ("stepsize", *BY_RUNG) if getattr(options, name) is not None}
     for name in given:
         if name != "stepsize" and not any(name in program.reads(k) for k in range(len(program.texts))):
@@ -267,37 +383,3 @@ def follow_trips(rung: np.ndarray, top: int, direction: np.ndarray, round_trips:
     round_trips += bottom & (direction < 0)
     direction[bottom] = 1
     direction[(rung == top) & (direction > 0)] = -1
-
-
-def ratio(part: np.ndarray, whole: np.ndarray) -> list[float | None]:
-    """part / whole, None where there is nothing to divide by."""
-    return [float(p / w) if w else None for p, w in zip(part, whole, strict=True)]
-
-
-def noise_warnings(noise: list[float | None], correction: bool) -> list[str]:
-    """What to say of log acceptances whose noise has variance `noise`, for each pair of rungs."""
-    known = [v for v in noise if v is not None]
-    worst = max(known, default=0.0)
-    if worst <= (NOISY if correction else NOISY_UNCORRECTED):
-        return []
-    harm = (
-        "costs acceptance, and the correction for it supposes Gaussian noise"
-        if correction
-        else "biases the draws: correction is off"
-    )
-    return [
-        f"Energies are noisy: the log acceptance has noise of variance {worst:.3g}, which {harm}. Raise energy_batch,"
-        " or add rungs."
-    ]
-
-
-def pair_warnings(acceptance: list[float | None], temperatures: np.ndarray) -> list[str]:
-    """What to say of pairs of rungs that rarely accept."""
-    rare = [(i, a) for i, a in enumerate(acceptance) if a is not None and a < RARE]
-    if not rare:
-        return []
-    i, worst = min(rare, key=lambda pair: pair[1])
-    return [
-        f"Rungs {i} and {i + 1} (tau {temperatures[i]:.3g} and {temperatures[i + 1]:.3g}) accept {worst:.2g} of their"
-        f" attempts{f', and {len(rare) - 1} other pairs few too' if len(rare) > 1 else ''}: add rungs between them."
-    ]

@@ -9,7 +9,7 @@ References: Marinari and Parisi, Europhys. Lett. 19, 1992; the weights' rule is 
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -17,9 +17,26 @@ from ..errors import SpecError
 from ..method.words import Program
 from ..state import Hyper, State
 from ..streams import Keys, Purpose, make_keys, uniform, words
-from . import options as spec
-from .base import Energies
-from .ladder import OnLadder, follow_trips, make_ladder, noise_warnings, pair_warnings, ratio, smooth
+from .base import Context, Energies, MoveOptions
+from .ladder import LadderOptions, OnLadder, follow_trips, make_ladder, smooth
+from .ladder_report import noise_warnings, pair_warnings, ratio
+
+
+class TemperingOptions(LadderOptions):
+    """Simulated tempering: each replica walks the ladder by itself; weights adapt during burn-in and are frozen
+    then.
+    """
+
+    kind: Literal["tempering"]
+
+    @property
+    def bytes_per_replica(self) -> int:
+        """A variance and a count for each rung."""
+        return 12 * self.count
+
+    def on_ladder(self, hyper: Hyper, context: Context) -> "Tempering":
+        """The move itself."""
+        return Tempering.make(self, hyper, context.program, context.seed, context.stream, context.burn_in)
 
 
 @dataclass
@@ -36,12 +53,19 @@ class Tempering(OnLadder):
     keys : who draws: the replicas [R].
     """
 
+    options: ClassVar[type[MoveOptions]] = TemperingOptions
+
     keys: Keys
-    kind: str = "tempering"
 
     @classmethod
     def make(
-        cls, options: spec.Tempering, hyper: Hyper, program: Program, seed: np.ndarray, stream: np.ndarray, burn_in: int
+        cls,
+        options: TemperingOptions,
+        hyper: Hyper,
+        program: Program,
+        seed: np.ndarray,
+        stream: np.ndarray,
+        burn_in: int,
     ) -> "Tempering":
         """The move for `hyper` of R replicas with dynamics seeds `seed` [R] uint64 and streams `stream` [R]; see
         `make_ladder` for errors.
@@ -62,23 +86,28 @@ class Tempering(OnLadder):
                 f"tempering: epsilon = {options.epsilon} must be above 0 on every rung: xi is carried over in"
                 " proportion."
             )
-        return cls(ladder, options.interval, burn_in, options.correction, make_keys(seed, stream))
+        keys = make_keys(seed, stream)
+        return cls(ladder, options.interval, burn_in, options.correction, options.energy_batch, keys)
+
+    def arrays(self, replicas: int) -> dict[str, tuple[tuple[int, ...], Any]]:
+        """Shape and type of each array in `State.extra`."""
+        count = self.ladder.count
+        each, pairs, both = (replicas,), (count - 1,), (replicas, count)
+        return {
+            "rung": (each, np.int32), "ladder_temperature": ((count,), np.float64),
+            "tempering_weight": ((count,), np.float64),
+            "tempering_attempts": (pairs, np.int64), "tempering_accepted": (pairs, np.int64),
+            "tempering_occupation": ((count,), np.int64), "tempering_direction": (each, np.int8),
+            "tempering_round_trips": (each, np.int32), "tempering_variance": (both, np.float64),
+            "tempering_seen": (both, np.int32),
+        }  # fmt: skip
 
     def begin(self, state: State) -> None:
         """Everyone on rung 0, g = 0, and all counts at 0."""
-        replicas, count = state.replicas, self.ladder.count
-        state.extra |= {
-            "rung": np.zeros(replicas, np.int32),
-            "ladder_temperature": self.ladder.temperature.copy(),
-            "tempering_weight": np.zeros(count),
-            "tempering_attempts": np.zeros(count - 1, np.int64),
-            "tempering_accepted": np.zeros(count - 1, np.int64),
-            "tempering_occupation": np.zeros(count, np.int64),
-            "tempering_direction": np.ones(replicas, np.int8),
-            "tempering_round_trips": np.zeros(replicas, np.int32),
-            "tempering_variance": np.full((replicas, count), np.nan),
-            "tempering_seen": np.zeros((replicas, count), np.int32),
-        }
+        super().begin(state)
+        state.extra["ladder_temperature"][...] = self.ladder.temperature
+        state.extra["tempering_direction"][...] = 1
+        state.extra["tempering_variance"][...] = np.nan
 
     def attempt(self, state: State, energies: Energies) -> None:
         """Propose a neighbouring rung to every replica; adapt g during burn-in."""
@@ -188,14 +217,13 @@ class Tempering(OnLadder):
             noise = (inverse[:-1] - inverse[1:]) ** 2 * np.maximum(mean[:-1], mean[1:])
         return ratio(noise, np.isfinite(noise))
 
-    def summary(self, state: State) -> dict[str, Any]:
+    def facts(self, state: State) -> dict[str, Any]:
         """What to report; lists go by rung, or by pair of neighbouring rungs. `occupation` is the part of attempts
         ending on each rung.
         """
         extra = state.extra
         trips, seen = extra["tempering_round_trips"], extra["tempering_occupation"]
         return {
-            "kind": self.kind,
             "temperatures": extra["ladder_temperature"].tolist(),
             "acceptance": ratio(extra["tempering_accepted"], extra["tempering_attempts"]),
             "attempts": extra["tempering_attempts"].tolist(),

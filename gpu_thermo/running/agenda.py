@@ -6,8 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from ..errors import SpecError
-from ..moves.cyclical import Stages
-from ..moves.options import Cyclical
+from ..moves.base import Recording
 from ..spec.run import RunSection, RunSpec
 from ..state import Segment
 
@@ -16,18 +15,18 @@ MOST_DRAWS = 10**8
 
 @dataclass(frozen=True)
 class Agenda:
-    """Draws stand on the thinning grid after burn-in; of a cyclical run only those whose step belongs to a sampling
-    stage.
+    """Draws stand on the thinning grid after burn-in; where a move has sampling stages, only those whose step belongs
+    to one.
     """
 
     run: RunSection
-    stages: Stages | None = None
+    stages: tuple[Recording, ...] = ()
 
     @classmethod
     def of(cls, spec: RunSpec) -> "Agenda":
         """The agenda of a run from its spec alone."""
-        cyclical = [move for move in spec.moves if isinstance(move, Cyclical)]
-        return cls(spec.run, Stages.make(cyclical[0], spec.run.steps) if cyclical else None)
+        found = (move.recording(spec.run.steps) for move in spec.moves)
+        return cls(spec.run, tuple(stages for stages in found if stages is not None))
 
     @cached_property
     def draw_steps(self) -> np.ndarray:
@@ -44,15 +43,15 @@ class Agenda:
                 f"(steps - burn_in) / thin makes {run.draws:.3g} draws, more than {MOST_DRAWS:.0e}: raise run.thin."
             )
         grid = np.arange(run.burn_in + run.thin, run.steps + 1, run.thin)
-        if self.stages is None:
-            return grid
-        kept = grid[self.stages.sampling(grid - 1)]
-        if not len(kept):
-            raise SpecError(
-                f"None of the {len(grid)} draws (run.thin = {run.thin}) falls into a sampling stage of the cycles of "
-                f"{self.stages.length} steps: lower run.thin."
-            )
-        return kept
+        for stages in self.stages:
+            kept = grid[stages.sampling(grid - 1)]
+            if not len(kept):
+                raise SpecError(
+                    f"None of the {len(grid)} draws (run.thin = {run.thin}) falls into a sampling stage of"
+                    f" {stages.about}: lower run.thin."
+                )
+            grid = kept
+        return grid
 
     @property
     def draws(self) -> int:

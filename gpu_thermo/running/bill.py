@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..averages.moments import RunningMoments
+from ..moves import fold
 from ..store import disk_bill
 from .records import make_header
 from .resources import check_disk, check_memory
@@ -55,7 +56,7 @@ def make_plan(ready: AnySetup, device: str, engine: str) -> RunPlan:
     run, program = ready.spec.run, ready.program
     moments = make_moments(ready)
     header = make_header(ready, engine, device, moments.schema())
-    sums = sum(a.nbytes for a in moments.sums.values()) + _histogram_bytes(ready)
+    sums = sum(a.nbytes for a in moments.sums.values()) + fold.nbytes(ready.moves, run.replicas)
     partition = program.partition
     return RunPlan(
         engine=engine,
@@ -90,12 +91,8 @@ def memory_bill(ready: AnySetup) -> int:
     if isinstance(ready, Setup):
         data = sum(a.nbytes for a in (ready.data.x_train, ready.data.x_test, ready.data.y_train, ready.data.y_test))
         predictions = 256 * ready.points.shape[1] * ready.model.outputs * item * 2
-    return 12 * parameters + 4 * ring + 4 * data + 3 * (sums + _histogram_bytes(ready)) + predictions + 200 * 2**20
-
-
-def _histogram_bytes(ready: AnySetup) -> int:
-    """What a contour's histograms take: a weight, a flag and a count for each bin."""
-    return 13 * ready.spec.run.replicas * ready.moves.contour.bins if ready.moves.contour else 0
+    moves = fold.nbytes(ready.moves, ready.spec.run.replicas)
+    return 12 * parameters + 4 * ring + 4 * data + 3 * (sums + moves) + predictions + 200 * 2**20
 
 
 def _warnings(ready: AnySetup) -> Iterator[str]:
@@ -115,7 +112,8 @@ def _warnings(ready: AnySetup) -> Iterator[str]:
             f"the smallest of {len(ready.ensemble_dataset)} ensembles has {smallest} replicas: averages are taken"
             " within ensembles only."
         )
-    yield from ready.moves.warnings()
+    for move in ready.moves:
+        yield from move.notices()
 
 
 def check_resources(bill: RunPlan, store: Path | None) -> None:

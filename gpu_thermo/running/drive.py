@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import RunError, Status
+from ..moves import fold
 from ..store import RunWriter
 from .loop import Loop, Moment, Progress
 from .records import pack_draws, pack_trace
@@ -60,7 +61,7 @@ def drive(loop: Loop, writer: RunWriter, path: Path, limits: Limits, attributes:
 
     def commit(wait: bool) -> None:
         timed = {**attributes, "sampling_time": already + time.monotonic() - limits.began}
-        if moves := loop.setup.moves.summary(loop.state):
+        if moves := fold.reports(loop.setup.moves, loop.state):
             timed["moves"] = moves
         writer.commit(loop.state, loop.moments.arrays(), loop.moments.variables(), timed, wait=wait)
 

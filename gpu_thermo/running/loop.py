@@ -3,12 +3,14 @@
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from ..averages.moments import RunningMoments
 from ..engines import Engine, make_predictor
 from ..engines.base import cores
+from ..moves import fold
 from ..state import Recorded, Snapshot, State
 from .observe import Observer, PotentialObserver
 from .setup import AnySetup, PotentialSetup
@@ -80,14 +82,15 @@ class Loop:
         agenda, moves, state = self.setup.agenda, self.setup.moves, self.state
         ring = max(1, _RING_BYTES // state.position.nbytes)
         while state.step < agenda.run.steps and (state.status == 0).any():
-            stop = min(state.step + max(1, self.length), moves.next_stop(state.step, agenda.next_draw(state.step)))
+            due = fold.next_stop(moves, state.step, agenda.next_draw(state.step))
+            stop = min(state.step + max(1, self.length), due)
             segment = agenda.segment(state.step, stop, ring)
             begin = time.perf_counter()
-            recorded = self.engine.advance(state, segment, moves.hyper(state))
+            recorded = self.engine.advance(state, segment, fold.hyper(moves, state))
             self._adapt(segment.steps, time.perf_counter() - begin)
             self.rate = self.rate or segment.steps / max(time.perf_counter() - begin, 1e-6)
             moments = [self._moment(recorded, i) for i in range(len(recorded.steps))]
-            moves.act(state, lambda attempt: self.observer.energies(state.position, attempt))
+            fold.act(moves, state, partial(self.observer.energies, state.position))
             yield moments
             self.rate = 0.7 * self.rate + 0.3 * segment.steps / max(
                 time.perf_counter() - begin, 1e-6
@@ -100,8 +103,9 @@ class Loop:
     def _moment(self, recorded: Recorded, i: int) -> Moment:
         step, position, moves = recorded.steps[i], recorded.position[i], self.setup.moves
         draw = self.setup.agenda.is_draw(step)
-        seen = self.observer(position, draw, moves.weigh(self.state) if draw else None)
-        statistics = dict(seen.statistics) | moves.at(self.state, step) | self.setup.method_statistics(step)
+        seen = self.observer(position, draw, fold.weigh(moves, self.state) if draw else None)
+        of_moves = fold.statistics(moves, self.state, step)
+        statistics = dict(seen.statistics) | of_moves | self.setup.method_statistics(step)
         status = np.where(
             (self.state.frozen_step >= 0) & (self.state.frozen_step <= step), self.state.status, 0
         ).astype(np.int32)

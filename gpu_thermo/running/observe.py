@@ -4,7 +4,7 @@ running averages.
 Replicas go in blocks of 256, in order, so that memory is bounded and every sum has one fixed order.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -13,13 +13,13 @@ import numpy as np
 
 from ..averages.moments import BLOCK, RunningMoments
 from ..engines.predict.arrays import Predictor
+from ..moves import fold
 from ..moves.base import Energies
+from ..moves.fold import Weigh
 from ..streams import Keys, Purpose, make_keys, normals, permutation_keys, permute
 from .setup import PotentialSetup, Setup
 
 Array = Any
-Weigh = Callable[[np.ndarray, slice], np.ndarray]
-"""(full-batch energies [r] of some replicas, their rows) -> logarithms [r] of their weights as draws."""
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Observer:
         self._train, self._test = (target.x_train, target.y_train), (target.x_test, target.y_test)
         self._points = target.x_test if setup.data.test_points else setup.points.astype(dtype)
         self._probes = setup.probes.astype(dtype) if "predictions" in setup.spec.run.keep else None
-        self._sums = predictor.has_moments and not moments.has_density and not setup.moves.weighted
+        self._sums = predictor.has_moments and not moments.has_density and not fold.weighted(setup.moves)
         self._pool = ThreadPoolExecutor(threads) if threads > 1 and not predictor.has_moments else None
 
     def __call__(self, position: np.ndarray, is_draw: bool, weigh: Weigh | None = None) -> Observation:
@@ -74,11 +74,10 @@ class Observer:
         with np.errstate(all="ignore"):
             return np.concatenate([self._energy(position[r], r) for r in blocks(len(position))])
 
-    def energies(self, position: np.ndarray, attempt: int) -> Energies:
-        """Energies for a move: of all points, or of a fresh minibatch with the variance of its mean (equations.md
-        section 5).
+    def energies(self, position: np.ndarray, attempt: int, batch: int | None = None) -> Energies:
+        """Energies for a move: of all points, or of a fresh minibatch of `batch` with the variance of its mean
+        (equations.md section 5).
         """
-        batch = self._setup.moves.energy_batch
         if batch is None:
             return Energies(self.energy(position), np.zeros(len(position)))
         setup, points = self._setup, self._setup.data.points
@@ -193,7 +192,7 @@ class PotentialObserver:
         with np.errstate(all="ignore"):
             return np.asarray(self._setup.potential.energy(position), np.float64)
 
-    def energies(self, position: np.ndarray, attempt: int) -> Energies:
+    def energies(self, position: np.ndarray, attempt: int, batch: int | None = None) -> Energies:
         """Energies for a move, with the potential's own noise, fresh at each attempt."""
         value = self.energy(position)
         sd = np.broadcast_to(np.asarray(self._setup.potential.energy_noise_sd, np.float64), value.shape)

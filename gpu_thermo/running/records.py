@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import __version__
 from ..data import Dataset
+from ..moves import fold
 from ..state import Snapshot
 from ..store import Draws, Header, Trace
 from .loop import Moment
@@ -73,7 +74,7 @@ def statistics_names(setup: AnySetup) -> tuple[str, ...]:
     scores: tuple[str, ...] = ()
     if isinstance(setup, Setup) and setup.data.test_points:
         scores = ("test_rmse", "test_nll") if setup.model.task == "regression" else ("test_accuracy", "test_nll")
-    return (*scores, *setup.moves.statistics, *setup.method_statistics(1))
+    return (*scores, *fold.names(setup.moves), *setup.method_statistics(1))
 
 
 def versions() -> dict[str, str]:

@@ -15,8 +15,9 @@ from ..engines import Batching, Job, initial_state
 from ..errors import SpecError
 from ..method.named import Method, get_method, make_program
 from ..method.words import Program
-from ..moves.compound import Context, Moves, make_moves
-from ..moves.options import Exchange
+from ..moves import fold
+from ..moves.base import Context
+from ..moves.fold import Moves, make_moves
 from ..spec.run import RunSpec
 from ..state import PARTITIONED, Hyper, State
 from ..streams import Keys, Purpose, make_keys, normals
@@ -45,7 +46,7 @@ class BaseSetup:
     job: Job
     ensemble: np.ndarray
     dataset: np.ndarray
-    moves: Moves = field(default_factory=Moves, kw_only=True)
+    moves: Moves = field(default=(), kw_only=True)
 
     @property
     def program(self) -> Program:
@@ -97,10 +98,10 @@ class BaseSetup:
     def _start(self, position: np.ndarray) -> State:
         """The state at step 0 at `position`."""
         state = initial_state(self.job, position)
-        self.moves.begin(state)
+        fold.begin(self.moves, state)
         if self.spec.run.momenta == "thermal":
             state.momentum[...] = _thermal_momenta(
-                self.job, self.moves.hyper(state) or self.job.hyper, self._initial_keys
+                self.job, fold.hyper(self.moves, state) or self.job.hyper, self._initial_keys
             )
         return state
 
@@ -195,7 +196,7 @@ def setup(spec: RunSpec, base: Path | None = None, data: Dataset | None = None) 
     check_memory(_least_bytes(spec, parameters, spec.model.dtype), spec.run.replicas)
     method, program = _method(spec, model.layout)
     hyper = resolve_hyper(spec.method, method, program, spec.run.replicas, data.points, spec.run.steps)
-    dataset = np.arange(spec.run.replicas, dtype=np.int64) // _ladder_size(spec) % data.count
+    dataset = np.arange(spec.run.replicas, dtype=np.int64) // spec.tied % data.count
     dtype = np.dtype(spec.model.dtype).type
     plain = data.task != "regression" and model.prior_sd is None  # else energies have no natural range
     top = 1.5 * math.log(max(data.outputs, 2)) if plain else None
@@ -238,11 +239,6 @@ def potential_setup(spec: RunSpec, potential: Potential | None = None) -> Potent
     return PotentialSetup(spec, job, ensemble, dataset, potential, moves=moves)
 
 
-def _ladder_size(spec: RunSpec) -> int:
-    """Neighbouring replicas that trade places, and so share a data set."""
-    return next((move.count for move in spec.moves if isinstance(move, Exchange)), 1)
-
-
 def _job(
     spec: RunSpec,
     program: Program,
@@ -277,7 +273,7 @@ def _job(
         seed=seed,
         stream=stream,
         dtype=dtype,
-        contour=moves.contour,
+        contour=fold.in_gradients(moves),
     )
     return job, ensemble, moves
 
@@ -331,8 +327,8 @@ def _model(spec: RunSpec, data: Dataset) -> ShlpModel:
 
 def _least_bytes(spec: RunSpec, parameters: int, dtype: str) -> int:
     """What the state and the hyperparameters alone take: absurd sizes are refused before anything is allocated."""
-    bins = sum(9 * getattr(move, "bins", 0) for move in spec.moves)
-    return spec.run.replicas * (3 * np.dtype(dtype).itemsize * parameters + bins + 200)
+    moves = sum(move.bytes_per_replica for move in spec.moves)
+    return spec.run.replicas * (3 * np.dtype(dtype).itemsize * parameters + moves + 200)
 
 
 def _batching(spec: RunSpec, points: int) -> Batching:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from ..data import DATASETS
 from ..data.labels import shorten
 from ..method.schedules import SCHEDULES, AnySchedule
-from ..moves.options import MOVES
+from ..moves.table import MOVES
 from ..targets.options import TARGETS
 
 MOST_LINES, LONGEST = 20, 80

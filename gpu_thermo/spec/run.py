@@ -28,7 +28,7 @@ from ..data import DATASETS, DataOptions, Spirals
 from ..errors import SpecError
 from ..method.named import DEFAULT_METHOD, HYPERPARAMETERS, METHODS, get_method
 from ..method.schedules import SCHEDULES, AnySchedule
-from ..moves.options import MOVES, AnyMove
+from ..moves.table import MOVES, AnyMove
 from ..targets.options import TARGETS, AnyTarget
 from .explain import explain as explain_errors
 from .text import apply_overrides, read_toml
@@ -282,6 +282,11 @@ class RunSpec(Section):
         """Write [target], or [data] and [model]."""
         left_out = ("target",) if self.target is None else ("data", "model")
         return {key: value for key, value in handler(self).items() if key not in left_out}
+
+    @property
+    def tied(self) -> int:
+        """Neighbouring replicas that moves let trade places, and that so share a data set; 1 where none do."""
+        return math.lcm(*(move.together for move in self.moves))
 
     @classmethod
     def from_dict(cls, tree: Mapping[str, Any]) -> "RunSpec":

@@ -148,7 +148,7 @@ def _exact(spec: ComparisonSpec, planned: list[Planned]) -> Exact | None:
     """The exact density of a potential in one or two dimensions."""
     ready = prepare(
         planned[0].spec.model_copy(
-            update={"run": planned[0].spec.run.model_copy(update={"replicas": planned[0].entry.rungs})}
+            update={"run": planned[0].spec.run.model_copy(update={"replicas": planned[0].rungs})}
         )
     )
     potential = getattr(ready, "potential", None)
@@ -177,9 +177,7 @@ def _row(p: Planned, folder: Path, exact: Exact | None) -> dict[str, Any]:
     with opened(path) as tree:
         frozen = int((tree["sample_stats"]["status"].to_numpy() != 0).sum())
         found = (
-            on_networks(tree, p.groups)
-            if exact is None
-            else on_potential(read_draws(tree, p.groups, p.entry.rungs), exact)
+            on_networks(tree, p.groups) if exact is None else on_potential(read_draws(tree, p.groups, p.rungs), exact)
         )
     together = found.pop("all")
     if exact is not None:
@@ -194,7 +192,7 @@ def _row(p: Planned, folder: Path, exact: Exact | None) -> dict[str, Any]:
     run = p.spec.run
     return {
         "label": p.entry.label, "slug": p.entry.slug, "note": p.entry.note, "store": path.name, "method": p.spec.method.name,
-        "moves": [m.kind for m in p.spec.moves], "replicas": run.replicas, "chains": p.chains, "group": p.group, "rungs": p.entry.rungs,
+        "moves": [m.kind for m in p.spec.moves], "replicas": run.replicas, "chains": p.chains, "group": p.group, "rungs": p.rungs,
         "steps": run.steps, "burn_in": run.burn_in, "thin": run.thin, "gradients": p.gradients,
         "gradients_per_group": p.gradients // p.groups, "frozen": frozen, "engine": header.engine,
         "seconds": float(header.attributes.get("sampling_time", math.nan)), "measures": measures, "all": together,

@@ -59,14 +59,6 @@ class Entry(Section):
         """The label as the name of a file."""
         return re.sub(r"[^a-z0-9]+", "-", self.label.lower()).strip("-") or "entry"
 
-    @property
-    def rungs(self) -> int:
-        """Replicas that a ladder of this entry ties together; 1 without exchange."""
-        ladder = next((m for m in self.moves if m.get("kind") == "exchange"), None)
-        if ladder is None:
-            return 1
-        return int(ladder.get("rungs") or len(ladder.get("temperatures") or [None]))
-
 
 class GridOptions(Section):
     """[grid]: where densities are compared."""
@@ -148,7 +140,8 @@ class ComparisonSpec(Section):
     def _planned(self, entry: Entry, common: RunSection, groups: int, steps: int) -> "Planned":
         try:
             run = self._section(entry.run)
-            g = _gradients_per_step(self._spec(entry, run.model_copy(update={"replicas": entry.rungs})))
+            rungs = self._spec(entry, run).tied
+            g = _gradients_per_step(self._spec(entry, run.model_copy(update={"replicas": rungs})))
             own = steps * run.steps // common.steps if "steps" in entry.run else steps // g
             size = Fraction(self.group * steps, own * g)
             if abs(size - round(size)) > ROUNDING * size or round(size) < 1:
@@ -157,10 +150,9 @@ class ComparisonSpec(Section):
                     f"a group would have {wanted} = {float(size):g} replicas. Change steps, or group, so that it is"
                     " whole."
                 )
-            if round(size) % entry.rungs:
+            if round(size) % rungs:
                 raise SpecError(
-                    f"a group of {round(size)} replicas does not fill ladders of {entry.rungs} rungs: change group, or"
-                    " rungs."
+                    f"a group of {round(size)} replicas does not fill ladders of {rungs} rungs: change group, or rungs."
                 )
             run = run.model_copy(update=_lengths(run, own) | {"replicas": groups * round(size)})
             return Planned(entry, self._spec(entry, run), groups, round(size), g)
@@ -189,9 +181,14 @@ class Planned:
     gradients_per_step: int
 
     @property
+    def rungs(self) -> int:
+        """Replicas that a ladder ties together; 1 where none trade places."""
+        return self.spec.tied
+
+    @property
     def chains(self) -> int:
         """Independent chains of the run, a ladder counting as one."""
-        return self.groups * self.group // self.entry.rungs
+        return self.groups * self.group // self.rungs
 
     @property
     def gradients(self) -> int:

@@ -2,13 +2,17 @@
 attempt.
 """
 
+import math
 import os
+from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..engines import choose_engine, make_engine
+from ..moves import fold
 from ..running.bill import make_moments
 from ..running.loop import Loop
 from ..running.setup import PotentialSetup, prepare
@@ -45,10 +49,8 @@ def watch(p: Planned, path: Path, exact: Exact | None = None) -> None:
         found["energy"] = np.asarray(
             ready.potential.energy(found["position"].reshape(-1, shape[-1])), np.float64
         ).reshape(shape[:-1])
-    if exact is not None and ready.moves.contour:
-        found["probability"] = exact.grid.energy_bins(
-            ready.moves.contour.lowest, ready.moves.contour.width, ready.moves.contour.bins
-        )
+    if exact is not None and (contour := ready.job.contour):
+        found["probability"] = exact.grid.energy_bins(contour.lowest, contour.width, contour.bins)
     partial = path.with_name(f"{path.stem}.partial.npz")
     np.savez_compressed(partial, **found)
     os.replace(partial, path)
@@ -58,26 +60,30 @@ def _advance(loop: Loop, stop: int) -> None:
     """Steps and moves up to `stop`, nothing recorded."""
     state, moves = loop.state, loop.setup.moves
     while state.step < stop:
-        end = min(stop, moves.next_stop(state.step, stop))
-        loop.engine.advance(state, Segment(state.step, end - state.step, ()), moves.hyper(state))
-        moves.act(state, lambda attempt: loop.observer.energies(state.position, attempt))
+        end = min(stop, fold.next_stop(moves, state.step, stop))
+        loop.engine.advance(state, Segment(state.step, end - state.step, ()), fold.hyper(moves, state))
+        fold.act(moves, state, partial(loop.observer.energies, state.position))
+
+
+def _pace(loop: Loop) -> int:
+    """Steps after which every move has something new to show."""
+    return math.lcm(*(move.pace for move in loop.setup.moves))
 
 
 def _window(loop: Loop) -> tuple[int, int]:
-    """Where recording every step begins and ends: the end of what is watched of a contour, after burn-in for a
-    ladder.
+    """Where recording every step begins and ends: the end of what is watched where histograms settle, else after
+    burn-in.
     """
-    run, moves = loop.setup.spec.run, loop.setup.moves
-    interval = getattr(moves.ladder, "interval", 1)
+    run, interval = loop.setup.spec.run, _pace(loop)
     steps = min(run.steps, MOST)
     length = min(max(WINDOW, ATTEMPTS * interval), steps // 2)
-    begin = steps - length if moves.contour else min(run.burn_in, steps - length)
+    begin = steps - length if loop.setup.job.contour else min(run.burn_in, steps - length)
     return begin // interval * interval, begin + length
 
 
 def _contour_history(loop: Loop) -> dict[str, Any]:
     """Up to the window: log w [time, r, m] at some steps, evenly spaced in the logarithm."""
-    (begin, _), contour = _window(loop), loop.setup.moves.contour
+    (begin, _), contour = _window(loop), loop.setup.job.contour
     if contour is None:
         _advance(loop, begin)
         return {}
@@ -96,18 +102,15 @@ def _contour_history(loop: Loop) -> dict[str, Any]:
 
 def _steps(loop: Loop) -> dict[str, Any]:
     """Every step (on a ladder every attempt) of the window."""
-    state, moves = loop.state, loop.setup.moves
+    state, every = loop.state, _pace(loop)
     begin, end = _window(loop)
-    every = getattr(moves.ladder, "interval", 1)
-    kept: dict[str, list[np.ndarray]] = {"position": [], "rung": [], "multiplier": []}
+    kept: dict[str, list[np.ndarray]] = defaultdict(list)
     for stop in range(begin + every, end + 1, every):
         _advance(loop, stop)
-        kept["position"].append(np.array(state.position, np.float64))
-        if moves.ladder:
-            kept["rung"].append(state.extra["rung"].copy())
-        if moves.contour:
-            kept["multiplier"].append(state.extra["contour_multiplier"].copy())
-    out: dict[str, Any] = {name: np.stack(values) for name, values in kept.items() if values}
+        seen = {"position": np.array(state.position, np.float64)}
+        for name, value in (seen | fold.watched(loop.setup.moves, state)).items():
+            kept[name].append(value)
+    out: dict[str, Any] = {name: np.stack(values) for name, values in kept.items()}
     return out | {
         "step": np.arange(begin + every, end + 1, every),
         "stepsize": loop.setup.job.hyper.stepsize[: state.replicas],

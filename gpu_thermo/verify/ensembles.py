@@ -27,7 +27,6 @@ def ladder(place: Place, kind: str, plan: Plan) -> list[Check]:
 
     One replica of a ladder is an independent unit in tempering; a whole ladder is one in exchange.
     """
-    unit = RUNGS if kind == "exchange" else 1
     steps = plan.burn + plan.draws * plan.thin
     spec = {
         "target": {"name": "harmonic", "size": SIZE},
@@ -43,12 +42,13 @@ def ladder(place: Place, kind: str, plan: Plan) -> list[Check]:
         "moves": [{"kind": kind} | LADDER],
     }
     ready = prepare(RunSpec.from_dict(spec))
+    unit = ready.spec.moves[0].together
     squares, visits = _on_target(place, ready)
     squares, visits = (v.reshape(-1, unit).sum(axis=1) for v in (squares, visits))
     mean = squares.sum() / visits.sum()
     ratio = mean + (squares - mean * visits) / visits.mean()  # linearised: each unit's part in the ratio of sums
     scores = [score("<q^2> on the target rung", ratio, 1.0)]
-    if kind == "exchange":
+    if unit > 1:
         scores.append(score("replicas on the target rung", visits / plan.draws, 1.0))
     return [from_scores("moves", kind, place.engine, scores)]
 

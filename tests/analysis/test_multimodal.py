@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from gpu_thermo.errors import StoreError
 from gpu_thermo.run import sample
+from gpu_thermo.spec.reports import read_reports
 from gpu_thermo.spec.run import RunSpec
 from gpu_thermo.study.compare import compare_methods
 from gpu_thermo.study.entries import ComparisonSpec
@@ -19,7 +20,7 @@ from gpu_thermo.targets.analytic.grid import Grid
 from gpu_thermo.targets.analytic.mixture import GaussianMixture
 from gpu_thermo_analysis import Diagnosis, diagnose
 from gpu_thermo_analysis.multimodal import Results, as_markdown, draw, energy_pdf, swaps
-from gpu_thermo_analysis.multimodal_draws import contour_verdict, counted_draws, ladder_verdicts
+from gpu_thermo_analysis.multimodal_draws import counted_draws
 from gpu_thermo_cli.main import app
 
 COMPARISON = """
@@ -214,8 +215,9 @@ def test_contours_report_their_bins() -> None:
     assert text(good, "importance weights")[0] is not None
     narrow = diagnose(run([{"kind": "contour", "bins": 4, "lowest": 2.0, "width": 0.1}]))
     assert text(narrow, "outside")[0] is False
-    report = {"outside": [0.0], "clipped": [0.5], "edges": [0.0, 1.0, 2.0], "never_seen": [1]}
-    assert contour_verdict(report, 0)[:2] == ("contour: clipped multipliers", None)
+    facts = {"outside": [0.0], "clipped": [0.5], "edges": [0.0, 1.0, 2.0], "never_seen": [1]}
+    ((said,),) = (report.verdicts for report in read_reports([{"kind": "contour"} | facts]))
+    assert (said.topic, said.passed, said.ensemble) == ("contour: clipped multipliers", None, 0)
 
 
 def test_potentials_are_judged_by_their_coordinates() -> None:
@@ -235,7 +237,8 @@ def test_potentials_are_judged_by_their_coordinates() -> None:
 
 
 def test_a_heuristic_ladder_says_so() -> None:
-    counted = counted_draws(xr.Dataset(coords={"draw": np.arange(5)}), RunSpec(), np.arange(3))
-    said = ladder_verdicts({"kind": "exchange", "heuristic": True, "acceptance": [None], "warnings": []}, counted, 5)
-    assert said[-1][1] is None
-    assert "heuristic" in said[-1][2]
+    facts = {"heuristic": True, "acceptance": [None], "round_trips": 0}
+    (report,) = read_reports([{"kind": "exchange", "warnings": []} | facts])
+    assert report.verdicts[-1].passed is None
+    assert "heuristic" in report.verdicts[-1].text
+    assert "heuristic" in report.lines["exchange"]

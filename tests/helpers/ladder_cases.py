@@ -4,9 +4,8 @@ import numpy as np
 from linear_maps import job_of, well, z_score
 
 from gpu_thermo.engines import initial_state
-from gpu_thermo.moves import options as spec
 from gpu_thermo.moves.base import Energies
-from gpu_thermo.moves.exchange import Exchange
+from gpu_thermo.moves.exchange import Exchange, ExchangeOptions
 
 TAUS = (0.5, 1.0, 2.5)
 SIZE = 4
@@ -18,7 +17,7 @@ def exchange_of(job, burn_in=0, **options):
     given = {"temperatures": list(TAUS), "interval": 1} | options
     if given["temperatures"] is None:
         del given["temperatures"]
-    return Exchange.make(spec.Exchange(kind="exchange", **given), job.hyper, job.program, job.seed, burn_in)
+    return Exchange.make(ExchangeOptions(kind="exchange", **given), job.hyper, job.program, job.seed, burn_in)
 
 
 def langevin(ladders, taus=TAUS, size=SIZE, **hyper):

@@ -9,8 +9,7 @@ from ladder_cases import (
 from linear_maps import job_of, well
 
 from gpu_thermo.engines import initial_state
-from gpu_thermo.moves import options as spec
-from gpu_thermo.moves.tempering import Tempering
+from gpu_thermo.moves.tempering import Tempering, TemperingOptions
 
 WEIGHTS = -SIZE / 2 * np.log(np.array(TAUS) / TAUS[0])
 """g = -log Z of every rung of a harmonic well in SIZE dimensions, rung 0 at 0: with them all rungs are visited
@@ -20,7 +19,7 @@ alike."""
 def tempering_of(job, burn_in=1, **options):
     given = {"temperatures": list(TAUS), "interval": 1} | options
     return Tempering.make(
-        spec.Tempering(kind="tempering", **given), job.hyper, job.program, job.seed, job.stream, burn_in
+        TemperingOptions(kind="tempering", **given), job.hyper, job.program, job.seed, job.stream, burn_in
     )
 
 

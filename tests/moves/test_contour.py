@@ -11,7 +11,7 @@ from gpu_thermo.errors import SpecError
 from gpu_thermo.kernels.toolchain import find_compiler
 from gpu_thermo.method.schedules import Cosine, Linear
 from gpu_thermo.moves.contour import Contour
-from gpu_thermo.moves.options import Contour as Options
+from gpu_thermo.moves.contour import ContourOptions as Options
 from gpu_thermo.state import Segment, State
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")
@@ -73,7 +73,7 @@ def test_updates_against_the_dense_formula(form):
             (state.extra["contour_seen"] == 0) & (state.extra["contour_visits"] > 0)
         ).any()  # a bin first visited later stays unseen
     psi = [dense_step(c, w[r], seen[r].copy(), energy[9, r], 1.0, 0.0)[2] for r in range(replicas)]
-    np.testing.assert_allclose(c.log_weight(state.extra, energy[9]), c.zeta * np.log(psi), rtol=1e-9, atol=1e-13)
+    np.testing.assert_allclose(c.log_weight(state, energy[9], slice(None)), c.zeta * np.log(psi), rtol=1e-9, atol=1e-13)
 
 
 def test_energies_that_are_no_numbers_and_replicas_that_are_frozen():

@@ -75,7 +75,7 @@ def gamma_run(job, steps, merge=None):
             job.contour.merge(state.extra, merge, state.status)
         if state.step > steps // 2:
             u = job.target.energy_and_gradient(state.position, Batch(None, np.arange(job.replicas)))[0]
-            draws.append((u - job.contour.lowest, job.contour.log_weight(state.extra, u)))
+            draws.append((u - job.contour.lowest, job.contour.log_weight(state, u, slice(None))))
     return weights(state.extra), *np.array(draws).transpose(1, 0, 2)
 
 
@@ -134,15 +134,14 @@ def mixture_run(rule, replicas=400, steps=8000):
     state.extra["contour_log_weight"][:] = np.log(exact + 1e-300)
     state.extra["contour_seen"][:] = exact > 1e-12
     one = {name: np.broadcast_to(value[:1], (len(grid), *value.shape[1:])) for name, value in state.extra.items()}
-    flat = np.cumsum(density * np.exp(-rule.log_weight(one, u)))
+    flat = np.cumsum(density * np.exp(-rule.zeta * rule.log_psi(one, u)))
     levels = (np.arange(replicas) + g.random(replicas)) / replicas
     state.position[:, 0] = g.permutation(np.interp(levels, flat / flat[-1], grid))
     engine, draws = BatchedEngine(job, threads=1), []
     while state.step < steps:
         engine.advance(state, Segment(state.step, 40))
-        draws.append(
-            (state.position[:, 0].copy(), rule.log_weight(state.extra, target.energy_and_gradient(state.position)[0]))
-        )
+        energy = target.energy_and_gradient(state.position)[0]
+        draws.append((state.position[:, 0].copy(), rule.log_weight(state, energy, slice(None))))
     x, log_weight = np.array(draws).transpose(1, 0, 2)
     left, square = ratio(x < -1, np.exp(log_weight)), ratio(x * x, np.exp(log_weight))
     return scores(weights(state.extra), exact), left, (square[0] - 25) / square[1]

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from gpu_thermo.errors import SpecError
-from gpu_thermo.moves.cyclical import Stages
-from gpu_thermo.moves.options import Cyclical
+from gpu_thermo.moves.cyclical import CyclicalOptions, Stages
 from gpu_thermo.run import iterate, sample
 from gpu_thermo.running.agenda import Agenda
 from gpu_thermo.running.setup import setup
@@ -101,7 +100,7 @@ def test_agenda_counts_alike_however_a_run_is_cut(cut):
 
 
 def test_stages_of_cycles_that_do_not_divide_the_run():
-    stages = Stages.make(Cyclical(kind="cyclical", cycles=7), 100)
+    stages = Stages.make(CyclicalOptions(kind="cyclical", cycles=7), 100)
     assert stages.length == 15  # ceil(100 / 7)
     assert stages.cycle(99) == 6
 

@@ -152,7 +152,7 @@ def mode_z(taus=(1.0, 4.0, 10.0), noise=0.0, ladders=300, attempts=600, burn=100
 def test_mode_weights():
     z, move, state = mode_z()
     assert abs(z).max() < 5
-    assert move.summary(state)["round_trips"] > 1000
+    assert move.facts(state)["round_trips"] > 1000
 
 
 def test_mode_weights_with_noisy_energies():
@@ -170,7 +170,7 @@ def test_a_scarce_acceptance_keeps_the_law():
     z, move, state = mode_z(acceptance_factor=0.3, attempts=900)
     assert abs(z).max() < 5
     full = mode_z(attempts=300)
-    low, high = (np.array(m.summary(s)["acceptance"]) for m, s in ((move, state), full[1:]))
+    low, high = (np.array(m.facts(s)["acceptance"]) for m, s in ((move, state), full[1:]))
     np.testing.assert_allclose(low / high, 0.3, rtol=0.05)
 
 
@@ -200,7 +200,7 @@ def test_harmonic_wells_on_the_engine():
     tau = np.array(TAUS)
     assert abs(z_score(sums[0] / 200, tau / STIFFNESS)).max() < 5
     assert abs(z_score(sums[1] / 200, tau * (1 - STIFFNESS / 4))).max() < 5
-    assert min(move.summary(state)["acceptance"]) > 0.3
+    assert min(move.facts(state)["acceptance"]) > 0.3
 
 
 @pytest.mark.slow

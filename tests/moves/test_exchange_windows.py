@@ -127,7 +127,7 @@ def test_adaptation_reaches_the_target():
     move, state, ratio = adapted(target)
     found = state.extra["ladder_temperature"]
     np.testing.assert_allclose(found[:-1] / found[1:], ratio, rtol=0.05)
-    acceptance = np.array(move.summary(state)["acceptance"])
+    acceptance = np.array(move.facts(state)["acceptance"])
     np.testing.assert_allclose(acceptance, target, atol=0.02)
     assert not any("asked" in line for line in move.warnings(state))
     np.testing.assert_allclose(acceptance, acceptance_of(found[:-1] / found[1:]), atol=0.02)  # the measure itself
@@ -137,7 +137,7 @@ def test_adaptation_reaches_the_target():
 
 def test_a_target_out_of_reach_is_reported():
     move, state, ratio = adapted(0.9)
-    np.testing.assert_allclose(move.summary(state)["acceptance"], acceptance_of(ratio), atol=0.02)
+    np.testing.assert_allclose(move.facts(state)["acceptance"], acceptance_of(ratio), atol=0.02)
     (line,) = (line for line in move.warnings(state) if "asked" in line)
     assert "not 5" in line
 
@@ -155,5 +155,5 @@ def test_warnings():
     lines = move.warnings(state)
     assert any("Rungs 0 and 1" in line and "1 other pair" in line for line in lines)
     assert any("noise of variance 6" in line for line in lines)
-    json.dumps(move.summary(state), allow_nan=False)
+    json.dumps(move.facts(state), allow_nan=False)
     assert any("bias" in line for line in exchange_of(job, correction=False).warnings(state))

@@ -57,7 +57,7 @@ def test_partitions_scale_together_where_a_reference_is_named():
     job = job_of(words_, well(1.0, 4, split=2), 0.1, 6, temperature=[0.5, 0.1], friction=1.0)
     move = exchange_of(job, reference="hidden")
     state = begun(move, job)
-    assert move.summary(state)["heuristic"]
+    assert move.facts(state)["heuristic"]
     assert any("hidden alone" in line for line in move.warnings(state))
     np.testing.assert_allclose(move.hyper(state).temperature[:3], np.outer(TAUS, [1, 0.2]))
     state.momentum[...] = 1
@@ -91,7 +91,7 @@ def test_equal_energies_are_always_accepted():
             history.append(list(expected))
             assert state.extra["rung"].tolist() == expected * 2
         assert (state.extra["exchange_accepted"] == state.extra["exchange_attempts"]).all()
-        assert move.summary(state)["acceptance"] == [1.0] * (count - 1)
+        assert move.facts(state)["acceptance"] == [1.0] * (count - 1)
         trips = [by_hand([h[r] for h in history], count - 1) for r in range(count)]
         assert state.extra["exchange_round_trips"].tolist() == trips * 2
         assert min(trips) >= 2
@@ -180,7 +180,7 @@ def test_frozen_replicas_never_move():
     assert state.extra["exchange_attempts"][1].tolist() == [0, 5]
     assert state.extra["exchange_attempts"][[3, 4, 5]].tolist() == [[0, 0], [5, 0], [5, 5]]
     assert np.isfinite(np.delete(state.momentum, 3, axis=0)).all()
-    json.dumps(move.summary(state), allow_nan=False)
+    json.dumps(move.facts(state), allow_nan=False)
 
 
 def test_no_swaps_at_temperature_zero():
@@ -192,16 +192,18 @@ def test_no_swaps_at_temperature_zero():
     move.attempt(state, exact(np.arange(15.0)))
     np.testing.assert_array_equal(state.extra["rung"], before.extra["rung"])
     np.testing.assert_array_equal(state.extra["ladder_temperature"], before.extra["ladder_temperature"])
-    json.dumps(move.summary(state), allow_nan=False)
+    json.dumps(move.facts(state), allow_nan=False)
 
 
 def test_weights_and_statistics():
     job = langevin(2)
     move = exchange_of(job)
     state = begun(move, job)
-    np.testing.assert_array_equal(move.log_weight(state), [0, -np.inf, -np.inf] * 2)
-    assert move.statistics(state)["rung"].tolist() == [0, 1, 2] * 2
-    assert move.statistics(state)["rung"].dtype == np.float64
+    np.testing.assert_array_equal(
+        move.log_weight(state, np.zeros(state.replicas), slice(None)), [0, -np.inf, -np.inf] * 2
+    )
+    assert move.statistics(state, state.step)["rung"].tolist() == [0, 1, 2] * 2
+    assert move.statistics(state, state.step)["rung"].dtype == np.float64
     assert (move.kind, move.interval) == ("exchange", 1)
 
 

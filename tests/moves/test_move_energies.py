@@ -26,7 +26,7 @@ def noisy():
     }))  # fmt: skip
     observer = Observer(ready, make_moments(ready), make_predictor(ready.model, ready.job.dtype))
     position = np.random.default_rng(0).normal(size=(REPLICAS, ready.model.layout.size))
-    found = [observer.energies(position, attempt) for attempt in range(ATTEMPTS)]
+    found = [observer.energies(position, attempt, ready.moves[0].energy_batch) for attempt in range(ATTEMPTS)]
     return ready, position, np.array([f.value for f in found]), np.array([f.variance for f in found])
 
 

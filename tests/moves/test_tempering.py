@@ -144,7 +144,7 @@ def test_frozen_replicas_never_move():
     assert state.extra["rung"][[3, 7]].tolist() == [0, 0]
     assert (np.delete(state.extra["rung"], [3, 7]) == 2).all()
     assert state.extra["tempering_occupation"].sum() == 20 * 58
-    json.dumps(move.summary(state), allow_nan=False)
+    json.dumps(move.facts(state), allow_nan=False)
 
 
 def test_no_moves_at_temperature_zero():
@@ -153,15 +153,15 @@ def test_no_moves_at_temperature_zero():
     state = begun(move, job, step=11)
     move.attempt(state, exact(np.arange(20.0)))
     assert not state.extra["rung"].any()
-    json.dumps(move.summary(state), allow_nan=False)
+    json.dumps(move.facts(state), allow_nan=False)
 
 
 def test_weights_statistics_and_hyperparameters():
     job = langevin(3)
     move = tempering_of(job)
     state = begun(move, job, rung=[0, 2, 1])
-    np.testing.assert_array_equal(move.log_weight(state), [0, -np.inf, -np.inf])
-    assert move.statistics(state)["rung"].tolist() == [0, 2, 1]
+    np.testing.assert_array_equal(move.log_weight(state, np.zeros(state.replicas), slice(None)), [0, -np.inf, -np.inf])
+    assert move.statistics(state, state.step)["rung"].tolist() == [0, 2, 1]
     assert (move.kind, move.interval) == ("tempering", 1)
     now = move.hyper(state)
     assert move.hyper(state) is now
@@ -179,7 +179,7 @@ def test_round_trips_and_warnings():
         move.attempt(state, exact(np.zeros(50), 9.0))
         history.append(state.extra["rung"].copy())
     assert (history[-1] == 2).mean() > 0.9
-    assert move.summary(state)["round_trips"] == 0
+    assert move.facts(state)["round_trips"] == 0
     lines = move.warnings(state)
     assert any("target rung" in line for line in lines)
     assert any("Energies are noisy" in line for line in lines)

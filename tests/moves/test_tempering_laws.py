@@ -201,7 +201,7 @@ def test_mode_weights_and_uniform_occupation_with_exact_weights(noise):
     on, right, move, state = mode_run(weight=logs[0] - logs, noise=noise, burn_in=300)
     assert abs(z_score(on, 1 / 3)).max() < 5
     assert abs(mode_z(on, right)).max() < 5
-    assert move.summary(state)["round_trips_per_replica"] > 10
+    assert move.facts(state)["round_trips_per_replica"] > 10
 
 
 def test_power_of_mode_weights():
@@ -220,6 +220,6 @@ def test_weights_are_found_during_burn_in():
     assert g[0] == 0
     np.testing.assert_allclose(g, logs[0] - logs, atol=0.1)
     np.testing.assert_allclose(on.mean(axis=0), 1 / 3, atol=0.04)
-    np.testing.assert_allclose(move.summary(state)["occupation"], on.mean(axis=0), atol=1e-12)
+    np.testing.assert_allclose(move.facts(state)["occupation"], on.mean(axis=0), atol=1e-12)
     assert abs(mode_z(on, right)).max() < 5
     assert move.warnings(state) == []

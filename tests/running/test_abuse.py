@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from gpu_thermo.moves.options import MOVES
+from gpu_thermo.moves.table import MOVES
 from gpu_thermo_cli.main import app
 
 VALID: dict[str, Any] = {

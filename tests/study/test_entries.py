@@ -80,6 +80,6 @@ def test_published_settings_are_in_the_demonstrations() -> None:
     assert (cyclical.run.steps, cyclical.moves[0].cycles, cyclical.moves[0].gradient_noise_sd) == (50_000, 30, 1.0)  # type: ignore[union-attr]
     seeds = [p.run.replicas for (name, _), p in plans.items() if name == "spirals_annealing"]
     assert min(seeds) >= 100
-    ladders = [p for p in ComparisonSpec.from_toml(DEMOS[3]).plan() if p.entry.rungs > 1]
+    ladders = [p for p in ComparisonSpec.from_toml(DEMOS[3]).plan() if p.rungs > 1]
     assert len(ladders) == 3
     assert all(p.groups >= 50 for p in ladders)

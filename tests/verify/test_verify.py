@@ -161,7 +161,7 @@ def test_a_wrong_move_fails(monkeypatch: pytest.MonkeyPatch, kind: str, mistake:
         monkeypatch.setattr(Ladder, "inverse", lambda *a: -right(*a))
     elif mistake:
         monkeypatch.setattr(
-            OnLadder, "statistics", lambda self, state: {"rung": np.maximum(state.extra["rung"] - 1.0, 0)}
+            OnLadder, "statistics", lambda self, state, step: {"rung": np.maximum(state.extra["rung"] - 1.0, 0)}
         )
     (check,) = ensembles.ladder(Place("batched"), kind, Plan(1600, 120, 60, 2))
     assert check.passed == (mistake is None), check
