@@ -1,14 +1,13 @@
 """The store: chains, averages and checkpoints of a run as plain Zarr v3, which xarray and ArviZ open as it is.
 
 A run may be killed at any moment without losing a committed draw: the root's consolidated metadata is the commit
-record, replaced last and in one rename. `writer.py` holds the order of a commit, `recover.py` what follows a kill,
+record, replaced last and in one rename. `writer.py` holds the order of a commit, `checkpoints.py` what follows a kill,
 `schema.py` which arrays there are. There is no fsync: a killed process loses nothing, a power cut may lose what the
 system had not yet written (`verify_store` finds it).
 """
 
 from .header import FORMAT, Checkpoint, Draws, Header, RunInfo, Trace
-from .reader import disk_bill, open_run, read_checkpoint, read_header, verify_store
-from .scan import Damage
+from .reader import Damage, disk_bill, open_run, read_checkpoint, read_header, verify_store
 from .writer import RunWriter
 
 __all__ = [

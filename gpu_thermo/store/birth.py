@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import StoreError, StoreExistsError
-from .arrays import ArraySpec
-from .files import put_array, put_document
+from .arrays import ArraySpec, put_array
+from .files import LOCK, Lock, put_document
 from .header import FORMAT, Header
-from .lock import LOCK, Lock
 from .record import MAKER, Record, group_document, is_ours
 from .schema import CHANGING, Schema
 

@@ -1,21 +1,47 @@
-"""Reading a store: the tree, the header, the checkpoint, the check. None of it needs the writer's lock."""
+"""Reading a store: the tree, the header, the checkpoint, and whether the chunk files are there, whole and sound.
+
+None of it needs the writer's lock.
+
+A document may claim any shape; the files behind it cannot. Checking that each chunk file exists with its right size,
+before anything is read, also bounds what reading can ask of memory.
+"""
 
 import json
+import math
 import os
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray
+import zarr
 from zarr.storage import LocalStore
 
 from ..errors import StoreError
+from ..state import State
+from .arrays import STRING, ArraySpec, checksum, chunk_key
 from .header import Checkpoint, Header, RunInfo
-from .record import Record, load_record, located
-from .scan import Damage, check_files, scan
+from .record import Record, from_key, load_record, located
 from .schema import CHANGING, SLOTS, Schema
-from .slots import read_slot
 
 _NODE, _DISK_BLOCK, _TRIES = 900, 4096, 20
+
+_LEAST_TEXT = 8
+_ABSENT, _NO_FILE = -1, -2
+
+
+@dataclass(frozen=True)
+class Damage:
+    """One file of a store that is not as it was written: its path inside the store, and what is wrong."""
+
+    file: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.problem}"
 
 
 def open_run(path: str | os.PathLike[str], chunks: Mapping[str, int] | None = None) -> xarray.DataTree:
@@ -122,3 +148,143 @@ def disk_bill(header: Header, extra: int = 0) -> int:
 
 def _blocks(size: int) -> int:
     return -(-size // _DISK_BLOCK) * _DISK_BLOCK
+
+
+def read_arrays(root: Path, record: Record, prefix: str) -> dict[str, np.ndarray]:
+    """All arrays below `prefix/`, read whole; StoreError where a checksum fails."""
+    out = {}
+    for path in record.arrays:
+        if path.startswith(f"{prefix}/"):
+            out[path.removeprefix(f"{prefix}/")] = read_array(root, record, path)
+    return out
+
+
+def read_array(root: Path, record: Record, path: str, where: Any = ...) -> np.ndarray:
+    """One array, or part of it, at the shape the record gives it; StoreError where a checksum fails."""
+    array: Any = zarr.Array.from_dict(
+        zarr.storage.StorePath(LocalStore(root, read_only=True), path), record.arrays[path].document()
+    )
+    try:
+        return np.asarray(array[where])
+    except ValueError as error:
+        raise StoreError(
+            f"Store '{root}' is damaged: {path}: {error} verify_store names the file; restore it from a copy."
+        ) from None
+
+
+def read_slot(root: Path, record: Record) -> tuple[Checkpoint, dict[str, np.ndarray]]:
+    """The committed checkpoint, and the values of group `predictive` that belong to it."""
+    checkpoint = Checkpoint(None, {}, record.step, record.draws, record.trace_steps, record.commit_attributes)
+    if record.slot < 0:
+        return checkpoint, {}
+    slot = SLOTS[record.slot]
+    arrays = read_arrays(root, record, slot)
+    checkpoint.sums = {
+        from_key(name.removeprefix("sums/")): value for name, value in arrays.items() if name.startswith("sums/")
+    }
+    predictive = {
+        name.removeprefix("predictive/"): value for name, value in arrays.items() if name.startswith("predictive/")
+    }
+    own = {
+        f"extra/{from_key(name.removeprefix('extra/'))}" if name.startswith("extra/") else name: value
+        for name, value in arrays.items()
+        if not name.startswith(("sums/", "predictive/"))
+    }
+    checkpoint.state = State.from_arrays(own, record.step, record.groups[slot]["evaluations"])
+    return checkpoint, predictive
+
+
+def live_arrays(record: Record) -> dict[str, ArraySpec]:
+    """All arrays but those of the idle checkpoint slot, which a kill may leave half written."""
+    committed = f"{SLOTS[record.slot]}/" if record.slot >= 0 else None
+    return {
+        path: spec
+        for path, spec in record.arrays.items()
+        if not path.startswith("checkpoint/") or (committed is not None and path.startswith(committed))
+    }
+
+
+def missing_or_truncated(root: Path, path: str, spec: ArraySpec) -> Iterator[Damage]:
+    """Chunk files of one array that are absent, of the wrong size, or no plain files."""
+    folder = root / path
+    if folder.is_symlink() or not folder.is_dir():
+        yield Damage(path, "the folder is missing" if not folder.is_symlink() else "a link, not a folder")
+        return
+    with os.scandir(folder) as entries:
+        sizes = {
+            entry.name: _size(entry.stat(follow_symlinks=False)) for entry in entries if entry.name.startswith("c")
+        }
+    expected = math.prod(spec.grid)
+    if expected > len(sizes) + 1_000_000:  # do not enumerate what a document merely claims
+        yield Damage(path, f"{expected} chunks are due, {len(sizes)} are there")
+        return
+    for index in spec.keys():
+        key = chunk_key(index)
+        size = sizes.get(key, _ABSENT)
+        if not _fits(size, spec):
+            size = _size_now(folder / key)  # the listing may have missed a file that was being replaced
+        if not _fits(size, spec):
+            what = {_ABSENT: "missing", _NO_FILE: "no plain file"}.get(size, f"{size} bytes, not {spec.chunk_bytes}")
+            yield Damage(f"{path}/{key}", what)
+
+
+def _size(status: os.stat_result) -> int:
+    return status.st_size if stat.S_ISREG(status.st_mode) else _NO_FILE
+
+
+def _size_now(path: Path) -> int:
+    try:
+        return _size(path.lstat())
+    except OSError:
+        return _ABSENT
+
+
+def _fits(size: int, spec: ArraySpec) -> bool:
+    return size >= _LEAST_TEXT if spec.dtype == STRING else size == spec.chunk_bytes
+
+
+def check_files(root: Path, record: Record, arrays: dict[str, ArraySpec] | None = None) -> None:
+    """StoreError that names the first damaged file of the committed arrays, if there is one."""
+    for path, spec in (live_arrays(record) if arrays is None else arrays).items():
+        for damage in missing_or_truncated(root, path, spec):
+            raise damaged(root, damage)
+        if spec.dtype == STRING:
+            for damage in _unsound(root, path, spec):
+                raise damaged(root, damage)
+
+
+def damaged(root: Path, damage: Damage) -> StoreError:
+    """The error for a damaged file."""
+    return StoreError(
+        f"Store '{root}' is damaged: {damage}. verify_store lists all damaged files; restore them from a copy, or run"
+        " again."
+    )
+
+
+def _unsound(root: Path, path: str, spec: ArraySpec) -> Iterator[Damage]:
+    """Chunks whose bytes do not fit their checksum, or text that claims more items than the array has."""
+    for index in spec.keys():
+        key = f"{path}/{chunk_key(index)}"
+        try:
+            data = np.fromfile(root / key, np.uint8)
+        except OSError as error:
+            yield Damage(key, f"cannot be read ({error.strerror})")
+            continue
+        if checksum(data[:-4]) != data[-4:].tobytes():
+            yield Damage(key, "the bytes do not fit their checksum")
+        elif spec.dtype == STRING and int.from_bytes(data[:4].tobytes(), "little") != math.prod(spec.chunks):
+            yield Damage(key, "the number of texts is wrong")
+
+
+def scan(root: Path, record: Record) -> list[Damage]:
+    """Read every committed chunk; all damage found."""
+    found = []
+    for path, spec in live_arrays(record).items():
+        absent = list(missing_or_truncated(root, path, spec))
+        found += absent
+        if not absent:
+            found += list(_unsound(root, path, spec))
+        elif all(damage.file != path for damage in absent):
+            named = {damage.file for damage in absent}
+            found += [damage for damage in _unsound(root, path, spec) if damage.file not in named]
+    return found

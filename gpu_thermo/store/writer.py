@@ -15,15 +15,13 @@ import numpy as np
 
 from ..errors import GpuThermoError, RunError, StoreError
 from ..state import State
+from .arrays import Growing, put_values
 from .birth import create_store
-from .files import put_document, put_values
-from .growing import Growing
+from .checkpoints import Commit, recover, write_slot
+from .files import LOCK, Lock, put_document
 from .header import Checkpoint, Draws, Header, Trace
-from .lock import LOCK, Lock
 from .record import Record, group_document, load_record, located, read_root
-from .recover import recover
 from .schema import CHANGING, SLOTS
-from .slots import Commit, write_slot
 
 QUEUE = 4
 """Calls that may wait for the disk before the caller waits too: what is handed over stays in memory until then."""

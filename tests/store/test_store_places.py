@@ -153,18 +153,17 @@ class TestTrouble:
         check_run(copy, done + 4)
 
     def test_error_is_raised_by_close(self, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("gpu_thermo.store.growing.put", _no_space)
         writer, _ = RunWriter.resume(copy)
+        monkeypatch.setattr("gpu_thermo.store.arrays.put", _no_space)
         writer.append(make_draws(12, 40))
         with pytest.raises(RunError, match="disk is full"):
             writer.close()
         writer.close()
 
     def test_first_error_is_shown(self, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("gpu_thermo.store.growing.put", _no_space)
-
         def fail_twice() -> None:
             with RunWriter.resume(copy)[0] as writer:
+                monkeypatch.setattr("gpu_thermo.store.arrays.put", _no_space)
                 writer.append(make_draws(12, 40))
                 raise ZeroDivisionError
 
@@ -172,8 +171,8 @@ class TestTrouble:
             fail_twice()
 
     def test_waiting_commit_tells(self, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("gpu_thermo.store.slots.put_values", _no_space)
         writer, _ = RunWriter.resume(copy)
+        monkeypatch.setattr("gpu_thermo.store.checkpoints.put_values", _no_space)
         with pytest.raises(RunError, match="Step 120 with 12 draws is committed"):
             advance(writer, 12, 1)
         writer.close()

@@ -1,22 +1,90 @@
-"""Recovery: bring the files back to the last commit. Only the record is trusted; every step may be interrupted and done
-again.
+"""Checkpoints written, and recovery from them.
+
+A slot holds the whole State, the running sums and what is derived from them; each commit writes whichever slot the
+record does not name. Recovery brings the files back to the last commit: only the record is trusted, and every step may
+be interrupted and done again.
 """
 
 import json
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from .arrays import ArraySpec
+from ..state import State
+from .arrays import ArraySpec, Growing, dtype_name, put_array, put_values
 from .birth import initial_values
-from .files import DOCUMENT, PARTIAL, put_document, put_values, remove
-from .growing import Growing
+from .files import DOCUMENT, PARTIAL, put_document, remove
 from .header import Checkpoint
-from .record import Record, group_document
-from .scan import check_files
-from .schema import CHANGING
-from .slots import read_array, read_slot
+from .reader import check_files, read_array, read_slot
+from .record import Record, group_document, to_key
+from .schema import CHANGING, Schema
+
+
+@dataclass
+class Commit:
+    """One commit on its way to the disk; the arrays are copies."""
+
+    step: int
+    evaluations: int
+    arrays: dict[str, np.ndarray]
+    predictive: dict[str, np.ndarray]
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, state: State, sums: Mapping[str, Any], predictive: Mapping[str, Any], attributes: Mapping[str, Any]
+    ) -> "Commit":
+        """Copies of everything, under the names of a slot."""
+        named = {_key(name): np.array(value) for name, value in state.arrays().items()}
+        named |= {f"sums/{to_key(name)}": np.array(value) for name, value in sums.items()}
+        shown = {name: np.array(value, np.float64) for name, value in predictive.items()}
+        return cls(int(state.step), int(state.evaluations), named, shown, dict(attributes))
+
+
+def _key(name: str) -> str:
+    return f"extra/{to_key(name.removeprefix('extra/'))}" if name.startswith("extra/") else to_key(name)
+
+
+def write_slot(root: Path, record: Record, slot: str, commit: Commit) -> None:
+    """Fill a slot and enter its arrays in the record; those of an older state that are no more are removed."""
+    arrays = commit.arrays | {f"predictive/{name}": value for name, value in commit.predictive.items()}
+    specs = {name: _spec(name, value, record.schema) for name, value in arrays.items()}
+    for path in [
+        path for path in record.arrays if path.startswith(f"{slot}/") and path.removeprefix(f"{slot}/") not in specs
+    ]:
+        remove(root, path)
+        del record.arrays[path]
+    for name, spec in specs.items():
+        path = f"{slot}/{name}"
+        if record.arrays.get(path) == spec:
+            put_values(root, path, spec, arrays[name])
+        else:
+            remove(root, path)
+            put_array(root, path, spec, arrays[name])
+        record.arrays[path] = spec
+    record.groups[slot] = {"step": commit.step, "evaluations": commit.evaluations}
+    put_document(root, slot, group_document(record.groups[slot]))
+
+
+def _spec(name: str, value: np.ndarray, schema: Schema) -> ArraySpec:
+    """The spec of a slot's array; axes are named after the array unless they are known, since names must agree within a
+    group.
+    """
+    known = {
+        "position": "parameter",
+        "momentum": "parameter",
+        "gradient": "parameter",
+        "thermostat": "thermostat_partition",
+    }
+    word = name.rpartition("/")[2]
+    dims = tuple(f"{word}_dim_{i}" for i in range(value.ndim))
+    if "/" not in name and value.ndim and value.shape[0] == schema.replicas:
+        dims = ("chain", *((known[name],) if name in known else dims[1:]))
+    return ArraySpec.fixed(dims, value.shape, dtype_name(value.dtype))
 
 
 def recover(root: Path, record: Record) -> tuple[Checkpoint, dict[str, Growing]]:
