@@ -57,8 +57,8 @@ def test_agrees_with_batched(case):
     agree_with_batched(make_job(**(CASES | MORE)[case]))
 
 
-def agree_with_batched(job):
-    batched, fused = BatchedEngine(job), FusedEngine(job, threads=2)
+def agree_with_batched(job, fused=None):
+    batched, fused = BatchedEngine(job), fused or FusedEngine(job, threads=2)
     batched._operations = NumpyOperations  # not the compiled noise, which is the fused engine's own
     for steps in (1, 2, 10):
         record = tuple(sorted({max(1, steps // 2), steps}))

@@ -36,6 +36,19 @@ def test_what_is_written_outside_is_found(at, count, message):
         call(library.put, at, x, count)
 
 
+def test_arithmetic_in_place_outside_is_found(dtype):
+    """... though what it finds there is NaN, which stays NaN."""
+    name = {4: "float", 8: "double"}[np.dtype(dtype).itemsize]
+    library = host_library(
+        f'extern "C" void twice({name}* x, long long n) {{ for (long long i = 0; i < n; ++i) x[i] *= 2; }}'
+    )
+    x = np.ones(5, dtype)
+    call(library.twice, x, 5)
+    assert (x == 2).all()
+    with pytest.raises(AssertionError, match="bytes outside were written"):
+        call(library.twice, x, 6)
+
+
 def test_gaps_of_a_view_and_constants_are_guarded():
     library, x = host_library(WRITER), np.zeros((3, 4), np.float32)
     call(library.put, 4, x[:, :2], 2)  # row 1

@@ -5,7 +5,8 @@ import ctypes
 import numpy as np
 import pytest
 import scipy.special
-from guarded import call
+from foreign import MACHINES, running
+from guarded import Here, call
 from widths import at_width, lanes, widths
 
 from gpu_thermo import streams
@@ -25,6 +26,7 @@ from gpu_thermo.state import Hyper, Segment, State
 from gpu_thermo.targets.networks import ShlpModel, ShlpTarget
 
 needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")
+slow = pytest.mark.slow
 needs_nvrtc = pytest.mark.skipif(not has_nvrtc(), reason="nvidia-cuda-nvrtc is not installed")
 
 FUNCTIONS = ("log_of", "exp_of", "expm1_of", "tanh_of", "sigmoid_of", "log1p_of", "softplus_of", "root", "phi")
@@ -93,30 +95,31 @@ def probe_source(bits, lanes):
 
 
 class Probe:
-    """The headers' functions on arrays."""
+    """The headers' functions on arrays, in a library here or of another machine."""
 
-    def __init__(self, bits, lanes):
+    def __init__(self, bits, library):
         self.dtype = np.float32 if bits == 32 else np.float64
-        self.library = host_library(probe_source(bits, lanes))
-        self.library.lanes.restype = ctypes.c_int64
-        self.lanes = self.library.lanes()
+        self.call, self.lanes = library.call, library.call("lanes")
 
     def __call__(self, name, x):
         out = np.empty(len(x), self.dtype)
-        call(getattr(self.library, f"do_{name}"), x.astype(self.dtype), len(x), out)
+        self.call(f"do_{name}", x.astype(self.dtype), len(x), out)
         return out
 
 
-PROBES = {f"float{bits}, {w} bits": (bits, None, w) for bits in (32, 64) for w in widths()} | {"one lane": (32, 1, 128)}
+HERE = {f"float{bits}, {w} bits": (bits, None, w) for bits in (32, 64) for w in widths()} | {"one lane": (32, 1, 128)}
+ELSEWHERE = [pytest.param((bits, m, 0), id=f"float{bits}, {m}", marks=slow) for bits in (32, 64) for m in MACHINES]
 
 
-@pytest.fixture(scope="module", params=PROBES.values(), ids=PROBES)
+@pytest.fixture(scope="module", params=[*(pytest.param(p, id=name) for name, p in HERE.items()), *ELSEWHERE])
 def probe(request):
+    bits, lanes, width = request.param
+    if lanes in MACHINES:
+        return Probe(bits, running(MACHINES[lanes], probe_source(bits, None)))
     if find_compiler() is None:
         pytest.skip("no C++ compiler")
-    bits, lanes, width = request.param
     with at_width(width):
-        return Probe(bits, lanes)
+        return Probe(bits, Here(probe_source(bits, lanes)))
 
 
 def test_a_forced_width_is_that_of_the_vectors(width):
@@ -167,7 +170,7 @@ def test_uniforms_round_as_the_reference(probe):
     ends = [0, 1, 2**32 - 1, 2**24 + 1, 2**31, 2**25 + 3, 2**32 - 129, 7]
     w = np.concatenate([np.random.default_rng(0).integers(0, 2**32, 4093), ends])  # an odd count: no vector divides it
     out, words = np.empty(len(w), probe.dtype), w.astype(np.uint32)
-    call(probe.library.uniform_of, words, len(w), out)
+    probe.call("uniform_of", words, len(w), out)
     np.testing.assert_array_equal(out, streams.uniform(w.astype(np.uint64), probe.dtype))
 
 
@@ -176,7 +179,7 @@ def test_normals_have_the_addresses_of_the_reference(probe, step):
     seed, stream, blocks = 2**40 + 12345, np.arange(probe.lanes) * 7 + 2**31, 4000
     out = np.empty((probe.lanes, blocks * 4), probe.dtype)
     key = ctypes.c_uint32(seed & 0xFFFFFFFF), ctypes.c_uint32(seed >> 32), stream.astype(np.uint32)
-    call(probe.library.normals_of, *key, ctypes.c_uint64(step), ctypes.c_uint32(3), blocks, out)
+    probe.call("normals_of", *key, ctypes.c_uint64(step), ctypes.c_uint32(3), blocks, out)
     keys = streams.make_keys(np.full(probe.lanes, seed), stream)
     expected = streams.normals(keys, np.arange(blocks, dtype=np.uint64), streams.Purpose.STEP, step, 3, probe.dtype)
     np.testing.assert_allclose(out, expected, rtol=0, atol=1e-6 if probe.dtype == np.float32 else 1e-14)
@@ -191,7 +194,7 @@ def test_minibatches_are_exactly_the_references(probe, mode, points):
     for ordinal in (0, 1, 1001, 2**33):
         out = np.empty((probe.lanes, batch), np.uint32)
         number = ctypes.c_int(MODES.index(mode))
-        call(probe.library.batch_of, number, ctypes.c_uint32(9), stream, grid, ctypes.c_uint64(ordinal), batch, out)
+        probe.call("batch_of", number, ctypes.c_uint32(9), stream, grid, ctypes.c_uint64(ordinal), batch, out)
         np.testing.assert_array_equal(out, streams.minibatch(keys, mode, points, batch, ordinal))
 
 
