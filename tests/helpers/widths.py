@@ -1,10 +1,6 @@
-<<<<<<< HEAD
 """The vector widths that this processor and compiler have; kernels compiled while one is forced take that branch of
 portable.h.
 """
-=======
-"""The vector widths that this processor and compiler have; while one is forced, kernels are compiled for it."""
->>>>>>> cd68bcf (Kernels by Clang and for ARM: compiled, and run under an emulator against the same references (python tests/cross.py))
 
 import ctypes
 from collections.abc import Iterator
