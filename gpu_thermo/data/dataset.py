@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
+from .tasks import TASKS
 
 Floats = NDArray[np.float64]
 Values = NDArray[np.generic]
 
-TASKS = ("binary", "multiclass", "regression")
 MAX_VALUES = 2**31
 """Most values one array of a data set may hold (16 GiB of float64): anything larger is a mistake or a hostile
 header."""
@@ -118,9 +118,7 @@ class Dataset:
         """Outputs of a network for this task: 1 for binary, the number of classes, or the number of regression
         targets.
         """
-        if self.task == "regression":
-            return self.y_train.shape[2]
-        return 1 if self.task == "binary" else len(self.classes)
+        return TASKS[self.task].outputs(self.y_train.shape[2] if TASKS[self.task].numeric else len(self.classes))
 
     def fingerprint(self) -> str:
         """SHA-256 (hex) of every name, shape and value, standardisation included: equal exactly where the content is
@@ -170,8 +168,8 @@ def stack(schema: Schema, parts: Sequence[Part], standardise: bool = False) -> D
     refuse_absurd(
         len(parts) * (len(first.x_train) + len(first.x_test)) * first.x_train.shape[1], f"Data '{schema.name}'"
     )
-    regression = schema.task == "regression"
-    kind = np.float64 if regression else np.int64
+    numeric = TASKS[schema.task].numeric
+    kind = np.float64 if numeric else np.int64
     x_train: Floats = np.stack([p.x_train for p in parts]).astype(np.float64, copy=False)
     x_test: Floats = np.stack([p.x_test for p in parts]).astype(np.float64, copy=False)
     y_train: Any = np.stack([p.y_train for p in parts]).astype(kind, copy=False)
@@ -181,7 +179,7 @@ def stack(schema: Schema, parts: Sequence[Part], standardise: bool = False) -> D
         mean, sd = moments(x_train)
         x_train, x_test = rescale(x_train, mean, sd), rescale(x_test, mean, sd)
         scales = Standardisation(mean, sd)
-        if regression:
+        if numeric:
             mean, sd = moments(y_train)
             y_train, y_test = rescale(y_train, mean, sd), rescale(y_test, mean, sd)
             scales = Standardisation(scales.mean, scales.sd, mean, sd)
@@ -229,8 +227,8 @@ def refuse_absurd(values: int, what: str) -> None:
 def _check_names(data: Dataset) -> None:
     """Names of columns and classes: as many as the task wants, none twice."""
     classes = len(data.classes)
-    wanted = {"binary": classes == 2, "multiclass": classes >= 2, "regression": classes == 0}
-    if not wanted[data.task] or (len(data.targets) > 0) != (data.task == "regression"):
+    task = TASKS[data.task]
+    if not task.fewest <= classes <= task.most or (len(data.targets) > 0) != task.numeric:
         raise DataError(
             f"Data '{data.name}' ({data.task}) has {classes} classes and {len(data.targets)} target names: binary has"
             " two classes, multiclass at least two, regression none; only regression names its targets."
@@ -243,19 +241,19 @@ def _check_names(data: Dataset) -> None:
 
 def _check_part(data: Dataset, part: str, x: Floats, y: Values) -> None:
     """Shapes, types and values of the training or the test part."""
-    regression = data.task == "regression"
+    numeric = TASKS[data.task].numeric
     where = f"Data '{data.name}' ({data.task}): "
     if x.ndim != 3 or x.dtype != np.float64 or x.shape[2] != len(data.features) or x.shape[2] == 0:
         raise DataError(
             f"{where}x_{part} is {x.dtype} {x.shape}; it must be float64 [sets, points, {len(data.features)} features]."
         )
-    shape = (*x.shape[:2], len(data.targets)) if regression else x.shape[:2]
-    if y.shape != shape or y.dtype != (np.float64 if regression else np.int64):
+    shape = (*x.shape[:2], len(data.targets)) if numeric else x.shape[:2]
+    if y.shape != shape or y.dtype != (np.float64 if numeric else np.int64):
         raise DataError(
-            f"{where}y_{part} is {y.dtype} {y.shape}; it must be {'float64' if regression else 'int64'} {shape}."
+            f"{where}y_{part} is {y.dtype} {y.shape}; it must be {'float64' if numeric else 'int64'} {shape}."
         )
     _check_magnitude(where, f"x_{part}", x, data.features)
-    if regression:
+    if numeric:
         _check_magnitude(where, f"y_{part}", y.astype(np.float64, copy=False), data.targets)
     elif y.size and not (0 <= y.min() and y.max() < len(data.classes)):
         bad = y.min() if y.min() < 0 else y.max()

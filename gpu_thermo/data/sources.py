@@ -7,7 +7,7 @@ several data sets of one shape: replica r trains on set r mod D.
 from abc import ABC, abstractmethod
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AliasChoices,
@@ -25,6 +25,7 @@ from . import arrays, generators, tables
 from .bundled import load_bundled
 from .dataset import Dataset, Part, Schema, stack
 from .splits import cut_parts, split_table
+from .tasks import TASKS
 
 MAX_POINTS = 10**8
 MAX_SETS = 2**16
@@ -35,7 +36,10 @@ Positive = Annotated[float, Field(gt=0, le=1e6)]
 NoiseSd = Annotated[float, Field(ge=0, le=1e6)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Column = Annotated[str, Field(min_length=1)]
-Task = Literal["auto", "binary", "multiclass", "regression"]
+if TYPE_CHECKING:
+    Task = str
+else:
+    Task = Literal["auto", *TASKS]
 
 
 def _letter(letter: str, name: str, default: float, description: str) -> Any:
