@@ -32,6 +32,9 @@ LETTERS, WORDS, RUN, SHLP = (
     "gpu_thermo/run.py",
     "gpu_thermo/targets/networks.py",
 )
+ACTIVATIONS, LIKELIHOODS, PRIORS = (
+    f"gpu_thermo/targets/{name}.py" for name in ("activations", "likelihoods", "priors")
+)
 HYPER, STREAMS = "gpu_thermo/running/hyperparameters.py", "gpu_thermo/streams.py"
 LAWS, VERIFY, BAYES = (
     "tests/laws/test_stationary_laws.py",
@@ -78,11 +81,11 @@ MUTANTS: dict[str, Mutant] = {
         ((SHLP, "d_out *= position.dtype.type(1 / out.shape[1])", "pass"),),
         ("tests/targets/test_networks.py", "tests/engines/test_fused.py", BAYES)),
     "missing N in the prior": Mutant(
-        ((SHLP, "1 / (self.model.prior_sd**2 * self.points)", "1 / self.model.prior_sd**2"),
+        ((PRIORS, "1 / (scale**2 * points)", "1 / scale**2"),
          (FUSED, "1 / (model.prior_sd**2 * n)", "1 / model.prior_sd**2")),
      ("tests/targets/test_networks.py", BAYES, VERIFY)),
     "noise sd for variance in the likelihood": Mutant(
-        ((SHLP, "out.dtype.type(self.noise_sd**2)", "out.dtype.type(self.noise_sd)"),),
+        ((LIKELIHOODS, 'out.dtype.type(c["noise_sd"] ** 2)', 'out.dtype.type(c["noise_sd"])'),),
         ("tests/targets/test_networks.py", "tests/engines/test_fused.py")),
     "wrong half step in B": Mutant(
         ((WORDS, "Fraction(1, self.text.count(letter))",
@@ -147,7 +150,7 @@ MUTANTS: dict[str, Mutant] = {
         "machine or minibatch or agrees or gradient_noise"),
     "minibatch with a fixed first half": Mutant(
         ((STREAMS, "for j in range(FEISTEL_ROUNDS)", "for j in range(2)"),), ("tests/test_streams.py",)),
-    "relu'(0) = 1": Mutant(((SHLP, "return hidden > 0", "return hidden >= 0"),),
+    "relu'(0) = 1": Mutant(((ACTIVATIONS, "value > 0,", "value >= 0,"),),
         ("tests/targets/test_networks.py", "tests/engines/test_fused.py")),
     "recorded energy doubled": Mutant(
         ((BATCHED, "r.energy[slot, self.rows] = _host(s.energy)", "r.energy[slot, self.rows] = 2 * _host(s.energy)"),),

@@ -19,6 +19,7 @@ import numpy as np
 import xarray as xr
 
 from ..errors import StoreError
+from ..targets.likelihoods import Classes, classes_of, get_likelihood
 
 Array = Any
 
@@ -38,7 +39,7 @@ class RunningMoments:
 
     Attributes
     ----------
-    task : "binary", "multiclass" or "regression".
+    task : a task, or the likelihood itself.
     sums : the arrays of `shapes`, all there is to checkpoint.
     noise_sd : known noise sd of a regression target, in the units of phi.
     """
@@ -60,6 +61,10 @@ class RunningMoments:
         """Empty sums; with `density`, also of the likelihood of the observed targets (see `update`)."""
         shapes = cls.shapes(ensembles, points, outputs, task, density)
         return cls(task, {name: np.zeros(shape, dtype) for name, (shape, dtype) in shapes.items()}, noise_sd)
+
+    @property
+    def _classes(self) -> Classes | None:
+        return get_likelihood(self.task).classes
 
     @property
     def has_density(self) -> bool:
@@ -101,7 +106,7 @@ class RunningMoments:
             "sum_w_phi": ((*at, outputs), f),
             "sum_w_phi2": ((*at, outputs), f),
         }
-        if task != "regression":
+        if get_likelihood(task).classes is not None:
             shapes["sum_w_entropy"] = (at, f)
         if density:
             shapes |= {"sum_w_density": (at, f), "density_exponent": (at, i)}
@@ -113,7 +118,7 @@ class RunningMoments:
         axes = {"ensemble": ensembles, "point": points, "output": outputs}
         per, at, full = ((tuple(axes)[:n], tuple(axes.values())[:n]) for n in (1, 2, 3))
         schema = {"draws": per, "weight_ess": per, "mean": full, "variance": full}
-        schema |= {"total_variance": full} if self.task == "regression" else dict.fromkeys(_INFORMATION, at)
+        schema |= {"total_variance": full} if self._classes is None else dict.fromkeys(_INFORMATION, at)
         return schema | ({"log_density": at} if "sum_w_density" in self.sums else {})
 
     def update(
@@ -177,8 +182,8 @@ class RunningMoments:
         for start in range(0, phi.shape[1], width):
             at = slice(start, start + width)
             f = phi[:, at].astype(np.float64)
-            if self.task != "regression":
-                h = entropy(f, self.task)
+            if self._classes is not None:
+                h = self._classes.entropy(f)
                 s["sum_w_entropy"][e, at] += np.add.reduce(h if weight is None else weight[..., 0] * h, axis=0)
             wf = f if weight is None else weight * f
             s["sum_w_phi"][e, at] += np.add.reduce(wf, axis=0)
@@ -228,10 +233,11 @@ class RunningMoments:
         variance = np.maximum(s["sum_w_phi2"] / norm[:, None, None] - mean * mean, 0)
         out = {"draws": s["draws"].astype(np.float64), "weight_ess": norm * norm / s["sum_w2"].clip(min=_TINY)}
         out |= {"mean": mean, "variance": variance}
-        if self.task == "regression":
-            out["total_variance"] = variance + self.noise_sd**2
+        if self._classes is None:
+            scatter = get_likelihood(self.task).scatter
+            out["total_variance"] = variance + (scatter({"noise_sd": self.noise_sd}) if scatter else 0.0)
         else:
-            h, expected = entropy(mean, self.task), s["sum_w_entropy"] / norm[:, None]
+            h, expected = self._classes.entropy(mean), s["sum_w_entropy"] / norm[:, None]
             out |= dict(zip(_INFORMATION, (h, expected, np.maximum(h - expected, 0)), strict=True))
         if "sum_w_density" in s:
             with np.errstate(divide="ignore"):
@@ -250,10 +256,7 @@ _INFORMATION = ("entropy", "expected_entropy", "mutual_information")
 
 def entropy(p: np.ndarray, task: str) -> np.ndarray:
     """Entropy [..., T] in nats of class probabilities [..., T, n] (binary: n = 1, of class 1); 0 log 0 = 0."""
-    if task == "binary":
-        p = p[..., 0]
-        return -(p * np.log(np.maximum(p, _TINY)) + (1 - p) * np.log(np.maximum(1 - p, _TINY)))
-    return -(p * np.log(np.maximum(p, _TINY))).sum(axis=-1)
+    return classes_of(task).entropy(p)
 
 
 def _split(log_w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -18,10 +18,12 @@ import numpy as np
 import xarray as xr
 
 from ..data import Dataset, Standardisation
+from ..data.tasks import TASKS
 from ..engines import make_predictor, resolve_device
 from ..errors import DataError, SpecError, StoreError
 from ..spec.run import RunSpec
 from ..targets.base import Layout
+from ..targets.likelihoods import get_likelihood
 from ..targets.networks import ShlpModel
 from .moments import BLOCK, RunningMoments
 from .scores import scores
@@ -145,7 +147,7 @@ def data_names(tree: xr.DataTree) -> dict[str, Any]:
 def model_of(tree: xr.DataTree) -> ShlpModel:
     """The network of an opened run; StoreError as for `data_names`."""
     model, names = RunSpec.from_json(tree.attrs["spec"]).model, data_names(tree)
-    outputs = {"binary": 1, "multiclass": len(names["classes"]), "regression": len(names["targets"])}[names["task"]]
+    outputs = TASKS[names["task"]].outputs(len(names["classes"]) or len(names["targets"]))
     noise_sd = float(tree.attrs.get("noise_sd", model.noise_sd or 1.0))
     return ShlpModel(
         len(names["features"]), model.hidden, outputs, names["task"], model.activation, model.prior_sd, noise_sd
@@ -398,12 +400,8 @@ def _assemble(
                 for name in ("mean", "variance", "total_variance")
             }
         )
-    task, classes = names["task"], names["classes"]
-    outputs = {
-        "binary": [f"P({classes[-1]})"] if classes else [],
-        "multiclass": classes,
-        "regression": names["targets"],
-    }[task]
+    task = names["task"]
+    outputs = get_likelihood(task).names(names["classes"], names["targets"])
     out = out.assign_coords(ensemble=source.ensembles, output=list(outputs), feature=list(names["features"]))
     out["x"] = (("point", "feature"), x)
     out.attrs = {

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ..targets.likelihoods import classes_of, get_likelihood
+
 Array = Any
 
 BINS = 15
@@ -18,7 +20,7 @@ def scores(task: str, mean: Array, y: Array, log_density: Array | None = None) -
     Parameters
     ----------
     task
-        "binary", "multiclass" or "regression".
+        A task, or the likelihood itself.
     mean
         [T, n], the averaged probability (binary: of class 1, n = 1) or regression mean.
     y
@@ -38,13 +40,15 @@ def scores(task: str, mean: Array, y: Array, log_density: Array | None = None) -
     if len(mean) == 0:
         return {}
     given = None if log_density is None else {"nll": float(-np.mean(log_density))}
-    if task == "regression":
-        return {"rmse": float(np.sqrt(np.mean((mean - y.reshape(mean.shape)) ** 2)))} | (given or {})
+    likelihood = get_likelihood(task)
+    score, classes = likelihood.score.name, likelihood.classes
+    if classes is None:
+        return {score: float(np.sqrt(np.mean((mean - y.reshape(mean.shape)) ** 2)))} | (given or {})
     y = y.astype(np.int64)
-    p = class_probabilities(task, mean)
+    p = classes.probabilities(mean)
     hit = p.argmax(axis=1) == y
     return {
-        "accuracy": float(hit.mean()),
+        score: float(hit.mean()),
         **(given or {"nll": nll(p, y)}),
         "brier": brier(task, p, y),
         "ece": calibration_error(p.max(axis=1), hit),
@@ -53,8 +57,7 @@ def scores(task: str, mean: Array, y: Array, log_density: Array | None = None) -
 
 def class_probabilities(task: str, mean: Array) -> np.ndarray:
     """Probabilities [..., C] of all classes; binary: [..., 1] becomes [..., 2]."""
-    mean = np.asarray(mean, np.float64)
-    return np.concatenate([1 - mean, mean], axis=-1) if task == "binary" else mean
+    return classes_of(task).probabilities(np.asarray(mean, np.float64))
 
 
 def nll(p: np.ndarray, y: np.ndarray) -> float:
@@ -65,7 +68,7 @@ def nll(p: np.ndarray, y: np.ndarray) -> float:
 def brier(task: str, p: np.ndarray, y: np.ndarray) -> float:
     """Mean squared error of the probabilities [T, C], summed over classes; binary has one term."""
     square = (p - (y[:, None] == np.arange(p.shape[1]))) ** 2
-    return float((square[:, 1] if task == "binary" else square.sum(axis=1)).mean())
+    return float(square[:, classes_of(task).brier].sum(axis=1).mean())
 
 
 def calibration_error(confidence: Array, hit: Array, bins: int = BINS) -> float:

@@ -279,8 +279,8 @@ def elementwise_source(bits: int, team: int = 32) -> str:
 def _sizes(model: ShlpModel, batch: int) -> dict[str, int | bool]:
     """What shlp.h asks for."""
     return {
-        "INPUTS": model.inputs, "HIDDEN": model.hidden, "OUTPUTS": model.outputs, "BATCH": batch, "TASK": TASKS.index(model.task),
-        "ACTIVATION": ACTIVATIONS.index(model.activation),
+        "INPUTS": model.inputs, "HIDDEN": model.hidden, "OUTPUTS": model.outputs, "BATCH": batch, "TASK": list(TASKS).index(model.task),
+        "ACTIVATION": list(ACTIVATIONS).index(model.activation),
     }  # fmt: skip
 
 

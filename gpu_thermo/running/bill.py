@@ -129,7 +129,7 @@ def make_moments(ready: AnySetup) -> RunningMoments:
     if isinstance(ready, PotentialSetup):
         return RunningMoments.empty(ensembles, ready.job.target.layout.size, 1, "regression", 0.0)
     model = ready.model
-    density = model.task == "regression" and ready.data.test_points > 0  # of classes the mean says it all
+    density = model.likelihood.log_density is not None and ready.data.test_points > 0
     return RunningMoments.empty(
         ensembles, ready.points.shape[1], model.outputs, model.task, model.noise_sd, density=density
     )

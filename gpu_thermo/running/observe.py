@@ -109,23 +109,18 @@ class Observer:
         return self._scores(position, rows, *self._train)[0] / self._setup.data.points + self._prior(position)
 
     def _prior(self, position: np.ndarray) -> Any:
-        """|theta|^2 / (2 s^2 N), or 0."""
-        sd = self._setup.model.prior_sd
-        if sd is None:
-            return 0.0
-        theta = position.astype(np.float64)
-        return (theta * theta).sum(axis=-1) / (2 * sd**2 * self._setup.data.points)
+        """The prior's part of U [Rb], or 0."""
+        return self._setup.model.prior_energy(position, self._setup.data.points)
 
     def _test_scores(self, position: np.ndarray, rows: slice) -> dict[str, np.ndarray]:
-        """Mean test NLL [Rb], and accuracy or RMSE."""
+        """The likelihood's score [Rb], and mean test NLL [Rb]."""
         points = self._setup.data.test_points
         if not points:
             return {}
         loss, right = self._scores(position, rows, *self._test)
         nll = loss / points
-        if self._setup.model.task == "regression":
-            return {"test_rmse": np.sqrt(right / (points * self._setup.model.outputs)), "test_nll": nll}
-        return {"test_accuracy": np.where(np.isfinite(nll), right / points, np.nan), "test_nll": nll}
+        score = self._setup.model.likelihood.score
+        return {f"test_{score.name}": score.of(right, points, self._setup.model.outputs, nll), "test_nll": nll}
 
     def _scores(self, position: np.ndarray, rows: slice, x: Array, y: Array) -> tuple[np.ndarray, np.ndarray]:
         loss, right = np.empty(len(position)), np.empty(len(position))
@@ -141,10 +136,11 @@ class Observer:
         return out
 
     def _log_density(self, phi: np.ndarray, rows: slice) -> np.ndarray | None:
-        """Log likelihood of the test targets [Rb, T] under each replica, where the moments want it (regression)."""
-        if not self._moments.has_density:
+        """Log likelihood of the test targets [Rb, T] under each replica, where the moments want it."""
+        model = self._setup.model
+        if not self._moments.has_density or model.likelihood.log_density is None:
             return None
-        return -self._setup.model.losses(phi, self._test[1][self._setup.dataset[rows]])
+        return model.likelihood.log_density(phi, self._test[1][self._setup.dataset[rows]], model.constants)
 
     def _add_sums(self, position: np.ndarray, rows: slice, log_weight: np.ndarray | None) -> None:
         """Running averages of a block by the predictor's own sums; frozen replicas and those off the target rung are

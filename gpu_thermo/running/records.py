@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import __version__
 from ..data import Dataset
+from ..data.tasks import TASKS
 from ..moves import fold
 from ..state import Snapshot
 from ..store import Draws, Header, Trace
@@ -51,7 +52,7 @@ def _network(setup: Setup) -> dict[str, Any]:
     """The header's fields about a network and its data."""
     data = setup.data
     return {
-        "outputs": data.classes if data.task == "multiclass" else data.targets or ("probability",), "features": data.features,
+        "outputs": setup.model.likelihood.axis(data.classes, data.targets), "features": data.features,
         "probes": setup.probes, "constant": constant_data(data), "keep": tuple(setup.spec.run.keep),
         "attributes": {"data": data_names(data), "noise_sd": setup.model.noise_sd},
     }  # fmt: skip
@@ -73,7 +74,7 @@ def statistics_names(setup: AnySetup) -> tuple[str, ...]:
     """Names of the further numbers each draw has: test scores, and what the moves and the method say."""
     scores: tuple[str, ...] = ()
     if isinstance(setup, Setup) and setup.data.test_points:
-        scores = ("test_rmse", "test_nll") if setup.model.task == "regression" else ("test_accuracy", "test_nll")
+        scores = (f"test_{setup.model.likelihood.score.name}", "test_nll")
     return (*scores, *fold.names(setup.moves), *setup.method_statistics(1))
 
 
@@ -90,7 +91,7 @@ def versions() -> dict[str, str]:
 
 def constant_data(data: Dataset) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
     """The data as sampled, and what they were standardised by: name -> (dims, values)."""
-    values = ("target",) if data.task == "regression" else ()
+    values = ("target",) if TASKS[data.task].numeric else ()
     out = {
         "x_train": ((*_POINT, "feature"), data.x_train), "y_train": ((*_POINT, *values), data.y_train),
         "x_test": (("dataset", "test_point", "feature"), data.x_test), "y_test": (("dataset", "test_point", *values), data.y_test),

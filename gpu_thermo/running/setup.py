@@ -2,7 +2,6 @@
 ensembles.
 """
 
-import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +21,7 @@ from ..spec.run import RunSpec
 from ..state import PARTITIONED, Hyper, State
 from ..streams import Keys, Purpose, make_keys, normals
 from ..targets.base import Layout, Potential
+from ..targets.likelihoods import DEFAULTS, get_likelihood
 from ..targets.networks import ShlpModel, ShlpTarget
 from .agenda import Agenda
 from .hyperparameters import resolve_hyper
@@ -198,8 +198,8 @@ def setup(spec: RunSpec, base: Path | None = None, data: Dataset | None = None) 
     hyper = resolve_hyper(spec.method, method, program, spec.run.replicas, data.points, spec.run.steps)
     dataset = np.arange(spec.run.replicas, dtype=np.int64) // spec.tied % data.count
     dtype = np.dtype(spec.model.dtype).type
-    plain = data.task != "regression" and model.prior_sd is None  # else energies have no natural range
-    top = 1.5 * math.log(max(data.outputs, 2)) if plain else None
+    range_top = model.likelihood.top if model.prior_sd is None else None  # with a prior energies have no natural range
+    top = None if range_top is None else range_top(model.outputs)
     job, ensemble, moves = _job(
         spec, program, ShlpTarget(model, data, dataset, dtype), hyper, _batching(spec, data.points), dataset, top
     )
@@ -313,13 +313,13 @@ def _model(spec: RunSpec, data: Dataset) -> ShlpModel:
         raise SpecError(
             f"model.task = '{spec.model.task}' does not fit {data.name}, which is {data.task}: leave task out."
         )
-    if spec.model.noise_sd is not None and data.task != "regression":
+    noisy = "noise_sd" in get_likelihood(data.task).settings
+    if spec.model.noise_sd is not None and not noisy:
+        tasks = " and ".join(task for task, record in DEFAULTS.items() if "noise_sd" in record.settings)
         raise SpecError(
-            f"model.noise_sd = {spec.model.noise_sd} is for regression; {data.name} is {data.task}: leave it out."
+            f"model.noise_sd = {spec.model.noise_sd} is for {tasks}; {data.name} is {data.task}: leave it out."
         )
-    noise_sd = (
-        spec.model.noise_sd or (getattr(spec.data, "noise", 0) if data.task == "regression" else 0) or DEFAULT_NOISE_SD
-    )
+    noise_sd = spec.model.noise_sd or (getattr(spec.data, "noise", 0) if noisy else 0) or DEFAULT_NOISE_SD
     return ShlpModel(
         data.inputs, spec.model.hidden, data.outputs, data.task, spec.model.activation, spec.model.prior_sd, noise_sd
     )

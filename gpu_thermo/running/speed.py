@@ -40,10 +40,6 @@ NORMAL = Count(11.5, 31.5)
 and cosine as polynomials, a root: 23 multiply-adds and 23 others)."""
 POINT = {"subset": Count(0, 92), "epoch": Count(0, 92), "replacement": Count(0, 21), "full": Count()}
 """One training point's index: six rounds of the keyed bijection, or a word of Philox and one product."""
-ACTIVATION = {"relu": Count(0, 1), "tanh": Count(9, 12), "softplus": Count(18, 20), "identity": Count()}
-"""act(z); its slope is counted with the backward pass as one more."""
-RESIDUAL = {"binary": Count(8, 9), "multiclass": Count(8, 11), "regression": Count(0, 3)}
-"""d loss / d out of one output of one point."""
 PER_PARAMETER = {
     "A": Count(1), "B": Count(1), "C": Count(0, 1), "D": Count(1), "E": Count(1), "F": Count(1, 1), "O": Count(1, 1), "sgd": Count(1),
     "sgld": Count(2), "momentum": Count(2, 1), "momentum2": Count(2, 1), "coolmomentum": Count(2, 1), "adam": Count(4, 7),
@@ -63,7 +59,7 @@ def count(job: Job) -> dict[str, Count]:
         raise SpecError("Operations are counted for single-hidden-layer perceptrons only.")
     points = job.target.points if job.batching.mode == "full" else job.batching.size
     each = job.program.gradients_per_step * points
-    units = each * model.hidden
+    units, activation = each * model.hidden, model.activation_record
     sizes = job.program.partition.counts
     letters, normals = Count(), Count()
     for s in job.program.substeps:
@@ -73,8 +69,9 @@ def count(job: Job) -> dict[str, Count]:
             noisy = s.operation == "sgld" or (s.operation in LETTERS and LETTERS[s.operation].noise)
             normals += NORMAL * (size if noisy else 0)
     return {
-        "forward": (Count(model.inputs + model.outputs) + ACTIVATION[model.activation]) * units,
-        "backward": Count(model.inputs + 2 * model.outputs, 2) * units + RESIDUAL[model.task] * (each * model.outputs),
+        "forward": (Count(model.inputs + model.outputs) + activation.count) * units,
+        "backward": (Count(model.inputs + 2 * model.outputs, 1) + activation.slope_count) * units
+        + model.likelihood.count * (each * model.outputs),
         "minibatch": POINT[job.batching.mode] * each, "normals": normals, "letters": letters,
     }  # fmt: skip
 

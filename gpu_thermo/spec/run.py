@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tomli_w
 from pydantic import (
@@ -25,14 +25,22 @@ from pydantic import (
 )
 
 from ..data import DATASETS, DataOptions, Spirals
+from ..data.tasks import TASKS
 from ..errors import SpecError
 from ..method.named import DEFAULT_METHOD, HYPERPARAMETERS, METHODS, get_method
 from ..method.schedules import SCHEDULES, AnySchedule
 from ..moves.table import MOVES, AnyMove
+from ..targets.activations import ACTIVATIONS
 from ..targets.options import TARGETS, AnyTarget
 from .explain import explain as explain_errors
 from .text import apply_overrides, read_toml
 
+if TYPE_CHECKING:
+    ActivationName = str
+    TaskName = str
+else:  # whatever has a record
+    ActivationName = Literal[*ACTIVATIONS]
+    TaskName = Literal[*TASKS]
 Numbers = float | list[float]
 _SCHEDULE: TypeAdapter[Any] = TypeAdapter(AnySchedule)
 
@@ -113,10 +121,8 @@ class ModelSpec(Section):
     """[model]: the network, its prior and its initial state."""
 
     hidden: int = Field(100, ge=1, le=2**20, description="hidden units d")
-    activation: Literal["relu", "tanh", "softplus", "identity"] = "relu"
-    task: Literal["binary", "multiclass", "regression"] | None = Field(
-        None, description="as the data say, unless given"
-    )
+    activation: ActivationName = "relu"
+    task: TaskName | None = Field(None, description="as the data say, unless given")
     init: Literal["normal", "pytorch", "he", "zero", "prior"] = Field(
         "normal", description="initial parameters (equations.md section 8)"
     )

@@ -1,6 +1,5 @@
 """The single-hidden-layer perceptron: forward, backward, energy, initial states (equations.md sections 1 and 8)."""
 
-import math
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,13 +8,18 @@ from typing import Any
 import numpy as np
 
 from ..data import Dataset
+from ..data.tasks import TASKS
+from ..errors import SpecError
 from ..streams import Keys, Purpose, normals, uniforms
+from .activations import ACTIVATIONS, Activation, get_activation
 from .base import Batch, Layout
+from .likelihoods import Likelihood, get_likelihood
+from .priors import Prior, get_prior
+
+__all__ = ["ACTIVATIONS", "INITS", "TASKS", "ShlpModel", "ShlpTarget", "with_ones"]
 
 Array = Any
 
-ACTIVATIONS = ("relu", "tanh", "softplus", "identity")
-TASKS = ("binary", "multiclass", "regression")
 INITS = ("normal", "pytorch", "he", "zero", "prior")
 
 
@@ -25,8 +29,13 @@ class ShlpModel:
 
     Attributes
     ----------
-    inputs, hidden, outputs : m, d, n. `prior_sd` : s of the Gaussian prior over all P parameters, or None.
-    noise_sd : known noise sd of a regression target.
+    inputs, hidden, outputs : m, d, n. task : names the likelihood. prior_sd : scale s of the prior over all P
+    parameters, or None for no prior. noise_sd : known noise sd of a regression target. prior : name of the prior.
+
+    Raises
+    ------
+    SpecError
+        If there is no such activation, task or prior.
     """
 
     inputs: int
@@ -36,6 +45,41 @@ class ShlpModel:
     activation: str = "relu"
     prior_sd: float | None = None
     noise_sd: float = 1.0
+    prior: str = "normal"
+
+    def __post_init__(self) -> None:
+        """Refuse unknown names at once."""
+        get_activation(self.activation), get_likelihood(self.task), get_prior(self.prior)
+
+    @property
+    def activation_record(self) -> Activation:
+        """What the hidden units do."""
+        return get_activation(self.activation)
+
+    @property
+    def likelihood(self) -> Likelihood:
+        """How outputs answer the task."""
+        return get_likelihood(self.task)
+
+    @property
+    def prior_record(self) -> Prior | None:
+        """The prior in force."""
+        return None if self.prior_sd is None else get_prior(self.prior)
+
+    @cached_property
+    def constants(self) -> dict[str, float]:
+        """Numbers of the likelihood by name."""
+        return self.likelihood.constants({"noise_sd": self.noise_sd})
+
+    def prior_constants(self, points: int) -> dict[str, float]:
+        """Numbers of the prior in force by name, for N training points."""
+        return {} if self.prior_sd is None else get_prior(self.prior).constants(self.prior_sd, points)
+
+    def prior_energy(self, position: Array, points: int) -> Any:
+        """The prior's part of U [R], computed in float64, or 0 without prior."""
+        if self.prior_sd is None:
+            return 0.0
+        return get_prior(self.prior).energy(position.astype(np.float64), self.prior_sd, points)
 
     @cached_property
     def layout(self) -> Layout:
@@ -57,67 +101,33 @@ class ShlpModel:
 
     def outputs_at(self, position: Array, x: Array, xp: Any = np) -> Array:
         """Raw outputs [R, B, n] of replicas [R, P] at inputs [B, m] or [R, B, m]."""
-        return self._forward(position, with_ones(x, xp), xp)[1]
+        return self._forward(position, with_ones(x, xp), xp)[2]
 
-    def _forward(self, position: Array, x1: Array, xp: Any) -> tuple[Array, Array]:
-        """Hidden activations [R, B, d] and raw outputs [R, B, n]; `x1` ends in a column of ones, so that b1 rides in
-        the matrix product.
+    def _forward(self, position: Array, x1: Array, xp: Any) -> tuple[Array, Array, Array]:
+        """Preactivations and activations [R, B, d], and raw outputs [R, B, n]; `x1` ends in a column of ones, so that
+        b1 rides in the matrix product. The first may be overwritten, where slopes do not read it.
         """
         w = self.layout.split(position)
         w1b1 = xp.concatenate([w["w1"], w["b1"][..., None]], axis=-1)
-        hidden = self._activate(xp.matmul(x1, w1b1.swapaxes(-1, -2)), xp)
+        z = xp.matmul(x1, w1b1.swapaxes(-1, -2))
+        hidden = self.activation_record.value(z, xp)
         out = xp.matmul(hidden, w["w2"].swapaxes(-1, -2))
         out += w["b2"][:, None, :]
-        return hidden, out
+        return z, hidden, out
 
     def predict(self, position: Array, x: Array, xp: Any = np) -> Array:
         """Phi [R, B, n]: the class probability (binary: of class 1), or the regression mean."""
-        out = self.outputs_at(position, x, xp)
-        if self.task == "binary":
-            return _sigmoid(out, xp)
-        return _softmax(out, xp) if self.task == "multiclass" else out
-
-    def _activate(self, z: Array, xp: Any) -> Array:
-        if self.activation == "relu":
-            return xp.maximum(z, 0, out=z)
-        if self.activation == "tanh":
-            return xp.tanh(z, out=z)
-        return _softplus(z, xp) if self.activation == "softplus" else z
-
-    def _slope(self, hidden: Array, xp: Any) -> Array | None:
-        """d act / d z from the activation's own value; None where it is 1. relu'(0) = 0."""
-        if self.activation == "relu":
-            return hidden > 0
-        if self.activation == "tanh":
-            return 1 - hidden * hidden
-        return -xp.expm1(-hidden) if self.activation == "softplus" else None
+        return self.likelihood.respond(self.outputs_at(position, x, xp), xp)
 
     def losses(self, out: Array, y: Array, xp: Any = np) -> Array:
         """Negative log likelihood of each point [R, B], summed over outputs; `y` [R, B] labels or [R, B, n] values."""
-        if self.task == "binary":
-            return _softplus(out[..., 0], xp) - y * out[..., 0]
-        if self.task == "multiclass":
-            top = out.max(axis=-1, keepdims=True)
-            log_norm = xp.log(xp.exp(out - top).sum(axis=-1)) + top[..., 0]
-            return log_norm - xp.take_along_axis(out, y[..., None], axis=-1)[..., 0]
-        scaled = (out - y) / out.dtype.type(self.noise_sd)
-        return (scaled * scaled / 2 + out.dtype.type(math.log(self.noise_sd) + math.log(2 * math.pi) / 2)).sum(axis=-1)
-
-    def _residual(self, out: Array, y: Array, xp: Any) -> Array:
-        """d loss / d out [R, B, n]."""
-        if self.task == "binary":
-            return _sigmoid(out, xp) - y[..., None]
-        if self.task == "multiclass":
-            p = _softmax(out, xp)
-            p -= y[..., None] == xp.arange(self.outputs)
-            return p
-        return (out - y) / out.dtype.type(self.noise_sd**2)
+        return self.likelihood.losses(out, y, self.constants, xp)
 
     def mean_loss_and_gradient(self, position: Array, x1: Array, y: Array, xp: Any = np) -> tuple[Array, Array]:
         """Mean loss [R] float64 over the B points `x1` (with ones, [R, B, m + 1]) and its gradient [R, P]; no prior."""
-        hidden, out = self._forward(position, x1, xp)
+        z, hidden, out = self._forward(position, x1, xp)
         loss = self.losses(out, y, xp).mean(axis=-1, dtype=np.float64)
-        d_out = self._residual(out, y, xp)
+        d_out = self.likelihood.residual(out, y, self.constants, xp)
         d_out *= position.dtype.type(1 / out.shape[1])
         gradient = xp.empty_like(position)
         g = self.layout.split(gradient)
@@ -125,9 +135,8 @@ class ShlpModel:
         g["w2"][...] = xp.matmul(d_out.swapaxes(-1, -2), hidden)
         g["b2"][...] = d_out.sum(axis=1)
         d_hidden = d_out * w2 if self.outputs == 1 else xp.matmul(d_out, w2)
-        slope = self._slope(hidden, xp)
-        if slope is not None:
-            d_hidden *= slope
+        if (slope := self.activation_record.slope) is not None:
+            d_hidden *= slope(z, hidden, xp)
         g_first = xp.matmul(x1.swapaxes(-1, -2), d_hidden)
         g["w1"][...] = g_first[:, :-1].swapaxes(-1, -2)
         g["b1"][...] = g_first[:, -1]
@@ -150,11 +159,17 @@ class ShlpModel:
             return (2 * position - 1) * xp.asarray(1 / np.sqrt(fan_in), dtype)
         if init == "he":
             return position * xp.asarray(np.where(bias, 0.0, np.sqrt(2 / fan_in)), dtype)
-        return position * dtype(self.prior_sd if init == "prior" else init_sd)
+        if init == "prior":
+            if self.prior_record is None or self.prior_sd is None:
+                raise SpecError('init = "prior" needs prior_sd.')
+            return self.prior_record.draw(position, self.prior_sd)
+        if init == "normal":
+            return position * dtype(init_sd)
+        raise SpecError(f"init = '{init}' is unknown. Known: {', '.join(INITS)}.")
 
 
 class ShlpTarget:
-    """An SHLP on data sets: U = mean NLL + |theta|^2 / (2 s^2 N).
+    """An SHLP on data sets: U = mean NLL + (1/N) sum_i -log prior(theta_i).
 
     Parameters
     ----------
@@ -168,7 +183,7 @@ class ShlpTarget:
         self._dataset = xp.asarray(self.dataset)
         self._single = data.count == 1
         self._xp = xp
-        label_dtype = np.int64 if model.task == "multiclass" else dtype
+        label_dtype = model.likelihood.labels or dtype
         self.x_train, self.x_test = (xp.asarray(x, dtype) for x in (data.x_train, data.x_test))
         self._x1 = with_ones(self.x_train, xp)
         self.y_train, self.y_test = (xp.asarray(y, label_dtype) for y in (data.y_train, data.y_test))
@@ -185,10 +200,10 @@ class ShlpTarget:
         """U [R] float64 and its gradient [R, P] on the batch's points."""
         x, y = self._points(batch)
         energy, gradient = self.model.mean_loss_and_gradient(position, x, y, self._xp)
-        if self.model.prior_sd is not None:
-            precision = 1 / (self.model.prior_sd**2 * self.points)
-            gradient += position.dtype.type(precision) * position
-            energy += precision / 2 * (position * position).sum(axis=-1, dtype=np.float64)
+        if (prior := self.model.prior_record) is not None:
+            c = self.model.prior_constants(self.points)
+            gradient += prior.slope(position, c)
+            energy += c["factor"] * prior.term(position).sum(axis=-1, dtype=np.float64)
         return energy, gradient
 
     def _points(self, batch: Batch) -> tuple[Array, Array]:
@@ -206,19 +221,3 @@ class ShlpTarget:
 def with_ones(x: Array, xp: Any = np) -> Array:
     """`x` [..., m] with a last column of ones."""
     return xp.concatenate([x, xp.ones((*x.shape[:-1], 1), x.dtype)], axis=-1)
-
-
-def _sigmoid(x: Array, xp: Any) -> Array:
-    """1 / (1 + exp(-x)); exp may overflow to inf, which gives the right 0."""
-    with np.errstate(over="ignore"):
-        return 1 / (1 + xp.exp(-x))
-
-
-def _softplus(x: Array, xp: Any) -> Array:
-    return xp.maximum(x, 0) + xp.log1p(xp.exp(-abs(x)))
-
-
-def _softmax(x: Array, xp: Any) -> Array:
-    e = xp.exp(x - x.max(axis=-1, keepdims=True))
-    e /= e.sum(axis=-1, keepdims=True)
-    return e

@@ -54,11 +54,7 @@ class ArrayPredictor:
             labels = xp.asarray(y[points])[None]
             full = xp.broadcast_to(labels, (raw.shape[0], *labels.shape[1:]))
             loss[rows] += _host(model.losses(raw, full, xp).sum(axis=-1, dtype=np.float64))
-            if model.task == "regression":
-                right[rows] += _host(((raw - labels) ** 2).sum(axis=(1, 2), dtype=np.float64))
-            else:
-                guess = raw[..., 0] > 0 if model.task == "binary" else raw.argmax(axis=-1)
-                right[rows] += _host((guess == labels).sum(axis=-1))
+            right[rows] += _host(model.likelihood.score.sums(raw, labels, xp))
         return loss, right
 
     def _pieces(self, replicas: int, points: int) -> Iterator[tuple[slice, slice]]:

@@ -1,0 +1,119 @@
+"""Activations: value and slope in array code and in C++, one record each (equations.md section 12).
+
+To add one, add its record to ACTIVATIONS; spec, engines, kernels, operation counts and checks all go by the table.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..cost import Count
+from .functions import softplus
+from .records import check_bodies, look_up
+
+Array = Any
+ONE = Count(0, 1)
+"""One operation that is no multiply-add."""
+
+
+@dataclass(frozen=True)
+class Code:
+    """C++ bodies over `real`, a number or a vector of them, with the functions of kernels/math.h.
+
+    Attributes
+    ----------
+    value : act(z), from z. slope : act'(z), from z and value.
+    product : act'(z) r, from z, value, slope and r; for those that need no multiplication.
+    by_value : act'(z) r from value and r alone. Empty: slopes are computed with the values and kept.
+    """
+
+    value: str
+    slope: str
+    product: str = "return slope * r;"
+    by_value: str = ""
+
+
+@dataclass(frozen=True)
+class Activation:
+    """One activation.
+
+    Attributes
+    ----------
+    value : (z, xp) -> act(z); may write over z unless `slope` reads it.
+    slope : (z, value, xp) -> act'(z), a mask where it is 0 or 1; None where it is 1 everywhere.
+    count, slope_count : arithmetic of one value, and of one slope when the value is known.
+    homogeneous : whether act(z) = act'(z) z, which saves a sum where there is one output.
+    kept : whether a value is expensive enough to be kept from the forward to the backward pass.
+    """
+
+    name: str
+    formula: str
+    reference: str
+    value: Callable[[Array, Any], Array]
+    slope: Callable[[Array, Array, Any], Array] | None
+    code: Code
+    count: Count
+    slope_count: Count = ONE
+    homogeneous: bool = False
+    kept: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what one of the engines could not carry out."""
+        check_bodies(f"activation '{self.name}'", self.code, ("by_value",))
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    activation.name: activation
+    for activation in (
+        Activation(
+            "relu", "max(z, 0), slope 0 at 0", "Nair and Hinton 2010",
+            value=lambda z, xp: xp.maximum(z, 0, out=z),
+            slope=lambda z, value, xp: value > 0,
+            code=Code(
+                value="return select(zero() > z, zero(), z);",  # NaN passes
+                slope="return select(z > zero(), splat(scalar(1)), zero());",
+                product="return select(z > zero(), r, zero());",
+                by_value="return select(value > zero(), r, zero());",
+            ),
+            count=ONE, homogeneous=True,
+        ),
+        Activation(
+            "tanh", "tanh z", "LeCun, Bottou, Orr and Mueller 1998",
+            value=lambda z, xp: xp.tanh(z, out=z),
+            slope=lambda z, value, xp: 1 - value * value,
+            code=Code(
+                value="return tanh_of(z);",
+                slope="return scalar(1) - value * value;",
+                by_value="return r - r * value * value;",
+            ),
+            count=Count(9, 12), kept=True,
+        ),
+        Activation(
+            "softplus", "log(1 + exp z), slope 1 - exp(-value)", "Dugas, Bengio, Belisle, Nadeau and Garcia 2001",
+            value=softplus,
+            slope=lambda z, value, xp: -xp.expm1(-value),
+            code=Code(
+                value="return softplus_of(z);",
+                slope="""
+    const real e = exp_of(-magnitude(z)), inverse = scalar(1) / (e + scalar(1));
+    return select(z > zero(), inverse, e * inverse);""",
+                by_value="return -expm1_of(-value) * r;",
+            ),
+            count=Count(18, 20), kept=True,
+        ),
+        Activation(
+            "identity", "z: a linear network, whose posterior is known exactly", "equations.md section 1",
+            value=lambda z, xp: z,
+            slope=None,
+            code=Code(
+                value="return z;", slope="return splat(scalar(1));", product="return r;", by_value="return r;"
+            ),
+            count=Count(), homogeneous=True,
+        ),
+    )
+}  # fmt: skip
+
+
+def get_activation(name: str) -> Activation:
+    """The activation of that name; SpecError says the nearest known one."""
+    return look_up("activation", name, ACTIVATIONS)

@@ -1,0 +1,38 @@
+"""What records of this folder share: they are found by name, and carry C++ text.
+
+The text is the bodies of functions, which kernels/network.py pastes before the headers: no kernel names a record.
+"""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+from ..errors import SpecError
+
+CONSTANTS = 4
+"""Most constants that a record's C++ may read: kernels have room for as many."""
+
+Record = TypeVar("Record")
+
+
+def look_up(what: str, name: str, table: Mapping[str, Record]) -> Record:
+    """The record of that name; SpecError says the nearest known one."""
+    if name not in table:
+        near = difflib.get_close_matches(name, table, 1)
+        hint = f"Did you mean '{near[0]}'? " if near else ""
+        raise SpecError(f"There is no {what} '{name}'. {hint}Known: {', '.join(table)}.")
+    return table[name]
+
+
+def check_bodies(what: str, code: Any, optional: tuple[str, ...] = ()) -> None:
+    """ValueError unless every text of `code` is a function's body: without its C++ a record would be one thing to the
+    batched engine and nothing, or another, to the fused one.
+    """
+    for field in fields(code):
+        text = getattr(code, field.name)
+        is_body = isinstance(text, str) and text.strip().endswith((";", "}"))
+        if not is_body and not (text == "" and field.name in optional):
+            raise ValueError(
+                f"{what}: its C++ text '{field.name}' is {text!r}. Give the body of that function, as in 'return z;'."
+            )
