@@ -44,6 +44,13 @@ class Record(NamedTuple):
     fields: list[str]
 
 
+class Points(NamedTuple):
+    """Inputs without targets: `x` [points, m] float64, and the names of columns that were not asked for."""
+
+    x: Floats
+    left_out: tuple[str, ...]
+
+
 class Body(NamedTuple):
     """The rows below the header: `x` [rows, m], the target columns as texts [n][rows], and each row's line in the
     file.
@@ -73,6 +80,32 @@ def read_csv(path: Path, target: Sequence[str], features: Sequence[str] | None, 
     DataError
         For whatever in the file cannot be used.
     """
+    columns, body = _read(path, target, features)
+    return _assemble(path, columns, body, task)
+
+
+def read_points(path: Path, features: Sequence[str]) -> Points:
+    """Points at which something is asked, from a CSV file whose header names every feature, in any order.
+
+    Parameters
+    ----------
+    path
+        The file.
+    features
+        Names of the feature columns, in the order of the columns of `Points.x`.
+
+    Raises
+    ------
+    DataError
+        The file cannot be read, a feature is missing, or a value is missing or not a number; the line and the column
+        are named.
+    """
+    columns, body = _read(path, (), features)
+    return Points(body.x, tuple(name for name in columns.names if name not in features))
+
+
+def _read(path: Path, target: Sequence[str], features: Sequence[str] | None) -> tuple[Columns, Body]:
+    """The asked columns of a file, and its rows; `target` may be empty where `features` are named."""
     require_file(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as handle:
@@ -81,7 +114,7 @@ def read_csv(path: Path, target: Sequence[str], features: Sequence[str] | None, 
             if header is None:
                 raise DataError(f"{path} is empty. Give a file with a header and at least one row.")
             columns = _resolve(path, header, target, features)
-            body = _read_body(path, rows, columns)
+            return columns, _read_body(path, rows, columns)
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path} is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8 CSV."
@@ -90,7 +123,6 @@ def read_csv(path: Path, target: Sequence[str], features: Sequence[str] | None, 
         if isinstance(error, DataError):
             raise
         raise DataError(f"{path} cannot be read: {error}. Check the path.") from error
-    return _assemble(path, columns, body, task)
 
 
 def _records(path: Path, handle: TextIO) -> Iterator[Record]:
@@ -181,7 +213,7 @@ def _read_body(path: Path, rows: Iterator[Record], columns: Columns) -> Body:
             x.append(
                 value
                 if value is not None and abs(value) <= MAX_MAGNITUDE
-                else _complain(path, line, columns.names[i], fields[i])
+                else _complain(path, line, columns.names[i], fields[i], needed=not columns.targets)
             )
         for texts, i in zip(targets, columns.targets, strict=True):
             texts.append(fields[i].strip())
@@ -230,19 +262,20 @@ def _target_numbers(path: Path, lines: Sequence[int], name: str, texts: list[str
     return np.array(values, dtype=np.float64)
 
 
-def _complain(path: Path, line: int, name: str, text: str) -> NoReturn:
-    """Raise the error of a field that is not a usable number."""
+def _complain(path: Path, line: int, name: str, text: str, needed: bool = False) -> NoReturn:
+    """Raise the error of a field that is not a usable number; a column that is `needed` cannot be left out."""
     where = f"{path}, line {line}, column '{shorten(name)}':"
     value = _number(text)
     if text.strip() in MISSING:
         raise DataError(
-            f"{where} the value is missing ('{text.strip()}'). Fill it in, or leave out the row or the column."
+            f"{where} the value is missing ('{text.strip()}'). Fill it in, or leave out the row"
+            f"{'' if needed else ' or the column'}."
         )
     if value is None:
         comma = " Write decimals with a point." if _number(text.replace(",", ".")) is not None else ""
         raise DataError(
-            f"{where} '{shorten(text)}' is not a number.{comma} Encode it as numbers, or leave the column out (features"
-            " = [...])."
+            f"{where} '{shorten(text)}' is not a number.{comma} Encode it as"
+            f" {'in the data of the run.' if needed else 'numbers, or leave the column out (features = [...]).'}"
         )
     raise DataError(
         f"{where} '{shorten(text)}' is not a finite number up to {MAX_MAGNITUDE:g} in size. Correct it, or leave out"

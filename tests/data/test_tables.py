@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gpu_thermo.data import Csv, Dataset
 from gpu_thermo.data.addresses import shuffled
+from gpu_thermo.data.tables import read_points
 from gpu_thermo.errors import DataError, SpecError
 
 
@@ -323,3 +324,41 @@ def test_a_million_columns_are_refused_at_once(tmp_path):
     text = ",".join(f"c{i}" for i in range(10**6)) + ",y\n"
     with at_once(5), pytest.raises(DataError, match="1,000,001 columns"):
         read(tmp_path, text)
+
+
+# -- points without a target --------
+
+
+@pytest.mark.parametrize("features", [("a", "b"), ("b", "a"), ("b",)])
+def test_points_have_the_features_asked_for_in_their_order(tmp_path, features):
+    """Whatever else the file holds is left out, by name, and may be text."""
+    found = read_points(csv_file(tmp_path, "note,b,a\nx,2,True\n,4.5,False\n"), features)
+    columns = {"a": [1, 0], "b": [2, 4.5]}
+    np.testing.assert_array_equal(found.x, np.transpose([columns[name] for name in features]))
+    assert found.left_out == tuple(name for name in ("note", "b", "a") if name not in features)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "empty"),
+        ("a,b\n", "no rows"),
+        ("1,2\n3,4\n", "all numbers"),
+        ("a,c\n1,2\n", "no column 'b'"),
+        ("a,b,b\n1,2,3\n", "'b' occurs twice"),
+        ("a,b\n1,2\n3\n", "line 3 has 1 fields"),
+        ("a,b\n1,2\n,3\n", r"line 3, column 'a': the value is missing \(''\). Fill it in, or leave out the row\."),
+        ("a,b\n1,red\n", "line 2, column 'b': 'red' is not a number. Encode it as in the data of the run"),
+        ("a,b\n1,1e40\n", "line 2, column 'b': '1e40' is not a finite number"),
+    ],
+)
+def test_bad_points_are_explained(tmp_path, text, said):
+    with pytest.raises(DataError, match=said):
+        read_points(csv_file(tmp_path, text), ("a", "b"))
+
+
+def test_points_that_are_no_file(tmp_path):
+    with pytest.raises(DataError, match="is a folder"):
+        read_points(tmp_path, ("a",))
+    with pytest.raises(DataError, match=r"cannot be read: .*No such file"):
+        read_points(tmp_path / "none.csv", ("a",))
