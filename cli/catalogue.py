@@ -1,14 +1,100 @@
-"""Lists of what a spec's sections may name (data sets, targets, moves), or one of them with its options."""
+"""`gpu-thermo methods`, `moves`, `datasets` and `targets`: what a spec's sections may name, or one of them in full."""
 
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .arguments import Json
+from .output import facts, fill, first_paragraph, print_json, say, show, table
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
+
+    from gpu_thermo.method.named import Method
+
+MethodName = Annotated[str | None, typer.Argument(metavar="NAME", help="Show one method in full.")]
+MoveName = Annotated[str | None, typer.Argument(metavar="NAME", help="Show one move's options.")]
+DataName = Annotated[str | None, typer.Argument(metavar="NAME", help="Show one data set's options.")]
+TargetName = Annotated[str | None, typer.Argument(metavar="NAME", help="Show one target's options.")]
+
+
+def methods(name: MethodName = None, as_json: Json = False) -> None:
+    """List the methods, or show one with its hyperparameters."""
+    from gpu_thermo.method.named import METHODS, get_method
+
+    if name is not None:
+        _show_method(get_method(name), as_json)
+    elif as_json:
+        print_json({key: _describe_method(method) for key, method in METHODS.items()})
+    else:
+        rows = [(key, _words(method), method.summary) for key, method in METHODS.items()]
+        show(table(("method", "word or update", "what it is"), rows, fixed=("method", "word or update")))
+        say("\ngpu-thermo methods NAME shows one in full.")
+
+
+def _words(method: "Method") -> str:
+    """The word of each layer, one a line."""
+    if method.update:
+        return "whole step"
+    if not method.words:
+        return "yours"
+    texts = [text if layer == "all" else f"{layer} {text}" for layer, text in method.words.items()]
+    return "\n".join(texts) + (", or yours" if method.takes_word else "")
+
+
+def _describe_method(method: "Method") -> dict[str, Any]:
+    return {
+        "summary": method.summary, "reference": method.reference, "partition": method.partition,
+        "words": method.words, "update": method.update, "takes_word": method.takes_word,
+        "letters": method.letters if method.takes_word else None, "defaults": method.defaults,
+    }  # fmt: skip
+
+
+def _show_method(method: "Method", as_json: bool) -> None:
+    from gpu_thermo.method.named import HYPERPARAMETERS
+
+    if as_json:
+        print_json({"name": method.name} | _describe_method(method))
+        return
+    takes = f'word = "..." of the letters {" ".join(method.letters)}' if method.takes_word else None
+    lines = {
+        "method": f"{method.name}: {method.summary}", "reference": method.reference, "partition": method.partition,
+        "word": _words(method).replace("\n", ", "), "takes": takes,
+    }  # fmt: skip
+    show(facts(lines))
+    typer.echo()
+    rows = [(key, _hyperparameter(value), HYPERPARAMETERS[key]) for key, value in method.defaults.items()]
+    show(table(("key in [method]", "default", "what it is"), rows, fixed=("key in [method]",)))
+
+
+def _hyperparameter(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {_hyperparameter(item)}" for key, item in value.items()) + "}"
+    return f"{value:g}"
+
+
+def moves(name: MoveName = None, as_json: Json = False) -> None:
+    """List the ensemble moves, or show one with its options."""
+    from gpu_thermo.moves.table import MOVES
+
+    Catalogue("move", "[[moves]]", "kind", "moves", MOVES).show(name, as_json)
+
+
+def datasets(name: DataName = None, as_json: Json = False) -> None:
+    """List the data sets, or show one with its options."""
+    from gpu_thermo.data import DATASETS
+
+    Catalogue("data set", "[data]", "name", "datasets", DATASETS).show(name, as_json)
+
+
+def targets(name: TargetName = None, as_json: Json = False) -> None:
+    """List the targets without data, or show one with its options."""
+    from gpu_thermo.targets.options import TARGETS
+
+    Catalogue("target", "[target]", "name", "targets", TARGETS).show(name, as_json)
 
 
 @dataclass(frozen=True)
@@ -33,8 +119,6 @@ class Catalogue:
         """
         from gpu_thermo.errors import SpecError
 
-        from .output import first_paragraph, print_json, say, show, table
-
         if name is not None and name not in self.models:
             near = difflib.get_close_matches(name, self.models, 1)
             hint = f"Did you mean {near[0]!r}? " if near else ""
@@ -51,8 +135,6 @@ class Catalogue:
             say(f"\ngpu-thermo {self.command} NAME shows the options of one.")
 
     def _describe(self, model: "type[BaseModel]") -> dict[str, Any]:
-        from .output import first_paragraph
-
         return {"summary": first_paragraph(model.__doc__), "options": self._options(model)}
 
     def _options(self, model: "type[BaseModel]") -> dict[str, dict[str, Any]]:
@@ -68,8 +150,6 @@ class Catalogue:
         }
 
     def _show_one(self, name: str, as_json: bool) -> None:
-        from .output import fill, print_json, show, table
-
         model = self.models[name]
         if as_json:
             print_json({self.key: name} | self._describe(model))

@@ -32,8 +32,8 @@ Scale = Annotated[
 
 
 def compare(
-    what: What, out: Out | None = None, scale: Scale = 1.0, device: Device = "auto", threads: Threads = None, overwrite: Overwrite = False,
-    as_json: Json = False, quiet: Quiet = False,
+    what: What, out: Out | None = None, scale: Scale = 1.0, device: Device = "auto", threads: Threads = None,
+    overwrite: Overwrite = False, as_json: Json = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Compare methods on one target at equal numbers of gradient evaluations.
 

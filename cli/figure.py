@@ -31,8 +31,8 @@ How = tuple[int, str, int | None]
 
 
 def figure(
-    name: Name, out: Out = Path("figures"), scale: Scale = 1.0, workers: Workers = 0, device: Device = "auto", threads: Threads = None,
-    gallery: Gallery = None, quiet: Quiet = False,
+    name: Name, out: Out = Path("figures"), scale: Scale = 1.0, workers: Workers = 0, device: Device = "auto",
+    threads: Threads = None, gallery: Gallery = None, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Reproduce a published figure: run its study, draw it, and put published beside obtained.
 

@@ -3,35 +3,34 @@
 import errno
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from . import (
-    bench,
-    compare,
-    datasets,
-    diagnose,
-    doctor,
-    figure,
-    info,
-    map,
-    methods,
-    moves,
-    predict,
-    resume,
-    sample,
-    study,
-    table,
-    targets,
-    verify,
-)
+from . import bench, catalogue, compare, diagnose, doctor, figure, info, map, predict, sample, study, verify
 
-COMMANDS = (
-    sample, resume, info, predict, map, diagnose, study, table, compare, figure, methods, moves, datasets, targets, verify, bench, doctor,
-)  # fmt: skip
-"""Modules of the commands, in the order that the help shows."""
+COMMANDS: dict[Callable[..., None], str | None] = {
+    sample.sample: sample.SAMPLE_EPILOG,
+    sample.resume: sample.RESUME_EPILOG,
+    info.info: None,
+    predict.predict: predict.EPILOG,
+    map.map: map.EPILOG,
+    diagnose.diagnose: None,
+    study.study: study.STUDY_EPILOG,
+    study.table: study.TABLE_EPILOG,
+    compare.compare: compare.EPILOG,
+    figure.figure: figure.EPILOG,
+    catalogue.methods: None,
+    catalogue.moves: None,
+    catalogue.datasets: None,
+    catalogue.targets: None,
+    verify.verify: verify.EPILOG,
+    bench.bench: bench.EPILOG,
+    doctor.doctor: None,
+}
+"""Functions of the commands, in the order that the help shows, with what stands below their help."""
 
 
 class Commands(TyperGroup):
@@ -44,7 +43,8 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command.
 
-        Exit codes: 0 done, 1 trouble in the middle, 2 refused before anything was written, 130, 143 and 129 interrupted.
+        Exit codes: 0 done, 1 trouble in the middle, 2 refused before anything was written, 130, 143 and 129
+        interrupted.
         """
         try:
             return super().invoke(ctx)
@@ -119,9 +119,8 @@ def _options(
     """
 
 
-for _module in COMMANDS:
-    _name = _module.__name__.rpartition(".")[2]
-    app.command(_name, epilog=getattr(_module, "EPILOG", None))(getattr(_module, _name))
+for _command, _epilog in COMMANDS.items():
+    app.command(_command.__name__, epilog=_epilog)(_command)
 
 
 def main() -> None:

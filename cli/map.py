@@ -27,8 +27,8 @@ Data = Annotated[
 
 
 def map(
-    store: Run, out: Out, features: Features = None, ensemble: Ensemble = None, resolution: Resolution = 200, data: Data = None,
-    device: Device = "auto", overwrite: Overwrite = False, quiet: Quiet = False,
+    store: Run, out: Out, features: Features = None, ensemble: Ensemble = None, resolution: Resolution = 200,
+    data: Data = None, device: Device = "auto", overwrite: Overwrite = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Draw the mean prediction beside its uncertainty.
 

@@ -31,8 +31,8 @@ Out = Annotated[Path, typer.Option(metavar="FILE", help="Where to write: .csv, .
 
 
 def predict(
-    store: Run, points: Points, out: Out, ensemble: Ensemble = None, device: Device = "auto", overwrite: Overwrite = False,
-    quiet: Quiet = False,
+    store: Run, points: Points, out: Out, ensemble: Ensemble = None, device: Device = "auto",
+    overwrite: Overwrite = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Average predictions and uncertainty at points.
 
@@ -40,10 +40,10 @@ def predict(
     """
     from gpu_thermo.averages.predictive import predict as average
     from gpu_thermo.averages.predictive import restored_data
+    from gpu_thermo.data.tables import read_points
     from gpu_thermo.store import open_run
 
     from .output import plural, say
-    from .points import read_points
 
     check_output(out, overwrite, tuple(_WRITERS))
     tree = open_run(store)

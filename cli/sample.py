@@ -1,18 +1,33 @@
-"""`gpu-thermo sample`."""
+"""`gpu-thermo sample`, with its plan and bill, and `gpu-thermo resume`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .arguments import MAP_SUFFIXES, Device, JsonSummary, Overwrite, Quiet, Threads, TimeLimit, check_output, read_spec
+from .arguments import (
+    MAP_SUFFIXES,
+    Device,
+    JsonSummary,
+    Overwrite,
+    Quiet,
+    Run,
+    Threads,
+    TimeLimit,
+    check_output,
+    read_spec,
+)
+from .info import finish, planned_steps
+from .output import facts, plural, print_json, say, show, size, table
+from .progress import Meter
 
 if TYPE_CHECKING:
     import xarray
 
+    from gpu_thermo.run import RunPlan
     from gpu_thermo.spec.run import RunSpec
 
-EPILOG = """\b
+SAMPLE_EPILOG = """\b
 Examples:
   gpu-thermo sample --map spirals.png
   gpu-thermo sample run.toml --out run.zarr --set run.replicas=1024
@@ -35,9 +50,9 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would run
 
 
 def sample(
-    spec: Spec = None, out: Out = None, changes: Changes = None, map_file: Map = None, device: Device = "auto", engine: Engine = "auto",
-    threads: Threads = None, time_limit: TimeLimit = None, dry_run: DryRun = False, overwrite: Overwrite = False, quiet: Quiet = False,
-    as_json: JsonSummary = False,
+    spec: Spec = None, out: Out = None, changes: Changes = None, map_file: Map = None, device: Device = "auto",
+    engine: Engine = "auto", threads: Threads = None, time_limit: TimeLimit = None, dry_run: DryRun = False,
+    overwrite: Overwrite = False, quiet: Quiet = False, as_json: JsonSummary = False,
 ) -> None:  # fmt: skip
     """Sample an ensemble of networks and store its chains.
 
@@ -45,11 +60,6 @@ def sample(
     there, bit for bit.
     """
     from gpu_thermo import run as library
-
-    from .output import say
-    from .plan import print_bill, print_plan
-    from .progress import Meter
-    from .summary import finish
 
     ready, base = read_spec(spec, changes or [])
     store = out or Path(f"{spec.stem}.zarr" if spec else "run.zarr")
@@ -101,3 +111,95 @@ def _draw(tree: "xarray.DataTree", store: Path, file: Path) -> None:
         save_map(tree, file)
     except GpuThermoError as error:
         raise RunError(f"The run is in {store}, but its map was not drawn: {error}") from error
+
+
+RESUME_EPILOG = """\b
+Examples:
+  gpu-thermo resume run.zarr
+  gpu-thermo resume run.zarr --draws 100
+"""
+
+ResumedSpec = Annotated[
+    Path | None, typer.Argument(metavar="SPEC.toml", help="The run's spec; it may differ in run.steps only.")
+]
+Draws = Annotated[int, typer.Option(min=0, metavar="N", help="Add N draws to the run's plan.")]
+RecordedEngine = Annotated[
+    str | None, typer.Option(metavar="ENGINE", help="auto, batched or fused.  [default: as recorded]")
+]
+
+
+def resume(
+    store: Run, spec: ResumedSpec = None, draws: Draws = 0, device: Device = "auto", engine: RecordedEngine = None,
+    threads: Threads = None, time_limit: TimeLimit = None, quiet: Quiet = False, as_json: JsonSummary = False,
+) -> None:  # fmt: skip
+    """Continue a run to its end, or beyond it with --draws.
+
+    The result is bit for bit that of a run which never stopped, whether it ended by itself, by Ctrl-C or by kill -9.
+    """
+    from gpu_thermo import run as library
+    from gpu_thermo.spec.run import RunSpec
+    from gpu_thermo.store import read_header
+
+    header = read_header(store)
+    if not quiet:
+        total = planned_steps(header, RunSpec.from_json(header.spec))
+        more = f", {draws:,} more asked for" if draws else ""
+        say(f"{store}: step {header.step:,} of {total:,}, {header.draws:,} draws committed{more}")
+    with Meter(quiet) as meter:
+        tree = library.resume(
+            store,
+            spec,
+            draws=draws,
+            device=device,
+            engine=engine,
+            on_progress=meter,
+            time_limit=time_limit,
+            threads=threads,
+        )
+    finish(store, tree, as_json, quiet)
+
+
+def print_bill(plan: "RunPlan", store: Path, quiet: bool = False) -> None:
+    """What is about to run, where, and what it costs; and the warnings, which `quiet` keeps. On stderr."""
+    if not quiet:
+        replicas, draws = plural(plan.replicas, "replica"), plural(plan.draws, "draw")
+        say(f"{replicas} of {plan.parameters:,} parameters, {plan.steps:,} steps, {draws} each")
+        say(
+            f"engine {plan.engine} on {plan.device}, about {size(plan.memory_bytes)} of memory, {size(plan.disk_bytes)}"
+            f" in {store}"
+        )
+    for warning in plan.warnings:
+        say(f"Warning: {warning}")
+
+
+def print_plan(plan: "RunPlan", as_json: bool) -> None:
+    """The whole plan on stdout: sizes, partitions, one step of the program, the bill."""
+    if as_json:
+        print_json(plan.to_dict())
+        return
+    ensembles = f" in {plan.ensembles:,} ensembles" if plan.ensembles > 1 else ""
+    datasets = f" on {plan.datasets:,} data sets" if plan.datasets > 1 else ""
+    show(
+        facts(
+            {
+                "replicas": f"{plan.replicas:,}{ensembles}{datasets}, {plan.parameters:,} parameters each",
+                "steps": f"{plan.steps:,}, of these {plan.burn_in:,} burn-in",
+                "draws": (
+                    f"{plan.draws:,}, one every {plural(plan.thin, 'step')}"
+                    + (" of the sampling stages" if plan.draws < (plan.steps - plan.burn_in) // plan.thin else "")
+                ),
+                "gradients": f"{plan.gradients_per_step} a step",
+                "moves": ", ".join(plan.moves) or None,
+                "engine": f"{plan.engine} on {plan.device}",
+                "memory": f"about {size(plan.memory_bytes)}",
+                "disk": f"about {size(plan.disk_bytes)}",
+            }
+        )
+    )
+    rows = [(name, word or "frozen", f"{parameters:,}") for name, (word, parameters) in plan.words.items()]
+    typer.echo()
+    show(table(("partition", "word or update", "parameters"), rows, right=("parameters",)))
+    typer.echo("\nOne step:\n" + "\n".join(f"  {line}" for line in plan.substeps))
+    for warning in plan.warnings:
+        say(f"Warning: {warning}")
+    say("Nothing was run or written.")
