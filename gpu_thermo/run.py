@@ -15,8 +15,8 @@ from .running.agenda import Agenda
 from .running.bill import RunPlan, check_resources, make_moments, make_plan
 from .running.drive import COMMIT_SECONDS, Interrupted, Limits, OnProgress, drive
 from .running.loop import Loop, Progress
-from .running.records import make_header
 from .running.setup import AnySetup, prepare, setup
+from .running.stored import make_header
 from .spec.run import RunSpec
 from .state import Snapshot, State
 from .store import Checkpoint, RunWriter, open_run, read_header

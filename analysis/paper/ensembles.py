@@ -21,7 +21,7 @@ import xarray as xr
 from gpu_thermo.averages.predictive import predict, restored_data, scores_on_test
 from gpu_thermo.averages.scores import ood_auroc
 from gpu_thermo.spec.run import RunSpec
-from gpu_thermo.study.statistics import compare, summarise
+from gpu_thermo.study.statistics import paired_differences, summarise
 from gpu_thermo_analysis.convergence import convergence
 from gpu_thermo_analysis.drawing import NotWrittenError
 from gpu_thermo_analysis.paper.rows import Claim
@@ -315,7 +315,7 @@ def _marks(results: Results) -> dict[tuple[str, str], str]:
     for data, contenders in results.values.items():
         groups = {label: scores["nll"] for label, scores in contenders.items()}
         if REFERENCE in groups:
-            for c in compare(groups, [(label, REFERENCE) for label in groups if label != REFERENCE]):
+            for c in paired_differences(groups, [(label, REFERENCE) for label in groups if label != REFERENCE]):
                 if c.clear:
                     out[data, c.first] = " *" if c.difference < 0 else " x"
     return out

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from gpu_thermo.study.statistics import compare, summarise
+from gpu_thermo.study.statistics import paired_differences, summarise
 from gpu_thermo.study.tables import grouped, paired
 
 CLOSE = 0.03
@@ -139,7 +139,7 @@ def claim(
         s, t = summarise(a), summarise(b)
         clear = s.sd_low > t.sd_high or s.sd_high < t.sd_low
         return Claim(text, f"sd {s.sd:.3g} against {t.sd:.3g}", bool(sign * (s.sd - t.sd) > 0) if clear else None)
-    (c,) = compare({first: a, second: b})
+    (c,) = paired_differences({first: a, second: b})
     evidence = f"{np.nanmean(a):.3g} against {np.nanmean(b):.3g}, p {c.p:.1g}"
     return Claim(text, evidence, bool(sign * c.difference > 0) if c.clear else None)
 

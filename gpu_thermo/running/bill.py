@@ -12,9 +12,9 @@ import numpy as np
 from ..averages.moments import RunningMoments
 from ..moves import fold
 from ..store import disk_bill
-from .records import make_header
 from .resources import check_disk, check_memory
 from .setup import AnySetup, PotentialSetup, Setup
+from .stored import make_header
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from ..errors import RunError, Status
 from ..moves import fold
 from ..store import RunWriter
 from .loop import Loop, Moment, Progress
-from .records import pack_draws, pack_trace
+from .stored import pack_draws, pack_trace
 
 COMMIT_SECONDS = 5.0
 """Time between commits: what a kill can lose."""

@@ -1,7 +1,8 @@
 """Studies: grids of methods and hyperparameters times seeds, run as few large launches, on one machine or a cluster.
 
-Reading order: spec (what a user writes), expand (cells, launches, shards), execute (one shard),
-parts (what is on disk), drive (a study), tables (numbers out of it).
+Reading order: grids (what a user writes: cells and seeds), shards (what one launch does), launch (one shard), parts
+(what is on disk), conduct (a study), tables and statistics (numbers out of it). Comparisons of methods at equal
+gradients: entries (what a user writes), measures, watch, compare.
 """
 
 from .conduct import StudyPlan, StudyProgress, plan_study, run_study

@@ -20,7 +20,7 @@ from ..engines.base import cores
 from ..errors import DeviceError, GpuThermoError, ResourceError, RunError, SpecError
 from ..running import speed
 from ..running.drive import Interrupted, stop_signals
-from ..running.records import versions
+from ..running.stored import versions
 from .grids import Cell, StudySpec
 from .launch import make_group, run_shard
 from .parts import assemble, is_done, open_study, writing

@@ -13,8 +13,8 @@ from ..engines import choose_engine, make_engine, resolve_device
 from ..running import speed
 from ..running.bill import make_moments
 from ..running.loop import Loop, Moment
-from ..running.records import statistics_names
 from ..running.setup import Setup
+from ..running.stored import statistics_names
 from .grids import Cell, StudySpec
 from .shards import Group, Shard, initial_state, make_launch, make_shard
 

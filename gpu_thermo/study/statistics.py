@@ -95,8 +95,8 @@ def _normal_intervals(x: np.ndarray, level: float) -> tuple[tuple[float, float],
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Paired comparison of two kinds of runs over the seeds that both have.
+class PairedDifference:
+    """Two kinds of runs compared over the seeds that both have.
 
     Attributes
     ----------
@@ -128,21 +128,22 @@ class Comparison:
         return asdict(self) | {"clear": self.clear}
 
 
-def compare(
+def paired_differences(
     groups: Mapping[str, Values], pairs: Sequence[tuple[str, str]] | None = None, level: float = LEVEL
-) -> list[Comparison]:
+) -> list[PairedDifference]:
     """Compare kinds of runs pairwise, entry i of each group belonging to the same seed; `pairs` names which (all by
     default).
     """
     chosen = list(combinations(groups, 2)) if pairs is None else list(pairs)
     found = [
-        _paired(a, b, np.asarray(groups[a], np.float64), np.asarray(groups[b], np.float64), level) for a, b in chosen
+        _difference(a, b, np.asarray(groups[a], np.float64), np.asarray(groups[b], np.float64), level)
+        for a, b in chosen
     ]
     corrected = holm([c.p for c in found])
-    return [Comparison(**{**asdict(c), "p_holm": p}) for c, p in zip(found, corrected, strict=True)]
+    return [PairedDifference(**{**asdict(c), "p_holm": p}) for c, p in zip(found, corrected, strict=True)]
 
 
-def _paired(first: str, second: str, a: np.ndarray, b: np.ndarray, level: float) -> Comparison:
+def _difference(first: str, second: str, a: np.ndarray, b: np.ndarray, level: float) -> PairedDifference:
     from scipy.stats import t
 
     d = (a - b)[~(np.isnan(a) | np.isnan(b))]
@@ -156,7 +157,7 @@ def _paired(first: str, second: str, a: np.ndarray, b: np.ndarray, level: float)
     else:
         half, p = (0.0, 1.0 if mean == 0 else 0.0) if n > 1 else (math.nan, math.nan)
     wins = float(((d > 0) + 0.5 * (d == 0)).mean()) if n else math.nan
-    return Comparison(first, second, n, mean, mean - half, mean + half, p, p, wins, seeds_needed(mean, sd))
+    return PairedDifference(first, second, n, mean, mean - half, mean + half, p, p, wins, seeds_needed(mean, sd))
 
 
 def holm(p: Sequence[float]) -> list[float]:

@@ -10,7 +10,7 @@ import xarray as xr
 
 from ..errors import SpecError
 from .parts import PENDING, labels
-from .statistics import Comparison, Summary, compare, summarise
+from .statistics import PairedDifference, Summary, paired_differences, summarise
 
 LOWER_IS_BETTER = ("nll", "loss", "rmse", "brier", "ece", "average_nll", "average_rmse", "steps_to", "seconds")
 MOST_COMPARED = 12
@@ -92,7 +92,7 @@ def summaries(study: xr.Dataset, outcome: str | None = None, by: Sequence[str] =
 
 def comparisons(
     study: xr.Dataset, outcome: str | None = None, by: Sequence[str] = (), reference: str | None = None
-) -> list[Comparison]:
+) -> list[PairedDifference]:
     """Groups against each other over the seeds they share; with many groups, each against `reference` (the best by
     default).
     """
@@ -103,13 +103,13 @@ def comparisons(
     if reference is not None and reference not in groups:
         raise SpecError(f"There is no group '{reference}' to compare with. Groups: {', '.join(groups)}.")
     if reference is None and len(groups) <= MOST_COMPARED:
-        return compare(groups)
+        return paired_differences(groups)
     sign = -1 if lower_is_better(outcome) else 1
     means = {
         name: sign * np.nanmean(values) if np.isfinite(values).any() else -np.inf for name, values in groups.items()
     }
     against = reference or max(means, key=lambda name: means[name])
-    return compare(groups, [(against, name) for name in groups if name != against])
+    return paired_differences(groups, [(against, name) for name in groups if name != against])
 
 
 def paired(study: xr.Dataset, outcome: str, by: Sequence[str] = ()) -> dict[str, np.ndarray]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gpu_thermo.study.statistics import bootstrap, compare, holm, power, seeds_needed, summarise
+from gpu_thermo.study.statistics import bootstrap, holm, paired_differences, power, seeds_needed, summarise
 
 
 def test_summaries():
@@ -40,7 +40,7 @@ def test_pairing_finds_what_noise_hides():
     """A shift of a tenth of the spread between seeds is clear in pairs, and no shift is not."""
     seed = np.random.default_rng(3).normal(size=200)
     noise = np.random.default_rng(4).normal(scale=0.05, size=(3, 200))
-    found = compare({"a": seed + noise[0] + 0.1, "b": seed + noise[1], "c": seed + noise[2]})
+    found = paired_differences({"a": seed + noise[0] + 0.1, "b": seed + noise[1], "c": seed + noise[2]})
     assert [c.clear for c in found] == [True, True, False]
 
 
