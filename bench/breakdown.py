@@ -18,6 +18,7 @@ from gpu_thermo.engines.base import cores
 from gpu_thermo.engines.fused import FusedEngine, _Host, make_emitter
 from gpu_thermo.kernels.emit import Emitter, inline, prologue
 from gpu_thermo.kernels.toolchain import host_library
+from gpu_thermo.method.operations import operation
 from gpu_thermo.method.words import Substep
 from gpu_thermo.running.speed import NORMAL, count, multiply_adds
 
@@ -134,8 +135,8 @@ def parts(job: Any, medians: dict[str, float]) -> dict[str, Any]:
         "gradient": counted["forward"] + counted["backward"],
         **{n: counted[n] for n in ("minibatch", "normals", "letters")},
     }
-    drawn = sum(sum(job.program.partition.counts[k] for k in s.partitions) for s in job.program.substeps
-                if isinstance(s, Substep) and s.operation in "DFO")  # fmt: skip
+    drawn = sum(operation(s.operation).normals * job.program.partition.counts[k]
+                for s in job.program.substeps if isinstance(s, Substep) for k in s.partitions)  # fmt: skip
     return {
         "nanoseconds": {"whole": time["whole"], **nanoseconds},
         "share": {name: t / time["whole"] for name, t in nanoseconds.items()},

@@ -26,8 +26,9 @@ BATCHED, FUSED, NATIVE = (
     "gpu_thermo/engines/fused.py",
     "gpu_thermo/engines/operations/native.py",
 )
-LETTERS, WORDS, RUN, SHLP = (
+LETTERS, UPDATES, WORDS, RUN, SHLP = (
     "gpu_thermo/method/letters.py",
+    "gpu_thermo/method/updates.py",
     "gpu_thermo/method/words.py",
     "gpu_thermo/run.py",
     "gpu_thermo/targets/networks.py",
@@ -64,13 +65,12 @@ class Mutant:
 
 MUTANTS: dict[str, Mutant] = {
     "sqrt h for sqrt 2h in SGLD": Mutant(
-        ((BATCHED, "np.sqrt(2 * h * ", "np.sqrt(h * "), (FUSED, "np.sqrt(2 * h * ", "np.sqrt(h * ")), (LAWS, VERIFY),
-        "sgld or machine"),
+        ((UPDATES, "np.sqrt(2 * h * ", "np.sqrt(h * "),), (LAWS, VERIFY), "sgld or machine"),
     "sd for variance in O": Mutant(
-        ((LETTERS, 'np.sqrt(-hyper["temperature"] * np.expm1(-2 * rate))',
-            '-hyper["temperature"] * np.expm1(-2 * rate)'),),
+        ((LETTERS, 'np.sqrt(-values["temperature"] * np.expm1(-2 * rate))',
+            '-values["temperature"] * np.expm1(-2 * rate)'),),
         (LAWS, VERIFY), "langevin or machine or posterior"),
-    "h for sqrt h in D": Mutant(((LETTERS, '(hyper["sigma"] * np.sqrt(h),)', '(hyper["sigma"] * h,)'),),
+    "h for sqrt h in D": Mutant(((LETTERS, '(values["sigma"] * np.sqrt(h),)', '(values["sigma"] * h,)'),),
         (LAWS, VERIFY), "thermostat or machine"),
     "T / N twice": Mutant(((HYPER, "lambda t: t / points", "lambda t: t / points / points"),),
         ("tests/running/test_setup.py", BAYES)),
@@ -97,10 +97,10 @@ MUTANTS: dict[str, Mutant] = {
         (LAWS, TRANSIENTS, VERIFY), "OBABO or OABAO or machine"),
     "thermostat sign": Mutant(
         ((LETTERS, "xi += rate * (square_sum(p)[:, None] - target)", "xi -= rate * (square_sum(p)[:, None] - target)"),
-         ("gpu_thermo/kernels/letters.h", "xi += rate * (square_sum - target)", "xi -= rate * (square_sum - target)")),
+         (LETTERS, "xi += rate * (square_sum - target)", "xi -= rate * (square_sum - target)")),
         (LAWS, VERIFY, "tests/method/test_letters.py"), "adaptive or thermostat or regulate or machine"),
     "thermostat without n": Mutant(
-        ((LETTERS, 'hyper["count"] * hyper["temperature"]', 'hyper["temperature"]'),), (LAWS, VERIFY),
+        ((LETTERS, 'values["count"] * values["temperature"]', 'values["temperature"]'),), (LAWS, VERIFY),
         "adaptive or thermostat or machine"),
     "xi not saved": Mutant(
         ((RUN, "    return checkpoint.state, moments",
@@ -129,7 +129,7 @@ MUTANTS: dict[str, Mutant] = {
          ("gpu_thermo/engines/operations/arrays.py", "Purpose.STEP, self._step, sub", "Purpose.STEP, 0, sub")),
          (LAWS, VERIFY), "langevin or sgld or machine"),
     "one noise for both O's of a word": Mutant(
-        ((WORDS, "sub if LETTERS[letter].noise else 0", "0"),),
+        ((WORDS, "sub if normals else 0", "0"),),
         (LAWS, "tests/method/test_words.py", VERIFY), "OBABO or OABAO or noise or machine"),
     "sine twice in Box-Muller": Mutant(
         ((STREAMS, "xp.multiply(radius, xp.cos(angle)", "xp.multiply(radius, xp.sin(angle)"),),
@@ -158,7 +158,7 @@ MUTANTS: dict[str, Mutant] = {
     "kinetic temperature by the wrong n": Mutant(
         ((BATCHED, "s.momentum[:, columns])) / count", "s.momentum[:, columns])) / (count + 1)"),),
         ("tests/engines/test_batched.py", "tests/engines/test_fused.py", "tests/laws/test_stationary_laws.py")),
-    "friction doubled": Mutant(((LETTERS, 'hyper["friction"] * h)', '2 * hyper["friction"] * h)'),),
+    "friction doubled": Mutant(((LETTERS, 'values["friction"] * h)', '2 * values["friction"] * h)'),),
         (LAWS, TRANSIENTS, VERIFY)),
     "sign in replica exchange": Mutant(
         ((EXCHANGE, "d * (value[:, :-1] - value[:, 1:])", "d * (value[:, 1:] - value[:, :-1])"),),

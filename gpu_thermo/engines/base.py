@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ..method.operations import kept_names
 from ..method.words import Program
 from ..moves.contour import Contour
 from ..state import Hyper, Recorded, Segment, State
@@ -65,15 +66,15 @@ class Engine(Protocol):
         ...
 
 
-_OWN = ("extra/adam_", "extra/contour_")
-
-
 def own_arrays(state: State) -> dict[str, Array]:
     """The arrays of `state` that engines advance, each [R, ...], by the names of State.arrays; the rest of `extra`
     belongs to moves.
     """
+    extra = {f"extra/{name}" for name in kept_names()}
     return {
-        name: value for name, value in state.arrays().items() if not name.startswith("extra/") or name.startswith(_OWN)
+        name: value
+        for name, value in state.arrays().items()
+        if not name.startswith("extra/") or name in extra or name.startswith("extra/contour_")
     }
 
 
@@ -84,8 +85,7 @@ def initial_state(job: Job, position: Array, momentum: Array | None = None) -> S
     position = np.ascontiguousarray(position, dtype=job.dtype)
     momentum = np.zeros_like(position) if momentum is None else np.ascontiguousarray(momentum, dtype=job.dtype)
     state = State.at(position, momentum, np.nan_to_num(job.hyper.thermostat))
-    if job.program.update == "adam":
-        state.extra = {"adam_mean": np.zeros_like(position), "adam_square": np.zeros_like(position)}
+    state.extra = {name: np.zeros_like(position) for name in job.program.keeps}
     if job.contour is not None:
         job.contour.begin(state)
     return state

@@ -5,7 +5,7 @@ segment; on a GPU all replicas are one block. Blocks share nothing, so results d
 """
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from dataclasses import replace
@@ -16,17 +16,17 @@ import numpy as np
 
 from ..errors import Status
 from ..kernels.toolchain import find_compiler
-from ..method.letters import LETTERS
+from ..method.operations import operation
 from ..method.words import Evaluate, Substep
 from ..moves.contour import Contour, active_partition
 from ..state import Hyper, Recorded, Segment, State
 from ..streams import make_keys
 from ..targets.base import Batch
 from .base import Job, cores, empty_record, own_arrays
+from .coefficients import Coefficients
 from .operations.arrays import NumpyOperations
 
 Array = Any
-Coefficients = tuple[Array, ...]
 Action = Callable[..., object]
 
 _CACHE_BYTES = 16 * 2**20
@@ -140,15 +140,14 @@ class _Block:
         self.ops = operations(job.program, job.target.layout.lanes, keys, job.dtype)
         self.xp, self.keys = operations.xp, keys
         self.replica = self.xp.arange(rows.start, rows.stop)
-        self.hyper = job.hyper.take(rows)
-        self.factors = job.hyper.factors(segment.start, segment.steps)
+        self.in_force = Coefficients(job.program, job.hyper.take(rows), segment.start, segment.steps)
         own = {name: self.xp.asarray(value[rows]).copy() for name, value in own_arrays(state).items()}
         self.local = State.from_arrays(own, state.step, state.evaluations)
         bounds = getattr(job.target, "bounds", None)
         self.box = None if bounds is None else _Box(self.local, float(bounds), self.xp)
-        self.actions = _pair(job.program.substeps)
-        self.plan = [self._action(group) for group in self.actions]
-        self.coefficients: list[Coefficients] = []
+        self.groups = self._grouped(job.program.substeps)
+        self.plan = [self._action(group) for group in self.groups]
+        self.coefficients: list[tuple[Array, ...]] = []
         if job.contour is not None:
             self.first = job.program.gradients_before(segment.start) if segment.start else 0
             self.log_omega = job.contour.log_omega(
@@ -162,7 +161,7 @@ class _Block:
             self._load(0)
             self._initial_gradient()
             for i in range(self.segment.steps):
-                if i and self.factors:
+                if i and self.job.hyper.schedules:
                     self._load(i)
                 self._step(self.segment.start + i)
                 slot = record.get(self.segment.start + i + 1)
@@ -228,8 +227,8 @@ class _Block:
             fresh |= bad
         if fresh.any():
             s.frozen_step[fresh] = step + 1
-            moments = (array for name, array in s.extra.items() if name.startswith("adam_"))
-            for array in (s.position, s.momentum, s.gradient, s.thermostat, s.energy, *moments):
+            kept = (s.extra[name] for name in self.program.keeps)
+            for array in (s.position, s.momentum, s.gradient, s.thermostat, s.energy, *kept):
                 array[fresh] = np.nan
 
     def _record(self, slot: int) -> None:
@@ -244,82 +243,35 @@ class _Block:
 
     def _load(self, i: int) -> None:
         """Arguments of every action at the segment's i-th step, and the temperature a contour reads."""
-        self.coefficients = [tuple(v for s in group for v in self._arguments(s, i)) for group in self.actions]
+        self.coefficients = [tuple(v for s in group for v in self._values(s, i)) for group in self.groups]
         if self.job.contour is not None:
-            self.tau = self.xp.asarray(self._in_force("temperature", active_partition(self.program), i)[:, 0])
+            self.tau = self.xp.asarray(self.in_force.in_force("temperature", active_partition(self.program), i)[0])
 
-    def _in_force(self, name: str, k: int, i: int) -> Array:
-        """Hyperparameter [R, 1] float64 at the segment's i-th step."""
-        base = self.hyper.stepsize if name == "stepsize" else getattr(self.hyper, name)[:, k]
-        factor = self.factors.get((name, k))
-        return (base if factor is None else base * factor[i])[:, None]
+    def _values(self, substep: Evaluate | Substep, i: int) -> Iterator[Array]:
+        """Coefficients of one substep at the segment's i-th step, as the array library's operations take them."""
+        if isinstance(substep, Substep):
+            dtype = np.float64 if operation(substep.operation).wide else self.job.dtype
+            yield from (self.ops.coefficient(v, dtype) for v in self.in_force.values(substep, i))
 
-    def _arguments(self, substep: Evaluate | Substep, i: int) -> Coefficients:
-        if isinstance(substep, Evaluate):
-            return ()
-        k = substep.partitions[0]
-        h = self._in_force("stepsize", 0, i) * substep.fraction.numerator / substep.fraction.denominator
-        if substep.operation in LETTERS:
-            letter = LETTERS[substep.operation]
-            hyper = {name: self._in_force(name, k, i) for name in letter.reads} | {
-                "count": self.program.partition.counts[k]
-            }
-            values = letter.coefficients(h, hyper)
-            return tuple(self.xp.asarray(v if letter.thermostat else v.astype(self.job.dtype)) for v in values)
-        return tuple(
-            self.xp.asarray(v.astype(self.job.dtype)) for v in self._update_coefficients(substep.operation, k, h, i)
-        )
+    def _grouped(self, substeps: tuple[Evaluate | Substep, ...]) -> list[tuple[Evaluate | Substep, ...]]:
+        """Substeps one by one, but two together where the array library gives them one pass over the parameters."""
+        out: list[tuple[Evaluate | Substep, ...]] = []
+        for s in substeps:
+            last = out[-1] if out else ()
+            if len(last) == 1 and self._share(last[0], s):
+                out[-1] = (*last, s)
+            else:
+                out.append((s,))
+        return out
 
-    def _update_coefficients(self, update: str, k: int, h: Array, i: int) -> Coefficients:
-        """Coefficients of whole-step updates; h is the learning rate (equations.md section 3)."""
-        if update == "sgld":
-            return h, np.sqrt(2 * h * self._in_force("temperature", k, i))
-        if update in ("sgd", "adam"):
-            return (h,)
-        mu = self._in_force("momentum", k, i)
-        one = np.ones_like(h)
-        return {"momentum": (mu, h, one), "momentum2": (mu, 1 - mu, h), "coolmomentum": (mu, h * (1 + mu) / 2, one)}[
-            update
-        ]
+    def _share(self, first: Evaluate | Substep, second: Evaluate | Substep) -> bool:
+        if not isinstance(first, Substep) or not isinstance(second, Substep) or first.partitions != second.partitions:
+            return False
+        return len(first.partitions) == 1 and self.ops.share(operation(first.operation), operation(second.operation))
 
     def _action(self, group: tuple[Evaluate | Substep, ...]) -> Action:
-        """The substep, or C-D pair, as a function of its coefficients."""
-        substep = group[-1]
-        if isinstance(substep, Evaluate):
-            return self._evaluate
-        s, ops, sub = self.local, self.ops, substep.sub
-        ranges = _merge([self.slices[k] for k in substep.partitions])
-        if substep.operation == "A":
-            return lambda h: [ops.drift(s.position[:, c], s.momentum[:, c], h) for c in ranges]
-        if substep.operation == "B":
-            return lambda h: [ops.kick(s.momentum[:, c], s.gradient[:, c], h) for c in ranges]
-        (k,), c = substep.partitions, ranges[0]
-        p, xi = s.momentum[:, c], s.thermostat[:, k : k + 1]
-        if len(group) == 2:
-            return lambda h, scale: ops.damp_diffuse(p, xi, k, sub, h, scale)
-        if substep.operation in LETTERS:
-            actions: dict[str, Action] = {
-                "C": lambda h: ops.damp(p, xi, h),
-                "D": lambda scale: ops.diffuse(p, k, sub, scale),
-                "E": lambda rate, target: ops.regulate(xi, p, rate, target),
-                "F": lambda h, scale: ops.thermostat_exact(p, xi, k, sub, h, scale),
-                "O": lambda a, root_v: ops.ornstein_uhlenbeck(p, k, sub, a, root_v),
-            }
-            return actions[substep.operation]
-        return self._update(substep, c)
-
-    def _update(self, substep: Substep, c: slice) -> Action:
-        """A whole-step update of one range of parameters as a function of its coefficients."""
-        s, ops, sub, (k,) = self.local, self.ops, substep.sub, substep.partitions
-        theta, p, gradient = s.position[:, c], s.momentum[:, c], s.gradient[:, c]
-        if substep.operation == "sgd":
-            return lambda h: ops.descend(theta, gradient, h)
-        if substep.operation == "sgld":
-            return lambda h, scale: (ops.descend(theta, gradient, h), ops.perturb(theta, k, sub, scale))
-        if substep.operation == "adam":
-            m, v = s.extra["adam_mean"][:, c], s.extra["adam_square"][:, c]
-            return lambda h: ops.adam(theta, m, v, gradient, h, s.step)
-        return lambda keep, gain, rate: ops.heavy_ball(theta, p, gradient, keep, gain, rate)
+        """Substeps that go together as a function of their coefficients."""
+        return self._evaluate if isinstance(group[0], Evaluate) else self.ops.bind(group, self.local)
 
 
 class _Box:
@@ -365,31 +317,6 @@ class _Box:
     def _outside(self) -> Array:
         size = abs(self._local.position)
         return (size > self._bounds).any(axis=-1) & self._xp.isfinite(size).all(axis=-1)
-
-
-def _pair(substeps: tuple[Evaluate | Substep, ...]) -> list[tuple[Evaluate | Substep, ...]]:
-    """Substeps one by one, but a D right after a C of the same partition together with it: one pass over the
-    momenta.
-    """
-    out: list[tuple[Evaluate | Substep, ...]] = []
-    for s in substeps:
-        last = out[-1][-1] if out else None
-        if isinstance(s, Substep) and s.operation == "D" and last == replace(s, operation="C", sub=0):
-            out[-1] = (*out[-1], s)
-        else:
-            out.append((s,))
-    return out
-
-
-def _merge(ranges: list[slice]) -> list[slice]:
-    """Neighbouring column ranges joined."""
-    out = [ranges[0]]
-    for r in ranges[1:]:
-        if r.start == out[-1].stop:
-            out[-1] = slice(out[-1].start, r.stop)
-        else:
-            out.append(r)
-    return out
 
 
 def _host(array: Array) -> np.ndarray:

@@ -17,11 +17,11 @@ import numpy as np
 from ..errors import CompileError, DeviceError
 from ..kernels.emit import Coefficient, Emitter, team_size
 from ..kernels.toolchain import cupy_module, host_library
-from ..method.letters import LETTERS
-from ..method.words import Substep
+from ..method.words import InForce, Substep
 from ..state import PARTITIONED, Hyper, Recorded, Segment, State
 from ..targets.networks import ShlpTarget
 from .base import Job, cores, empty_record, own_arrays, permutation_grid
+from .coefficients import Coefficients
 
 Array = Any
 _TABLE_BYTES = 64 * 2**20
@@ -122,7 +122,7 @@ class FusedEngine:
 def _check_state(arrays: Mapping[str, np.ndarray], job: Job) -> None:
     """ValueError unless the state has the job's shapes and types: the kernel walks its memory unguarded."""
     rows, partitions = (job.replicas, job.target.layout.size), (job.replicas, len(job.program.partition.names))
-    names = ("position", "momentum", "gradient", "adam_mean", "adam_square")
+    names = ("position", "momentum", "gradient", *job.program.keeps)
     expected: dict[str, tuple[tuple[int, ...], Any]] = {name: (rows, job.dtype) for name in names}
     expected |= {
         "thermostat": (partitions, np.float64),
@@ -133,8 +133,6 @@ def _check_state(arrays: Mapping[str, np.ndarray], job: Job) -> None:
     expected |= {} if job.contour is None else job.contour.arrays(job.replicas)
     for name, (shape, dtype) in expected.items():
         array = arrays.get(name)
-        if array is None and name.startswith("adam_") and job.program.update != "adam":
-            continue
         if array is None or array.shape != shape or array.dtype != dtype:
             found = "missing" if array is None else f"{array.dtype} {list(array.shape)}"
             raise ValueError(f"State.{name} is {found}; this job needs {np.dtype(dtype)} {list(shape)}")
@@ -174,8 +172,8 @@ def _numbers(job: Job) -> dict[str, Any]:
 
 
 class Tables:
-    """Coefficients of the letters, computed in float64 as letters.py says and rounded once, per group of replicas alike
-    in hyperparameters.
+    """Coefficients of a job's operations, computed in float64 and rounded once, per group of replicas alike in
+    hyperparameters.
 
     Attributes
     ----------
@@ -191,7 +189,7 @@ class Tables:
         _, first, inverse = np.unique(rows, return_index=True, return_inverse=True)
         self._hyper = hyper.take(first)
         self.group, self.groups = inverse.astype(np.int32), len(first)
-        self.scheduled = bool(hyper.schedules) or job.program.update == "adam"
+        self.scheduled = bool(hyper.schedules) or any(record.ticks for record in job.program.records)
 
     @property
     def longest(self) -> int:
@@ -201,45 +199,16 @@ class Tables:
     def at(self, segment: Segment) -> dict[str, np.ndarray]:
         """Tables [T, values, G] of a segment: T is its steps where scheduled, else 1."""
         steps = segment.steps if self.scheduled else 1
-        self._factors = self.hyper.factors(segment.start, steps)
-        self._step = np.arange(segment.start, segment.start + steps)[:, None]
+        in_force = Coefficients(self._job.program, self._hyper, segment.start, steps)
         tables: dict[str, list[np.ndarray]] = {"r": [], "w": []}
-        values: dict[Substep, tuple[Array, ...]] = {}
+        values: dict[Substep | InForce, tuple[Array, ...]] = {}
         for c in self._coefficients:
-            if c.substep not in values:
-                values[c.substep] = self._values(c.substep)
-            tables[c.kind].append(np.broadcast_to(values[c.substep][c.index], (steps, self.groups)))
+            if c.of not in values:
+                values[c.of] = (*in_force.values(c.of), *in_force.of_step(c.of))
+            tables[c.kind].append(np.broadcast_to(values[c.of][c.index], (steps, self.groups)))
         empty = np.zeros((steps, 0, self.groups))
         real, wide = (np.ascontiguousarray(np.stack(v, axis=1)) if v else empty for v in (tables["r"], tables["w"]))
         return {"coefficients": real.astype(self._job.dtype), "wide_coefficients": wide}
-
-    def _in_force(self, name: str, k: int) -> Array:
-        """Hyperparameter [T, G] float64."""
-        base = self._hyper.stepsize if name == "stepsize" else getattr(self._hyper, name)[:, k]
-        factor = self._factors.get((name, k))
-        return base[None] if factor is None else base[None] * factor[:, None]
-
-    def _values(self, s: Substep) -> tuple[Array, ...]:
-        k = s.partitions[0]
-        h = self._in_force("stepsize", 0) * s.fraction.numerator / s.fraction.denominator
-        if s.operation in LETTERS:
-            letter = LETTERS[s.operation]
-            hyper = {name: self._in_force(name, k) for name in letter.reads} | {
-                "count": self._job.program.partition.counts[k]
-            }
-            return letter.coefficients(h, hyper)
-        if s.operation == "sgd":
-            return (h,)
-        if s.operation == "temperature":
-            return (self._in_force("temperature", k),)
-        if s.operation == "sgld":
-            return h, np.sqrt(2 * h * self._in_force("temperature", k))
-        if s.operation == "adam":
-            return h, 1 - 0.9 ** (self._step + 1.0), 1 - 0.999 ** (self._step + 1.0)
-        mu, one = self._in_force("momentum", k), np.ones_like(h)
-        return {"momentum": (mu, h, one), "momentum2": (mu, 1 - mu, h), "coolmomentum": (mu, h * (1 + mu) / 2, one)}[
-            s.operation
-        ]
 
 
 class _Host:

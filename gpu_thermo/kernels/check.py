@@ -23,7 +23,8 @@ from typing import Any
 from ..errors import GpuThermoError
 from ..method.named import get_method, make_program
 from ..targets.networks import ShlpModel
-from .emit import MODES, Emitter, elementwise_source, predict_device_source, team_size
+from .elementwise import elementwise_source
+from .emit import MODES, Emitter, predict_device_source, team_size
 from .toolchain import Resources, nvrtc_compile, resources
 
 ARCHITECTURES = ("sm_75", "sm_90", "sm_120")

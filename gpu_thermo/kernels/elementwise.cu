@@ -1,55 +1,13 @@
-// The batched engine's letters, noise and minibatches as kernels over [rows, columns] views of [R, P] arrays, made from the headers the
-// fused kernels use. `stride` is the distance between rows; coefficients are one number a row. Compiled as C++ they are plain loops.
+// What the batched engine's kernels stand on, and those that are no operation's: sums, suspects, minibatches. Kernels of operations are
+// written by elementwise.py. They walk [rows, columns] views of [R, P] arrays; `stride` is the distance between rows, coefficients are one
+// number a row. Compiled as C++ they are plain loops.
 #pragma once
 
 // Element i of a view.
 #define ELEMENT(i) const i64 row = (i) / columns, at = row * stride + (i) % columns
 
-KERNEL drift_kernel(i64 rows, i64 columns, i64 stride, scalar* theta, const scalar* p, const scalar* h) {
-  GRID(i, rows * columns) {
-    ELEMENT(i);
-    drift(theta[at], p[at], h[row]);
-  }
-}
-
-KERNEL kick_kernel(i64 rows, i64 columns, i64 stride, scalar* p, const scalar* gradient, const scalar* h) {
-  GRID(i, rows * columns) {
-    ELEMENT(i);
-    kick(p[at], gradient[at], h[row]);
-  }
-}
-
-KERNEL damp_kernel(i64 rows, i64 columns, i64 stride, scalar* p, const double* xi, i64 partitions, const double* h) {
-  GRID(i, rows * columns) {
-    ELEMENT(i);
-    damp(p[at], damp_factor(h[row], xi[row * partitions]));
-  }
-}
-
-KERNEL descend_kernel(i64 rows, i64 columns, i64 stride, scalar* theta, const scalar* gradient, const scalar* h) {
-  GRID(i, rows * columns) {
-    ELEMENT(i);
-    descend(theta[at], gradient[at], h[row]);
-  }
-}
-
-KERNEL heavy_ball_kernel(i64 rows, i64 columns, i64 stride, scalar* theta, scalar* v, const scalar* gradient, const scalar* keep,
-                         const scalar* gain, const scalar* rate) {
-  GRID(i, rows * columns) {
-    ELEMENT(i);
-    heavy_ball(theta[at], v[at], gradient[at], keep[row], gain[row], rate[row]);
-  }
-}
-
-KERNEL adam_kernel(i64 rows, i64 columns, i64 stride, scalar* theta, scalar* m, scalar* v, const scalar* gradient, const scalar* rate,
-                   double correct1, double correct2) {
-  GRID(i, rows * columns) {
-    ELEMENT(i);
-    adam(theta[at], m[at], v[at], gradient[at], rate[row], scalar(correct1), scalar(correct2));
-  }
-}
-
-// ---- noise: a thread makes the four normals of one Philox block and hands them to the parameters that own its lanes --------------
+// Noise: a thread makes the four normals of one Philox block and hands them to the parameters that own its lanes. `block` [blocks] are the
+// blocks, `column` [blocks, 4] the column that draws each lane, or -1.
 
 struct Noise {
   scalar n[4];
@@ -63,69 +21,15 @@ struct Noise {
   }
 };
 
-// `block` [blocks] Philox blocks; `column` [blocks, 4] the column that draws each lane, or -1.
-#define NOISE_ARGUMENTS                                                                                                              \
-  i64 rows, i64 blocks, i64 stride, const u32 *low, const u32 *high, const u32 *stream, const u32 *block, const i32 *column, i64 step, \
-      i64 sub
-#define NOISY_ELEMENTS(i)                                                                   \
-  const i64 row = (i) / blocks, b = (i) % blocks;                                           \
-  const Noise noise(low, high, stream, row, block[b], step, sub);                           \
-  const scalar* const n = noise.n;                                                          \
-  UNROLL for (int l = 0; l < 4; ++l) if (column[4 * b + l] >= 0)
-
-KERNEL diffuse_kernel(NOISE_ARGUMENTS, scalar* p, const scalar* scale) {
-  GRID(i, rows * blocks) {
-    NOISY_ELEMENTS(i) diffuse(p[row * stride + column[4 * b + l]], n[l], scale[row]);
-  }
-}
-
-KERNEL damp_diffuse_kernel(NOISE_ARGUMENTS, scalar* p, const double* xi, i64 partitions, const double* h, const scalar* scale) {
-  GRID(i, rows * blocks) {
-    const scalar factor = damp_factor(h[i / blocks], xi[i / blocks * partitions]);
-    NOISY_ELEMENTS(i) {
-      scalar& x = p[row * stride + column[4 * b + l]];
-      damp(x, factor);
-      diffuse(x, n[l], scale[row]);
-    }
-  }
-}
-
-KERNEL thermostat_exact_kernel(NOISE_ARGUMENTS, scalar* p, const double* xi, i64 partitions, const double* h, const double* scale) {
-  GRID(i, rows * blocks) {
-    const i64 r = i / blocks;
-    const scalar factor = damp_factor(h[r], xi[r * partitions]), amplitude = exact_scale(h[r], xi[r * partitions], scalar(scale[r]));
-    NOISY_ELEMENTS(i) thermostat_exact(p[row * stride + column[4 * b + l]], n[l], factor, amplitude);
-  }
-}
-
-KERNEL ornstein_uhlenbeck_kernel(NOISE_ARGUMENTS, scalar* p, const scalar* a, const scalar* root_v) {
-  GRID(i, rows * blocks) {
-    NOISY_ELEMENTS(i) ornstein_uhlenbeck(p[row * stride + column[4 * b + l]], n[l], a[row], root_v[row]);
-  }
-}
-
 // ---- rows: a team sums or inspects one ------------------------------------------------------------------------------------------
-
-HD double row_square(Team& team, i64 columns, const scalar* p) {
-  double sum = 0;
-  for (i64 c = team.member; c < columns; c += TEAM) sum += double(p[c] * p[c]);
-  return team.sum(sum);
-}
 
 KERNEL square_sum_kernel(i64 rows, i64 columns, i64 stride, const scalar* p, double* out) {
   GRID_ROWS(row, rows) {
     Team team(member, nullptr);
-    const double sum = row_square(team, columns, p + row * stride);
+    double sum = 0;
+    for (i64 c = member, at = row * stride + c; c < columns; c += TEAM, at += TEAM) sum += double(p[at] * p[at]);
+    sum = team.sum(sum);
     if (member == 0) out[row] = sum;
-  }
-}
-
-KERNEL regulate_kernel(i64 rows, i64 columns, i64 stride, const scalar* p, double* xi, i64 partitions, const double* rate,
-                       const double* target) {
-  GRID_ROWS(row, rows) {
-    Team team(member, nullptr);
-    const double sum = row_square(team, columns, p + row * stride);
-    if (member == 0) regulate(xi[row * partitions], sum, rate[row], target[row]);
   }
 }
 

@@ -12,37 +12,31 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from ..method.words import Evaluate, Program, Substep
+from ..method.operations import definitions, operation
+from ..method.words import Evaluate, InForce, Program, Substep
 from ..moves.contour import active_partition
 from ..targets.networks import ACTIVATIONS, TASKS, ShlpModel
 
 FOLDER = Path(__file__).parent
 MODES = ("subset", "epoch", "replacement", "full")
-_HEADERS = ("math.h", "philox.h", "normals.h", "minibatch.h", "letters.h", "updates.h")
-_VALUES = {
-    "A": "r", "B": "r", "C": "w", "D": "r", "E": "ww", "F": "wr", "O": "rr",
-    "sgd": "r", "sgld": "rr", "momentum": "rrr", "momentum2": "rrr", "coolmomentum": "rrr", "adam": "rrr",
-}  # fmt: skip
-"""Types of each operation's coefficients: r real, w float64."""
 _TILE = 128
 """Points a prediction kernel has at hand at once."""
 _REGISTERS = 96
 """Registers a GPU thread may spend on position, momentum and gradient of its units."""
-_NOISY = ("D", "F", "O", "sgld")
 
 
 @dataclass(frozen=True)
 class Coefficient:
-    """Value number `index` of an operation's coefficients, in table `kind` ("r" or "w")."""
+    """Value number `index` of a substep's coefficients, or a hyperparameter, in table `kind` ("r" or "w")."""
 
-    substep: Substep
+    of: Substep | InForce
     index: int
     kind: str
 
 
 @dataclass
 class Pass:
-    """Letters of each partition, in order, without a sum between them; `after` are the E's that follow."""
+    """Operations of each partition, in order, without a sum between them; `after` are those that ask for the sums."""
 
     letters: dict[int, list[Substep]] = field(default_factory=dict)
     after: list[Substep] = field(default_factory=list)
@@ -50,7 +44,7 @@ class Pass:
     @property
     def subs(self) -> list[int]:
         """Noise indices drawn in this pass."""
-        return sorted({s.sub for letters in self.letters.values() for s in letters if s.operation in _NOISY})
+        return sorted({s.sub for letters in self.letters.values() for s in letters if operation(s.operation).normals})
 
 
 @dataclass
@@ -81,14 +75,17 @@ def make_plan(program: Program) -> Plan:
     for a in actions:
         for s in () if a is None else (*(s for letters in a.letters.values() for s in letters), *a.after):
             found.setdefault(_key(s), s)
-    return Plan(
-        actions, [Coefficient(s, i, kind) for s in found.values() for i, kind in enumerate(_VALUES[s.operation])]
-    )
+    records = {s: operation(s.operation) for s in found.values()}
+    kinds = {s: record.kinds + "r" * record.ticks for s, record in records.items()}
+    return Plan(actions, [Coefficient(s, i, kind) for s in found.values() for i, kind in enumerate(kinds[s])])
 
 
-def _key(s: Substep) -> tuple[object, ...]:
-    """Substeps with one key have equal coefficients; A and B read the stepsize only."""
-    return (s.operation, s.fraction) if s.operation in "AB" else (s.operation, s.fraction, s.partitions[0])
+def _key(of: Substep | InForce) -> tuple[object, ...]:
+    """Substeps with one key have equal coefficients."""
+    if isinstance(of, InForce):
+        return (of,)
+    same = operation(of.operation).several
+    return (of.operation, of.fraction) if same else (of.operation, of.fraction, of.partitions[0])
 
 
 def _passes(chunk: list[Substep]) -> list[Pass]:
@@ -102,7 +99,7 @@ def _passes(chunk: list[Substep]) -> list[Pass]:
         for s in letters:
             if at == len(passes):
                 passes.append(Pass())
-            if s.operation == "E":
+            if operation(s.operation).sums:
                 passes[at].letters.setdefault(k, [])
                 passes[at].after.append(s)
                 at += 1
@@ -133,13 +130,13 @@ class Emitter:
             contour,
         )
         self.plan = make_plan(program)
-        self._tau = Substep("temperature", (active_partition(program),))
+        self._tau = InForce("temperature", active_partition(program))
         if contour:
             self.plan.coefficients.append(Coefficient(self._tau, 0, "w"))
         counters = {"r": 0, "w": 0}
         self._place: dict[tuple[object, ...], str] = {}
         for c in self.plan.coefficients:
-            self._place[(*_key(c.substep), c.index)] = f"c.{c.kind}[{counters[c.kind]}]"
+            self._place[(*_key(c.of), c.index)] = f"c.{c.kind}[{counters[c.kind]}]"
             counters[c.kind] += 1
         self._factors = 0
 
@@ -149,13 +146,13 @@ class Emitter:
         """
         self._factors = 0
         step = self._step()
-        headers = inline(*_HEADERS, "shlp.h", "wide.h", "contour.h", "step.h")
+        headers = library() + "\n" + inline("shlp.h", "wide.h", "contour.h", "step.h")
         return "\n".join((self._constants(team, lanes), headers, step, ENTRIES[entry], ""))
 
     def _constants(self, team: int, lanes: int | None) -> str:
         values = _sizes(self.model, self.batch) | {
             "MODE": MODES.index(self.mode), "PRIOR": self.model.prior_sd is not None,
-            "PARTITIONS": len(self.program.partition.names), "ADAM": self.program.update == "adam",
+            "PARTITIONS": len(self.program.partition.names), "ADAM": bool(self.program.keeps),
             "CONTOUR": self.contour, "TAU": int(self._coefficient(self._tau, 0)[4:-1]) if self.contour else 0,
             "COEFFICIENTS": self.plan.count("r"), "WIDE_COEFFICIENTS": self.plan.count("w"), "FACTORS": self._factors,
         } | {f"PART_{name.upper()}": k for name, k in _tensor_partitions(self.program).items()}  # fmt: skip
@@ -184,7 +181,10 @@ class Emitter:
             lines = "".join(f"      {self._call(s, k, subs)}\n" for s in letters)
             cases.append(f"    if constexpr (K == {k}) {{\n{lines}    }}")
         draws = {
-            (k, subs.index(s.sub)) for k, letters in action.letters.items() for s in letters if s.operation in _NOISY
+            (k, subs.index(s.sub))
+            for k, letters in action.letters.items()
+            for s in letters
+            if operation(s.operation).normals
         }
         summed = {s.partitions[0] for s in action.after}
         return "\n".join(
@@ -212,7 +212,7 @@ class Emitter:
             )
         )
 
-    def _coefficient(self, s: Substep, i: int) -> str:
+    def _coefficient(self, s: Substep | InForce, i: int) -> str:
         return self._place[(*_key(s), i)]
 
     def _factor(self, expression: str) -> str:
@@ -221,24 +221,13 @@ class Emitter:
         return f"f[{self._factors - 1}]"
 
     def _call(self, s: Substep, k: int, subs: list[int]) -> str:
-        c = [self._coefficient(s, i) for i in range(len(_VALUES[s.operation]))]
-        noise = f"n[{subs.index(s.sub)}]" if s.operation in _NOISY else ""
-        if s.operation == "C":
-            return f"damp(x.p, {self._factor(f'damp_factor({c[0]}, xi[{k}])')});"
-        if s.operation == "F":
-            factor = self._factor(f"damp_factor({c[0]}, xi[{k}])")
-            return f"thermostat_exact(x.p, {noise}, {factor}, {self._factor(f'exact_scale({c[0]}, xi[{k}], {c[1]})')});"
-        if s.operation in ("momentum", "momentum2", "coolmomentum"):
-            return f"heavy_ball(x.q, x.p, x.g, {', '.join(c)});"
-        return {
-            "A": "drift(x.q, x.p, {0});",
-            "B": "kick(x.p, x.g, {0});",
-            "D": "diffuse(x.p, {n}, {0});",
-            "O": "ornstein_uhlenbeck(x.p, {n}, {0}, {1});",
-            "sgd": "descend(x.q, x.g, {0});",
-            "sgld": "descend(x.q, x.g, {0}); perturb(x.q, {n}, {1});",
-            "adam": "adam(x.q, x.m, x.v, x.g, {0}, {1}, {2});",
-        }[s.operation].format(*c, n=noise)
+        record = operation(s.operation)
+        c = [self._coefficient(s, i) for i in range(len(record.kinds))]
+        names = {f"t{i}": self._coefficient(s, len(c) + i) for i in range(record.ticks)}
+        names |= {"n": f"n[{subs.index(s.sub)}]"} if record.normals else {}
+        names |= {f"f{i}": self._factor(text.format(*c, xi=f"xi[{k}]")) for i, text in enumerate(record.factors)}
+        names |= {name: f"x.{moment}" for name, moment in zip(record.keeps, "mv", strict=False)}
+        return record.call.format(*c, **names)
 
 
 def team_size(emitter: Emitter) -> int:
@@ -267,13 +256,6 @@ def predict_device_source(model: ShlpModel, bits: int, team: int = 32) -> str:
     return "\n".join(
         (prologue(bits, team, 1), _constants(_sizes(model, 1)), inline("math.h", "shlp.h", "respond.h", "predict.cu"))
     )
-
-
-def elementwise_source(bits: int, team: int = 32) -> str:
-    """Complete text of the batched engine's kernels (kernels/elementwise.cu): CUDA with warps for rows, or C++ with
-    `team` 1.
-    """
-    return "\n".join((prologue(bits, team, 1), inline(*_HEADERS, "elementwise.cu")))
 
 
 def _sizes(model: ShlpModel, batch: int) -> dict[str, int | bool]:
@@ -308,6 +290,12 @@ def inline(*names: str) -> str:
     """Headers one after another, without their `#pragma once` and includes of each other."""
     text = "\n".join(f"// ==== {name}\n{header(name)}" for name in names)
     return re.sub(r'^#(pragma once|include ".*")\n', "", text, flags=re.MULTILINE)
+
+
+def library() -> str:
+    """What every kernel of the engines starts from: mathematics, random numbers, and the operations of all records."""
+    headers = inline("math.h", "philox.h", "normals.h", "minibatch.h")
+    return f"{headers}\n// ==== operations\n{definitions()}\n"
 
 
 def _tensor_partitions(program: Program) -> Mapping[str, int]:

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import SpecError
+from .letters import LETTERS
 from .partition import Partition
-from .words import UPDATES, Program, Word, compile_program, compile_update, parse_word
+from .updates import UPDATES
+from .words import Program, Word, compile_program, compile_update, parse_word
 
 
 @dataclass(frozen=True)
@@ -29,27 +31,21 @@ class Method:
     update: str | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
     takes_word: bool = False
-    letters: str = "ABCDEFO"
+    letters: str = "".join(LETTERS)
 
 
+LANGEVIN = "".join(r.symbol for r in LETTERS.values() if not r.thermostat and "sigma" not in r.reads)
+"""Letters of Langevin words: friction and noise only at a temperature."""
 _ADAPTIVE = {"stepsize": 0.15, "temperature": 1e-4, "sigma": 0.01, "epsilon": 0.1, "thermostat": 0.0}
 
 METHODS: dict[str, Method] = {
     m.name: m
     for m in (
-        Method("sgd", "stochastic gradient descent", "Robbins & Monro 1951", "all", update="sgd",
-               defaults={"stepsize": 0.1}),
-        Method("momentum", "gradient descent with heavy-ball momentum", "Polyak 1964", "all", update="momentum",
-               defaults={"stepsize": 0.05, "momentum": 0.9}),
-        Method("adam", "bias-corrected adaptive moments", "Kingma & Ba 2015", "all", update="adam",
-               defaults={"stepsize": 0.005}),
-        Method("sgld", "stochastic gradient Langevin dynamics", "Welling & Teh 2011", "all", update="sgld",
-               defaults={"stepsize": 0.1, "temperature": 5e-5}),
-        Method("coolmomentum", "momentum that cools to zero over the run", "Borysenko & Byshkin 2021", "all",
-               update="coolmomentum", defaults={"stepsize": 0.01, "momentum": 0.99}),
-        Method("langevin", "underdamped Langevin by any splitting word of A, B, O", "Leimkuhler & Matthews 2013", "all",
-               {"all": "BAOAB"}, defaults={"stepsize": 0.25, "temperature": 1e-4, "friction": 1.0}, takes_word=True,
-               letters="ABO"),
+        *(Method(u.symbol, u.summary, u.reference, "all", update=u.symbol, defaults=u.defaults)
+          for u in UPDATES.values() if u.summary),
+        Method("langevin", f"underdamped Langevin by any splitting word of {', '.join(LANGEVIN)}",
+               "Leimkuhler & Matthews 2013", "all", {"all": "BAOAB"},
+               defaults={"stepsize": 0.25, "temperature": 1e-4, "friction": 1.0}, takes_word=True, letters=LANGEVIN),
         Method("adl", "adaptive Langevin (SGNHT): a thermostat absorbs gradient noise",
                "Jones & Leimkuhler 2011; Ding et al. 2014", "all", {"all": "BACDEDCAB"}, defaults=_ADAPTIVE,
                takes_word=True),
@@ -117,7 +113,6 @@ def make_program(
                 f"Method '{method.name}' is a whole-step update and takes no word: leave out word = {word!r}."
             )
         update = "momentum2" if method.update == "momentum" and convention == "II" else method.update
-        assert update in UPDATES
         return compile_update(update, partition, frozen)
     texts = _words_by_partition(method, partition, word, frozen)
     words: dict[str, Word | None] = {}

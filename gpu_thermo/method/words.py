@@ -1,12 +1,14 @@
 """Text to Word; words on partitions to a Program (equations.md section 2)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from ..errors import SpecError
 from .letters import LETTERS
+from .operations import operation
 from .partition import Partition
+from .record import Operation
 
 MOST_NOISY = 256
 """Noise indices that a random address has room for (equations.md section 7)."""
@@ -15,7 +17,7 @@ _OPENMM = str.maketrans("VRO", "BAO")
 
 @dataclass(frozen=True)
 class Word:
-    """A splitting word in our alphabet A B C D E F O; a letter that occurs c times takes 1/c of the step each time."""
+    """A splitting word in our alphabet; a letter that occurs c times takes 1/c of the step each time."""
 
     text: str
 
@@ -31,11 +33,11 @@ class Word:
 
     @property
     def force_fractions(self) -> tuple[Fraction, ...]:
-        """The ordered distinct A-fractions at which the word's B's stand; 0 and 1 stay distinct."""
+        """The ordered distinct fractions of the flight at which the word's kicks stand; 0 and 1 stay distinct."""
         return tuple(dict.fromkeys(fraction for fraction, _ in self._timeline() if fraction is not None))
 
     def chunks(self) -> list[list[tuple[str, Fraction, int]]]:
-        """(letter, fraction of the step, noise index) in order, split before the first B at each force fraction.
+        """(letter, fraction of the step, noise index) in order, split before the first kick at each force fraction.
 
         Chunk 0 holds what precedes the first force evaluation and may be empty.
         """
@@ -45,16 +47,17 @@ class Word:
             if at is not None and at != current:
                 out.append([])
                 current = at
-            out[-1].append((letter, Fraction(1, self.text.count(letter)), sub if LETTERS[letter].noise else 0))
-            sub += LETTERS[letter].noise
+            normals = LETTERS[letter].normals
+            out[-1].append((letter, Fraction(1, self.text.count(letter)), sub if normals else 0))
+            sub += normals
         return out
 
     def _timeline(self) -> list[tuple[Fraction | None, str]]:
-        """Each letter with the A-fraction done before it, given for B's only."""
-        total, done, out = self.text.count("A"), 0, []
+        """Each letter with the fraction of the flight done before it, given for kicks only."""
+        total, done, out = sum(LETTERS[letter].drifts for letter in self.text), 0, []
         for letter in self.text:
-            out.append((Fraction(done, total) if letter == "B" else None, letter))
-            done += letter == "A"
+            out.append((Fraction(done, total) if LETTERS[letter].kicks else None, letter))
+            done += LETTERS[letter].drifts
         return out
 
 
@@ -64,7 +67,8 @@ def parse_word(text: str) -> Word:
     Raises
     ------
     SpecError
-        An unknown letter (with its position), a word without A or B, or O beside C, D, E or F.
+        An unknown letter (with its position), a word that never moves the position or applies the force, letters that
+        may not stand together, or too many that draw noise.
     """
     if not isinstance(text, str) or not text:
         raise SpecError(f'A splitting word is a text such as "BAOAB", not {text!r}.')
@@ -76,21 +80,28 @@ def parse_word(text: str) -> Word:
                 f"Word '{text}' has unknown letter '{letter}' at position {position}. Letters:"
                 f" {' '.join(LETTERS)}.{hint}"
             )
-    for letter, what in (("A", "moves the position"), ("B", "applies the force")):
-        if letter not in ours:
-            raise SpecError(f"Word '{text}' has no {letter}: nothing {what}. Add one, as in BAOAB.")
-    mixed = sorted(set(ours) & set("CDEF"))
-    if "O" in ours and mixed:
+    _check_together(text, [LETTERS[letter] for letter in ours])
+    return Word(ours)
+
+
+def _check_together(text: str, letters: Sequence[Operation]) -> None:
+    """SpecError unless the letters of the word `text` can be one step."""
+    for is_there, have, what in (
+        (any(r.drifts for r in letters), [r.symbol for r in LETTERS.values() if r.drifts], "moves the position"),
+        (any(r.kicks for r in letters), [r.symbol for r in LETTERS.values() if r.kicks], "applies the force"),
+    ):
+        if not is_there:
+            raise SpecError(f"Word '{text}' has no {' or '.join(have)}: nothing {what}. Add one, as in BAOAB.")
+    for record in letters:
+        mixed = sorted({r.symbol for r in letters} & set(record.apart))
+        if mixed:
+            raise SpecError(f"Word '{text}' has {record.symbol} together with {', '.join(mixed)}: {record.because}")
+    if sum(r.normals for r in letters) > MOST_NOISY:
+        noisy = ", ".join(r.symbol for r in LETTERS.values() if r.normals)
         raise SpecError(
-            f"Word '{text}' has O together with {', '.join(mixed)}: O carries its own friction and noise. "
-            "The literature's BADODAB (D = thermostat, O = exact step with friction xi) is BAEFEAB here."
-        )
-    if sum(LETTERS[letter].noise for letter in ours) > MOST_NOISY:
-        raise SpecError(
-            f"A word has at most {MOST_NOISY} letters that draw noise (O, D, F), or they would share it: shorten this"
+            f"A word has at most {MOST_NOISY} letters that draw noise ({noisy}), or they would share it: shorten this"
             " one."
         )
-    return Word(ours)
 
 
 @dataclass(frozen=True)
@@ -103,13 +114,22 @@ class Substep:
     """Apply `operation` (a letter, or a whole-step update's name) for `fraction` of the step to the ranges
     `partitions`.
 
-    Only A and B ever cover several ranges at once; `sub` is the noise index of equations.md section 7.
+    Only operations that say so (`several`) ever cover several ranges at once; `sub` is the noise index of equations.md
+    section 7.
     """
 
     operation: str
     partitions: tuple[int, ...]
     fraction: Fraction = Fraction(1)
     sub: int = 0
+
+
+@dataclass(frozen=True)
+class InForce:
+    """Hyperparameter `name` of partition k as it is in force: what a kernel reads besides coefficients."""
+
+    name: str
+    k: int
 
 
 @dataclass(frozen=True)
@@ -149,33 +169,34 @@ class Program:
                 lines.append("evaluate energy and gradient on the next minibatch")
                 continue
             where = ", ".join(self.partition.names[k] for k in s.partitions)
-            what = LETTERS[s.operation].formula if s.operation in LETTERS else f"{s.operation} update"
             length = "" if s.fraction == 1 else f"  ({s.fraction} of the step)"
-            lines.append(f"{s.operation}  {where}: {what}{length}")
+            lines.append(f"{s.operation}  {where}: {operation(s.operation).formula}{length}")
         return lines
+
+    def operations(self, k: int) -> tuple[Operation, ...]:
+        """Records of partition k's letters, or of its update; none where it is frozen."""
+        text = self.texts[k]
+        if text is None:
+            return ()
+        return tuple(operation(symbol) for symbol in ((self.update,) if self.update else text))
 
     def reads(self, k: int) -> frozenset[str]:
         """Hyperparameters that partition k's word or update reads, the stepsize aside."""
-        text = self.texts[k]
-        if text is None:
-            return frozenset()
-        return UPDATES[text] if self.update else Word(text).reads
+        return frozenset(name for record in self.operations(k) for name in record.reads)
 
     def has_thermostat(self, k: int) -> bool:
         """Whether partition k has a moving or damping xi."""
-        return self.update is None and self.texts[k] is not None and Word(self.texts[k] or "").has_thermostat
+        return any(record.thermostat for record in self.operations(k))
 
+    @property
+    def records(self) -> tuple[Operation, ...]:
+        """Records of all its operations, each once."""
+        return tuple(operation(o) for o in dict.fromkeys(s.operation for s in self.substeps if isinstance(s, Substep)))
 
-UPDATES: dict[str, frozenset[str]] = {
-    "sgd": frozenset(),
-    "sgld": frozenset({"temperature"}),
-    "momentum": frozenset({"momentum"}),
-    "momentum2": frozenset({"momentum"}),
-    "adam": frozenset(),
-    "coolmomentum": frozenset({"momentum"}),
-}
-"""Whole-step updates (equations.md section 3) and the hyperparameters they read; `momentum2` is the type II
-convention."""
+    @property
+    def keeps(self) -> tuple[str, ...]:
+        """Names of the arrays its operations carry beside the state."""
+        return tuple(dict.fromkeys(name for record in self.records for name in record.keeps))
 
 
 def compile_program(words: Mapping[str, Word | None], partition: Partition) -> Program:
@@ -203,6 +224,7 @@ def compile_program(words: Mapping[str, Word | None], partition: Partition) -> P
 
 def compile_update(update: str, partition: Partition, frozen: tuple[int, ...] = ()) -> Program:
     """Program of a whole-step update on every range but the frozen ones."""
+    operation(update)
     active = tuple(k for k in range(len(partition.names)) if k not in frozen)
     if not active:
         raise SpecError("Every partition is frozen: nothing would move. Leave at least one free.")
@@ -225,7 +247,8 @@ def _common_fractions(active: Mapping[int, Word], partition: Partition) -> tuple
 
 
 def _side_by_side(chunk: Mapping[int, list[tuple[str, Fraction, int]]]) -> list[Substep]:
-    """Substeps of one chunk: common leading and trailing A's and B's once for all ranges, the rest range by range.
+    """Substeps of one chunk: common leading and trailing ones once for all ranges where they may, the rest range by
+    range.
 
     Ranges do not see each other between force evaluations, so the order among them is free.
     """
@@ -244,4 +267,4 @@ def _side_by_side(chunk: Mapping[int, list[tuple[str, Fraction, int]]]) -> list[
 def _common(queues: Mapping[int, list[tuple[str, Fraction, int]]], end: int) -> tuple[str, Fraction, int] | None:
     ends = {q[end] if q else None for q in queues.values()}
     op = ends.pop()
-    return op if not ends and op is not None and op[0] in "AB" else None
+    return op if not ends and op is not None and operation(op[0]).several else None

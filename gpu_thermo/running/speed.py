@@ -24,8 +24,8 @@ from ..engines.base import cores
 from ..errors import SpecError
 from ..kernels.emit import prologue
 from ..kernels.toolchain import find_compiler, host_library
-from ..method.letters import LETTERS
 from ..method.named import DEFAULT_METHOD
+from ..method.operations import operation
 from ..method.words import Substep
 from ..spec.run import RunSpec
 from ..state import Segment, State
@@ -40,19 +40,13 @@ NORMAL = Count(11.5, 31.5)
 and cosine as polynomials, a root: 23 multiply-adds and 23 others)."""
 POINT = {"subset": Count(0, 92), "epoch": Count(0, 92), "replacement": Count(0, 21), "full": Count()}
 """One training point's index: six rounds of the keyed bijection, or a word of Philox and one product."""
-PER_PARAMETER = {
-    "A": Count(1), "B": Count(1), "C": Count(0, 1), "D": Count(1), "E": Count(1), "F": Count(1, 1), "O": Count(1, 1), "sgd": Count(1),
-    "sgld": Count(2), "momentum": Count(2, 1), "momentum2": Count(2, 1), "coolmomentum": Count(2, 1), "adam": Count(4, 7),
-}  # fmt: skip
-"""A letter or whole-step update on one parameter; E is its sum p.p."""
 
 
 def count(job: Job) -> dict[str, Count]:
     """Arithmetic of one replica-step by part: forward, backward, minibatch, normals, letters.
 
     With m inputs, d hidden units, n outputs, B points: forward B d (m + n) multiply-adds and B d activations; backward
-    B d (m + 2 n) multiply-adds, B d slopes and bias sums, B n residuals. Normals: one for each parameter of each O, D
-    and F (or noisy update).
+    B d (m + 2 n) multiply-adds, B d slopes and bias sums, B n residuals. Letters and normals: as their records say.
     """
     model: Any = getattr(job.target, "model", None)
     if model is None:
@@ -65,9 +59,9 @@ def count(job: Job) -> dict[str, Count]:
     for s in job.program.substeps:
         if isinstance(s, Substep):
             size = sum(sizes[k] for k in s.partitions)
-            letters += PER_PARAMETER[s.operation] * size
-            noisy = s.operation == "sgld" or (s.operation in LETTERS and LETTERS[s.operation].noise)
-            normals += NORMAL * (size if noisy else 0)
+            record = operation(s.operation)
+            letters += record.count * size
+            normals += NORMAL * (size * record.normals)
     return {
         "forward": (Count(model.inputs + model.outputs) + activation.count) * units,
         "backward": (Count(model.inputs + 2 * model.outputs, 1) + activation.slope_count) * units

@@ -1,5 +1,5 @@
-"""Exact stationary laws of words on harmonic wells, by linear algebra that shares no code with letters.py (equations.md
-section 10).
+"""Exact stationary laws of words on harmonic wells, by linear algebra that shares no code with the letters' records
+(equations.md section 10).
 
 On U = k q^2 / 2 with force noise of sd s, a step is linear: x' = M x + L r, r standard normal, x = (q, p, eta), eta the
 noise of the last force evaluation, which a reused gradient carries into the next step. The stationary covariance solves
@@ -7,7 +7,8 @@ P = M P M^T + L L^T.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import solve_discrete_lyapunov
@@ -37,18 +38,24 @@ def stationary(
     Raises
     ------
     ValueError
-        If the word is unstable there.
+        If the word is unstable there, or has a letter whose law is not known.
     """
+    unknown = sorted(set(word) - set(_MAPS))
+    if unknown:
+        raise ValueError(
+            f"Word '{word}' has {', '.join(unknown)}, whose law is not known here. Known: {' '.join(_MAPS)}."
+        )
     draws = 2 * len(word)
     basis = np.eye(3 + draws)
     x, fresh = basis[:3].copy(), iter(basis[3:])
+    well = _Well(k, gamma, tau, xi, sigma)
     moved = not "".join(c for c in word if c in "AB").endswith("B")
     for letter in word:
         t = h / word.count(letter)
         if letter == "B" and moved:
             x[2] = noise * next(fresh)
         moved = letter == "A" or (moved and letter != "B")
-        _apply(letter, x, t, fresh, k, gamma, tau, xi, sigma)
+        _MAPS[letter](x, t, fresh, well)
     m, l = x[:, :3], x[:, 3:]
     if abs(np.linalg.eigvals(m)).max() >= 1:
         raise ValueError(f"{word} is unstable at h = {h}, k = {k}")
@@ -56,34 +63,53 @@ def stationary(
     return float(p[0, 0]), float(p[1, 1]), float(p[0, 1])
 
 
-def _apply(
-    letter: str,
-    x: np.ndarray,
-    t: float,
-    fresh: Iterator[np.ndarray],
-    k: float,
-    gamma: float,
-    tau: float,
-    xi: float,
-    sigma: float,
-) -> None:
-    """One letter of length t on the rows (q, p, eta) of the linear map, in place; E moves xi, which is held constant
-    here.
-    """
-    if letter == "A":
-        x[0] += t * x[1]
-    elif letter == "B":
-        x[1] -= t * (k * x[0] + x[2])
-    elif letter == "O":
-        a = 0.0 if math.isinf(gamma) else math.exp(-gamma * t)
-        x[1] = a * x[1] + math.sqrt(tau * (1 - a * a)) * next(fresh)
-    elif letter == "C":
-        x[1] *= math.exp(-t * xi)
-    elif letter == "D":
-        x[1] += sigma * math.sqrt(t) * next(fresh)
-    elif letter == "F":
-        variance = sigma**2 * (t if xi == 0 else (1 - math.exp(-2 * xi * t)) / (2 * xi))
-        x[1] = math.exp(-xi * t) * x[1] + math.sqrt(variance) * next(fresh)
+@dataclass(frozen=True)
+class _Well:
+    """Stiffness, O's friction and temperature, constant xi, D's amplitude."""
+
+    k: float
+    gamma: float
+    tau: float
+    xi: float
+    sigma: float
+
+
+def _drift(x: np.ndarray, t: float, fresh: Iterator[np.ndarray], well: _Well) -> None:
+    x[0] += t * x[1]
+
+
+def _kick(x: np.ndarray, t: float, fresh: Iterator[np.ndarray], well: _Well) -> None:
+    x[1] -= t * (well.k * x[0] + x[2])
+
+
+def _friction_and_noise(x: np.ndarray, t: float, fresh: Iterator[np.ndarray], well: _Well) -> None:
+    a = 0.0 if math.isinf(well.gamma) else math.exp(-well.gamma * t)
+    x[1] = a * x[1] + math.sqrt(well.tau * (1 - a * a)) * next(fresh)
+
+
+def _damping(x: np.ndarray, t: float, fresh: Iterator[np.ndarray], well: _Well) -> None:
+    x[1] *= math.exp(-t * well.xi)
+
+
+def _noise(x: np.ndarray, t: float, fresh: Iterator[np.ndarray], well: _Well) -> None:
+    x[1] += well.sigma * math.sqrt(t) * next(fresh)
+
+
+def _nothing(x: np.ndarray, t: float, fresh: Iterator[np.ndarray], well: _Well) -> None:
+    """E moves xi, which is held constant here."""
+
+
+def _damping_and_noise(x: np.ndarray, t: float, fresh: Iterator[np.ndarray], well: _Well) -> None:
+    xi = well.xi
+    variance = well.sigma**2 * (t if xi == 0 else (1 - math.exp(-2 * xi * t)) / (2 * xi))
+    x[1] = math.exp(-xi * t) * x[1] + math.sqrt(variance) * next(fresh)
+
+
+_MAPS: dict[str, Callable[[np.ndarray, float, Iterator[np.ndarray], _Well], None]] = {
+    "A": _drift, "B": _kick, "C": _damping, "D": _noise, "E": _nothing, "F": _damping_and_noise,
+    "O": _friction_and_noise,
+}  # fmt: skip
+"""A letter of length t on the rows (q, p, eta) of the linear map, in place; `fresh` are the columns of new normals."""
 
 
 def mean_thermostat(word: str, h: float, *, tau: float, sigma: float, k: float = 1.0) -> float:

@@ -41,9 +41,8 @@ def law(
     """Exact (<q^2>, <p^2>, <qp>) of a Langevin word, or of a thermostat word at constant xi = gamma, sigma = sqrt(2
     gamma tau).
     """
-    if set(word) & set("CDF"):
-        return stationary(word, h, xi=gamma, sigma=float(np.sqrt(2 * gamma * tau)), k=k, noise=noise)
-    return stationary(word, h, gamma=gamma, tau=tau, k=k, noise=noise)
+    sigma = float(np.sqrt(2 * gamma * tau))
+    return stationary(word, h, gamma=gamma, tau=tau, xi=gamma, sigma=sigma, k=k, noise=noise)
 
 
 def values_of(groups: np.ndarray, replicas: int) -> tuple[np.ndarray, dict[str, Any]]:

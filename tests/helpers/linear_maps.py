@@ -45,6 +45,8 @@ def step_map(word, h, gamma=0.0, tau=1.0, k=1.0, xi=0.0, sigma=0.0, noise=0.0, r
         elif letter == "F":
             variance = sigma**2 * (t if xi == 0 else (1 - np.exp(-2 * xi * t)) / (2 * xi))
             p = np.exp(-xi * t) * p + np.sqrt(variance) * next(fresh)
+        elif letter != "E":  # it moves xi, which is constant here
+            raise ValueError(f"the law of {letter!r} is not known: add it here")
     full = np.array([q, p, eta])
     return full[:, :3], full[:, 3:]
 

@@ -1,6 +1,7 @@
 """Kernel headers on the host against NumPy and scipy, and as CUDA through NVRTC without a GPU."""
 
 import ctypes
+import re
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from gpu_thermo.engines.fused import team_size
 from gpu_thermo.engines.operations.arrays import NumpyOperations
 from gpu_thermo.engines.operations.device import KernelOperations
 from gpu_thermo.engines.predict.fused import FusedPredictor
-from gpu_thermo.kernels.emit import MODES, Emitter, elementwise_source, inline, prologue
+from gpu_thermo.kernels.elementwise import elementwise_source, groups, kernel_texts
+from gpu_thermo.kernels.emit import MODES, Emitter, library, prologue
 from gpu_thermo.kernels.toolchain import find_compiler, has_nvrtc, host_library, nvrtc_compile, resources
 from gpu_thermo.method import letters
 from gpu_thermo.method.named import get_method, make_program
@@ -90,8 +92,7 @@ extern "C" void do_FUNCTION(const scalar* x, i64 count, scalar* out) {
 
 def probe_source(bits, lanes):
     loops = "".join(LOOP.replace("FUNCTION", name) for name in FUNCTIONS)
-    headers = ("math.h", "philox.h", "normals.h", "minibatch.h", "letters.h", "updates.h")
-    return "\n".join((prologue(bits, 1, lanes), inline(*headers), loops, PROBE))
+    return "\n".join((prologue(bits, 1, lanes), library(), loops, PROBE))
 
 
 class Probe:
@@ -240,7 +241,7 @@ def small_job(method, word=None, mode="subset", dtype=np.float32, partition=None
      ("adam", None, "subset", np.float32), ("momentum", None, "full", np.float32)],
 )  # fmt: skip
 def test_elementwise_kernels_agree_with_numpy(method, word, mode, dtype):
-    """The whole batched engine through elementwise.cu's text, as C++, and through letters.py."""
+    """The whole batched engine through the kernels for CuPy, as C++, and through the records' array functions."""
     job = small_job(method, word, mode, dtype)
     states = []
     for operations in (NumpyOperations, HostOperations):
@@ -332,7 +333,9 @@ def test_the_standard_kernel_does_not_spill_on_hopper(hidden):
 def test_elementwise_kernels_compile_for_every_architecture(arch, bits):
     _, log = nvrtc_compile(elementwise_source(bits), arch, ("--ptxas-options=-v",))
     found = resources(log)
-    assert len(found) == 14
+    operations = {re.match(r"KERNEL (\w+)", text)[1] for group in groups() for text in kernel_texts(group)}
+    assert {"B_kernel", "C_D_kernel", "E_sums_kernel", "sgld_kernel"} < operations
+    assert set(found) == operations | {"square_sum_kernel", "suspects_kernel", "minibatch_kernel"}
     assert all(r.spill_stores == 0 for r in found.values())
 
 

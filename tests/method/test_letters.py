@@ -160,5 +160,5 @@ def test_the_table_says_what_letters_read():
     """Hyperparameters by letter, and which draw noise: the sub field of addresses counts those."""
     reads = {"D": {"sigma"}, "E": {"epsilon", "temperature"}, "F": {"sigma"}, "O": {"friction", "temperature"}}
     assert {s: set(l.reads) for s, l in LETTERS.items()} == {s: reads.get(s, set()) for s in "ABCDEFO"}
-    assert {s for s, l in LETTERS.items() if l.noise} == set("DFO")
+    assert {s: l.normals for s, l in LETTERS.items() if l.normals} == dict.fromkeys("DFO", 1)
     assert {s for s, l in LETTERS.items() if l.thermostat} == set("CEF")

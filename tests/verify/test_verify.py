@@ -71,6 +71,14 @@ def test_laws_agree_with_the_tests_own(word: str) -> None:
     )
 
 
+def test_an_unknown_letter_has_no_law() -> None:
+    """BAZOAB is not BAOAB."""
+    with pytest.raises(ValueError, match="'BAZOAB' has Z, whose law is not known"):
+        stationary("BAZOAB", 0.5, gamma=1.0)
+    with pytest.raises(ValueError, match="'Z' is not known"):
+        laws.moments("BAZOAB", 0.5, gamma=1.0)
+
+
 def test_an_unstable_word_has_no_law() -> None:
     with pytest.raises(ValueError, match="unstable"):
         stationary("BAOAB", 2.1, gamma=1.0)

@@ -1,22 +1,24 @@
-"""What the batched engine asks of an array library for one block of replicas; here for NumPy, in cupy_letters.py for
-CuPy.
+"""What the batched engine asks of an array library for one block of replicas; here for NumPy, in device.py for CuPy.
 
 Arrays are [R, n_k] views of one partition (or [R, P] ranges of several), coefficients broadcast as [R, 1].
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ... import streams
-from ...method import letters
-from ...method.letters import LETTERS
+from ...method.letters import square_sum
+from ...method.operations import operation
+from ...method.record import Operation
 from ...method.words import Program, Substep
+from ...state import State
 from ...streams import Keys, Purpose
 from ..base import Batching
 
 Array = Any
+Action = Callable[..., None]
 
 
 def noise_blocks(program: Program, lanes: np.ndarray) -> dict[int, tuple[np.ndarray, dict[int, np.ndarray]]]:
@@ -27,10 +29,9 @@ def noise_blocks(program: Program, lanes: np.ndarray) -> dict[int, tuple[np.ndar
     """
     users: dict[int, list[int]] = {}
     for s in program.substeps:
-        if isinstance(s, Substep) and (
-            s.operation == "sgld" or (s.operation in LETTERS and LETTERS[s.operation].noise)
-        ):
-            users.setdefault(s.sub, []).extend(s.partitions)
+        if isinstance(s, Substep):
+            for i in range(operation(s.operation).normals):
+                users.setdefault(s.sub + i, []).extend(s.partitions)
     plan = {}
     for sub, partitions in users.items():
         lane = {k: lanes[program.partition.slices[k]] for k in partitions}
@@ -40,16 +41,62 @@ def noise_blocks(program: Program, lanes: np.ndarray) -> dict[int, tuple[np.ndar
     return plan
 
 
+def ranges(program: Program, partitions: Sequence[int]) -> list[slice]:
+    """Columns of `partitions`, neighbours joined."""
+    out: list[slice] = []
+    for r in (program.partition.slices[k] for k in partitions):
+        if out and out[-1].stop == r.start:
+            out[-1] = slice(out[-1].start, r.stop)
+        else:
+            out.append(r)
+    return out
+
+
+def views(state: State, names: Sequence[str], columns: slice, k: int) -> list[Array]:
+    """The arrays that records call `names`: views [R, n] of `columns`, xi [R, 1] of partition k."""
+    own = {"q": state.position, "p": state.momentum, "g": state.gradient}
+    return [
+        state.thermostat[:, k : k + 1]
+        if name == "xi"
+        else (own[name] if name in own else state.extra[name])[:, columns]
+        for name in names
+    ]
+
+
 class NumpyOperations:
-    """Letters, updates, noise and minibatches of one block of replicas as plain NumPy."""
+    """Operations, noise and minibatches of one block of replicas as plain NumPy."""
 
     xp: Any = np
 
     def __init__(self, program: Program, lanes: np.ndarray, keys: Keys, dtype: Any) -> None:
-        self._keys, self._dtype = keys, np.dtype(dtype).type
+        self._program, self._keys, self._dtype = program, keys, np.dtype(dtype).type
         self._plan = noise_blocks(program, lanes)
         self._drawn: dict[int, Array] = {}
         self._step = 0
+
+    @staticmethod
+    def share(first: Operation, second: Operation) -> bool:
+        """Whether two neighbouring operations are bound together: never, as nothing is won."""
+        return False
+
+    def bind(self, substeps: Sequence[Substep], state: State) -> Action:
+        """One substep of `state` as a function of its coefficients."""
+        (substep,) = substeps
+        record, k = operation(substep.operation), substep.partitions[0]
+        where = [views(state, record.operands, c, k) for c in ranges(self._program, substep.partitions)]
+        subs = range(substep.sub, substep.sub + record.normals)
+
+        def act(*values: Array) -> None:
+            noise = [self._noise(k, sub) for sub in subs]
+            ticks = [self._dtype(number) for number in record.of_step(self._step)]
+            for there in where:
+                record.act(*there, *noise, *values, *ticks)
+
+        return act
+
+    def coefficient(self, value: Array, dtype: Any) -> Array:
+        """A coefficient [1, R], or one number for all replicas, as operations take it."""
+        return np.asarray(value, dtype).T
 
     def begin_step(self, step: int) -> None:
         """Noise asked for from now on belongs to `step`."""
@@ -69,66 +116,9 @@ class NumpyOperations:
             return None
         return streams.minibatch(self._keys, batching.mode, points, batching.size, ordinal)
 
-    def drift(self, theta: Array, p: Array, h: Array) -> None:
-        """A."""
-        letters.drift(theta, p, h)
-
-    def kick(self, p: Array, gradient: Array, h: Array) -> None:
-        """B."""
-        letters.kick(p, gradient, h)
-
-    def damp(self, p: Array, xi: Array, h: Array) -> None:
-        """C."""
-        letters.damp(p, xi, h)
-
-    def diffuse(self, p: Array, k: int, sub: int, scale: Array) -> None:
-        """D."""
-        letters.diffuse(p, self._noise(k, sub), scale)
-
-    def damp_diffuse(self, p: Array, xi: Array, k: int, sub: int, h: Array, scale: Array) -> None:
-        """C, then D."""
-        self.damp(p, xi, h)
-        self.diffuse(p, k, sub, scale)
-
-    def regulate(self, xi: Array, p: Array, rate: Array, target: Array) -> None:
-        """E."""
-        letters.regulate(xi, p, rate, target)
-
-    def thermostat_exact(self, p: Array, xi: Array, k: int, sub: int, h: Array, scale: Array) -> None:
-        """F."""
-        letters.thermostat_exact(p, xi, self._noise(k, sub), h, scale)
-
-    def ornstein_uhlenbeck(self, p: Array, k: int, sub: int, a: Array, root_v: Array) -> None:
-        """O."""
-        letters.ornstein_uhlenbeck(p, self._noise(k, sub), a, root_v)
-
-    def descend(self, theta: Array, gradient: Array, h: Array) -> None:
-        """SGD: theta += h G."""
-        theta -= h * gradient
-
-    def perturb(self, theta: Array, k: int, sub: int, scale: Array) -> None:
-        """The noise of SGLD: theta += sqrt(2 h tau) R."""
-        theta += scale * self._noise(k, sub)
-
-    def heavy_ball(self, theta: Array, v: Array, gradient: Array, keep: Array, gain: Array, rate: Array) -> None:
-        """Every momentum update: v = keep v + gain G; theta += rate v."""
-        v *= keep
-        v -= gain * gradient
-        theta += rate * v
-
-    def adam(self, theta: Array, m: Array, v: Array, gradient: Array, rate: Array, step: int) -> None:
-        """Bias-corrected Adam, update number step + 1: .9, .999, 1e-8."""
-        one, b1, b2 = self._dtype(1), self._dtype(0.9), self._dtype(0.999)
-        m *= b1
-        m += (one - b1) * gradient
-        v *= b2
-        v += (one - b2) * gradient * gradient
-        correct1, correct2 = self._dtype(1 - 0.9 ** (step + 1)), self._dtype(1 - 0.999 ** (step + 1))
-        theta -= rate * (m / correct1) / (np.sqrt(v / correct2) + self._dtype(1e-8))
-
     def square_sum(self, p: Array) -> Array:
         """p.p [R] in float64."""
-        return letters.square_sum(p)
+        return square_sum(p)
 
     def suspects(self, arrays: Sequence[Array]) -> Array:
         """Rows [R] whose sum over any of the arrays is not finite: all non-finite rows, and perhaps a few finite

@@ -1,25 +1,30 @@
-"""What the batched engine asks of CuPy: the operations of operations.py as CUDA kernels (kernels/elementwise.cu).
+"""What the batched engine asks of CuPy: operations as CUDA kernels (kernels/elementwise.py and .cu).
 
 Importing this imports no CuPy; using CupyOperations does.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-from ...kernels.emit import MODES, elementwise_source
+from ...kernels.elementwise import elementwise_source, joined, kernel_name, operands
+from ...kernels.emit import MODES
 from ...kernels.toolchain import cupy_module
-from ...method.words import Program
+from ...method.operations import operation
+from ...method.record import Operation
+from ...method.words import Program, Substep
+from ...state import State
 from ...streams import Keys
 from ..base import Batching, permutation_grid
+from .arrays import Action, ranges, views
 
 Array = Any
 
 
 class KernelOperations:
-    """Letters, updates, noise and minibatches of one block of replicas through the kernels of elementwise.cu.
+    """Operations, noise and minibatches of one block of replicas through the kernels of elementwise.py and .cu.
 
     A subclass says which array library it is for, and how a kernel is launched. Arrays are views [R, n] with contiguous
     rows of one [R, P] array; coefficients are [R, 1].
@@ -28,7 +33,7 @@ class KernelOperations:
     xp: Any
 
     def __init__(self, program: Program, lanes: np.ndarray, keys: Keys, dtype: Any) -> None:
-        xp, self._dtype = self.xp, np.dtype(dtype)
+        xp, self._dtype, self._program = self.xp, np.dtype(dtype), program
         self._rows = keys.stream.shape[0]
         low, high, stream = (xp.broadcast_to(k, keys.stream.shape).astype(np.uint32).ravel() for k in keys)
         self._keys = low, high, stream
@@ -48,28 +53,46 @@ class KernelOperations:
         column[np.searchsorted(blocks, lanes // 4), lanes % 4] = np.arange(len(lanes))
         return len(blocks), self.xp.asarray(blocks.astype(np.uint32)), self.xp.asarray(column)
 
-    def _elements(self, name: str, first: Array, *rest: Any) -> None:
-        """A kernel over the elements of views shaped like `first`."""
-        rows, columns = first.shape
-        self._launch(name, rows * columns, rows, columns, _stride(first), first, *rest)
+    @staticmethod
+    def share(first: Operation, second: Operation) -> bool:
+        """Whether two neighbouring operations are bound together, for one pass over the parameters."""
+        return joined(first, second)
 
-    def _noisy(self, name: str, k: int, sub: int, p: Array, *rest: Any) -> None:
-        """A kernel over the Philox blocks of partition k."""
-        count, blocks, column = self._tables[k]
-        self._launch(
-            name,
-            self._rows * count,
-            self._rows,
-            count,
-            _stride(p),
-            *self._keys,
-            blocks,
-            column,
-            self._step,
-            sub,
-            p,
-            *rest,
-        )
+    def bind(self, substeps: Sequence[Substep], state: State) -> Action:
+        """Neighbouring substeps of `state` that share a pass, or one, as a function of their coefficients."""
+        group = [operation(s.operation) for s in substeps]
+        where = ranges(self._program, substeps[-1].partitions)
+        launches = [launch for columns in where for launch in self._launches(group, substeps[-1], columns, state)]
+
+        def act(*values: Array) -> None:
+            ticks = [float(number) for number in group[-1].of_step(self._step)]
+            for name, work, first, arrays in launches:
+                self._launch(name, work, *first(), *arrays, *values, *ticks)
+
+        return act
+
+    def _launches(
+        self, group: Sequence[Operation], last: Substep, columns: slice, state: State
+    ) -> Iterator[tuple[str, int, Callable[[], tuple[Any, ...]], list[Any]]]:
+        """Kernel, threads, first arguments in a step, and arrays of each launch that `group` takes."""
+        names, k = operands(group), last.partitions[0]
+        arrays: list[Any] = []
+        for name, view in zip(names, views(state, names, columns, k), strict=True):
+            arrays += [view, _stride(view)] if name == "xi" else [view]
+        size, stride, (count, blocks, column) = columns.stop - columns.start, _stride(state.position), self._tables[k]
+        plain = self._rows, size, stride
+        if any(record.normals for record in group):
+            who = self._rows, count, stride, *self._keys, blocks, column
+            yield kernel_name(group), self._rows * count, lambda: (*who, self._step, last.sub), arrays
+        elif any(record.call for record in group):
+            yield kernel_name(group), self._rows * size, lambda: plain, arrays
+        if group[-1].sums:
+            yield kernel_name(group, "sums"), 32 * self._rows, lambda: plain, arrays
+
+    def coefficient(self, value: Array, dtype: Any) -> Array:
+        """A coefficient [1, R], or one number for all replicas, as kernels take it: [R]."""
+        whole = np.broadcast_to(np.asarray(value, dtype), (1, self._rows))
+        return self.xp.asarray(np.ascontiguousarray(whole[0]))
 
     def begin_step(self, step: int) -> None:
         """Noise asked for from now on belongs to `step`."""
@@ -83,55 +106,6 @@ class KernelOperations:
         mode, grid = MODES.index(batching.mode), permutation_grid(points).values()
         self._launch("minibatch_kernel", out.size, self._rows, batching.size, *self._keys, mode, ordinal, *grid, out)
         return out
-
-    def drift(self, theta: Array, p: Array, h: Array) -> None:
-        """A."""
-        self._elements("drift_kernel", theta, p, h)
-
-    def kick(self, p: Array, gradient: Array, h: Array) -> None:
-        """B."""
-        self._elements("kick_kernel", p, gradient, h)
-
-    def damp(self, p: Array, xi: Array, h: Array) -> None:
-        """C."""
-        self._elements("damp_kernel", p, xi, _stride(xi), h)
-
-    def diffuse(self, p: Array, k: int, sub: int, scale: Array) -> None:
-        """D."""
-        self._noisy("diffuse_kernel", k, sub, p, scale)
-
-    def damp_diffuse(self, p: Array, xi: Array, k: int, sub: int, h: Array, scale: Array) -> None:
-        """C, then D, in one pass."""
-        self._noisy("damp_diffuse_kernel", k, sub, p, xi, _stride(xi), h, scale)
-
-    def regulate(self, xi: Array, p: Array, rate: Array, target: Array) -> None:
-        """E."""
-        rows, columns = p.shape
-        self._launch("regulate_kernel", 32 * rows, rows, columns, _stride(p), p, xi, _stride(xi), rate, target)
-
-    def thermostat_exact(self, p: Array, xi: Array, k: int, sub: int, h: Array, scale: Array) -> None:
-        """F."""
-        self._noisy("thermostat_exact_kernel", k, sub, p, xi, _stride(xi), h, scale)
-
-    def ornstein_uhlenbeck(self, p: Array, k: int, sub: int, a: Array, root_v: Array) -> None:
-        """O."""
-        self._noisy("ornstein_uhlenbeck_kernel", k, sub, p, a, root_v)
-
-    def descend(self, theta: Array, gradient: Array, h: Array) -> None:
-        """SGD."""
-        self._elements("descend_kernel", theta, gradient, h)
-
-    def perturb(self, theta: Array, k: int, sub: int, scale: Array) -> None:
-        """The noise of SGLD."""
-        self._noisy("diffuse_kernel", k, sub, theta, scale)
-
-    def heavy_ball(self, theta: Array, v: Array, gradient: Array, keep: Array, gain: Array, rate: Array) -> None:
-        """Every momentum update."""
-        self._elements("heavy_ball_kernel", theta, v, gradient, keep, gain, rate)
-
-    def adam(self, theta: Array, m: Array, v: Array, gradient: Array, rate: Array, step: int) -> None:
-        """Bias-corrected Adam, update number step + 1."""
-        self._elements("adam_kernel", theta, m, v, gradient, rate, 1 - 0.9 ** (step + 1), 1 - 0.999 ** (step + 1))
 
     def square_sum(self, p: Array) -> Array:
         """p.p [R] in float64, in a fixed order."""

@@ -1,0 +1,46 @@
+"""Coefficients of a program's operations in float64, formed once for both engines from the records of method/."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..method.operations import operation
+from ..method.words import InForce, Program, Substep
+from ..state import Hyper
+
+Array = Any
+
+
+class Coefficients:
+    """Values of hyperparameters and operations in `steps` steps from `start`, for the G columns of `hyper`: replicas,
+    or groups of replicas alike.
+
+    Every array is float64 and broadcasts to [T, G]: T is `steps`, or 1 where `at` names one of them (0 is `start`).
+    """
+
+    def __init__(self, program: Program, hyper: Hyper, start: int, steps: int) -> None:
+        self._program, self._hyper, self._start, self._steps = program, hyper, start, steps
+        self._factors: Mapping[tuple[str, int], np.ndarray] = hyper.factors(start, steps)
+
+    def in_force(self, name: str, k: int, at: int | None = None) -> Array:
+        """Hyperparameter `name` of partition k: base x schedule."""
+        base = self._hyper.stepsize if name == "stepsize" else getattr(self._hyper, name)[:, k]
+        factor = self._factors.get((name, k))
+        if factor is None:
+            return base[None]
+        return base[None] * (factor[:, None] if at is None else factor[at])
+
+    def values(self, what: Substep | InForce, at: int | None = None) -> tuple[Array, ...]:
+        """Coefficients of a substep, as its record forms them; a hyperparameter is its own."""
+        if isinstance(what, InForce):
+            return (self.in_force(what.name, what.k, at),)
+        record, k = operation(what.operation), what.partitions[0]
+        h = self.in_force("stepsize", 0, at) * what.fraction.numerator / what.fraction.denominator
+        read = {name: self.in_force(name, k, at) for name in record.reads}
+        return record.coefficients(h, read | {"count": self._program.partition.counts[k]})
+
+    def of_step(self, what: Substep | InForce) -> tuple[Array, ...]:
+        """Further coefficients of a substep, [T, 1], that depend on the number of the step alone."""
+        steps = np.arange(self._start, self._start + self._steps)[:, None]
+        return operation(what.operation).of_step(steps) if isinstance(what, Substep) else ()
