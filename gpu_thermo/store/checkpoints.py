@@ -17,11 +17,14 @@ import numpy as np
 from ..state import State
 from .arrays import ArraySpec, Growing, dtype_name, put_array, put_values
 from .birth import initial_values
-from .files import DOCUMENT, PARTIAL, put_document, remove
+from .files import DOCUMENT, PARTIAL, put_document, read, remove
 from .header import Checkpoint
 from .reader import check_files, read_array, read_slot
 from .record import Record, group_document, to_key
 from .schema import CHANGING, Schema
+
+LARGEST = 2**20
+"""Bytes of a node's document; ours have less than a thousand."""
 
 
 @dataclass
@@ -155,7 +158,7 @@ def _restore_documents(root: Path, record: Record) -> None:
     groups = {path: group_document(attributes) for path, attributes in record.groups.items()}
     for path, document in (groups | {path: spec.document() for path, spec in record.arrays.items()}).items():
         try:
-            present = json.loads((root / path / DOCUMENT).read_bytes())
+            present = json.loads(read(root, f"{path}/{DOCUMENT}", LARGEST))
         except (OSError, ValueError):
             present = None
         if present != document:

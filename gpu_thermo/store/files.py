@@ -1,15 +1,20 @@
 """The store's file operations: each replaces or removes one file, so that a kill falls between two of them.
 
+None leaves the store: a link in it, at any level, would lead what is written, or deleted, somewhere else, so that
+stores with links are refused whole, and each operation looks at every folder on its way.
+
 And its lock: one writer a store, by an flock, which the system lets go when its process ends, however it ends.
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import shutil
 import socket
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +26,74 @@ PARTIAL = ".partial"
 DOCUMENT = "zarr.json"
 
 
+def find_links(root: str | os.PathLike[str]) -> Iterator[str]:
+    """Every link below `root`, by its path from there; folders that vanish meanwhile are passed over."""
+    folders = [""]
+    while folders:
+        folder = folders.pop()
+        try:
+            with os.scandir(os.path.join(root, folder)) as entries:
+                found = sorted(entries, key=lambda entry: entry.name)
+        except FileNotFoundError:
+            continue
+        for entry in found:
+            path = f"{folder}/{entry.name}" if folder else entry.name
+            if entry.is_symlink():
+                yield path
+            elif entry.is_dir(follow_symlinks=False):
+                folders.append(path)
+
+
+def refuse_links(root: Path) -> None:
+    """StoreError that names the first link below `root`."""
+    for path in find_links(root):
+        raise _linked(root, path)
+
+
+def _linked(root: Path, path: str) -> StoreError:
+    return StoreError(
+        f"'{path}' in store '{root}' is a link, and nothing is read or written through one: it could lead anywhere."
+        " Put what it names in its place, or restore the store from a copy."
+    )
+
+
+def inside(root: Path, key: str) -> str:
+    """Where `key` lies; StoreError if any part of the way below `root` is a link."""
+    path = os.fspath(root)
+    for part in key.split("/"):
+        path = os.path.join(path, part)
+        try:
+            if stat.S_ISLNK(os.lstat(path).st_mode):
+                raise _linked(root, os.path.relpath(path, root))
+        except FileNotFoundError:
+            return os.path.join(root, key)
+    return path
+
+
+def read(root: Path, key: str, most: int) -> bytes:
+    """At most `most` bytes of a file; OSError where it is none (a pipe would never end)."""
+    path = inside(root, key)
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        raise OSError(errno.EINVAL, "no plain file", path)
+    with open(path, "rb") as file:
+        return file.read(most)
+
+
 def put(root: Path, key: str, *parts: bytes | np.ndarray) -> None:
     """Write a file under a name of its own and rename it into place.
 
     No fsync: a killed process loses nothing, a power cut may lose what the system had not written yet (crc32c finds
     it).
     """
-    target = os.path.join(root, key)
+    target = inside(root, key)
     partial = target + PARTIAL  # one writer holds the lock: the name is free
     try:
-        with open(partial, "wb", buffering=0) as file:
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o666)
+        try:
             for part in parts:
-                _write_all(file.fileno(), part)
+                _write_all(descriptor, part)
+        finally:
+            os.close(descriptor)
         os.replace(partial, target)
     except OSError:
         Path(partial).unlink(missing_ok=True)
@@ -48,8 +109,8 @@ def _write_all(descriptor: int, part: bytes | np.ndarray) -> None:
 
 def remove(root: Path, key: str) -> None:
     """Delete a file or a folder."""
-    target = root / key
-    if target.is_dir() and not target.is_symlink():
+    target = Path(inside(root, key))
+    if target.is_dir():
         shutil.rmtree(target)
     else:
         target.unlink(missing_ok=True)
@@ -57,7 +118,7 @@ def remove(root: Path, key: str) -> None:
 
 def put_document(root: Path, path: str, document: Mapping[str, Any]) -> None:
     """Write a node's zarr.json, and its folder where that is new."""
-    folder = root / path
+    folder = Path(inside(root, path)) if path else root
     if path and not folder.is_dir():
         folder.mkdir()  # never its parents: a store that vanished must not come back half
     put(root, f"{path}/{DOCUMENT}" if path else DOCUMENT, json.dumps(document, allow_nan=False).encode())
@@ -73,7 +134,7 @@ class Lock:
     def __init__(self, path: Path, name: Path | None = None) -> None:
         name = name or path
         try:
-            self._descriptor = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+            self._descriptor = os.open(inside(path, LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         except OSError as error:
             raise StoreError(
                 f"Store '{name}' cannot be written ({error.strerror}). Check its permissions, or copy it."

@@ -23,6 +23,7 @@ from zarr.storage import LocalStore
 from ..errors import StoreError
 from ..state import State
 from .arrays import STRING, ArraySpec, checksum, chunk_key
+from .files import find_links
 from .header import Checkpoint, Header, RunInfo
 from .record import Record, from_key, load_record, located
 from .schema import CHANGING, SLOTS, Schema
@@ -126,6 +127,8 @@ def verify_store(path: str | os.PathLike[str]) -> list[Damage]:
         It is no store of ours, of another format, or its root document is damaged.
     """
     real = located(path)
+    if links := [Damage(link, "a link, through which nothing is read or written") for link in find_links(real)]:
+        return links
     return scan(real, load_record(real))
 
 
@@ -207,8 +210,8 @@ def live_arrays(record: Record) -> dict[str, ArraySpec]:
 def missing_or_truncated(root: Path, path: str, spec: ArraySpec) -> Iterator[Damage]:
     """Chunk files of one array that are absent, of the wrong size, or no plain files."""
     folder = root / path
-    if folder.is_symlink() or not folder.is_dir():
-        yield Damage(path, "the folder is missing" if not folder.is_symlink() else "a link, not a folder")
+    if not folder.is_dir():
+        yield Damage(path, "the folder is missing")
         return
     with os.scandir(folder) as entries:
         sizes = {

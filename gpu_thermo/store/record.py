@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 
 from ..errors import StoreError
 from .arrays import DTYPES, ArraySpec, codecs
-from .files import DOCUMENT
+from .files import DOCUMENT, read, refuse_links
 from .header import FORMAT
 from .schema import SLOT_PARTS, SLOTS, Schema
 
@@ -112,8 +112,8 @@ def read_root(path: Path) -> dict[str, Any]:
             raise StoreError(
                 f"There is no store at '{path}'. Check the path{'; a store is a folder' if path.exists() else ''}."
             )
-        with open(path / DOCUMENT, "rb") as file:
-            raw = file.read(_MAX_RECORD + 1)
+        refuse_links(path)
+        raw = read(path, DOCUMENT, _MAX_RECORD + 1)
     except FileNotFoundError:
         raise StoreError(f"'{path}' is no store of {MAKER}: it has no {DOCUMENT}. Check the path.") from None
     except (OSError, ValueError) as error:
@@ -269,8 +269,7 @@ def _check_slot(record: Record) -> None:
 def is_ours(path: Path) -> bool:
     """Whether a folder is a store of this package, of any format."""
     try:
-        with open(os.path.join(path, DOCUMENT), "rb") as file:
-            attributes = json.loads(file.read(_MAX_RECORD))["attributes"]
+        attributes = json.loads(read(path, DOCUMENT, _MAX_RECORD))["attributes"]
         return attributes["inference_library"] == MAKER and type(attributes["format"]) is int
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, StoreError):
         return False

@@ -3,7 +3,7 @@
 import csv
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from ..run import resume, sample
 from ..running.setup import prepare
 from ..spec.run import RunSpec
 from ..store import read_header
+from ..store.files import refuse_links
+from ..store.record import is_ours
 from ..targets.base import Potential
 from .entries import ComparisonSpec, Planned
 from .measures import Exact, exact_density, on_networks, on_potential, read_draws
@@ -24,6 +26,9 @@ from .watch import watch
 FORMAT = 1
 MARGIN = 4.0
 """sd beyond the outermost mode where a box without bounds ends."""
+RECORDS = ("comparison.json", "comparison.csv")
+FILES = (("", ".zarr"), ("density-", ".npz"), ("watch-", ".npz"), ("watch-", ".partial.npz"))
+"""What is written of all entries, and of each: what stands before and behind its name."""
 OnEntry = Callable[[str, Any], None]
 """(label, Progress) while an entry runs; (label, None) when it is done."""
 
@@ -78,6 +83,7 @@ def compare_methods(
     exact = _exact(spec, planned)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
+    _refuse_links(folder, planned)
     for p in planned:
         _check_store(_store(folder, p), p.spec, overwrite)
     how = {"device": device, "engine": engine, "threads": threads}
@@ -110,6 +116,19 @@ def _store(folder: Path, p: Planned) -> Path:
     return folder / f"{p.entry.slug}.zarr"
 
 
+def _refuse_links(folder: Path, planned: Sequence[Planned]) -> None:
+    """The folder is the user's, and may hold what they like; what is written here goes through no link."""
+    names = [f"{before}{p.entry.slug}{behind}" for p in planned for before, behind in FILES]
+    for name in (*names, *RECORDS):
+        path = folder / name
+        if path.is_symlink():
+            raise StoreError(
+                f"'{path}' is a link, and nothing is written through one. Remove it, or choose another folder."
+            )
+        if path.is_dir():
+            refuse_links(path)
+
+
 def _check_store(path: Path, spec: RunSpec, overwrite: bool) -> None:
     """Remove a store of another run where that was asked for, and refuse it otherwise."""
     if not path.exists():
@@ -126,6 +145,8 @@ def _check_store(path: Path, spec: RunSpec, overwrite: bool) -> None:
         raise StoreExistsError(
             f"'{path}' is of another run than this comparison's. Choose another folder, or replace it (--overwrite)."
         )
+    if not is_ours(path):
+        raise StoreError(f"'{path}' is no store of gpu_thermo and is not replaced. Remove it yourself.")
     shutil.rmtree(path)
 
 

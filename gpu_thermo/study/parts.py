@@ -27,6 +27,7 @@ import numpy as np
 import xarray as xr
 
 from ..errors import SpecError, StoreError, StoreExistsError, StoreLockedError
+from ..store.files import refuse_links
 from .grids import Cell, StudySpec
 from .shards import FORMAT, Shard
 
@@ -88,6 +89,8 @@ def writing(
     StoreError, StoreExistsError, StoreLockedError
         The place is taken by something else, or by another study (the message names what differs), or being written.
     """
+    if store.is_dir():
+        refuse_links(store)
     if os.path.lexists(store) and not overwrite:
         _check_same(store, study, extend)
     elif overwrite and os.path.lexists(store) and (not store.is_dir() or read_spec(store) is None):
@@ -373,6 +376,7 @@ def open_study(store: str | Path) -> xr.Dataset:
     path = Path(store)
     if not path.is_dir() or read_spec(path) is None:
         raise StoreError(f"'{path}' is no study. Make one with: gpu-thermo study STUDY.toml --out {path}")
+    refuse_links(path)
     try:
         with suppress(KeyError):
             dataset = xr.open_zarr(path, chunks=None, consolidated=True)
