@@ -17,7 +17,7 @@ from ..errors import StoreError, StoreExistsError
 from .arrays import ArraySpec, put_array
 from .files import LOCK, Lock, put_document
 from .header import FORMAT, Header
-from .record import MAKER, Record, group_document, is_ours
+from .record import MAKER, Record, group_document, is_ours, require_assertions
 from .schema import CHANGING, Schema
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
@@ -33,6 +33,7 @@ def create_store(path: Path, header: Header, overwrite: bool) -> tuple[Path, Rec
     StoreError
         It cannot be written there, or `overwrite` would replace something that is not a store of ours.
     """
+    require_assertions()
     schema = Schema.of(header)
     path = _real(path)
     old = _old_lock(path, overwrite)
@@ -61,18 +62,26 @@ def _real(path: Path) -> Path:
     """The path without links, so that `overwrite` replaces what a link names; StoreError where the parent is none."""
     try:
         real = Path(os.path.realpath(path))
+    except FileNotFoundError:  # only the current folder is asked for
+        raise StoreError("The current folder was deleted. Change to one that exists.") from None
+    except (OSError, ValueError) as error:
+        raise _no_place(path, error) from None
+    try:
         real.lstat()
     except FileNotFoundError:
         pass
     except NotADirectoryError:
         raise StoreError(f"'{path}' lies below a file. Name a place inside a folder.") from None
     except (OSError, ValueError) as error:
-        raise StoreError(
-            f"No store can be made at '{path}': {getattr(error, 'strerror', None) or error}. Choose another name."
-        ) from None
+        raise _no_place(path, error) from None
     if not real.parent.is_dir():
         raise StoreError(f"The folder '{real.parent}' does not exist. Make it first, or choose another place.")
     return real
+
+
+def _no_place(path: Path, error: Exception) -> StoreError:
+    why = getattr(error, "strerror", None) or error
+    return StoreError(f"No store can be made at '{path}': {why}. Choose another name.")
 
 
 def _old_lock(path: Path, overwrite: bool) -> Lock | None:

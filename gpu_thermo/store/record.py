@@ -97,8 +97,18 @@ def from_key(key: str) -> str:
     return unquote(key)
 
 
+def require_assertions() -> None:
+    """StoreError where Python leaves assertions out: zarr's own reading rests on them."""
+    if not __debug__:
+        raise StoreError(
+            "Python runs without assertions (-O, or PYTHONOPTIMIZE is set), and zarr, which reads and writes stores, does"
+            " not work so. Run Python without -O, and unset PYTHONOPTIMIZE."
+        )
+
+
 def located(path: str | os.PathLike[str]) -> Path:
-    """The path without links; StoreError for what can be no path."""
+    """The path without links; StoreError for what can be no path, and where no store can be read."""
+    require_assertions()
     try:
         return Path(os.path.realpath(path))
     except (OSError, ValueError) as error:

@@ -5,6 +5,7 @@ import os
 import resource
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -235,3 +236,29 @@ def _limited(path: str) -> None:
     with pytest.raises(RunError, match="larger than allowed"):
         advance(writer, 12, 1)
     writer.close()
+
+
+def _program(code: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, **options)
+
+
+SHORT = """\
+import gpu_thermo as gt
+run = {"replicas": 2, "steps": 4, "burn_in": 0, "thin": 2}
+gt.sample({"data": {"train": 8, "test": 4}, "model": {"hidden": 2}, "run": run}, "x.zarr")
+"""
+
+
+@pytest.mark.parametrize("level", ["1", "2"])
+def test_without_assertions_it_says_so(tmp_path: Path, level: str) -> None:
+    """zarr cannot read a store under -O; the store is not called damaged for it."""
+    done = _program(SHORT, cwd=tmp_path, env=os.environ | {"PYTHONOPTIMIZE": level})
+    assert "unset PYTHONOPTIMIZE" in done.stderr
+    assert "damaged" not in done.stderr
+    assert not (tmp_path / "x.zarr").exists()
+
+
+def test_a_deleted_current_folder(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    done = _program(f"import os\nos.rmdir('../gone')\n{SHORT}", cwd=tmp_path / "gone")
+    assert "StoreError: The current folder was deleted" in done.stderr
