@@ -10,6 +10,7 @@ from fused_cases import (
     AT_EVERY_WIDTH,
     CASES,
     Members,
+    agree_with_batched,
     assert_close,
     assert_same,
     make_data,
@@ -22,7 +23,6 @@ from fused_cases import (
 from gpu_thermo.engines.base import Batching, Job
 from gpu_thermo.engines.batched import BatchedEngine
 from gpu_thermo.engines.fused import FusedEngine
-from gpu_thermo.engines.operations.arrays import NumpyOperations
 from gpu_thermo.errors import Status
 from gpu_thermo.kernels.toolchain import find_compiler
 from gpu_thermo.method.named import get_method, make_program
@@ -55,17 +55,6 @@ def test_agrees_with_batched(case):
     moments.
     """
     agree_with_batched(make_job(**(CASES | MORE)[case]))
-
-
-def agree_with_batched(job, fused=None):
-    batched, fused = BatchedEngine(job), fused or FusedEngine(job, threads=2)
-    batched._operations = NumpyOperations  # not the compiled noise, which is the fused engine's own
-    for steps in (1, 2, 10):
-        record = tuple(sorted({max(1, steps // 2), steps}))
-        (a, (r,)), (b, (q,)) = (run(engine, job, steps, record=record) for engine in (batched, fused))
-        assert_close(a, b, job.dtype)
-        for name in ("position", "thermostat", "kinetic_temperature", "energy"):
-            np.testing.assert_allclose(getattr(q, name), getattr(r, name), rtol=2e-5, atol=2e-6, err_msg=name)
 
 
 @pytest.mark.parametrize("case", AT_EVERY_WIDTH)

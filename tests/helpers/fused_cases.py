@@ -9,7 +9,9 @@ from guarded import guarded
 
 from gpu_thermo.data import Dataset
 from gpu_thermo.engines.base import Batching, Job
+from gpu_thermo.engines.batched import BatchedEngine
 from gpu_thermo.engines.fused import FusedEngine, aligned, fill, make_emitter
+from gpu_thermo.engines.operations.arrays import NumpyOperations
 from gpu_thermo.kernels.toolchain import host_library
 from gpu_thermo.method.named import get_method, make_program
 from gpu_thermo.method.schedules import Cosine, Linear
@@ -91,6 +93,17 @@ def assert_close(a, b, dtype):
 def assert_same(a, b):
     for name, value in a.arrays().items():
         np.testing.assert_array_equal(b.arrays()[name], value, err_msg=name)
+
+
+def agree_with_batched(job, fused=None):
+    batched, fused = BatchedEngine(job), fused or FusedEngine(job, threads=2)
+    batched._operations = NumpyOperations  # not the compiled noise, which is the fused engine's own
+    for steps in (1, 2, 10):
+        record = tuple(sorted({max(1, steps // 2), steps}))
+        (a, (r,)), (b, (q,)) = (run(engine, job, steps, record=record) for engine in (batched, fused))
+        assert_close(a, b, job.dtype)
+        for name in ("position", "thermostat", "kinetic_temperature", "energy"):
+            np.testing.assert_allclose(getattr(q, name), getattr(r, name), rtol=2e-5, atol=2e-6, err_msg=name)
 
 
 CASES = {

@@ -7,14 +7,14 @@ import ctypes
 
 import numpy as np
 import pytest
+from contour_cases import METHODS, begin, contour_job
 from foreign import MACHINES, Fields, running
-from test_contour import METHODS, begin, contour_job
-from test_fused import AT_EVERY_WIDTH, CASES, agree_with_batched, assert_close, make_emitter, make_job, make_state
-from test_kernels import FUNCTIONS, REFERENCE, Probe, probe_source
+from fused_cases import AT_EVERY_WIDTH, CASES, agree_with_batched, assert_close, make_job, make_state
+from kernel_cases import FUNCTIONS, REFERENCE, Probe, probe_source
 
 from gpu_thermo import streams
 from gpu_thermo.engines.base import permutation_grid
-from gpu_thermo.engines.fused import Arguments, FusedEngine
+from gpu_thermo.engines.fused import Arguments, FusedEngine, make_emitter
 from gpu_thermo.engines.operations.native import _Grid, _Identity, noise_source
 from gpu_thermo.engines.predict.fused import FusedPredictor, PredictArguments
 from gpu_thermo.kernels.emit import MODES, predict_source
