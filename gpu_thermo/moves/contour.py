@@ -51,18 +51,11 @@ class ContourOptions(MoveOptions):
         (10.0, 0.8, 100.0), description="c, a, b of the step c / (k^a + b)"
     )
     learn: int | None = Field(
-        None,
-        ge=1,
-        description=(
-            "steps during which the histogram learns; then it is fixed, and so is the law of the draws. Not given:"
-            " always"
-        ),
+        None, ge=1, description="steps in which the histogram learns; then the draws' law is fixed. Not given: always"
     )
     clip: tuple[float, float] = Field((-5.0, 5.0), description="bounds of the gradient's multiplier")
     interacting: bool = Field(False, description="one histogram for each ensemble instead of one for each replica")
-    interval: int = Field(
-        1, ge=1, description="steps between merges of an interacting histogram; 1 is the published form"
-    )
+    interval: int = Field(1, ge=1, description="steps between merges of an interacting histogram; 1 as published")
     published: bool = Field(False, description="the published step function w_J for Psi, biased by O(du)")
 
     @model_validator(mode="after")
@@ -341,22 +334,27 @@ class Contour(Move):
         group = self.group if self.group.max() < MOST_REPORTED else np.zeros_like(self.group)
         return self.summary(state.extra, group)
 
-    def warnings(self, state: State) -> list[str]:
-        """Energies out of range, and clipped multipliers."""
+    def report(self, state: State) -> Report:
+        """Facts, and the warnings that follow from them: histograms are summed up once."""
         facts = self.facts(state)
-        out, (outside, clipped) = [], (max(facts[name]) for name in ("outside", "clipped"))
-        if outside > MOST_OUTSIDE:
-            low, high = facts["edges"][0], facts["edges"][-1]
-            out.append(
-                f"{outside:.0%} of the energies were outside the contour's bins ({low:g} to {high:g}), where nothing is"
-                " flattened: move them."
-            )
-        if clipped > MOST_CLIPPED:
-            out.append(
-                f"{clipped:.0%} of the contour's multipliers were clipped, which weights cannot undo: use wider bins or"
-                " a smaller zeta."
-            )
-        return out
+        return self.options.report(facts, _warnings(facts))
+
+
+def _warnings(facts: Mapping[str, Any]) -> list[str]:
+    """Energies out of range, and clipped multipliers."""
+    out, (outside, clipped) = [], (max(facts[name]) for name in ("outside", "clipped"))
+    if outside > MOST_OUTSIDE:
+        low, high = facts["edges"][0], facts["edges"][-1]
+        out.append(
+            f"{outside:.0%} of the energies were outside the contour's bins ({low:g} to {high:g}), where nothing is"
+            " flattened: move them."
+        )
+    if clipped > MOST_CLIPPED:
+        out.append(
+            f"{clipped:.0%} of the contour's multipliers were clipped, which weights cannot undo: use wider bins or a"
+            " smaller zeta."
+        )
+    return out
 
 
 def _verdict(facts: Mapping[str, Any], ensemble: int) -> Verdict:
