@@ -101,8 +101,8 @@ def require_assertions() -> None:
     """StoreError where Python leaves assertions out: zarr's own reading rests on them."""
     if not __debug__:
         raise StoreError(
-            "Python runs without assertions (-O, or PYTHONOPTIMIZE is set), and zarr, which reads and writes stores, does"
-            " not work so. Run Python without -O, and unset PYTHONOPTIMIZE."
+            "Python runs without assertions (-O, or PYTHONOPTIMIZE is set), and zarr, which reads and writes stores,"
+            " does not work so. Run Python without -O, and unset PYTHONOPTIMIZE."
         )
 
 

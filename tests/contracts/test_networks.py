@@ -1,0 +1,215 @@
+"""Every activation, likelihood and prior, in every combination: values and gradients against formulas written here and
+differentiated by a complex step; the fused engine against the batched one in a cover of the combinations.
+
+A record without a formula here fails the first test, and so does a formula without a record.
+"""
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+from cover import covering
+
+from gpu_thermo.data import Dataset
+from gpu_thermo.engines.base import Batching, Job, initial_state
+from gpu_thermo.engines.batched import BatchedEngine
+from gpu_thermo.engines.fused import FusedEngine
+from gpu_thermo.kernels.toolchain import find_compiler
+from gpu_thermo.method.named import get_method, make_program
+from gpu_thermo.state import Hyper, Segment
+from gpu_thermo.targets.activations import ACTIVATIONS
+from gpu_thermo.targets.base import Batch
+from gpu_thermo.targets.likelihoods import LIKELIHOODS
+from gpu_thermo.targets.networks import ShlpModel, ShlpTarget
+from gpu_thermo.targets.priors import PRIORS
+
+SCALE, NOISE_SD = 1.3, 0.7
+STEP = 1e-200
+"""Of the complex step: no difference is taken, so it may be as small as numbers are."""
+
+# -- formulas, for complex arguments -----------------------------------------------------------------------------------
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+ACTIVATE = {
+    "relu": lambda z: np.where(z.real > 0, z, 0),
+    "leaky_relu": lambda z: np.where(z.real > 0, z, 0.01 * z),
+    "tanh": np.tanh,
+    "softplus": lambda z: np.log(1 + np.exp(z)),
+    "silu": lambda z: z * sigmoid(z),
+    "gelu": lambda z: z / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3))),
+    "sine": np.sin,
+    "identity": lambda z: z,
+}
+POINT_NLL = {  # of outputs [N, n] and targets [N] or [N, n], summed over outputs
+    "bernoulli": lambda f, y: np.log(1 + np.exp(f[:, 0])) - y * f[:, 0],
+    "categorical": lambda f, y: np.log(np.exp(f).sum(axis=1)) - f[np.arange(len(y)), y],
+    "gaussian": lambda f, y: (((f - y) / NOISE_SD) ** 2 / 2 + np.log(NOISE_SD * np.sqrt(2 * np.pi))).sum(axis=1),
+}
+MINUS_LOG_PRIOR = {None: lambda theta: 0 * theta.sum(), "normal": lambda theta: (theta * theta).sum() / (2 * SCALE**2)}
+
+
+def test_every_record_has_a_formula():
+    assert set(ACTIVATE) >= set(ACTIVATIONS)
+    assert set(POINT_NLL) >= set(LIKELIHOODS)
+    assert set(MINUS_LOG_PRIOR) >= {None, *PRIORS}
+    assert set(ACTIVATIONS) >= {"relu", "tanh", "softplus", "identity"}
+
+
+# -- networks ----------------------------------------------------------------------------------------------------------
+
+
+def make_data(likelihood, inputs, outputs, points=40, sets=2):
+    """`sets` data sets for a likelihood, standard normal inputs."""
+    g, task = np.random.default_rng(0), LIKELIHOODS[likelihood].task
+    x = g.normal(size=(sets, points, inputs))
+    labels = g.integers(0, max(2, outputs), (sets, points))
+    y = g.normal(size=(sets, points, outputs)) if task == "regression" else labels
+    names = tuple(f"x{i}" for i in range(max(inputs, outputs, 2)))
+    classes = () if task == "regression" else names[: max(2, outputs)]
+    return Dataset(
+        "made", task, x, y, x[:, :8], y[:, :8], names[:inputs], classes, names[:outputs] if not classes else ()
+    )
+
+
+def make_target(activation, likelihood, prior, wide, dtype, replicas):
+    """R networks of a narrow or a wide kind on their data sets."""
+    outputs = {"bernoulli": 1}.get(likelihood, 3 if not wide else 2)
+    inputs, hidden = (11, 5) if wide else (2, 6)
+    data = make_data(likelihood, inputs, outputs)
+    scale = SCALE if prior else None
+    model = ShlpModel(inputs, hidden, outputs, data.task, activation, scale, NOISE_SD)
+    return ShlpTarget(model, data, np.arange(replicas) % 2, dtype)
+
+
+def energy(target, theta, dataset, activation, likelihood, prior):
+    """U of one network by the formulas above; `theta` may be complex."""
+    w = target.layout.split(theta)
+    hidden = ACTIVATE[activation](target.x_train[dataset] @ w["w1"].T + w["b1"])
+    losses = POINT_NLL[likelihood](hidden @ w["w2"].T + w["b2"], target.y_train[dataset])
+    return losses.mean() + MINUS_LOG_PRIOR[prior](theta) / target.points
+
+
+@pytest.mark.parametrize("wide", [False, True], ids=["narrow", "wide"])
+@pytest.mark.parametrize(
+    ("activation", "likelihood", "prior"), list(product(ACTIVATIONS, LIKELIHOODS, [None, *PRIORS]))
+)
+def test_value_and_gradient(activation, likelihood, prior, wide):
+    """In float64 to 1e-12, by a complex step of every parameter."""
+    target = make_target(activation, likelihood, prior, wide, np.float64, 2)
+    position = np.random.default_rng(3).normal(size=(2, target.layout.size))
+    found_energy, found_gradient = target.energy_and_gradient(position, Batch(None, np.arange(2)))
+    for r, theta in enumerate(position):
+        steps = theta + 1j * STEP * np.eye(len(theta))
+        values = np.array([energy(target, t, r, activation, likelihood, prior) for t in steps])
+        np.testing.assert_allclose(found_energy[r], values[0].real, rtol=1e-13)
+        expected = values.imag / STEP
+        np.testing.assert_allclose(found_gradient[r], expected, atol=1e-12 * abs(expected).max(), rtol=1e-12)
+
+
+# -- both engines ------------------------------------------------------------------------------------------------------
+
+FACTORS = {
+    "activation": list(ACTIVATIONS), "likelihood": list(LIKELIHOODS), "prior": [None, *PRIORS], "wide": [False, True],
+    "dtype": [np.float32, np.float64], "mode": ["subset", "full", "epoch", "replacement"],
+    "method": ["adlala", "langevin", "sgld", "adam"],
+}  # fmt: skip
+COVER = covering(FACTORS, most=("activation", "likelihood", "dtype"))
+PRODUCT = [
+    {**dict(zip(FACTORS, values, strict=False)), "mode": "subset", "method": "adlala"}
+    for values in product(*list(FACTORS.values())[:5])
+]
+TOLERANCE = {np.float32: 4e-6, np.float64: 1e-12}
+
+
+def name_of(case):
+    return "-".join(getattr(v, "__name__", str(v)) for v in case.values())
+
+
+def make_job(activation, likelihood, prior, wide, dtype, mode, method, replicas=9):
+    """A job of R replicas, each with its own hyperparameters."""
+    target = make_target(activation, likelihood, prior, wide, dtype, replicas)
+    named, g = get_method(method), np.random.default_rng(1)
+    program = make_program(named, target.layout.partition(named.partition))
+    shape = (replicas, len(program.partition.names))
+    values = {"temperature": 0.01, "friction": 1.0, "sigma": 0.2, "epsilon": 0.3}
+    hyper = Hyper.constant(
+        replicas, shape[1], 0.05 + 0.1 * g.random(replicas), total=100, thermostat=0.1,
+        **{name: value * (1 + g.random(shape)) for name, value in values.items()},
+    )  # fmt: skip
+    seed, stream = np.full(replicas, 2**40 + 1, np.uint64), np.arange(replicas, dtype=np.uint64)
+    batching = Batching(mode, target.points if mode == "full" else 10)
+    return Job(program, target, hyper, batching, seed, stream, dtype)
+
+
+def agree(case):
+    """The same addresses and minibatches, so that states agree to rounding after 1, 2 and 10 steps."""
+    job = make_job(**case)
+    position = 0.5 * np.random.default_rng(3).normal(size=(job.replicas, job.target.layout.size))
+    one, other = (initial_state(job, position.copy()) for _ in range(2))
+    batched, fused = BatchedEngine(job), FusedEngine(job, threads=1)
+    for steps in (1, 1, 8):
+        batched.advance(one, Segment(one.step, steps))
+        fused.advance(other, Segment(other.step, steps))
+        for name, value in one.arrays().items():
+            scale = max(1.0, float(abs(value).max()))
+            atol = TOLERANCE[job.dtype] * scale
+            np.testing.assert_allclose(other.arrays()[name], value, atol=atol, rtol=0, err_msg=name)
+
+
+needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")
+
+
+@needs_compiler
+@pytest.mark.parametrize("case", COVER, ids=name_of)
+def test_engines_agree(case):
+    agree(case)
+
+
+@needs_compiler
+@pytest.mark.slow
+@pytest.mark.parametrize("case", PRODUCT, ids=name_of)
+def test_engines_agree_in_every_combination(case):
+    agree(case)
+
+
+# -- power -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_record_without_its_cpp_cannot_be():
+    """Nothing is left to an "else": what one engine could not carry out is no record."""
+    record = ACTIVATIONS["tanh"]
+    for name in ("value", "slope"):
+        with pytest.raises(ValueError, match=rf"tanh.*{name}"):
+            replace(record, code=replace(record.code, **{name: ""}))
+
+
+def test_a_wrong_slope_of_arrays_is_seen(monkeypatch):
+    right = ACTIVATIONS["tanh"]
+    wrong = replace(right, slope=lambda z, value, xp: 1 - value * value * (1 + 1e-9))
+    monkeypatch.setitem(ACTIVATIONS, "tanh", wrong)
+    with pytest.raises(AssertionError):
+        test_value_and_gradient("tanh", "gaussian", "normal", False)
+
+
+@needs_compiler
+@pytest.mark.parametrize("wide", [False, True], ids=["narrow", "wide"])
+def test_a_wrong_slope_of_kernels_is_seen(monkeypatch, wide):
+    """One slope wrong by 1e-9 in C++ alone."""
+    right = ACTIVATIONS["tanh"]
+    texts = {"slope": right.code.slope, "by_value": right.code.by_value}
+    code = replace(
+        right.code,
+        **{
+            name: text.replace("return ", "return scalar(1 + 1e-9) * (", 1).replace(";", ");")
+            for name, text in texts.items()
+        },
+    )
+    monkeypatch.setitem(ACTIVATIONS, "tanh", replace(right, code=code))
+    case = {"activation": "tanh", "likelihood": "gaussian", "prior": None, "wide": wide, "dtype": np.float64}
+    with pytest.raises(AssertionError):
+        agree({**case, "mode": "full", "method": "sgld"})

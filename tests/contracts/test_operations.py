@@ -1,0 +1,197 @@
+"""Every letter and every whole-step update, on both engines and in both precisions, against its equation.
+
+What draws no noise is followed step by step against a recursion written here from equations.md sections 2 and 3; what
+draws noise is held to its exact stationary law. Each contract is shown to have power: with any one of the operation's
+coefficients wrong by sqrt 2 it fails. A record without a contract fails the first test.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+from linear_maps import moments, z_score
+from network_wells import NetworkWell
+
+from gpu_thermo.engines.batched import BatchedEngine
+from gpu_thermo.engines.fused import FusedEngine
+from gpu_thermo.kernels.toolchain import find_compiler
+from gpu_thermo.method.letters import LETTERS
+from gpu_thermo.method.operations import OPERATIONS
+from gpu_thermo.method.updates import UPDATES
+from gpu_thermo.state import Segment
+
+STEPS, H = 12, 0.3
+MU, XI, EPSILON, TAU = 0.7, 0.4, 0.6, 0.5
+
+
+@dataclass(frozen=True)
+class Follow:
+    """A deterministic operation: `method` follows `recursion(x, p, gradient) -> iterator of (x, p)` in float64."""
+
+    method: str
+    recursion: Callable
+    hyper: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Law:
+    """A noisy operation: the stationary law of `method`; `exact(k)` gives <x^2>, <p^2>, <x p> at stiffness k."""
+
+    method: str
+    exact: Callable
+    hyper: dict = field(default_factory=dict)
+    momenta: bool = True
+
+
+# -- recursions, from the equations ------------------------------------------------------------------------------------
+
+
+def word(text):
+    """A word of A, B, C and E on one partition; a gradient serves until the position moves."""
+
+    def recursion(x, p, gradient):
+        xi, count, g = np.full((len(x), 1), XI), x.shape[1], gradient(x)
+        for _ in range(STEPS):
+            for letter in text:
+                h = H / text.count(letter)
+                if letter == "A":
+                    x = x + h * p
+                    g = gradient(x)
+                elif letter == "B":
+                    p = p - h * g
+                elif letter == "C":
+                    p = np.exp(-h * xi) * p
+                else:
+                    xi = xi + h * EPSILON * ((p * p).sum(axis=1, keepdims=True) - count * TAU)
+            yield x, p
+
+    return recursion
+
+
+def descent(x, p, gradient):
+    """Theta += h G."""
+    for _ in range(STEPS):
+        x = x - H * gradient(x)
+        yield x, p
+
+
+def heavy_ball(gain, rate):
+    """v = mu v + gain G; theta += rate v."""
+
+    def recursion(x, v, gradient):
+        for _ in range(STEPS):
+            v = MU * v - gain * gradient(x)
+            x = x + rate * v
+            yield x, v
+
+    return recursion
+
+
+def adam(x, p, gradient):
+    """Bias-corrected: .9, .999, 1e-8."""
+    m = v = 0.0
+    for k in range(1, STEPS + 1):
+        g = gradient(x)
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        x = x - H * (m / (1 - 0.9**k)) / (np.sqrt(v / (1 - 0.999**k)) + 1e-8)
+        yield x, p
+
+
+GAMMA, SIGMA = 0.9, 0.7
+CONTRACTS: dict[str, Follow | Law] = {
+    "A": Follow("BAB", word("BAB")),
+    "B": Follow("ABA", word("ABA")),
+    "C": Follow("BACAB", word("BACAB"), {"thermostat": XI}),
+    "E": Follow("BACECAB", word("BACECAB"), {"thermostat": XI, "epsilon": EPSILON, "temperature": TAU}),
+    "D": Law("ACDB", lambda k: moments("ACDB", 0.8, xi=XI, sigma=SIGMA, k=k), {"thermostat": XI, "sigma": SIGMA}),
+    "F": Law("FBA", lambda k: moments("FBA", 0.8, xi=XI, sigma=SIGMA, k=k), {"thermostat": XI, "sigma": SIGMA}),
+    "O": Law("OBA", lambda k: moments("OBA", 0.8, gamma=GAMMA, tau=TAU, k=k), {"friction": GAMMA, "temperature": TAU}),
+    "sgd": Follow("sgd", descent),
+    "sgld": Law("sgld", lambda k: (TAU / (k * (1 - 0.8 * k / 2)), 0, 0), {"temperature": TAU}, momenta=False),
+    "momentum": Follow("momentum", heavy_ball(H, 1.0), {"momentum": MU}),
+    "momentum2": Follow("momentum2", heavy_ball(1 - MU, H), {"momentum": MU}),
+    "coolmomentum": Follow("coolmomentum", heavy_ball(H * (1 + MU) / 2, 1.0), {"momentum": MU}),
+    "adam": Follow("adam", adam),
+}
+FUSED = pytest.param(
+    FusedEngine, id="fused", marks=pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")
+)
+ENGINES = (pytest.param(BatchedEngine, id="batched"), FUSED)
+
+
+def test_every_operation_has_a_contract():
+    assert set(CONTRACTS) == set(OPERATIONS)
+
+
+# -- what a contract asks ----------------------------------------------------------------------------------------------
+
+
+def deviation(contract, make, dtype):
+    """Largest difference from the recursion over all steps, in units of the path's own size."""
+    well = NetworkWell(5, dtype)
+    job = well.job(contract.method, H, **contract.hyper)
+    rng = np.random.default_rng(2)
+    x, p = (rng.normal(size=(5, len(well.stiffness))).astype(np.float32).astype(float) for _ in range(2))
+    state, engine = well.start(job, x @ well.axes, p @ well.axes), make(job)
+    hessian = (well.axes * well.stiffness) @ well.axes.T
+    worst, momenta = 0.0, any(p is not q for _, q in contract.recursion(x, p, lambda x: x @ hessian))
+    for expected_x, expected_p in contract.recursion(x, p, lambda x: x @ hessian):
+        engine.advance(state, Segment(state.step, 1))
+        found = [value @ well.axes.T for value in well.coordinates(state)]
+        for value, expected in list(zip(found, (expected_x, expected_p), strict=True))[: 1 + momenta]:
+            worst = max(worst, float(np.abs(value - expected).max() / np.abs(expected).max()))
+    return worst
+
+
+def law_z(contract, make, dtype, replicas=1500):
+    """Largest |z| of second moments along all axes, replicas as the unit."""
+    well = NetworkWell(replicas, dtype)
+    job = well.job(contract.method, 0.8, **contract.hyper)
+    zero = np.zeros((replicas, len(well.stiffness)))
+    state, engine = well.start(job, zero, zero), make(job)
+    engine.advance(state, Segment(0, 60))
+    sums = np.zeros((3, *zero.shape))
+    for _ in range(20):
+        engine.advance(state, Segment(state.step, 3))
+        x, p = well.coordinates(state)
+        sums += (x * x, p * p, x * p)
+    exact = np.array([contract.exact(k) for k in well.stiffness]).T
+    scores = [z_score(sums[i] / 20, exact[i]) for i in range(3 if contract.momenta else 1)]
+    return float(np.nan_to_num(abs(np.array(scores)), nan=np.inf).max())
+
+
+def holds(contract, make, dtype):
+    """Whether the engine keeps the contract, and the number that says so."""
+    if isinstance(contract, Law):
+        z = law_z(contract, make, dtype)
+        return z < 6, z
+    worst = deviation(contract, make, dtype)
+    return worst < (1e-4 if dtype is np.float32 else 1e-11), worst
+
+
+@pytest.mark.parametrize("make", ENGINES)
+@pytest.mark.parametrize("name", CONTRACTS)
+def test_it_does_what_its_equation_says(name, make, dtype):
+    kept, number = holds(CONTRACTS[name], make, dtype)
+    assert kept, number
+
+
+def coefficient_count(name):
+    return len(OPERATIONS[name].kinds)
+
+
+@pytest.mark.parametrize(("name", "index"), [(name, i) for name in OPERATIONS for i in range(coefficient_count(name))])
+def test_any_wrong_coefficient_is_seen(monkeypatch, name, index):
+    """One coefficient times sqrt 2; the rate and target of E, Adam's corrections, all of them."""
+    right = OPERATIONS[name]
+
+    def wrong(*arguments):
+        values = list(right.coefficients(*arguments))
+        values[index] = values[index] * np.sqrt(2)
+        return tuple(values)
+
+    table = LETTERS if name in LETTERS else UPDATES
+    monkeypatch.setitem(table, name, replace(right, coefficients=wrong))
+    kept, number = holds(CONTRACTS[name], BatchedEngine, np.float64)
+    assert not kept, number

@@ -1,0 +1,35 @@
+"""Few combinations of many choices, with every pair (or triple) of them in at least one."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations, product
+from typing import Any
+
+Case = dict[str, Any]
+
+
+def covering(factors: Mapping[str, Sequence[Any]], strength: int = 2, most: Sequence[str] = ()) -> list[Case]:
+    """Combinations such that all values of any `strength` factors meet; all values of the factors `most` meet, too.
+
+    Greedy, and the same at every call: the combination that covers most of what is still missing comes next.
+    """
+    names = list(factors)
+    groups = {frozenset(g) for g in combinations(names, strength)} | ({frozenset(most)} if most else set())
+    missing = {
+        tuple(zip(sorted(group), values, strict=True))
+        for group in groups
+        for values in product(*(range(len(factors[name])) for name in sorted(group)))
+    }
+    out: list[Case] = []
+    while missing:
+        chosen: dict[str, int] = dict(min(missing, key=lambda part: (-len(part), part)))
+        for name in sorted(names, key=lambda n: -len(factors[n])):
+            if name not in chosen:
+                chosen[name] = max(range(len(factors[name])), key=lambda i: (_gain(missing, {**chosen, name: i}), -i))
+        missing = {part for part in missing if any(chosen[name] != i for name, i in part)}
+        out.append({name: factors[name][chosen[name]] for name in names})
+    return out
+
+
+def _gain(missing: set[tuple[tuple[str, int], ...]], chosen: Mapping[str, int]) -> int:
+    """How much of what is missing the choices so far would cover."""
+    return sum(all(chosen.get(name) == i for name, i in part) for part in missing)
