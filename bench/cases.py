@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from gpu_thermo.running.setup import Setup, setup
+from gpu_thermo.running.setup import prepare
+from gpu_thermo.running.subject import Setup
 from gpu_thermo.spec.run import RunSpec
 
 H, TAU, GAMMA, SIGMA, EPSILON = 0.25, 1e-4, 0.1, 0.01, 0.05
@@ -56,7 +57,7 @@ class Case:
             "keep": [],
         }
         tree = {"data": data, "model": {"hidden": self.hidden}, "method": method, "run": run}
-        return setup(RunSpec.from_dict(tree))
+        return prepare(RunSpec.from_dict(tree))
 
 
 def spirals(hidden: int, batch: int) -> Case:
@@ -73,7 +74,7 @@ CASES = {c.name: c for c in (spirals(20, 25), spirals(100, 20), spirals(500, 20)
 def arrays(case: Case) -> tuple[np.ndarray, np.ndarray]:
     """Training inputs [N, m] float32 and labels [N] int64, the very ones our engines see."""
     ready = case.setup(1)
-    return ready.target.x_train[0].astype(np.float32), ready.data.y_train[0].astype(np.int64)
+    return ready.subject.target.x_train[0].astype(np.float32), ready.subject.data.y_train[0].astype(np.int64)
 
 
 @dataclass
@@ -91,8 +92,8 @@ def loss_of(case: Case, position: Any) -> float:
     ready = case.setup(1)
     x, y = arrays(case)
     q = np.asarray(position, np.float32)
-    out = ready.model.outputs_at(q, x)
-    return float(ready.model.losses(out, np.broadcast_to(y, out.shape[:2])).mean())
+    out = ready.subject.model.outputs_at(q, x)
+    return float(ready.subject.model.losses(out, np.broadcast_to(y, out.shape[:2])).mean())
 
 
 def kinetic(case: Case, momentum: Any) -> float:

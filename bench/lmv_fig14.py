@@ -61,11 +61,11 @@ def spec_of(method: dict[str, Any], init: str, runs: int, steps: int) -> dict[st
 def compiled(spec: dict[str, Any]) -> None:
     """Compile the kernel that `spec` needs; the number of replicas and data sets does not matter."""
     from gpu_thermo.engines import choose_engine, make_engine
-    from gpu_thermo.running.setup import setup
+    from gpu_thermo.running.setup import prepare
     from gpu_thermo.spec.run import RunSpec
 
     small = {"data": {"name": "spirals", "train": 500, "test": 2}, "run": spec["run"] | {"replicas": 1}}
-    job = setup(RunSpec.from_dict(spec | small)).job
+    job = prepare(RunSpec.from_dict(spec | small)).job
     make_engine(job, choose_engine(job, "auto", "cpu"), "cpu")
 
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from gpu_thermo.engines import choose_engine, make_engine
 from gpu_thermo.run import iterate, sample
-from gpu_thermo.running.setup import setup
+from gpu_thermo.running.setup import prepare
 from gpu_thermo.spec.run import RunSpec
 from gpu_thermo.state import Segment
 from gpu_thermo_cli.progress import Meter
@@ -49,7 +49,7 @@ def spec_of(steps: int, replicas: int, hidden: int) -> RunSpec:
 
 def bare(spec: RunSpec, engine: str) -> Run:
     """The engine alone, in segments of 500 steps, nothing recorded."""
-    ready = setup(spec)
+    ready = prepare(spec)
     made = make_engine(ready.job, choose_engine(ready.job, engine, "cpu"), "cpu")
 
     def run() -> tuple[float, np.ndarray]:

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ from .averages.predictive import restored_data
 from .engines import choose_engine, make_engine, resolve_device
 from .errors import SpecError, StoreError
 from .running.agenda import Agenda
-from .running.bill import RunPlan, check_resources, make_moments, make_plan
+from .running.bill import RunPlan, check_resources, make_plan
 from .running.drive import COMMIT_SECONDS, Interrupted, Limits, OnProgress, drive
 from .running.loop import Loop, Progress
-from .running.setup import AnySetup, prepare, setup
+from .running.setup import prepare
 from .running.stored import make_header
+from .running.subject import Setup
 from .spec.run import RunSpec
 from .state import Snapshot, State
 from .store import Checkpoint, RunWriter, open_run, read_header
@@ -53,7 +55,8 @@ def plan(
     spec, folder = as_spec(spec)
     ready = prepare(spec, base or folder, potential=potential)
     device = resolve_device(device)
-    return make_plan(ready, device, choose_engine(ready.job, engine, device))
+    moments = ready.moments()
+    return make_plan(ready, make_header(ready, choose_engine(ready.job, engine, device), device, moments), moments)
 
 
 def iterate(
@@ -70,13 +73,12 @@ def iterate(
     spec, folder = as_spec(spec)
     ready = prepare(spec, base or folder, potential=potential)
     device = resolve_device(device)
-    chosen = choose_engine(ready.job, engine, device)
-    check_resources(make_plan(ready, device, chosen), None)
-    loop = Loop.make(
-        ready, make_engine(ready.job, chosen, device, threads), ready.initial_state(), make_moments(ready), threads
-    )
-    for moments in loop.segments():
-        yield from (m.snapshot for m in moments)
+    chosen, moments = choose_engine(ready.job, engine, device), ready.moments()
+    check_resources(make_plan(ready, make_header(ready, chosen, device, moments), moments), None)
+    running = make_engine(ready.job, chosen, device, threads)
+    loop = Loop.make(ready, running, ready.initial_state(), moments, threads)
+    for recorded in loop.segments():
+        yield from (m.snapshot for m in recorded)
 
 
 def sample(
@@ -90,7 +92,8 @@ def sample(
     Parameters
     ----------
     spec : RunSpec, nested dictionaries, a TOML file, or None for the embedded default.
-    store : the folder to create; None keeps the run in memory. overwrite : replace a run that is there.
+    store : the folder to create; None keeps the run in memory (its store is a temporary one, and is loaded).
+    overwrite : replace a run that is there.
     device : auto, cpu, cuda or cuda:i. engine : auto, batched or fused. threads : CPU threads, all cores by default.
     on_plan : called with the plan before anything is written. on_progress : called with a Progress after every segment.
     time_limit : seconds after which to commit and return.
@@ -109,35 +112,27 @@ def sample(
     RunError
         Trouble on the way (disk full, every replica frozen, Interrupted): what was committed can be read and resumed.
     """
-    if store is None:
-        options = {
-            "device": device,
-            "engine": engine,
-            "on_progress": on_progress,
-            "time_limit": time_limit,
-            "threads": threads,
-        }
-        return _in_memory(spec, potential=potential, base=base, **options)
+    if store is None and overwrite:
+        raise SpecError("overwrite = True is about a store, and none is given: name the store, or leave overwrite out.")
     spec, folder = as_spec(spec)
     ready = prepare(spec, base or folder, potential=potential)
     device = resolve_device(device)
-    chosen = choose_engine(ready.job, engine, device)
-    path = Path(store)
-    bill = make_plan(ready, device, chosen)
-    check_resources(bill, path)
-    if on_plan:
-        on_plan(bill)
-    moments = make_moments(ready)
-    loop = Loop.make(ready, make_engine(ready.job, chosen, device, threads), ready.initial_state(), moments, threads)
-    with RunWriter.create(path, make_header(ready, chosen, device, moments.schema()), overwrite) as writer:
-        drive(
-            loop,
-            writer,
-            path,
+    chosen, moments = choose_engine(ready.job, engine, device), ready.moments()
+    header = make_header(ready, chosen, device, moments)
+    bill = make_plan(ready, header, moments)
+    with _place(store) as path:
+        check_resources(bill, path)
+        if on_plan:
+            on_plan(bill)
+        running = make_engine(ready.job, chosen, device, threads)
+        loop = Loop.make(ready, running, ready.initial_state(), moments, threads)
+        limits, attributes = (
             Limits(on_progress, time_limit, commit_seconds),
             {"steps": spec.run.steps, "engine": chosen},
         )
-    return open_run(path)
+        with RunWriter.create(path, header, overwrite) as writer:
+            drive(loop, writer, path, limits, attributes)
+        return open_run(path) if store is not None else _loaded(path)
 
 
 def resume(
@@ -179,18 +174,19 @@ def resume(
         )
     device = resolve_device(device)
     chosen = choose_engine(ready.job, engine or str(info.attributes.get("engine", info.engine)), device)
-    check_resources(make_plan(ready, device, chosen), path)
+    moments = ready.moments()
+    check_resources(make_plan(ready, make_header(ready, chosen, device, moments), moments), path)
     running = make_engine(ready.job, chosen, device, threads)
     writer, checkpoint = RunWriter.resume(path)
     with writer:
-        state, moments = _restore(ready, checkpoint)
+        state = _restore(ready, checkpoint, moments)
         loop = Loop.make(ready, running, state, moments, threads)
         attributes = {**checkpoint.attributes, "steps": target.run.steps, "engine": chosen}
         drive(loop, writer, path, Limits(on_progress, time_limit, commit_seconds), attributes)
     return open_run(path)
 
 
-def restore_setup(path: Path, spec: RunSpec, potential: Potential | None = None) -> AnySetup:
+def restore_setup(path: Path, spec: RunSpec, potential: Potential | None = None) -> Setup:
     """Build a run from a store's own data, never from the spec's paths; a user's own potential has to be given
     again.
     """
@@ -204,24 +200,31 @@ def restore_setup(path: Path, spec: RunSpec, potential: Potential | None = None)
             f"{path}: the data in it cannot be read ({error}). Restore it from a copy; verify_store names damaged"
             " files."
         ) from error
-    return setup(spec, data=data)
+    return prepare(spec, data=data)
 
 
-def _in_memory(spec: SpecLike, **options: Any) -> xarray.DataTree:
-    """The same run through a temporary store, loaded and deleted: one code path, equal results."""
-    with (
-        tempfile.TemporaryDirectory(prefix="gpu_thermo_") as folder,
-        sample(spec, Path(folder) / "run.zarr", **options) as tree,
-    ):
+@contextmanager
+def _place(store: str | Path | None) -> Iterator[Path]:
+    """Where a store goes: as asked for, or beside nothing in a temporary folder that does not outlive the run."""
+    if store is not None:
+        yield Path(store)
+        return
+    with tempfile.TemporaryDirectory(prefix="gpu_thermo_") as folder:
+        yield Path(folder) / "run.zarr"
+
+
+def _loaded(path: Path) -> xarray.DataTree:
+    """A run in memory, its files closed."""
+    with open_run(path) as tree:
         return tree.load()
 
 
-def _restore(ready: AnySetup, checkpoint: Checkpoint) -> tuple[State, RunningMoments]:
-    moments = make_moments(ready)
+def _restore(ready: Setup, checkpoint: Checkpoint, moments: RunningMoments) -> State:
+    """The state to go on from; `moments` become what they were then."""
     if checkpoint.state is None:
-        return ready.initial_state(), moments
+        return ready.initial_state()
     moments.load(checkpoint.sums)
-    return checkpoint.state, moments
+    return checkpoint.state
 
 
 def _with_steps(spec: RunSpec, steps: int) -> Any:
@@ -260,7 +263,7 @@ def _steps_with(planned: RunSpec, steps: int, draws: int) -> int:
     return steps
 
 
-def _check_extension(ready: AnySetup) -> None:
+def _check_extension(ready: Setup) -> None:
     """A schedule that spans the run would have been another one all along."""
     spanning = sorted({name for (name, _), s in ready.job.hyper.schedules.items() if s.spans_run})
     if spanning:

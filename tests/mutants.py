@@ -45,7 +45,7 @@ LAWS, VERIFY, BAYES = (
 TRANSIENTS = "tests/laws/test_transients.py"
 RESUME = ("tests/test_run.py", "tests/verify/test_verify.py")
 LADDER, EXCHANGE, TEMPERING = (f"gpu_thermo/moves/{name}.py" for name in ("ladder", "exchange", "tempering"))
-CYCLICAL, OBSERVE = "gpu_thermo/moves/cyclical.py", "gpu_thermo/running/observe.py"
+CYCLICAL, OBSERVE = "gpu_thermo/moves/cyclical.py", "gpu_thermo/running/network.py"
 CONTOUR, CONTOUR_KERNEL = "gpu_thermo/moves/contour.py", "gpu_thermo/kernels/contour.h"
 ON_CONTOUR = tuple(f"tests/moves/test_contour{name}.py" for name in ("", "_engines", "_laws"))
 ON_TEMPERING = ("tests/moves/test_tempering.py", "tests/moves/test_tempering_laws.py")
@@ -103,16 +103,16 @@ MUTANTS: dict[str, Mutant] = {
         ((LETTERS, 'values["count"] * values["temperature"]', 'values["temperature"]'),), (LAWS, VERIFY),
         "adaptive or thermostat or machine"),
     "xi not saved": Mutant(
-        ((RUN, "    return checkpoint.state, moments",
-            "    checkpoint.state.thermostat[:] = 0\n    return checkpoint.state, moments"),),
+        ((RUN, "    return checkpoint.state",
+            "    checkpoint.state.thermostat[:] = 0\n    return checkpoint.state"),),
         RESUME, "resume or identical or machine"),
     "momentum lost on resume": Mutant(
-        ((RUN, "    return checkpoint.state, moments",
-            "    checkpoint.state.momentum[:] = 0\n    return checkpoint.state, moments"),),
+        ((RUN, "    return checkpoint.state",
+            "    checkpoint.state.momentum[:] = 0\n    return checkpoint.state"),),
         RESUME, "resume or identical or machine"),
     "cached gradient lost on resume": Mutant(
-        ((RUN, "    return checkpoint.state, moments",
-            "    checkpoint.state.gradient[:] = 0\n    return checkpoint.state, moments"),),
+        ((RUN, "    return checkpoint.state",
+            "    checkpoint.state.gradient[:] = 0\n    return checkpoint.state"),),
         RESUME, "resume or identical or machine"),
     "running averages lost on resume": Mutant(((RUN, "    moments.load(checkpoint.sums)\n", ""),),
         RESUME, "resume or identical or machine"),

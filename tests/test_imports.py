@@ -152,11 +152,11 @@ def test_importing_the_library_is_light():
 
 def test_sampling_on_the_cpu_needs_no_gpu_package():
     code = """
-from gpu_thermo.running.setup import setup
+from gpu_thermo.running.setup import prepare
 from gpu_thermo.engines import BatchedEngine
 from gpu_thermo.spec import RunSpec
 from gpu_thermo.state import Segment
-ready = setup(RunSpec.from_dict({"run": {"replicas": 2}, "data": {"train": 20, "test": 2}}))
+ready = prepare(RunSpec.from_dict({"run": {"replicas": 2}, "data": {"train": 20, "test": 2}}))
 BatchedEngine(ready.job).advance(ready.initial_state(), Segment(0, 2))
 """
     assert not modules_after(code) & {"cupy", "dask", "distributed", "matplotlib"}

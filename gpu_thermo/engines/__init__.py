@@ -6,7 +6,7 @@ from typing import Any
 
 from ..errors import DeviceError, SpecError
 from ..kernels.toolchain import find_compiler
-from ..targets.networks import ShlpModel, ShlpTarget
+from ..targets.networks import ShlpModel
 from .base import Batching, Engine, Job, initial_state
 from .batched import BatchedEngine
 from .fused import FusedEngine
@@ -94,19 +94,19 @@ FUSED_INPUTS, FUSED_HIDDEN, FUSED_OUTPUTS = {"cpu": 64, "cuda": 16}, 1024, 16
 
 def _obstacle(job: Job, device: str) -> str:
     """Why the fused engine cannot carry out `job`; empty if it can."""
-    if not isinstance(job.target, ShlpTarget):
+    target = job.target
+    if target.fused is None:
         return "it samples single-hidden-layer perceptrons only"
-    if getattr(job.target, "bounds", None) is not None:
+    if target.bounds is not None:
         return "it knows no walls (bounds)"
-    if device != "cpu" and job.target.model.outputs > 32:
-        return f"{job.target.model.outputs} outputs are more than a warp has threads"
+    if device != "cpu" and target.fused.outputs > 32:
+        return f"{target.fused.outputs} outputs are more than a warp has threads"
     return _NO_COMPILER if device == "cpu" and find_compiler() is None else ""
 
 
 def _fits(job: Job, device: str) -> bool:
     """Whether the network is small enough to be sampled on chip."""
-    assert isinstance(job.target, ShlpTarget)
-    return _small(job.target.model, device)
+    return _small(job.target.fused, device)
 
 
 def _small(model: ShlpModel, device: str) -> bool:

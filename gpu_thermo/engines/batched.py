@@ -110,10 +110,8 @@ def keep_freed_memory() -> None:
 
 
 def _widest(job: Job) -> int:
-    """Values of a replica in the largest array of a step: hidden activations of a batch, or the parameters."""
-    hidden = getattr(getattr(job.target, "model", None), "hidden", 0)
-    batch = job.batching.size if job.batching.mode != "full" else job.target.points
-    return max(hidden * batch, job.target.layout.size)
+    """Values of a replica in the largest array of a step."""
+    return job.target.widest(job.batching.size if job.batching.mode != "full" else job.target.points)
 
 
 def _block_size(job: Job) -> int:
@@ -143,7 +141,7 @@ class _Block:
         self.in_force = Coefficients(job.program, job.hyper.take(rows), segment.start, segment.steps)
         own = {name: self.xp.asarray(value[rows]).copy() for name, value in own_arrays(state).items()}
         self.local = State.from_arrays(own, state.step, state.evaluations)
-        bounds = getattr(job.target, "bounds", None)
+        bounds = job.target.bounds
         self.box = None if bounds is None else _Box(self.local, float(bounds), self.xp)
         self.groups = self._grouped(job.program.substeps)
         self.plan = [self._action(group) for group in self.groups]

@@ -11,10 +11,9 @@ import numpy as np
 
 from ..averages.moments import RunningMoments
 from ..moves import fold
-from ..store import disk_bill
+from ..store import Header, disk_bill
 from .resources import check_disk, check_memory
-from .setup import AnySetup, PotentialSetup, Setup
-from .stored import make_header
+from .subject import Setup
 
 
 @dataclass(frozen=True)
@@ -51,16 +50,14 @@ class RunPlan:
         return asdict(self)
 
 
-def make_plan(ready: AnySetup, device: str, engine: str) -> RunPlan:
-    """The plan of a run made ready."""
+def make_plan(ready: Setup, header: Header, moments: RunningMoments) -> RunPlan:
+    """The plan of a run made ready, from what its store will be created with and its (empty) running averages."""
     run, program = ready.spec.run, ready.program
-    moments = make_moments(ready)
-    header = make_header(ready, engine, device, moments.schema())
     sums = sum(a.nbytes for a in moments.sums.values()) + fold.nbytes(ready.moves, run.replicas)
     partition = program.partition
     return RunPlan(
-        engine=engine,
-        device=device,
+        engine=header.engine,
+        device=header.device,
         replicas=run.replicas,
         parameters=ready.job.target.layout.size,
         ensembles=len(ready.ensemble_dataset),
@@ -72,40 +69,26 @@ def make_plan(ready: AnySetup, device: str, engine: str) -> RunPlan:
         gradients_per_step=program.gradients_per_step,
         words={name: (program.texts[k], partition.counts[k]) for k, name in enumerate(partition.names)},
         substeps=tuple(program.describe()),
-        memory_bytes=memory_bill(ready),
+        memory_bytes=memory_bill(ready, sums),
         disk_bytes=disk_bill(header, sums),
         moves=tuple(move.kind for move in ready.spec.moves),
         warnings=tuple(_warnings(ready)),
     )
 
 
-def memory_bill(ready: AnySetup) -> int:
-    """Bytes the run needs at its peak: state, working copies, the ring, draws waiting to be written, data, running
-    sums.
+def memory_bill(ready: Setup, sums: int) -> int:
+    """Bytes the run needs at its peak: state, working copies, the ring, draws waiting to be written, data, and running
+    sums of `sums` bytes.
     """
     item = np.dtype(ready.job.dtype).itemsize
     parameters = ready.spec.run.replicas * ready.job.target.layout.size * item
     ring = max(parameters, min(64 * 2**20, parameters * ready.agenda.draws))
-    sums = sum(a.nbytes for a in make_moments(ready).sums.values())
-    data = predictions = 0
-    if isinstance(ready, Setup):
-        data = sum(a.nbytes for a in (ready.data.x_train, ready.data.x_test, ready.data.y_train, ready.data.y_test))
-        predictions = 256 * ready.points.shape[1] * ready.model.outputs * item * 2
-    moves = fold.nbytes(ready.moves, ready.spec.run.replicas)
-    return 12 * parameters + 4 * ring + 4 * data + 3 * (sums + moves) + predictions + 200 * 2**20
+    return 12 * parameters + 4 * ring + 3 * sums + ready.subject.working_bytes + 200 * 2**20
 
 
-def _warnings(ready: AnySetup) -> Iterator[str]:
+def _warnings(ready: Setup) -> Iterator[str]:
     """What is allowed but rarely meant."""
-    spec = ready.spec
-    if isinstance(ready, Setup):
-        if spec.method.posterior_temperature is not None and spec.model.prior_sd is None:
-            yield (
-                "posterior_temperature without model.prior_sd: without a prior the posterior of this network is not"
-                " normalisable."
-            )
-        if ready.model.activation == "relu" and spec.model.init == "zero":
-            yield 'init = "zero" with relu: all gradients but that of b2 are zero at the start.'
+    yield from ready.subject.warnings()
     smallest = np.bincount(ready.ensemble).min()
     if smallest < 4 and len(ready.ensemble_dataset) > 1:
         yield (
@@ -121,15 +104,3 @@ def check_resources(bill: RunPlan, store: Path | None) -> None:
     check_memory(bill.memory_bytes, bill.replicas, bill.device)
     if store is not None:
         check_disk(bill.disk_bytes, store)
-
-
-def make_moments(ready: AnySetup) -> RunningMoments:
-    """Empty running moments of the right shape; of a potential they are about its coordinates."""
-    ensembles = len(ready.ensemble_dataset)
-    if isinstance(ready, PotentialSetup):
-        return RunningMoments.empty(ensembles, ready.job.target.layout.size, 1, "regression", 0.0)
-    model = ready.model
-    density = model.likelihood.log_density is not None and ready.data.test_points > 0
-    return RunningMoments.empty(
-        ensembles, ready.points.shape[1], model.outputs, model.task, model.noise_sd, density=density
-    )

@@ -8,12 +8,10 @@ from functools import partial
 import numpy as np
 
 from ..averages.moments import RunningMoments
-from ..engines import Engine, make_predictor
-from ..engines.base import cores
+from ..engines import Engine
 from ..moves import fold
 from ..state import Recorded, Snapshot, State
-from .observe import Observer, PotentialObserver
-from .setup import AnySetup, PotentialSetup
+from .subject import Observer, Setup
 
 SEGMENT_SECONDS = 0.25
 """Longest wait for a signal to be answered."""
@@ -58,24 +56,21 @@ class Moment:
 class Loop:
     """Advances one run. `state` and `moments` are all that changes, and all that a checkpoint needs."""
 
-    setup: AnySetup
+    setup: Setup
     engine: Engine
     state: State
     moments: RunningMoments
-    observer: Observer | PotentialObserver
+    observer: Observer
     length: int = 8
     rate: float = 0.0
     last: Progress | None = None
 
     @classmethod
     def make(
-        cls, setup: AnySetup, engine: Engine, state: State, moments: RunningMoments, threads: int | None = None
+        cls, setup: Setup, engine: Engine, state: State, moments: RunningMoments, threads: int | None = None
     ) -> "Loop":
         """A loop over `setup` from `state`."""
-        if isinstance(setup, PotentialSetup):
-            return cls(setup, engine, state, moments, PotentialObserver(setup, moments))
-        predictor = make_predictor(setup.model, setup.job.dtype, engine.device, threads)
-        return cls(setup, engine, state, moments, Observer(setup, moments, predictor, threads or cores()))
+        return cls(setup, engine, state, moments, setup.subject.observer(setup, moments, engine.device, threads))
 
     def segments(self) -> Iterator[list[Moment]]:
         """Moments recorded by each segment, until the run is complete or every replica is frozen."""

@@ -5,7 +5,16 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
+
 from ..errors import ResourceError
+from ..spec.run import RunSpec
+
+
+def check_least(spec: RunSpec, parameters: int, dtype: str) -> None:
+    """Refuse absurd sizes before anything is allocated: what the state and the hyperparameters alone take."""
+    moves, replicas = sum(move.bytes_per_replica for move in spec.moves), spec.run.replicas
+    check_memory(replicas * (3 * np.dtype(dtype).itemsize * parameters + moves + 200), replicas)
 
 
 def check_memory(needed: int, replicas: int, device: str = "cpu") -> None:

@@ -29,7 +29,7 @@ from ..method.operations import operation
 from ..method.words import Substep
 from ..spec.run import RunSpec
 from ..state import Segment, State
-from .setup import setup
+from .setup import prepare
 
 SEGMENT_SECONDS = 0.25
 """Length of one timed segment, that of the run loop."""
@@ -243,7 +243,7 @@ def measure(
     SpecError, DeviceError
         The engine cannot carry out the spec, or the device is missing.
     """
-    job = (ready := setup(spec)).job
+    job = (ready := prepare(spec)).job
     device = resolve_device(device)
     peak = measured_peak(device, threads)
     return [

@@ -1,26 +1,22 @@
-"""What of a run goes into its store, and back: the header, the data as sampled, draws and learning curves."""
+"""What of a run goes into its store: the header, draws and learning curves."""
 
-import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 
 from .. import __version__
-from ..data import Dataset
-from ..data.tasks import TASKS
+from ..averages.moments import RunningMoments
 from ..moves import fold
 from ..state import Snapshot
 from ..store import Draws, Header, Trace
 from .loop import Moment
-from .setup import AnySetup, PotentialSetup, Setup
-
-_POINT = ("dataset", "point")
+from .subject import Setup
 
 
-def make_header(setup: AnySetup, engine: str, device: str, predictive: Mapping[str, Any]) -> Header:
+def make_header(setup: Setup, engine: str, device: str, moments: RunningMoments) -> Header:
     """Everything of the run that is fixed when its store is created."""
     layer = ("partition",)
     statistics: dict[str, tuple[tuple[str, ...], Any]] = {
@@ -28,7 +24,6 @@ def make_header(setup: AnySetup, engine: str, device: str, predictive: Mapping[s
         "diverging": ((), np.bool_), **{name: ((), np.float64) for name in statistics_names(setup)},
     }  # fmt: skip
     trace = {name: value for name, value in statistics.items() if name not in _DRAWS_ONLY}
-    subject = _potential(setup) if isinstance(setup, PotentialSetup) else _network(setup)
     return Header(
         spec=setup.spec.to_json(),
         fingerprint=setup.fingerprint,
@@ -38,44 +33,22 @@ def make_header(setup: AnySetup, engine: str, device: str, predictive: Mapping[s
         chain=setup.chain_coordinates(),
         tensors=setup.job.target.layout.variables,
         partitions=setup.program.partition.names,
-        predictive=predictive,
+        predictive=moments.schema(),
         statistics=statistics,
         trace=trace,
         dtype=setup.job.dtype,
         draws=setup.agenda.draws,
         trace_steps=setup.spec.run.steps // setup.spec.run.trace,
-        **subject,
+        **setup.subject.header(),
     )
-
-
-def _network(setup: Setup) -> dict[str, Any]:
-    """The header's fields about a network and its data."""
-    data = setup.data
-    return {
-        "outputs": setup.model.likelihood.axis(data.classes, data.targets), "features": data.features,
-        "probes": setup.probes, "constant": constant_data(data), "keep": tuple(setup.spec.run.keep),
-        "attributes": {"data": data_names(data), "noise_sd": setup.model.noise_sd},
-    }  # fmt: skip
-
-
-def _potential(setup: PotentialSetup) -> dict[str, Any]:
-    """The same about a potential: its coordinates take the place of test points, and there is nothing to predict."""
-    names = tuple(setup.potential.coordinates)
-    return {
-        "outputs": ("coordinate",), "features": names, "probes": np.zeros((0, len(names))), "constant": {},
-        "keep": tuple(k for k in setup.spec.run.keep if k == "parameters"), "attributes": {},
-    }  # fmt: skip
 
 
 _DRAWS_ONLY = ("lp", "diverging", "log_weight")
 
 
-def statistics_names(setup: AnySetup) -> tuple[str, ...]:
+def statistics_names(setup: Setup) -> tuple[str, ...]:
     """Names of the further numbers each draw has: test scores, and what the moves and the method say."""
-    scores: tuple[str, ...] = ()
-    if isinstance(setup, Setup) and setup.data.test_points:
-        scores = (f"test_{setup.model.likelihood.score.name}", "test_nll")
-    return (*scores, *fold.names(setup.moves), *setup.method_statistics(1))
+    return (*setup.subject.scores, *fold.names(setup.moves), *setup.method_statistics(1))
 
 
 def versions() -> dict[str, str]:
@@ -89,36 +62,7 @@ def versions() -> dict[str, str]:
     return out
 
 
-def constant_data(data: Dataset) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
-    """The data as sampled, and what they were standardised by: name -> (dims, values)."""
-    values = ("target",) if TASKS[data.task].numeric else ()
-    out = {
-        "x_train": ((*_POINT, "feature"), data.x_train), "y_train": ((*_POINT, *values), data.y_train),
-        "x_test": (("dataset", "test_point", "feature"), data.x_test), "y_test": (("dataset", "test_point", *values), data.y_test),
-    }  # fmt: skip
-    if (s := data.standardisation) is not None:
-        out |= {"feature_mean": (("dataset", "feature"), s.mean), "feature_sd": (("dataset", "feature"), s.sd)}
-        if s.target_mean is not None and s.target_sd is not None:
-            out |= {
-                "target_mean": (("dataset", "target"), s.target_mean),
-                "target_sd": (("dataset", "target"), s.target_sd),
-            }
-    return out
-
-
-def data_names(data: Dataset) -> str:
-    """JSON of the names along the data's axes, for the store's attributes."""
-    names = {
-        "name": data.name,
-        "task": data.task,
-        "features": data.features,
-        "classes": data.classes,
-        "targets": data.targets,
-    }
-    return json.dumps(names)
-
-
-def pack_draws(setup: AnySetup, moments: Sequence[Moment]) -> Draws:
+def pack_draws(setup: Setup, moments: Sequence[Moment]) -> Draws:
     """Draws as the store takes them; lp is -N U, or -U without data."""
     keep = setup.spec.run.keep
     steps = np.array([m.snapshot.step for m in moments])

@@ -172,7 +172,7 @@ def _exact(spec: ComparisonSpec, planned: list[Planned]) -> Exact | None:
             update={"run": planned[0].spec.run.model_copy(update={"replicas": planned[0].rungs})}
         )
     )
-    potential = getattr(ready, "potential", None)
+    potential = ready.subject.potential
     if potential is None:
         return None
     if potential.layout.size > 2:
@@ -185,7 +185,7 @@ def _exact(spec: ComparisonSpec, planned: list[Planned]) -> Exact | None:
 
 
 def _box(spec: ComparisonSpec, potential: Potential) -> tuple[float, float]:
-    bounds = getattr(potential, "bounds", None)
+    bounds = potential.bounds
     low = spec.grid.low if spec.grid.low is not None else -bounds if bounds else -10.0
     high = spec.grid.high if spec.grid.high is not None else bounds if bounds else 10.0
     return float(low), float(high)

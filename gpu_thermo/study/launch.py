@@ -8,13 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..averages.moments import RunningMoments
-from ..averages.scores import scores
 from ..engines import choose_engine, make_engine, resolve_device
 from ..running import speed
-from ..running.bill import make_moments
 from ..running.loop import Loop, Moment
-from ..running.setup import Setup
 from ..running.stored import statistics_names
+from ..running.subject import Setup
 from .grids import Cell, StudySpec
 from .shards import Group, Shard, initial_state, make_launch, make_shard
 
@@ -49,7 +47,7 @@ def run_shard(
     launch = make_launch(shard)
     ready = launch.setup
     device = resolve_device(device)
-    state, moments = initial_state(launch), make_moments(ready)
+    state, moments = initial_state(launch), ready.moments()
     initial = state.position.copy()
     worker = make_engine(ready.job, choose_engine(ready.job, engine, device), device, threads)
     loop = Loop.make(ready, worker, state, moments, threads)
@@ -117,7 +115,7 @@ class Collector:
             | {f"curve_{name}": table for name, table in self._curves.items()}
         )
         if self._shard.keep:
-            split = self._ready.model.layout.split
+            split = self._ready.job.target.layout.split
             draws = (
                 np.stack(self._draws, axis=1)
                 if self._draws
@@ -129,7 +127,9 @@ class Collector:
 
     def _nothing(self, runs: int) -> Arrays:
         scores = [name.removeprefix("test_") for name in statistics_names(self._ready)]
-        weights = [f"{kind}_{name}" for kind in ("mean", "rms", "max") for name in self._ready.model.layout.tensors]
+        weights = [
+            f"{kind}_{name}" for kind in ("mean", "rms", "max") for name in self._ready.job.target.layout.tensors
+        ]
         steps = [accuracy_name(level) for level in self._shard.accuracies] if "accuracy" in scores else []
         return {name: np.full(runs, np.nan) for name in ("loss", *scores, *weights, *steps)} | {"steps": self._steps}
 
@@ -145,7 +145,7 @@ class Collector:
         """Mean, root mean square or largest magnitude of each tensor, [R]."""
         flat = {
             name: v.reshape(len(v), -1).astype(np.float64)
-            for name, v in self._ready.model.layout.split(position).items()
+            for name, v in self._ready.job.target.layout.split(position).items()
         }
         with np.errstate(all="ignore"):
             if kind == "mean":
@@ -175,14 +175,7 @@ def averages(ready: Setup, moments: RunningMoments) -> Arrays:
     """Scores of each run's averaged prediction on its own test set, [R]; empty without a test set, NaN for runs without
     a draw.
     """
-    data = ready.data
-    if not data.test_points:
-        return {}
-    mean = moments.variables()["mean"]
-    rows: list[dict[str, float]] = []
-    for r, dataset in enumerate(ready.dataset):
-        alive = bool(np.isfinite(mean[r]).all())
-        rows.append(scores(data.task, mean[r], data.y_test[dataset]) if alive else {})
+    rows = ready.subject.judge(moments.variables()["mean"], ready.dataset)
     names = next((list(row) for row in rows if row), [])
     renamed = {"accuracy": "average_accuracy", "nll": "average_nll", "rmse": "average_rmse"}
     return {renamed.get(name, name): np.array([row.get(name, np.nan) for row in rows]) for name in names}
@@ -200,8 +193,7 @@ def make_group(study: StudySpec, base: Path | None, cells: list[Cell], device: s
 def operations(ready: Setup) -> float:
     """Arithmetic of a replica-step, with its share of the passes over all points that the learning curves need."""
     parts, run = speed.count(ready.job), ready.spec.run
-    points = ready.data.points if run.minibatch == "full" else ready.job.batching.size
-    passes = (ready.data.points + ready.data.test_points) / (points * ready.program.gradients_per_step * run.trace)
+    passes = ready.subject.points_seen / (ready.job.batching.size * ready.program.gradients_per_step * run.trace)
     return speed.total(parts).operations + passes * parts["forward"].operations
 
 

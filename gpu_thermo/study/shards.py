@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from ..method.named import get_method
-from ..running.setup import Setup, resolve_hyper, setup
+from ..running.hyperparameters import resolve_hyper
+from ..running.setup import prepare
+from ..running.subject import Setup
 from ..spec.run import RunSpec
 from ..state import PARTITIONED, Hyper
 from ..targets.base import Layout
-from ..targets.networks import ShlpTarget
 from .grids import Cell, SeedTable, StudySpec
 
 SHARD_WORK = 5e11
@@ -204,13 +205,11 @@ def make_launch(shard: Shard) -> Launch:
     each = len(shard.seeds)
     distinct, dataset = np.unique(shard.seeds.data, return_inverse=True)
     first = _with_data(specs[0], [int(s) for s in distinct], shard.replicas)
-    made = setup(first, shard.base)
-    dataset = np.tile(dataset.astype(np.int64), len(specs))
-    job = replace(
-        made.job, target=ShlpTarget(made.model, made.data, dataset, made.job.dtype), hyper=_hyper(specs, made, each),
-        stream=np.tile(shard.seeds.dynamics, len(specs)).astype(np.uint64),
-    )  # fmt: skip
-    ready = replace(made, job=job, ensemble=np.arange(shard.replicas, dtype=np.int64), dataset=dataset)
+    made = prepare(first, shard.base)
+    subject = made.subject.with_dataset(np.tile(dataset.astype(np.int64), len(specs)))
+    stream = np.tile(shard.seeds.dynamics, len(specs)).astype(np.uint64)
+    job = replace(made.job, target=subject.target, hyper=_hyper(specs, made, each), stream=stream)
+    ready = replace(made, subject=subject, job=job, ensemble=np.arange(shard.replicas, dtype=np.int64))
     return Launch(ready, np.tile(shard.seeds.init, len(specs)))
 
 
@@ -231,7 +230,7 @@ def _with_data(spec: RunSpec, seeds: list[int], replicas: int) -> RunSpec:
 def _hyper(specs: list[RunSpec], made: Setup, each: int) -> Hyper:
     """Hyperparameters of all cells, each repeated for its seeds."""
     method = get_method(specs[0].method.name)
-    points, steps = made.data.points, specs[0].run.steps
+    points, steps = made.job.target.points, specs[0].run.steps
     parts = [resolve_hyper(spec.method, method, made.program, 1, points, steps) for spec in specs]
     joined = {
         name: np.concatenate([np.repeat(getattr(p, name), each, axis=0) for p in parts])

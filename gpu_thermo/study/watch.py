@@ -13,9 +13,8 @@ import numpy as np
 
 from ..engines import choose_engine, make_engine
 from ..moves import fold
-from ..running.bill import make_moments
 from ..running.loop import Loop
-from ..running.setup import PotentialSetup, prepare
+from ..running.setup import prepare
 from ..state import Segment
 from .entries import Planned
 from .measures import Exact
@@ -42,13 +41,12 @@ def watch(p: Planned, path: Path, exact: Exact | None = None) -> None:
     spec = p.spec.model_copy(update={"run": p.spec.run.model_copy(update={"replicas": p.group})})
     ready = prepare(spec)
     engine = make_engine(ready.job, choose_engine(ready.job, "auto", "cpu"), "cpu", 1)
-    loop = Loop.make(ready, engine, ready.initial_state(), make_moments(ready), 1)
+    loop = Loop.make(ready, engine, ready.initial_state(), ready.moments(), 1)
     found = _contour_history(loop) | _steps(loop)
-    if isinstance(ready, PotentialSetup):
+    if (potential := ready.subject.potential) is not None:
         shape = found["position"].shape
-        found["energy"] = np.asarray(
-            ready.potential.energy(found["position"].reshape(-1, shape[-1])), np.float64
-        ).reshape(shape[:-1])
+        energy = potential.energy(found["position"].reshape(-1, shape[-1]))
+        found["energy"] = np.asarray(energy, np.float64).reshape(shape[:-1])
     if exact is not None and (contour := ready.job.contour):
         found["probability"] = exact.grid.energy_bins(contour.lowest, contour.width, contour.bins)
     partial = path.with_name(f"{path.stem}.partial.npz")

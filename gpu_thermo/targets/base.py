@@ -95,6 +95,10 @@ class Target(Protocol):
     layout: Layout
     points: int
     """N, or 0 for a target without data."""
+    bounds: float | None = None
+    """Half the side of the box |q_i| <= bounds that positions stay in (engines reject steps out of it), or None."""
+    fused: Any = None
+    """The network (ShlpModel) that the fused engine has kernels for, or None where it has none."""
 
     def to(self, xp: Any) -> "Target":
         """The same with its arrays in another library (NumPy, or CuPy on its current device)."""
@@ -103,6 +107,10 @@ class Target(Protocol):
     def energy_and_gradient(self, position: Array, batch: Batch) -> tuple[Array, Array]:
         """U [R] float64 and its gradient [R, P] at `position` [R, P]."""
         ...
+
+    def widest(self, points: int) -> int:
+        """Values of a replica in the largest array of an evaluation on `points` points: the parameters, or more."""
+        return self.layout.size
 
 
 class Potential(Target, Protocol):
@@ -118,8 +126,8 @@ class Potential(Target, Protocol):
     """Standard deviation of the noise on each gradient component, a number or [R]."""
     energy_noise_sd: Any
     """Standard deviation of the noise on the energy, a number or [R]."""
-    bounds: float | None
-    """Half the side of the box |q_i| <= bounds that positions stay in (engines reject steps out of it), or None."""
+    fingerprint: str
+    """Identity of what a spec does not say: a user's function; "" where the spec says it all."""
 
     def to(self, xp: Any) -> "Potential":
         """The same with its arrays in another library."""

@@ -12,7 +12,7 @@ from ..data.tasks import TASKS
 from ..errors import SpecError
 from ..streams import Keys, Purpose, normals, uniforms
 from .activations import ACTIVATIONS, Activation, get_activation
-from .base import Batch, Layout
+from .base import Batch, Layout, Target
 from .likelihoods import Likelihood, get_likelihood
 from .priors import Prior, get_prior
 
@@ -80,6 +80,11 @@ class ShlpModel:
         if self.prior_sd is None:
             return 0.0
         return get_prior(self.prior).energy(position.astype(np.float64), self.prior_sd, points)
+
+    @property
+    def parameters(self) -> int:
+        """P, without laying them out."""
+        return (self.inputs + 1) * self.hidden + (self.hidden + 1) * self.outputs
 
     @cached_property
     def layout(self) -> Layout:
@@ -168,7 +173,7 @@ class ShlpModel:
         raise SpecError(f"init = '{init}' is unknown. Known: {', '.join(INITS)}.")
 
 
-class ShlpTarget:
+class ShlpTarget(Target):
     """An SHLP on data sets: U = mean NLL + (1/N) sum_i -log prior(theta_i).
 
     Parameters
@@ -178,6 +183,7 @@ class ShlpTarget:
 
     def __init__(self, model: ShlpModel, data: Dataset, dataset: Any, dtype: Any = np.float32, xp: Any = np) -> None:
         self.model, self.layout, self.points = model, model.layout, data.points
+        self.fused = model
         self.dtype = np.dtype(dtype)
         self.dataset = np.asarray(dataset, np.int64)
         self._dataset = xp.asarray(self.dataset)
@@ -205,6 +211,10 @@ class ShlpTarget:
             gradient += prior.slope(position, c)
             energy += c["factor"] * prior.term(position).sum(axis=-1, dtype=np.float64)
         return energy, gradient
+
+    def widest(self, points: int) -> int:
+        """Hidden activations of the points, or the parameters."""
+        return max(self.model.hidden * points, self.layout.size)
 
     def _points(self, batch: Batch) -> tuple[Array, Array]:
         if batch.index is None:

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from ..engines.batched import BatchedEngine
-from ..running.bill import make_moments
 from ..running.loop import Loop
-from ..running.setup import AnySetup, prepare
+from ..running.setup import prepare
+from ..running.subject import Setup
 from ..spec.run import RunSpec
 from ..state import Segment
 from .report import Check, from_difference, from_scores, score
@@ -53,10 +53,10 @@ def ladder(place: Place, kind: str, plan: Plan) -> list[Check]:
     return [from_scores("moves", kind, place.engine, scores)]
 
 
-def _on_target(place: Place, ready: AnySetup) -> tuple[np.ndarray, np.ndarray]:
+def _on_target(place: Place, ready: Setup) -> tuple[np.ndarray, np.ndarray]:
     """Of each replica: sum of q^2 over the draws it was on the target rung, and how many those were."""
     engine = place.make(ready.job)
-    loop = Loop.make(ready, engine, ready.initial_state(), make_moments(ready), place.threads)
+    loop = Loop.make(ready, engine, ready.initial_state(), ready.moments(), place.threads)
     squares, visits = np.zeros(ready.job.replicas), np.zeros(ready.job.replicas)
     for moments in loop.segments():
         for shot in (m.snapshot for m in moments if m.snapshot.is_draw):
@@ -86,7 +86,7 @@ def contour(place: Place) -> list[Check]:
     ]
 
 
-def _network(moves: list[dict[str, Any]]) -> AnySetup:
+def _network(moves: list[dict[str, Any]]) -> Setup:
     spec = {
         "data": {"name": "spirals", "turns": 2, "train": 60, "test": 20},
         "model": {"hidden": 8, "init_sd": 0.3},
@@ -97,7 +97,7 @@ def _network(moves: list[dict[str, Any]]) -> AnySetup:
     return prepare(RunSpec.from_dict(spec))
 
 
-def _advanced(place: Place, ready: AnySetup) -> dict[str, np.ndarray]:
+def _advanced(place: Place, ready: Setup) -> dict[str, np.ndarray]:
     """The state after three steps."""
     state = ready.initial_state()
     place.make(ready.job).advance(state, Segment(0, 3))

@@ -14,7 +14,7 @@ from ..engines.batched import BatchedEngine
 from ..kernels.emit import inline, prologue
 from ..kernels.toolchain import cupy_module, host_library
 from ..run import resume, sample
-from ..running.setup import setup
+from ..running.setup import prepare
 from ..spec.run import RunSpec
 from ..state import Segment, State
 from ..store import open_run, read_checkpoint
@@ -124,7 +124,7 @@ def agreement(place: Place, name: str) -> list[Check]:
     """The first steps of a real run against plain NumPy: same noise, same minibatches, same arithmetic up to
     rounding.
     """
-    ready = setup(_spec(name))
+    ready = prepare(_spec(name))
     expected = _advanced(BatchedEngine(ready.job, native=False), ready.initial_state(), 3).arrays()
     found = _advanced(place.make(ready.job), ready.initial_state(), 3).arrays()
     worst = {
@@ -137,7 +137,7 @@ def agreement(place: Place, name: str) -> list[Check]:
 
 def pieces(place: Place, name: str) -> list[Check]:
     """A run cut into segments equals the uncut one bit for bit."""
-    ready = setup(_spec(name))
+    ready = prepare(_spec(name))
     engine = place.make(ready.job)
     whole, cut = (_advanced(engine, ready.initial_state(), *lengths).arrays() for lengths in ((20,), (1, 2, 7, 10)))
     unequal = sum(

@@ -12,7 +12,7 @@ from gpu_thermo.cost import Count
 from gpu_thermo.errors import SpecError
 from gpu_thermo.kernels.toolchain import find_compiler
 from gpu_thermo.method import letters
-from gpu_thermo.running.setup import setup
+from gpu_thermo.running.setup import prepare
 from gpu_thermo.running.speed import NORMAL, bench_spec, count, measure, multiply_adds, total
 from gpu_thermo.targets.networks import with_ones
 
@@ -25,7 +25,7 @@ EARLY, LATE = 40, 400
 
 
 def test_operations_are_those_of_the_equations():
-    parts = count(setup(bench_spec(hidden=20, batch=25, replicas=1)).job)
+    parts = count(prepare(bench_spec(hidden=20, batch=25, replicas=1)).job)
     d, b, m, n, hidden, output = 20, 25, 2, 1, 60, 21
     assert parts["forward"] == Count(b * d * (m + n), b * d)
     assert parts["backward"].fused == b * d * (m + 2 * n) + 8 * b
@@ -67,7 +67,7 @@ def batch(case):
     index = g.integers(0, case.points, (3, case.batch))
     ones = np.ones((3, case.batch, 1), np.float32)
     labels = y[index] if case.outputs > 1 else y[index].astype(np.float32)
-    model = case.setup(1).model
+    model = case.setup(1).subject.model
     return q, x[index], y[index], model.mean_loss_and_gradient(q, np.concatenate([x[index], ones], axis=-1), labels)[1]
 
 
@@ -110,7 +110,7 @@ def one_step(case, noise, index):
     letters.damp(first, xi, h / 2)
     letters.ornstein_uhlenbeck(second, noise[2], a, np.sqrt(bench.TAU * (1 - a * a)))
     letters.drift(q, p, h / 2)
-    gradient = case.setup(1).model.mean_loss_and_gradient(
+    gradient = case.setup(1).subject.model.mean_loss_and_gradient(
         q, with_ones(x[index]).astype(np.float64), y[index].astype(np.float64)
     )[1]
     letters.kick(p, gradient, h / 2)

@@ -10,9 +10,10 @@ from linear_maps import advance, job_of, start, well
 from gpu_thermo.engines import BatchedEngine
 from gpu_thermo.errors import Status
 from gpu_thermo.method.schedules import Cosine, Cyclical
-from gpu_thermo.running.setup import setup
+from gpu_thermo.running.setup import prepare
 from gpu_thermo.spec.run import RunSpec
 from gpu_thermo.state import Segment
+from gpu_thermo.targets.base import Target
 
 # -- identity --------
 
@@ -47,7 +48,7 @@ def test_tasks_and_precisions(task, dtype, native):
         "model": {"hidden": 5, "dtype": np.dtype(dtype).name},
         "run": {"replicas": 9, "batch": 8},
     }
-    ready = setup(RunSpec.from_dict(spec))
+    ready = prepare(RunSpec.from_dict(spec))
     job, state = ready.job, ready.initial_state()
     whole, _ = run(job, state, (15,), native=native)
     assert whole.position.dtype == dtype
@@ -165,7 +166,7 @@ def test_divergence_is_found_at_its_step(native):
     assert_identical(again, state)
 
 
-class Overflowing:
+class Overflowing(Target):
     """A well whose force on its first coordinate is infinite for replica 0."""
 
     def __init__(self, inner):

@@ -9,7 +9,7 @@ import pytest
 
 from gpu_thermo.engines import FUSED_INPUTS, BatchedEngine, make_predictor
 from gpu_thermo.engines.operations.arrays import NumpyOperations
-from gpu_thermo.running.setup import setup
+from gpu_thermo.running.setup import prepare
 from gpu_thermo.spec.run import RunSpec
 from gpu_thermo.state import Segment
 
@@ -21,7 +21,7 @@ SPEC = {
 
 def advanced(device: str, **options: object) -> tuple[np.ndarray, np.ndarray]:
     """Positions after 10 steps, and what was recorded on the way."""
-    ready = setup(RunSpec.from_dict(SPEC))
+    ready = prepare(RunSpec.from_dict(SPEC))
     state = ready.initial_state()
     recorded = BatchedEngine(ready.job, device, **options).advance(state, Segment(0, 10, (4, 10)))
     return state.position, recorded.position
@@ -37,13 +37,13 @@ def test_device_path_with_a_stand_in_for_cupy(monkeypatch: pytest.MonkeyPatch) -
     )
     for ours, reference in zip(advanced("cuda:0"), advanced("cpu", native=False), strict=True):
         np.testing.assert_array_equal(ours, reference)
-    ready = setup(RunSpec.from_dict(SPEC))
+    ready = prepare(RunSpec.from_dict(SPEC))
     monkeypatch.setitem(FUSED_INPUTS, "cuda", 0)  # the fused kernels have tests of their own
-    predictor = make_predictor(ready.model, np.float32, "cuda:0")
+    predictor = make_predictor(ready.subject.model, np.float32, "cuda:0")
     state = ready.initial_state()
     np.testing.assert_allclose(
-        predictor.phi(state.position, ready.target.x_test[0]),
-        ready.model.predict(state.position, ready.target.x_test[0]),
+        predictor.phi(state.position, ready.subject.target.x_test[0]),
+        ready.subject.model.predict(state.position, ready.subject.target.x_test[0]),
         rtol=1e-6,
     )
 

@@ -54,10 +54,10 @@ def test_minibatches_are_the_same(mode: str, points: int, batch: int) -> None:
 
 
 def test_first_steps_agree_and_replicas_do_not_depend_on_their_company() -> None:
-    from gpu_thermo.running.setup import setup
+    from gpu_thermo.running.setup import prepare
 
     spec = RunSpec.from_dict({"data": {"train": 50}, "model": {"hidden": 6}, "run": {"replicas": 21, "batch": 10}})
-    ready = setup(spec)
+    ready = prepare(spec)
     states = {native: ready.initial_state() for native in (False, True)}
     for native, state in states.items():
         BatchedEngine(ready.job, native=native).advance(state, Segment(0, 5))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from linear_maps import advance, job_of, start, well
 
-from gpu_thermo.running.setup import setup
+from gpu_thermo.running.setup import prepare
 from gpu_thermo.spec.run import RunSpec
 
 STEPS = 50
@@ -17,7 +17,7 @@ STEPS = 50
 def follow(method, dtype="float32", replicas=5, seed=1, minibatch="subset"):
     """Positions [STEPS, R, P] and the last state of a small network, on minibatches with noise."""
     batch = {} if minibatch == "full" else {"batch": 6}
-    ready = setup(
+    ready = prepare(
         RunSpec.from_dict(
             {
                 "data": {"turns": 1, "train": 30, "test": 0},
@@ -190,7 +190,7 @@ def test_overdamped_words_at_zero_temperature_descend(word, share):
 
 def test_full_batch_is_a_subset_of_everything():
     """B = N without replacement is the full batch in another order."""
-    job = setup(RunSpec.from_dict({
+    job = prepare(RunSpec.from_dict({
         "data": {"train": 12, "test": 0}, "model": {"hidden": 3, "dtype": "float64", "prior_sd": 1.0},
         "run": {"replicas": 3, "batch": 12, "steps": 20, "burn_in": 0, "thin": 20},
     }))  # fmt: skip

@@ -3,9 +3,10 @@
 import numpy as np
 
 from gpu_thermo.engines import BatchedEngine, Job
-from gpu_thermo.running.setup import setup
+from gpu_thermo.running.setup import prepare
 from gpu_thermo.spec.run import RunSpec
 from gpu_thermo.state import Segment, State
+from gpu_thermo.targets.base import Target
 
 METHODS = {
     "adlala": {"name": "adlala", "temperature": 1e-3, "thermostat": 0.1},
@@ -31,7 +32,7 @@ def network(method="adlala", replicas=7, hidden=6, minibatch="subset", dtype="fl
         "method": METHODS[method],
         "run": {"replicas": replicas, "steps": 40, "burn_in": 0, "thin": 40, "minibatch": minibatch, **batch},
     }
-    ready = setup(RunSpec.from_dict(tree))
+    ready = prepare(RunSpec.from_dict(tree))
     return ready.job, ready.initial_state()
 
 
@@ -82,7 +83,7 @@ class _Data:
 # -- walls --------
 
 
-class Boxed:
+class Boxed(Target):
     """A target within walls |q_i| <= bounds."""
 
     def __init__(self, inner, bounds):

@@ -13,7 +13,7 @@ import pytest
 from gpu_thermo.engines.fused import make_emitter
 from gpu_thermo.errors import CompileError, DeviceError
 from gpu_thermo.kernels import toolchain
-from gpu_thermo.running.setup import setup
+from gpu_thermo.running.setup import prepare
 from gpu_thermo.spec.run import RunSpec
 
 needs_compiler = pytest.mark.skipif(toolchain.find_compiler() is None, reason="no C++ compiler")
@@ -180,7 +180,7 @@ def test_every_vector_width_compiles(march, bits, tmp_path):
     compiler = toolchain.find_compiler()
     if compiler is None:
         pytest.skip("no C++ compiler")
-    ready = setup(
+    ready = prepare(
         RunSpec.from_dict(
             {"run": {"replicas": 2}, "model": {"hidden": 8, "dtype": bits}, "data": {"train": 40, "test": 10}}
         )

@@ -10,7 +10,7 @@ import pytest
 from linear_maps import advance, z_score
 
 from gpu_thermo.data import Dataset
-from gpu_thermo.running.setup import setup
+from gpu_thermo.running.setup import prepare
 from gpu_thermo.spec.run import RunSpec
 
 N, HIDDEN, NOISE, PRIOR = 30, 4, 0.4, 0.8
@@ -50,7 +50,7 @@ def make(temperature=1.0, replicas=300, seed=0):
             },
         }
     )
-    ready = setup(spec, data=DATA)
+    ready = prepare(spec, data=DATA)
     state = ready.initial_state()
     hidden = ready.program.partition.slices[0]
     state.position[:, hidden] = state.position[0, hidden]
@@ -59,7 +59,7 @@ def make(temperature=1.0, replicas=300, seed=0):
 
 def features(ready, state, x):
     """[points, HIDDEN + 1] hidden activations and a one for the bias."""
-    w = ready.model.layout.split(state.position[0])
+    w = ready.subject.model.layout.split(state.position[0])
     return np.column_stack([np.tanh(x @ w["w1"].T + w["b1"]), np.ones(len(x))])
 
 
@@ -82,7 +82,7 @@ def sample(temperature=1.0, factor=1.0, replicas=300, seed=0):
     ring = advance(job, state, 700, range(210, 901, 10))
     assert (state.status == 0).all()
     np.testing.assert_array_equal(state.position[:, : -(HIDDEN + 1)], before)
-    f = np.stack([ready.model.predict(p, GRID)[..., 0] for p in ring.position])
+    f = np.stack([ready.subject.model.predict(p, GRID)[..., 0] for p in ring.position])
     return ring.position[..., -(HIDDEN + 1) :], f, design, features(ready, state, GRID)
 
 

@@ -16,7 +16,7 @@ import pytest
 from gpu_thermo.data import Dataset
 from gpu_thermo.engines import choose_engine, make_engine
 from gpu_thermo.method.named import get_method, make_program
-from gpu_thermo.running.setup import setup
+from gpu_thermo.running.setup import prepare
 from gpu_thermo.spec.run import RunSpec
 from gpu_thermo.state import Segment
 from gpu_thermo.streams import make_keys
@@ -38,17 +38,17 @@ def pairs(task, noise=NOISE, prior=PRIOR, seed=0):
     """
     draw = np.random.default_rng(5 + seed)
     x = draw.uniform(-2, 2, (PAIRS, POINTS, 2))
-    blank = setup(_spec(task, noise, prior, seed), data=_dataset(task, x, np.zeros((PAIRS, POINTS), np.int64)))
-    truth = blank.model.initial_position(
+    blank = prepare(_spec(task, noise, prior, seed), data=_dataset(task, x, np.zeros((PAIRS, POINTS), np.int64)))
+    truth = blank.subject.model.initial_position(
         "normal", PRIOR, make_keys(np.full(PAIRS, 99 + seed), np.arange(PAIRS)), np.float64
     )
-    phi = blank.model.predict(truth, x)[..., 0]
+    phi = blank.subject.model.predict(truth, x)[..., 0]
     y = (
         phi + NOISE * draw.normal(size=phi.shape)
         if task == "regression"
         else (draw.random(phi.shape) < phi).astype(np.int64)
     )
-    return setup(blank.spec, data=_dataset(task, x, y)), truth
+    return prepare(blank.spec, data=_dataset(task, x, y)), truth
 
 
 def _spec(task, noise, prior, seed):
@@ -87,7 +87,7 @@ def _dataset(task, x, y):
 
 def quantities(ready, position):
     """What is ranked, [Q, R]: the outputs at the probes, the log likelihood of the replica's own data, and lp."""
-    target, model = ready.target, ready.model
+    target, model = ready.subject.target, ready.subject.model
     loss = model.losses(model.outputs_at(position, target.x_train), target.y_train).sum(axis=1)
     return np.stack(
         [*model.outputs_at(position, PROBES)[..., 0].T, -loss, -loss - (position**2).sum(axis=1) / (2 * PRIOR**2)]

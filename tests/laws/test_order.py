@@ -16,12 +16,12 @@ from scipy.integrate import quad
 from gpu_thermo.engines import BatchedEngine, initial_state
 from gpu_thermo.method.words import Substep
 from gpu_thermo.state import Segment
-from gpu_thermo.targets.base import Layout
+from gpu_thermo.targets.base import Layout, Target
 
 REPLICAS, SIZE = 64, 256
 
 
-class Quartic:
+class Quartic(Target):
     """U = sum_i c q_i^2 / 2 + q_i^4 / 4."""
 
     points = 0

@@ -10,6 +10,7 @@ from linear_maps import advance, job_of, start, well
 from gpu_thermo.errors import SpecError
 from gpu_thermo.method.partition import make_partition
 from gpu_thermo.method.words import Evaluate, Substep, Word, compile_program, compile_update, parse_word
+from gpu_thermo.targets.base import Target
 
 ONE = make_partition("all", {"x": 3}, {})
 TWO = make_partition("layer", {"a": 2, "b": 1}, {"hidden": ("a",), "output": ("b",)})
@@ -212,7 +213,7 @@ def test_a_program_in_words():
 # -- gradients counted and recorded --------
 
 
-class Recording:
+class Recording(Target):
     """A target that notes at which evaluation, on which minibatch ordinal and where it was asked."""
 
     def __init__(self, inner):

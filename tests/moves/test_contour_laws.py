@@ -13,7 +13,7 @@ from gpu_thermo.engines import BatchedEngine, FusedEngine, initial_state
 from gpu_thermo.kernels.toolchain import find_compiler
 from gpu_thermo.moves.contour import Contour
 from gpu_thermo.state import Hyper, Segment
-from gpu_thermo.targets.base import Batch, Layout
+from gpu_thermo.targets.base import Batch, Layout, Target
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")
 
@@ -106,7 +106,7 @@ def test_an_interacting_histogram_finds_its_own_fixed_point():
 # The published demonstration's mixture, .4 N(-6, 1) + .6 N(4, 1), zeta .9 and bins of width 1 from .15.
 
 
-class Mixture:
+class Mixture(Target):
     """U = -log density of a one-dimensional Gaussian mixture."""
 
     points = 0

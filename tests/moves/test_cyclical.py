@@ -7,7 +7,7 @@ from gpu_thermo.errors import SpecError
 from gpu_thermo.moves.cyclical import CyclicalOptions, Stages
 from gpu_thermo.run import iterate, sample
 from gpu_thermo.running.agenda import Agenda
-from gpu_thermo.running.setup import setup
+from gpu_thermo.running.setup import prepare
 from gpu_thermo.spec.run import RunSpec
 
 DATA = {"name": "spirals", "train": 40, "test": 20}
@@ -23,7 +23,7 @@ def spec(method=None, run=None, **move):
 
 
 def factors(given, name, k=0):
-    return setup(given).job.hyper.factors(0, 120)[name, k]
+    return prepare(given).job.hyper.factors(0, 120)[name, k]
 
 
 def test_stepsize_follows_the_published_formula():
@@ -51,7 +51,7 @@ def test_exploring_without_noise_switches_adaptive_langevin_to_descent():
         assert set(factors(given, name)) == {0.0, 1.0}
     first = next(iter(iterate(given)))
     assert first.step == 20
-    assert np.array_equal(setup(given).job.hyper.factors(0, 15)["sigma", 0], np.zeros(15))
+    assert np.array_equal(prepare(given).job.hyper.factors(0, 15)["sigma", 0], np.zeros(15))
     early = spec(method, run={"minibatch": "full", "batch": None, "trace": 15})
     snapshot = next(iter(iterate(early)))
     assert snapshot.step == 15
@@ -120,7 +120,7 @@ def test_stages_of_cycles_that_do_not_divide_the_run():
 )
 def test_what_cannot_be_is_refused(method, move, message):
     with pytest.raises(SpecError, match=message):
-        setup(spec(method, **move))
+        prepare(spec(method, **move))
 
 
 def test_a_run_without_any_sampling_draw_is_refused():

@@ -5,10 +5,7 @@ attempt.
 import numpy as np
 import pytest
 
-from gpu_thermo.engines import make_predictor
-from gpu_thermo.run import make_moments
-from gpu_thermo.running.observe import Observer
-from gpu_thermo.running.setup import setup
+from gpu_thermo.running.setup import prepare
 from gpu_thermo.spec.run import RunSpec
 
 REPLICAS, POINTS, BATCH, ATTEMPTS = 12, 40, 15, 1500
@@ -17,23 +14,23 @@ REPLICAS, POINTS, BATCH, ATTEMPTS = 12, 40, 15, 1500
 @pytest.fixture(scope="module")
 def noisy():
     """(run, positions [R, P], energies [attempts, R] and their variances) of networks spread over the prior."""
-    ready = setup(RunSpec.from_dict({
+    ready = prepare(RunSpec.from_dict({
         "data": {"name": "spirals", "turns": 2, "train": POINTS, "test": 0},
         "model": {"hidden": 5, "prior_sd": 1.0, "dtype": "float64"},
         "method": {"name": "langevin", "temperature": 0.01},
         "run": {"replicas": REPLICAS, "steps": 10, "burn_in": 0, "thin": 10, "batch": 5},
         "moves": [{"kind": "exchange", "interval": 5, "temperatures": [0.01, 0.02, 0.05], "energy_batch": BATCH}],
     }))  # fmt: skip
-    observer = Observer(ready, make_moments(ready), make_predictor(ready.model, ready.job.dtype))
-    position = np.random.default_rng(0).normal(size=(REPLICAS, ready.model.layout.size))
+    observer = ready.subject.observer(ready, ready.moments(), "cpu")
+    position = np.random.default_rng(0).normal(size=(REPLICAS, ready.subject.model.layout.size))
     found = [observer.energies(position, attempt, ready.moves[0].energy_batch) for attempt in range(ATTEMPTS)]
     return ready, position, np.array([f.value for f in found]), np.array([f.variance for f in found])
 
 
 def losses(ready, position):
     """Losses of all points [R, N], by the formula."""
-    target = ready.target
-    out = ready.model.outputs_at(position, target.x_train[0])[..., 0]
+    target = ready.subject.target
+    out = ready.subject.model.outputs_at(position, target.x_train[0])[..., 0]
     return np.logaddexp(0, out) - target.y_train[0] * out
 
 

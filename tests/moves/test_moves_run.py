@@ -9,7 +9,7 @@ from move_runs import ADL, EXCHANGE, LANGEVIN, MOVES, RUN, same, spec
 from gpu_thermo.averages.predictive import predict
 from gpu_thermo.errors import SpecError
 from gpu_thermo.run import iterate, resume, sample
-from gpu_thermo.running.setup import potential_setup, setup
+from gpu_thermo.running.setup import prepare
 from gpu_thermo.spec.run import RunSpec
 from gpu_thermo.store import read_header
 
@@ -69,10 +69,10 @@ def test_averages_and_predictions_honour_the_weights(kind, tmp_path):
     x = tree["constant_data"]["x_test"].to_numpy()[0]
     answer = predict(tree, x)
     assert np.allclose(answer["mean"], tree["predictive"]["mean"], rtol=1e-5, atol=1e-7)
-    ready = setup(RunSpec.from_dict(given))
+    ready = prepare(RunSpec.from_dict(given))
     names = ("w1", "b1", "w2", "b2")
     flat = np.concatenate([tree["posterior"][n].to_numpy().reshape(*weight.shape, -1) for n in names], axis=-1)
-    phi = ready.model.predict(flat.reshape(-1, flat.shape[-1]), x.astype(np.float32)).astype(np.float64)
+    phi = ready.subject.model.predict(flat.reshape(-1, flat.shape[-1]), x.astype(np.float32)).astype(np.float64)
     w = weight.reshape(-1, 1, 1)
     mean = (w * phi).sum(axis=0) / w.sum()
     assert np.allclose(tree["predictive"]["mean"].to_numpy()[0], mean, atol=1e-6)
@@ -153,7 +153,7 @@ def test_a_contour_that_clips_says_so(tmp_path):
 )
 def test_what_cannot_be_is_refused(moves, message):
     with pytest.raises(SpecError, match=message):
-        setup(RunSpec.from_dict(spec() | {"moves": moves}))
+        prepare(RunSpec.from_dict(spec() | {"moves": moves}))
 
 
 def test_a_ladder_stays_on_one_data_set(tmp_path):
@@ -170,7 +170,7 @@ def test_a_ladder_stays_on_one_data_set(tmp_path):
 
 def test_thermal_momenta_are_those_of_the_rung():
     given = RunSpec.from_dict(spec(EXCHANGE | {"hottest": 500.0}, replicas=1200, momenta="thermal"))
-    state = setup(given).initial_state()
+    state = prepare(given).initial_state()
     rung = state.extra["rung"]
     tau = (state.momentum.astype(float) ** 2).mean(axis=1)
     for q, expected in enumerate(np.geomspace(5e-3, 500.0, 3)):
@@ -180,7 +180,7 @@ def test_thermal_momenta_are_those_of_the_rung():
 def test_contour_needs_one_temperature_and_bins():
     adlala = {"name": "adlala", "stepsize": 0.1, "temperature": {"hidden": 1e-3, "output": 1e-4}}
     with pytest.raises(SpecError, match="temperature"):
-        setup(RunSpec.from_dict(spec(MOVES["contour"], adlala)))
+        prepare(RunSpec.from_dict(spec(MOVES["contour"], adlala)))
     target = {
         "target": {"name": "double_well"},
         "method": {"name": "sgld", "stepsize": 0.01, "temperature": 1.0},
@@ -188,4 +188,4 @@ def test_contour_needs_one_temperature_and_bins():
     }
     target["run"].pop("batch")
     with pytest.raises(SpecError, match="lowest and width"):
-        potential_setup(RunSpec.from_dict(target | {"moves": [{"kind": "contour"}]}))
+        prepare(RunSpec.from_dict(target | {"moves": [{"kind": "contour"}]}))

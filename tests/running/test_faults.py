@@ -21,7 +21,7 @@ from gpu_thermo.engines import BatchedEngine, make_engine
 from gpu_thermo.errors import GpuThermoError, RunError
 from gpu_thermo.kernels.toolchain import find_compiler
 from gpu_thermo.run import resume, sample
-from gpu_thermo.running.setup import setup
+from gpu_thermo.running.setup import prepare
 from gpu_thermo.spec.run import RunSpec
 from gpu_thermo.state import Segment
 from gpu_thermo.store import open_run, read_header
@@ -93,7 +93,7 @@ def test_clock_jumps_change_nothing(straight: Path, tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("where", ["position", "momentum", "gradient", "thermostat"])
 def test_nan_in_one_replica_leaves_the_others_bitwise_unchanged(engine: str, where: str, value: float) -> None:
-    ready = setup(RunSpec.from_dict(SPEC))
+    ready = prepare(RunSpec.from_dict(SPEC))
     states = [ready.initial_state(), ready.initial_state()]
     made = make_engine(ready.job, engine, "cpu")
     for state in states:

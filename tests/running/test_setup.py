@@ -8,7 +8,7 @@ from gpu_thermo.data import Dataset
 from gpu_thermo.engines import Batching, initial_state
 from gpu_thermo.errors import SpecError
 from gpu_thermo.method.schedules import Cooling, Linear
-from gpu_thermo.running.setup import ensembles, setup
+from gpu_thermo.running.setup import ensembles, prepare
 from gpu_thermo.spec.run import RunSpec
 from gpu_thermo.state import Hyper
 
@@ -22,7 +22,7 @@ def build(method=None, replicas=4, data=None, **sections):
         "model": {"hidden": 3} | sections.pop("model", {}),
         "run": run,
     }
-    return setup(RunSpec.from_dict(tree | ({"method": method} if method else {})))
+    return prepare(RunSpec.from_dict(tree | ({"method": method} if method else {})))
 
 
 def hyper(method, replicas=4, **sections):
@@ -258,12 +258,12 @@ def test_given_positions_are_copied_to_the_dtype(dtype):
 
 def test_probes_are_at_most_32_spread_test_points():
     ready = build(data={"test": 100})
-    assert ready.probes.shape == (1, 32, 2)
-    np.testing.assert_array_equal(ready.probes[0, [0, -1]], ready.data.x_test[0, [0, -1]])
-    assert build(data={"test": 6}).probes.shape == (1, 6, 2)
+    assert ready.subject.probes.shape == (1, 32, 2)
+    np.testing.assert_array_equal(ready.subject.probes[0, [0, -1]], ready.subject.data.x_test[0, [0, -1]])
+    assert build(data={"test": 6}).subject.probes.shape == (1, 6, 2)
     none = build(data={"test": 0})
-    np.testing.assert_array_equal(none.probes[0, 0], none.data.x_train[0, 0])
-    assert none.points is none.probes
+    np.testing.assert_array_equal(none.subject.probes[0, 0], none.subject.data.x_train[0, 0])
+    assert none.subject.points is none.subject.probes
 
 
 def test_noise_sd_comes_from_the_spec_or_the_data():
@@ -273,7 +273,7 @@ def test_noise_sd_comes_from_the_spec_or_the_data():
             "model": {"hidden": 2, **model},
             "run": {"replicas": 1},
         }
-        return setup(RunSpec.from_dict(spec)).model.noise_sd
+        return prepare(RunSpec.from_dict(spec)).subject.model.noise_sd
 
     assert (sd(), sd(noise_sd=0.7)) == (0.3, 0.7)
 
@@ -283,6 +283,6 @@ def test_given_data_replace_the_specs():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(1, 8, 2)), rng.integers(0, 2, (1, 8))
     data = Dataset("spirals", "binary", x, y, x[:, :0], y[:, :0], ("x", "y"), ("a", "b"))
-    ready = setup(RunSpec.from_dict({"run": {"replicas": 2, "batch": 4}}), data=data)
-    np.testing.assert_array_equal(ready.target.x_train[0], data.x_train[0].astype(np.float32))
-    assert ready.fingerprint != setup(RunSpec.from_dict({"run": {"replicas": 2, "batch": 4}})).fingerprint
+    ready = prepare(RunSpec.from_dict({"run": {"replicas": 2, "batch": 4}}), data=data)
+    np.testing.assert_array_equal(ready.subject.target.x_train[0], data.x_train[0].astype(np.float32))
+    assert ready.fingerprint != prepare(RunSpec.from_dict({"run": {"replicas": 2, "batch": 4}})).fingerprint

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpu_thermo.errors import SpecError
-from gpu_thermo.running.setup import setup
+from gpu_thermo.running.setup import prepare
 from gpu_thermo.spec.run import RunSpec, Scheduled
 from gpu_thermo.spec.text import apply_overrides
 
@@ -311,4 +311,4 @@ def test_draws():
     spec = RunSpec.from_dict({"run": {"steps": 1000, "burn_in": 400, "thin": 150}})
     assert spec.run.draws == 4
     assert math.isinf(RunSpec.from_dict({"method": {"friction": INF}}).method.friction["all"].value)
-    assert setup(RunSpec.from_dict({"run": {"replicas": 1}})).job.replicas == 1
+    assert prepare(RunSpec.from_dict({"run": {"replicas": 1}})).job.replicas == 1

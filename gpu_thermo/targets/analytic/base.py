@@ -8,7 +8,7 @@ import numpy as np
 
 from ...errors import SpecError
 from ...streams import Keys, Purpose, normals
-from ..base import Array, Batch, Layout
+from ..base import Array, Batch, Layout, Potential
 
 GRADIENT, ENERGY = 0, 1
 """Subs of the two noises."""
@@ -16,7 +16,7 @@ MAX_SIZE = 2**20
 """Coordinates of an analytic target."""
 
 
-class Analytic(ABC):
+class Analytic(Potential, ABC):
     """Base of the analytic targets; a subclass gives `_evaluate`, and names its arrays in `_arrays`.
 
     Parameters
@@ -33,6 +33,7 @@ class Analytic(ABC):
     """
 
     points = 0
+    fingerprint = ""
     _arrays: ClassVar[tuple[str, ...]] = ()
     """Attributes that `to` moves to another array library."""
 

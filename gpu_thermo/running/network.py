@@ -1,0 +1,356 @@
+"""Networks on their data as what a run is about, and what is computed of them at each recorded moment: full-batch
+energy, test scores, predictions at probes, running averages.
+
+Replicas go in blocks of 256, in order, so that memory is bounded and every sum has one fixed order.
+"""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..averages.moments import RunningMoments
+from ..averages.scores import scores
+from ..data import Dataset
+from ..data.tasks import TASKS
+from ..engines import make_predictor
+from ..engines.base import cores
+from ..engines.predict.arrays import Predictor
+from ..errors import SpecError
+from ..moves import fold
+from ..moves.base import Energies
+from ..moves.fold import Weigh
+from ..spec.run import RunSpec
+from ..streams import Keys, Purpose, make_keys, permutation_keys, permute
+from ..targets.likelihoods import DEFAULTS, get_likelihood
+from ..targets.networks import ShlpModel, ShlpTarget
+from .resources import check_least
+from .subject import Observation, Setup, blocks, counted
+
+Array = Any
+
+DEFAULT_NOISE_SD = 0.5
+MAX_PROBES = 32
+_POINT = ("dataset", "point")
+
+
+@dataclass(frozen=True)
+class NetworkSubject:
+    """Networks on their data; see Subject."""
+
+    spec: RunSpec
+    data: Dataset
+    target: ShlpTarget
+
+    potential = None
+
+    @classmethod
+    def make(cls, spec: RunSpec, base: Path | None = None, data: Dataset | None = None) -> "NetworkSubject":
+        """The network and the data that a spec names; relative paths of files start at `base`, and `data` replaces
+        reading them (as resume does).
+
+        Raises
+        ------
+        SpecError, DataError
+            Whatever in the model or its data cannot be used, named.
+        """
+        data = spec.data.build(base) if data is None else data
+        model = _model(spec, data)
+        check_least(spec, model.parameters, spec.model.dtype)
+        dataset = np.arange(spec.run.replicas, dtype=np.int64) // spec.tied % data.count
+        return cls(spec, data, ShlpTarget(model, data, dataset, np.dtype(spec.model.dtype).type))
+
+    def with_dataset(self, dataset: np.ndarray) -> "NetworkSubject":
+        """The same with other data sets of the replicas [R]."""
+        return replace(self, target=ShlpTarget(self.model, self.data, dataset, self.dtype))
+
+    @property
+    def model(self) -> ShlpModel:
+        """The network."""
+        return self.target.model
+
+    @property
+    def dtype(self) -> Any:
+        """Of parameters and data."""
+        return self.target.dtype.type
+
+    @property
+    def dataset(self) -> np.ndarray:
+        """[R] int64, the data set of each replica."""
+        return self.target.dataset
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of the data."""
+        return self.data.fingerprint()
+
+    @property
+    def energy_range(self) -> tuple[float, float] | None:
+        """What the likelihood expects; with a prior energies have no natural range."""
+        top = self.model.likelihood.top if self.model.prior_sd is None else None
+        return None if top is None else (0.0, top(self.model.outputs))
+
+    @property
+    def scores(self) -> tuple[str, ...]:
+        """Test scores, where there is a test set."""
+        return (f"test_{self.model.likelihood.score.name}", "test_nll") if self.data.test_points else ()
+
+    @property
+    def points_seen(self) -> int:
+        """All training and test points."""
+        return self.data.points + self.data.test_points
+
+    @property
+    def working_bytes(self) -> int:
+        """Data in all forms, and the predictions of a block of replicas."""
+        data = sum(a.nbytes for a in (self.data.x_train, self.data.x_test, self.data.y_train, self.data.y_test))
+        return 4 * data + 256 * self.points.shape[1] * self.model.outputs * np.dtype(self.dtype).itemsize * 2
+
+    @cached_property
+    def probes(self) -> np.ndarray:
+        """[D, probe, m] at most 32 inputs spread over the test points (the training points where there is no test
+        set).
+        """
+        x = self.data.x_test if self.data.test_points else self.data.x_train
+        spread = np.unique(np.linspace(0, x.shape[1] - 1, min(MAX_PROBES, x.shape[1])).round().astype(int))
+        return x[:, spread]
+
+    @cached_property
+    def points(self) -> np.ndarray:
+        """[D, point, m] where running averages are taken: the test inputs, or the probes where there is no test set."""
+        return self.data.x_test if self.data.test_points else self.probes
+
+    def initial_position(self, keys: Keys) -> np.ndarray:
+        """Initial parameters [R, P] at purpose 0."""
+        return self.model.initial_position(self.spec.model.init, self.spec.model.init_sd, keys, self.dtype)
+
+    def moments(self, ensembles: int) -> RunningMoments:
+        """Empty running averages of the predictions."""
+        model = self.model
+        density = model.likelihood.log_density is not None and self.data.test_points > 0
+        return RunningMoments.empty(
+            ensembles, self.points.shape[1], model.outputs, model.task, model.noise_sd, density=density
+        )
+
+    def observer(
+        self, setup: Setup, moments: RunningMoments, device: str, threads: int | None = None
+    ) -> "NetworkObserver":
+        """Who sees the networks of a run, and feeds `moments`."""
+        predictor = make_predictor(self.model, self.dtype, device, threads)
+        return NetworkObserver(self, setup, moments, predictor, threads or cores())
+
+    def judge(self, mean: np.ndarray, dataset: np.ndarray) -> list[dict[str, float]]:
+        """Scores of averaged predictions `mean` [E, point, n] on the test points of their data sets [E]."""
+        if not self.data.test_points:
+            return [{} for _ in dataset]
+        return [
+            scores(self.data.task, mean[e], self.data.y_test[d]) if np.isfinite(mean[e]).all() else {}
+            for e, d in enumerate(dataset)
+        ]
+
+    def header(self) -> dict[str, Any]:
+        """Fields of a store's header."""
+        data = self.data
+        return {
+            "outputs": self.model.likelihood.axis(data.classes, data.targets),
+            "features": data.features, "probes": self.probes, "constant": constant_data(data),
+            "keep": tuple(self.spec.run.keep),
+            "attributes": {"data": data_names(data), "noise_sd": self.model.noise_sd},
+        }  # fmt: skip
+
+    def warnings(self) -> Iterator[str]:
+        """What is allowed but rarely meant."""
+        spec = self.spec
+        if spec.method.posterior_temperature is not None and spec.model.prior_sd is None:
+            yield (
+                "posterior_temperature without model.prior_sd: without a prior the posterior of this network is not"
+                " normalisable."
+            )
+        if self.model.activation == "relu" and spec.model.init == "zero":
+            yield 'init = "zero" with relu: all gradients but that of b2 are zero at the start.'
+
+
+def _model(spec: RunSpec, data: Dataset) -> ShlpModel:
+    if spec.model.task not in (None, data.task):
+        raise SpecError(
+            f"model.task = '{spec.model.task}' does not fit {data.name}, which is {data.task}: leave task out."
+        )
+    noisy = "noise_sd" in get_likelihood(data.task).settings
+    if spec.model.noise_sd is not None and not noisy:
+        tasks = " and ".join(task for task, record in DEFAULTS.items() if "noise_sd" in record.settings)
+        raise SpecError(
+            f"model.noise_sd = {spec.model.noise_sd} is for {tasks}; {data.name} is {data.task}: leave it out."
+        )
+    noise_sd = spec.model.noise_sd or (getattr(spec.data, "noise", 0) if noisy else 0) or DEFAULT_NOISE_SD
+    return ShlpModel(
+        data.inputs, spec.model.hidden, data.outputs, data.task, spec.model.activation, spec.model.prior_sd, noise_sd
+    )
+
+
+def constant_data(data: Dataset) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
+    """The data as sampled, and what they were standardised by: name -> (dims, values)."""
+    values = ("target",) if TASKS[data.task].numeric else ()
+    out = {
+        "x_train": ((*_POINT, "feature"), data.x_train), "y_train": ((*_POINT, *values), data.y_train),
+        "x_test": (("dataset", "test_point", "feature"), data.x_test), "y_test": (("dataset", "test_point", *values), data.y_test),
+    }  # fmt: skip
+    if (s := data.standardisation) is not None:
+        out |= {"feature_mean": (("dataset", "feature"), s.mean), "feature_sd": (("dataset", "feature"), s.sd)}
+        if s.target_mean is not None and s.target_sd is not None:
+            out |= {
+                "target_mean": (("dataset", "target"), s.target_mean),
+                "target_sd": (("dataset", "target"), s.target_sd),
+            }
+    return out
+
+
+def data_names(data: Dataset) -> str:
+    """JSON of the names along the data's axes, for the store's attributes."""
+    names = {
+        "name": data.name,
+        "task": data.task,
+        "features": data.features,
+        "classes": data.classes,
+        "targets": data.targets,
+    }
+    return json.dumps(names)
+
+
+# -- seeing networks ---------------------------------------------------------------------------------------------------
+
+
+class NetworkObserver:
+    """Evaluates replicas on all training, test and probe points, and feeds the running moments.
+
+    Parameters
+    ----------
+    subject : the networks. setup : their run. moments : running sums, updated at draws. predictor : who does the
+    forward passes. threads : for predictors without threads of their own.
+    """
+
+    def __init__(
+        self, subject: NetworkSubject, setup: Setup, moments: RunningMoments, predictor: Predictor, threads: int = 1
+    ) -> None:
+        self._subject, self._setup, self._moments, self._predictor = subject, setup, moments, predictor
+        target, dtype = subject.target, subject.dtype
+        self._train, self._test = (target.x_train, target.y_train), (target.x_test, target.y_test)
+        self._points = target.x_test if subject.data.test_points else subject.points.astype(dtype)
+        self._probes = subject.probes.astype(dtype) if "predictions" in setup.spec.run.keep else None
+        self._sums = predictor.has_moments and not moments.has_density and not fold.weighted(setup.moves)
+        self._pool = ThreadPoolExecutor(threads) if threads > 1 and not predictor.has_moments else None
+
+    def __call__(self, position: np.ndarray, is_draw: bool, weigh: Weigh | None = None) -> Observation:
+        """Observe the replicas at `position` [R, P]; frozen ones (NaN) give NaN. Draws count with their weights."""
+        rows = blocks(len(position))
+        one = lambda r: self._block(position[r], r, is_draw)  # noqa: E731
+        parts = []
+        for r, (statistics, phi, predictions) in zip(
+            rows, self._pool.map(one, rows) if self._pool else map(one, rows), strict=True
+        ):
+            if is_draw and weigh is not None:
+                statistics["log_weight"] = weigh(statistics["energy"], r)
+            if phi is not None:
+                log_weight = counted(statistics.get("log_weight"))
+                self._moments.update(phi, self._setup.ensemble[r], log_weight, self._log_density(phi, r))
+            elif is_draw:
+                self._add_sums(position[r], r, statistics.get("log_weight"))
+            parts.append((statistics, predictions))
+        statistics = {name: np.concatenate([p[0][name] for p in parts]) for name in parts[0][0]}
+        predictions = None if parts[0][1] is None else np.concatenate([p[1] for p in parts])
+        return Observation(statistics, predictions)
+
+    def energy(self, position: np.ndarray) -> np.ndarray:
+        """Full-batch U [R]."""
+        with np.errstate(all="ignore"):
+            return np.concatenate([self._energy(position[r], r) for r in blocks(len(position))])
+
+    def energies(self, position: np.ndarray, attempt: int, batch: int | None = None) -> Energies:
+        """Energies for a move: of all points, or of a fresh minibatch of `batch` with the variance of its mean
+        (equations.md section 5).
+        """
+        if batch is None:
+            return Energies(self.energy(position), np.zeros(len(position)))
+        setup, points = self._setup, self._subject.data.points
+        keys = make_keys(setup.job.seed, setup.job.stream)
+        index = permute(np.arange(batch), points, permutation_keys(keys, Purpose.MOVE_MINIBATCH, attempt))
+        value, variance = np.empty(len(position)), np.empty(len(position))
+        with np.errstate(all="ignore"):
+            for r in blocks(len(position)):
+                losses = self._batch_losses(position[r], index[r], setup.dataset[r])
+                value[r] = losses.mean(axis=1) + self._prior(position[r])
+                variance[r] = (1 - batch / points) * losses.var(axis=1, ddof=1) / batch
+        return Energies(value, variance)
+
+    def _batch_losses(self, position: np.ndarray, index: np.ndarray, dataset: np.ndarray) -> np.ndarray:
+        """[r, B] float64 losses of each replica on its own points."""
+        model, (x, y) = self._subject.model, self._train
+        each = dataset[:, None]
+        return np.asarray(model.losses(model.outputs_at(position, x[each, index]), y[each, index]), np.float64)
+
+    def _block(self, position: np.ndarray, rows: slice, is_draw: bool) -> tuple[dict[str, np.ndarray], Any, Any]:
+        with np.errstate(all="ignore"):
+            statistics = {"energy": self._energy(position, rows)} | self._test_scores(position, rows)
+            phi = self._phi(position, rows, self._points) if is_draw and not self._sums else None
+            predictions = self._phi(position, rows, self._probes) if is_draw and self._probes is not None else None
+        return statistics, phi, predictions
+
+    def _energy(self, position: np.ndarray, rows: slice) -> np.ndarray:
+        """Full-batch U [Rb], prior included."""
+        return self._scores(position, rows, *self._train)[0] / self._subject.data.points + self._prior(position)
+
+    def _prior(self, position: np.ndarray) -> Any:
+        """The prior's part of U [Rb], or 0."""
+        return self._subject.model.prior_energy(position, self._subject.data.points)
+
+    def _test_scores(self, position: np.ndarray, rows: slice) -> dict[str, np.ndarray]:
+        """The likelihood's score [Rb], and mean test NLL [Rb]."""
+        points = self._subject.data.test_points
+        if not points:
+            return {}
+        loss, right = self._scores(position, rows, *self._test)
+        nll = loss / points
+        score = self._subject.model.likelihood.score
+        return {f"test_{score.name}": score.of(right, points, self._subject.model.outputs, nll), "test_nll": nll}
+
+    def _scores(self, position: np.ndarray, rows: slice, x: Array, y: Array) -> tuple[np.ndarray, np.ndarray]:
+        loss, right = np.empty(len(position)), np.empty(len(position))
+        for mine, dataset in self._pieces(rows):
+            loss[mine], right[mine] = self._predictor.scores(position[mine], x[dataset], y[dataset])
+        return loss, right
+
+    def _phi(self, position: np.ndarray, rows: slice, x: Array) -> np.ndarray:
+        """Phi [Rb, point, n] at the points of the replicas' own data sets."""
+        out = np.empty((len(position), x.shape[1], self._subject.model.outputs), position.dtype)
+        for mine, dataset in self._pieces(rows):
+            out[mine] = self._predictor.phi(position[mine], x[dataset])
+        return out
+
+    def _log_density(self, phi: np.ndarray, rows: slice) -> np.ndarray | None:
+        """Log likelihood of the test targets [Rb, T] under each replica, where the moments want it."""
+        model = self._subject.model
+        if not self._moments.has_density or model.likelihood.log_density is None:
+            return None
+        return model.likelihood.log_density(phi, self._test[1][self._setup.dataset[rows]], model.constants)
+
+    def _add_sums(self, position: np.ndarray, rows: slice, log_weight: np.ndarray | None) -> None:
+        """Running averages of a block by the predictor's own sums; frozen replicas and those off the target rung are
+        left out.
+        """
+        ensemble, alive = self._setup.ensemble[rows], np.isfinite(position).all(axis=-1)
+        if log_weight is not None:
+            alive &= log_weight == 0
+        for e in np.unique(ensemble[alive]):
+            mine = np.flatnonzero(alive & (ensemble == e))
+            x = self._points[self._setup.ensemble_dataset[e]]
+            self._moments.add_sums(int(e), len(mine), self._predictor.moments(position[mine], x))  # type: ignore[attr-defined]
+
+    def _pieces(self, rows: slice) -> Iterator[tuple[np.ndarray, int]]:
+        """Rows of the block that share a data set."""
+        sets = self._setup.dataset[rows]
+        for dataset in np.unique(sets):
+            yield np.flatnonzero(sets == dataset), int(dataset)

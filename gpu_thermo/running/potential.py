@@ -1,0 +1,155 @@
+"""A potential as what a run is about, and what is computed of its replicas at each recorded moment: exact energies, and
+running averages of the coordinates.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..averages.moments import RunningMoments
+from ..errors import SpecError
+from ..moves.base import Energies
+from ..moves.fold import Weigh
+from ..spec.run import RunSpec
+from ..streams import Keys, Purpose, make_keys, normals
+from ..targets.base import Potential
+from ..targets.options import TargetOptions
+from .resources import check_least
+from .subject import Observation, Setup, counted
+
+
+@dataclass(frozen=True)
+class PotentialSubject:
+    """A potential without data; see Subject. Its coordinates take the place of test points."""
+
+    spec: RunSpec
+    options: TargetOptions
+    potential: Potential
+    dataset: np.ndarray
+
+    energy_range = None
+    scores = ()
+    points_seen = 0
+    working_bytes = 0
+
+    @classmethod
+    def make(cls, spec: RunSpec, potential: Potential | None = None) -> "PotentialSubject":
+        """The potential that a spec names: its own, or the user's where it says "custom".
+
+        Raises
+        ------
+        SpecError
+            Whatever in the spec is about data, or does not fit the potential, named.
+        """
+        options = spec.target
+        assert options is not None
+        about_data = {
+            "run.batch": spec.run.batch is not None, "run.minibatch": spec.run.minibatch in ("epoch", "replacement"),
+            "method.posterior_temperature": spec.method.posterior_temperature is not None,
+        }  # fmt: skip
+        if wrong := next((field for field, given in about_data.items() if given), None):
+            raise SpecError(f"{wrong} is about data, and target '{options.name}' has none: leave it out.")
+        if potential is not None and options.name != "custom":
+            raise SpecError(
+                f"A potential is given, and the spec names target '{options.name}': use name = \"custom\", or leave it"
+                " out."
+            )
+        potential = options.build() if potential is None else potential
+        if options.name == "custom" and potential.layout.size != options.size:
+            raise SpecError(
+                f"target.size = {options.size}, and the potential has {potential.layout.size} parameters: make them"
+                " agree."
+            )
+        check_least(spec, potential.layout.size, options.dtype)
+        return cls(spec, options, potential, np.zeros(spec.run.replicas, np.int64))
+
+    def with_dataset(self, dataset: np.ndarray) -> "PotentialSubject":
+        """Itself: there are no data."""
+        return self
+
+    @property
+    def target(self) -> Potential:
+        """The potential."""
+        return self.potential
+
+    @property
+    def dtype(self) -> Any:
+        """Of the coordinates."""
+        return np.dtype(self.options.dtype).type
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of the potential, where the spec does not say it all."""
+        return self.potential.fingerprint
+
+    def initial_position(self, keys: Keys) -> np.ndarray:
+        """Initial coordinates [R, P] at purpose 0."""
+        return self.options.initial_position(keys, self.dtype)
+
+    def moments(self, ensembles: int) -> RunningMoments:
+        """Empty running averages of the coordinates."""
+        return RunningMoments.empty(ensembles, self.potential.layout.size, 1, "regression", 0.0)
+
+    def observer(
+        self, setup: Setup, moments: RunningMoments, device: str, threads: int | None = None
+    ) -> "PotentialObserver":
+        """Who sees the replicas of a run, and feeds `moments`."""
+        return PotentialObserver(self.potential, setup, moments)
+
+    def judge(self, mean: np.ndarray, dataset: np.ndarray) -> list[dict[str, float]]:
+        """Nothing: there is nothing to predict."""
+        return [{} for _ in dataset]
+
+    def header(self) -> dict[str, Any]:
+        """Fields of a store's header."""
+        names = tuple(self.potential.coordinates)
+        return {
+            "outputs": ("coordinate",), "features": names, "probes": np.zeros((0, len(names))), "constant": {},
+            "keep": tuple(k for k in self.spec.run.keep if k == "parameters"), "attributes": {},
+        }  # fmt: skip
+
+    def warnings(self) -> Iterator[str]:
+        """None."""
+        yield from ()
+
+
+class PotentialObserver:
+    """Evaluates the potential exactly, and feeds the running averages of the coordinates.
+
+    Parameters
+    ----------
+    setup : the run. moments : running sums whose points are the coordinates, updated at draws.
+    """
+
+    def __init__(self, potential: Potential, setup: Setup, moments: RunningMoments) -> None:
+        self._potential, self._setup, self._moments = potential, setup, moments
+
+    def __call__(self, position: np.ndarray, is_draw: bool, weigh: Weigh | None = None) -> Observation:
+        """Observe the replicas at `position` [R, P]; see Observer."""
+        statistics = {"energy": self.energy(position)}
+        if is_draw:
+            if weigh is not None:
+                statistics["log_weight"] = weigh(statistics["energy"], slice(None))
+            self._moments.update(
+                position[..., None].astype(np.float64), self._setup.ensemble, counted(statistics.get("log_weight"))
+            )
+        return Observation(statistics, None)
+
+    def energy(self, position: np.ndarray) -> np.ndarray:
+        """Exact U [R]."""
+        with np.errstate(all="ignore"):
+            return np.asarray(self._potential.energy(position), np.float64)
+
+    def energies(self, position: np.ndarray, attempt: int, batch: int | None = None) -> Energies:
+        """Energies for a move, with the potential's own noise, fresh at each attempt."""
+        value = self.energy(position)
+        sd = np.broadcast_to(np.asarray(self._potential.energy_noise_sd, np.float64), value.shape)
+        if sd.any():
+            keys: Keys = make_keys(self._setup.job.seed, self._setup.job.stream)
+            value = (
+                value
+                + sd * normals(keys, np.zeros(1, np.uint64), Purpose.MOVE_MINIBATCH, attempt, dtype=np.float64)[:, 0]
+            )
+        return Energies(value, sd**2)

@@ -1,0 +1,220 @@
+"""What a run is about (a Subject), what is seen of it on the way (an Observer), and a run made ready (a Setup).
+
+Store, loop, studies and plans ask the subject; none of them asks what kind it is. A network on its data is in
+network.py, a potential in potential.py.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol, Self
+
+import numpy as np
+
+from ..averages.moments import BLOCK, RunningMoments
+from ..engines import Job, initial_state
+from ..method.words import Program
+from ..moves import fold
+from ..moves.base import Energies
+from ..moves.fold import Moves, Weigh
+from ..spec.run import RunSpec
+from ..state import PARTITIONED, Hyper, State
+from ..streams import Keys, Purpose, make_keys, normals
+from ..targets.base import Potential, Target
+from .agenda import Agenda
+
+
+@dataclass
+class Observation:
+    """Numbers of one moment: `statistics` name -> [R] float64; `predictions` [R, probe, n] where asked for."""
+
+    statistics: dict[str, np.ndarray]
+    predictions: np.ndarray | None
+
+
+class Observer(Protocol):
+    """Evaluates replicas at the recorded moments, and feeds the running moments."""
+
+    def __call__(self, position: np.ndarray, is_draw: bool, weigh: Weigh | None = None) -> Observation:
+        """Observe the replicas at `position` [R, P]; frozen ones (NaN) give NaN. Draws count with their weights."""
+        ...
+
+    def energy(self, position: np.ndarray) -> np.ndarray:
+        """Full-batch U [R]."""
+        ...
+
+    def energies(self, position: np.ndarray, attempt: int, batch: int | None = None) -> Energies:
+        """Energies for a move, with their noise, fresh at each attempt; of `batch` points where it wants so few."""
+        ...
+
+
+class Subject(Protocol):
+    """What a run is about: it knows its target and where replicas start, what is seen of them, and what of it a store
+    holds.
+
+    Attributes
+    ----------
+    target : what is sampled; its layout names the parameters. dtype : float32 or float64, as a type.
+    dataset : [R] int64, the data set of each replica.
+    fingerprint : identity of what the spec alone does not say: the data, or the user's function.
+    energy_range : energies that are not left downwards and rarely upwards; None where nothing is known.
+    scores : names of the numbers each replica is tested by. points_seen : points of the passes at a recorded moment.
+    working_bytes : memory beside the states: data, and the predictions under way.
+    potential : the potential, whose exact energies can be had; None for what is defined by data.
+    """
+
+    @property
+    def target(self) -> Target: ...
+    @property
+    def dtype(self) -> Any: ...
+    @property
+    def dataset(self) -> np.ndarray: ...
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def energy_range(self) -> tuple[float, float] | None: ...
+    @property
+    def scores(self) -> tuple[str, ...]: ...
+    @property
+    def points_seen(self) -> int: ...
+    @property
+    def working_bytes(self) -> int: ...
+    @property
+    def potential(self) -> Potential | None: ...
+
+    def initial_position(self, keys: Keys) -> np.ndarray:
+        """Initial parameters [R, P] at purpose 0."""
+        ...
+
+    def moments(self, ensembles: int) -> RunningMoments:
+        """Empty running averages of that many ensembles."""
+        ...
+
+    def observer(self, setup: "Setup", moments: RunningMoments, device: str, threads: int | None) -> Observer:
+        """Who sees the replicas of a run of this subject, and feeds `moments`."""
+        ...
+
+    def judge(self, mean: np.ndarray, dataset: np.ndarray) -> list[dict[str, float]]:
+        """Scores of averaged predictions `mean` [E, point, n] on their data sets' test points [E]; each {} where there
+        is nothing to test on, or no average.
+        """
+        ...
+
+    def header(self) -> Mapping[str, Any]:
+        """Fields of a store's Header: outputs, features, probes, constant, keep, attributes."""
+        ...
+
+    def warnings(self) -> Iterator[str]:
+        """What is allowed but rarely meant."""
+        ...
+
+    def with_dataset(self, dataset: np.ndarray) -> Self:
+        """The same with other data sets of the replicas [R]."""
+        ...
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A run made ready: what it is about, the job an engine can carry out, and what happens to the ensemble beside it.
+
+    Attributes
+    ----------
+    ensemble : [R] int64, replicas alike in data set and hyperparameters, numbered in order of appearance.
+    """
+
+    spec: RunSpec
+    subject: Subject
+    job: Job
+    ensemble: np.ndarray
+    moves: Moves = ()
+
+    @property
+    def program(self) -> Program:
+        """The compiled method."""
+        return self.job.program
+
+    @property
+    def dataset(self) -> np.ndarray:
+        """[R] int64, the data set of each replica."""
+        return self.subject.dataset
+
+    @cached_property
+    def agenda(self) -> Agenda:
+        """When the run records."""
+        return Agenda.of(self.spec)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Identity of the run, its data included."""
+        return self.spec.fingerprint(self.subject.fingerprint)
+
+    @cached_property
+    def ensemble_dataset(self) -> np.ndarray:
+        """[E] the data set of each ensemble."""
+        return self.dataset[np.unique(self.ensemble, return_index=True)[1]]
+
+    def moments(self) -> RunningMoments:
+        """Empty running averages of the ensembles."""
+        return self.subject.moments(len(self.ensemble_dataset))
+
+    def method_statistics(self, step: int) -> dict[str, np.ndarray]:
+        """Per-replica numbers [R] that the method itself has at the moment after `step`: CoolMomentum's equivalent
+        temperature.
+        """
+        if self.program.update != "coolmomentum":
+            return {}
+        hyper = self.job.hyper
+        k = next(k for name, k in hyper.schedules if name == "momentum")
+        rho = hyper.momentum[:, k] * hyper.factors(step - 1, 1)["momentum", k]
+        return {"equivalent_temperature": (1 + rho) / (1 - rho)}
+
+    def chain_coordinates(self) -> dict[str, np.ndarray]:
+        """Static coordinates of each replica, [R]: identity, and every hyperparameter in use (on a ladder, that of the
+        target rung).
+        """
+        hyper, partition = self.job.hyper, self.program.partition
+        out = {
+            "ensemble": self.ensemble, "dataset": self.dataset, "seed": self.job.seed, "stream": self.job.stream,
+            "stepsize": hyper.stepsize,
+        }  # fmt: skip
+        for name in PARTITIONED:
+            for k, column in enumerate(getattr(hyper, name).T):
+                if not np.isnan(column).all():
+                    out[f"{name}_{partition.names[k]}"] = column
+        return out
+
+    def initial_state(self) -> State:
+        """The state at step 0."""
+        keys = self._initial_keys
+        state = initial_state(self.job, self.subject.initial_position(keys))
+        fold.begin(self.moves, state)
+        if self.spec.run.momenta == "thermal":
+            state.momentum[...] = _thermal_momenta(self.job, fold.hyper(self.moves, state) or self.job.hyper, keys)
+        return state
+
+    @property
+    def _initial_keys(self) -> Keys:
+        run = self.spec.run
+        seed = np.uint64(run.seed if run.seed_init is None else run.seed_init)
+        return make_keys(np.full(self.job.replicas, seed), self.job.stream)
+
+
+def _thermal_momenta(job: Job, hyper: Hyper, keys: Keys) -> np.ndarray:
+    """[R, P] momenta at each partition's temperature."""
+    lanes = job.target.layout.lanes
+    blocks = np.arange(int(lanes.max()) // 4 + 1, dtype=np.uint64)
+    momentum = normals(keys, blocks, Purpose.MOMENTUM, 0, dtype=np.dtype(job.dtype).type)[:, lanes]
+    tau = np.nan_to_num(hyper.temperature)
+    for k, columns in enumerate(job.program.partition.slices):
+        momentum[:, columns] *= np.sqrt(tau[:, k : k + 1]).astype(job.dtype)
+    return momentum
+
+
+def blocks(replicas: int) -> list[slice]:
+    """Rows of each block of replicas, in order."""
+    return [slice(i, min(i + BLOCK, replicas)) for i in range(0, replicas, BLOCK)]
+
+
+def counted(log_weight: np.ndarray | None) -> np.ndarray | None:
+    """Weights as the running sums want them: a replica of weight 0 is left out, not counted as a draw."""
+    return None if log_weight is None else np.where(log_weight == -np.inf, np.nan, log_weight)
