@@ -85,6 +85,8 @@ def run_tree(
         spec |= {"data": {"name": "gap"}}
     if method is not None:
         spec["method"] = method
+    if log_weight is not None:  # whose draws have weights
+        spec["moves"] = [{"kind": "contour", "lowest": 0.0, "width": 0.1}]
     tree = xr.DataTree.from_dict(groups)
     tree.attrs = {"spec": RunSpec.from_dict(spec).to_json(), "data": json.dumps(names), "noise_sd": model.noise_sd}
     return tree
