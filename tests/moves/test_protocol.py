@@ -19,7 +19,7 @@ from gpu_thermo.moves.base import Context, EnergiesOf, Move, MoveOptions, Record
 from gpu_thermo.moves.report import Report, Verdict
 from gpu_thermo.moves.table import MOVES
 from gpu_thermo.run import plan, resume, sample
-from gpu_thermo.running.setup import setup
+from gpu_thermo.running.setup import prepare
 from gpu_thermo.spec.reports import read_reports
 from gpu_thermo.spec.run import RunSpec
 from gpu_thermo.state import Hyper, State
@@ -169,7 +169,7 @@ def test_what_is_known_of_it_before_a_run(tmp_path: Path) -> None:
     assert known.memory_bytes > plan(spec()).memory_bytes
     assert plan(spec(KICK | {"late": True})).draws == 15
     several = {"name": "spirals", "train": 60, "test": 20, "seeds": [1, 2]}
-    ready = setup(RunSpec.from_dict(spec(KICK) | {"data": several}))
+    ready = prepare(RunSpec.from_dict(spec(KICK) | {"data": several}))
     assert ready.dataset.tolist() == [0, 0, 1, 1] * 3
     assert "Kicks: momenta change sign" in run("moves").stdout
     assert "steps between kicks" in run("moves", "kick").stdout
@@ -192,7 +192,7 @@ def test_what_is_known_of_it_before_a_run(tmp_path: Path) -> None:
 )
 def test_it_is_refused_like_any_other(moves: list[dict[str, Any]], message: str) -> None:
     with pytest.raises(SpecError, match=message):
-        setup(RunSpec.from_dict(spec() | {"moves": moves}))
+        prepare(RunSpec.from_dict(spec() | {"moves": moves}))
 
 
 def test_the_defaults_do_nothing() -> None:
@@ -201,7 +201,7 @@ def test_the_defaults_do_nothing() -> None:
     class Idle(Move):
         options = KickOptions
 
-    ready = setup(RunSpec.from_dict(spec()))
+    ready = prepare(RunSpec.from_dict(spec()))
     state, idle = ready.initial_state(), Idle()
     before = state.copy()
     for moves in ((), (idle,)):
@@ -221,7 +221,7 @@ def test_the_defaults_do_nothing() -> None:
 
 @pytest.mark.parametrize("move", ["exchange", "tempering", "contour"])
 def test_arrays_are_those_of_the_state(move: str) -> None:
-    ready = setup(RunSpec.from_dict(spec(CASES[move])))
+    ready = prepare(RunSpec.from_dict(spec(CASES[move])))
     extra, (made,) = ready.initial_state().extra, ready.moves
     listed = made.arrays(RUN["replicas"])
     assert {name: (a.shape, a.dtype) for name, a in extra.items()} == {
