@@ -146,7 +146,7 @@ def make_job(activation, likelihood, prior, wide, dtype, mode, method, replicas=
     return Job(program, target, hyper, batching, seed, stream, dtype)
 
 
-def agree(case):
+def check_agreement(case):
     """The same addresses and minibatches, so that states agree to rounding after 1, 2 and 10 steps."""
     job = make_job(**case)
     position = 0.5 * np.random.default_rng(3).normal(size=(job.replicas, job.target.layout.size))
@@ -167,14 +167,14 @@ needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="no C++ comp
 @needs_compiler
 @pytest.mark.parametrize("case", COVER, ids=name_of)
 def test_engines_agree(case):
-    agree(case)
+    check_agreement(case)
 
 
 @needs_compiler
 @pytest.mark.slow
 @pytest.mark.parametrize("case", PRODUCT, ids=name_of)
 def test_engines_agree_in_every_combination(case):
-    agree(case)
+    check_agreement(case)
 
 
 # -- power -------------------------------------------------------------------------------------------------------------
@@ -212,4 +212,4 @@ def test_a_wrong_slope_of_kernels_is_seen(monkeypatch, wide):
     monkeypatch.setitem(ACTIVATIONS, "tanh", replace(right, code=code))
     case = {"activation": "tanh", "likelihood": "gaussian", "prior": None, "wide": wide, "dtype": np.float64}
     with pytest.raises(AssertionError):
-        agree({**case, "mode": "full", "method": "sgld"})
+        check_agreement({**case, "mode": "full", "method": "sgld"})
