@@ -1,4 +1,4 @@
-"""Pictures of comparisons, the command, and the diagnosis of runs on ladders, with contours and on potentials."""
+"""Pictures of comparisons, and the diagnosis of runs on ladders, with contours and on potentials."""
 
 import csv
 import json
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from typer.testing import CliRunner
+from comparison_cases import COMPARISON
 
 from gpu_thermo.errors import StoreError
 from gpu_thermo.run import sample
@@ -21,41 +21,7 @@ from gpu_thermo.targets.analytic.mixture import GaussianMixture
 from gpu_thermo_analysis import Diagnosis, diagnose
 from gpu_thermo_analysis.multimodal import Results, as_markdown, draw, energy_pdf, swaps
 from gpu_thermo_analysis.multimodal_draws import counted_draws
-from gpu_thermo_cli.main import app
 
-COMPARISON = """
-title = "Two modes"
-group = 4
-[target]
-name = "mixture"
-preset = "two_modes"
-start = [4.0]
-[grid]
-low = -12.0
-high = 12.0
-cells = 40
-[run]
-replicas = 8
-steps = 600
-burn_in = 200
-thin = 10
-trace = 100
-[[entry]]
-label = "SGLD"
-method = {name = "sgld", stepsize = 0.1, temperature = 1.0}
-published = {modes = 1}
-[[entry]]
-label = "exchange"
-note = "ours"
-method = {name = "langevin", stepsize = 0.5, temperature = 1.0, friction = 1.0}
-moves = [{kind = "exchange", rungs = 4, hottest = 12.0, interval = 5}]
-watch = true
-[[entry]]
-label = "contour"
-method = {name = "sgld", stepsize = 0.1, temperature = 1.0}
-moves = [{kind = "contour", zeta = 0.9, bins = 40, lowest = 0.0, width = 0.5, omega_max = 0.01}]
-watch = true
-"""
 LANGEVIN = {"name": "langevin", "stepsize": 0.5, "temperature": 1.0, "friction": 1.0}
 
 
@@ -109,34 +75,6 @@ def test_the_table_has_published_beside_obtained(compared: Path) -> None:
     assert len(text.splitlines()) == 5
     with pytest.raises(StoreError, match="Run gpu-thermo compare first"):
         Results.read(compared / "nowhere")
-
-
-# -- the command -------------------------------------------------------------------------------------------------------
-
-
-def call(*arguments: str) -> Any:
-    return CliRunner().invoke(app, list(arguments))
-
-
-def test_compare_runs_prints_and_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "mine.toml").write_text(COMPARISON)
-    done = call("compare", "mine.toml", "--out", "here", "--scale", "0.2", "--device", "cpu")
-    assert done.exit_code == 0, done.output
-    assert "each entry evaluates 480 gradients in a group" in done.stdout
-    assert "exchange: ours." in done.stdout
-    assert (tmp_path / "here" / "summary.png").exists()
-    again = call("compare", "mine.toml", "--out", "here", "--scale", "0.2", "--device", "cpu", "--json", "--quiet")
-    assert [row["label"] for row in json.loads(again.stdout)["rows"]] == ["SGLD", "exchange", "contour"]
-
-
-def test_demonstrations_are_listed_and_unknown_ones_refused() -> None:
-    listed = call("compare", "list")
-    assert listed.exit_code == 0
-    assert "twenty_five" in listed.stdout
-    wrong = call("compare", "twenty_fife")
-    assert wrong.exit_code == 2
-    assert "Did you mean 'twenty_five'?" in wrong.output
 
 
 # -- diagnosis ---------------------------------------------------------------------------------------------------------

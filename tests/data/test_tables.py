@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from clocks import at_once
+from data_cases import column, csv_file, read
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,19 +14,6 @@ from gpu_thermo.data import Csv, Dataset
 from gpu_thermo.data.addresses import shuffled
 from gpu_thermo.data.tables import read_points
 from gpu_thermo.errors import DataError, SpecError
-
-
-def csv_file(folder: Path, text: str | bytes) -> Path:
-    """Write a CSV file and return its path."""
-    path = folder / "table.csv"
-    path.write_bytes(text.encode() if isinstance(text, str) else text)
-    return path
-
-
-def read(folder: Path, text: str | bytes, **options) -> Dataset:
-    """Dataset of a CSV text with target y, unsplit and in its own units unless told otherwise."""
-    options = {"target": "y", "test_fraction": 0, "standardise": False} | options
-    return Csv(path=str(csv_file(folder, text)), **options).build()
 
 
 def rows_of(data: Dataset) -> np.ndarray:
@@ -78,43 +66,6 @@ def test_csv_path_is_relative_to_the_base(tmp_path):
     path = csv_file(tmp_path, PLAIN)
     assert Csv(path="table.csv", target="y").build(tmp_path).inputs == 2
     assert Csv(path=str(path), target="y").build(Path("/nowhere")).inputs == 2
-
-
-def column(values) -> str:
-    """CSV text with the target values given."""
-    return "a,y\n" + "".join(f"{i},{v}\n" for i, v in enumerate(values))
-
-
-@pytest.mark.parametrize(
-    ("values", "task", "classes"),
-    [
-        ([0, 1, 1, 0], "binary", ("0", "1")),
-        ([-1, 1, 1.0, "1.00"], "binary", ("-1", "1")),
-        (["yes", "no", "no", "yes"], "binary", ("no", "yes")),
-        (["b", "a", "c"] * 4, "multiclass", ("a", "b", "c")),
-        ([10, 9, 2] * 5, "multiclass", ("2", "9", "10")),
-        ([10, 9, 2] * 4, "regression", ()),  # 12 rows for three whole numbers: fewer than five rows each
-        (list(range(21)) * 10, "regression", ()),
-        (list(range(20)) * 10, "multiclass", tuple(map(str, range(20)))),
-        ([0.5, 1.5, 0.5, 1.5], "regression", ()),
-        (["1", "2", "x", "x", "1", "2"], "multiclass", ("1", "2", "x")),
-    ],
-)
-def test_csv_task_auto(tmp_path, values, task, classes):
-    """The documented rules."""
-    data = read(tmp_path, column(values))
-    assert (data.task, data.classes) == (task, classes)
-
-
-def test_csv_task_can_be_named(tmp_path):
-    """Naming the task overrides the rules."""
-    two = column([0, 1, 1, 0])
-    assert read(tmp_path, two, task="regression").task == "regression"
-    assert read(tmp_path, two, task="multiclass").outputs == 2
-    assert read(tmp_path, column([0.5, 2.5, 0.5]), task="binary").classes == ("0.5", "2.5")
-    assert read(tmp_path, column(range(30)), task="multiclass").outputs == 30
-    names = [f"n{i}" for i in range(30)]
-    assert read(tmp_path, column(names), task="multiclass").classes == tuple(sorted(names))
 
 
 def test_csv_several_targets_and_chosen_features(tmp_path):

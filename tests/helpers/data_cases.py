@@ -1,10 +1,10 @@
 """Data sets by kind, and a small one."""
 
+from pathlib import Path
+
 import numpy as np
 
-from gpu_thermo.data import (
-    Dataset,
-)
+from gpu_thermo.data import Csv, Dataset
 
 GENERATED = ("spirals", "trig", "moons", "circles", "gap")
 BUNDLED = {
@@ -14,9 +14,6 @@ BUNDLED = {
 }
 
 
-# ---------------------------------------------------------------- Dataset
-
-
 def small(**changes) -> Dataset:
     """A tiny valid data set with changes."""
     x, y = np.arange(6.0).reshape(1, 3, 2), np.array([[0, 1, 1]])
@@ -24,3 +21,21 @@ def small(**changes) -> Dataset:
     return Dataset(
         **({"name": "n", "task": "binary", **arrays, "features": ("a", "b"), "classes": ("0", "1")} | changes)
     )
+
+
+def csv_file(folder: Path, text: str | bytes) -> Path:
+    """Write a CSV file and return its path."""
+    path = folder / "table.csv"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def read(folder: Path, text: str | bytes, **options) -> Dataset:
+    """Dataset of a CSV text with target y, unsplit and in its own units unless told otherwise."""
+    options = {"target": "y", "test_fraction": 0, "standardise": False} | options
+    return Csv(path=str(csv_file(folder, text)), **options).build()
+
+
+def column(values) -> str:
+    """CSV text with the target values given."""
+    return "a,y\n" + "".join(f"{i},{v}\n" for i, v in enumerate(values))

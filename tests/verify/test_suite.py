@@ -1,6 +1,4 @@
-"""`gpu_thermo.verify`: the report of this machine, that wrong engines fail it, and what the command line makes of
-it.
-"""
+"""`gpu_thermo.verify`: the report of this machine, and that wrong engines fail it."""
 
 import json
 from dataclasses import replace
@@ -8,7 +6,6 @@ from dataclasses import replace
 import linear_maps as laws
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from gpu_thermo.errors import CompileError, RunError, SpecError
 from gpu_thermo.kernels.toolchain import find_compiler
@@ -27,9 +24,7 @@ from gpu_thermo.verify import (
     wells,
 )
 from gpu_thermo.verify.laws import mean_thermostat, stationary
-from gpu_thermo.verify.report import from_scores, score
 from gpu_thermo.verify.sampling import Place, Plan
-from gpu_thermo_cli.main import app
 
 ENGINES = [
     "batched",
@@ -198,19 +193,6 @@ def test_shared_noise_is_seen_against_numpy(monkeypatch: pytest.MonkeyPatch) -> 
     assert sameness.agreement(Place("batched"), "adlala, spirals")[0].value > 100 * sameness.ROUNDING
 
 
-# -- reports --------
-
-
-def test_scores() -> None:
-    values = np.random.default_rng(1).normal(3, 1, 400)
-    assert abs(score("mean", values, 3.0).z) < 4
-    assert score("mean", values, 4.0).z < -15
-    assert score("constant", np.ones(5), 1.0).z == 0
-    assert not from_scores("a", "b", "c", [score("constant", np.ones(5), 2.0)]).passed
-    with np.errstate(invalid="ignore"):
-        assert not from_scores("a", "b", "c", [score("x", values, 3.0), score("NaN", np.full(5, np.nan), 1.0)]).passed
-
-
 def test_an_error_is_a_failed_check() -> None:
     def broken() -> list[Check]:
         raise CompileError("the compiler refused")
@@ -234,26 +216,6 @@ def test_engines(monkeypatch: pytest.MonkeyPatch) -> None:
         available_engines("cpu", "fused")
 
 
-def test_command_line(monkeypatch: pytest.MonkeyPatch, report: Report) -> None:
-    import gpu_thermo.verify as package
-
-    def fake(*args: object, **options: object) -> Report:
-        return fake.report
-
-    fake.report = report
-    monkeypatch.setattr(package, "verify", fake)
-    done = CliRunner().invoke(app, ["verify"])
-    assert (done.exit_code, "Verified" in done.stdout) == (0, True)
-    assert max(map(len, done.stdout.splitlines())) <= 80
-    assert json.loads(CliRunner().invoke(app, ["verify", "--json"]).stdout)["verdict"] == report.verdict
-    bad = replace(report.checks[-1], value=9.9, what="<qq> k=1")
-    fake.report = replace(report, checks=(*report.checks[:-1], bad))
-    done = CliRunner().invoke(app, ["verify"])
-    assert done.exit_code == 1
-    assert "<qq> k=1" in done.stdout
-    assert CliRunner().invoke(app, ["verify", "--json"]).exit_code == 1
-
-
 @pytest.mark.parametrize(("word", "rotated"), [("BACDEDCAB", "DCABBACD"), ("BAEFEAB", "FABBA")])
 def test_thermostats_settle_where_their_momenta_have_the_temperature(word: str, rotated: str) -> None:
     """At that xi <p^2> = tau at E, by the tests' own linear algebra; sigma^2 / (2 tau) is off by 0.1 % at h = .04 in
@@ -266,8 +228,3 @@ def test_thermostats_settle_where_their_momenta_have_the_temperature(word: str, 
         shift.append(xi / 1.44 - 1)
     expected = [1.108e-3, 0.277e-3] if word == "BACDEDCAB" else [0, 0]
     assert shift == pytest.approx(expected, rel=2e-3, abs=1e-12)
-
-
-def test_command_line_refuses() -> None:
-    done = CliRunner().invoke(app, ["verify", "--engine", "warp", "--device", "cpu"])
-    assert done.exit_code == 2

@@ -15,18 +15,11 @@ from store_cases import (
     HIDDEN,
     check_run,
     make_header,
-    make_store,
 )
 
 from gpu_thermo.errors import StoreError
 from gpu_thermo.store import RunWriter, open_run, read_checkpoint, read_header, verify_store
 from gpu_thermo.store.arrays import checksum
-
-
-@pytest.fixture
-def copy(tmp_path: Path) -> Path:
-    """A store of one's own."""
-    return make_store(tmp_path / "run.zarr")
 
 
 class TestDamage:

@@ -12,29 +12,21 @@ from typing import Any
 import pytest
 from store_cases import (
     advance,
-    assert_same,
     check_checkpoint,
     check_derived,
     check_run,
-    make_draws,
     make_header,
     make_state,
     make_store,
-    make_trace,
     one_more_commit,
     open_plain,
     processes,
 )
+from store_children import sampler
 
 from gpu_thermo.errors import RunError, StoreLockedError
 from gpu_thermo.store import RunWriter, open_run, read_header, verify_store
 from gpu_thermo.store import files as store_files
-
-
-@pytest.fixture
-def copy(tmp_path: Path) -> Path:
-    """A store of one's own."""
-    return make_store(tmp_path / "run.zarr")
 
 
 class SimulatedKill(BaseException):
@@ -139,37 +131,13 @@ class TestKills:
         _torture(tmp_path / "run.zarr", kills=60, seed=seed)
 
 
-def _sampler(path: str, seed: int, committed: Any) -> None:
-    """Child: resume (or create) and append and commit at random until killed; tells what is durable through shared
-    memory.
-    """
-    rng = random.Random(seed)
-    if os.path.exists(path):
-        writer, checkpoint = RunWriter.resume(path)
-        done = checkpoint.draws
-        if done:
-            assert checkpoint.state is not None
-            assert_same(checkpoint.state.arrays(), make_state(done).arrays())
-    else:
-        writer, done = RunWriter.create(path, make_header()), 0
-    while True:
-        for _ in range(rng.randrange(3)):
-            count = rng.choice((1, 2, 5))
-            writer.append(make_draws(done, count))
-            writer.append_trace(make_trace(done, count))
-            done += count
-        advance(writer, done, 1, wait=rng.random() < 0.5)
-        done += 1
-        committed.value = max(committed.value, writer.committed[1])
-
-
 def _torture(path: Path, kills: int, seed: int) -> None:
     context, rng = processes(), random.Random(seed)
     committed = context.RawValue("q", 0)
     progress = []
     for kill in range(kills):
         before = committed.value
-        child = context.Process(target=_sampler, args=(str(path), 1000 * seed + kill, committed))
+        child = context.Process(target=sampler, args=(str(path), 1000 * seed + kill, committed))
         child.start()
         deadline = time.monotonic() + 30
         while committed.value == before and child.is_alive() and time.monotonic() < deadline and kill % 4:
@@ -211,7 +179,7 @@ class TestOneWriter:
     def test_other_process_and_its_death(self, tmp_path: Path) -> None:
         path, context = tmp_path / "run.zarr", processes()
         committed = context.RawValue("q", 0)
-        child = context.Process(target=_sampler, args=(str(path), 0, committed))
+        child = context.Process(target=sampler, args=(str(path), 0, committed))
         child.start()
         while not committed.value and child.is_alive():
             time.sleep(0.005)

@@ -1,0 +1,149 @@
+"""The store as xarray, zarr and ArviZ see it, and its disk bill."""
+
+import json
+from pathlib import Path
+
+import arviz_stats
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+from store_cases import (
+    FEATURES,
+    HIDDEN,
+    OUTPUTS,
+    PARTITIONS,
+    PROBES,
+    SIZE,
+    advance,
+    check_derived,
+    check_run,
+    make_draws,
+    make_header,
+    make_predictive,
+    make_state,
+    make_store,
+)
+
+from gpu_thermo.store import RunWriter, disk_bill, open_run, verify_store
+
+
+class TestLayout:
+    def test_contents(self, finished: Path) -> None:
+        check_run(finished, 12)
+        check_run(finished, 12, opener=open_run)
+        check_derived(finished, 12)
+        assert verify_store(finished) == []
+
+    def test_plain_xarray_sees_the_same(self, finished: Path) -> None:
+        plain, ours = xr.open_datatree(finished, engine="zarr"), open_run(finished)
+        assert set(plain.children) == {*ours.children, "checkpoint"}
+        for name, group in ours.children.items():
+            xr.testing.assert_identical(plain[name].to_dataset(), group.to_dataset())
+
+    def test_record_is_what_zarr_would_write(self, copy: Path) -> None:
+        ours = json.loads((copy / "zarr.json").read_text())
+        with pytest.warns(UserWarning, match="onsolidated"):
+            zarr.consolidate_metadata(copy)
+        theirs = json.loads((copy / "zarr.json").read_text())
+        assert theirs == ours
+        with RunWriter.resume(copy)[0] as writer:  # and so their record is as good as ours
+            assert writer.committed == (120, 12)
+
+    def test_zarr_sees_nothing_strange(self, finished: Path) -> None:
+        """Without the consolidated copy, too: the lock file lies where zarr does not look. Warnings are errors here."""
+        root = zarr.open_group(finished, mode="r", use_consolidated=False)
+        assert root["posterior/w1"].shape == (6, 12, HIDDEN, FEATURES)
+        assert {name for name, _ in root.members(max_depth=None)} >= {
+            "posterior/w1",
+            "checkpoint/0/position",
+            "trace/step",
+        }
+
+    def test_dims_and_coordinates(self, finished: Path) -> None:
+        tree = open_run(finished)
+        assert tree["posterior"]["w1"].dims == ("chain", "draw", "hidden", "feature")
+        assert tree["posterior"]["w2"].dims == ("chain", "draw", "output", "hidden")
+        assert tree["probes"]["predictions"].dims == ("chain", "draw", "probe", "output")
+        assert tree["sample_stats"]["thermostat"].dims == ("chain", "draw", "partition")
+        assert tree["predictive"]["mean"].dims == ("ensemble", "point", "output")
+        assert tree["constant_data"]["x_probe"].dims == ("probe", "feature")
+        assert tree["trace"]["energy"].dims == ("chain", "step")
+        assert list(tree["sample_stats"]["partition"].values) == list(PARTITIONS)
+        assert tree["posterior"]["w1"].sel(feature="length (mm)").shape == (6, 12, HIDDEN)
+        assert tree["posterior"]["seed"].dtype == np.uint64
+        assert tree["sample_stats"]["diverging"].dtype == bool
+        assert tree["posterior"]["w1"].dtype == np.float32
+
+    @pytest.mark.parametrize("group", ["posterior", "probes", "sample_stats", "trace"])
+    def test_groupby_hyperparameter(self, finished: Path, group: str) -> None:
+        data = open_run(finished)[group].to_dataset()
+        name = next(iter(data.data_vars))
+        means = data[name].groupby("stepsize").mean("chain")
+        np.testing.assert_allclose(means.sel(stepsize=0.1), data[name][1::2].mean("chain"))
+        assert set(data.coords) >= {"ensemble", "dataset", "status", "frozen_step", "temperature_hidden"}
+
+    def test_attributes(self, finished: Path) -> None:
+        tree = open_run(finished)
+        assert tree.attrs["format"] == 1
+        assert tree.attrs["noise_sd"] == 0.5
+        assert json.loads(tree.attrs["versions"])["numpy"] == "2"
+        assert all(isinstance(value, str | int | float) for value in tree.attrs.values())
+        for group in ("posterior", "sample_stats"):
+            assert tree[group].attrs["sampling_time"] == 6.0
+            assert tree[group].attrs["inference_library"] == "gpu_thermo"
+
+    def test_arviz(self, finished: Path) -> None:
+        for tree in (xr.open_datatree(finished, engine="zarr"), open_run(finished)):
+            table = arviz_stats.summary(tree)
+            assert len(table) == SIZE
+            assert "w1[0, length (mm)]" in table.index
+            assert arviz_stats.rhat(tree)["w1"].shape == (HIDDEN, FEATURES)
+            assert arviz_stats.ess(tree, group="probes")["predictions"].shape == (PROBES, OUTPUTS)
+            assert len(arviz_stats.summary(tree, group="sample_stats", var_names=["thermostat"])) == 2
+
+    def test_many_data_sets(self, tmp_path: Path) -> None:
+        probes = np.arange(3 * PROBES * FEATURES, dtype=float).reshape(3, PROBES, FEATURES)
+        tree = open_run(make_store(tmp_path / "run.zarr", probes=probes))
+        np.testing.assert_array_equal(tree["constant_data"]["x_probe"], probes)
+        picked = tree["constant_data"]["x_train"].sel(dataset=tree["posterior"]["dataset"])
+        assert picked.sizes["chain"] == 6
+
+    def test_keep_nothing(self, tmp_path: Path) -> None:
+        path = tmp_path / "run.zarr"
+        with RunWriter.create(path, make_header(keep=())) as writer:
+            draws = make_draws(0, 3)
+            draws.position = draws.predictions = None
+            writer.append(draws)
+            writer.commit(make_state(3), {}, make_predictive(3), {})
+        tree = open_run(path)
+        assert set(tree.children) == {"sample_stats", "trace", "predictive", "constant_data"}
+        assert tree["sample_stats"].sizes["draw"] == 3
+
+    def test_other_targets_get_plain_dims(self, tmp_path: Path) -> None:
+        with RunWriter.create(tmp_path / "run.zarr", make_header(tensors={"x": (("x_dim_0",), (SIZE,))})) as writer:
+            advance(writer, 0, 2)
+        assert open_run(tmp_path / "run.zarr")["posterior"]["x"].dims == ("chain", "draw", "x_dim_0")
+
+    def test_many_replicas_few_draws(self, tmp_path: Path) -> None:
+        path = tmp_path / "run.zarr"
+        with RunWriter.create(path, make_header(replicas=5000, draws=2)) as writer:
+            advance(writer, 0, 2, replicas=5000)
+        check_run(path, 2, replicas=5000)
+        assert disk_bill(make_header(replicas=5000, draws=2)) == pytest.approx(disk_use(path), rel=0.3)
+
+    def test_lazy(self, finished: Path) -> None:
+        assert not open_run(finished)["posterior"].to_dataset()["w1"].variable._in_memory
+
+
+def disk_use(path: Path) -> int:
+    return sum(entry.stat().st_blocks * 512 for entry in path.rglob("*"))
+
+
+def test_disk_bill(tmp_path: Path) -> None:
+    header = make_header(replicas=300, draws=40, trace_steps=40)
+    with RunWriter.create(tmp_path / "run.zarr", header) as writer:
+        for start in range(0, 40, 10):
+            advance(writer, start, 10, replicas=300)
+    assert disk_bill(header) == pytest.approx(disk_use(tmp_path / "run.zarr"), rel=0.2)
+    assert disk_bill(make_header(replicas=3000, draws=400)) > 50 * disk_bill(make_header(replicas=300, draws=40)) / 2
