@@ -27,14 +27,14 @@ DOCUMENT = "zarr.json"
 
 
 def find_links(root: str | os.PathLike[str]) -> Iterator[str]:
-    """Every link below `root`, by its path from there; folders that vanish meanwhile are passed over."""
+    """Every link below `root`, by its path from there; what is no folder, or vanishes meanwhile, is passed over."""
     folders = [""]
     while folders:
         folder = folders.pop()
         try:
             with os.scandir(os.path.join(root, folder)) as entries:
                 found = sorted(entries, key=lambda entry: entry.name)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
         for entry in found:
             path = f"{folder}/{entry.name}" if folder else entry.name
