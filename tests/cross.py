@@ -19,7 +19,12 @@ sys.path.insert(0, str(HERE / "helpers"))
 from foreign import MACHINES  # noqa: E402
 
 ON_MACHINES = ("kernels/test_cross.py", "kernels/test_kernels.py")
-WITH_CLANG = ("kernels/test_kernels.py", "engines/test_fused.py", "engines/test_native.py", "engines/test_guards.py")
+WITH_CLANG = (
+    "kernels/test_kernels.py",
+    "engines/test_fused.py",
+    "engines/operations/test_native.py",
+    "engines/test_guards.py",
+)
 
 
 def run(what: str, files: tuple[str, ...], *options: str, **environment: str) -> bool:

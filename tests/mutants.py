@@ -39,11 +39,11 @@ ACTIVATIONS, LIKELIHOODS, PRIORS = (
 HYPER, STREAMS = "gpu_thermo/running/hyperparameters.py", "gpu_thermo/streams.py"
 LAWS, VERIFY, BAYES = (
     "tests/laws/test_stationary_laws.py",
-    "tests/verify/test_verify.py",
+    "tests/verify/test_suite.py",
     "tests/laws/test_bayes_linear.py",
 )
 TRANSIENTS = "tests/laws/test_transients.py"
-RESUME = ("tests/test_run.py", "tests/verify/test_verify.py")
+RESUME = ("tests/test_run.py", "tests/verify/test_suite.py")
 LADDER, EXCHANGE, TEMPERING = (f"gpu_thermo/moves/{name}.py" for name in ("ladder", "exchange", "tempering"))
 CYCLICAL, OBSERVE = "gpu_thermo/moves/cyclical.py", "gpu_thermo/running/network.py"
 CONTOUR, CONTOUR_KERNEL = "gpu_thermo/moves/contour.py", "gpu_thermo/kernels/contour.h"
@@ -73,10 +73,11 @@ MUTANTS: dict[str, Mutant] = {
     "h for sqrt h in D": Mutant(((LETTERS, '(values["sigma"] * np.sqrt(h),)', '(values["sigma"] * h,)'),),
         (LAWS, VERIFY), "thermostat or machine"),
     "T / N twice": Mutant(((HYPER, "lambda t: t / points", "lambda t: t / points / points"),),
-        ("tests/running/test_setup.py", BAYES)),
+        ("tests/running/test_hyperparameters.py", BAYES)),
     "T not divided by N": Mutant(((HYPER, "lambda t: t / points", "lambda t: t"),),
-        ("tests/running/test_setup.py", BAYES)),
-    "sigma for its square in SGLD": Mutant(((HYPER, "sigma**2 / 2", "sigma**2"),), ("tests/running/test_setup.py",)),
+        ("tests/running/test_hyperparameters.py", BAYES)),
+    "sigma for its square in SGLD": Mutant(((HYPER, "sigma**2 / 2", "sigma**2"),),
+        ("tests/running/test_hyperparameters.py",)),
     "missing N/n: the gradient is a sum over the batch": Mutant(
         ((SHLP, "d_out *= position.dtype.type(1 / out.shape[1])", "pass"),),
         ("tests/targets/test_networks.py", "tests/engines/test_fused.py", BAYES)),
@@ -123,7 +124,8 @@ MUTANTS: dict[str, Mutant] = {
     "noise shared across sites": Mutant(
         ((STREAMS, "philox4x32(blocks, keys.stream,", "philox4x32(blocks * np.uint64(0), keys.stream,"),
          (NATIVE, "return blocks.astype(np.uint32), where", "return 0 * blocks.astype(np.uint32), where")),
-        ("tests/test_streams.py", "tests/engines/test_native.py", LAWS), "block or normal or langevin or lane"),
+        ("tests/test_streams.py", "tests/engines/operations/test_native.py", LAWS),
+        "block or normal or langevin or lane"),
     "noise repeated every step": Mutant(
         ((NATIVE, "int(Purpose.STEP),\n                self._step,", "int(Purpose.STEP),\n                0,"),
          ("gpu_thermo/engines/operations/arrays.py", "Purpose.STEP, self._step, sub", "Purpose.STEP, 0, sub")),
@@ -133,7 +135,7 @@ MUTANTS: dict[str, Mutant] = {
         (LAWS, "tests/method/test_words.py", VERIFY), "OBABO or OABAO or noise or machine"),
     "sine twice in Box-Muller": Mutant(
         ((STREAMS, "xp.multiply(radius, xp.cos(angle)", "xp.multiply(radius, xp.sin(angle)"),),
-        ("tests/test_streams.py", "tests/engines/test_native.py")),
+        ("tests/test_streams.py", "tests/engines/operations/test_native.py")),
     "stale gradient: evaluated after the kick": Mutant(
         ((WORDS, "            substeps.append(Evaluate())\n"
           "        substeps += _side_by_side({k: c[i] for k, c in chunks.items()})",
@@ -146,7 +148,7 @@ MUTANTS: dict[str, Mutant] = {
     "minibatch repeated": Mutant(
         ((NATIVE, "ctypes.byref(grid), ordinal, batching.size", "ctypes.byref(grid), 0, batching.size"),
          ("gpu_thermo/engines/operations/arrays.py", "batching.size, ordinal)", "batching.size, 0)")),
-        (VERIFY, "tests/engines/test_native.py", "tests/engines/test_fused.py"),
+        (VERIFY, "tests/engines/operations/test_native.py", "tests/engines/test_fused.py"),
         "machine or minibatch or agrees or gradient_noise"),
     "minibatch with a fixed first half": Mutant(
         ((STREAMS, "for j in range(FEISTEL_ROUNDS)", "for j in range(2)"),), ("tests/test_streams.py",)),

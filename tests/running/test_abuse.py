@@ -1,7 +1,7 @@
 """Abuse through the command line: any spec, file, size or path gives a run or one clean message; a refusal writes
 nothing.
 
-The fuzz through `RunSpec` itself is in spec/test_run.py; hostile stores are in test_store_hostile.py.
+The fuzz through `RunSpec` itself is in spec/test_run.py; hostile stores are in store/test_record.py.
 """
 
 import io

@@ -1,8 +1,8 @@
 """Faults around a run: clocks, compilers, caches, memory, two processes, folders that vanish, a NaN planted in one
 replica.
 
-Kills, full disks and damaged stores are in test_run.py, test_store_kills.py, test_store_places.py and
-test_store_hostile.py.
+Kills, full disks and damaged stores are in test_drive.py, and in the folder store in test_checkpoints.py, test_files.py
+and test_record.py.
 """
 
 import os
