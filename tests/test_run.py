@@ -10,7 +10,7 @@ from runs import SMALL, changed, differences
 from gpu_thermo.errors import RunError, SpecError, StoreError, StoreExistsError
 from gpu_thermo.run import Interrupted, iterate, resume, sample
 from gpu_thermo.running import drive as drive_module
-from gpu_thermo.store import open_run, read_header
+from gpu_thermo.store import RunWriter, open_run, read_header
 
 # -- what a run leaves -------------------------------------------------------------------------------------------------
 
@@ -91,6 +91,19 @@ def test_in_memory_run_and_iterate_equal_the_stored_run(straight: Path) -> None:
         np.stack([s.statistics["test_accuracy"] for s in snapshots if s.step % 50 == 0], axis=1),
         stored["trace"]["test_accuracy"],
     )
+
+
+def test_options_of_a_run_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plan is told, commits come as often as asked for, and there is nothing to overwrite."""
+    commits, plans = [], []
+    commit = RunWriter.commit
+    monkeypatch.setattr(RunWriter, "commit", lambda writer, *a, **k: commits.append(1) or commit(writer, *a, **k))
+    sample(SMALL, on_plan=plans.append, commit_seconds=1e9)
+    assert (len(plans), plans[0].draws, len(commits)) == (1, 24, 1)
+    sample(SMALL, commit_seconds=0.0)
+    assert len(commits) > 3
+    with pytest.raises(SpecError, match=r"overwrite = True is about a store.*name the store"):
+        sample(SMALL, overwrite=True)
 
 
 @pytest.mark.parametrize("keep", [[], ["predictions"], ["parameters"]])

@@ -52,9 +52,9 @@ class RunPlan:
 
 def make_plan(ready: Setup, header: Header, moments: RunningMoments) -> RunPlan:
     """The plan of a run made ready, from what its store will be created with and its (empty) running averages."""
-    run, program = ready.spec.run, ready.program
+    run, program, partition = ready.spec.run, ready.program, ready.program.partition
+    warnings, working = tuple(_warnings(ready)), working_bytes(ready)
     sums = sum(a.nbytes for a in moments.sums.values()) + fold.nbytes(ready.moves, run.replicas)
-    partition = program.partition
     return RunPlan(
         engine=header.engine,
         device=header.device,
@@ -69,26 +69,26 @@ def make_plan(ready: Setup, header: Header, moments: RunningMoments) -> RunPlan:
         gradients_per_step=program.gradients_per_step,
         words={name: (program.texts[k], partition.counts[k]) for k, name in enumerate(partition.names)},
         substeps=tuple(program.describe()),
-        memory_bytes=memory_bill(ready, sums),
+        memory_bytes=working + 3 * sums,
         disk_bytes=disk_bill(header, sums),
         moves=tuple(move.kind for move in ready.spec.moves),
-        warnings=tuple(_warnings(ready)),
+        warnings=warnings,
     )
 
 
-def memory_bill(ready: Setup, sums: int) -> int:
-    """Bytes the run needs at its peak: state, working copies, the ring, draws waiting to be written, data, and running
-    sums of `sums` bytes.
+def working_bytes(ready: Setup) -> int:
+    """Bytes the run needs at its peak beside its running sums: state, working copies, the ring, draws waiting to be
+    written, data.
     """
     item = np.dtype(ready.job.dtype).itemsize
     parameters = ready.spec.run.replicas * ready.job.target.layout.size * item
     ring = max(parameters, min(64 * 2**20, parameters * ready.agenda.draws))
-    return 12 * parameters + 4 * ring + 3 * sums + ready.subject.working_bytes + 200 * 2**20
+    return 12 * parameters + 4 * ring + ready.subject.working_bytes + 200 * 2**20
 
 
 def _warnings(ready: Setup) -> Iterator[str]:
     """What is allowed but rarely meant."""
-    yield from ready.subject.warnings()
+    yield from ready.subject.notices()
     smallest = np.bincount(ready.ensemble).min()
     if smallest < 4 and len(ready.ensemble_dataset) > 1:
         yield (

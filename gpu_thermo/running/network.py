@@ -163,7 +163,7 @@ class NetworkSubject:
             "attributes": {"data": data_names(data), "noise_sd": self.model.noise_sd},
         }  # fmt: skip
 
-    def warnings(self) -> Iterator[str]:
+    def notices(self) -> Iterator[str]:
         """What is allowed but rarely meant."""
         spec = self.spec
         if spec.method.posterior_temperature is not None and spec.model.prior_sd is None:

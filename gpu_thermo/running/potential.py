@@ -110,7 +110,7 @@ class PotentialSubject:
             "keep": tuple(k for k in self.spec.run.keep if k == "parameters"), "attributes": {},
         }  # fmt: skip
 
-    def warnings(self) -> Iterator[str]:
+    def notices(self) -> Iterator[str]:
         """None."""
         yield from ()
 

@@ -8,6 +8,7 @@ from ..data import Dataset
 from ..engines import Batching, Job
 from ..errors import SpecError
 from ..method.named import get_method, make_program
+from ..method.partition import make_partition
 from ..moves import fold
 from ..moves.base import Context
 from ..moves.fold import make_moves
@@ -40,7 +41,8 @@ def prepare(
     subject = choose_subject(spec, base, data, potential)
     run, target = spec.run, subject.target
     method = get_method(spec.method.name)
-    partition = target.layout.partition(spec.method.partition or ("layer" if spec.method.freeze else method.partition))
+    kind = spec.method.partition or ("layer" if spec.method.freeze else method.partition)
+    partition = make_partition(kind, target.layout.sizes, target.layout.layers)
     program = make_program(
         method, partition, spec.method.word, tuple(spec.method.freeze), spec.method.convention or "I"
     )
@@ -48,9 +50,9 @@ def prepare(
     seed = np.full(run.replicas, run.seed if run.seed_dynamics is None else run.seed_dynamics, np.uint64)
     stream = np.arange(run.replicas, dtype=np.uint64)
     ensemble = ensembles(subject.dataset, hyper)
+    batching = _batching(spec, target.points)
     context = Context(program, seed, stream, ensemble, target.points, run.burn_in, run.steps, subject.energy_range)
     moves, hyper = make_moves(spec.moves, hyper, context)
-    batching = _batching(spec, target.points)
     job = Job(program, target, hyper, batching, seed, stream, subject.dtype, fold.in_gradients(moves))
     return Setup(spec, subject, job, ensemble, moves)
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from .. import __version__
 from ..averages.moments import RunningMoments
-from ..moves import fold
 from ..state import Snapshot
 from ..store import Draws, Header, Trace
 from .loop import Moment
@@ -18,10 +17,10 @@ from .subject import Setup
 
 def make_header(setup: Setup, engine: str, device: str, moments: RunningMoments) -> Header:
     """Everything of the run that is fixed when its store is created."""
-    layer = ("partition",)
+    chain, layer = setup.chain_coordinates(), ("partition",)
     statistics: dict[str, tuple[tuple[str, ...], Any]] = {
         "energy": ((), np.float64), "lp": ((), np.float64), "kinetic_temperature": (layer, np.float64), "thermostat": (layer, np.float64),
-        "diverging": ((), np.bool_), **{name: ((), np.float64) for name in statistics_names(setup)},
+        "diverging": ((), np.bool_), **{name: ((), np.float64) for name in setup.statistics},
     }  # fmt: skip
     trace = {name: value for name, value in statistics.items() if name not in _DRAWS_ONLY}
     return Header(
@@ -30,7 +29,7 @@ def make_header(setup: Setup, engine: str, device: str, moments: RunningMoments)
         engine=engine,
         device=device,
         versions=versions(),
-        chain=setup.chain_coordinates(),
+        chain=chain,
         tensors=setup.job.target.layout.variables,
         partitions=setup.program.partition.names,
         predictive=moments.schema(),
@@ -44,11 +43,6 @@ def make_header(setup: Setup, engine: str, device: str, moments: RunningMoments)
 
 
 _DRAWS_ONLY = ("lp", "diverging", "log_weight")
-
-
-def statistics_names(setup: Setup) -> tuple[str, ...]:
-    """Names of the further numbers each draw has: test scores, and what the moves and the method say."""
-    return (*setup.subject.scores, *fold.names(setup.moves), *setup.method_statistics(1))
 
 
 def versions() -> dict[str, str]:

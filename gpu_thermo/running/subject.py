@@ -104,8 +104,8 @@ class Subject(Protocol):
         """Fields of a store's Header: outputs, features, probes, constant, keep, attributes."""
         ...
 
-    def warnings(self) -> Iterator[str]:
-        """What is allowed but rarely meant."""
+    def notices(self) -> Iterator[str]:
+        """What the user should know before the run: what is allowed but rarely meant."""
         ...
 
     def with_dataset(self, dataset: np.ndarray) -> Self:
@@ -157,6 +157,12 @@ class Setup:
         """Empty running averages of the ensembles."""
         return self.subject.moments(len(self.ensemble_dataset))
 
+    @property
+    def statistics(self) -> tuple[str, ...]:
+        """Names of the further numbers each draw has: test scores, and what the moves and the method say."""
+        of_method = tuple(self.method_statistics(1))
+        return (*self.subject.scores, *fold.names(self.moves), *of_method)
+
     def method_statistics(self, step: int) -> dict[str, np.ndarray]:
         """Per-replica numbers [R] that the method itself has at the moment after `step`: CoolMomentum's equivalent
         temperature.
@@ -189,7 +195,8 @@ class Setup:
         state = initial_state(self.job, self.subject.initial_position(keys))
         fold.begin(self.moves, state)
         if self.spec.run.momenta == "thermal":
-            state.momentum[...] = _thermal_momenta(self.job, fold.hyper(self.moves, state) or self.job.hyper, keys)
+            hyper = fold.hyper(self.moves, state) or self.job.hyper
+            state.momentum[...] = _thermal_momenta(self.job, hyper, keys)
         return state
 
     @property

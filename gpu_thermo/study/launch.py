@@ -11,7 +11,6 @@ from ..averages.moments import RunningMoments
 from ..engines import choose_engine, make_engine, resolve_device
 from ..running import speed
 from ..running.loop import Loop, Moment
-from ..running.stored import statistics_names
 from ..running.subject import Setup
 from .grids import Cell, StudySpec
 from .shards import Group, Shard, initial_state, make_launch, make_shard
@@ -126,7 +125,7 @@ class Collector:
         return out
 
     def _nothing(self, runs: int) -> Arrays:
-        scores = [name.removeprefix("test_") for name in statistics_names(self._ready)]
+        scores = [name.removeprefix("test_") for name in self._ready.subject.scores]
         weights = [
             f"{kind}_{name}" for kind in ("mean", "rms", "max") for name in self._ready.job.target.layout.tensors
         ]
