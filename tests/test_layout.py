@@ -1,0 +1,128 @@
+"""Tests stand where one looks: tests/method/test_words.py for gpu_thermo/method/words.py, and so for the command line
+and the analysis; modules without a file of tests are named here, with the reason.
+"""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+ROOT = TESTS.parent
+PLACES = {"gpu_thermo": TESTS, "cli": TESTS / "cli", "analysis": TESTS / "analysis"}
+MOST_LINES = 400
+ELSEWHERE = {
+    "gpu_thermo/cost.py": ("bench/test_bench.py", "operation counts are held to measured ones there"),
+    "gpu_thermo/errors.py": ("test_imports.py", "classes without code; each error is tested where it is raised"),
+    "gpu_thermo/data/files.py": (
+        "data/test_tables.py",
+        "pipes, devices and folders are refused by every reader of files",
+    ),
+    "gpu_thermo/data/tasks.py": ("data/test_labels.py", "classes and outputs of a task, by target columns"),
+    "gpu_thermo/engines/base.py": ("engines/test_batched.py", "jobs and grids, of which both engines' tests are full"),
+    "gpu_thermo/engines/coefficients.py": (
+        "contracts/test_operations.py",
+        "coefficients of every operation are varied there",
+    ),
+    "gpu_thermo/engines/operations/arrays.py": ("engines/test_batched.py", "the batched engine's own operations"),
+    "gpu_thermo/engines/predict/arrays.py": (
+        "averages/test_predictive.py",
+        "the predictor that averages use everywhere",
+    ),
+    "gpu_thermo/kernels/emit.py": ("kernels/test_kernels.py", "what is emitted is compiled, run and compared there"),
+    "gpu_thermo/method/operations.py": (
+        "contracts/test_operations.py",
+        "the table of all operations is gone through there",
+    ),
+    "gpu_thermo/method/partition.py": ("method/test_words.py", "partitions and words make a program together"),
+    "gpu_thermo/method/record.py": ("contracts/test_operations.py", "every record is asked for what it promises"),
+    "gpu_thermo/moves/base.py": ("contracts/test_moves.py", "the protocol, asked of every move"),
+    "gpu_thermo/moves/fold.py": ("moves/test_moves_run.py", "moves of one run are asked in turn in whole runs"),
+    "gpu_thermo/moves/ladder_report.py": ("moves/test_ladder.py", "numbers and lines of ladders, with their warnings"),
+    "gpu_thermo/moves/report.py": ("moves/test_protocol.py", "lines and verdicts of a move's report"),
+    "gpu_thermo/moves/table.py": ("contracts/test_moves.py", "the table of all moves is gone through there"),
+    "gpu_thermo/running/loop.py": ("test_run.py", "the loop is what every run goes through"),
+    "gpu_thermo/running/network.py": ("running/test_setup.py", "networks made ready for a run, and observed"),
+    "gpu_thermo/running/resources.py": ("running/test_bill.py", "refusals for memory and disk are those of bills"),
+    "gpu_thermo/running/speed.py": ("bench/test_bench.py", "measured speeds and peaks are benchmarks"),
+    "gpu_thermo/running/stored.py": ("test_run.py", "what runs store is read back there"),
+    "gpu_thermo/running/subject.py": ("running/test_setup.py", "protocols without code of their own"),
+    "gpu_thermo/spec/explain.py": ("spec/test_run.py", "errors are explained of whole specs"),
+    "gpu_thermo/spec/reports.py": ("moves/test_protocol.py", "reports are read back from stores of runs with moves"),
+    "gpu_thermo/store/header.py": (
+        "store/test_schema.py",
+        "plain records; contradictions in them are found by the schema",
+    ),
+    "gpu_thermo/study/parts.py": ("study/test_conduct.py", "parts are what a study leaves when it is stopped"),
+    "gpu_thermo/study/watch.py": ("analysis/test_multimodal.py", "histograms and trajectories as pictures draw them"),
+    "gpu_thermo/targets/activations.py": ("contracts/test_networks.py", "every activation is held to its formula"),
+    "gpu_thermo/targets/base.py": (
+        "targets/analytic/test_base.py",
+        "the protocol and addressed noise, asked of every potential",
+    ),
+    "gpu_thermo/targets/likelihoods.py": ("contracts/test_networks.py", "every likelihood is held to its formula"),
+    "gpu_thermo/targets/priors.py": ("contracts/test_networks.py", "every prior is held to its formula"),
+    "gpu_thermo/targets/records.py": ("contracts/test_networks.py", "what records share is asked of each of them"),
+    "gpu_thermo/verify/ensembles.py": ("verify/test_suite.py", "checks of moves, and that wrong moves fail"),
+    "gpu_thermo/verify/laws.py": ("verify/test_suite.py", "its laws against the tests' own linear algebra"),
+    "gpu_thermo/verify/posterior.py": (
+        "verify/test_suite.py",
+        "the posterior check, and that a wrong temperature fails",
+    ),
+    "gpu_thermo/verify/sameness.py": (
+        "verify/test_suite.py",
+        "equality checks, and that wrong rounds and shared noise fail",
+    ),
+    "gpu_thermo/verify/sampling.py": ("verify/test_suite.py", "jobs that the checks sample"),
+    "gpu_thermo/verify/wells.py": ("verify/test_suite.py", "checks on wells, and that wrong letters fail"),
+    "cli/bench.py": ("bench/test_bench.py", "the command's numbers are the benchmark's"),
+    "cli/figure.py": ("analysis/paper/test_gallery.py", "the command draws a figure and its page"),
+    "analysis/convergence.py": ("analysis/test_diagnostics.py", "its numbers are those of a diagnosis"),
+    "analysis/drawing.py": ("analysis/test_maps.py", "maps are drawn as soon as they are made"),
+    "analysis/multimodal_draws.py": ("analysis/test_multimodal.py", "draws that count, as the pictures take them"),
+    "analysis/style.py": ("analysis/test_study_figures.py", "colours and marks of all pictures"),
+    "analysis/paper/more.py": ("analysis/paper/test_figures.py", "entries of figures beside the published ones"),
+}
+"""Module: where its tests are (below tests/), and why not under its own name."""
+
+
+def modules():
+    """Every module but the faces of packages, with the place of its tests."""
+    for top, place in PLACES.items():
+        for path in sorted((ROOT / top).rglob("*.py")):
+            if path.name != "__init__.py":
+                inside = path.relative_to(ROOT / top)
+                yield str(path.relative_to(ROOT)), place / inside.parent / f"test_{inside.name}"
+
+
+def test_every_module_has_its_tests_or_a_reason():
+    missing = [name for name, tests in modules() if not tests.exists() and name not in ELSEWHERE]
+    assert not missing, "no file of tests, and no reason in ELSEWHERE"
+
+
+@pytest.mark.parametrize("module", ELSEWHERE)
+def test_reasons_hold(module):
+    """The module is there without tests of its own name, and the tests named instead are there."""
+    tests, reason = ELSEWHERE[module]
+    assert module in dict(modules()), "no such module"
+    assert not dict(modules())[module].exists(), "it has tests of its own name: strike it out"
+    assert (TESTS / tests).exists(), f"tests/{tests} is not there"
+    assert len(reason.split()) > 2
+
+
+def test_tests_share_helpers_only():
+    """No test file imports another one: what several use stands in helpers."""
+    wrong = []
+    for path in sorted(TESTS.rglob("test_*.py")):
+        for n in ast.walk(ast.parse(path.read_text())):
+            names = [n.module or ""] if isinstance(n, ast.ImportFrom) else [a.name for a in getattr(n, "names", [])]
+            if isinstance(n, ast.Import | ast.ImportFrom) and any(x.split(".")[-1].startswith("test_") for x in names):
+                wrong.append(f"{path.relative_to(TESTS)} imports {', '.join(names)}")
+    assert not wrong
+
+
+def test_no_file_of_tests_is_too_long():
+    assert not [
+        f"{path.relative_to(TESTS)}: {lines} lines"
+        for path in sorted(TESTS.rglob("*.py")) if (lines := path.read_text().count("\n")) > MOST_LINES
+    ]  # fmt: skip
