@@ -14,13 +14,14 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from gpu_thermo.cost import NORMAL, count
 from gpu_thermo.engines.base import cores
 from gpu_thermo.engines.fused import FusedEngine, _Host, make_emitter
 from gpu_thermo.kernels.emit import Emitter, inline, prologue
 from gpu_thermo.kernels.toolchain import host_library
 from gpu_thermo.method.operations import operation
 from gpu_thermo.method.words import Substep
-from gpu_thermo.running.speed import NORMAL, count, multiply_adds
+from gpu_thermo.running.speed import multiply_adds
 
 from .cases import CASES, Case
 from .common import adapted, human, interleave, save, summary

@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from gpu_thermo.cost import count, total
 from gpu_thermo.kernels.toolchain import find_compiler
-from gpu_thermo.running.speed import count, multiply_adds, total
+from gpu_thermo.running.speed import multiply_adds
 
 from . import contenders, memory
 from .cases import CASES, Case, spirals

@@ -6,8 +6,8 @@
 import argparse
 from typing import Any
 
+from gpu_thermo.cost import count, total
 from gpu_thermo.engines.base import cores
-from gpu_thermo.running.speed import count, total
 
 from .cases import spirals
 from .common import adapted, human, interleave, save, summary

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
 
-from gpu_thermo.running.speed import count, measured_peak, timed_segments, total
+from gpu_thermo.cost import count, total
+from gpu_thermo.running.speed import measured_peak, timed_segments
 
 from .. import peers
 from ..cases import Case, spirals

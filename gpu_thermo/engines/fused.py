@@ -19,7 +19,6 @@ from ..kernels.emit import Coefficient, Emitter, team_size
 from ..kernels.toolchain import cupy_module, host_library
 from ..method.words import InForce, Substep
 from ..state import PARTITIONED, Hyper, Recorded, Segment, State
-from ..targets.networks import ShlpTarget
 from .base import Job, cores, empty_record, own_arrays, permutation_grid
 from .coefficients import Coefficients
 
@@ -68,14 +67,14 @@ class FusedEngine:
     name = "fused"
 
     def __init__(self, job: Job, device: str = "cpu", threads: int | None = None, team: int | None = None) -> None:
-        if not isinstance(job.target, ShlpTarget):
+        if job.target.fused is None:
             raise DeviceError(
                 "The fused engine samples single-hidden-layer perceptrons only. Use the batched engine for other"
                 " targets."
             )
         if job.contour is not None:
             job.contour.check(job.program, job.hyper)
-        self.job, self.device, self.target = job, device, job.target
+        self.job, self.device = job, device
         self.emitter = make_emitter(job)
         self._tables = Tables(job, self.emitter.plan.coefficients)
         self._constants, self._numbers = _constant_arrays(job), _numbers(job)

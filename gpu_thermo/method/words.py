@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from ..cost import Count
 from ..errors import SpecError
 from .letters import LETTERS
 from .operations import operation
@@ -156,6 +157,15 @@ class Program:
     def gradients_per_step(self) -> int:
         """Evaluations in each step, the initial one not counted."""
         return sum(isinstance(s, Evaluate) for s in self.substeps)
+
+    def arithmetic(self) -> tuple[Count, int]:
+        """Arithmetic of the letters or the update in one step, and the normals it draws."""
+        counted, normals = Count(), 0
+        for s in self.substeps:
+            if isinstance(s, Substep):
+                size, record = sum(self.partition.counts[k] for k in s.partitions), operation(s.operation)
+                counted, normals = counted + record.count * size, normals + size * record.normals
+        return counted, normals
 
     def gradients_before(self, step: int) -> int:
         """Evaluations made before `step` begins: the ordinal of its first own one."""

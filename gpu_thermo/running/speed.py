@@ -1,16 +1,14 @@
 """How fast a machine samples: replica-steps per second of an engine, beside what the machine could do at most.
 
-The arithmetic of a replica-step is counted from the mathematics, not from any implementation: a multiply-add is one
-instruction and two operations, everything else (sum, product, comparison, shift, exclusive or, conversion, each half of
-a 32-bit product, root, quotient) is one of each. The peak is what the machine reaches with nothing but independent
-multiply-adds. `limit` is the rate at which this mix of instructions would fill every slot of that peak: integers and
-single sums fill a slot with one operation, so no implementation reaches the peak itself.
+The arithmetic of a replica-step is counted from the mathematics, not from any implementation (cost.py). The peak is
+what the machine reaches with nothing but independent multiply-adds. `limit` is the rate at which this mix of
+instructions would fill every slot of that peak: integers and single sums fill a slot with one operation, so no
+implementation reaches the peak itself.
 """
 
 import ctypes
 import statistics
 import time
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -18,62 +16,19 @@ from typing import Any
 
 import numpy as np
 
-from ..cost import Count
+from ..cost import count
 from ..engines import Engine, Job, choose_engine, make_engine, resolve_device
 from ..engines.base import cores
 from ..errors import SpecError
 from ..kernels.emit import prologue
 from ..kernels.toolchain import find_compiler, host_library
 from ..method.named import DEFAULT_METHOD
-from ..method.operations import operation
-from ..method.words import Substep
 from ..spec.run import RunSpec
 from ..state import Segment, State
 from .setup import prepare
 
 SEGMENT_SECONDS = 0.25
 """Length of one timed segment, that of the run loop."""
-
-
-NORMAL = Count(11.5, 31.5)
-"""One standard normal: a quarter of a Philox4x32-10 block (80 integer operations), half of a Box-Muller pair (log, sine
-and cosine as polynomials, a root: 23 multiply-adds and 23 others)."""
-POINT = {"subset": Count(0, 92), "epoch": Count(0, 92), "replacement": Count(0, 21), "full": Count()}
-"""One training point's index: six rounds of the keyed bijection, or a word of Philox and one product."""
-
-
-def count(job: Job) -> dict[str, Count]:
-    """Arithmetic of one replica-step by part: forward, backward, minibatch, normals, letters.
-
-    With m inputs, d hidden units, n outputs, B points: forward B d (m + n) multiply-adds and B d activations; backward
-    B d (m + 2 n) multiply-adds, B d slopes and bias sums, B n residuals. Letters and normals: as their records say.
-    """
-    model: Any = getattr(job.target, "model", None)
-    if model is None:
-        raise SpecError("Operations are counted for single-hidden-layer perceptrons only.")
-    points = job.target.points if job.batching.mode == "full" else job.batching.size
-    each = job.program.gradients_per_step * points
-    units, activation = each * model.hidden, model.activation_record
-    sizes = job.program.partition.counts
-    letters, normals = Count(), Count()
-    for s in job.program.substeps:
-        if isinstance(s, Substep):
-            size = sum(sizes[k] for k in s.partitions)
-            record = operation(s.operation)
-            letters += record.count * size
-            normals += NORMAL * (size * record.normals)
-    return {
-        "forward": (Count(model.inputs + model.outputs) + activation.count) * units,
-        "backward": (Count(model.inputs + 2 * model.outputs, 1) + activation.slope_count) * units
-        + model.likelihood.count * (each * model.outputs),
-        "minibatch": POINT[job.batching.mode] * each, "normals": normals, "letters": letters,
-    }  # fmt: skip
-
-
-def total(parts: Mapping[str, Count]) -> Count:
-    """Sum over parts."""
-    return sum(parts.values(), Count())
-
 
 # -- what the machine can do -------------------------------------------------------------------------------------------
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..averages.moments import RunningMoments
+from ..cost import operations
 from ..engines import choose_engine, make_engine, resolve_device
-from ..running import speed
 from ..running.loop import Loop, Moment
 from ..running.subject import Setup
 from .grids import Cell, StudySpec
@@ -186,14 +186,8 @@ def make_group(study: StudySpec, base: Path | None, cells: list[Cell], device: s
     """
     ready = make_launch(make_shard(study, base, study.seeds.table(), 0, cells[:1], (0, 1))).setup
     chosen = choose_engine(ready.job, engine, resolve_device(device))
-    return Group(cells, operations(ready), chosen, ready.job.target.layout, ready.program.partition.names)
-
-
-def operations(ready: Setup) -> float:
-    """Arithmetic of a replica-step, with its share of the passes over all points that the learning curves need."""
-    parts, run = speed.count(ready.job), ready.spec.run
-    passes = ready.subject.points_seen / (ready.job.batching.size * ready.program.gradients_per_step * run.trace)
-    return speed.total(parts).operations + passes * parts["forward"].operations
+    each = operations(ready.job, ready.subject.points_seen, ready.spec.run.trace)
+    return Group(cells, each, chosen, ready.job.target.layout, ready.program.partition.names)
 
 
 def _tensor(values: Any) -> np.ndarray:

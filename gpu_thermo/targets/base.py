@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ..cost import Count
+from ..errors import SpecError
 from ..method.partition import Partition, make_partition
 from ..streams import Keys
 
@@ -107,6 +109,16 @@ class Target(Protocol):
     def energy_and_gradient(self, position: Array, batch: Batch) -> tuple[Array, Array]:
         """U [R] float64 and its gradient [R, P] at `position` [R, P]."""
         ...
+
+    def arithmetic(self, points: int) -> dict[str, Count]:
+        """Arithmetic of an evaluation on `points` points, by part: forward, backward.
+
+        Raises
+        ------
+        SpecError
+            The target does not count it.
+        """
+        raise SpecError("Operations are counted for single-hidden-layer perceptrons only.")
 
     def widest(self, points: int) -> int:
         """Values of a replica in the largest array of an evaluation on `points` points: the parameters, or more."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..cost import Count
 from ..data import Dataset
 from ..data.tasks import TASKS
 from ..errors import SpecError
@@ -211,6 +212,17 @@ class ShlpTarget(Target):
             gradient += prior.slope(position, c)
             energy += c["factor"] * prior.term(position).sum(axis=-1, dtype=np.float64)
         return energy, gradient
+
+    def arithmetic(self, points: int) -> dict[str, Count]:
+        """With m inputs, d hidden units, n outputs: forward d (m + n) multiply-adds and d activations a point; backward
+        d (m + 2 n) multiply-adds, d slopes and bias sums, n residuals.
+        """
+        model, units, activation = self.model, points * self.model.hidden, self.model.activation_record
+        backward = (Count(model.inputs + 2 * model.outputs, 1) + activation.slope_count) * units
+        return {
+            "forward": (Count(model.inputs + model.outputs) + activation.count) * units,
+            "backward": backward + model.likelihood.count * (points * model.outputs),
+        }
 
     def widest(self, points: int) -> int:
         """Hidden activations of the points, or the parameters."""

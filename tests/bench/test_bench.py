@@ -8,12 +8,12 @@ import time
 import numpy as np
 import pytest
 
-from gpu_thermo.cost import Count
+from gpu_thermo.cost import NORMAL, Count, count, total
 from gpu_thermo.errors import SpecError
 from gpu_thermo.kernels.toolchain import find_compiler
 from gpu_thermo.method import letters
 from gpu_thermo.running.setup import prepare
-from gpu_thermo.running.speed import NORMAL, bench_spec, count, measure, multiply_adds, total
+from gpu_thermo.running.speed import bench_spec, measure, multiply_adds
 from gpu_thermo.targets.networks import with_ones
 
 bench = pytest.importorskip("bench.cases", reason="the benchmarks are part of the sources, not of the package")

@@ -27,7 +27,7 @@ def test_planned_time_follows_the_arithmetic(monkeypatch: pytest.MonkeyPatch):
     seconds = plan_study(plain, engine="fused").seconds
     step = (
         10 * (6 * (2 * 3 + 1 + 2 * 4 + 2) + 17 + 8) + 92 * 10 + 2 * 25
-    )  # equations of speed.count at m 2, d 6, n 1, B 10
+    )  # equations of cost.count at m 2, d 6, n 1, B 10
     passes = 80 * 6 * (2 * 3 + 1) / 200
     assert seconds == pytest.approx(5 * 200 * (step + passes) / 0.45e9)
     assert plan_study(
