@@ -7,7 +7,7 @@ import numpy as np
 
 from ..engines import Batching, Job
 from ..state import State
-from .laws import TABLE, mean_thermostat, sgld_variance, stationary
+from .linear import TABLE, mean_thermostat, sgld_variance, stationary
 from .report import Check, Score, from_scores, score
 from .sampling import (
     GROUPS,
