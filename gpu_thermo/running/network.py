@@ -197,7 +197,8 @@ def constant_data(data: Dataset) -> dict[str, tuple[tuple[str, ...], np.ndarray]
     values = ("target",) if TASKS[data.task].numeric else ()
     out = {
         "x_train": ((*_POINT, "feature"), data.x_train), "y_train": ((*_POINT, *values), data.y_train),
-        "x_test": (("dataset", "test_point", "feature"), data.x_test), "y_test": (("dataset", "test_point", *values), data.y_test),
+        "x_test": (("dataset", "test_point", "feature"), data.x_test),
+        "y_test": (("dataset", "test_point", *values), data.y_test),
     }  # fmt: skip
     if (s := data.standardisation) is not None:
         out |= {"feature_mean": (("dataset", "feature"), s.mean), "feature_sd": (("dataset", "feature"), s.sd)}

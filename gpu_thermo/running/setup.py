@@ -38,7 +38,11 @@ def prepare(
     SpecError, DataError
         Whatever in the spec or its data cannot be run, named.
     """
-    subject = choose_subject(spec, base, data, potential)
+    return make_setup(spec, choose_subject(spec, base, data, potential))
+
+
+def make_setup(spec: RunSpec, subject: Subject) -> Setup:
+    """The run of a subject; SpecError where the method, its hyperparameters or moves do not fit it."""
     run, target = spec.run, subject.target
     method = get_method(spec.method.name)
     kind = spec.method.partition or ("layer" if spec.method.freeze else method.partition)

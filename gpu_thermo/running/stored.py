@@ -19,7 +19,8 @@ def make_header(setup: Setup, engine: str, device: str, moments: RunningMoments)
     """Everything of the run that is fixed when its store is created."""
     chain, layer = setup.chain_coordinates(), ("partition",)
     statistics: dict[str, tuple[tuple[str, ...], Any]] = {
-        "energy": ((), np.float64), "lp": ((), np.float64), "kinetic_temperature": (layer, np.float64), "thermostat": (layer, np.float64),
+        "energy": ((), np.float64), "lp": ((), np.float64), "kinetic_temperature": (layer, np.float64),
+        "thermostat": (layer, np.float64),
         "diverging": ((), np.bool_), **{name: ((), np.float64) for name in setup.statistics},
     }  # fmt: skip
     trace = {name: value for name, value in statistics.items() if name not in _DRAWS_ONLY}
