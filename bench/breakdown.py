@@ -61,14 +61,11 @@ class Variant(Emitter):
 
     def _step(self) -> str:
         text = super()._step()
-        return text if self._gradients else _must_replace(r"run\.evaluate\(\);", "", text)
-
-    def _pass(self, *given: Any) -> str:
-        text = super()._pass(*given)
-        if self._noise or "SLOTS = 0;" in text:
-            return text
-        constant = _must_replace(r"\bn\[\d+\]", "splat(scalar(0.5))", text) if re.search(r"\bn\[\d+\]", text) else text
-        return _must_replace(r"SLOTS = \d+", "SLOTS = 0", constant)
+        if not self._gradients:
+            text = _must_replace(r"run\.evaluate\(\);", "", text)
+        if not self._noise:
+            text = _must_replace(r"SLOTS = \d+", "SLOTS = 0", _must_replace(r"\bn\[\d+\]", "splat(scalar(0.5))", text))
+        return text
 
 
 def _must_replace(pattern: str, by: str, text: str) -> str:

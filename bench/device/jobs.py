@@ -10,13 +10,14 @@ import numpy as np
 
 from gpu_thermo.data import Dataset
 from gpu_thermo.engines.base import Batching, Job
-from gpu_thermo.method.named import get_method, make_program
+from gpu_thermo.method.named import METHODS, get_method, make_program
+from gpu_thermo.method.updates import UPDATES
 from gpu_thermo.moves.contour import Contour
 from gpu_thermo.state import Hyper, State
 from gpu_thermo.targets.networks import ShlpModel, ShlpTarget
 
-UPDATES = ("sgd", "sgld", "momentum", "coolmomentum", "adam")
-WORDS = ("BACDEDCAB", "BAEFEAB", "BAOAB", "OBABO", "ABOBA", "OBA", "ABCDEFBA", "EBAB", *UPDATES)
+NAMED = tuple(name for name in UPDATES if name in METHODS)
+WORDS = ("BACDEDCAB", "BAEFEAB", "BAOAB", "OBABO", "ABOBA", "OBA", "ABCDEFBA", "EBAB", *NAMED)
 FACTORS: dict[str, tuple[Any, ...]] = {
     "word": WORDS, "task": ("binary", "multiclass", "regression"),
     "activation": ("relu", "tanh", "softplus", "identity"),
@@ -116,8 +117,7 @@ def make_state(job: Job, poison: bool = False) -> State:
     state = State.at(
         (0.3 * g.normal(size=shape)).astype(job.dtype), p, np.ascontiguousarray(np.nan_to_num(job.hyper.thermostat))
     )
-    if job.program.update == "adam":
-        state.extra = {name: np.zeros(shape, job.dtype) for name in ("adam_mean", "adam_square")}
+    state.extra = {name: np.zeros(shape, job.dtype) for name in job.program.keeps}
     if job.contour is not None:
         job.contour.begin(state)
     if poison:

@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import CompileError, DeviceError
-from ..kernels.emit import Coefficient, Emitter, team_size
+from ..kernels.emit import MOST_KEPT, Emitter, team_size
+from ..kernels.passes import Coefficient
 from ..kernels.toolchain import cupy_module, host_library
+from ..method.operations import kept_names
 from ..method.words import InForce, Substep
 from ..state import PARTITIONED, Hyper, Recorded, Segment, State
 from .base import Job, cores, empty_record, own_arrays, permutation_grid
@@ -26,7 +28,8 @@ Array = Any
 _TABLE_BYTES = 64 * 2**20
 """Largest table of scheduled coefficients: longer segments are cut, which changes no bit."""
 _POINTERS = (
-    "position", "momentum", "gradient", "adam_mean", "adam_square", "thermostat", "energy", "status", "frozen_step", "seed_low",
+    "position", "momentum", "gradient", *(f"kept_{i}" for i in range(MOST_KEPT)),
+    "thermostat", "energy", "status", "frozen_step", "seed_low",
     "seed_high", "stream", "dataset", "group", "coefficients", "wide_coefficients", "data", "slot", "ring_position", "ring_thermostat",
     "ring_kinetic", "ring_energy", "contour_log_weight", "contour_shift", "contour_multiplier", "contour_seen", "contour_visits",
     "contour_clipped", "contour_outside", "contour_log_omega",
@@ -105,8 +108,10 @@ class FusedEngine:
             "ring_kinetic": recorded.kinetic_temperature, "ring_energy": recorded.energy,
         }  # fmt: skip
         own = {name.removeprefix("extra/"): value for name, value in own_arrays(state).items()}
+        _check_state(own, self.job)
+        kept = {name: own.pop(name) for name in kept_names() if name in own}
+        own |= {f"kept_{i}": kept[name] for i, name in enumerate(program.keeps)}
         arrays |= own
-        _check_state(arrays, self.job)
         ordinal, initial = program.gradients_before(segment.start), program.leading_gradient and segment.start == 0
         if self.job.contour is not None:
             evaluations = segment.steps * program.gradients_per_step + initial

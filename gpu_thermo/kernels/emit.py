@@ -1,111 +1,28 @@
-"""Program to C++: the constants, passes and step function that complete the headers of this folder for one job.
+"""Program to C++: the constants and the step (passes.py) that complete the headers of this folder for one job.
 
-Between two gradient evaluations partitions do not see each other, so their letters are applied parameter by parameter
-in one *pass* over the units, all partitions at once; noise with one index is drawn once for all of them. A pass ends
-where a word has E, which needs p.p.
-Text is made from enumerations and integers only.
+Text is made from records of operations, enumerations and integers only.
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from ..method.operations import definitions, operation
-from ..method.words import Evaluate, InForce, Program, Substep
+from ..errors import SpecError
+from ..method.operations import definitions
+from ..method.words import InForce, Program
 from ..moves.contour import active_partition
 from ..targets.networks import ACTIVATIONS, TASKS, ShlpModel
+from .passes import StepText, make_plan
 
 FOLDER = Path(__file__).parent
 MODES = ("subset", "epoch", "replacement", "full")
+MOST_KEPT = 4
+"""Arrays that the operations of one program may keep beside the state: a kernel's arguments have room for so many."""
 _TILE = 128
 """Points a prediction kernel has at hand at once."""
 _REGISTERS = 96
 """Registers a GPU thread may spend on position, momentum and gradient of its units."""
-
-
-@dataclass(frozen=True)
-class Coefficient:
-    """Value number `index` of a substep's coefficients, or a hyperparameter, in table `kind` ("r" or "w")."""
-
-    of: Substep | InForce
-    index: int
-    kind: str
-
-
-@dataclass
-class Pass:
-    """Operations of each partition, in order, without a sum between them; `after` are those that ask for the sums."""
-
-    letters: dict[int, list[Substep]] = field(default_factory=dict)
-    after: list[Substep] = field(default_factory=list)
-
-    @property
-    def subs(self) -> list[int]:
-        """Noise indices drawn in this pass."""
-        return sorted({s.sub for letters in self.letters.values() for s in letters if operation(s.operation).normals})
-
-
-@dataclass
-class Plan:
-    """One step: passes and evaluations (None) in order, and the coefficients they read."""
-
-    actions: list[Pass | None]
-    coefficients: list[Coefficient]
-
-    def count(self, kind: str) -> int:
-        """Coefficients of one table."""
-        return sum(c.kind == kind for c in self.coefficients)
-
-
-def make_plan(program: Program) -> Plan:
-    """Group the program's substeps into passes."""
-    actions: list[Pass | None] = []
-    chunk: list[Substep] = []
-    for s in (*program.substeps, None):
-        if isinstance(s, Substep):
-            chunk.append(s)
-            continue
-        actions += _passes(chunk)
-        chunk = []
-        if isinstance(s, Evaluate):
-            actions.append(None)
-    found: dict[tuple[object, ...], Substep] = {}
-    for a in actions:
-        for s in () if a is None else (*(s for letters in a.letters.values() for s in letters), *a.after):
-            found.setdefault(_key(s), s)
-    records = {s: operation(s.operation) for s in found.values()}
-    kinds = {s: record.kinds + "r" * record.ticks for s, record in records.items()}
-    return Plan(actions, [Coefficient(s, i, kind) for s in found.values() for i, kind in enumerate(kinds[s])])
-
-
-def _key(of: Substep | InForce) -> tuple[object, ...]:
-    """Substeps with one key have equal coefficients."""
-    if isinstance(of, InForce):
-        return (of,)
-    same = operation(of.operation).several
-    return (of.operation, of.fraction) if same else (of.operation, of.fraction, of.partitions[0])
-
-
-def _passes(chunk: list[Substep]) -> list[Pass]:
-    per_partition: dict[int, list[Substep]] = {}
-    for s in chunk:
-        for k in s.partitions:
-            per_partition.setdefault(k, []).append(s)
-    passes: list[Pass] = []
-    for k, letters in per_partition.items():
-        at = 0
-        for s in letters:
-            if at == len(passes):
-                passes.append(Pass())
-            if operation(s.operation).sums:
-                passes[at].letters.setdefault(k, [])
-                passes[at].after.append(s)
-                at += 1
-            else:
-                passes[at].letters.setdefault(k, []).append(s)
-    return passes
 
 
 class Emitter:
@@ -129,22 +46,19 @@ class Emitter:
             bits,
             contour,
         )
-        self.plan = make_plan(program)
-        self._tau = InForce("temperature", active_partition(program))
-        if contour:
-            self.plan.coefficients.append(Coefficient(self._tau, 0, "w"))
-        counters = {"r": 0, "w": 0}
-        self._place: dict[tuple[object, ...], str] = {}
-        for c in self.plan.coefficients:
-            self._place[(*_key(c.of), c.index)] = f"c.{c.kind}[{counters[c.kind]}]"
-            counters[c.kind] += 1
-        self._factors = 0
+        if len(program.keeps) > MOST_KEPT:
+            raise SpecError(
+                f"This method keeps {', '.join(program.keeps)} beside the state; the fused engine has room for {MOST_KEPT}"
+                " such arrays. Use the batched engine."
+            )
+        self._tau = (InForce("temperature", active_partition(program)),) if contour else ()
+        self.plan = make_plan(program, self._tau)
+        self._written = StepText(self.plan, program.keeps)
 
     def source(self, entry: str, team: int = 1, lanes: int | None = None) -> str:
         """Complete text for `entry`: "host", "device" (teams_per_block = 4 warps at most) or "members" (the team
         test).
         """
-        self._factors = 0
         step = self._step()
         headers = library() + "\n" + inline("shlp.h", "wide.h", "contour.h", "step.h")
         return "\n".join((self._constants(team, lanes), headers, step, ENTRIES[entry], ""))
@@ -152,82 +66,16 @@ class Emitter:
     def _constants(self, team: int, lanes: int | None) -> str:
         values = _sizes(self.model, self.batch) | {
             "MODE": MODES.index(self.mode), "PRIOR": self.model.prior_sd is not None,
-            "PARTITIONS": len(self.program.partition.names), "ADAM": bool(self.program.keeps),
-            "CONTOUR": self.contour, "TAU": int(self._coefficient(self._tau, 0)[4:-1]) if self.contour else 0,
-            "COEFFICIENTS": self.plan.count("r"), "WIDE_COEFFICIENTS": self.plan.count("w"), "FACTORS": self._factors,
+            "PARTITIONS": len(self.program.partition.names), "KEPT": len(self.program.keeps),
+            "MOST_KEPT": MOST_KEPT, "SUMS": len(self.plan.sums),
+            "CONTOUR": self.contour, "TAU": self.plan.place(self._tau[0], 0, "w") if self._tau else 0,
+            "COEFFICIENTS": self.plan.count("r"), "WIDE_COEFFICIENTS": self.plan.count("w"),
+            "FACTORS": self._written.factors,
         } | {f"PART_{name.upper()}": k for name, k in _tensor_partitions(self.program).items()}  # fmt: skip
         return "\n".join((prologue(self.bits, team, lanes), _constants(values)))
 
     def _step(self) -> str:
-        passes: list[str] = []
-        calls: list[str] = []
-        for action in self.plan.actions:
-            if action is None:
-                calls.append("run.evaluate();")
-                continue
-            calls.append(f"run.visit<Pass{len(passes)}>();")
-            for s in action.after:
-                rate, target = (self._coefficient(s, i)[4:-1] for i in (0, 1))
-                calls.append(f"run.thermostat({s.partitions[0]}, {rate}, {target});")
-            passes.append(self._pass(len(passes), action))
-        body = "\n".join(f"    {c}" for c in calls)
-        return "\n".join(passes) + f"\nstruct Step {{\n  HD static void run(Run& run) {{\n{body}\n  }}\n}};\n"
-
-    def _pass(self, number: int, action: Pass) -> str:
-        subs = action.subs
-        self._damping: list[str] = []
-        cases = []
-        for k, letters in action.letters.items():
-            lines = "".join(f"      {self._call(s, k, subs)}\n" for s in letters)
-            cases.append(f"    if constexpr (K == {k}) {{\n{lines}    }}")
-        draws = {
-            (k, subs.index(s.sub))
-            for k, letters in action.letters.items()
-            for s in letters
-            if operation(s.operation).normals
-        }
-        summed = {s.partitions[0] for s in action.after}
-        return "\n".join(
-            (
-                f"struct Pass{number} {{",
-                f"  static constexpr int SLOTS = {len(subs)};",
-                f"  HD static constexpr u32 sub(int slot) {{ return {_choose(dict(enumerate(subs)))}; }}",
-                f"  HD static constexpr bool sums(int k) {{ return {_any_of(summed)}; }}",
-                (
-                    "  HD static constexpr bool moves(int k) { return"
-                    f" {_any_of(k for k, v in action.letters.items() if v)}; }}"
-                ),
-                f"  HD static constexpr bool draws(int k, int slot) {{ return {_any_pair(draws)}; }}",
-                (
-                    "  HD static void factors(const Coefficients& c, const wide* xi, real* f) {"
-                    f" {' '.join(self._damping)} }}"
-                ),
-                (
-                    "  template <int K> HD static void apply(Parameter& x, const real* n, const Coefficients& c, const"
-                    " real* f) {"
-                ),
-                *cases,
-                "  }",
-                "};",
-            )
-        )
-
-    def _coefficient(self, s: Substep | InForce, i: int) -> str:
-        return self._place[(*_key(s), i)]
-
-    def _factor(self, expression: str) -> str:
-        self._damping.append(f"f[{self._factors}] = {expression};")
-        self._factors += 1
-        return f"f[{self._factors - 1}]"
-
-    def _call(self, s: Substep, k: int, subs: list[int]) -> str:
-        record = operation(s.operation)
-        c = [self._coefficient(s, i) for i in range(len(record.kinds))]
-        names = {f"t{i}": self._coefficient(s, len(c) + i) for i in range(record.ticks)}
-        names |= {"n": f"n[{subs.index(s.sub)}]"} if record.normals else {}
-        names |= {f"f{i}": self._factor(text.format(*c, xi=f"xi[{k}]")) for i, text in enumerate(record.factors)}
-        names |= {name: f"x.{moment}" for name, moment in zip(record.keeps, "mv", strict=False)}
-        return record.call.format(*c, **names)
+        return self._written.text
 
 
 def team_size(emitter: Emitter) -> int:
@@ -302,18 +150,6 @@ def _tensor_partitions(program: Program) -> Mapping[str, int]:
     """Partition of each tensor: w1, b1, w2, b2."""
     layered = {"all": (0, 0, 0, 0), "layer": (0, 0, 1, 1), "tensor": (0, 1, 2, 3)}
     return dict(zip(("w1", "b1", "w2", "b2"), layered[program.partition.kind], strict=True))
-
-
-def _any_of(ks: Iterable[int]) -> str:
-    return " || ".join(f"k == {k}" for k in sorted(ks)) or "false"
-
-
-def _any_pair(pairs: Iterable[tuple[int, int]]) -> str:
-    return " || ".join(f"(k == {k} && slot == {slot})" for k, slot in sorted(pairs)) or "false"
-
-
-def _choose(values: Mapping[int, int]) -> str:
-    return "".join(f"slot == {i} ? {v}u : " for i, v in values.items()) + "0u"
 
 
 ENTRIES = {

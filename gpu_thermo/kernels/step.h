@@ -3,7 +3,7 @@
 #pragma once
 
 struct Arguments {
-  scalar *position, *momentum, *gradient, *adam_mean, *adam_square;  // [R, P]
+  scalar *position, *momentum, *gradient, *kept[MOST_KEPT];          // [R, P]; what operations keep, KEPT of them
   double *thermostat, *energy;                                       // [R, K], [R]
   i32* status;                                                       // [R]
   i64* frozen_step;                                                  // [R]
@@ -33,17 +33,23 @@ struct Coefficients {
   wide w[WIDE_COEFFICIENTS > 0 ? WIDE_COEFFICIENTS : 1];
 };
 
-// One parameter as the letters see it: theta, p, gradient, Adam's moments.
+// One parameter as operations see it: theta, p, gradient, and what they keep beside it, such as Adam's moments.
 struct Parameter {
-  real q, p, g, m, v;
+  real q, p, g, kept[KEPT > 0 ? KEPT : 1];
+};
+
+// Sums over the parameters of a partition that operations ask for, such as p.p.
+struct Sums {
+  wide of[SUMS > 0 ? SUMS : 1];
 };
 
 // The replica's state: units of this member, and b2, which every member carries alike.
 struct Replica {
   real q[UNITS][PARAMETERS], p[UNITS][PARAMETERS], g[UNITS][PARAMETERS];
-  real m[ADAM ? UNITS : 1][PARAMETERS], v[ADAM ? UNITS : 1][PARAMETERS];
-  real bq[OUTPUTS], bp[OUTPUTS], bg[OUTPUTS], bm[OUTPUTS], bv[OUTPUTS];
-  wide xi[PARTITIONS], square[PARTITIONS], energy;
+  real kept[KEPT > 0 ? KEPT : 1][KEPT > 0 ? UNITS : 1][PARAMETERS];
+  real bq[OUTPUTS], bp[OUTPUTS], bg[OUTPUTS], bkept[KEPT > 0 ? KEPT : 1][OUTPUTS];
+  wide xi[PARTITIONS], energy;
+  Sums sum[PARTITIONS];
   Coefficients c;
   real factor[FACTORS > 0 ? FACTORS : 1];
   Keys keys;
@@ -76,14 +82,17 @@ struct Run {
   HD i64 replica(int l) const { return first + l < a.replicas ? first + l : a.replicas - 1; }  // padding lanes double the last one
   HD Grid grid() const { return {a.points, a.grid_a, a.grid_b, a.grid_inverse}; }
 
-  // -- letters -------------------------------------------------------------------------------------------------------------------
+  // -- operations ----------------------------------------------------------------------------------------------------------------
 
-  // One pass over the parameters: noise, then the pass's letters on each; sums of p.p where an E follows.
+  // One pass over the parameters: noise, then the pass's operations on each, the sums that end it, and what comes of them.
   template <class Pass> HD void visit() {
-    Pass::factors(s.c, s.xi, s.factor);
+    Pass::factors(s.c, s.xi, s.sum, s.factor);
     Address at[Pass::SLOTS > 0 ? Pass::SLOTS : 1];
     UNROLL for (int i = 0; i < Pass::SLOTS; ++i) at[i] = address(s.keys, PURPOSE_STEP, now, Pass::sub(i));
-    UNROLL for (int k = 0; k < PARTITIONS; ++k) if (Pass::sums(k)) s.square[k] = splat_wide(0);
+    UNROLL for (int k = 0; k < PARTITIONS; ++k) {
+      if (!Pass::sums(k)) continue;
+      UNROLL for (int j = 0; j < SUMS; ++j) s.sum[k].of[j] = splat_wide(0);
+    }
     if constexpr (TEAM == 1) {
       int i = 0;
       for (; i + DRAW_BLOCK <= UNITS; i += DRAW_BLOCK) visit_units<Pass, DRAW_BLOCK>(i, at);
@@ -91,8 +100,12 @@ struct Run {
     } else {
       UNROLL for (int i = 0; i < UNITS; ++i) if (owns(i)) visit_units<Pass, 1>(i, at);
     }
-    UNROLL for (int k = 0; k < PARTITIONS; ++k) if (Pass::sums(k)) s.square[k] = team.sum(s.square[k]);
+    UNROLL for (int k = 0; k < PARTITIONS; ++k) {
+      if (!Pass::sums(k)) continue;
+      UNROLL for (int j = 0; j < SUMS; ++j) s.sum[k].of[j] = team.sum(s.sum[k].of[j]);
+    }
     visit_tail<Pass>(at);
+    Pass::settle(s.c, s.sum, s.xi);
   }
 
   template <class Pass, int U> HD void visit_units(int i, const Address* at) {
@@ -127,29 +140,30 @@ struct Run {
     if constexpr (!Pass::moves(K)) return;
     real n[Pass::SLOTS > 0 ? Pass::SLOTS : 1];
     UNROLL for (int k = 0; k < Pass::SLOTS; ++k) n[k] = noise[k][c];
-    const int e = ADAM ? i : 0;
-    Parameter x = {s.q[i][c], s.p[i][c], s.g[i][c], ADAM ? s.m[e][c] : zero(), ADAM ? s.v[e][c] : zero()};
+    Parameter x = {s.q[i][c], s.p[i][c], s.g[i][c], {}};
+    UNROLL for (int e = 0; e < KEPT; ++e) x.kept[e] = s.kept[e][i][c];
     Pass::template apply<K>(x, n, s.c, s.factor);
     s.q[i][c] = x.q;
     s.p[i][c] = x.p;
-    if constexpr (ADAM) {
-      s.m[e][c] = x.m;
-      s.v[e][c] = x.v;
-    }
+    UNROLL for (int e = 0; e < KEPT; ++e) s.kept[e][i][c] = x.kept[e];
   }
 
-  // p.p of one unit, four products at a time in real, then in double.
+  // Products of one unit, four at a time in real, then in double.
   template <class Pass> HD void sum_unit(int i) {
     UNROLL for (int k = 0; k < PARTITIONS; ++k) {
       if (!Pass::sums(k)) continue;
-      real part = zero();
+      real part[SUMS > 0 ? SUMS : 1] = {};
       UNROLL for (int c = 0; c < PARAMETERS; ++c) {
-        if (partition_of(c) == k) part += s.p[i][c] * s.p[i][c];
-        if (c % 4 == 3 || c + 1 == PARAMETERS) {
-          s.square[k] += widen(part);
-          part = zero();
-        }
+        if (partition_of(c) == k) Pass::add(k, s.p[i][c], s.g[i][c], part);
+        if (c % 4 == 3 || c + 1 == PARAMETERS) add_parts(k, part);
       }
+    }
+  }
+
+  HD void add_parts(int k, real* part) {
+    UNROLL for (int j = 0; j < SUMS; ++j) {
+      s.sum[k].of[j] += widen(part[j]);
+      part[j] = zero();
     }
   }
 
@@ -165,21 +179,22 @@ struct Run {
       UNROLL for (int o = 0; o < OUTPUTS; ++o) {
         real n[Pass::SLOTS > 0 ? Pass::SLOTS : 1];
         UNROLL for (int k = 0; k < Pass::SLOTS; ++k) n[k] = noise[k][o];
-        Parameter x = {s.bq[o], s.bp[o], s.bg[o], ADAM ? s.bm[o] : zero(), ADAM ? s.bv[o] : zero()};
+        Parameter x = {s.bq[o], s.bp[o], s.bg[o], {}};
+        UNROLL for (int e = 0; e < KEPT; ++e) x.kept[e] = s.bkept[e][o];
         Pass::template apply<PART_B2>(x, n, s.c, s.factor);
         s.bq[o] = x.q;
         s.bp[o] = x.p;
-        s.bm[o] = x.m;
-        s.bv[o] = x.v;
+        UNROLL for (int e = 0; e < KEPT; ++e) s.bkept[e][o] = x.kept[e];
       }
     }
     if constexpr (Pass::sums(PART_B2)) {
-      UNROLL for (int o = 0; o < OUTPUTS; ++o) s.square[PART_B2] += widen(s.bp[o] * s.bp[o]);
+      UNROLL for (int o = 0; o < OUTPUTS; ++o) {
+        real part[SUMS > 0 ? SUMS : 1] = {};
+        Pass::add(PART_B2, s.bp[o], s.bg[o], part);
+        add_parts(PART_B2, part);
+      }
     }
   }
-
-  // E of partition k, from the sums of the pass before.
-  HD void thermostat(int k, int rate, int target) { regulate(s.xi[k], s.square[k], s.c.w[rate], s.c.w[target]); }
 
   // -- energy and gradient -------------------------------------------------------------------------------------------------------
 
@@ -403,18 +418,14 @@ struct Run {
         set(s.q[i][c], l, nan);
         set(s.p[i][c], l, nan);
         set(s.g[i][c], l, nan);
-        if (ADAM) {
-          set(s.m[ADAM ? i : 0][c], l, nan);
-          set(s.v[ADAM ? i : 0][c], l, nan);
-        }
+        UNROLL for (int e = 0; e < KEPT; ++e) set(s.kept[e][i][c], l, nan);
       }
     }
     UNROLL for (int o = 0; o < OUTPUTS; ++o) {
       set(s.bq[o], l, nan);
       set(s.bp[o], l, nan);
       set(s.bg[o], l, nan);
-      set(s.bm[o], l, nan);
-      set(s.bv[o], l, nan);
+      UNROLL for (int e = 0; e < KEPT; ++e) set(s.bkept[e][o], l, nan);
     }
     for (int k = 0; k < PARTITIONS; ++k) set_wide(s.xi[k], l, double(nan));
     set_wide(s.energy, l, double(nan));
@@ -470,10 +481,7 @@ struct Run {
     load_row(a.position, s.q, s.bq);
     load_row(a.momentum, s.p, s.bp);
     load_row(a.gradient, s.g, s.bg);
-    if constexpr (ADAM) {
-      load_row(a.adam_mean, s.m, s.bm);
-      load_row(a.adam_square, s.v, s.bv);
-    }
+    UNROLL for (int e = 0; e < KEPT; ++e) load_row(a.kept[e], s.kept[e], s.bkept[e]);
     load_coefficients(0);
   }
 
@@ -481,10 +489,7 @@ struct Run {
     store_row(a.position, s.q, s.bq);
     store_row(a.momentum, s.p, s.bp);
     store_row(a.gradient, s.g, s.bg);
-    if constexpr (ADAM) {
-      store_row(a.adam_mean, s.m, s.bm);
-      store_row(a.adam_square, s.v, s.bv);
-    }
+    UNROLL for (int e = 0; e < KEPT; ++e) store_row(a.kept[e], s.kept[e], s.bkept[e]);
     for (int l = 0; l < LANES && first + l < a.replicas && team.member == 0; ++l) {
       a.energy[first + l] = get_wide(s.energy, l);
       for (int k = 0; k < PARTITIONS; ++k) a.thermostat[(first + l) * PARTITIONS + k] = get_wide(s.xi[k], l);

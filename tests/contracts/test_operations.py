@@ -62,8 +62,10 @@ def word(text):
                     p = p - h * g
                 elif letter == "C":
                     p = np.exp(-h * xi) * p
-                else:
+                elif letter == "E":
                     xi = xi + h * EPSILON * ((p * p).sum(axis=1, keepdims=True) - count * TAU)
+                else:
+                    raise ValueError(f"the equation of {letter} is not written here")
             yield x, p
 
     return recursion

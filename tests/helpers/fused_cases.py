@@ -56,8 +56,7 @@ def make_state(job):
     g, shape = np.random.default_rng(3), (job.replicas, job.target.layout.size)
     position, momentum = ((size * g.normal(size=shape)).astype(job.dtype) for size in (0.3, 0.1))
     state = State.at(position, momentum, job.hyper.thermostat.copy())
-    if job.program.update == "adam":
-        state.extra = {name: np.zeros(shape, job.dtype) for name in ("adam_mean", "adam_square")}
+    state.extra = {name: np.zeros(shape, job.dtype) for name in job.program.keeps}
     return state
 
 

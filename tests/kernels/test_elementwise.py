@@ -4,52 +4,16 @@ import re
 
 import numpy as np
 import pytest
-from guarded import call
+from host_kernels import HostOperations, small_job
 
-from gpu_thermo.data import Dataset
-from gpu_thermo.engines.base import Batching, Job
 from gpu_thermo.engines.batched import BatchedEngine
 from gpu_thermo.engines.operations.arrays import NumpyOperations
-from gpu_thermo.engines.operations.device import KernelOperations
 from gpu_thermo.kernels.elementwise import elementwise_source, groups, kernel_texts
-from gpu_thermo.kernels.toolchain import find_compiler, has_nvrtc, host_library, nvrtc_compile, resources
-from gpu_thermo.method.named import get_method, make_program
-from gpu_thermo.state import Hyper, Segment, State
-from gpu_thermo.targets.networks import ShlpModel, ShlpTarget
+from gpu_thermo.kernels.toolchain import find_compiler, has_nvrtc, nvrtc_compile, resources
+from gpu_thermo.state import Segment, State
 
 needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")
 needs_nvrtc = pytest.mark.skipif(not has_nvrtc(), reason="nvidia-cuda-nvrtc is not installed")
-
-
-class HostOperations(KernelOperations):
-    """The CUDA kernels of the batched engine, compiled as C++ and run as plain loops over NumPy arrays."""
-
-    xp = np
-
-    def _launch(self, name, work, *arguments):
-        call(getattr(host_library(elementwise_source(self._dtype.itemsize * 8, 1)), name), *arguments)
-
-
-def small_job(method, word=None, mode="subset", dtype=np.float32, partition=None, freeze=()):
-    g, replicas = np.random.default_rng(0), 6
-    x = g.normal(size=(1, 50, 3))
-    y = (x.sum(-1) > 0).astype(np.int64)
-    data = Dataset("test", "binary", x, y, x[:, :5], y[:, :5], ("a", "b", "c"), ("no", "yes"))
-    model = ShlpModel(3, 5, 1)
-    split = model.layout.partition(partition or get_method(method).partition)
-    values = {"temperature": 0.02, "friction": 1.5, "sigma": 0.3, "epsilon": 0.4, "momentum": 0.9, "thermostat": 0.2}
-    hyper = Hyper.constant(replicas, len(split.names), 0.1 * (1 + g.random(replicas)), **values)
-    program = make_program(get_method(method), split, word, freeze)
-    target = ShlpTarget(model, data, np.zeros(replicas, np.int64), dtype)
-    return Job(
-        program,
-        target,
-        hyper,
-        Batching(mode, 7),
-        np.arange(replicas, dtype=np.uint64),
-        np.arange(replicas, dtype=np.uint64),
-        dtype,
-    )
 
 
 @needs_compiler
@@ -70,8 +34,7 @@ def test_elementwise_kernels_agree_with_numpy(method, word, mode, dtype):
         state = State.at(
             *(g.normal(size=(2, job.replicas, job.target.layout.size)).astype(dtype)), job.hyper.thermostat.copy()
         )
-        if method == "adam":
-            state.extra = {name: np.zeros_like(state.position) for name in ("adam_mean", "adam_square")}
+        state.extra = {name: np.zeros_like(state.position) for name in job.program.keeps}
         state.momentum[3, 2] = np.inf
         engine.advance(state, Segment(0, 5))
         states.append(state)

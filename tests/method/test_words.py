@@ -34,7 +34,7 @@ WORDS = {  # word: (A-fractions of its kicks, gradients per step, whether a step
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("BARAB", r"Word 'BARAB' has unknown letter 'R' at position 3\. Letters: A B C D E F O\."
+        ("BARAB", r"Word 'BARAB' has unknown letter 'R' at position 3\. Letters: A B C D .*\."
                   r" \(openmmtools' R is our A\.\)"),
         ("BAOVB", r"unknown letter 'V' at position 4.*\(openmmtools' V is our B\.\)"),
         ("BAoAB", r"unknown letter 'o' at position 3"),
