@@ -46,7 +46,10 @@ ELSEWHERE = {
     "gpu_thermo/running/resources.py": ("running/test_bill.py", "refusals for memory and disk are those of bills"),
     "gpu_thermo/running/speed.py": ("bench/test_bench.py", "measured speeds and peaks are benchmarks"),
     "gpu_thermo/running/stored.py": ("test_run.py", "what runs store is read back there"),
-    "gpu_thermo/running/subject.py": ("running/test_setup.py", "protocols without code of their own"),
+    "gpu_thermo/running/subject.py": (
+        "contracts/test_subjects.py",
+        "every subject is asked there for what it promises",
+    ),
     "gpu_thermo/spec/explain.py": ("spec/test_run.py", "errors are explained of whole specs"),
     "gpu_thermo/spec/reports.py": ("moves/test_protocol.py", "reports are read back from stores of runs with moves"),
     "gpu_thermo/store/header.py": (
