@@ -60,8 +60,8 @@ def plan(
 
 
 def iterate(
-    spec: SpecLike = None, *, device: str = "auto", engine: str = "auto", threads: int | None = None, base: Path | None = None,
-    potential: Potential | None = None,
+    spec: SpecLike = None, *, device: str = "auto", engine: str = "auto", threads: int | None = None,
+    base: Path | None = None, potential: Potential | None = None,
 ) -> Iterator[Snapshot]:  # fmt: skip
     """Step through a run: yields a Snapshot at every draw and point of the learning curves, and writes nothing.
 
@@ -84,7 +84,8 @@ def iterate(
 def sample(
     spec: SpecLike = None, store: str | Path | None = None, *, device: str = "auto", engine: str = "auto",
     on_plan: Callable[[RunPlan], None] | None = None, on_progress: OnProgress | None = None, overwrite: bool = False,
-    time_limit: float | None = None, threads: int | None = None, base: Path | None = None, commit_seconds: float = COMMIT_SECONDS,
+    time_limit: float | None = None, threads: int | None = None, base: Path | None = None,
+    commit_seconds: float = COMMIT_SECONDS,
     potential: Potential | None = None,
 ) -> xarray.DataTree:  # fmt: skip
     """Run a spec and write it to `store` (a new Zarr folder), committing every few seconds.

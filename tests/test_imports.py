@@ -1,4 +1,4 @@
-"""Imports point one way, and importing the library stays light."""
+"""Imports point one way (architecture.md), and importing the library stays light."""
 
 import ast
 import inspect

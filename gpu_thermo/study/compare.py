@@ -52,7 +52,8 @@ class Comparison:
 
 def compare_methods(
     spec: ComparisonSpec | Mapping[str, Any] | str | Path, out: str | Path, *, scale: float = 1.0, device: str = "auto",
-    engine: str = "auto", threads: int | None = None, overwrite: bool = False, on_progress: OnEntry | None = None, name: str = "",
+    engine: str = "auto", threads: int | None = None, overwrite: bool = False, on_progress: OnEntry | None = None,
+    name: str = "",
 ) -> Comparison:  # fmt: skip
     """Run every entry into OUT/<label>.zarr and write OUT/comparison.json and comparison.csv, anew after each entry.
 
@@ -88,8 +89,9 @@ def compare_methods(
         _check_store(_store(folder, p), p.spec, overwrite)
     how = {"device": device, "engine": engine, "threads": threads}
     record: dict[str, Any] = {
-        "format": FORMAT, "name": name, "title": spec.title, "about": spec.about, "scale": scale, "subject": spec.subject,
-        "groups": planned[0].groups, "exact": None if exact is None else _exact_record(exact), "entries": len(planned), "rows": [],
+        "format": FORMAT, "name": name, "title": spec.title, "about": spec.about, "scale": scale,
+        "subject": spec.subject, "groups": planned[0].groups,
+        "exact": None if exact is None else _exact_record(exact), "entries": len(planned), "rows": [],
     }  # fmt: skip
     done = Comparison(folder, record)
     for p in planned:
@@ -212,12 +214,15 @@ def _row(p: Planned, folder: Path, exact: Exact | None) -> dict[str, Any]:
     moves = list(header.attributes.get("moves") or [])
     run = p.spec.run
     return {
-        "label": p.entry.label, "slug": p.entry.slug, "note": p.entry.note, "store": path.name, "method": p.spec.method.name,
-        "moves": [m.kind for m in p.spec.moves], "replicas": run.replicas, "chains": p.chains, "group": p.group, "rungs": p.rungs,
-        "steps": run.steps, "burn_in": run.burn_in, "thin": run.thin, "gradients": p.gradients,
-        "gradients_per_group": p.gradients // p.groups, "frozen": frozen, "engine": header.engine,
+        "label": p.entry.label, "slug": p.entry.slug, "note": p.entry.note, "store": path.name,
+        "method": p.spec.method.name, "moves": [m.kind for m in p.spec.moves], "replicas": run.replicas,
+        "chains": p.chains, "group": p.group, "rungs": p.rungs, "steps": run.steps, "burn_in": run.burn_in,
+        "thin": run.thin, "gradients": p.gradients, "gradients_per_group": p.gradients // p.groups, "frozen": frozen,
+        "engine": header.engine,
         "seconds": float(header.attributes.get("sampling_time", math.nan)), "measures": measures, "all": together,
-        "per_million_gradients": {name: together[name] / p.gradients * 1e6 for name in ("ess", "worth") if name in together},
+        "per_million_gradients": {
+            name: together[name] / p.gradients * 1e6 for name in ("ess", "worth") if name in together
+        },
         "round_trips_per_replica": _round_trips(moves), "report": moves, "published": dict(p.entry.published),
     }  # fmt: skip
 
