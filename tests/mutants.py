@@ -82,8 +82,7 @@ MUTANTS: dict[str, Mutant] = {
         ((SHLP, "d_out *= position.dtype.type(1 / out.shape[1])", "pass"),),
         ("tests/targets/test_networks.py", "tests/engines/test_fused.py", BAYES)),
     "missing N in the prior": Mutant(
-        ((PRIORS, "1 / (scale**2 * points)", "1 / scale**2"),
-         (FUSED, "1 / (model.prior_sd**2 * n)", "1 / model.prior_sd**2")),
+        ((PRIORS, "1 / (scale**2 * points)", "1 / scale**2"),),
      ("tests/targets/test_networks.py", BAYES, VERIFY)),
     "noise sd for variance in the likelihood": Mutant(
         ((LIKELIHOODS, 'out.dtype.type(c["noise_sd"] ** 2)', 'out.dtype.type(c["noise_sd"])'),),

@@ -6,7 +6,6 @@ lengths or on threads, bit for bit.
 """
 
 import ctypes
-import math
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
@@ -21,6 +20,7 @@ from ..kernels.toolchain import cupy_module, host_library
 from ..method.operations import kept_names
 from ..method.words import InForce, Substep
 from ..state import PARTITIONED, Hyper, Recorded, Segment, State
+from ..targets.records import CONSTANTS, packed
 from .base import Job, cores, empty_record, own_arrays, permutation_grid
 from .coefficients import Coefficients
 
@@ -48,7 +48,8 @@ class Arguments(ctypes.Structure):
             for name in ("start", "ordinal", "replicas", "groups", "steps", "scheduled", "initial", *_SWITCHES)
         ],
         *[(name, ctypes.c_uint32) for name in ("points", "grid_a", "grid_b", "grid_inverse")],
-        *[(name, ctypes.c_double) for name in ("precision", "noise_sd", "log_norm", *_LEVELS)],
+        *[(name, CONSTANTS * ctypes.c_double) for name in ("likelihood", "prior")],
+        *[(name, ctypes.c_double) for name in _LEVELS],
     )
 
 
@@ -170,8 +171,7 @@ def _numbers(job: Job) -> dict[str, Any]:
     levels = () if c is None else (c.zeta, c.lowest, c.width, *c.clip)
     switches = () if c is None else (c.bins, c.interacting, c.published)
     return permutation_grid(n) | dict(zip(_LEVELS, levels, strict=False)) | dict(zip(_SWITCHES, switches, strict=False)) | {
-        "precision": 0.0 if model.prior_sd is None else 1 / (model.prior_sd**2 * n), "noise_sd": model.noise_sd,
-        "log_norm": math.log(model.noise_sd) + math.log(2 * math.pi) / 2,
+        "likelihood": packed(model.constants), "prior": packed(model.prior_constants(n)),
     }  # fmt: skip
 
 

@@ -12,7 +12,8 @@ from ..errors import SpecError
 from ..method.operations import definitions
 from ..method.words import InForce, Program
 from ..moves.contour import active_partition
-from ..targets.networks import ACTIVATIONS, TASKS, ShlpModel
+from ..targets.networks import ShlpModel
+from . import network
 from .passes import StepText, make_plan
 
 FOLDER = Path(__file__).parent
@@ -60,19 +61,19 @@ class Emitter:
         test).
         """
         step = self._step()
-        headers = library() + "\n" + inline("shlp.h", "wide.h", "contour.h", "step.h")
-        return "\n".join((self._constants(team, lanes), headers, step, ENTRIES[entry], ""))
+        functions, headers = network.functions(self.model), inline("shlp.h", "wide.h", "contour.h", "step.h")
+        return "\n".join((self._constants(team, lanes), library(), functions, headers, step, ENTRIES[entry], ""))
 
     def _constants(self, team: int, lanes: int | None) -> str:
-        values = _sizes(self.model, self.batch) | {
-            "MODE": MODES.index(self.mode), "PRIOR": self.model.prior_sd is not None,
+        values = network.sizes(self.model, self.batch) | {
+            "MODE": MODES.index(self.mode),
             "PARTITIONS": len(self.program.partition.names), "KEPT": len(self.program.keeps),
             "MOST_KEPT": MOST_KEPT, "SUMS": len(self.plan.sums),
             "CONTOUR": self.contour, "TAU": self.plan.place(self._tau[0], 0, "w") if self._tau else 0,
             "COEFFICIENTS": self.plan.count("r"), "WIDE_COEFFICIENTS": self.plan.count("w"),
             "FACTORS": self._written.factors,
         } | {f"PART_{name.upper()}": k for name, k in _tensor_partitions(self.program).items()}  # fmt: skip
-        return "\n".join((prologue(self.bits, team, lanes), _constants(values)))
+        return "\n".join((prologue(self.bits, team, lanes), network.constants(values)))
 
     def _step(self) -> str:
         return self._written.text
@@ -90,34 +91,17 @@ def team_size(emitter: Emitter) -> int:
 
 def predict_source(model: ShlpModel, bits: int) -> str:
     """Complete host text of the prediction kernels of `model` (kernels/predict.h)."""
-    return "\n".join(
-        (
-            prologue(bits),
-            _constants(_sizes(model, _TILE)),
-            inline("math.h", "shlp.h", "wide.h", "respond.h", "predict.h"),
-        )
-    )
+    return _network_source(model, _TILE, prologue(bits), "shlp.h", "wide.h", "predict.h")
 
 
 def predict_device_source(model: ShlpModel, bits: int, team: int = 32) -> str:
     """Complete text of the same on a GPU (kernels/predict.cu): CUDA with warps for the scores, or C++ with `team` 1."""
-    return "\n".join(
-        (prologue(bits, team, 1), _constants(_sizes(model, 1)), inline("math.h", "shlp.h", "respond.h", "predict.cu"))
-    )
+    return _network_source(model, 1, prologue(bits, team, 1), "shlp.h", "predict.cu")
 
 
-def _sizes(model: ShlpModel, batch: int) -> dict[str, int | bool]:
-    """What shlp.h asks for."""
-    return {
-        "INPUTS": model.inputs, "HIDDEN": model.hidden, "OUTPUTS": model.outputs, "BATCH": batch, "TASK": list(TASKS).index(model.task),
-        "ACTIVATION": list(ACTIVATIONS).index(model.activation),
-    }  # fmt: skip
-
-
-def _constants(values: Mapping[str, int | bool]) -> str:
-    return "\n".join(
-        f"constexpr {'bool' if isinstance(v, bool) else 'int'} {name} = {str(v).lower()};" for name, v in values.items()
-    )
+def _network_source(model: ShlpModel, batch: int, first: str, *headers: str) -> str:
+    numbers = network.constants(network.sizes(model, batch))
+    return "\n".join((first, numbers, inline("math.h"), network.functions(model), inline(*headers)))
 
 
 def prologue(bits: int, team: int = 1, lanes: int | None = None) -> str:

@@ -30,7 +30,7 @@ template <int COUNT> struct Batch {
         const scalar w = q[at_w1(j) + k];
         UNROLL for (int e = 0; e < COUNT; ++e) z[e] += w * x[e][k];
       }
-      UNROLL for (int e = 0; e < COUNT; ++e) z[e] = activation(z[e]);
+      UNROLL for (int e = 0; e < COUNT; ++e) z[e] = Activation::value(z[e]);
       UNROLL for (int o = 0; o < OUTPUTS; ++o) {
         const scalar w = q[at_w2(o, j)];
         UNROLL for (int e = 0; e < COUNT; ++e) out[e][o] += w * z[e];
@@ -50,7 +50,7 @@ KERNEL phi_kernel(i64 replicas, i64 points, const scalar* RESTRICT position, con
     batch.fetch(x, points, first, tiles);
     batch.forward(position + r * SIZE);
     UNROLL for (int e = 0; e < EACH; ++e) {
-      respond(batch.out[e]);
+      Likelihood::respond(batch.out[e]);
       const i64 t = first + e * tiles;
       UNROLL for (int o = 0; o < OUTPUTS; ++o) if (t < points) phi[(r * points + t) * OUTPUTS + o] = batch.out[e][o];
     }
@@ -60,13 +60,13 @@ KERNEL phi_kernel(i64 replicas, i64 points, const scalar* RESTRICT position, con
 struct Sums {
   double phi[OUTPUTS], square[OUTPUTS], entropy;
   HD void add(scalar* out, double w) {
-    const scalar h = respond(out);
+    const scalar h = Likelihood::respond(out);
     UNROLL for (int o = 0; o < OUTPUTS; ++o) {
       const double f = out[o], wf = w * f;
       phi[o] += wf;
       square[o] += wf * f;
     }
-    if constexpr (TASK != REGRESSION) entropy += w * h;
+    if constexpr (Likelihood::CLASSES) entropy += w * h;
   }
 };
 
@@ -106,7 +106,7 @@ KERNEL fold_kernel(i64 chunks, i64 count, const double* RESTRICT parts, double* 
 
 // Negative log likelihood and right answers of each replica [replicas], summed over all points by a team.
 KERNEL scores_kernel(i64 replicas, i64 points, const scalar* RESTRICT position, const scalar* RESTRICT x, const scalar* RESTRICT y,
-                     double noise_sd, double log_norm, double* loss, double* right) {
+                     const double* RESTRICT likelihood, double* loss, double* right) {
   GRID_ROWS(r, replicas) {
     Team team(member, nullptr);
     double losses = 0, rights = 0;
@@ -119,8 +119,8 @@ KERNEL scores_kernel(i64 replicas, i64 points, const scalar* RESTRICT position, 
         if (t >= points) continue;
         scalar target[TARGETS];
         UNROLL for (int k = 0; k < TARGETS; ++k) target[k] = y[t * TARGETS + k];
-        losses += point_loss(batch.out[e], target, scalar(noise_sd), scalar(log_norm));
-        rights += is_right(batch.out[e], target);
+        losses += Likelihood::loss(batch.out[e], target, likelihood);
+        rights += Likelihood::right(batch.out[e], target);
       }
     }
     losses = team.sum(losses);

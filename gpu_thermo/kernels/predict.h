@@ -7,9 +7,9 @@ struct PredictArguments {
   const double* weight;             // [R]
   scalar* phi;                      // [R, T, n]
   double *sum, *square, *entropy;   // [T, n], [T, n], [T]: sums over replicas, in order
-  double *loss, *right;             // [R]: sums over points; regression's `right` is the sum of squared errors
+  double *loss, *right;             // [R]: sums over points; `right` is what the likelihood's score sums
   i64 replicas, points;
-  double noise_sd, log_norm;
+  double likelihood[CONSTANTS];     // what the functions of network.py read
 };
 
 struct Predictor {
@@ -36,7 +36,7 @@ struct Predictor {
   }
 
   SLOW void outputs(int count) {
-    all_outputs<0>(q, b2, points, hidden, count);
+    all_outputs<false>(q, b2, points, hidden, count);
   }
 
   void phi(const PredictArguments& a, i64 start, int count) {
@@ -45,7 +45,7 @@ struct Predictor {
       load(a, first);
       outputs(count);
       for (int t = 0; t < count; ++t) {
-        respond(points.out[t]);
+        Likelihood::respond(points.out[t]);
         for (int l = 0; l < LANES && first + l < a.replicas; ++l) {
           for (int o = 0; o < OUTPUTS; ++o) a.phi[((first + l) * a.points + start + t) * OUTPUTS + o] = get(points.out[t][o], l);
         }
@@ -66,13 +66,13 @@ struct Predictor {
       wide w = splat_wide(0);
       for (int l = 0; l < LANES && first + l < a.replicas; ++l) set_wide(w, l, a.weight[first + l]);
       for (int t = 0; t < count; ++t) {
-        const real h = respond(points.out[t]);
+        const real h = Likelihood::respond(points.out[t]);
         for (int o = 0; o < OUTPUTS; ++o) {
           const wide f = widen(points.out[t][o]), wf = w * f;
           sum[t][o] += wf;
           square[t][o] += wf * f;
         }
-        if constexpr (TASK != REGRESSION) entropy[t] += w * widen(h);
+        if constexpr (Likelihood::CLASSES) entropy[t] += w * widen(h);
       }
     }
     for (int t = 0; t < count; ++t) {
@@ -100,8 +100,8 @@ struct Predictor {
       outputs(count);
       for (int t = 0; t < count; ++t) {
         const real* y = points.row[t] + INPUTS;
-        loss += widen(point_loss(points.out[t], y, scalar(a.noise_sd), scalar(a.log_norm)));
-        right += widen(is_right(points.out[t], y));
+        loss += widen(Likelihood::loss(points.out[t], y, a.likelihood));
+        right += widen(Likelihood::right(points.out[t], y));
       }
     }
     for (int l = 0; l < LANES && first + l < a.replicas; ++l) {

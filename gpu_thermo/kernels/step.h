@@ -24,7 +24,7 @@ struct Arguments {
   i64 replicas, groups, steps, scheduled, initial;                   // initial: evaluate once beforehand, ordinal 0
   i64 contour_bins, contour_interacting, contour_published;
   u32 points, grid_a, grid_b, grid_inverse;
-  double precision, noise_sd, log_norm;                              // 1 / (s^2 N); regression's sd and log sd + log(2 pi)/2
+  double likelihood[CONSTANTS], prior[CONSTANTS];                    // what the functions of network.py read
   double contour_zeta, contour_lowest, contour_width, contour_low, contour_high;
 };
 
@@ -208,7 +208,7 @@ struct Run {
       for (int start = TILE; start < BATCH; start += TILE) tile<false>(chooser, start, BATCH - start < TILE ? BATCH - start : TILE, loss);
     }
     if (want_energy) s.energy = team.sum(loss) * splat_wide(1.0 / BATCH);
-    if constexpr (PRIOR) add_prior();
+    if constexpr (PRIOR) add_prior<Prior>();
     if constexpr (CONTOUR) scale_gradient();
     ++ordinal;
   }
@@ -221,8 +221,8 @@ struct Run {
     outputs(count);
     for (int t = team.member; t < count; t += TEAM) {
       const real* y = points.row[t] + INPUTS;
-      if (want_energy) loss += widen(point_loss(points.out[t], y, scalar(a.noise_sd), scalar(a.log_norm)));
-      residual(points.out[t], y, scalar(a.noise_sd * a.noise_sd), scalar(1.0 / BATCH));
+      if (want_energy) loss += widen(Likelihood::loss(points.out[t], y, a.likelihood));
+      Likelihood::residual(points.out[t], y, a.likelihood, scalar(1.0 / BATCH));
     }
     team.sync();
     gradients<FIRST>(count);
@@ -253,7 +253,7 @@ struct Run {
   HD void outputs(int count) {
     Points& points = shared.points;
     if constexpr (TEAM == 1) {
-      all_outputs<0>(s.q, s.bq, points, s.hidden, count);
+      all_outputs<true>(s.q, s.bq, points, s.hidden, count);
     } else {
       team_outputs(count);
     }
@@ -272,7 +272,7 @@ struct Run {
           UNROLL for (int i = 0; i < UNITS; ++i) {
             real z = s.q[i][INPUTS];
             UNROLL for (int k = 0; k < INPUTS; ++k) z += s.q[i][k] * points.row[start + b][k];
-            z = activation(z);
+            z = Activation::value(z);
             UNROLL for (int o = 0; o < OUTPUTS; ++o) value[b * WIDTH + o] += s.q[i][INPUTS + 1 + o] * z;
           }
         }
@@ -301,21 +301,22 @@ struct Run {
     }
   }
 
-  // U += |theta|^2 / (2 s^2 N)
-  HD void add_prior() {
-    const scalar precision = scalar(a.precision);
-    wide square = splat_wide(0), tail = splat_wide(0);
+  // U += factor sum of the prior's terms
+  template <class Law> HD void add_prior() {
+    double constant[CONSTANTS];
+    UNROLL for (int i = 0; i < CONSTANTS; ++i) constant[i] = a.prior[i];
+    wide sum = splat_wide(0), tail = splat_wide(0);
     ON_UNITS(i) {
       UNROLL_SOME for (int c = 0; c < PARAMETERS; ++c) {
-        s.g[i][c] += precision * s.q[i][c];
-        if (want_energy) square += widen(s.q[i][c] * s.q[i][c]);
+        s.g[i][c] += Law::slope(s.q[i][c], constant);
+        if (want_energy) sum += widen(Law::term(s.q[i][c]));
       }
     }
     UNROLL for (int o = 0; o < OUTPUTS; ++o) {
-      s.bg[o] += precision * s.bq[o];
-      tail += widen(s.bq[o] * s.bq[o]);
+      s.bg[o] += Law::slope(s.bq[o], constant);
+      tail += widen(Law::term(s.bq[o]));
     }
-    if (want_energy) s.energy += (team.sum(square) + tail) * splat_wide(a.precision / 2);
+    if (want_energy) s.energy += (team.sum(sum) + tail) * splat_wide(constant[Law::FACTOR]);
   }
 
   // -- contour -------------------------------------------------------------------------------------------------------------------

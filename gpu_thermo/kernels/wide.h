@@ -1,11 +1,12 @@
 // Units with many weights, or activations worth keeping, on the CPU: the same sums as shlp.h as small matrix products.
-// Registers hold a block of sums; each vector loaded serves several of them; hidden values are kept from forward to backward.
+// Registers hold a block of sums; each vector loaded serves several of them; hidden values are kept from forward to backward, and
+// slopes where they do not follow from the values.
 #pragma once
 
-constexpr bool WIDE = TEAM == 1 && !ON_GPU && (PARAMETERS > 8 || ACTIVATION == TANH || ACTIVATION == SOFTPLUS);
+constexpr bool WIDE = TEAM == 1 && !ON_GPU && (PARAMETERS > 8 || Activation::KEPT);
 
 struct Hidden {
-  real value[WIDE ? UNITS : 1][TILE], slope_back[2][TILE];
+  real value[WIDE ? UNITS : 1][TILE], slope_back[2][TILE], slope[WIDE && Activation::SLOPE_KEPT ? UNITS : 1][TILE];
 };
 
 // z[u][t] += sum_k a[u][first + k] b[t stride + k]
@@ -18,21 +19,26 @@ template <int U, int T, int LENGTH> HD void dots(const real (*a)[PARAMETERS], in
   }
 }
 
-template <int U, int T> HD void hidden_block(const real (*q)[PARAMETERS], int i, const Points& points, Hidden& hidden, int t) {
+// GRADIENTS: a backward pass follows.
+template <int U, int T, bool GRADIENTS> HD void hidden_block(const real (*q)[PARAMETERS], int i, const Points& points, Hidden& hidden, int t) {
   real z[U][T];
   UNROLL for (int u = 0; u < U; ++u) {
     UNROLL for (int s = 0; s < T; ++s) z[u][s] = q[i + u][INPUTS];
   }
   dots<U, T, INPUTS>(q + i, 0, points.row[t], ROW, z);
   UNROLL for (int u = 0; u < U; ++u) {
-    UNROLL for (int s = 0; s < T; ++s) hidden.value[i + u][t + s] = activation(z[u][s]);
+    UNROLL for (int s = 0; s < T; ++s) {
+      const real value = Activation::value(z[u][s]);
+      hidden.value[i + u][t + s] = value;
+      if constexpr (GRADIENTS && Activation::SLOPE_KEPT) hidden.slope[i + u][t + s] = Activation::slope(z[u][s], value);
+    }
   }
 }
 
-template <int U> HD void hidden_units(const real (*q)[PARAMETERS], int i, const Points& points, Hidden& hidden, int count) {
+template <int U, bool GRADIENTS> HD void hidden_units(const real (*q)[PARAMETERS], int i, const Points& points, Hidden& hidden, int count) {
   int t = 0;
-  for (; t + 4 <= count; t += 4) hidden_block<U, 4>(q, i, points, hidden, t);
-  for (; t < count; ++t) hidden_block<U, 1>(q, i, points, hidden, t);
+  for (; t + 4 <= count; t += 4) hidden_block<U, 4, GRADIENTS>(q, i, points, hidden, t);
+  for (; t < count; ++t) hidden_block<U, 1, GRADIENTS>(q, i, points, hidden, t);
 }
 
 // out[t][o] = b2[o] + sum_j W2[o][j] hidden[j][t]
@@ -57,20 +63,12 @@ template <int O> HD void output_columns(const real (*q)[PARAMETERS], const real*
   for (; t < count; ++t) output_block<O, 1>(q, b2, points, hidden, o, t);
 }
 
-SLOW void wide_outputs(const real (*q)[PARAMETERS], const real* b2, Points& points, Hidden& hidden, int count) {
+template <bool GRADIENTS> SLOW void wide_outputs(const real (*q)[PARAMETERS], const real* b2, Points& points, Hidden& hidden, int count) {
   int i = 0, o = 0;
-  for (; i + 2 <= UNITS; i += 2) hidden_units<2>(q, i, points, hidden, count);
-  if constexpr (UNITS % 2 != 0) hidden_units<1>(q, i, points, hidden, count);
+  for (; i + 2 <= UNITS; i += 2) hidden_units<2, GRADIENTS>(q, i, points, hidden, count);
+  if constexpr (UNITS % 2 != 0) hidden_units<1, GRADIENTS>(q, i, points, hidden, count);
   for (; o + 2 <= OUTPUTS; o += 2) output_columns<2>(q, b2, points, hidden, o, count);
   if constexpr (OUTPUTS % 2 != 0) output_columns<1>(q, b2, points, hidden, o, count);
-}
-
-// act' from act's own value: tanh' = 1 - value^2, softplus' = 1 - exp(-value).
-HD real slope_of(real value, real back) {
-  if constexpr (ACTIVATION == RELU) return select(value > zero(), back, zero());
-  if constexpr (ACTIVATION == TANH) return back - back * value * value;
-  if constexpr (ACTIVATION == SOFTPLUS) return -expm1_of(-value) * back;
-  return back;
 }
 
 // slope_back[u][t] = act' sum_o r[t][o] W2[o][i + u]; returns its sums over t.
@@ -82,7 +80,8 @@ template <int U, int T> HD void back_block(const real (*q)[PARAMETERS], int i, c
   dots<U, T, OUTPUTS>(q + i, INPUTS + 1, points.out[t], OUTPUTS, back);
   UNROLL for (int u = 0; u < U; ++u) {
     UNROLL for (int s = 0; s < T; ++s) {
-      const real d = slope_of(hidden.value[i + u][t + s], back[u][s]);
+      const real slope = hidden.slope[Activation::SLOPE_KEPT ? i + u : 0][t + s];
+      const real d = Activation::from_kept(hidden.value[i + u][t + s], slope, back[u][s]);
       hidden.slope_back[u][t + s] = d;
       sum[u] += d;
     }
@@ -134,9 +133,9 @@ template <bool FIRST> SLOW void wide_gradients(const real (*q)[PARAMETERS], real
 
 // ---- either way, for a thread that owns all units -------------------------------------------------------------------------------
 
-template <int> HD void all_outputs(const real (*q)[PARAMETERS], const real* b2, Points& points, Hidden& hidden, int count) {
+template <bool GRADIENTS> HD void all_outputs(const real (*q)[PARAMETERS], const real* b2, Points& points, Hidden& hidden, int count) {
   if constexpr (WIDE) {
-    wide_outputs(q, b2, points, hidden, count);
+    wide_outputs<GRADIENTS>(q, b2, points, hidden, count);
   } else {
     constexpr int U = FORWARD_BLOCK < UNITS ? FORWARD_BLOCK : UNITS;
     forward<U, true>(q, b2, points, count);

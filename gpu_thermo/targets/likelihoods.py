@@ -117,9 +117,13 @@ class Likelihood:
     def __post_init__(self) -> None:
         """Refuse what one of the engines could not carry out."""
         check_bodies(f"likelihood '{self.name}'", self.code)
-        names = self.constants(dict.fromkeys(self.settings, 1.0))
-        if len(names) > CONSTANTS:
-            raise ValueError(f"likelihood '{self.name}' has the constants {list(names)}: {CONSTANTS} at most.")
+        if len(names := self.constant_names) > CONSTANTS:
+            raise ValueError(f"likelihood '{self.name}' has the constants {names}: {CONSTANTS} at most.")
+
+    @property
+    def constant_names(self) -> tuple[str, ...]:
+        """Names of the constants, in the order in which kernels are given them."""
+        return tuple(self.constants(dict.fromkeys(self.settings, 1.0)))
 
 
 def _accuracy(guess: Callable[[Array], Array]) -> Score:

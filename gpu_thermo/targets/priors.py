@@ -33,7 +33,7 @@ class Prior:
 
     Attributes
     ----------
-    constants : (s, N) -> numbers by name; the first is `factor`, which multiplies the sum of the terms.
+    constants : (s, N) -> numbers by name, among them `factor`, which multiplies the sum of the terms.
     term : theta [R, P] -> terms [R, P]. slope : (theta [R, P], constants) -> d U / d theta [R, P].
     energy : (theta [R, P] float64, s, N) -> the prior's part of U [R], as recorded.
     draw : (standard normals [R, P], s) -> draws of the prior [R, P], for init = "prior".
@@ -52,9 +52,16 @@ class Prior:
     def __post_init__(self) -> None:
         """Refuse what one of the engines could not carry out."""
         check_bodies(f"prior '{self.name}'", self.code)
-        names = list(self.constants(1.0, 1))
-        if names[:1] != ["factor"] or len(names) > CONSTANTS:
-            raise ValueError(f"prior '{self.name}' has the constants {names}: give factor first, {CONSTANTS} at most.")
+        names = self.constant_names
+        if "factor" not in names or len(names) > CONSTANTS:
+            raise ValueError(
+                f"prior '{self.name}' has the constants {names}: factor is missing, or {CONSTANTS} passed."
+            )
+
+    @property
+    def constant_names(self) -> tuple[str, ...]:
+        """Names of the constants, in the order in which kernels are given them."""
+        return tuple(self.constants(1.0, 1))
 
 
 def _normal_constants(scale: float, points: int) -> dict[str, float]:

@@ -25,6 +25,11 @@ def look_up(what: str, name: str, table: Mapping[str, Record]) -> Record:
     return table[name]
 
 
+def packed(constants: Mapping[str, float]) -> tuple[float, ...]:
+    """Values of a record's constants in order, zeros after them, CONSTANTS in all."""
+    return (*constants.values(), *(CONSTANTS - len(constants)) * (0.0,))
+
+
 def check_bodies(what: str, code: Any, optional: tuple[str, ...] = ()) -> None:
     """ValueError unless every text of `code` is a function's body: without its C++ a record would be one thing to the
     batched engine and nothing, or another, to the fused one.

@@ -21,6 +21,7 @@ from gpu_thermo.kernels.emit import MODES, predict_source
 from gpu_thermo.kernels.toolchain import find_compiler
 from gpu_thermo.state import Segment
 from gpu_thermo.targets.networks import ShlpModel
+from gpu_thermo.targets.records import packed
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")
 slow = pytest.mark.slow
@@ -159,7 +160,8 @@ def test_predictions(machine, dtype):
     y = g.integers(0, 3, (131, 1)).astype(dtype)
 
     def far(kernel, size, count, **arrays):
-        arguments = Fields(PredictArguments, arrays, {"replicas": 21, "points": 131, "noise_sd": 1.0, "log_norm": 0.0})
+        numbers = {"replicas": 21, "points": 131, "likelihood": packed(MODEL.constants)}
+        arguments = Fields(PredictArguments, arrays, numbers)
         for i in range(0, count, size):
             library.call(kernel, arguments, space, i, min(i + size, count))
 

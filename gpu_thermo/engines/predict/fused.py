@@ -6,7 +6,6 @@ fixed order, so that they do not depend on the launch.
 """
 
 import ctypes
-import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from ...errors import CompileError, DeviceError
 from ...kernels.emit import predict_device_source, predict_source
 from ...kernels.toolchain import cupy_module, host_library
 from ...targets.networks import ShlpModel
+from ...targets.records import CONSTANTS, packed
 from ..base import cores
 from ..fused import aligned
 
@@ -37,7 +37,7 @@ class PredictArguments(ctypes.Structure):
     _fields_ = (
         *[(name, ctypes.c_void_p) for name in _POINTERS],
         *[(name, ctypes.c_int64) for name in ("replicas", "points")],
-        *[(name, ctypes.c_double) for name in ("noise_sd", "log_norm")],
+        ("likelihood", CONSTANTS * ctypes.c_double),
     )
 
 
@@ -103,11 +103,6 @@ class FusedPredictor:
         return tuple(np.ascontiguousarray(a, self._dtype) for a in arrays)
 
 
-def _log_norm(model: ShlpModel) -> float:
-    """Logarithm of the normal density's denominator."""
-    return math.log(model.noise_sd) + math.log(2 * math.pi) / 2
-
-
 class _Host:
     """Launches on CPU threads; ctypes lets go of the interpreter during a call."""
 
@@ -144,8 +139,7 @@ class _Host:
             **{name: a.ctypes.data for name, a in arrays.items()},
             replicas=len(arrays["position"]),
             points=len(arrays["x"]),
-            noise_sd=self.model.noise_sd,
-            log_norm=_log_norm(self.model),
+            likelihood=packed(self.model.constants),
         )
 
         def work(cut: tuple[int, int]) -> None:
@@ -212,8 +206,7 @@ class DeviceKernels:
             xp.asarray(position),
             xp.asarray(x),
             xp.asarray(y),
-            float(self.model.noise_sd),
-            _log_norm(self.model),
+            xp.asarray(packed(self.model.constants)),
             sums,
             rights,
         )

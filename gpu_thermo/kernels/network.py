@@ -1,0 +1,80 @@
+"""A network as C++: its sizes, and the functions of its activation, likelihood and prior, pasted from their records.
+
+The headers call `Activation`, `Likelihood` and `Prior` and know none of them by name; without this text they do not
+compile.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from ..targets.activations import Activation
+from ..targets.likelihoods import Likelihood
+from ..targets.networks import ShlpModel
+from ..targets.priors import Prior
+from ..targets.records import CONSTANTS
+
+
+def constants(values: Mapping[str, int | bool]) -> str:
+    """Declarations of compile-time numbers."""
+    return "\n".join(
+        f"constexpr {'bool' if isinstance(v, bool) else 'int'} {name} = {str(v).lower()};" for name, v in values.items()
+    )
+
+
+def sizes(model: ShlpModel, batch: int) -> dict[str, int | bool]:
+    """What shlp.h asks for beside the functions: m, d, n, values of a point's answer, points of a minibatch."""
+    return {
+        "INPUTS": model.inputs, "HIDDEN": model.hidden, "OUTPUTS": model.outputs,
+        "TARGETS": model.likelihood.targets(model.outputs), "BATCH": batch,
+        "CONSTANTS": CONSTANTS, "PRIOR": model.prior_sd is not None,
+    }  # fmt: skip
+
+
+def functions(model: ShlpModel) -> str:
+    """The structs that the headers call, to be put after math.h."""
+    return "\n".join((_activation(model.activation_record), _likelihood(model.likelihood), _prior(model.prior_record)))
+
+
+def _activation(record: Activation) -> str:
+    flags = {"HOMOGENEOUS": record.homogeneous, "KEPT": record.kept, "SLOPE_KEPT": not record.code.by_value}
+    code = record.code
+    return _struct(
+        "Activation", record.name, flags, {
+            "real value(real z)": code.value,
+            "real slope(real z, real value)": code.slope,
+            "real product(real z, real value, real slope, real r)": code.product,
+            "real from_kept(real value, real slope, real r)": code.by_value or "return slope * r;",
+        },
+    )  # fmt: skip
+
+
+def _likelihood(record: Likelihood) -> str:
+    code = record.code
+    return _struct(
+        "Likelihood", record.name, {"CLASSES": record.classes is not None} | _places(record.constant_names), {
+            "real loss(const real* out, const real* y, const double* c)": code.loss,
+            "void residual(real* out, const real* y, const double* c, scalar share)": code.residual,
+            "real respond(real* out)": code.respond,
+            "real right(const real* out, const real* y)": code.right,
+        },
+    )  # fmt: skip
+
+
+def _prior(record: Prior | None) -> str:
+    if record is None:
+        return "struct Prior {};"
+    code = record.code
+    return _struct(
+        "Prior", record.name, _places(record.constant_names),
+        {"real term(real q)": code.term, "real slope(real q, const double* c)": code.slope},
+    )  # fmt: skip
+
+
+def _places(names: Iterable[str]) -> dict[str, int]:
+    """Where each constant stands in the array that the functions are given."""
+    return {name.upper(): i for i, name in enumerate(names)}
+
+
+def _struct(name: str, comment: str, numbers: Mapping[str, int | bool], bodies: Mapping[str, str]) -> str:
+    members = [f"  static {line}" for line in constants(numbers).splitlines()]
+    members += [f"  HD static {head} {{ {body} }}" for head, body in bodies.items()]
+    return "\n".join((f"struct {name} {{  // {comment}", *members, "};"))
