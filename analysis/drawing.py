@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from gpu_thermo.data.tasks import TASKS
 from gpu_thermo.errors import DataError, GpuThermoError
 from gpu_thermo_analysis.style import (
     CURVE,
@@ -113,10 +114,10 @@ def _draw_plane(figure: "Figure", dataset: xr.Dataset, output: int) -> None:
         axes.set_xlabel(dataset["u"].attrs["long_name"])
         axes.xaxis.set_major_locator(_few_ticks())
     panels[0].set_ylabel(dataset["v"].attrs["long_name"])
-    if task == "regression":
+    if TASKS[task].numeric:
         _regression_panels(figure, panels, dataset, output)
     else:
-        (_binary_mean if task == "binary" else _multiclass_mean)(figure, panels[0], dataset)
+        {"binary": _binary_mean, "multiclass": _multiclass_mean}[task](figure, panels[0], dataset)
         names = json.loads(dataset.attrs["classes"])
         _image(
             figure, panels[1], dataset, "epistemic", "Epistemic uncertainty", "mutual information (nats)", UNCERTAINTY
@@ -284,7 +285,7 @@ def _regression_panels(figure: "Figure", panels: Any, dataset: xr.Dataset, outpu
 
 
 def _draw_line(figure: "Figure", dataset: xr.Dataset, output: int) -> None:
-    if dataset.attrs["task"] == "regression":
+    if TASKS[dataset.attrs["task"]].numeric:
         figure.set_size_inches(6.4, 4.2)
         axes = figure.subplots()
         _regression_line(axes, dataset, output)

@@ -17,6 +17,7 @@ import xarray as xr
 
 from gpu_thermo.averages.predictive import Run, opened, predict, restored_data
 from gpu_thermo.data import Dataset
+from gpu_thermo.data.tasks import TASKS
 from gpu_thermo.errors import DataError
 from gpu_thermo_analysis.drawing import NotWrittenError, draw_map
 
@@ -210,10 +211,10 @@ def _on_grid(predicted: xr.Dataset, data: Dataset, plane: _Plane, axes: list[np.
     """Reshape points to the grid and add the training points."""
     dims = ("v", "u")[-len(axes) :]
     shape = tuple(len(a) for a in reversed(axes))
-    regression = data.task == "regression"
+    numeric = TASKS[data.task].numeric
     values = {"mean": predicted["mean"].to_numpy(), "sd": np.sqrt(predicted["variance"].to_numpy())}
-    values["epistemic"] = values["sd"] if regression else predicted["mutual_information"].to_numpy()
-    values["total"] = np.sqrt(predicted["total_variance"].to_numpy()) if regression else predicted["entropy"].to_numpy()
+    values["epistemic"] = values["sd"] if numeric else predicted["mutual_information"].to_numpy()
+    values["total"] = np.sqrt(predicted["total_variance"].to_numpy()) if numeric else predicted["entropy"].to_numpy()
     out = xr.Dataset(
         {k: ((*dims, "output")[: len(dims) + v.ndim - 1], v.reshape(*shape, *v.shape[1:])) for k, v in values.items()}
     )
@@ -223,6 +224,6 @@ def _on_grid(predicted: xr.Dataset, data: Dataset, plane: _Plane, axes: list[np.
         out[f"train_{name}"] = ("train", points)
     out["train_y"] = (("train", "target")[: plane.train_y.ndim], plane.train_y)
     for name in ("epistemic", "total"):
-        out[name].attrs["units"] = "target" if regression else "nats"
+        out[name].attrs["units"] = "target" if numeric else "nats"
     out.attrs["draws"] = int(predicted["draws"])
     return out

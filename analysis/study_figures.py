@@ -18,6 +18,7 @@ import xarray as xr
 from gpu_thermo.errors import DataError
 from gpu_thermo.study.statistics import summarise
 from gpu_thermo.study.tables import grouped, lower_is_better
+from gpu_thermo.targets.likelihoods import SCORES
 from gpu_thermo_analysis.drawing import NotWrittenError
 from gpu_thermo_analysis.style import RC, VALUE, class_colour
 
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NAMES = {
-    "accuracy": "test accuracy", "nll": "test loss (nats)", "loss": "training loss (nats)", "rmse": "test RMSE",
-    "ece": "calibration error",
+    **{name: f"test {score.label}" for name, score in SCORES.items()},
+    "nll": "test loss (nats)", "loss": "training loss (nats)", "ece": "calibration error",
 }  # fmt: skip
 BAND = (0.1, 0.9)
 """Quantiles over runs that bound a band."""

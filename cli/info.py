@@ -153,6 +153,7 @@ def scores(tree: "xarray.DataTree") -> dict[str, dict[str, float]]:
     import numpy as np
 
     from gpu_thermo.averages.predictive import scores_on_test
+    from gpu_thermo.targets.likelihoods import SCORES
 
     if "data" not in tree.attrs:
         return {}  # of a potential: nothing is predicted
@@ -169,11 +170,7 @@ def scores(tree: "xarray.DataTree") -> dict[str, dict[str, float]]:
             if "rung" in stats
             else np.ones((len(stats["chain"]), stats.sizes["draw"]), bool)
         )
-        last = {
-            name: stats[f"test_{name}"].to_numpy()[counted]
-            for name in ("accuracy", "rmse", "nll")
-            if f"test_{name}" in stats
-        }
+        last = {name: stats[f"test_{name}"].to_numpy()[counted] for name in (*SCORES, "nll") if f"test_{name}" in stats}
         single = {name: float(np.nanmean(values)) for name, values in last.items() if np.isfinite(values).any()}
     return {"averaged": averaged, "single": single}
 
@@ -204,12 +201,15 @@ def print_summary(summary: dict[str, Any]) -> None:
 
 def score_lines(all_scores: dict[str, dict[str, float]]) -> dict[str, str]:
     """One line a score: of the average, beside a single network's."""
+    from gpu_thermo.targets.likelihoods import SCORES
+
     averaged, single = all_scores.get("averaged", {}), all_scores.get("single", {})
     out = {}
     for name in averaged | single:
         parts = [f"{averaged[name]:.4g} averaged"] if name in averaged else []
         parts += [f"{single[name]:.4g} for a single network"] if name in single else []
-        out[f"test {_LABELS.get(name, name)}"] = ", ".join(parts)
+        label = SCORES[name].label if name in SCORES else _LABELS.get(name, name)
+        out[f"test {label}"] = ", ".join(parts)
     return out
 
 
@@ -218,7 +218,7 @@ def move_lines(moves: list[dict[str, Any]]) -> dict[str, str]:
     return {label: text for move in moves for label, text in move["lines"].items()}
 
 
-_LABELS = {"nll": "NLL", "rmse": "RMSE", "ece": "ECE", "brier": "Brier score"}
+_LABELS = {"nll": "NLL", "ece": "ECE", "brier": "Brier score"}
 
 
 def warn(summary: dict[str, Any]) -> None:

@@ -84,8 +84,11 @@ def columns(result: "xarray.Dataset") -> "dict[str, np.ndarray]":
 
 def _outputs(result: "xarray.Dataset") -> list[str]:
     """Names of the outputs: a class for its probability (binary: the second one's), or a target."""
+    from gpu_thermo.data.tasks import TASKS
+
     names = [str(output) for output in result["output"].values]
-    return [name.removeprefix("P(").removesuffix(")") for name in names] if result.attrs["task"] == "binary" else names
+    single = TASKS[result.attrs["task"]].most == 2
+    return [name.removeprefix("P(").removesuffix(")") for name in names] if single else names
 
 
 def _write_csv(result: "xarray.Dataset", path: Path) -> None:

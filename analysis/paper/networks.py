@@ -12,6 +12,7 @@ import xarray as xr
 
 from gpu_thermo.data import Dataset
 from gpu_thermo.study import StudySpec
+from gpu_thermo.targets.likelihoods import get_likelihood
 from gpu_thermo_analysis.paper.rows import Claim, Row
 from gpu_thermo_analysis.study_figures import Drawn, panels, styled
 from gpu_thermo_analysis.style import TWO_COLOURS, VALUE, class_colour, probability_colours
@@ -58,13 +59,9 @@ def outputs(w: Weights, x: np.ndarray) -> np.ndarray:
 def loss(w: Weights, data: Dataset) -> np.ndarray:
     """Mean training loss [D]."""
     out, y = outputs(w, data.x_train[0]), data.y_train[0]
-    if data.task == "binary":
-        return (np.logaddexp(0, out[..., 0]) - y * out[..., 0]).mean(axis=1)
-    top = out.max(axis=-1, keepdims=True)
-    log_norm = np.log(np.exp(out - top).sum(axis=-1)) + top[..., 0]
-    return (
-        log_norm - np.take_along_axis(out, np.broadcast_to(y[None, :, None], (len(out), len(y), 1)), axis=-1)[..., 0]
-    ).mean(axis=1)
+    likelihood = get_likelihood(data.task)
+    losses = likelihood.losses(out, np.broadcast_to(y, (len(out), *y.shape)), likelihood.constants({}), np)
+    return losses.mean(axis=1)
 
 
 def mixed(parts: list[Weights], shares: np.ndarray) -> Weights:

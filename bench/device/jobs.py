@@ -14,13 +14,12 @@ from gpu_thermo.method.named import METHODS, get_method, make_program
 from gpu_thermo.method.updates import UPDATES
 from gpu_thermo.moves.contour import Contour
 from gpu_thermo.state import Hyper, State
-from gpu_thermo.targets.networks import ShlpModel, ShlpTarget
+from gpu_thermo.targets.networks import ACTIVATIONS, TASKS, ShlpModel, ShlpTarget
 
 NAMED = tuple(name for name in UPDATES if name in METHODS)
 WORDS = ("BACDEDCAB", "BAEFEAB", "BAOAB", "OBABO", "ABOBA", "OBA", "ABCDEFBA", "EBAB", *NAMED)
 FACTORS: dict[str, tuple[Any, ...]] = {
-    "word": WORDS, "task": ("binary", "multiclass", "regression"),
-    "activation": ("relu", "tanh", "softplus", "identity"),
+    "word": WORDS, "task": tuple(TASKS), "activation": tuple(ACTIVATIONS),
     "mode": ("subset", "epoch", "replacement", "full"), "partition": ("layer", "tensor", "all"), "bits": (32, 64),
     "team": (32, 64, 128),
 }  # fmt: skip
@@ -102,12 +101,11 @@ def make_job(case: Case, replicas: int = 37, points: int = 150, batch: int = 10)
 def _data(task: str, m: int, n: int, points: int) -> Dataset:
     g = np.random.default_rng(0)
     x = g.normal(size=(2, points, m))
-    y: Any = g.integers(0, max(2, n), size=(2, points)) if task != "regression" else g.normal(size=(2, points, n))
+    numeric = TASKS[task].numeric
+    y: Any = g.normal(size=(2, points, n)) if numeric else g.integers(0, max(2, n), size=(2, points))
     names = tuple(f"x{i}" for i in range(max(m, n, 2)))
-    classes = () if task == "regression" else names[: max(2, n)]
-    return Dataset(
-        "check", task, x, y, x[:, :8], y[:, :8], names[:m], classes, names[:n] if task == "regression" else ()
-    )
+    classes = () if numeric else names[: max(2, n)]
+    return Dataset("check", task, x, y, x[:, :8], y[:, :8], names[:m], classes, names[:n] if numeric else ())
 
 
 def make_state(job: Job, poison: bool = False) -> State:

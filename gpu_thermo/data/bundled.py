@@ -8,6 +8,7 @@ import numpy as np
 from ..errors import DataError
 from .dataset import Schema
 from .splits import Table
+from .tasks import classification
 
 
 def load_bundled(name: str) -> Table:
@@ -37,5 +38,5 @@ def load_bundled(name: str) -> Table:
             np.asarray(bunch.target, dtype=np.float64)[:, None],
         )
     classes = tuple(str(c) for c in bunch.target_names)
-    task = "binary" if len(classes) == 2 else "multiclass"
+    task = classification(len(classes))
     return Table(Schema(name, task, features, classes=classes), x, np.asarray(bunch.target, dtype=np.int64))

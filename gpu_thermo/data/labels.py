@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 from .dataset import Floats
+from .tasks import classification
 
 MISSING = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "NULL", "?"})
 """Texts that stand for a missing value, in features and targets alike."""
@@ -81,7 +82,7 @@ def encode_labels(numbers: Floats | None, texts: Sequence[str], task: str, where
             f'{where} has {len(names)} classes ({shown}), but task = "binary" wants two. Use task = "multiclass", or'
             " leave rows out."
         )
-    chosen = task if task != "auto" else ("binary" if len(names) == 2 else "multiclass")
+    chosen = classification(len(names)) if task == "auto" else task
     return Labels(chosen, y, tuple(names))
 
 

@@ -26,6 +26,11 @@ class Task:
         return self.most == 0
 
 
+def classification(classes: int) -> str:
+    """The task of a data set with so many classes."""
+    return next(task.name for task in TASKS.values() if task.fewest <= classes <= task.most)
+
+
 TASKS: dict[str, Task] = {
     task.name: task
     for task in (

@@ -22,7 +22,7 @@ from typing import Any
 
 from ..errors import GpuThermoError
 from ..method.named import get_method, make_program
-from ..targets.networks import ShlpModel
+from ..targets.networks import ACTIVATIONS, TASKS, ShlpModel
 from .elementwise import elementwise_source
 from .emit import MODES, Emitter, predict_device_source, team_size
 from .toolchain import Resources, nvrtc_compile, resources
@@ -32,9 +32,9 @@ STRICT = "sm_90"
 CHOICES: dict[str, tuple[Any, ...]] = {
     "dynamics": ("adlala", "adl", "lol", "sgld", "adam", "coolmomentum", "BAEFEAB", "ABCDEFBA"),
     "network": ((2, 20, 32), (2, 200, 32), (2, 100, 64), (13, 40, 32)),
-    "activation": ("relu", "tanh", "softplus", "identity"),
+    "activation": tuple(ACTIVATIONS),
     "mode": MODES,
-    "task": ("binary", "multiclass", "regression"),
+    "task": tuple(TASKS),
     "partition": ("all", "layer", "tensor"),
     "team": (0, 128),
     "outputs": (1, 3),
@@ -112,7 +112,7 @@ def fused_variant(row: Mapping[str, Any]) -> Variant:
     """The segment kernel of one row."""
     m, d, bits = row["network"]
     task = row["task"]
-    n = {"binary": 1, "multiclass": 3}.get(task, row["outputs"])
+    n = row["outputs"] if TASKS[task].numeric else TASKS[task].outputs(3)
     model = ShlpModel(m, d, n, task, row["activation"], row["prior"])
     word = row["dynamics"] if row["dynamics"].isupper() else None
     method = get_method("splitting" if word else row["dynamics"])

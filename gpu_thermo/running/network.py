@@ -171,8 +171,9 @@ class NetworkSubject:
                 "posterior_temperature without model.prior_sd: without a prior the posterior of this network is not"
                 " normalisable."
             )
-        if self.model.activation == "relu" and spec.model.init == "zero":
-            yield 'init = "zero" with relu: all gradients but that of b2 are zero at the start.'
+        at_zero = self.model.activation_record.value(np.zeros(1), np)
+        if spec.model.init == "zero" and not at_zero.any():
+            yield f'init = "zero" with {self.model.activation}: all gradients but that of b2 are zero at the start.'
 
 
 def _model(spec: RunSpec, data: Dataset) -> ShlpModel:

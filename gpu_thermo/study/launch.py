@@ -12,6 +12,7 @@ from ..cost import operations
 from ..engines import choose_engine, make_engine, resolve_device
 from ..running.loop import Loop, Moment
 from ..running.subject import Setup
+from ..targets.likelihoods import SCORES
 from .grids import Cell, StudySpec
 from .shards import Group, Shard, initial_state, make_launch, make_shard
 
@@ -137,7 +138,7 @@ class Collector:
             name.removeprefix("test_"): np.asarray(v, np.float64) for name, v in moment.snapshot.statistics.items()
         }
         return {"loss": np.asarray(moment.snapshot.energy, np.float64)} | {
-            k: found[k] for k in ("accuracy", "rmse", "nll") if k in found
+            k: found[k] for k in (*SCORES, "nll") if k in found
         }
 
     def _weights(self, position: np.ndarray, kind: str) -> Arrays:
@@ -176,7 +177,7 @@ def averages(ready: Setup, moments: RunningMoments) -> Arrays:
     """
     rows = ready.subject.judge(moments.variables()["mean"], ready.dataset)
     names = next((list(row) for row in rows if row), [])
-    renamed = {"accuracy": "average_accuracy", "nll": "average_nll", "rmse": "average_rmse"}
+    renamed = {name: f"average_{name}" for name in (*SCORES, "nll")}
     return {renamed.get(name, name): np.array([row.get(name, np.nan) for row in rows]) for name in names}
 
 

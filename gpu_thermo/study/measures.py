@@ -16,6 +16,7 @@ import xarray as xr
 
 from ..targets.analytic.grid import Grid, mode_of
 from ..targets.base import Potential
+from ..targets.likelihoods import SCORES
 
 FOUND = 3.0
 """A mode is found by a draw within so many sd of it."""
@@ -277,9 +278,7 @@ def on_networks(run: xr.DataTree, groups: int) -> dict[str, Any]:
     by_group = w.reshape(groups, -1)
     out: dict[str, Any] = {}
     for name, label in (
-        ("test_accuracy", "accuracy"),
-        ("test_rmse", "rmse"),
-        ("test_nll", "nll"),
+        *((f"test_{score}", score) for score in (*SCORES, "nll")),
         ("energy", "energy"),
     ):
         if name not in stats:

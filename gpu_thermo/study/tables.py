@@ -9,10 +9,12 @@ import numpy as np
 import xarray as xr
 
 from ..errors import SpecError
+from ..targets.likelihoods import SCORES
 from .parts import PENDING, labels
 from .statistics import PairedDifference, Summary, paired_differences, summarise
 
-LOWER_IS_BETTER = ("nll", "loss", "rmse", "brier", "ece", "average_nll", "average_rmse", "steps_to", "seconds")
+_SMALL = ("nll", *(name for name, score in SCORES.items() if score.lower_is_better))
+LOWER_IS_BETTER = (*_SMALL, *(f"average_{name}" for name in _SMALL), "loss", "brier", "ece", "steps_to", "seconds")
 MOST_COMPARED = 12
 """Kinds of runs beyond which comparing all pairs is no table any more."""
 
@@ -23,9 +25,9 @@ def outcomes(study: xr.Dataset) -> list[str]:
 
 
 def best_outcome(study: xr.Dataset) -> str:
-    """What a table is about unless asked for: the last network's accuracy, or its error."""
+    """What a table is about unless asked for: the last network's score, or its loss."""
     known = outcomes(study)
-    return next((name for name in ("accuracy", "rmse", "loss") if name in known), known[0] if known else "status")
+    return next((name for name in (*SCORES, "loss") if name in known), known[0] if known else "status")
 
 
 def lower_is_better(outcome: str) -> bool:

@@ -28,7 +28,7 @@ from gpu_thermo.kernels.toolchain import find_compiler
 from gpu_thermo.method.named import get_method, make_program
 from gpu_thermo.method.schedules import Cosine
 from gpu_thermo.state import Hyper, Segment, State
-from gpu_thermo.targets.networks import ShlpModel, ShlpTarget
+from gpu_thermo.targets.networks import ACTIVATIONS, TASKS, ShlpModel, ShlpTarget
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")
 slow = pytest.mark.slow
@@ -41,7 +41,7 @@ MORE = {
     "momentum II": {"method": "momentum", "convention": "II"},
     **{f"{task} {activation}": {"task": task, "activation": activation, "n": 1 if task == "binary" else 3,
                                "dtype": np.float64}
-       for task in ("binary", "multiclass", "regression") for activation in ("relu", "tanh", "softplus", "identity")},
+       for task in TASKS for activation in ACTIVATIONS},
     **{f"{mode} {partition}": {"method": "splitting", "word": "BACDEDCAB", "mode": mode, "partition": partition}
        for mode in ("subset", "epoch", "replacement", "full") for partition in ("layer", "tensor", "all")},
     "digits' size": {"method": "langevin", "m": 64, "d": 10, "n": 10, "task": "multiclass"},

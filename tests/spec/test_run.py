@@ -14,8 +14,11 @@ from gpu_thermo.errors import SpecError
 from gpu_thermo.running.setup import prepare
 from gpu_thermo.spec.run import RunSpec, Scheduled
 from gpu_thermo.spec.text import apply_overrides
+from gpu_thermo.targets.activations import ACTIVATIONS
 
 NAN, INF = float("nan"), float("inf")
+FIRST, LAST = [repr(name) for name in ACTIVATIONS][:-1], repr([*ACTIVATIONS][-1])
+ANY_OF_THEM = f"{', '.join(FIRST)} or {LAST}"
 REFERENCE = json.loads((Path(__file__).parents[1] / "reference" / "spec.json").read_text())
 SCHEDULED = {"value": 0.25, "schedule": "cyclical", "cycles": 20}
 VALID = [
@@ -182,8 +185,7 @@ REFUSED = [
     ({"model": {"prior_sd": 0}}, "model.prior_sd = 0: input should be greater than 0"),
     ({"model": {"prior_sd": NAN}}, "model.prior_sd = nan"),
     ({"model": {"hidden": 0}}, "model.hidden = 0: input should be greater than or equal to 1"),
-    ({"model": {"activation": "relou"}},
-        "model.activation = 'relou': input should be 'relu', 'tanh', 'softplus' or 'identity'"),
+    ({"model": {"activation": "relou"}}, f"model.activation = 'relou': input should be {ANY_OF_THEM}"),
     ({"run": {"replicas": 2.5}}, "run.replicas = 2.5"),
     ({"run": {"steps": 100, "burn_in": 100}}, "burn_in = 100 leaves no steps"),
     ({"run": {"steps": 1000, "burn_in": 100, "thin": 500}}, r"/ thin = 1.8 is not whole: use steps = 1100"),

@@ -19,6 +19,10 @@ ACTIVATE = {
     "relu": lambda z: np.where(z > 0, z, 0),
     "tanh": np.tanh,
     "softplus": special.softplus,
+    "silu": lambda z: z * special.expit(z),
+    "gelu": lambda z: z / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3))),
+    "sine": np.sin,
+    "leaky_relu": lambda z: np.where(z > 0, z, 0.01 * z),
     "identity": lambda z: z,
 }
 RNG = np.random.default_rng(7)
