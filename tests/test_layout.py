@@ -65,7 +65,6 @@ ELSEWHERE = {
     ),
     "gpu_thermo/targets/likelihoods.py": ("contracts/test_networks.py", "every likelihood is held to its formula"),
     "gpu_thermo/targets/priors.py": ("contracts/test_networks.py", "every prior is held to its formula"),
-    "gpu_thermo/targets/records.py": ("contracts/test_networks.py", "what records share is asked of each of them"),
     "gpu_thermo/verify/ensembles.py": ("verify/test_suite.py", "checks of moves, and that wrong moves fail"),
     "gpu_thermo/verify/posterior.py": (
         "verify/test_suite.py",
