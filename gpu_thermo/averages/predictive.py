@@ -42,7 +42,8 @@ _TILE_BYTES = 3 * 2**20
 
 
 def predict(
-    run: Run, x: Array, ensemble: int | None = None, *, memory: int = MEMORY, threads: int | None = None, phi: Phi | None = None,
+    run: Run, x: Array, ensemble: int | None = None, *, memory: int = MEMORY, threads: int | None = None,
+    phi: Phi | None = None,
     device: str = "auto",
 ) -> xr.Dataset:  # fmt: skip
     """Average the predictions of a run's draws at new inputs, within each ensemble (equations.md section 9).

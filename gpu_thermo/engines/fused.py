@@ -30,8 +30,10 @@ _TABLE_BYTES = 64 * 2**20
 _POINTERS = (
     "position", "momentum", "gradient", *(f"kept_{i}" for i in range(MOST_KEPT)),
     "thermostat", "energy", "status", "frozen_step", "seed_low",
-    "seed_high", "stream", "dataset", "group", "coefficients", "wide_coefficients", "data", "slot", "ring_position", "ring_thermostat",
-    "ring_kinetic", "ring_energy", "contour_log_weight", "contour_shift", "contour_multiplier", "contour_seen", "contour_visits",
+    "seed_high", "stream", "dataset", "group", "coefficients", "wide_coefficients", "data", "slot", "ring_position",
+    "ring_thermostat",
+    "ring_kinetic", "ring_energy", "contour_log_weight", "contour_shift", "contour_multiplier", "contour_seen",
+    "contour_visits",
     "contour_clipped", "contour_outside", "contour_log_omega",
 )  # fmt: skip
 _SWITCHES = ("contour_bins", "contour_interacting", "contour_published")
@@ -105,7 +107,8 @@ class FusedEngine:
         for i, step in enumerate(segment.record):
             slot[step - segment.start - 1] = first_slot + i
         arrays = self._constants | self._tables.at(segment) | {
-            "group": self._tables.group, "slot": slot, "ring_position": recorded.position, "ring_thermostat": recorded.thermostat,
+            "group": self._tables.group, "slot": slot, "ring_position": recorded.position,
+            "ring_thermostat": recorded.thermostat,
             "ring_kinetic": recorded.kinetic_temperature, "ring_energy": recorded.energy,
         }  # fmt: skip
         own = {name.removeprefix("extra/"): value for name, value in own_arrays(state).items()}
@@ -158,7 +161,8 @@ def _constant_arrays(job: Job) -> dict[str, np.ndarray]:
     y = target.y_train if target.y_train.ndim == 3 else target.y_train[..., None]
     seed = np.asarray(job.seed, np.uint64)
     return {
-        "seed_low": (seed & np.uint64(0xFFFFFFFF)).astype(np.uint32), "seed_high": (seed >> np.uint64(32)).astype(np.uint32),
+        "seed_low": (seed & np.uint64(0xFFFFFFFF)).astype(np.uint32),
+        "seed_high": (seed >> np.uint64(32)).astype(np.uint32),
         "stream": np.asarray(job.stream).astype(np.uint32), "dataset": np.asarray(target.dataset, np.int32),
         "data": np.ascontiguousarray(np.concatenate([target.x_train, y], axis=-1), dtype=job.dtype),
     }  # fmt: skip
@@ -170,7 +174,8 @@ def _numbers(job: Job) -> dict[str, Any]:
     model, n, c = target.model, target.points, job.contour
     levels = () if c is None else (c.zeta, c.lowest, c.width, *c.clip)
     switches = () if c is None else (c.bins, c.interacting, c.published)
-    return permutation_grid(n) | dict(zip(_LEVELS, levels, strict=False)) | dict(zip(_SWITCHES, switches, strict=False)) | {
+    grid = permutation_grid(n)
+    return grid | dict(zip(_LEVELS, levels, strict=False)) | dict(zip(_SWITCHES, switches, strict=False)) | {
         "likelihood": packed(model.constants), "prior": packed(model.prior_constants(n)),
     }  # fmt: skip
 

@@ -170,7 +170,8 @@ def contour_variants() -> list[Variant]:
 
 
 _STANDARD: dict[str, Any] = {
-    "dynamics": "adlala", "activation": "relu", "mode": "subset", "task": "binary", "partition": "layer", "team": 0, "outputs": 1,
+    "dynamics": "adlala", "activation": "relu", "mode": "subset", "task": "binary", "partition": "layer", "team": 0,
+    "outputs": 1,
     "prior": None,
 }  # fmt: skip
 

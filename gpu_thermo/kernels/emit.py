@@ -49,7 +49,8 @@ class Emitter:
         )
         if len(program.keeps) > MOST_KEPT:
             raise SpecError(
-                f"This method keeps {', '.join(program.keeps)} beside the state; the fused engine has room for {MOST_KEPT}"
+                f"This method keeps {', '.join(program.keeps)} beside the state; the fused engine has room for"
+                f" {MOST_KEPT}"
                 " such arrays. Use the batched engine."
             )
         self._tau = (InForce("temperature", active_partition(program)),) if contour else ()
