@@ -128,12 +128,12 @@ def differentiated(target):
     ],
 )
 def test_records_of_networks(monkeypatch, title, name, table, choice):
-    """Gradients are the slopes of energies."""
+    """Gradients are the slopes of energies, and both engines agree."""
     record = example(title)[name]
     monkeypatch.setitem(table, record.name, record)
     model, target = network(**{choice: record.name})
     differentiated(target)
-    advanced(BatchedEngine, target, langevin(model), friction=1.0, temperature=0.01)
+    agree(target, langevin(model), friction=1.0, temperature=0.01)
 
 
 def test_draws_of_the_prior():

@@ -36,6 +36,9 @@ NUMBERS = r"sections? (\d+(?:(?:, | and |, and | to )\d+)*)"
 REFERENCE = re.compile(rf"(?<![\w./*-])((?:[\w.-]+/)*[\w-]+\.md)\b(?:,? {NUMBERS})?")
 LONE_SECTION = re.compile(rf"(?<!\.md )(?<!\.md, )\b{NUMBERS}")
 METAVARS = {"FILE.md"}
+NAMED = re.compile(r"(?<![\w./<])((?:[\w-]+/)*[\w-]+\.(?:py|h|cu|cpp))\b(?![.(\w])")
+ELSEWHERE = {"malloc.h", "kernel.cpp"}
+"""Files of the system, and of the compile cache."""
 
 
 # -- finding references ------------------------------------------------------------------------------------------------
@@ -298,6 +301,18 @@ def test_tests_that_pages_name_are_there(page):
         if not any(re.search(rf"^def {test}\b", text, re.MULTILINE) for text in texts):
             missing.append(f"{file}::{test}")
     assert not missing
+
+
+def test_files_that_code_names_are_there():
+    """`letters.py`, `kernels/step.h`: the name, or the end of the path, of a file of the sources."""
+    folders = (ROOT / name for name in (*INSTALLED, *OTHERS))
+    there = [f"/{f.relative_to(ROOT).as_posix()}" for folder in folders for f in folder.rglob("*.*")]
+    bad = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path, text in all_prose() for name in NAMED.findall(text)
+        if name not in ELSEWHERE and not any(f.endswith(f"/{name}") for f in there)
+    ]  # fmt: skip
+    assert not bad
 
 
 def test_mutants_follow_the_sources():

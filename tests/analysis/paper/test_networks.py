@@ -16,7 +16,10 @@ def test_networks_are_read_back(tmp_path: Path):
     """
     grid = {
         "model.init": ["he", "normal"],
-        "data": [{"label": "spirals b 2", **STUDY["data"]}, {"label": "digits", "name": "digits", "test_fraction": 0.8}],
+        "data": [
+            {"label": "spirals b 2", **STUDY["data"]},
+            {"label": "digits", "name": "digits", "test_fraction": 0.8},
+        ],
     }
     options = {"study": {"keep": True}, "seeds": {"count": 3, "data": 1, "init": 1}}
     study = run_study(
