@@ -14,14 +14,23 @@ import re
 import tokenize
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from mutants import MUTANTS, stale
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from gpu_thermo.spec import RunSpec
+from gpu_thermo.method.letters import LETTERS
+from gpu_thermo.method.named import METHODS
+from gpu_thermo.method.schedules import SCHEDULES
+from gpu_thermo.method.updates import UPDATES
+from gpu_thermo.spec.run import RunSection, RunSpec
+from gpu_thermo.streams import Purpose
 from gpu_thermo.study.grids import StudySpec
+from gpu_thermo.targets.activations import ACTIVATIONS
+from gpu_thermo.targets.networks import INITS
+from gpu_thermo.targets.options import TARGETS
 from gpu_thermo_cli.doctor import documentation
 from gpu_thermo_cli.main import app
 
@@ -318,6 +327,31 @@ def test_files_that_code_names_are_there():
 def test_mutants_follow_the_sources():
     """Each text that a mutant replaces is in its file, and the files of its tests are there."""
     assert not stale(MUTANTS)
+
+
+def section(number):
+    """Text of a section of equations.md."""
+    text = (ROOT / "docs" / "equations.md").read_text()
+    return re.search(rf"^## {number}\. .*?(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)[0]
+
+
+def first_cells(text):
+    """Names in the first cells of a text's tables."""
+    cells = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")]
+    return {name for cell in cells for name in re.findall(r"`(\w+)`", cell) or [cell.split(" ")[0]]}
+
+
+@pytest.mark.parametrize(
+    ("number", "names"),
+    [
+        (1, {*TARGETS} - {"custom"}), (2, LETTERS), (3, {*UPDATES} - {"momentum2"}), (4, METHODS), (4, SCHEDULES),
+        (6, get_args(RunSection.model_fields["minibatch"].annotation)), (7, [str(int(p)) for p in Purpose]), (8, INITS),
+        (12, ACTIVATIONS),
+    ],
+)  # fmt: skip
+def test_equations_list_what_there_is(number, names):
+    """Every row of the tables of the code is in the tables of the page."""
+    assert set(names) <= first_cells(section(number))
 
 
 def test_faults_are_found():
