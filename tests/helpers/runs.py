@@ -75,9 +75,8 @@ LONGER = {
     "fused": changed(run={"steps": 1_200_120, "thin": 5_000, "trace": 20_000}),
 }
 """Runs of some seconds on each engine."""
-ON_EACH_ENGINE = pytest.mark.parametrize("engine", [
-    "batched", pytest.param("fused", marks=pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")),
-])  # fmt: skip
+NEEDS_COMPILER = pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")
+ON_EACH_ENGINE = pytest.mark.parametrize("engine", ["batched", pytest.param("fused", marks=NEEDS_COMPILER)])
 
 
 def wait_for_start(path: Path, process: subprocess.Popen) -> None:

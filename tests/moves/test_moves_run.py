@@ -13,9 +13,13 @@ from gpu_thermo.running.setup import prepare
 from gpu_thermo.spec.run import RunSpec
 from gpu_thermo.store import read_header
 
+STOPPED = [(kind, "fused") for kind in MOVES]
+STOPPED += [(kind, "batched") for kind in MOVES if kind.startswith("contour") or kind == "exchange"]
+"""Contours are part of a step, of which each engine has its own; other moves act between the segments of any."""
+SLOW = [pytest.param(kind, "batched", marks=pytest.mark.slow) for kind in MOVES if (kind, "batched") not in STOPPED]
 
-@pytest.mark.parametrize("engine", ["batched", "fused"])
-@pytest.mark.parametrize("kind", MOVES)
+
+@pytest.mark.parametrize(("kind", "engine"), [*STOPPED, *SLOW])
 def test_stopping_and_resuming_changes_no_bit(kind, engine, tmp_path):
     """Stopped after every segment: state, rungs, histograms and adapted weights go through the store each time."""
     whole = sample(spec(MOVES[kind]), tmp_path / "whole.zarr", engine=engine)
@@ -31,10 +35,12 @@ def test_stopping_and_resuming_changes_no_bit(kind, engine, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "method", [LANGEVIN, ADL, {"name": "sgld", "stepsize": 0.05, "temperature": 5e-3}], ids=lambda m: m["name"]
+    ("method", "engine"),
+    [(LANGEVIN, "batched"), (ADL, "fused"), ({"name": "sgld", "stepsize": 0.05, "temperature": 5e-3}, "fused")],
+    ids=lambda x: x if isinstance(x, str) else x["name"],
 )
-@pytest.mark.parametrize("engine", ["batched", "fused"])
 def test_a_contour_that_flattens_nothing_is_the_plain_method(method, engine, tmp_path):
+    """Bit for bit, through whole runs; engine by engine in test_contour_engines.py."""
     plain = sample(spec(method=method), tmp_path / "plain.zarr", engine=engine)
     flat = sample(spec(MOVES["contour"] | {"zeta": 0.0}, method), tmp_path / "flat.zarr", engine=engine)
     same(plain, flat)

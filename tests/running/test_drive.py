@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from runs import LONGER, ON_EACH_ENGINE, SMALL, child, differences, wait_for_progress, wait_for_start
+from runs import LONGER, NEEDS_COMPILER, ON_EACH_ENGINE, SMALL, child, differences, wait_for_progress, wait_for_start
 
 from gpu_thermo.errors import RunError
 from gpu_thermo.run import resume, sample
@@ -50,13 +50,16 @@ def test_twenty_kills_at_random_moments_lose_nothing(tmp_path: Path, engine: str
     assert differences(tmp_path / "straight.zarr", path) == []
 
 
-@ON_EACH_ENGINE
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    ("signum", "engine"),
+    [(signal.SIGINT, "batched"), (signal.SIGTERM, "batched"), (signal.SIGHUP, "batched"),
+     pytest.param(signal.SIGTERM, "fused", marks=NEEDS_COMPILER)],
+)  # fmt: skip
 def test_signals_commit_and_say_how_to_go_on(tmp_path: Path, signum: int, engine: str) -> None:
     path, total = tmp_path / "run.zarr", LONGER[engine]["run"]["steps"]
     process = child(path, engine)
-    wait_for_start(path, process)
-    time.sleep(0.5)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "running\n"
     process.send_signal(signum)
     out, _ = process.communicate(timeout=30)
     assert process.returncode == 128 + signum, out
