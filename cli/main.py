@@ -104,7 +104,7 @@ app = typer.Typer(
 )
 
 
-@app.callback(epilog="Start with: gpu-thermo sample --map spirals.png. Documentation: gpu-thermo doctor names its folder.")
+@app.callback(epilog="Start with: gpu-thermo sample --map spirals.png. Documentation: see gpu-thermo doctor.")
 def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
