@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..cost import Count
-from .functions import softplus
+from .functions import sigmoid, softplus
 from .records import check_bodies, look_up
 
 Array = Any
@@ -62,6 +62,12 @@ class Activation:
         check_bodies(f"activation '{self.name}'", self.code, ("by_value",))
 
 
+def _silu_slope(z: Array, value: Array, xp: Any) -> Array:
+    """s + z s (1 - s), s the logistic function of z."""
+    s = sigmoid(z, xp)
+    return s + value * (1 - s)
+
+
 ACTIVATIONS: dict[str, Activation] = {
     activation.name: activation
     for activation in (
@@ -109,6 +115,18 @@ ACTIVATIONS: dict[str, Activation] = {
                 value="return z;", slope="return splat(scalar(1));", product="return r;", by_value="return r;"
             ),
             count=Count(), homogeneous=True,
+        ),
+        Activation(
+            "silu", "z s(z), s the logistic function", "Elfwing, Uchibe and Doya 2018",
+            value=lambda z, xp: z * sigmoid(z, xp),
+            slope=_silu_slope,
+            code=Code(
+                value="return z * sigmoid_of(z);",
+                slope="""
+    const real s = sigmoid_of(z);
+    return s + value * (scalar(1) - s);""",
+            ),
+            count=Count(9, 9), slope_count=Count(1, 1), kept=True,
         ),
     )
 }  # fmt: skip
