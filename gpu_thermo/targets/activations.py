@@ -68,6 +68,23 @@ def _silu_slope(z: Array, value: Array, xp: Any) -> Array:
     return s + value * (1 - s)
 
 
+GELU, GELU_CUBIC = 0.7978845608028654, 0.044715
+"""sqrt(2 / pi), and the factor of z^3."""
+
+
+def _gelu(z: Array, xp: Any) -> Array:
+    """z/2 (1 + tanh(sqrt(2/pi) (z + .044715 z^3)))."""
+    t = xp.tanh(z * z.dtype.type(GELU) * (1 + z * z * z.dtype.type(GELU_CUBIC)))
+    return z * z.dtype.type(0.5) * (1 + t)
+
+
+def _gelu_slope(z: Array, value: Array, xp: Any) -> Array:
+    """(1 + t)/2 + z/2 (1 - t^2) sqrt(2/pi) (1 + 3 x .044715 z^2), t the hyperbolic tangent in the value."""
+    one, q = z.dtype.type(1), z * z * z.dtype.type(GELU_CUBIC)
+    t = xp.tanh(z * z.dtype.type(GELU) * (one + q))
+    return z.dtype.type(0.5) * (one + t + z * (one - t * t) * z.dtype.type(GELU) * (one + 3 * q))
+
+
 ACTIVATIONS: dict[str, Activation] = {
     activation.name: activation
     for activation in (
@@ -127,6 +144,21 @@ ACTIVATIONS: dict[str, Activation] = {
     return s + value * (scalar(1) - s);""",
             ),
             count=Count(9, 9), slope_count=Count(1, 1), kept=True,
+        ),
+        Activation(
+            "gelu", "z/2 (1 + tanh(sqrt(2/pi) (z + .044715 z^3))): the tanh form", "Hendrycks and Gimpel 2016",
+            value=_gelu,
+            slope=_gelu_slope,
+            code=Code(
+                value=f"""
+    const real t = tanh_of(z * scalar({GELU}) * (scalar(1) + z * z * scalar({GELU_CUBIC})));
+    return z * scalar(0.5) * (scalar(1) + t);""",
+                slope=f"""
+    const real q = z * z * scalar({GELU_CUBIC}), t = tanh_of(z * scalar({GELU}) * (scalar(1) + q));
+    const real inner = scalar({GELU}) * (scalar(1) + q * scalar(3));
+    return scalar(0.5) * (scalar(1) + t + z * (scalar(1) - t * t) * inner);""",
+            ),
+            count=Count(10, 17), slope_count=Count(3, 6), kept=True,
         ),
     )
 }  # fmt: skip
