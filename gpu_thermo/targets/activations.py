@@ -85,6 +85,16 @@ def _gelu_slope(z: Array, value: Array, xp: Any) -> Array:
     return z.dtype.type(0.5) * (one + t + z * (one - t * t) * z.dtype.type(GELU) * (one + 3 * q))
 
 
+TURNS = """
+    const real shifted = z * scalar(0.15915494309189535) + scalar(ROUNDER), n = shifted - scalar(ROUNDER);
+    const real low = n * scalar(IS_DOUBLE ? 2.9774189921946493e-12 : 0.0019353071795864769);
+    const real rest = (z - n * scalar(IS_DOUBLE ? 6.283185307176609 : 6.28125)) - low;
+    real sine, cosine;
+    sincos_turns(rest * scalar(0.15915494309189535), sine, cosine);
+"""
+"""C++: sine and cosine of z, whole turns n taken off in two parts, the first of few enough bits to be exact."""
+
+
 ACTIVATIONS: dict[str, Activation] = {
     activation.name: activation
     for activation in (
@@ -159,6 +169,13 @@ ACTIVATIONS: dict[str, Activation] = {
     return scalar(0.5) * (scalar(1) + t + z * (scalar(1) - t * t) * inner);""",
             ),
             count=Count(10, 17), slope_count=Count(3, 6), kept=True,
+        ),
+        Activation(
+            "sine", "sin z", "Sitzmann et al. 2020",
+            value=lambda z, xp: xp.sin(z),
+            slope=lambda z, value, xp: xp.cos(z),
+            code=Code(value=f"{TURNS}    return sine;", slope=f"{TURNS}    return cosine;"),
+            count=Count(14, 12), slope_count=Count(7, 3), kept=True,
         ),
     )
 }  # fmt: skip
