@@ -177,6 +177,17 @@ ACTIVATIONS: dict[str, Activation] = {
             code=Code(value=f"{TURNS}    return sine;", slope=f"{TURNS}    return cosine;"),
             count=Count(14, 12), slope_count=Count(7, 3), kept=True,
         ),
+        Activation(
+            "leaky_relu", "z, and .01 z below 0", "Maas, Hannun and Ng 2013",
+            value=lambda z, xp: xp.where(z > 0, z, z * z.dtype.type(0.01)),
+            slope=lambda z, value, xp: xp.where(value > 0, z.dtype.type(1), z.dtype.type(0.01)),
+            code=Code(
+                value="return select(z > zero(), z, z * scalar(0.01));",
+                slope="return select(z > zero(), splat(scalar(1)), splat(scalar(0.01)));",
+                by_value="return select(value > zero(), r, r * scalar(0.01));",
+            ),
+            count=Count(0, 2), homogeneous=True,
+        ),
     )
 }  # fmt: skip
 
