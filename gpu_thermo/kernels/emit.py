@@ -24,6 +24,8 @@ _TILE = 128
 """Points a prediction kernel has at hand at once."""
 _REGISTERS = 96
 """Registers a GPU thread may spend on position, momentum and gradient of its units."""
+_POLYNOMIALS = 32
+"""Of these, what an activation that is a polynomial takes in float64."""
 
 
 class Emitter:
@@ -83,9 +85,12 @@ class Emitter:
 def team_size(emitter: Emitter) -> int:
     """Threads per replica on a GPU: a warp, or more where a thread's units would not fit its registers."""
     model = emitter.model
-    values = 3 * (model.inputs + 1 + model.outputs) * emitter.bits // 32
+    arrays = 3 + len(emitter.program.keeps)  # position, momentum, gradient, and what the operations keep
+    values = arrays * (model.inputs + 1 + model.outputs) * emitter.bits // 32
+    polynomials = emitter.bits == 64 and model.activation_record.kept
+    most = _REGISTERS - (_POLYNOMIALS if polynomials else 0)
     team = 32
-    while team < 512 and -(-model.hidden // team) * values > _REGISTERS:
+    while team < 512 and -(-model.hidden // team) * values > most:
         team *= 2
     return team
 
