@@ -36,7 +36,10 @@ from gpu_thermo_cli.main import app
 
 ROOT = Path(__file__).parents[1]
 INSTALLED, OTHERS = ("gpu_thermo", "cli", "analysis"), ("tests", "bench")
-PAGES = sorted(p for p in ROOT.rglob("*.md") if not any(part.startswith(".") for part in p.relative_to(ROOT).parts))
+PAGES = sorted(
+    p for p in ROOT.rglob("*.md")
+    if not any(part.startswith(".") or part in ("build", "dist") for part in p.relative_to(ROOT).parts)
+)  # fmt: skip
 CODE = [f for folder in (*INSTALLED, *OTHERS) for f in sorted((ROOT / folder).rglob("*.py"))]
 KERNELS = [f for f in sorted((ROOT / "gpu_thermo" / "kernels").iterdir()) if f.suffix in (".h", ".cu", ".cpp")]
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
@@ -237,13 +240,13 @@ def test_pages_ship():
 
 
 def test_an_installation_has_what_pyproject_promises():
-    """Of an installed wheel the list of its files is at hand; an editable installation has none."""
-    try:
-        files = {str(f) for f in importlib.metadata.files("gpu-thermo") or ()}
-    except importlib.metadata.PackageNotFoundError:
-        files = set()
-    if "gpu_thermo/errors.py" in files:
-        assert {f"gpu_thermo_docs/{p.name}" for p in (ROOT / "docs").glob("*.md")} <= files
+    """An installed wheel has a list of its files; an editable installation and a build's leavings beside the sources
+    have none.
+    """
+    for installed in importlib.metadata.distributions(name="gpu-thermo"):
+        files = {str(f) for f in installed.files or ()} if installed.read_text("RECORD") else set()
+        if "gpu_thermo/errors.py" in files:
+            assert {f"gpu_thermo_docs/{p.name}" for p in (ROOT / "docs").glob("*.md")} <= files
 
 
 def test_every_package_is_listed():
