@@ -1,6 +1,7 @@
 """Fixtures for all tests; what several test files share is in helpers/."""
 
 import os
+import signal
 import warnings
 from pathlib import Path
 
@@ -54,3 +55,10 @@ def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("straight") / "run.zarr"
     sample(SMALL, path).close()
     return path
+
+
+def pytest_configure():
+    """Programs under test start with the usual signals, also where this one was started with some of them ignored."""
+    for signum, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(signum) is signal.SIG_IGN:
+            signal.signal(signum, usual)
