@@ -10,7 +10,7 @@ from .arguments import Device, Json, Overwrite, Quiet, Threads
 
 if TYPE_CHECKING:
     from gpu_thermo.running.loop import Progress
-    from gpu_thermo_analysis.multimodal import Results
+    from gpu_thermo_analysis.comparison import Results
 
 EPILOG = """\b
 Examples:
@@ -42,7 +42,8 @@ def compare(
     """
     from gpu_thermo.study.compare import compare_methods
     from gpu_thermo.study.entries import ComparisonSpec
-    from gpu_thermo_analysis.multimodal import Results, draw
+    from gpu_thermo_analysis.comparison import Results
+    from gpu_thermo_analysis.multimodal import draw
 
     from .output import print_json, say
 
@@ -114,7 +115,7 @@ def _list() -> None:
 
 
 def _print(results: "Results") -> None:
-    from gpu_thermo_analysis.multimodal import table as cells
+    from gpu_thermo_analysis.comparison import table as cells
 
     from .output import count, show, table
 

@@ -9,7 +9,7 @@ import typer
 from .arguments import Device, Quiet, Threads
 
 if TYPE_CHECKING:
-    from gpu_thermo_analysis.paper.figures import Entry
+    from gpu_thermo_analysis.paper.entry import Entry
 
 EPILOG = """\b
 Examples:
@@ -67,7 +67,7 @@ def figure(
 
 def _one(entry: "Entry", out: Path, scale: float, how: How, quiet: bool) -> None:
     from gpu_thermo.study import run_study
-    from gpu_thermo_analysis.paper.figures import scaled
+    from gpu_thermo_analysis.paper.entry import scaled
     from gpu_thermo_analysis.paper.gallery import write_entry
 
     from .output import clock, say

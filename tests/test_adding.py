@@ -182,7 +182,7 @@ def test_a_target():
 def test_a_figure():
     """Its study is one that can be planned."""
     from gpu_thermo.study import StudySpec, plan_study
-    from gpu_thermo_analysis.paper.figures import scaled
+    from gpu_thermo_analysis.paper.entry import scaled
 
     entry = example("A figure")["FRICTION"]
     assert plan_study(StudySpec.from_dict(scaled(entry.study, 0.1))).runs == 8

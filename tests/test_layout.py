@@ -80,8 +80,10 @@ ELSEWHERE = {
     "cli/figure.py": ("analysis/paper/test_gallery.py", "the command draws a figure and its page"),
     "analysis/convergence.py": ("analysis/test_diagnostics.py", "its numbers are those of a diagnosis"),
     "analysis/drawing.py": ("analysis/test_maps.py", "maps are drawn as soon as they are made"),
+    "analysis/comparison.py": ("analysis/test_multimodal.py", "what pictures and table are made from"),
     "analysis/multimodal_draws.py": ("analysis/test_multimodal.py", "draws that count, as the pictures take them"),
     "analysis/style.py": ("analysis/test_study_figures.py", "colours and marks of all pictures"),
+    "analysis/paper/entry.py": ("analysis/paper/test_figures.py", "what an entry is, and smaller studies"),
     "analysis/paper/more.py": ("analysis/paper/test_figures.py", "entries of figures beside the published ones"),
 }
 """Module: where its tests are (below tests/), and why not under its own name."""

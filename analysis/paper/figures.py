@@ -4,75 +4,12 @@ obtained.
 Settings that the paper leaves out are ours, and listed as such. "5 %" of N training points is a minibatch of N / 20.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
-
-import xarray as xr
+from collections.abc import Mapping
 
 from gpu_thermo_analysis import study_figures as draw
 from gpu_thermo_analysis.paper import networks as nets
-from gpu_thermo_analysis.paper.rows import Claim, Row, at_step, best, claim, final, first_step, rises, spread
-from gpu_thermo_analysis.study_figures import Drawn
-
-Tree = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One published figure.
-
-    Attributes
-    ----------
-    study : of published size. draw : the picture. rows : numbers beside the published ones. claims : what the paper
-    says in words, and
-        whether it is so here. ours : settings that are not in the paper. beside : what the numbers stand beside, a
-        table's column.
-    """
-
-    id: str
-    title: str
-    study: Tree
-    draw: Callable[[xr.Dataset], Drawn]
-    rows: Callable[[xr.Dataset], list[Row]]
-    claims: Callable[[xr.Dataset], list[Claim]]
-    ours: str
-    beside: str = "published"
-
-
-MIN_STEPS = 1000
-"""Fewest steps of a study at reduced size."""
-
-
-def scaled(study: Tree, scale: float) -> Tree:
-    """A smaller study: `scale` times the seeds (4 at least) and steps (MIN_STEPS at least, ending on the same grid of
-    recorded points).
-    """
-    if scale >= 1:
-        return study
-    run, seeds = dict(study["run"]), dict(study["seeds"])
-    trace = min(run["trace"], MIN_STEPS)
-    run |= {"trace": trace, "steps": max(trace, int(max(MIN_STEPS, run["steps"] * scale)) // trace * trace)}
-    if run.get("burn_in"):
-        run["burn_in"] = run["steps"] - (study["run"]["steps"] - study["run"]["burn_in"])
-    seeds["count"] = max(4, round(seeds["count"] * scale))
-    return {**study, "run": run, "seeds": seeds}
-
-
-def method(label: str, name: str, stepsize: float, **rest: Any) -> Tree:
-    """One entry of a grid over methods."""
-    return {"label": label, "name": name, "stepsize": stepsize, **rest}
-
-
-def spirals(turns: float, train: int = 1000, test: int = 1000, **rest: Any) -> Tree:
-    """[data]"""
-    return {"name": "spirals", "turns": turns, "train": train, "test": test, **rest}
-
-
-def study(data: Tree, hidden: int, batch: int, steps: int, trace: int, seeds: int, grid: Tree, **rest: Any) -> Tree:
-    """A study of LMV's kind."""
-    run = {"steps": steps, "batch": batch, "trace": trace}
-    return {"data": data, "model": {"hidden": hidden}, "run": run, "grid": grid, "seeds": {"count": seeds}, **rest}
+from gpu_thermo_analysis.paper.entry import Entry, Tree, method, spirals, study
+from gpu_thermo_analysis.paper.rows import at_step, best, claim, final, first_step, rises, spread
 
 
 def _four(friction: float, sgld_sigma: float = 0.01, sgd: float = 0.2) -> list[Tree]:

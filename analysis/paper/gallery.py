@@ -20,7 +20,7 @@ from gpu_thermo_analysis.paper.rows import Row, sentence
 from gpu_thermo_analysis.study_figures import markdown, save
 
 if TYPE_CHECKING:
-    from gpu_thermo_analysis.paper.figures import Entry
+    from gpu_thermo_analysis.paper.entry import Entry
 
 LARGEST = 200_000
 """Bytes of one picture on the page."""

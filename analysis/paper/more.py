@@ -4,7 +4,8 @@ temperatures.
 
 from gpu_thermo_analysis import study_figures as draw
 from gpu_thermo_analysis.paper import inside
-from gpu_thermo_analysis.paper.figures import FIG8, LOL, Entry, Tree, method, spirals, study
+from gpu_thermo_analysis.paper.entry import Entry, Tree, method, spirals, study
+from gpu_thermo_analysis.paper.figures import FIG8, LOL
 from gpu_thermo_analysis.paper.rows import claim, spread
 
 RUNS = Entry(

@@ -19,7 +19,8 @@ from gpu_thermo.study.entries import ComparisonSpec
 from gpu_thermo.targets.analytic.grid import Grid
 from gpu_thermo.targets.analytic.mixture import GaussianMixture
 from gpu_thermo_analysis import Diagnosis, diagnose
-from gpu_thermo_analysis.multimodal import Results, as_markdown, draw, energy_pdf, swaps
+from gpu_thermo_analysis.comparison import Results, as_markdown
+from gpu_thermo_analysis.multimodal import draw, energy_pdf, swaps
 from gpu_thermo_analysis.multimodal_draws import counted_draws
 
 LANGEVIN = {"name": "langevin", "stepsize": 0.5, "temperature": 1.0, "friction": 1.0}

@@ -1,7 +1,8 @@
 """The published figures: every study is valid."""
 
 from gpu_thermo.study import StudySpec
-from gpu_thermo_analysis.paper.figures import ENTRIES, scaled
+from gpu_thermo_analysis.paper.entry import scaled
+from gpu_thermo_analysis.paper.figures import ENTRIES
 from gpu_thermo_analysis.paper.more import MORE
 
 

@@ -37,7 +37,7 @@ def test_what_people_wrote_stays_on_the_page(study: xr.Dataset, tmp_path: Path):
 
 def test_figure_and_gallery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The command runs, draws, compares and writes the page; again, it only draws."""
-    monkeypatch.setattr("gpu_thermo_analysis.paper.figures.MIN_STEPS", 100)
+    monkeypatch.setattr("gpu_thermo_analysis.paper.entry.MIN_STEPS", 100)
     arguments = [
         "figure",
         "fig8",
