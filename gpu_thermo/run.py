@@ -1,7 +1,7 @@
 """sample, iterate, resume, plan: a run from spec to store."""
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from .errors import SpecError, StoreError
 from .running.agenda import Agenda
 from .running.bill import RunPlan, check_resources, make_plan
 from .running.drive import COMMIT_SECONDS, Interrupted, Limits, OnProgress, drive
+from .running.given import Given, SpecLike, as_spec, completed, make_ready
 from .running.loop import Loop, Progress
 from .running.setup import prepare
 from .running.stored import make_header
@@ -26,22 +27,6 @@ from .targets.base import Potential
 
 __all__ = ["Interrupted", "Progress", "RunPlan", "iterate", "plan", "resume", "sample"]
 
-SpecLike = RunSpec | Mapping[str, Any] | str | Path | None
-
-
-def as_spec(spec: SpecLike) -> tuple[RunSpec, Path | None]:
-    """A RunSpec from what the user gave (None: the embedded default; str and Path: a TOML file), and the folder its
-    paths start at.
-    """
-    if spec is None:
-        return RunSpec(), None
-    if isinstance(spec, RunSpec):
-        return spec, None
-    if isinstance(spec, Mapping):
-        return RunSpec.from_dict(spec), None
-    path = Path(spec)
-    return RunSpec.from_toml(path), path.parent
-
 
 def plan(
     spec: SpecLike,
@@ -50,10 +35,12 @@ def plan(
     engine: str = "auto",
     base: Path | None = None,
     potential: Potential | None = None,
+    data: Any = None,
 ) -> RunPlan:
-    """Validate a spec with its data, and say what it would do and cost."""
-    spec, folder = as_spec(spec)
-    ready = prepare(spec, base or folder, potential=potential)
+    """Validate a spec with its data, and say what it would do and cost; `potential` and `data` as for `sample`."""
+    given = Given(data, potential)
+    spec, folder = as_spec(spec, given)
+    ready = make_ready(spec, base or folder, given)
     device = resolve_device(device)
     moments = ready.moments()
     return make_plan(ready, make_header(ready, choose_engine(ready.job, engine, device), device, moments), moments)
@@ -61,17 +48,20 @@ def plan(
 
 def iterate(
     spec: SpecLike = None, *, device: str = "auto", engine: str = "auto", threads: int | None = None,
-    base: Path | None = None, potential: Potential | None = None,
+    base: Path | None = None, potential: Potential | None = None, data: Any = None,
 ) -> Iterator[Snapshot]:  # fmt: skip
     """Step through a run: yields a Snapshot at every draw and point of the learning curves, and writes nothing.
+
+    Parameters are those of `sample`.
 
     Raises
     ------
     SpecError, DataError, DeviceError, ResourceError
         Before the first snapshot; the message says what to change.
     """
-    spec, folder = as_spec(spec)
-    ready = prepare(spec, base or folder, potential=potential)
+    given = Given(data, potential)
+    spec, folder = as_spec(spec, given)
+    ready = make_ready(spec, base or folder, given)
     device = resolve_device(device)
     chosen, moments = choose_engine(ready.job, engine, device), ready.moments()
     check_resources(make_plan(ready, make_header(ready, chosen, device, moments), moments), None)
@@ -86,7 +76,7 @@ def sample(
     on_plan: Callable[[RunPlan], None] | None = None, on_progress: OnProgress | None = None, overwrite: bool = False,
     time_limit: float | None = None, threads: int | None = None, base: Path | None = None,
     commit_seconds: float = COMMIT_SECONDS,
-    potential: Potential | None = None,
+    potential: Potential | None = None, data: Any = None,
 ) -> xarray.DataTree:  # fmt: skip
     """Run a spec and write it to `store` (a new Zarr folder), committing every few seconds.
 
@@ -100,6 +90,9 @@ def sample(
     time_limit : seconds after which to commit and return.
     base : folder that relative paths in the spec start at; the spec's own folder, or the current one.
     potential : what a spec with target = {name = "custom"} samples.
+    data : in place of [data]: (X [N, m], y [N] or [N, n]), the same with test parts (X, y, X_test, y_test), a list of
+        such tuples for several data sets of equal size, a DataFrame (with [data] target = "column"), or a Dataset. The
+        store holds them; its spec says data = arrays, with their hash.
 
     Returns
     -------
@@ -115,8 +108,9 @@ def sample(
     """
     if store is None and overwrite:
         raise SpecError("overwrite = True is about a store, and none is given: name the store, or leave overwrite out.")
-    spec, folder = as_spec(spec)
-    ready = prepare(spec, base or folder, potential=potential)
+    given = Given(data, potential)
+    spec, folder = as_spec(spec, given)
+    ready = make_ready(spec, base or folder, given)
     device = resolve_device(device)
     chosen, moments = choose_engine(ready.job, engine, device), ready.moments()
     header = make_header(ready, chosen, device, moments)
@@ -129,7 +123,7 @@ def sample(
         loop = Loop.make(ready, running, ready.initial_state(), moments, threads)
         limits, attributes = (
             Limits(on_progress, time_limit, commit_seconds),
-            {"steps": spec.run.steps, "engine": chosen},
+            {"steps": ready.spec.run.steps, "engine": chosen},
         )
         with RunWriter.create(path, header, overwrite) as writer:
             drive(loop, writer, path, limits, attributes)
@@ -236,7 +230,7 @@ def _target_spec(planned: RunSpec, spec: SpecLike, draws: int) -> RunSpec:
     """The spec to run to: the planned one, the user's (which may differ in steps), and `draws` more."""
     steps = planned.run.steps
     if spec is not None:
-        given, _ = as_spec(spec)
+        given = completed(as_spec(spec)[0], planned)
         if differing := planned.differing_fields(given):
             fields = ", ".join(differing)
             raise SpecError(

@@ -1,7 +1,7 @@
 """The data layer: `Dataset`, the options of every data name, and what builds one from the other.
 
 Reading order: dataset (what a run gets), addresses (randomness), generators, splits, bundled, labels, tables (CSV),
-arrays (.npz, IDX), sources (the options of every name).
+arrays (.npz, IDX), sources (the options of every name), given (what comes from Python).
 """
 
 from .dataset import Dataset, Standardisation

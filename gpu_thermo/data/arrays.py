@@ -7,7 +7,7 @@ import math
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -110,6 +110,17 @@ def npz_table(path: Path, arrays: Mapping[str, Values], task: str) -> tuple[Tabl
     Encoding both parts together gives them the same task and classes.
     """
     pairs = [("x", "y")] if "x" in arrays else [("x_train", "y_train"), ("x_test", "y_test")][: len(arrays) // 2]
+    return encoded_table(path, arrays, pairs, task), len(arrays[pairs[0][0]])
+
+
+def encoded_table(path: Path | str, arrays: Mapping[str, Values], pairs: Sequence[tuple[str, str]], task: str) -> Table:
+    """The rows of all pairs (name of x, name of y) as one table, in order; `path` is what messages call the data.
+
+    Raises
+    ------
+    DataError
+        Shapes that do not fit, values that are no finite numbers, or answers that do not fit the task.
+    """
     xs, ys = [], []
     for x_key, y_key in pairs:
         x, y = arrays[x_key], arrays[y_key]
@@ -126,14 +137,14 @@ def npz_table(path: Path, arrays: Mapping[str, Values], task: str) -> tuple[Tabl
             f"{path}: the shapes {shapes} do not fit. Give at least one training point, and both parts the same"
             " columns."
         )
-    return _npz_encode(path, pairs[0][1], np.concatenate(xs), ys, task), len(xs[0])
+    return _npz_encode(path, [y for _, y in pairs], np.concatenate(xs), ys, task)
 
 
-def _npz_encode(path: Path, key: str, x: Floats, ys: list[Values], task: str) -> Table:
+def _npz_encode(path: Path | str, keys: Sequence[str], x: Floats, ys: list[Values], task: str) -> Table:
     """Decide the task and turn y into labels or targets."""
     features = tuple(f"x{i}" for i in range(x.shape[1]))
     texts = _texts(path, ys) if ys[0].ndim == 1 and any(y.dtype.kind == "U" for y in ys) else []
-    numbers = None if texts else np.concatenate([_numbers(path, key, y) for y in ys])
+    numbers = None if texts else np.concatenate([_numbers(path, k, y) for k, y in zip(keys, ys, strict=True)])
     wide = numbers is not None and numbers.ndim == 2
     if wide and task not in ("auto", "regression"):
         raise DataError(
@@ -152,7 +163,7 @@ def _npz_encode(path: Path, key: str, x: Floats, ys: list[Values], task: str) ->
     return Table(Schema("npz", labels.task, features, classes=labels.classes), x, labels.y)
 
 
-def _texts(path: Path, ys: list[Values]) -> list[str]:
+def _texts(path: Path | str, ys: list[Values]) -> list[str]:
     """All labels as texts, none of them missing."""
     try:
         texts = [str(v).strip() for y in ys for v in y]
@@ -164,7 +175,7 @@ def _texts(path: Path, ys: list[Values]) -> list[str]:
     return texts
 
 
-def _numbers(path: Path, key: str, values: Values) -> Floats:
+def _numbers(path: Path | str, key: str, values: Values) -> Floats:
     """An array as float64, all of it finite and of sane size."""
     if values.dtype.kind == "U":
         raise DataError(

@@ -362,6 +362,40 @@ class Npz(DataSource):
         return stack(table.schema, [part], self.standardise)
 
 
+class Arrays(DataSource):
+    """Arrays or a DataFrame given from Python, `gt.sample(spec, data=(X, y))`; a spec holds none, only how to split
+    them.
+    """
+
+    seed_field: ClassVar[str] = "split_seed"
+
+    name: Literal["arrays"] = "arrays"
+    split_seed: Seed = Field(0, description="seed of the split into training and test part")
+    standardise: bool = Field(
+        True, description="shift and scale to mean 0 and sd 1 over the training part (regression: targets too)"
+    )
+    test_fraction: Fraction | None = Field(
+        None, description=f"part of the rows kept for testing (default {TEST_FRACTION})"
+    )
+    target: Column | list[Column] | None = Field(
+        None, description="DataFrame: name of the target column, or a list of names for regression on several"
+    )
+    features: list[Column] | None = Field(
+        None, min_length=1, description="DataFrame: names of the feature columns (default all others)"
+    )
+    task: Task = Field("auto", description="auto, binary, multiclass or regression")
+    sha256: str | None = Field(
+        None, pattern="^[0-9a-f]{64}$", description="hash of the data as sampled, written into a run's own spec"
+    )
+
+    def build(self, base: Path | None = None) -> Dataset:
+        """Refuse: a spec holds no arrays."""
+        raise SpecError(
+            "This spec's data are arrays given from Python, and a spec holds none: gpu_thermo.sample(spec, data=(X,"
+            " y))."
+        )
+
+
 def _place(path: str, base: Path | None) -> Path:
     """Where a file is: `~` is the user's home, and a relative path starts at `base`."""
     given = Path(path)
@@ -373,7 +407,7 @@ def _place(path: str, base: Path | None) -> Path:
 
 
 DataOptions = Annotated[
-    Spirals | Trig | Moons | Circles | Gap | Digits | BreastCancer | Wine | Diabetes | Mnist | Csv | Npz,
+    Spirals | Trig | Moons | Circles | Gap | Digits | BreastCancer | Wine | Diabetes | Mnist | Csv | Npz | Arrays,
     Field(discriminator="name"),
 ]
 
@@ -390,5 +424,6 @@ _ALL: tuple[type[DataSource], ...] = (
     Mnist,
     Csv,
     Npz,
+    Arrays,
 )
 DATASETS: dict[str, type[DataSource]] = {model.model_fields["name"].default: model for model in _ALL}

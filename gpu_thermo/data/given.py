@@ -1,0 +1,237 @@
+"""Data given from Python: arrays, several sets of arrays, a table with named columns (pandas), or a Dataset as it is.
+
+They are judged as files are: what is no number, missing, or of a wrong shape is named with its place. Nothing here
+imports pandas: a table is what has `columns`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import DataError, SpecError
+from . import arrays
+from .dataset import Dataset, Part, Values, stack
+from .labels import shorten
+from .sources import TEST_FRACTION, Arrays
+from .splits import Table, split_table
+
+WHERE = "data"
+"""What messages call it."""
+_FORMS = (
+    "Give (X, y), (X, y, X_test, y_test), a list of such tuples for several data sets, a DataFrame with [data] target,"
+    " or a gpu_thermo.Dataset"
+)
+_PARTS = ("x", "y", "x_test", "y_test")
+
+
+class _Names(NamedTuple):
+    """Names of columns where what was given has them."""
+
+    features: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+
+
+def build_given(given: Any, options: Arrays) -> Dataset:
+    """The data set that was given, split and standardised as the options say.
+
+    Parameters
+    ----------
+    given : (X [N, m], y [N] or [N, n]); the same with test parts (X, y, X_test, y_test); a list of such tuples, or
+    arrays with a first axis of data sets, for several of equal size; a mapping of x, y, x_test, y_test; a DataFrame,
+    whose target column `options` names; or a Dataset, which is taken as it is.
+
+    Raises
+    ------
+    DataError
+        What cannot be used, with its place. SpecError : an option that does not go with what was given.
+    """
+    if isinstance(given, Dataset):
+        _refuse_options(options, "a Dataset is complete", ("target", "features", "task", "split_seed", "seeds"))
+        return given
+    sets, names = _sets(given, options)
+    if len(sets) > 1 and options.seeds is not None:
+        raise SpecError(f"{WHERE} has {len(sets)} data sets, and seeds splits one of them: leave out data.seeds.")
+    if len(sets[0]) == 4:
+        _refuse_options(options, "the test part is given", ("test_fraction", "split_seed", "seeds"))
+    _check_sizes(sets)
+    table, lengths = _encoded(sets, options.task)
+    return _stacked(_renamed(table, names), lengths, len(sets[0]) == 4, options)
+
+
+def _sets(given: Any, options: Arrays) -> tuple[list[tuple[Values, ...]], _Names]:
+    """(x, y) or (x, y, x_test, y_test) of each data set, every x [N, m] and y [N] or [N, n]; and names of columns."""
+    if _is_table(given):
+        return _from_table(given, options)
+    if options.target is not None or options.features is not None:
+        raise SpecError(
+            f"data.target and data.features name columns of a DataFrame; this is {_kind(given)}: leave out."
+        )
+    if isinstance(given, Mapping):
+        if set(given) not in (set(_PARTS[:2]), set(_PARTS)):
+            raise DataError(f"{WHERE} has the keys {', '.join(map(str, given))[:200]}. Known: {', '.join(_PARTS)}.")
+        given = tuple(given[key] for key in _PARTS if key in given)
+    if not isinstance(given, Sequence) or isinstance(given, str | bytes) or not len(given):
+        raise DataError(f"{WHERE} is {_kind(given)}. {_FORMS}.")
+    several = isinstance(given, list) and all(isinstance(one, tuple) for one in given)
+    tuples = given if several else [tuple(given)]
+    for d, one in enumerate(tuples):
+        if len(one) not in (2, 4) or len(one) != len(tuples[0]):
+            where = f"Set {d} of {WHERE}" if several else WHERE
+            raise DataError(f"{where} has {len(one)} parts. {_FORMS}.")
+    first = tuples[0]
+    names = _Names(_columns(first[0]), _columns(first[1]))
+    out = [_arrays(one, f"set {d}, " if several else "") for d, one in enumerate(tuples)]
+    if out[0][0].ndim == 3 and not several:
+        out = _unstacked(out[0])
+    return out, names
+
+
+def _from_table(table: Any, options: Arrays) -> tuple[list[tuple[Values, ...]], _Names]:
+    """Columns of a DataFrame as x and y."""
+    columns = [str(name) for name in table.columns]
+    if options.target is None:
+        raise SpecError(
+            "A DataFrame needs [data] target, the name of the target column. Columns:"
+            f" {shorten(', '.join(columns), 200)}."
+        )
+    targets = [options.target] if isinstance(options.target, str) else list(options.target)
+    features = options.features or [name for name in columns if name not in targets]
+    for name in (*targets, *features):
+        if columns.count(name) != 1:
+            often = "no column" if name not in columns else f"{columns.count(name)} columns"
+            raise DataError(f"{WHERE} has {often} '{name}'. Columns: {shorten(', '.join(columns), 200)}.")
+    if not features:
+        raise DataError(f"{WHERE} has no column beside the target: give features.")
+    at = {str(name): name for name in table.columns}
+    x = np.column_stack([_numeric_column(table[at[name]], name) for name in features])
+    ys = [_array(table[at[name]], f"column '{name}'") for name in targets]
+    y = ys[0] if len(ys) == 1 else np.column_stack([_numeric_column(v, n) for v, n in zip(ys, targets, strict=True)])
+    return [(x, y)], _Names(tuple(features), tuple(targets))
+
+
+def _numeric_column(values: Any, name: str) -> Values:
+    out = _array(values, f"column '{name}'")
+    if out.dtype.kind == "U":
+        raise DataError(
+            f"{WHERE}: column '{name}' holds text ('{shorten(str(out[0]))}'). Encode it as numbers"
+            " (pandas.get_dummies), or name the features to use in [data] features."
+        )
+    return out
+
+
+def _arrays(one: tuple[Any, ...], where: str) -> tuple[Values, ...]:
+    """Plain arrays of one set; text only in y."""
+    out = tuple(_array(v, where + n) for n, v in zip(_PARTS, one, strict=False))
+    for name, values in zip(_PARTS[::2], out[::2], strict=False):
+        if values.dtype.kind == "U":
+            raise DataError(f"{WHERE}: {where}{name} holds text; only y may, as class labels. Encode it as numbers.")
+    return out
+
+
+def _array(values: Any, what: str) -> Values:
+    """`values` as an array of numbers or of text; None and mixed kinds are refused with a reason."""
+    try:
+        out = np.asarray(values)
+        if out.dtype.kind in "OT":
+            out = _plain(out)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(f"{WHERE}: {what} is no array of numbers ({error}). {_FORMS}.") from None
+    if out.dtype.kind not in "biufU":
+        raise DataError(
+            f"{WHERE}: {what} holds {out.dtype} values; numbers are wanted (or text, as labels). Convert it."
+        )
+    return out
+
+
+def _plain(values: Values) -> Values:
+    """Objects as text where one of them is text, else as numbers; missing text is empty."""
+    flat = values.ravel().tolist()
+    if any(isinstance(v, str) for v in flat):
+        texts = ["" if v is None or v != v else str(v) for v in flat]
+        return np.array(texts, np.str_).reshape(values.shape)
+    return values.astype(np.float64)
+
+
+def _unstacked(one: tuple[Values, ...]) -> list[tuple[Values, ...]]:
+    """Arrays with a first axis of data sets as one tuple for each."""
+    sets = len(one[0])
+    for name, values in zip(_PARTS, one, strict=False):
+        if values.ndim < (3 if name.startswith("x") else 2) or len(values) != sets or not sets:
+            raise DataError(
+                f"{WHERE}: x has shape {one[0].shape}, [sets, points, features], and {name} {values.shape}: give every"
+                " part a first axis of as many data sets."
+            )
+    return [tuple(values[d] for values in one) for d in range(sets)]
+
+
+def _check_sizes(sets: list[tuple[Values, ...]]) -> None:
+    """One shape in all sets."""
+    for d, one in enumerate(sets):
+        for name, values, first in zip(_PARTS, one, sets[0], strict=False):
+            if values.shape == first.shape:
+                continue
+            if values.shape[1:] == first.shape[1:]:
+                raise DataError(
+                    f"{WHERE}: {name} of set 0 has {len(first)} points, that of set {d} {len(values)}. All data sets of"
+                    " a run need equally many: replicas advance together, and the energy is a mean over N points, the"
+                    f" same N for all. Cut them to {min(len(first), len(values))}, or sample them in runs of their own."
+                )
+            raise DataError(f"{WHERE}: {name} of set 0 has shape {first.shape}, that of set {d} {values.shape}.")
+
+
+def _encoded(sets: list[tuple[Values, ...]], task: str) -> tuple[Table, list[int]]:
+    """All rows of all sets as one table, so that classes are theirs together; and the lengths of its pieces."""
+    held, pairs = {}, []
+    for d, one in enumerate(sets):
+        of = f" of set {d}" if len(sets) > 1 else ""
+        for i in range(0, len(one), 2):
+            pairs.append((_PARTS[i] + of, _PARTS[i + 1] + of))
+            held |= dict(zip(pairs[-1], one[i : i + 2], strict=True))
+    return arrays.encoded_table(WHERE, held, pairs, task), [len(held[x]) for x, _ in pairs]
+
+
+def _renamed(table: Table, names: _Names) -> Table:
+    """The table under its columns' own names."""
+    features = names.features if len(names.features) == table.x.shape[1] else table.schema.features
+    targets = names.targets if len(names.targets) == len(table.schema.targets) else table.schema.targets
+    schema = replace(table.schema, name="arrays", features=features, targets=targets)
+    return replace(table, schema=schema)
+
+
+def _stacked(table: Table, lengths: list[int], split: bool, options: Arrays) -> Dataset:
+    """The sets from their pieces; rows are split by seed where no test part was given."""
+    ends = np.cumsum(lengths)
+    pieces = [slice(stop - n, stop) for stop, n in zip(ends, lengths, strict=True)]
+    if split:
+        parts = [
+            Part(table.x[a], table.y[a], table.x[b], table.y[b]) for a, b in zip(pieces[::2], pieces[1::2], strict=True)
+        ]
+        return stack(table.schema, parts, options.standardise)
+    fraction = TEST_FRACTION if options.test_fraction is None else options.test_fraction
+    cut = [split_table(Table(table.schema, table.x[p], table.y[p]), fraction, options.all_seeds, False) for p in pieces]
+    parts = [Part(s.x_train[d], s.y_train[d], s.x_test[d], s.y_test[d]) for s in cut for d in range(s.count)]
+    return stack(table.schema, parts, options.standardise)
+
+
+def _refuse_options(options: Arrays, why: str, names: tuple[str, ...]) -> None:
+    given = [name for name in names if name in options.model_fields_set and getattr(options, name) is not None]
+    if given:
+        raise SpecError(f"{why}, and the spec has data.{given[0]} = {getattr(options, given[0])}: leave it out.")
+
+
+def _is_table(given: Any) -> bool:
+    return hasattr(given, "columns") and hasattr(given, "__getitem__") and not isinstance(given, Mapping)
+
+
+def _columns(given: Any) -> tuple[str, ...]:
+    """Names of the columns of a table or of a named column, () of arrays."""
+    if _is_table(given):
+        return tuple(str(name) for name in given.columns)
+    name = getattr(given, "name", None)
+    return (name,) if isinstance(name, str) and name else ()
+
+
+def _kind(given: Any) -> str:
+    return f"{type(given).__name__}" + (f" of shape {np.shape(given)}" if hasattr(given, "shape") else "")
