@@ -11,7 +11,9 @@ Window 1 is exact. In longer windows a pair stops after its first acceptance, an
 one: what goes on trying is biased towards refusals. That is harmless only as far as energies are forgotten between two
 attempts. Measured on harmonic wells of 4 dimensions at tau .5, 1, 2.5, with positions that keep a part .9 of themselves
 from one attempt to the next, the mean energy on the target rung is 8 % too high for W = 2 and 12 % for W = 3; with
-independent positions it is right (tests/moves/test_exchange.py).
+independent positions it is right (tests/moves/test_exchange_windows.py). `window = "auto"` therefore measures in
+burn-in what energies keep of themselves between attempts (kept.py), and stays at 1 unless that is known to be next to
+nothing.
 """
 
 import math
@@ -25,6 +27,7 @@ from ..errors import SpecError
 from ..method.words import Program
 from ..state import PARTITIONED, Hyper, State
 from ..streams import Keys, Purpose, make_keys, uniform, words
+from . import kept
 from .base import Context, Energies, MoveOptions
 from .ladder import LadderOptions, OnLadder, follow_trips, make_ladder, smooth
 from .ladder_report import noise_warnings, pair_warnings, ratio
@@ -47,7 +50,7 @@ class ExchangeOptions(LadderOptions):
         1,
         description=(
             "attempts with the same pairs before even and odd ones alternate; auto: by the acceptance measured in"
-            " burn-in"
+            " burn-in, and 1 unless energies are seen to be forgotten between attempts"
         ),
     )
     acceptance_factor: float = Field(1.0, gt=0, le=1, description="factor on every acceptance probability")
@@ -77,7 +80,8 @@ class Exchange(OnLadder):
     [R] int8 and `exchange_round_trips` [R] int32, of the whole run; `exchange_variance` [L, Q], smoothed;
     `exchange_window` [3] int64: W, attempts made in the window, parity of its pairs; `exchange_stopped` [L, Q-1] bool,
     pairs that have accepted in this window; `exchange_occupation` [Q, Q] int64, how often replicas that started on one
-    rung were on another after an attempt past burn-in.
+    rung were on another after an attempt past burn-in. Where W is found in burn-in, `exchange_last` [R], energies at the
+    last attempt, NaN of who moved in it, and `exchange_kept` [Q, 8], sums over pairs of attempts (kept.py).
 
     Attributes
     ----------
@@ -126,7 +130,8 @@ class Exchange(OnLadder):
         """Shape and type of each array in `State.extra`."""
         count = self.ladder.count
         each, pairs = (replicas,), (replicas // count, count - 1)
-        return {
+        measured = {"exchange_last": (each, np.float64), "exchange_kept": ((count, kept.COLUMNS), np.float64)}
+        return (measured if self.window == "auto" else {}) | {
             "rung": (each, np.int32), "ladder_temperature": ((count,), np.float64),
             "exchange_attempts": (pairs, np.int64), "exchange_accepted": (pairs, np.int64),
             "exchange_direction": (each, np.int8),
@@ -144,6 +149,9 @@ class Exchange(OnLadder):
         extra["exchange_direction"][...] = extra["rung"] == 0
         extra["exchange_variance"][...] = np.nan
         extra["exchange_window"][0] = 1 if self.window == "auto" else self.window
+        if self.window == "auto":
+            extra["exchange_last"][...] = np.nan
+            self._forget(extra)
 
     def attempt(self, state: State, energies: Energies) -> None:
         """Try this attempt's pairs on every ladder; adapt the temperatures during burn-in."""
@@ -154,6 +162,9 @@ class Exchange(OnLadder):
         extra["exchange_variance"][...] = smooth(
             extra["exchange_variance"], np.where(running, energies.variance[who], np.nan), number
         )
+        if self.window == "auto" and state.step <= self.burn_in:
+            kept.add(extra["exchange_kept"], extra["rung"], extra["exchange_last"], energies.value, energies.variance)
+            extra["exchange_last"][...] = energies.value
         log_acceptance = self._log_acceptance(state, energies.value[who])
         both = running[:, :-1] & running[:, 1:] & ~np.isnan(log_acceptance)
         tried = self._pairs(extra) & both
@@ -204,6 +215,8 @@ class Exchange(OnLadder):
         rung[rows] = new
         state.thermostat[rows] = state.thermostat[back]
         self.ladder.rescale_momenta(state, rows, old, new)
+        if self.window == "auto":
+            state.extra["exchange_last"][rows] = np.nan
 
     def _adapt(self, temperature: np.ndarray, log_acceptance: np.ndarray, both: np.ndarray, number: int) -> None:
         """One step of stochastic approximation on the logarithms of the spacings of log tau; both ends stay.
@@ -223,14 +236,22 @@ class Exchange(OnLadder):
         the window.
         """
         extra = state.extra
-        if self._passes(state, self.burn_in) and self.window == "auto":
+        if self._passes(state, self.burn_in) and self.window == "auto" and kept.forgotten(extra["exchange_kept"]):
             length = window_length(
                 self.ladder.count, extra["exchange_accepted"].sum(), extra["exchange_attempts"].sum()
             )
             extra["exchange_window"][:2] = length  # the window under way ends here
+        if self.window == "auto" and state.step <= self.burn_in and self._passes(state, self.burn_in // 2):
+            self._forget(extra)
         if self._passes(state, self.burn_in) or self._passes(state, self.burn_in // 2):
             extra["exchange_attempts"][...] = 0
             extra["exchange_accepted"][...] = 0
+
+    @staticmethod
+    def _forget(extra: dict[str, Any]) -> None:
+        """Nothing is known yet of what energies keep."""
+        extra["exchange_kept"][...] = 0
+        extra["exchange_kept"][:, 0] = np.nan
 
     def _follow(self, state: State) -> None:
         extra, count = state.extra, self.ladder.count
@@ -262,7 +283,7 @@ class Exchange(OnLadder):
         """
         extra = state.extra
         trips, seen = extra["exchange_round_trips"], extra["exchange_occupation"]
-        return {
+        return self._measured(extra) | {
             "ladders": len(extra["exchange_variance"]),
             "temperatures": extra["ladder_temperature"].tolist(),
             "acceptance": self._acceptance(state),
@@ -276,16 +297,28 @@ class Exchange(OnLadder):
             "heuristic": self.ladder.heuristic,
         }
 
+    def _measured(self, extra: dict[str, Any]) -> dict[str, Any]:
+        """What energies were seen to keep between attempts of a window that is found by it: correlation and error, or
+        None.
+        """
+        if self.window != "auto":
+            return {}
+        found = kept.worst(extra["exchange_kept"])
+        return {"energies_kept": None if math.isnan(found[0]) else list(found)}
+
     def warnings(self, state: State) -> list[str]:
         """What the user should know of the run so far, one line each."""
         acceptance = self._acceptance(state)
         out = (
             self.ladder.warnings()
-            + pair_warnings(acceptance, state.extra["ladder_temperature"])
+            + pair_warnings(
+                state.extra["exchange_accepted"].sum(axis=0), state.extra["exchange_attempts"].sum(axis=0),
+                state.extra["ladder_temperature"],
+            )  # fmt: skip
             + noise_warnings(self._noise(state), self.correction)
         )
         window = int(state.extra["exchange_window"][0])
-        if window > 1:
+        if window > 1 and self.window != "auto":  # which was seen to be right
             out.append(
                 f"Windows of {window} attempts are right only if energies are forgotten between attempts: pairs stop"
                 " once they have accepted. Raise interval, or use window = 1, which is exact."

@@ -40,11 +40,19 @@ def noise_warnings(noise: list[float | None], correction: bool) -> list[str]:
     ]
 
 
-def pair_warnings(acceptance: list[float | None], temperatures: np.ndarray) -> list[str]:
-    """What to say of pairs of rungs that rarely accept."""
-    rare = [(i, a) for i, a in enumerate(acceptance) if a is not None and a < RARE]
+def pair_warnings(accepted: np.ndarray, attempts: np.ndarray, temperatures: np.ndarray) -> list[str]:
+    """What to say of pairs of rungs that rarely accept, as far as the numbers of their attempts [Q-1] tell."""
+    share = accepted / np.maximum(attempts, 1)
+    error = np.sqrt(np.maximum(share * (1 - share), 1 / np.maximum(attempts, 1)) / np.maximum(attempts, 1))
+    low = (attempts > 0) & (share < RARE)
+    rare = [(int(i), float(share[i])) for i in np.flatnonzero(low & (share + 2 * error < RARE))]
     if not rare:
-        return []
+        few = np.flatnonzero(low)
+        return [
+            f"Rungs {i} and {i + 1} accepted {int(accepted[i])} of {int(attempts[i])} attempts, too few to judge by:"
+            " run longer, or attempt more often."
+            for i in few[:1]
+        ]
     i, worst = min(rare, key=lambda pair: pair[1])
     return [
         f"Rungs {i} and {i + 1} (tau {temperatures[i]:.3g} and {temperatures[i + 1]:.3g}) accept {worst:.2g} of their"
@@ -53,11 +61,21 @@ def pair_warnings(acceptance: list[float | None], temperatures: np.ndarray) -> l
 
 
 def lines(kind: str, facts: Mapping[str, Any]) -> dict[str, str]:
-    """Acceptance of each pair of rungs, and round trips."""
+    """Acceptance of each pair of rungs, round trips, and a window that was found by itself."""
     rates = ", ".join("-" if a is None else f"{a:.2f}" for a in facts["acceptance"])
     trips = facts["round_trips"]
     label = " (heuristic)" if facts.get("heuristic") else ""
-    return {kind: f"acceptance {rates}; {trips:,} round trip{'' if trips == 1 else 's'}{label}"}
+    return {kind: f"acceptance {rates}; {trips:,} round trip{'' if trips == 1 else 's'}{label}"} | _window(facts)
+
+
+def _window(facts: Mapping[str, Any]) -> dict[str, str]:
+    """Why a window that is found in burn-in has its length; nothing of others."""
+    if "energies_kept" not in facts:
+        return {}
+    found = facts["energies_kept"]
+    seen = "not known yet" if found is None else f"{found[0]:.2g} +- {found[1]:.1g} at most"
+    why = "forgotten" if facts["window"] > 1 else "a longer one is right only where they are seen to be forgotten"
+    return {"window": f"{facts['window']}; energies keep of themselves between attempts: {seen} ({why})"}
 
 
 def verdicts(kind: str, facts: Mapping[str, Any], warnings: Sequence[str]) -> tuple[Verdict, ...]:

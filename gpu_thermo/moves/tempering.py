@@ -238,10 +238,9 @@ class Tempering(OnLadder):
     def warnings(self, state: State) -> list[str]:
         """What the user should know of the run so far, one line each."""
         extra = state.extra
-        acceptance = ratio(extra["tempering_accepted"], extra["tempering_attempts"])
         out = (
             self.ladder.warnings()
-            + pair_warnings(acceptance, extra["ladder_temperature"])
+            + pair_warnings(extra["tempering_accepted"], extra["tempering_attempts"], extra["ladder_temperature"])
             + noise_warnings(self._noise(state), self.correction)
         )
         seen = extra["tempering_occupation"]

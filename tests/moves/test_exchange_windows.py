@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 from ladder_cases import (
     SIZE,
     STIFFNESS,
@@ -17,7 +18,9 @@ from ladder_cases import (
 from linear_maps import z_score
 from scipy.special import betainc
 
+from gpu_thermo.moves import kept
 from gpu_thermo.moves.exchange import window_length
+from gpu_thermo.moves.ladder_report import pair_warnings
 
 # -- windows -----------------------------------------------------------------------------------------------------------
 
@@ -46,24 +49,26 @@ def test_a_pair_tries_on_until_it_is_accepted():
     assert abs(state.extra["exchange_accepted"][:, 0].mean() - (1 - 0.7**3)) < 0.05
 
 
-def windowed_z(window, kept, ladders=200, attempts=600):
+def windowed_z(window, kept, ladders=200, attempts=600, burn_in=0, noise=0.0):
     """z of the mean energy on every rung of harmonic wells whose positions keep a part `kept` of themselves between
-    attempts.
+    attempts, past the burn-in; the move's warnings and its state. `noise` is the sd of what the move sees beside the
+    energy.
     """
     job = langevin(ladders)
-    move = exchange_of(job, window=window)
+    move = exchange_of(job, burn_in, window=window)
     state, rng = begun(move, job), np.random.default_rng(1)
     rung, total = state.extra["rung"], np.zeros((ladders, 3))
     q = state.position
     q[...] = rng.normal(size=q.shape) * np.sqrt(np.array(TAUS)[rung] / STIFFNESS)[:, None]
-    for step in range(1, attempts + 1):
+    for step in range(1, burn_in + attempts + 1):
         state.step = step
         q *= kept
         q += np.sqrt((1 - kept**2) * np.array(TAUS)[rung] / STIFFNESS)[:, None] * rng.normal(size=q.shape)
         value = harmonic_energy(q)
-        move.attempt(state, exact(value))
-        total += value[move._occupants(rung)]
-    return z_score(total / attempts, SIZE * np.array(TAUS) / 2), move.warnings(state)
+        move.attempt(state, exact(value + noise * rng.normal(size=len(value)), noise**2))
+        if step > burn_in:
+            total += value[move._occupants(rung)]
+    return z_score(total / attempts, SIZE * np.array(TAUS) / 2), move.warnings(state), state
 
 
 def test_windows_are_right_where_energies_are_forgotten():
@@ -72,18 +77,41 @@ def test_windows_are_right_where_energies_are_forgotten():
     """
     assert abs(windowed_z(1, kept=0.9)[0]).max() < 5
     assert abs(windowed_z(3, kept=0.0)[0]).max() < 5
-    z, lines = windowed_z(3, kept=0.9)
+    z, lines, _ = windowed_z(3, kept=0.9)
     assert z[0] > 10
     assert any("Windows of 3" in line for line in lines)
     assert not windowed_z(1, kept=0.0, attempts=20)[1]
 
 
-def test_measured_window():
+@pytest.mark.parametrize("noise", [0.0, 1.0])
+def test_a_window_that_is_found_is_right(noise):
+    """It stays at 1 where energies are remembered, however noisy the move sees them, or where that is not known."""
+    z, lines, state = windowed_z("auto", kept=0.9, burn_in=300, noise=noise)
+    assert abs(z).max() < 5
+    assert state.extra["exchange_window"][0] == 1
+    assert not [line for line in lines if "Windows" in line]
+    assert windowed_z("auto", kept=0.0, burn_in=20, attempts=2)[2].extra["exchange_window"][0] == 1
+
+
+def test_a_window_is_found_where_energies_are_forgotten(monkeypatch):
+    """Longer than 1 and right; where nobody looked whether energies are forgotten, it would be wrong."""
+    z, lines, state = windowed_z("auto", kept=0.0, ladders=400, burn_in=400)
+    assert state.extra["exchange_window"][0] > 1
+    assert abs(z).max() < 5
+    assert not [line for line in lines if "Windows" in line]
+    monkeypatch.setattr(kept, "forgotten", lambda sums: True)
+    z, _, state = windowed_z("auto", kept=0.9, burn_in=300)
+    assert state.extra["exchange_window"][0] > 1
+    assert z[0] > 10
+
+
+def test_measured_window(monkeypatch):
     """W attempts at rate r all fail with probability (1 - r)^W <= 1 / (Q ln Q)."""
     for count, accepted in ((4, 100), (16, 250), (16, 700), (2, 300)):
         w = window_length(count, accepted, 1000)
         assert (1 - accepted / 1000) ** w <= 1 / (count * np.log(count)) < (1 - accepted / 1000) ** (w - 1)
     assert window_length(8, 0, 100) == window_length(8, 100, 100) == 1
+    monkeypatch.setattr(kept, "forgotten", lambda sums: True)  # of so few attempts it is not known
     options = {"burn_in": 40, "window": "auto", "acceptance_factor": 0.2}
     during, after = (energy_run(langevin(20), steps, **options) for steps in (40, 41))
     rate = during.extra["exchange_accepted"].sum() / during.extra["exchange_attempts"].sum()
@@ -143,12 +171,12 @@ def test_a_target_out_of_reach_is_reported():
 
 
 def test_warnings():
-    job = langevin(30)
+    job = langevin(60)
     move = exchange_of(job)
     state = begun(move, job)
     assert move.warnings(state) == []
     state.step = 2
-    value = np.tile([0.0, 50.0, 100.0], 30)
+    value = np.tile([0.0, 50.0, 100.0], 60)
     for step in (1, 2):
         state.step = step
         move.attempt(state, exact(value, 3.0))
@@ -157,3 +185,12 @@ def test_warnings():
     assert any("noise of variance 6" in line for line in lines)
     json.dumps(move.facts(state), allow_nan=False)
     assert any("bias" in line for line in exchange_of(job, correction=False).warnings(state))
+
+
+def test_few_attempts_are_no_verdict():
+    """Rare is said where twice the error leaves no doubt."""
+    taus = np.array([1.0, 2.0])
+    few, many = (pair_warnings(np.array([0]), np.array([n]), taus) for n in (10, 100))
+    assert "0 of 10 attempts, too few" in few[0]
+    assert "add rungs" in many[0]
+    assert pair_warnings(np.array([10]), np.array([100]), taus) == []
