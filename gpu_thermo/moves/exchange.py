@@ -312,7 +312,8 @@ class Exchange(OnLadder):
         out = (
             self.ladder.warnings()
             + pair_warnings(
-                state.extra["exchange_accepted"].sum(axis=0), state.extra["exchange_attempts"].sum(axis=0),
+                state.extra["exchange_accepted"].sum(axis=0),
+                state.extra["exchange_attempts"].sum(axis=0),
                 state.extra["ladder_temperature"],
             )  # fmt: skip
             + noise_warnings(self._noise(state), self.correction)
