@@ -80,8 +80,8 @@ class Exchange(OnLadder):
     [R] int8 and `exchange_round_trips` [R] int32, of the whole run; `exchange_variance` [L, Q], smoothed;
     `exchange_window` [3] int64: W, attempts made in the window, parity of its pairs; `exchange_stopped` [L, Q-1] bool,
     pairs that have accepted in this window; `exchange_occupation` [Q, Q] int64, how often replicas that started on one
-    rung were on another after an attempt past burn-in. Where W is found in burn-in, `exchange_last` [R], energies at the
-    last attempt, NaN of who moved in it, and `exchange_kept` [Q, 8], sums over pairs of attempts (kept.py).
+    rung were on another after an attempt past burn-in. Where W is found in burn-in, `exchange_last` [R], energies at
+    the last attempt, NaN of who moved in it, and `exchange_kept` [Q, 8], sums over pairs of attempts (kept.py).
 
     Attributes
     ----------
@@ -315,7 +315,7 @@ class Exchange(OnLadder):
                 state.extra["exchange_accepted"].sum(axis=0),
                 state.extra["exchange_attempts"].sum(axis=0),
                 state.extra["ladder_temperature"],
-            )  # fmt: skip
+            )
             + noise_warnings(self._noise(state), self.correction)
         )
         window = int(state.extra["exchange_window"][0])
