@@ -14,7 +14,7 @@ from gpu_thermo.data import Dataset
 from gpu_thermo.method.partition import Partition
 from gpu_thermo.spec.run import METHODS, RunSpec
 from gpu_thermo.targets.base import Batch, Layout
-from gpu_thermo.targets.networks import ShlpTarget
+from gpu_thermo.targets.networks import MlpTarget
 from gpu_thermo_analysis.multimodal_draws import Counted
 
 TOLERANCE = 0.1
@@ -113,8 +113,8 @@ def _network(tree: xr.DataTree, dataset: int, names: list[str]) -> _Subject | No
     partition = _partition_named(model.layout, names)
     if partition is None:
         return None
-    target = ShlpTarget(model, _one_set(data, dataset), np.zeros(1, np.int64), np.float64)
-    rows = max(1, _BYTES // (8 * data.points * (3 * model.hidden + 4 * model.outputs)))
+    target = MlpTarget(model, _one_set(data, dataset), np.zeros(1, np.int64), np.float64)
+    rows = max(1, _BYTES // (8 * data.points * (3 * sum(model.hidden) + 4 * model.outputs)))
     at_once = lambda theta: target.energy_and_gradient(theta, Batch(None, np.zeros(len(theta), np.int64)))[1]  # noqa: E731
     size = model.layout.size
     return _Subject(at_once, model.layout, partition, rows, _affordable(6 * data.points * size, size))

@@ -19,7 +19,7 @@ from gpu_thermo.state import Hyper, Segment
 from gpu_thermo.streams import make_keys
 from gpu_thermo.targets.activations import ACTIVATIONS
 from gpu_thermo.targets.likelihoods import LIKELIHOODS
-from gpu_thermo.targets.networks import ShlpModel, ShlpTarget
+from gpu_thermo.targets.networks import MlpModel, MlpTarget
 from gpu_thermo.targets.priors import PRIORS
 
 PAGE = Path(__file__).parents[1] / "docs" / "adding.md"
@@ -53,8 +53,8 @@ def network(task="binary", activation="tanh", prior="normal"):
     names = {"targets": ("y",)} if numeric else {"classes": ("no", "yes")}
     kind = "regression" if numeric else "binary"
     data = Dataset("made", kind, x, y, x[:, :4], y[:, :4], ("a", "b"), **{"classes": (), "targets": ()} | names)
-    model = ShlpModel(2, 4, 1, task, activation, 1.5, 0.7, prior)
-    return model, ShlpTarget(model, data, np.zeros(REPLICAS, np.int64), np.float64)
+    model = MlpModel(2, 4, 1, task, activation, 1.5, 0.7, prior)
+    return model, MlpTarget(model, data, np.zeros(REPLICAS, np.int64), np.float64)
 
 
 def advanced(engine, target, program, steps=6, **hyper):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from runs import SMALL, changed, differences
 
+from gpu_thermo.averages.predictive import predict
 from gpu_thermo.errors import RunError, SpecError, StoreError, StoreExistsError
 from gpu_thermo.run import Interrupted, iterate, resume, sample
 from gpu_thermo.running import drive as drive_module
@@ -128,6 +129,29 @@ def test_every_kind_of_data_runs(name: str, tmp_path: Path) -> None:
     assert np.isfinite(tree["predictive"]["mean"]).all()
     score = "test_rmse" if name in ("diabetes", "gap") else "test_accuracy"
     assert score in tree["sample_stats"]
+
+
+def test_a_deep_network_is_stored_and_resumed_like_any_other(tmp_path: Path) -> None:
+    """Tensors, axes and partitions of each layer; a resumed run has every bit of the whole one; predictions agree."""
+    spec = {
+        "data": {"name": "spirals", "train": 60, "test": 20}, "model": {"hidden": [5, 4, 3], "activation": "tanh"},
+        "method": {"name": "adlala", "temperature": {"hidden": 1e-4, "hidden2": 2e-4, "output": 0.0}},
+        "run": {"replicas": 5, "steps": 60, "burn_in": 20, "thin": 10, "trace": 20},
+    }  # fmt: skip
+    whole = sample(spec, tmp_path / "whole.zarr")
+    sample({**spec, "run": {**spec["run"], "steps": 40}}, tmp_path / "part.zarr")
+    longer = resume(tmp_path / "part.zarr", draws=2)
+    posterior = whole["posterior"]
+    assert posterior["w3"].dims == ("chain", "draw", "hidden3", "hidden2")
+    assert posterior["w4"].dims == ("chain", "draw", "output", "hidden3")
+    assert whole["sample_stats"]["thermostat"].dims == ("chain", "draw", "partition")
+    assert list(whole["sample_stats"]["partition"].to_numpy()) == ["hidden1", "hidden2", "hidden3", "output"]
+    assert [float(whole["posterior"][f"temperature_hidden{i}"][0]) for i in (1, 2, 3)] == [1e-4, 2e-4, 1e-4]
+    for name in posterior.data_vars:
+        np.testing.assert_array_equal(posterior[name], longer["posterior"][name])
+    x = whole["constant_data"]["x_test"][0].to_numpy()
+    found = predict(tmp_path / "whole.zarr", x)["mean"].to_numpy()
+    np.testing.assert_allclose(found[0], whole["predictive"]["mean"].to_numpy()[0], atol=1e-6)
 
 
 def test_csv_with_a_relative_path_is_resumed_from_the_store_alone(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from gpu_thermo.method.named import METHODS, get_method, make_program
 from gpu_thermo.method.updates import UPDATES
 from gpu_thermo.moves.contour import Contour
 from gpu_thermo.state import Hyper, State
-from gpu_thermo.targets.networks import ACTIVATIONS, TASKS, ShlpModel, ShlpTarget
+from gpu_thermo.targets.networks import ACTIVATIONS, TASKS, MlpModel, MlpTarget
 
 NAMED = tuple(name for name in UPDATES if name in METHODS)
 WORDS = ("BACDEDCAB", "BAEFEAB", "BAOAB", "OBABO", "ABOBA", "OBA", "ABCDEFBA", "EBAB", *NAMED)
@@ -75,7 +75,7 @@ def make_job(case: Case, replicas: int = 37, points: int = 150, batch: int = 10)
     task, hidden = case["task"], HIDDEN[case["team"]]
     m, n = {"binary": (2, 1), "multiclass": (3, 3), "regression": (1, 2)}[task]
     prior = None if case["activation"] == "relu" else 1.5
-    model = ShlpModel(m, hidden, n, task, case["activation"], prior, 0.7)
+    model = MlpModel(m, hidden, n, task, case["activation"], prior, 0.7)
     update = case["word"] in UPDATES
     method = get_method(case["word"] if update else "splitting")
     partition = model.layout.partition(case["partition"])
@@ -92,7 +92,7 @@ def make_job(case: Case, replicas: int = 37, points: int = 150, batch: int = 10)
     stepsize = (0.02 if update else 0.1) * (1 + g.random(replicas))
     hyper = Hyper.constant(replicas, shape[1], stepsize, total=100, momentum=0.9, thermostat=0.1, **values)
     dtype = np.float32 if case["bits"] == 32 else np.float64
-    target = ShlpTarget(model, _data(task, m, n, points), np.arange(replicas) % 2, dtype)
+    target = MlpTarget(model, _data(task, m, n, points), np.arange(replicas) % 2, dtype)
     seed = np.arange(replicas, dtype=np.uint64) % 3 + 2**40
     batching = Batching(case["mode"], points if case["mode"] == "full" else batch)
     return Job(program, target, hyper, batching, seed, np.arange(replicas, dtype=np.uint64), dtype, contour)

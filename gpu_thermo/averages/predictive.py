@@ -24,7 +24,7 @@ from ..errors import DataError, SpecError, StoreError
 from ..spec.run import RunSpec
 from ..targets.base import Layout
 from ..targets.likelihoods import get_likelihood
-from ..targets.networks import ShlpModel
+from ..targets.networks import MlpModel
 from .moments import BLOCK, RunningMoments
 from .scores import scores
 
@@ -32,7 +32,7 @@ __all__ = ["RunningMoments", "data_names", "model_of", "opened", "predict", "res
 
 Array = Any
 Run = xr.DataTree | str | os.PathLike[str]
-Phi = Callable[[ShlpModel, np.ndarray, np.ndarray], np.ndarray]
+Phi = Callable[[MlpModel, np.ndarray, np.ndarray], np.ndarray]
 """(model, positions [r, P], inputs [t, m] as the network sees them) -> phi [r, t, n]. The place for a faster kernel."""
 
 MEMORY = 64 * 2**20
@@ -61,7 +61,7 @@ def predict(
     threads
         2 by default, or 1 where there is one processor.
     phi
-        Replaces `ShlpModel.predict`.
+        Replaces `MlpModel.predict`.
     device
         auto (a GPU where there is one), cpu, cuda or cuda:i.
 
@@ -145,13 +145,13 @@ def data_names(tree: xr.DataTree) -> dict[str, Any]:
     return names | {name: tuple(names[name]) for name in ("features", "classes", "targets")}
 
 
-def model_of(tree: xr.DataTree) -> ShlpModel:
+def model_of(tree: xr.DataTree) -> MlpModel:
     """The network of an opened run; StoreError as for `data_names`."""
     model, names = RunSpec.from_json(tree.attrs["spec"]).model, data_names(tree)
     outputs = TASKS[names["task"]].outputs(len(names["classes"]) or len(names["targets"]))
     noise_sd = float(tree.attrs.get("noise_sd", model.noise_sd or 1.0))
-    return ShlpModel(
-        len(names["features"]), model.hidden, outputs, names["task"], model.activation, model.prior_sd, noise_sd
+    return MlpModel(
+        len(names["features"]), model.layers, outputs, names["task"], model.activation, model.prior_sd, noise_sd
     )
 
 
@@ -359,14 +359,14 @@ def _refuse_overflow(values: np.ndarray, first: int) -> None:
 def _accumulate(
     moments: RunningMoments,
     chunk: _Chunk,
-    model: ShlpModel,
+    model: MlpModel,
     networks: Mapping[int, np.ndarray],
     tile: slice,
     evaluate: Phi,
 ) -> None:
     """Add a chunk's draws at the points of one tile."""
     size = max(
-        1, _TILE_BYTES // (chunk.position.itemsize * (tile.stop - tile.start) * (model.hidden + 2 * model.outputs))
+        1, _TILE_BYTES // (chunk.position.itemsize * (tile.stop - tile.start) * (sum(model.hidden) + 2 * model.outputs))
     )
     for start in range(0, len(chunk.position), BLOCK):
         rows = slice(start, min(start + BLOCK, len(chunk.position)))

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..errors import DeviceError, SpecError
 from ..kernels.toolchain import find_compiler
-from ..targets.networks import ShlpModel
+from ..targets.networks import MlpModel
 from .base import Batching, Engine, Job, initial_state
 from .batched import BatchedEngine
 from .fused import FusedEngine
@@ -97,6 +97,8 @@ def _obstacle(job: Job, device: str) -> str:
     target = job.target
     if target.fused is None:
         return "it samples single-hidden-layer perceptrons only"
+    if target.fused.layers > 1:
+        return "it has kernels for one hidden layer"
     if target.bounds is not None:
         return "it knows no walls (bounds)"
     if device != "cpu" and target.fused.outputs > 32:
@@ -109,10 +111,11 @@ def _fits(job: Job, device: str) -> bool:
     return _small(job.target.fused, device)
 
 
-def _small(model: ShlpModel, device: str) -> bool:
+def _small(model: MlpModel, device: str) -> bool:
     return (
         model.inputs <= FUSED_INPUTS[device.partition(":")[0]]
-        and model.hidden <= FUSED_HIDDEN
+        and max(model.hidden) <= FUSED_HIDDEN
+        and model.layers == 1
         and model.outputs <= FUSED_OUTPUTS
     )
 
@@ -122,7 +125,7 @@ def _say_once(message: str) -> None:
     logging.getLogger("gpu_thermo").warning(message)
 
 
-def make_predictor(model: ShlpModel, dtype: Any, device: str = "cpu", threads: int | None = None) -> Predictor:
+def make_predictor(model: MlpModel, dtype: Any, device: str = "cpu", threads: int | None = None) -> Predictor:
     """Who does forward passes over many points: the fused kernels where they can, array code elsewhere."""
     if device != "cpu":
         if _small(model, device):

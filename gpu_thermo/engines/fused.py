@@ -60,7 +60,7 @@ class FusedEngine:
 
     Parameters
     ----------
-    job : what to compute; its target is an ShlpTarget on NumPy arrays. device : "cpu" or "cuda[:i]". threads : CPU
+    job : what to compute; its target is an MlpTarget on NumPy arrays. device : "cpu" or "cuda[:i]". threads : CPU
     threads, all cores by default. team : threads per replica on a GPU, chosen from the number of hidden units by
     default.
 
@@ -147,7 +147,7 @@ def _check_state(arrays: Mapping[str, np.ndarray], job: Job) -> None:
 
 
 def make_emitter(job: Job) -> Emitter:
-    """Source writer for `job`, whose target is an ShlpTarget."""
+    """Source writer for `job`, whose target is an MlpTarget."""
     target: Any = job.target
     batch = target.points if job.batching.mode == "full" else job.batching.size
     return Emitter(

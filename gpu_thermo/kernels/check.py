@@ -22,7 +22,7 @@ from typing import Any
 
 from ..errors import GpuThermoError
 from ..method.named import get_method, make_program
-from ..targets.networks import ACTIVATIONS, TASKS, ShlpModel
+from ..targets.networks import ACTIVATIONS, TASKS, MlpModel
 from .elementwise import elementwise_source
 from .emit import MODES, Emitter, predict_device_source, team_size
 from .toolchain import Resources, nvrtc_compile, resources
@@ -113,7 +113,7 @@ def fused_variant(row: Mapping[str, Any]) -> Variant:
     m, d, bits = row["network"]
     task = row["task"]
     n = row["outputs"] if TASKS[task].numeric else TASKS[task].outputs(3)
-    model = ShlpModel(m, d, n, task, row["activation"], row["prior"])
+    model = MlpModel(m, d, n, task, row["activation"], row["prior"])
     word = row["dynamics"] if row["dynamics"].isupper() else None
     method = get_method("splitting" if word else row["dynamics"])
     layered = method.words and "all" not in method.words and row["partition"] == "all"
@@ -186,7 +186,7 @@ def _predict_variants() -> list[Variant]:
         Variant(
             "predict",
             f"{' '.join(s[3:])} m{s[0]} d{s[1]} n{s[2]} float{bits}",
-            predict_device_source(ShlpModel(*s), bits),
+            predict_device_source(MlpModel(*s), bits),
             s[0] == 2,
         )
         for s, bits in sizes
@@ -197,8 +197,8 @@ def _elementwise_variants() -> list[Variant]:
     return [Variant("elementwise", f"float{bits}", elementwise_source(bits), True) for bits in (32, 64)]
 
 
-def _is_standard(model: ShlpModel) -> bool:
-    return model.inputs == 2 and model.outputs == 1 and model.hidden <= 200
+def _is_standard(model: MlpModel) -> bool:
+    return model.inputs == 2 and model.outputs == 1 and model.hidden[0] <= 200
 
 
 def check(variant: Variant, arch: str) -> list[Result]:

@@ -12,7 +12,7 @@ from ..errors import SpecError
 from ..method.operations import definitions
 from ..method.words import InForce, Program
 from ..moves.contour import active_partition
-from ..targets.networks import ShlpModel
+from ..targets.networks import MlpModel
 from . import network
 from .passes import StepText, make_plan
 
@@ -39,7 +39,7 @@ class Emitter:
     """
 
     def __init__(
-        self, program: Program, model: ShlpModel, mode: str, batch: int, bits: int, contour: bool = False
+        self, program: Program, model: MlpModel, mode: str, batch: int, bits: int, contour: bool = False
     ) -> None:
         self.program, self.model, self.mode, self.batch, self.bits, self.contour = (
             program,
@@ -90,22 +90,22 @@ def team_size(emitter: Emitter) -> int:
     polynomials = emitter.bits == 64 and model.activation_record.kept
     most = _REGISTERS - (_POLYNOMIALS if polynomials else 0)
     team = 32
-    while team < 512 and -(-model.hidden // team) * values > most:
+    while team < 512 and -(-model.hidden[0] // team) * values > most:
         team *= 2
     return team
 
 
-def predict_source(model: ShlpModel, bits: int) -> str:
+def predict_source(model: MlpModel, bits: int) -> str:
     """Complete host text of the prediction kernels of `model` (kernels/predict.h)."""
     return _network_source(model, _TILE, prologue(bits), "shlp.h", "wide.h", "predict.h")
 
 
-def predict_device_source(model: ShlpModel, bits: int, team: int = 32) -> str:
+def predict_device_source(model: MlpModel, bits: int, team: int = 32) -> str:
     """Complete text of the same on a GPU (kernels/predict.cu): CUDA with warps for the scores, or C++ with `team` 1."""
     return _network_source(model, 1, prologue(bits, team, 1), "shlp.h", "predict.cu")
 
 
-def _network_source(model: ShlpModel, batch: int, first: str, *headers: str) -> str:
+def _network_source(model: MlpModel, batch: int, first: str, *headers: str) -> str:
     numbers = network.constants(network.sizes(model, batch))
     return "\n".join((first, numbers, inline("math.h"), network.functions(model), inline(*headers)))
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from ..targets.activations import Activation
 from ..targets.likelihoods import Likelihood
-from ..targets.networks import ShlpModel
+from ..targets.networks import MlpModel
 from ..targets.priors import Prior
 from ..targets.records import CONSTANTS
 
@@ -20,16 +20,16 @@ def constants(values: Mapping[str, int | bool]) -> str:
     )
 
 
-def sizes(model: ShlpModel, batch: int) -> dict[str, int | bool]:
+def sizes(model: MlpModel, batch: int) -> dict[str, int | bool]:
     """What shlp.h asks for beside the functions: m, d, n, values of a point's answer, points of a minibatch."""
     return {
-        "INPUTS": model.inputs, "HIDDEN": model.hidden, "OUTPUTS": model.outputs,
+        "INPUTS": model.inputs, "HIDDEN": model.hidden[0], "OUTPUTS": model.outputs,
         "TARGETS": model.likelihood.targets(model.outputs), "BATCH": batch,
         "CONSTANTS": CONSTANTS, "PRIOR": model.prior_sd is not None,
     }  # fmt: skip
 
 
-def functions(model: ShlpModel) -> str:
+def functions(model: MlpModel) -> str:
     """The structs that the headers call, to be put after math.h."""
     return "\n".join((_activation(model.activation_record), _likelihood(model.likelihood), _prior(model.prior_record)))
 

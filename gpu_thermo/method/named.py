@@ -133,7 +133,8 @@ def _words_by_partition(method: Method, partition: Partition, word: Any, frozen:
         raise SpecError(f"Method '{method.name}' has its own words. For word = {word!r} use name = \"splitting\".")
     if isinstance(word, str):
         return dict.fromkeys(range(len(partition.names)), word)
-    texts = {k: text for name, text in word.items() for k in partition.resolve(name)}
+    wide_first = sorted(word.items(), key=lambda item: -len(partition.resolve(item[0])))  # the narrower name wins
+    texts = {k: text for name, text in wide_first for k in partition.resolve(name)}
     missing = [name for k, name in enumerate(partition.names) if k not in texts and k not in frozen]
     if missing:
         raise SpecError(f"No word for partition {', '.join(missing)}. Give one for each, or freeze it.")

@@ -12,8 +12,8 @@ KINDS = ("layer", "tensor", "all")
 class Partition:
     """K consecutive named ranges that cover the P parameters.
 
-    `groups` lets one name stand for several ranges: under "tensor", `hidden` means w1 and b1; `all` always means every
-    range.
+    `groups` lets one name stand for several ranges: under "tensor", `hidden` means w1 and b1; in a network with more
+    hidden layers it means all of them, hidden1, hidden2 and so on; `all` always means every range.
     """
 
     kind: str
@@ -46,10 +46,16 @@ class Partition:
         raise SpecError(f"There is no partition '{name}' under partition = \"{self.kind}\". Names: {known}.")
 
 
-def make_partition(kind: str, tensors: Mapping[str, int], layers: Mapping[str, tuple[str, ...]]) -> Partition:
+def make_partition(
+    kind: str,
+    tensors: Mapping[str, int],
+    layers: Mapping[str, tuple[str, ...]],
+    groups: Mapping[str, tuple[str, ...]] | None = None,
+) -> Partition:
     """Partition of `tensors` (name -> number of parameters, in storage order) by layer, by tensor, or as one.
 
-    `layers` names consecutive tensors: {"hidden": ("w1", "b1"), "output": ("w2", "b2")}.
+    `layers` names consecutive tensors: {"hidden": ("w1", "b1"), "output": ("w2", "b2")}. `groups` names several layers
+    at once: {"hidden": ("hidden1", "hidden2")}.
     """
     if kind == "all":
         return Partition(kind, ("all",), ((0, sum(tensors.values())),), {"all": (0,)})
@@ -62,7 +68,7 @@ def make_partition(kind: str, tensors: Mapping[str, int], layers: Mapping[str, t
         bounds.append((start, stop))
         start = stop
     names = tuple(members)
-    groups = {"all": tuple(range(len(names)))}
-    if kind == "tensor":
-        groups |= {layer: tuple(names.index(t) for t in tensor_names) for layer, tensor_names in layers.items()}
-    return Partition(kind, names, tuple(bounds), groups)
+    places = {layer: (layer,) if kind == "layer" else tensor_names for layer, tensor_names in layers.items()}
+    places |= {name: tuple(t for layer in held for t in places[layer]) for name, held in (groups or {}).items()}
+    found = {name: tuple(names.index(t) for t in held) for name, held in places.items() if name not in names}
+    return Partition(kind, names, tuple(bounds), {"all": tuple(range(len(names)))} | found)

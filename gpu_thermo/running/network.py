@@ -28,7 +28,7 @@ from ..moves.fold import Weigh
 from ..spec.run import RunSpec
 from ..streams import Keys, Purpose, make_keys, permutation_keys, permute
 from ..targets.likelihoods import DEFAULTS, get_likelihood
-from ..targets.networks import ShlpModel, ShlpTarget
+from ..targets.networks import MlpModel, MlpTarget
 from .resources import check_least
 from .subject import Observation, Setup, blocks, counted
 
@@ -45,7 +45,7 @@ class NetworkSubject:
 
     spec: RunSpec
     data: Dataset
-    target: ShlpTarget
+    target: MlpTarget
 
     potential = None
 
@@ -63,14 +63,14 @@ class NetworkSubject:
         model = _model(spec, data)
         check_least(spec, model.parameters, spec.model.dtype)
         dataset = np.arange(spec.run.replicas, dtype=np.int64) // spec.tied % data.count
-        return cls(spec, data, ShlpTarget(model, data, dataset, np.dtype(spec.model.dtype).type))
+        return cls(spec, data, MlpTarget(model, data, dataset, np.dtype(spec.model.dtype).type))
 
     def with_dataset(self, dataset: np.ndarray) -> "NetworkSubject":
         """The same with other data sets of the replicas [R]."""
-        return replace(self, target=ShlpTarget(self.model, self.data, dataset, self.dtype))
+        return replace(self, target=MlpTarget(self.model, self.data, dataset, self.dtype))
 
     @property
-    def model(self) -> ShlpModel:
+    def model(self) -> MlpModel:
         """The network."""
         return self.target.model
 
@@ -173,10 +173,13 @@ class NetworkSubject:
             )
         at_zero = self.model.activation_record.value(np.zeros(1), np)
         if spec.model.init == "zero" and not at_zero.any():
-            yield f'init = "zero" with {self.model.activation}: all gradients but that of b2 are zero at the start.'
+            yield (
+                f'init = "zero" with {self.model.activation}: all gradients but that of b{self.model.layers + 1} are'
+                " zero at the start."
+            )
 
 
-def _model(spec: RunSpec, data: Dataset) -> ShlpModel:
+def _model(spec: RunSpec, data: Dataset) -> MlpModel:
     if spec.model.task not in (None, data.task):
         raise SpecError(
             f"model.task = '{spec.model.task}' does not fit {data.name}, which is {data.task}: leave task out."
@@ -188,8 +191,8 @@ def _model(spec: RunSpec, data: Dataset) -> ShlpModel:
             f"model.noise_sd = {spec.model.noise_sd} is for {tasks}; {data.name} is {data.task}: leave it out."
         )
     noise_sd = spec.model.noise_sd or (getattr(spec.data, "noise", 0) if noisy else 0) or DEFAULT_NOISE_SD
-    return ShlpModel(
-        data.inputs, spec.model.hidden, data.outputs, data.task, spec.model.activation, spec.model.prior_sd, noise_sd
+    return MlpModel(
+        data.inputs, spec.model.layers, data.outputs, data.task, spec.model.activation, spec.model.prior_sd, noise_sd
     )
 
 

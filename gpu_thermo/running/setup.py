@@ -8,7 +8,6 @@ from ..data import Dataset
 from ..engines import Batching, Job
 from ..errors import SpecError
 from ..method.named import get_method, make_program
-from ..method.partition import make_partition
 from ..moves import fold
 from ..moves.base import Context
 from ..moves.fold import make_moves
@@ -46,7 +45,7 @@ def make_setup(spec: RunSpec, subject: Subject) -> Setup:
     run, target = spec.run, subject.target
     method = get_method(spec.method.name)
     kind = spec.method.partition or ("layer" if spec.method.freeze else method.partition)
-    partition = make_partition(kind, target.layout.sizes, target.layout.layers)
+    partition = target.layout.partition(kind)
     program = make_program(
         method, partition, spec.method.word, tuple(spec.method.freeze), spec.method.convention or "I"
     )

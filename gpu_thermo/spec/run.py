@@ -25,12 +25,14 @@ from pydantic import (
 )
 
 from ..data import DATASETS, DataOptions, Spirals
+from ..data.labels import shorten
 from ..data.tasks import TASKS
 from ..errors import SpecError
 from ..method.named import DEFAULT_METHOD, HYPERPARAMETERS, METHODS, get_method
 from ..method.schedules import SCHEDULES, AnySchedule
 from ..moves.table import MOVES, AnyMove
 from ..targets.activations import ACTIVATIONS
+from ..targets.networks import MOST_LAYERS
 from ..targets.options import TARGETS, AnyTarget
 from .explain import explain as explain_errors
 from .text import apply_overrides, read_toml
@@ -117,10 +119,35 @@ Partitioned = Annotated[
 ]
 
 
+MOST_UNITS = 2**20
+"""Of one hidden layer."""
+
+
+def _parse_layers(given: Any) -> Any:
+    """Units of one hidden layer, or a list of them from the first layer to the last."""
+    layers = given if isinstance(given, list | tuple) else [given]
+    if not 1 <= len(layers) <= MOST_LAYERS:
+        raise ValueError(
+            f"a network has 1 to {MOST_LAYERS} hidden layers, and these are {len(layers)}: give a number of units, or a"
+            " list with one for each layer, as in [16, 16]"
+        )
+    for i, units in enumerate(layers):
+        whole = isinstance(units, int | float) and not isinstance(units, bool) and units in range(1, MOST_UNITS + 1)
+        if not whole:
+            at = f" (layer {i + 1})" if len(layers) > 1 else ""
+            raise ValueError(
+                f"{shorten(repr(units), 40)}{at} is no number of hidden units: give a whole number from 1 to"
+                f" {MOST_UNITS}, or a list with one for each layer, as in [16, 16]"
+            )
+    return int(layers[0]) if len(layers) == 1 else [int(units) for units in layers]
+
+
 class ModelSpec(Section):
     """[model]: the network, its prior and its initial state."""
 
-    hidden: int = Field(100, ge=1, le=2**20, description="hidden units d")
+    hidden: Annotated[int | list[int], BeforeValidator(_parse_layers)] = Field(
+        100, description="hidden units d; a list has one number for each hidden layer, as in [16, 16]"
+    )
     activation: ActivationName = "relu"
     task: TaskName | None = Field(None, description="as the data say, unless given")
     init: Literal["normal", "pytorch", "he", "zero", "prior"] = Field(
@@ -137,6 +164,11 @@ class ModelSpec(Section):
         description="known noise sd of a regression target, in the units the network sees",
     )
     dtype: Literal["float32", "float64"] = "float32"
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Units of each hidden layer."""
+        return (self.hidden,) if isinstance(self.hidden, int) else tuple(self.hidden)
 
     @model_validator(mode="after")
     def _prior_needs_sd(self) -> "ModelSpec":

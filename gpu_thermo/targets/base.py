@@ -27,12 +27,14 @@ class Layout:
     tensors : name -> shape. layers : name -> names of its consecutive tensors.
     lanes : [P] int64; parameter i draws lane `lanes[i]`: block lane div 4, word lane mod 4 (equations.md section 7).
     dims : name -> names of the tensor's axes; NAME_dim_0, NAME_dim_1, ... (as xarray has it) where none are given.
+    groups : name -> names of layers that it stands for together.
     """
 
     tensors: Mapping[str, tuple[int, ...]]
     layers: Mapping[str, tuple[str, ...]]
     lanes: np.ndarray
     dims: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
     def sizes(self) -> dict[str, int]:
@@ -54,7 +56,7 @@ class Layout:
 
     def partition(self, kind: str) -> Partition:
         """Partition of the parameters by "layer", "tensor" or "all"."""
-        return make_partition(kind, self.sizes, self.layers)
+        return make_partition(kind, self.sizes, self.layers, self.groups)
 
     def split(self, position: Array) -> dict[str, Array]:
         """Views [..., *shape] of the tensors in `position` [..., P]."""
@@ -100,7 +102,7 @@ class Target(Protocol):
     bounds: float | None = None
     """Half the side of the box |q_i| <= bounds that positions stay in (engines reject steps out of it), or None."""
     fused: Any = None
-    """The network (ShlpModel) that the fused engine has kernels for, or None where it has none."""
+    """The network (MlpModel) that the fused engine has kernels for, or None where it has none."""
 
     def to(self, xp: Any) -> "Target":
         """The same with its arrays in another library (NumPy, or CuPy on its current device)."""
@@ -118,7 +120,7 @@ class Target(Protocol):
         SpecError
             The target does not count it.
         """
-        raise SpecError("Operations are counted for single-hidden-layer perceptrons only.")
+        raise SpecError("Operations are counted for perceptrons only.")
 
     def widest(self, points: int) -> int:
         """Values of a replica in the largest array of an evaluation on `points` points: the parameters, or more."""

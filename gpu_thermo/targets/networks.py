@@ -1,4 +1,6 @@
-"""The single-hidden-layer perceptron: forward, backward, energy, initial states (equations.md sections 1 and 8)."""
+"""Perceptrons with one or more hidden layers: forward, backward, energy, initial states (equations.md sections 1, 8 and
+12).
+"""
 
 from copy import copy
 from dataclasses import dataclass
@@ -16,31 +18,36 @@ from .activations import ACTIVATIONS, Activation, get_activation
 from .base import Batch, Layout, Target
 from .likelihoods import Likelihood, get_likelihood
 from .priors import Prior, get_prior
+from .records import Tail
 
-__all__ = ["ACTIVATIONS", "INITS", "TASKS", "ShlpModel", "ShlpTarget", "with_ones"]
+__all__ = ["ACTIVATIONS", "INITS", "MOST_LAYERS", "TASKS", "MlpModel", "MlpTarget", "with_ones"]
 
 Array = Any
 
 INITS = ("normal", "pytorch", "he", "zero", "prior")
+MOST_LAYERS = 16
+"""Hidden layers of the deepest network: each takes its own copy of a kernel's code."""
 
 
 @dataclass(frozen=True)
-class ShlpModel:
-    """Sizes and choices of an SHLP: out = W2 act(W1 x + b1) + b2.
+class MlpModel:
+    """Sizes and choices of a perceptron: a_l = act(W_l a_{l-1} + b_l) for the hidden layers l = 1..L, a_0 = x, and
+    out = W_{L+1} a_L + b_{L+1}.
 
     Attributes
     ----------
-    inputs, hidden, outputs : m, d, n. task : names the likelihood. prior_sd : scale s of the prior over all P
-    parameters, or None for no prior. noise_sd : known noise sd of a regression target. prior : name of the prior.
+    inputs, hidden, outputs : m, (d_1, .., d_L), n; one number is one layer. task : names the likelihood.
+    prior_sd : scale s of the prior over all P parameters, or None for no prior. noise_sd : known noise sd of a
+    regression target. prior : name of the prior.
 
     Raises
     ------
     SpecError
-        If there is no such activation, task or prior.
+        If there is no such activation, task or prior, or no network has such layers.
     """
 
     inputs: int
-    hidden: int
+    hidden: tuple[int, ...]
     outputs: int
     task: str = "binary"
     activation: str = "relu"
@@ -49,8 +56,15 @@ class ShlpModel:
     prior: str = "normal"
 
     def __post_init__(self) -> None:
-        """Refuse unknown names at once."""
+        """Refuse unknown names and impossible layers at once; a number of hidden units is one layer."""
+        widths = (self.hidden,) if isinstance(self.hidden, int | np.integer) else self.hidden
+        object.__setattr__(self, "hidden", tuple(int(d) for d in widths))
         get_activation(self.activation), get_likelihood(self.task), get_prior(self.prior)
+        if not 1 <= len(self.hidden) <= MOST_LAYERS or min(self.hidden) < 1:
+            raise SpecError(
+                f"hidden = {list(self.hidden)} are no layers: give the units of each hidden layer, 1 or more, 1 to"
+                f" {MOST_LAYERS} layers."
+            )
 
     @property
     def activation_record(self) -> Activation:
@@ -83,42 +97,81 @@ class ShlpModel:
         return get_prior(self.prior).energy(position.astype(np.float64), self.prior_sd, points)
 
     @property
+    def layers(self) -> int:
+        """L, the hidden layers."""
+        return len(self.hidden)
+
+    @property
+    def fans(self) -> tuple[int, ...]:
+        """Inputs of a unit of each layer, the output layer last: m, d_1, .., d_L."""
+        return (self.inputs, *self.hidden)
+
+    @property
+    def tail(self) -> tuple[Tail, ...]:
+        """What stands behind the units: the output layer's biases, then parameters of the likelihood itself, if any."""
+        return (Tail(f"b{self.layers + 1}", (self.outputs,), "output", ("output",)),)
+
+    @property
     def parameters(self) -> int:
         """P, without laying them out."""
-        return (self.inputs + 1) * self.hidden + (self.hidden + 1) * self.outputs
+        weights = sum(units * fan for units, fan in zip((*self.hidden, self.outputs), self.fans, strict=True))
+        return weights + sum(self.hidden) + sum(t.size for t in self.tail)
 
     @cached_property
     def layout(self) -> Layout:
-        """w1 [d, m], b1 [d], w2 [n, d], b2 [n]; unit j owns s = 4 ceil((m + 1 + n) / 4) lanes, b2 the lanes from d s
-        on.
+        """w1, b1, .., w_{L+1}, then the tail, b_{L+1} first; lanes as in equations.md section 12."""
+        tensors: dict[str, tuple[int, ...]] = {}
+        dims: dict[str, tuple[str, ...]] = {}
+        axes = ("feature", *self._names, "output")
+        for i, (units, fan) in enumerate(zip((*self.hidden, self.outputs), self.fans, strict=True)):
+            tensors |= {f"w{i + 1}": (units, fan), f"b{i + 1}": (units,)}
+            dims |= {f"w{i + 1}": (axes[i + 1], axes[i]), f"b{i + 1}": (axes[i + 1],)}
+        layers = {name: (f"w{i}", f"b{i}") for i, name in enumerate(axes[1:], 1)}
+        layers = {name: tuple(t for t in held if t not in {t.name for t in self.tail}) for name, held in layers.items()}
+        for t in self.tail:
+            tensors[t.name], dims[t.name] = t.shape, t.dims
+            layers[t.partition] = (*layers.get(t.partition, ()), t.name)
+        groups = {"hidden": self._names} if self.layers > 1 else {}
+        return Layout(tensors, layers, self._lanes(), dims, groups)
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        """Of the hidden layers."""
+        return ("hidden",) if self.layers == 1 else tuple(f"hidden{l}" for l in range(1, self.layers + 1))
+
+    def _lanes(self) -> np.ndarray:
+        """[P] lanes: unit j of a hidden layer owns W_l[j, :], b_l[j], and in the last one the column W_{L+1}[:, j], all
+        from a multiple of 4 on; the tail follows.
         """
-        m, d, n = self.inputs, self.hidden, self.outputs
-        stride = 4 * -(-(m + 1 + n) // 4)
-        unit = np.arange(d)[:, None] * stride
-        lanes = [
-            (unit + np.arange(m)).ravel(),
-            unit.ravel() + m,
-            (unit + m + 1 + np.arange(n)).T.ravel(),
-            d * stride + np.arange(n),
-        ]
-        tensors = {"w1": (d, m), "b1": (d,), "w2": (n, d), "b2": (n,)}
-        dims = {"w1": ("hidden", "feature"), "b1": ("hidden",), "w2": ("output", "hidden"), "b2": ("output",)}
-        return Layout(tensors, {"hidden": ("w1", "b1"), "output": ("w2", "b2")}, np.concatenate(lanes), dims)
+        lanes, start = [], 0
+        for units, fan in zip(self.hidden, self.fans, strict=False):
+            last = len(lanes) == 2 * (self.layers - 1)
+            stride = 4 * -(-(fan + 1 + last * self.outputs) // 4)
+            unit = start + stride * np.arange(units)[:, None]
+            lanes += [(unit + np.arange(fan)).ravel(), unit.ravel() + fan]
+            start += units * stride
+        lanes.append((unit + fan + 1 + np.arange(self.outputs)).T.ravel())
+        return np.concatenate([*lanes, start + np.arange(sum(t.size for t in self.tail))])
 
     def outputs_at(self, position: Array, x: Array, xp: Any = np) -> Array:
         """Raw outputs [R, B, n] of replicas [R, P] at inputs [B, m] or [R, B, m]."""
-        return self._forward(position, with_ones(x, xp), xp)[2]
+        return self._forward(position, with_ones(x, xp), xp)[-1]
 
-    def _forward(self, position: Array, x1: Array, xp: Any) -> tuple[Array, Array, Array]:
-        """Preactivations and activations [R, B, d], and raw outputs [R, B, n]; `x1` ends in a column of ones, so that
-        b1 rides in the matrix product. The first may be overwritten, where slopes do not read it.
+    def _forward(self, position: Array, x1: Array, xp: Any) -> tuple[list[Array], list[Array], Array]:
+        """Preactivations and activations [R, B, d_l] of the hidden layers, and raw outputs [R, B, n]; `x1` ends in a
+        column of ones, so that b1 rides in the matrix product. The first may be overwritten, where slopes do not read
+        them.
         """
-        w = self.layout.split(position)
+        w, value = self.layout.split(position), self.activation_record.value
         w1b1 = xp.concatenate([w["w1"], w["b1"][..., None]], axis=-1)
-        z = xp.matmul(x1, w1b1.swapaxes(-1, -2))
-        hidden = self.activation_record.value(z, xp)
-        out = xp.matmul(hidden, w["w2"].swapaxes(-1, -2))
-        out += w["b2"][:, None, :]
+        z = [xp.matmul(x1, w1b1.swapaxes(-1, -2))]
+        hidden = [value(z[0], xp)]
+        for l in range(2, self.layers + 2):
+            out = xp.matmul(hidden[-1], w[f"w{l}"].swapaxes(-1, -2))
+            out += w[f"b{l}"][:, None, :]
+            if l <= self.layers:
+                z.append(out)
+                hidden.append(value(out, xp))
         return z, hidden, out
 
     def predict(self, position: Array, x: Array, xp: Any = np) -> Array:
@@ -133,17 +186,18 @@ class ShlpModel:
         """Mean loss [R] float64 over the B points `x1` (with ones, [R, B, m + 1]) and its gradient [R, P]; no prior."""
         z, hidden, out = self._forward(position, x1, xp)
         loss = self.losses(out, y, xp).mean(axis=-1, dtype=np.float64)
-        d_out = self.likelihood.residual(out, y, self.constants, xp)
-        d_out *= position.dtype.type(1 / out.shape[1])
+        delta = self.likelihood.residual(out, y, self.constants, xp)
+        delta *= position.dtype.type(1 / out.shape[1])
         gradient = xp.empty_like(position)
-        g = self.layout.split(gradient)
-        w2 = self.layout.split(position)["w2"]
-        g["w2"][...] = xp.matmul(d_out.swapaxes(-1, -2), hidden)
-        g["b2"][...] = d_out.sum(axis=1)
-        d_hidden = d_out * w2 if self.outputs == 1 else xp.matmul(d_out, w2)
-        if (slope := self.activation_record.slope) is not None:
-            d_hidden *= slope(z, hidden, xp)
-        g_first = xp.matmul(x1.swapaxes(-1, -2), d_hidden)
+        g, w = self.layout.split(gradient), self.layout.split(position)
+        for l in range(self.layers + 1, 1, -1):
+            g[f"w{l}"][...] = xp.matmul(delta.swapaxes(-1, -2), hidden[l - 2])
+            g[f"b{l}"][...] = delta.sum(axis=1)
+            weights = w[f"w{l}"]
+            delta = delta * weights if delta.shape[-1] == 1 else xp.matmul(delta, weights)
+            if (slope := self.activation_record.slope) is not None:
+                delta *= slope(z[l - 2], hidden[l - 2], xp)
+        g_first = xp.matmul(x1.swapaxes(-1, -2), delta)
         g["w1"][...] = g_first[:, :-1].swapaxes(-1, -2)
         g["b1"][...] = g_first[:, -1]
         return loss, gradient
@@ -157,10 +211,10 @@ class ShlpModel:
         blocks = xp.arange(int(layout.lanes.max()) // 4 + 1, dtype=np.uint64)
         draw = uniforms if init == "pytorch" else normals
         position = draw(keys, blocks, Purpose.POSITION, 0, dtype=dtype, xp=xp)[:, xp.asarray(layout.lanes)]
-        fan_in = np.concatenate(
-            [np.full(size, self.inputs if name in ("w1", "b1") else self.hidden) for name, size in layout.sizes.items()]
-        )
-        bias = np.concatenate([np.full(size, name in ("b1", "b2")) for name, size in layout.sizes.items()])
+        sizes = list(layout.sizes.values())
+        more = (len(sizes) - 2 * len(self.fans)) * (1,)  # parameters of the likelihood itself
+        fan_in = np.repeat([*np.repeat(self.fans, 2), *more], sizes)
+        bias = np.repeat([*len(self.fans) * (False, True), *map(bool, more)], sizes)
         if init == "pytorch":
             return (2 * position - 1) * xp.asarray(1 / np.sqrt(fan_in), dtype)
         if init == "he":
@@ -174,15 +228,15 @@ class ShlpModel:
         raise SpecError(f"init = '{init}' is unknown. Known: {', '.join(INITS)}.")
 
 
-class ShlpTarget(Target):
-    """An SHLP on data sets: U = mean NLL + (1/N) sum_i -log prior(theta_i).
+class MlpTarget(Target):
+    """A perceptron on data sets: U = mean NLL + (1/N) sum_i -log prior(theta_i).
 
     Parameters
     ----------
     model : the network. data : D data sets. dataset : [R] the data set of each replica.
     """
 
-    def __init__(self, model: ShlpModel, data: Dataset, dataset: Any, dtype: Any = np.float32, xp: Any = np) -> None:
+    def __init__(self, model: MlpModel, data: Dataset, dataset: Any, dtype: Any = np.float32, xp: Any = np) -> None:
         self.model, self.layout, self.points = model, model.layout, data.points
         self.fused = model
         self.dtype = np.dtype(dtype)
@@ -195,7 +249,7 @@ class ShlpTarget(Target):
         self._x1 = with_ones(self.x_train, xp)
         self.y_train, self.y_test = (xp.asarray(y, label_dtype) for y in (data.y_train, data.y_test))
 
-    def to(self, xp: Any) -> "ShlpTarget":
+    def to(self, xp: Any) -> "MlpTarget":
         """The same with its arrays in another library (CuPy's current device)."""
         moved = copy(self)
         moved._xp = xp
@@ -214,19 +268,23 @@ class ShlpTarget(Target):
         return energy, gradient
 
     def arithmetic(self, points: int) -> dict[str, Count]:
-        """With m inputs, d hidden units, n outputs: forward d (m + n) multiply-adds and d activations a point; backward
-        d (m + 2 n) multiply-adds, d slopes and bias sums, n residuals.
+        """With W weights, of them W_1 of the first layer, and D hidden units: forward W multiply-adds and D activations
+        a point; backward W for the gradient of the weights, W - W_1 for deltas of hidden units, D slopes and bias sums,
+        and n residuals.
         """
-        model, units, activation = self.model, points * self.model.hidden, self.model.activation_record
-        backward = (Count(model.inputs + 2 * model.outputs, 1) + activation.slope_count) * units
+        model, activation = self.model, self.model.activation_record
+        first, units = model.inputs * model.hidden[0], sum(model.hidden)
+        weights = sum(d * fan for d, fan in zip((*model.hidden, model.outputs), model.fans, strict=True))
+        forward = Count(weights) + activation.count * units
+        backward = Count(2 * weights - first, units) + activation.slope_count * units
         return {
-            "forward": (Count(model.inputs + model.outputs) + activation.count) * units,
-            "backward": backward + model.likelihood.count * (points * model.outputs),
+            "forward": forward * points,
+            "backward": (backward + model.likelihood.count * model.outputs) * points,
         }
 
     def widest(self, points: int) -> int:
-        """Hidden activations of the points, or the parameters."""
-        return max(self.model.hidden * points, self.layout.size)
+        """Activations of the widest hidden layer at the points, or the parameters."""
+        return max(max(self.model.hidden) * points, self.layout.size)
 
     def _points(self, batch: Batch) -> tuple[Array, Array]:
         if batch.index is None:

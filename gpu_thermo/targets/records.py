@@ -4,8 +4,9 @@ The text is the bodies of functions, which kernels/network.py pastes before the 
 """
 
 import difflib
+import math
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 from ..errors import SpecError
@@ -14,6 +15,26 @@ CONSTANTS = 4
 """Most constants that a record's C++ may read: kernels have room for as many."""
 
 Record = TypeVar("Record")
+
+
+@dataclass(frozen=True)
+class Tail:
+    """A tensor that belongs to no unit of a network: it stands behind them, in parameters and in lanes.
+
+    Attributes
+    ----------
+    name, shape, dims : of the tensor, as in Layout. partition : the layer it belongs to.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    partition: str
+    dims: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        """Its parameters."""
+        return math.prod(self.shape)
 
 
 def look_up(what: str, name: str, table: Mapping[str, Record]) -> Record:

@@ -13,7 +13,7 @@ import numpy as np
 from ..engines import Batching
 from ..state import State
 from ..targets.base import Batch
-from ..targets.networks import ShlpModel, ShlpTarget
+from ..targets.networks import MlpModel, MlpTarget
 from .report import Check, Score, from_scores, score
 from .sampling import SEED, Place, Plan, average, job_of, network, program_of, regression, start
 
@@ -58,17 +58,17 @@ def _frozen() -> np.ndarray:
     return np.random.default_rng(SEED + 1).normal(size=HIDDEN * (INPUTS + 1))
 
 
-def _regression(replicas: int) -> tuple[ShlpTarget, np.ndarray, np.ndarray]:
+def _regression(replicas: int) -> tuple[MlpTarget, np.ndarray, np.ndarray]:
     """Target, features [N, d + 1] with a last column of ones, and y [N, n]."""
     x, frozen = _inputs(), _frozen()
     w1, b1 = frozen[: HIDDEN * INPUTS].reshape(HIDDEN, INPUTS), frozen[HIDDEN * INPUTS :]
     y = np.random.default_rng(SEED + 2).normal(size=(POINTS, OUTPUTS)) + x @ np.ones((INPUTS, OUTPUTS))
-    model = ShlpModel(INPUTS, HIDDEN, OUTPUTS, "regression", "tanh", (POINTS * PRIOR_STIFFNESS) ** -0.5, NOISE_SD)
+    model = MlpModel(INPUTS, HIDDEN, OUTPUTS, "regression", "tanh", (POINTS * PRIOR_STIFFNESS) ** -0.5, NOISE_SD)
     features = np.column_stack([np.tanh(x @ w1.T + b1), np.ones(POINTS)])
     return network(model, regression(y, x), replicas), features, y
 
 
-def _mode(features: np.ndarray, y: np.ndarray, target: ShlpTarget, hidden: slice) -> tuple[np.ndarray, float]:
+def _mode(features: np.ndarray, y: np.ndarray, target: MlpTarget, hidden: slice) -> tuple[np.ndarray, float]:
     """Output layer (w2, b2) at the minimum of U, and U there without the frozen layer's share."""
     precision = features.T @ features / (POINTS * NOISE_SD**2) + PRIOR_STIFFNESS * np.eye(HIDDEN + 1)
     best = np.linalg.solve(precision, features.T @ y / (POINTS * NOISE_SD**2))

@@ -14,7 +14,7 @@ from ..method.words import Program, compile_program, compile_update, parse_word
 from ..state import Hyper, Segment, State
 from ..targets.analytic.wells import Harmonic
 from ..targets.base import Target
-from ..targets.networks import ShlpModel, ShlpTarget
+from ..targets.networks import MlpModel, MlpTarget
 
 SEED = 20190601
 """Of all checks: a report is the same every time on one machine and build."""
@@ -124,15 +124,15 @@ def regression(y: np.ndarray, x: np.ndarray) -> Dataset:
     return Dataset("verify", "regression", x[None], y[None], x[None, :0], y[None, :0], names[0], (), names[1])
 
 
-def network(model: ShlpModel, data: Dataset, replicas: int, dtype: Any = np.float32) -> ShlpTarget:
+def network(model: MlpModel, data: Dataset, replicas: int, dtype: Any = np.float32) -> MlpTarget:
     """An SHLP on one data set."""
-    return ShlpTarget(model, data, np.zeros(replicas, np.int64), dtype)
+    return MlpTarget(model, data, np.zeros(replicas, np.int64), dtype)
 
 
-def silent_network(replicas: int, stiffness: float = 1.0) -> ShlpTarget:
+def silent_network(replicas: int, stiffness: float = 1.0) -> MlpTarget:
     """A network whose data say nothing (noise sd 1e9: a gradient of 1e-18): U = |theta|^2 / (2 s^2 N) with 1 / (s^2 N)
     = `stiffness`.
     """
-    model = ShlpModel(INPUTS, HIDDEN, OUTPUTS, "regression", "relu", (POINTS * stiffness) ** -0.5, 1e9)
+    model = MlpModel(INPUTS, HIDDEN, OUTPUTS, "regression", "relu", (POINTS * stiffness) ** -0.5, 1e9)
     draw = np.random.default_rng(SEED).normal(size=(POINTS, INPUTS + OUTPUTS))
     return network(model, regression(draw[:, INPUTS:], draw[:, :INPUTS]), replicas)

@@ -196,10 +196,10 @@ def minibatch(place: Place, mode: str, plan: Plan) -> list[Check]:
     that a reused gradient brings its noise along, and that each gradient has a fresh batch: repeated batches, sums for
     means and N/n all fail. The word is OBABO, whose law depends on the friction under gradient noise alone.
     """
-    from ..targets.networks import ShlpModel
+    from ..targets.networks import MlpModel
 
     outputs = 8
-    model = ShlpModel(1, 1, outputs, "regression", "relu", (POINTS * (BIAS_K - 1)) ** -0.5, 1.0)
+    model = MlpModel(1, 1, outputs, "regression", "relu", (POINTS * (BIAS_K - 1)) ** -0.5, 1.0)
     y = np.random.default_rng(place.seed).normal(size=(POINTS, outputs))
     y = SPREAD * (y - y.mean(axis=0)) / y.std(axis=0, ddof=1)
     target = network(model, regression(y, np.zeros((POINTS, 1))), plan.replicas)

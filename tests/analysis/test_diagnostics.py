@@ -13,7 +13,7 @@ from stores import dataset, model_for, run_tree
 from gpu_thermo.errors import SpecError, Status, StoreError
 from gpu_thermo.run import sample
 from gpu_thermo.targets.base import Batch
-from gpu_thermo.targets.networks import ShlpTarget
+from gpu_thermo.targets.networks import MlpTarget
 from gpu_thermo_analysis import Diagnosis, diagnose
 from gpu_thermo_analysis.convergence import convergence, superchains
 
@@ -138,7 +138,7 @@ def test_kinetic_temperature_against_its_target() -> None:
 def test_configurational_temperature_is_the_full_batch_identity() -> None:
     position = positions(6, 5)
     found = diagnose(run_tree(DATA, MODEL, position)).ensembles[0].temperatures
-    target = ShlpTarget(MODEL, DATA, np.zeros(30, int), np.float64)
+    target = MlpTarget(MODEL, DATA, np.zeros(30, int), np.float64)
     flat = position.reshape(30, -1).astype(np.float64)
     product = flat * target.energy_and_gradient(flat, Batch(None, np.zeros(30, int)))[1]
     for t, columns, n in zip(

@@ -21,10 +21,12 @@ from gpu_thermo.state import Hyper, Segment
 from gpu_thermo.targets.activations import ACTIVATIONS
 from gpu_thermo.targets.base import Batch
 from gpu_thermo.targets.likelihoods import LIKELIHOODS
-from gpu_thermo.targets.networks import ShlpModel, ShlpTarget
+from gpu_thermo.targets.networks import MlpModel, MlpTarget
 from gpu_thermo.targets.priors import PRIORS
 
 SCALE, NOISE_SD = 1.3, 0.7
+SHAPES = {"narrow": (2, 6), "wide": (11, 5), "deep": (3, (5, 4, 7))}
+"""Inputs and hidden units."""
 STEP = 1e-200
 """Of the complex step: no difference is taken, so it may be as small as numbers are."""
 
@@ -76,31 +78,33 @@ def make_data(likelihood, inputs, outputs, points=40, sets=2):
     )
 
 
-def make_target(activation, likelihood, prior, wide, dtype, replicas):
-    """R networks of a narrow or a wide kind on their data sets."""
-    outputs = {"bernoulli": 1}.get(likelihood, 3 if not wide else 2)
-    inputs, hidden = (11, 5) if wide else (2, 6)
+def make_target(activation, likelihood, prior, shape, dtype, replicas):
+    """R networks of some shape on their data sets."""
+    outputs = {"bernoulli": 1}.get(likelihood, 2 if shape == "wide" else 3)
+    inputs, hidden = SHAPES[shape]
     data = make_data(likelihood, inputs, outputs)
     scale = SCALE if prior else None
-    model = ShlpModel(inputs, hidden, outputs, data.task, activation, scale, NOISE_SD)
-    return ShlpTarget(model, data, np.arange(replicas) % 2, dtype)
+    model = MlpModel(inputs, hidden, outputs, data.task, activation, scale, NOISE_SD)
+    return MlpTarget(model, data, np.arange(replicas) % 2, dtype)
 
 
 def energy(target, theta, dataset, activation, likelihood, prior):
     """U of one network by the formulas above; `theta` may be complex."""
-    w = target.layout.split(theta)
-    hidden = ACTIVATE[activation](target.x_train[dataset] @ w["w1"].T + w["b1"])
-    losses = POINT_NLL[likelihood](hidden @ w["w2"].T + w["b2"], target.y_train[dataset])
+    w, value, layers = target.layout.split(theta), target.x_train[dataset], len(target.model.hidden)
+    for i in range(1, layers + 1):
+        value = ACTIVATE[activation](value @ w[f"w{i}"].T + w[f"b{i}"])
+    outputs = value @ w[f"w{layers + 1}"].T + w[f"b{layers + 1}"]
+    losses = POINT_NLL[likelihood](outputs, target.y_train[dataset])
     return losses.mean() + MINUS_LOG_PRIOR[prior](theta) / target.points
 
 
-@pytest.mark.parametrize("wide", [False, True], ids=["narrow", "wide"])
+@pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(
     ("activation", "likelihood", "prior"), list(product(ACTIVATIONS, LIKELIHOODS, [None, *PRIORS]))
 )
-def test_value_and_gradient(activation, likelihood, prior, wide):
+def test_value_and_gradient(activation, likelihood, prior, shape):
     """In float64 to 1e-12, by a complex step of every parameter."""
-    target = make_target(activation, likelihood, prior, wide, np.float64, 2)
+    target = make_target(activation, likelihood, prior, shape, np.float64, 2)
     position = np.random.default_rng(3).normal(size=(2, target.layout.size))
     found_energy, found_gradient = target.energy_and_gradient(position, Batch(None, np.arange(2)))
     for r, theta in enumerate(position):
@@ -114,8 +118,8 @@ def test_value_and_gradient(activation, likelihood, prior, wide):
 # -- both engines ------------------------------------------------------------------------------------------------------
 
 FACTORS = {
-    "activation": list(ACTIVATIONS), "likelihood": list(LIKELIHOODS), "prior": [None, *PRIORS], "wide": [False, True],
-    "dtype": [np.float32, np.float64], "mode": ["subset", "full", "epoch", "replacement"],
+    "activation": list(ACTIVATIONS), "likelihood": list(LIKELIHOODS), "prior": [None, *PRIORS],
+    "shape": ["narrow", "wide"], "dtype": [np.float32, np.float64], "mode": ["subset", "full", "epoch", "replacement"],
     "method": ["adlala", "langevin", "sgld", "adam"],
 }  # fmt: skip
 COVER = covering(FACTORS, most=("activation", "likelihood", "dtype"))
@@ -130,9 +134,9 @@ def name_of(case):
     return "-".join(getattr(v, "__name__", str(v)) for v in case.values())
 
 
-def make_job(activation, likelihood, prior, wide, dtype, mode, method, replicas=9):
+def make_job(activation, likelihood, prior, shape, dtype, mode, method, replicas=9):
     """A job of R replicas, each with its own hyperparameters."""
-    target = make_target(activation, likelihood, prior, wide, dtype, replicas)
+    target = make_target(activation, likelihood, prior, shape, dtype, replicas)
     named, g = get_method(method), np.random.default_rng(1)
     program = make_program(named, target.layout.partition(named.partition))
     shape = (replicas, len(program.partition.names))
@@ -188,17 +192,18 @@ def test_a_record_without_its_cpp_cannot_be():
             replace(record, code=replace(record.code, **{name: ""}))
 
 
-def test_a_wrong_slope_of_arrays_is_seen(monkeypatch):
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_wrong_slope_of_arrays_is_seen(monkeypatch, shape):
     right = ACTIVATIONS["tanh"]
     wrong = replace(right, slope=lambda z, value, xp: 1 - value * value * (1 + 1e-9))
     monkeypatch.setitem(ACTIVATIONS, "tanh", wrong)
     with pytest.raises(AssertionError):
-        test_value_and_gradient("tanh", "gaussian", "normal", False)
+        test_value_and_gradient("tanh", "gaussian", "normal", shape)
 
 
 @needs_compiler
-@pytest.mark.parametrize("wide", [False, True], ids=["narrow", "wide"])
-def test_a_wrong_slope_of_kernels_is_seen(monkeypatch, wide):
+@pytest.mark.parametrize("shape", FACTORS["shape"])
+def test_a_wrong_slope_of_kernels_is_seen(monkeypatch, shape):
     """One slope wrong by 1e-9 in C++ alone."""
     right = ACTIVATIONS["tanh"]
     texts = {"slope": right.code.slope, "by_value": right.code.by_value}
@@ -210,6 +215,6 @@ def test_a_wrong_slope_of_kernels_is_seen(monkeypatch, wide):
         },
     )
     monkeypatch.setitem(ACTIVATIONS, "tanh", replace(right, code=code))
-    case = {"activation": "tanh", "likelihood": "gaussian", "prior": None, "wide": wide, "dtype": np.float64}
+    case = {"activation": "tanh", "likelihood": "gaussian", "prior": None, "shape": shape, "dtype": np.float64}
     with pytest.raises(AssertionError):
         check_agreement({**case, "mode": "full", "method": "sgld"})

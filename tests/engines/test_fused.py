@@ -28,7 +28,7 @@ from gpu_thermo.kernels.toolchain import find_compiler
 from gpu_thermo.method.named import get_method, make_program
 from gpu_thermo.method.schedules import Cosine
 from gpu_thermo.state import Hyper, Segment, State
-from gpu_thermo.targets.networks import ACTIVATIONS, TASKS, ShlpModel, ShlpTarget
+from gpu_thermo.targets.networks import ACTIVATIONS, TASKS, MlpModel, MlpTarget
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")
 slow = pytest.mark.slow
@@ -193,9 +193,9 @@ def test_exact_stationary_law(word):
     gamma = tau = 1.
     """
     replicas, points = 256, 20
-    model = ShlpModel(2, 10, 1, "regression", "relu", prior_sd=points**-0.5, noise_sd=1e6)
+    model = MlpModel(2, 10, 1, "regression", "relu", prior_sd=points**-0.5, noise_sd=1e6)
     program = make_program(get_method("splitting"), model.layout.partition("all"), word)
-    target = ShlpTarget(model, make_data("regression", 2, 1, points, 1), np.zeros(replicas, np.int64))
+    target = MlpTarget(model, make_data("regression", 2, 1, points, 1), np.zeros(replicas, np.int64))
     hyper = Hyper.constant(replicas, 1, 1.0, temperature=1.0, friction=1.0, thermostat=0.0)
     identity = np.arange(replicas, dtype=np.uint64)
     job = Job(program, target, hyper, Batching("subset", 5), identity, identity)

@@ -15,7 +15,7 @@ from gpu_thermo.engines.predict.fused import FusedPredictor
 from gpu_thermo.kernels.toolchain import find_compiler, host_library
 from gpu_thermo.state import Segment
 from gpu_thermo.streams import Keys, Purpose, make_keys, minibatch, normals
-from gpu_thermo.targets.networks import ShlpModel
+from gpu_thermo.targets.networks import MlpModel
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")
 
@@ -114,7 +114,7 @@ NETWORKS = [
 @pytest.mark.parametrize("replicas", REPLICAS)
 def test_predictions(task, activation, outputs, dtype, replicas, width):
     """More points than a tile has, and not a multiple of it."""
-    g, model = np.random.default_rng(0), ShlpModel(3, 9, outputs, task, activation, None, 0.7)
+    g, model = np.random.default_rng(0), MlpModel(3, 9, outputs, task, activation, None, 0.7)
     position, x = g.normal(size=(replicas, model.layout.size)).astype(dtype), g.normal(size=(131, 3)).astype(dtype)
     y, w = g.normal(size=(131, 2)) if task == "regression" else g.integers(0, max(2, outputs), 131), g.random(replicas)
     bare, predictor = FusedPredictor(model, dtype, threads=1), FusedPredictor(model, dtype, threads=1)

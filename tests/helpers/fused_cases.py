@@ -16,7 +16,7 @@ from gpu_thermo.kernels.toolchain import host_library
 from gpu_thermo.method.named import get_method, make_program
 from gpu_thermo.method.schedules import Cosine, Linear
 from gpu_thermo.state import Hyper, Segment, State
-from gpu_thermo.targets.networks import ShlpModel, ShlpTarget
+from gpu_thermo.targets.networks import MlpModel, MlpTarget
 
 
 def make_data(task, m, n, points, count):
@@ -36,7 +36,7 @@ def make_data(task, m, n, points, count):
 def make_job(method="adlala", word=None, *, replicas=11, d=6, m=2, n=1, task="binary", activation="relu", mode="subset",
              batch=10, points=64, partition=None, sets=1, dtype=np.float32, freeze=(), prior=None, schedules=None,
              convention="I"):  # fmt: skip
-    model = ShlpModel(m, d, n, task, activation, prior, 0.7)
+    model = MlpModel(m, d, n, task, activation, prior, 0.7)
     split = model.layout.partition(partition or get_method(method).partition)
     program = make_program(get_method(method), split, word, freeze, convention)
     g, shape = np.random.default_rng(1), (replicas, len(split.names))
@@ -45,7 +45,7 @@ def make_job(method="adlala", word=None, *, replicas=11, d=6, m=2, n=1, task="bi
     hyper = Hyper.constant(
         replicas, shape[1], 0.1 + 0.1 * g.random(replicas), total=100, momentum=0.9, thermostat=0.1, **values
     )
-    target = ShlpTarget(model, make_data(task, m, n, points, sets), np.arange(replicas) % sets, dtype)
+    target = MlpTarget(model, make_data(task, m, n, points, sets), np.arange(replicas) % sets, dtype)
     seed = np.arange(replicas, dtype=np.uint64) % 3 + 2**40
     batching = Batching(mode, points if mode == "full" else batch)
     hyper = dataclasses.replace(hyper, schedules=schedules or {})
@@ -63,7 +63,7 @@ def make_state(job):
 def take(job, rows):
     """The same job for some of its replicas."""
     target = job.target
-    part = object.__new__(ShlpTarget)
+    part = object.__new__(MlpTarget)
     part.__dict__.update(target.__dict__, dataset=target.dataset[rows])
     return dataclasses.replace(
         job, hyper=job.hyper.take(rows), seed=job.seed[rows], stream=job.stream[rows], target=part

@@ -10,7 +10,7 @@ from gpu_thermo.kernels.elementwise import elementwise_source
 from gpu_thermo.kernels.toolchain import host_library
 from gpu_thermo.method.named import get_method, make_program
 from gpu_thermo.state import Hyper
-from gpu_thermo.targets.networks import ShlpModel, ShlpTarget
+from gpu_thermo.targets.networks import MlpModel, MlpTarget
 
 
 class HostOperations(KernelOperations):
@@ -27,12 +27,12 @@ def small_job(method, word=None, mode="subset", dtype=np.float32, partition=None
     x = g.normal(size=(1, 50, 3))
     y = (x.sum(-1) > 0).astype(np.int64)
     data = Dataset("test", "binary", x, y, x[:, :5], y[:, :5], ("a", "b", "c"), ("no", "yes"))
-    model = ShlpModel(3, 5, 1)
+    model = MlpModel(3, 5, 1)
     split = model.layout.partition(partition or get_method(method).partition)
     values = {"temperature": 0.02, "friction": 1.5, "sigma": 0.3, "epsilon": 0.4, "momentum": 0.9, "thermostat": 0.2}
     hyper = Hyper.constant(replicas, len(split.names), 0.1 * (1 + g.random(replicas)), **values)
     program = make_program(get_method(method), split, word, freeze)
-    target = ShlpTarget(model, data, np.zeros(replicas, np.int64), dtype)
+    target = MlpTarget(model, data, np.zeros(replicas, np.int64), dtype)
     return Job(
         program,
         target,

@@ -13,7 +13,7 @@ from gpu_thermo.data import Dataset
 from gpu_thermo.engines.base import Batching, Job, initial_state
 from gpu_thermo.method.words import compile_program, compile_update, parse_word
 from gpu_thermo.state import Hyper, State
-from gpu_thermo.targets.networks import ShlpModel, ShlpTarget
+from gpu_thermo.targets.networks import MlpModel, MlpTarget
 
 HIDDEN, POINTS, NOISE_SD = 2, 7, 0.8
 
@@ -26,9 +26,9 @@ class NetworkWell:
     dtype: type
 
     @cached_property
-    def model(self) -> ShlpModel:
+    def model(self) -> MlpModel:
         """One input, two hidden units, one output."""
-        return ShlpModel(1, HIDDEN, 1, "regression", "tanh", None, NOISE_SD)
+        return MlpModel(1, HIDDEN, 1, "regression", "tanh", None, NOISE_SD)
 
     @cached_property
     def data(self) -> Dataset:
@@ -70,7 +70,7 @@ class NetworkWell:
             program = compile_update(method, partition, frozen=(0,))
         else:
             program = compile_program({"hidden": None, "output": parse_word(method)}, partition)
-        target = ShlpTarget(self.model, self.data, np.zeros(self.replicas, np.int64), self.dtype)
+        target = MlpTarget(self.model, self.data, np.zeros(self.replicas, np.int64), self.dtype)
         values = Hyper.constant(self.replicas, 2, stepsize, 100, **hyper)
         seed, stream = np.full(self.replicas, 5, np.uint64), np.arange(self.replicas, dtype=np.uint64)
         return Job(program, target, values, Batching("full", POINTS), seed, stream, self.dtype)

@@ -8,7 +8,7 @@ import xarray as xr
 
 from gpu_thermo.data import Dataset
 from gpu_thermo.spec.run import RunSpec
-from gpu_thermo.targets.networks import ShlpModel
+from gpu_thermo.targets.networks import MlpModel
 
 
 def dataset(
@@ -27,13 +27,13 @@ def dataset(
     return Dataset("spirals", task, x, y, x_test, y_test, tuple(f"f{i}" for i in range(features)), **names, **kw)
 
 
-def model_for(data: Dataset, hidden: int = 5, **kw: Any) -> ShlpModel:
+def model_for(data: Dataset, hidden: int = 5, **kw: Any) -> MlpModel:
     """A network that fits the data."""
-    return ShlpModel(data.inputs, hidden, data.outputs, data.task, **kw)
+    return MlpModel(data.inputs, hidden, data.outputs, data.task, **kw)
 
 
 def run_tree(
-    data: Dataset, model: ShlpModel, position: np.ndarray, ensemble: Any = None, sets: Any = None, *,
+    data: Dataset, model: MlpModel, position: np.ndarray, ensemble: Any = None, sets: Any = None, *,
     method: Any = None, init: str = "normal", temperature: Any = (1e-2, 1e-2), kinetic: Any = None,
     log_weight: Any = None, status: Any = None, keep: Any = ("parameters", "predictions"),
 ) -> xr.DataTree:  # fmt: skip
@@ -76,7 +76,7 @@ def run_tree(
         "targets": data.targets,
     }
     spec: dict[str, Any] = {
-        "model": {"hidden": model.hidden, "activation": model.activation, "init": init},
+        "model": {"hidden": list(model.hidden), "activation": model.activation, "init": init},
         "run": {"keep": list(keep)},
     }
     if model.prior_sd is not None:

@@ -20,7 +20,7 @@ from gpu_thermo.engines.predict.fused import FusedPredictor, PredictArguments
 from gpu_thermo.kernels.emit import MODES, predict_source
 from gpu_thermo.kernels.toolchain import find_compiler
 from gpu_thermo.state import Segment
-from gpu_thermo.targets.networks import ShlpModel
+from gpu_thermo.targets.networks import MlpModel
 from gpu_thermo.targets.records import packed
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")
@@ -145,7 +145,7 @@ def test_a_contour_agrees_with_this_machine(machine, method, dtype):
     assert_close(*states, job.dtype)
 
 
-MODEL = ShlpModel(3, 9, 3, "multiclass", "tanh")
+MODEL = MlpModel(3, 9, 3, "multiclass", "tanh")
 
 
 def test_predictions(machine, dtype):

@@ -18,7 +18,7 @@ from gpu_thermo.kernels.emit import MODES, Emitter
 from gpu_thermo.kernels.toolchain import find_compiler, has_nvrtc, nvrtc_compile, resources
 from gpu_thermo.method import letters
 from gpu_thermo.method.named import get_method, make_program
-from gpu_thermo.targets.networks import ShlpModel
+from gpu_thermo.targets.networks import MlpModel
 
 needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")
 slow = pytest.mark.slow
@@ -125,7 +125,7 @@ def test_minibatches_are_exactly_the_references(probe, mode, points):
 )
 def test_predictions_and_their_sums(task, activation, outputs, dtype, width):
     g = np.random.default_rng(0)
-    model = ShlpModel(3, 9, outputs, task, activation, None, 0.7)
+    model = MlpModel(3, 9, outputs, task, activation, None, 0.7)
     position, x, w = (
         g.normal(size=(21, model.layout.size)).astype(dtype),
         g.normal(size=(150, 3)).astype(dtype),
@@ -158,7 +158,7 @@ def test_predictions_and_their_sums(task, activation, outputs, dtype, width):
 
 def device_log(method="adlala", arch="sm_90", *, m=2, d=100, n=1, task="binary", activation="relu", mode="subset",
                batch=20, bits=32, partition=None, prior=None, word=None):  # fmt: skip
-    model = ShlpModel(m, d, n, task, activation, prior)
+    model = MlpModel(m, d, n, task, activation, prior)
     program = make_program(get_method(method), model.layout.partition(partition or get_method(method).partition), word)
     emitter = Emitter(program, model, mode, batch, bits)
     _, log = nvrtc_compile(emitter.source("device", team_size(emitter)), arch, ("--ptxas-options=-v",))

@@ -14,7 +14,7 @@ from gpu_thermo.kernels.emit import header, predict_device_source, predict_sourc
 from gpu_thermo.kernels.toolchain import find_compiler, has_nvrtc, nvrtc_compile
 from gpu_thermo.targets.activations import ACTIVATIONS
 from gpu_thermo.targets.likelihoods import DEFAULTS, LIKELIHOODS
-from gpu_thermo.targets.networks import ShlpModel
+from gpu_thermo.targets.networks import MlpModel
 from gpu_thermo.targets.priors import PRIORS
 from gpu_thermo.targets.records import CONSTANTS, packed
 
@@ -41,17 +41,17 @@ def test_headers_name_no_record():
 def test_unknown_names_have_no_source(wrong):
     (what,) = wrong.values()
     with pytest.raises(SpecError, match=f"'{what}'.*Did you mean '[a-z]+'"):
-        predict_source(replace(ShlpModel(2, 3, 1), **wrong), 32)
+        predict_source(replace(MlpModel(2, 3, 1), **wrong), 32)
 
 
 def test_each_record_has_a_source_of_its_own():
-    models = [ShlpModel(2, 3, 1 if task == "binary" else 2, task, a, 1.0) for task in DEFAULTS for a in ACTIVATIONS]
+    models = [MlpModel(2, 3, 1 if task == "binary" else 2, task, a, 1.0) for task in DEFAULTS for a in ACTIVATIONS]
     assert len({network.functions(m) for m in models}) == len(models)
 
 
 def test_a_kept_slope_is_kept_only_where_it_must():
     for name, record in ACTIVATIONS.items():
-        text = network.functions(ShlpModel(2, 3, 1, activation=name))
+        text = network.functions(MlpModel(2, 3, 1, activation=name))
         assert f"SLOPE_KEPT = {str(not record.code.by_value).lower()};" in text
 
 
@@ -65,7 +65,7 @@ def test_kept_slopes_are_those_of_the_reference(wide):
 @needs_compiler
 @pytest.mark.usefixtures("kept")
 def test_predictions_do_without_slopes():
-    g, model = np.random.default_rng(0), ShlpModel(11, 7, 2, "regression", "tanh", None, 0.7)
+    g, model = np.random.default_rng(0), MlpModel(11, 7, 2, "regression", "tanh", None, 0.7)
     position, x = g.normal(size=(5, model.layout.size)), g.normal(size=(150, 11))
     predictor = FusedPredictor(model, np.float64, threads=1)
     np.testing.assert_allclose(predictor.phi(position, x), model.predict(position, x), rtol=1e-12, atol=1e-12)
@@ -76,7 +76,7 @@ def test_predictions_do_without_slopes():
 def test_records_compile_for_a_gpu(activation):
     for task in DEFAULTS:
         cubin, _ = nvrtc_compile(
-            predict_device_source(ShlpModel(2, 9, 1 if task == "binary" else 3, task, activation), 32)
+            predict_device_source(MlpModel(2, 9, 1 if task == "binary" else 3, task, activation), 32)
         )
         assert cubin
 
@@ -84,7 +84,7 @@ def test_records_compile_for_a_gpu(activation):
 def test_constants_stand_where_kernels_look():
     """In the order of their names, zeros after them."""
     for record in LIKELIHOODS.values():
-        model = ShlpModel(2, 3, 1, record.task, noise_sd=0.3)
+        model = MlpModel(2, 3, 1, record.task, noise_sd=0.3)
         values = packed(model.constants)
         assert len(values) == CONSTANTS
         text = network.functions(model)

@@ -22,7 +22,7 @@ from gpu_thermo.running.agenda import Agenda
 from gpu_thermo.spec.run import RunSection
 from gpu_thermo.state import Segment
 from gpu_thermo.streams import Purpose, make_keys, minibatch, normals
-from gpu_thermo.targets.networks import ShlpModel, ShlpTarget
+from gpu_thermo.targets.networks import MlpModel, MlpTarget
 from gpu_thermo.verify.sampling import silent_network
 
 compiled = pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")
@@ -44,7 +44,7 @@ def binary_job(word, batching, dtype=np.float64, replicas=5, stepsize=0.2, **val
         ("a", "b"),
         ("0", "1"),
     )
-    target = ShlpTarget(ShlpModel(2, 3, 1, "binary", "tanh", 1.0), data, np.zeros(replicas, np.int64), dtype)
+    target = MlpTarget(MlpModel(2, 3, 1, "binary", "tanh", 1.0), data, np.zeros(replicas, np.int64), dtype)
     hyper = {"temperature": 0.05, "friction": 0.5, "sigma": 0.2, "epsilon": 0.1, "thermostat": 0.3} | values
     job = job_of(word, target, stepsize, replicas, dtype=dtype, batching=batching, partition="layer", **hyper)
     return replace(job, seed=job.seed * np.uint64(2**40) + job.stream)
@@ -281,7 +281,7 @@ def test_running_averages_do_not_lose_draws():
 @compiled
 def test_the_fused_predictor_sums_in_double():
     """The mean of 2^18 float32 predictions to 1e-7, where a running float32 sum is wrong by 1e-5 and more."""
-    model, x = ShlpModel(2, 3, 1, "binary", "tanh"), np.array([[0.5, -1.0], [2.0, 1.0]])
+    model, x = MlpModel(2, 3, 1, "binary", "tanh"), np.array([[0.5, -1.0], [2.0, 1.0]])
     position = np.random.default_rng(4).normal(size=(2**18, model.layout.size)).astype(np.float32)
     position[:, -1] += 3
     predictor, total = FusedPredictor(model, np.float32, threads=1), np.zeros(2)

@@ -5,9 +5,9 @@ import pytest
 
 from gpu_thermo.errors import SpecError
 from gpu_thermo.method.named import HYPERPARAMETERS, METHODS, get_method, make_program
-from gpu_thermo.targets.networks import ShlpModel
+from gpu_thermo.targets.networks import MlpModel
 
-LAYOUT = ShlpModel(2, 5, 1).layout
+LAYOUT = MlpModel(2, 5, 1).layout
 EXPECTED = {  # texts by layer, or the update
     "sgd": "sgd", "momentum": "momentum", "adam": "adam", "sgld": "sgld", "coolmomentum": "coolmomentum",
     "langevin": ("BAOAB",),
@@ -108,3 +108,23 @@ def test_freezing():
 def test_conventions_of_momentum():
     assert program_of("momentum", convention="II").update == "momentum2"
     assert program_of("sgd", convention="II").update == "sgd"
+
+
+@pytest.mark.parametrize("name", [n for n, method in METHODS.items() if "hidden" in method.words])
+def test_methods_in_two_parts_at_any_depth(name):
+    """The first word on every hidden layer, each a partition of its own, the second on the output."""
+    method = METHODS[name]
+    program = make_program(method, MlpModel(2, (5, 4, 3), 1).layout.partition("layer"))
+    assert program.partition.names == ("hidden1", "hidden2", "hidden3", "output")
+    assert program.texts == (*3 * (method.words["hidden"],), method.words["output"])
+    assert program.gradients_per_step == 1
+
+
+def test_narrower_names_win():
+    """A layer's own word stands above that of all hidden layers, in whatever order they are written."""
+    partition = MlpModel(2, (5, 4), 1).layout.partition("layer")
+    words = {"hidden2": "OBABO", "hidden": "BAOAB", "output": "BAOAB"}
+    for given in (words, dict(reversed(words.items()))):
+        assert make_program(METHODS["splitting"], partition, given).texts == ("BAOAB", "OBABO", "BAOAB")
+    program = make_program(METHODS["splitting"], partition, "BAOAB", ("hidden",))
+    assert program.texts == (None, None, "BAOAB")

@@ -10,9 +10,10 @@ from scipy import special, stats
 from sklearn.metrics import log_loss
 
 from gpu_thermo.data import Dataset
+from gpu_thermo.errors import SpecError
 from gpu_thermo.streams import Purpose, make_keys, normals
 from gpu_thermo.targets.base import Batch
-from gpu_thermo.targets.networks import ACTIVATIONS, TASKS, ShlpModel, ShlpTarget
+from gpu_thermo.targets.networks import ACTIVATIONS, TASKS, MlpModel, MlpTarget
 
 OUTPUTS = {"binary": 1, "multiclass": 4, "regression": 2}
 ACTIVATE = {
@@ -36,7 +37,7 @@ def _same_numbers_in_any_order():
 
 
 def make_model(task, activation="tanh", **options):
-    return ShlpModel(M, D, OUTPUTS[task], task, activation, **options)
+    return MlpModel(M, D, OUTPUTS[task], task, activation, **options)
 
 
 def make_data(task, sets=1, points=N):
@@ -49,12 +50,12 @@ def make_data(task, sets=1, points=N):
 
 
 def make_target(task, activation="tanh", dataset=(0, 0, 0), sets=1, dtype=np.float64, **options):
-    return ShlpTarget(make_model(task, activation, **options), make_data(task, sets), np.array(dataset), dtype)
+    return MlpTarget(make_model(task, activation, **options), make_data(task, sets), np.array(dataset), dtype)
 
 
 def outputs(model, theta, x):
     """W2 act(W1 x + b1) + b2 of one replica, by hand; x [N, m]."""
-    m, d, n = model.inputs, model.hidden, model.outputs
+    m, (d,), n = model.inputs, model.hidden, model.outputs
     w1, b1, w2, b2 = np.split(theta, np.cumsum([m * d, d, n * d]))
     return ACTIVATE[model.activation](x @ w1.reshape(d, m).T + b1) @ w2.reshape(n, d).T + b2
 
@@ -103,7 +104,7 @@ def test_single_precision(task, activation):
     target = make_target(task, activation, prior_sd=0.7)
     position = RNG.normal(size=(R, target.layout.size))
     exact = target.energy_and_gradient(position, everything())
-    single = ShlpTarget(target.model, make_like(target), target.dataset, np.float32)
+    single = MlpTarget(target.model, make_like(target), target.dataset, np.float32)
     got = single.energy_and_gradient(position.astype(np.float32), everything())
     assert (got[0].dtype, got[1].dtype) == (np.float64, np.float32)
     np.testing.assert_allclose(got[0], exact[0], rtol=3e-6)
@@ -207,7 +208,7 @@ def test_regression_predicts_its_mean():
 @pytest.mark.parametrize(("m", "d", "n"), [(2, 3, 1), (2, 3, 2), (3, 4, 1), (1, 1, 1), (64, 5, 10)])
 def test_lanes(m, d, n):
     """Unit j has s = 4 ceil((m+1+n)/4) lanes in the order W1[j,:], b1[j], W2[:,j]; b2 starts at d s."""
-    layout, s = ShlpModel(m, d, n).layout, 4 * math.ceil((m + 1 + n) / 4)
+    layout, s = MlpModel(m, d, n).layout, 4 * math.ceil((m + 1 + n) / 4)
     lanes = layout.split(layout.lanes)
     for j in range(d):
         assert lanes["w1"][j].tolist() == [j * s + i for i in range(m)]
@@ -215,6 +216,68 @@ def test_lanes(m, d, n):
         assert lanes["w2"][:, j].tolist() == [j * s + m + 1 + i for i in range(n)]
     assert lanes["b2"].tolist() == [d * s + i for i in range(n)]
     assert len(set(layout.lanes.tolist())) == layout.size == m * d + d + (d + 1) * n
+
+
+def test_lanes_of_more_layers():
+    """Layer by layer; the units of the last hidden layer own their output weights; b4 follows them."""
+    layout = MlpModel(2, (3, 5, 2), 4).layout
+    lanes, at, expected = layout.split(layout.lanes), 0, {}
+    for number, (units, fan, own) in enumerate([(3, 2, 0), (5, 3, 0), (2, 5, 4)], 1):
+        for j in range(units):
+            for i in range(fan):
+                expected[f"w{number}", j, i] = at + i
+            expected[f"b{number}", j] = at + fan
+            for o in range(own):
+                expected["w4", o, j] = at + fan + 1 + o
+            at += math.ceil((fan + 1 + own) / 4) * 4
+    for o in range(4):
+        expected["b4", o] = at + o
+    assert {key: int(lanes[key[0]][key[1:]]) for key in expected} == expected
+    assert len(expected) == layout.size == MlpModel(2, (3, 5, 2), 4).parameters
+    assert list(layout.tensors) == ["w1", "b1", "w2", "b2", "w3", "b3", "w4", "b4"]
+    assert layout.dims["w3"] == ("hidden3", "hidden2")
+    assert (layout.dims["w1"], layout.dims["w4"]) == (("hidden1", "feature"), ("output", "hidden3"))
+
+
+def test_one_layer_is_what_it_was():
+    """A number and a list of one number are one network, with the names of one hidden layer."""
+    one, other = MlpModel(2, 5, 1), MlpModel(2, (5,), 1)
+    assert one == other
+    assert one.layout.dims == {
+        "w1": ("hidden", "feature"), "b1": ("hidden",), "w2": ("output", "hidden"), "b2": ("output",)
+    }  # fmt: skip
+
+
+def test_partitions_of_more_layers():
+    """`hidden` is all hidden layers together, whatever the kind."""
+    layout = MlpModel(2, (3, 5), 1).layout
+    layer, tensor = layout.partition("layer"), layout.partition("tensor")
+    assert layer.names == ("hidden1", "hidden2", "output")
+    assert layer.counts == (2 * 3 + 3, 3 * 5 + 5, 5 + 1)
+    assert layer.resolve("hidden") == (0, 1)
+    assert layer.resolve("all") == (0, 1, 2)
+    assert tensor.names == ("w1", "b1", "w2", "b2", "w3", "b3")
+    assert tensor.resolve("hidden") == (0, 1, 2, 3)
+    assert (tensor.resolve("hidden2"), tensor.resolve("output")) == ((2, 3), (4, 5))
+    assert layout.partition("all").counts == (layout.size,)
+
+
+@pytest.mark.parametrize("hidden", [(), (0,), (3, -1), 17 * (2,)])
+def test_impossible_layers(hidden):
+    with pytest.raises(SpecError, match="are no layers: give the units of each hidden layer"):
+        MlpModel(2, hidden, 1)
+
+
+@pytest.mark.parametrize("init", ["normal", "pytorch", "he", "prior"])
+def test_initial_states_of_more_layers(init):
+    """Each tensor by the inputs of its own layer."""
+    m, hidden = 3, (8, 20)
+    model = MlpModel(m, hidden, 1, prior_sd=1.7)
+    fans = [m, m, *np.repeat(hidden, 2)]
+    expected = {"normal": 6 * [0.01], "prior": 6 * [1.7], "pytorch": [1 / math.sqrt(3 * fan) for fan in fans],
+                "he": [math.sqrt(2 / fan) * (i % 2 == 0) for i, fan in enumerate(fans)]}  # fmt: skip
+    for sd, values in zip(expected[init], initial(init, model).values(), strict=True):
+        assert values.std() == pytest.approx(sd, rel=5 / math.sqrt(2 * values.size))
 
 
 def test_split_and_join():

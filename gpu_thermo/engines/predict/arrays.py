@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ...targets.networks import ShlpModel
+from ...targets.networks import MlpModel
 
 Array = Any
 _POINTS = 4096
@@ -34,7 +34,7 @@ class ArrayPredictor:
 
     has_moments = False
 
-    def __init__(self, model: ShlpModel, xp: Any = np) -> None:
+    def __init__(self, model: MlpModel, xp: Any = np) -> None:
         self.model, self._xp = model, xp
 
     def phi(self, position: Array, x: Array) -> np.ndarray:
@@ -58,7 +58,7 @@ class ArrayPredictor:
         return loss, right
 
     def _pieces(self, replicas: int, points: int) -> Iterator[tuple[slice, slice]]:
-        per_replica = 4 * min(points, _POINTS) * (self.model.hidden + 4 * self.model.outputs)
+        per_replica = 4 * min(points, _POINTS) * (sum(self.model.hidden) + 4 * self.model.outputs)
         size = max(1, _BYTES // max(1, per_replica)) if self._xp is np else 256
         for i in range(0, replicas, size):
             for t in range(0, points, _POINTS):

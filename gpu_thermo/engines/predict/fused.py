@@ -18,7 +18,7 @@ import numpy as np
 from ...errors import CompileError, DeviceError
 from ...kernels.emit import predict_device_source, predict_source
 from ...kernels.toolchain import cupy_module, host_library
-from ...targets.networks import ShlpModel
+from ...targets.networks import MlpModel
 from ...targets.records import CONSTANTS, packed
 from ..base import cores
 from ..fused import aligned
@@ -58,7 +58,7 @@ class FusedPredictor:
     has_moments = True
 
     def __init__(
-        self, model: ShlpModel, dtype: Any = np.float32, threads: int | None = None, device: str = "cpu"
+        self, model: MlpModel, dtype: Any = np.float32, threads: int | None = None, device: str = "cpu"
     ) -> None:
         self.model, self._dtype = model, np.dtype(dtype)
         self._on: _Host | DeviceKernels = (
@@ -66,7 +66,7 @@ class FusedPredictor:
         )
 
     def phi(self, position: Array, x: Array) -> np.ndarray:
-        """Phi [r, T, n], as ShlpModel.predict, of replicas [r, P] at inputs [T, m]."""
+        """Phi [r, T, n], as MlpModel.predict, of replicas [r, P] at inputs [T, m]."""
         out = np.empty((len(position), len(x), self.model.outputs), self._dtype)
         if out.size:
             theta, inputs = self._typed(position, x)
@@ -106,7 +106,7 @@ class FusedPredictor:
 class _Host:
     """Launches on CPU threads; ctypes lets go of the interpreter during a call."""
 
-    def __init__(self, model: ShlpModel, dtype: np.dtype, threads: int | None) -> None:
+    def __init__(self, model: MlpModel, dtype: np.dtype, threads: int | None) -> None:
         self.model = model
         self._library = library = host_library(predict_source(model, dtype.itemsize * 8))
         for name in ("workspace_bytes", "arguments_bytes", "lanes", "tile"):
@@ -171,7 +171,7 @@ class DeviceKernels:
     xp: Any
     team = 32
 
-    def __init__(self, model: ShlpModel, dtype: np.dtype) -> None:
+    def __init__(self, model: MlpModel, dtype: np.dtype) -> None:
         self.model, self._dtype = model, dtype
 
     def launch(self, name: str, work: int, *arguments: Any) -> None:
@@ -228,7 +228,7 @@ def _here(array: Array) -> np.ndarray:
 class _Cupy(DeviceKernels):
     """The kernels on a GPU through CuPy; its arrays go back to CuPy's pool at the end of each call."""
 
-    def __init__(self, model: ShlpModel, dtype: np.dtype, device: str) -> None:
+    def __init__(self, model: MlpModel, dtype: np.dtype, device: str) -> None:
         super().__init__(model, dtype)
         try:
             import cupy

@@ -10,7 +10,7 @@ from gpu_thermo.method.named import METHODS, make_program
 from gpu_thermo.spec.run import RunSpec
 from gpu_thermo.state import Segment
 from gpu_thermo.streams import make_keys
-from gpu_thermo.targets.networks import ShlpModel
+from gpu_thermo.targets.networks import MlpModel
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")
 
@@ -21,7 +21,7 @@ def both(inputs: int, outputs: int, seeds: np.ndarray, dtype: type) -> tuple[Num
     """Array code and compiled code for AdLaLa on the same network and identities."""
     from gpu_thermo.engines.operations.native import NativeOperations
 
-    model = ShlpModel(inputs, 5, outputs, "binary" if outputs == 1 else "multiclass")
+    model = MlpModel(inputs, 5, outputs, "binary" if outputs == 1 else "multiclass")
     program = make_program(METHODS["adlala"], model.layout.partition("layer"))
     keys = make_keys(seeds, np.arange(len(seeds)) + 3)
     return tuple(kind(program, model.layout.lanes, keys, dtype) for kind in (NumpyOperations, NativeOperations))

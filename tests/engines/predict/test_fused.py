@@ -10,7 +10,7 @@ from gpu_thermo.engines.predict import fused as fused_predict
 from gpu_thermo.engines.predict.fused import CHUNK, DeviceKernels, FusedPredictor
 from gpu_thermo.kernels.emit import header, predict_device_source
 from gpu_thermo.kernels.toolchain import find_compiler, has_nvrtc, host_library, nvrtc_compile, resources
-from gpu_thermo.targets.networks import ShlpModel
+from gpu_thermo.targets.networks import MlpModel
 
 needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")
 needs_nvrtc = pytest.mark.skipif(not has_nvrtc(), reason="nvidia-cuda-nvrtc is not installed")
@@ -38,7 +38,7 @@ def example(choices, dtype):
     """A network, replicas, points, labels and weights."""
     task, activation, outputs = choices
     g = np.random.default_rng(0)
-    model = ShlpModel(3, 9, outputs, task, activation, None, 0.7)
+    model = MlpModel(3, 9, outputs, task, activation, None, 0.7)
     position, x = g.normal(size=(REPLICAS, model.layout.size)).astype(dtype), g.normal(size=(POINTS, 3)).astype(dtype)
     y = g.normal(size=(POINTS, 2)).astype(dtype) if task == "regression" else g.integers(0, max(2, outputs), POINTS)
     return model, position, x, y, g.random(REPLICAS)
@@ -51,7 +51,7 @@ def on_host(model, dtype):
 
 
 def assert_right(predictor, reference, choices, dtype):
-    """`predictor` agrees with ShlpModel.predict and with the CPU's kernels."""
+    """`predictor` agrees with MlpModel.predict and with the CPU's kernels."""
     model, position, x, y, w = example(choices, dtype)
     tolerance = {"rtol": 2e-5, "atol": 1e-5} if dtype == np.float32 else {"rtol": 1e-12, "atol": 1e-12}
     phi = model.predict(position, x).astype(np.float64)
@@ -109,7 +109,7 @@ def test_chunks_are_as_long_here_as_in_the_kernel():
 @pytest.mark.parametrize("bits", [32, 64])
 def test_prediction_kernels_do_not_spill(arch, bits):
     sizes = [(2, 200, 1, "binary", "relu"), (2, 200, 1, "regression", "tanh")]
-    for model in (ShlpModel(*s) for s in (*sizes, (13, 50, 3, "multiclass", "softplus"))):
+    for model in (MlpModel(*s) for s in (*sizes, (13, 50, 3, "multiclass", "softplus"))):
         _, log = nvrtc_compile(predict_device_source(model, bits), arch, ("--ptxas-options=-v",))
         found = resources(log)
         assert set(found) == {"phi_kernel", "moments_kernel", "fold_kernel", "scores_kernel"}
