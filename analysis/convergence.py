@@ -33,6 +33,7 @@ class Convergence:
     rhat, nested_rhat : largest over the quantities. ess_bulk, ess_tail : smallest over the quantities, of the chains
     used.
     groups, group_size, shared_start : superchains of nested R-hat; whether chains of one share their initial state.
+    common_start : whether all chains were given one start.
     average_error : Monte Carlo error of the average over all chains used, in sd of the draws, from nested R-hat.
     """
 
@@ -45,6 +46,7 @@ class Convergence:
     groups: int = 0
     group_size: int = 0
     shared_start: bool = False
+    common_start: bool = False
     average_error: float = math.nan
     ess_bulk: float = math.nan
     ess_tail: float = math.nan

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -225,7 +225,9 @@ def _convergence(tree: xr.DataTree, spec: RunSpec, counted: Counted) -> Converge
         if "superchain" in named and counted.visits is None
         else None
     )
-    return convergence(found[np.isfinite(found).all(axis=(1, 2))], scale, superchain)
+    judged = convergence(found[np.isfinite(found).all(axis=(1, 2))], scale, superchain)
+    constants = tree["constant_data"].sizes if "constant_data" in tree.children else {}
+    return replace(judged, common_start="start" in constants and "start_chain" not in constants)
 
 
 def _predictions(tree: xr.DataTree) -> tuple[xr.DataArray | None, float]:
@@ -286,8 +288,9 @@ def _convergence_verdicts(c: Convergence | None, spec: RunSpec) -> list[Verdict]
 
 
 def _nested_verdict(c: Convergence, spec: RunSpec) -> list[Verdict]:
-    if spec.model.init == "zero" if spec.target is None else "start" in spec.target.start_in_force:
-        place, other = ("zero", "init") if spec.target is None else ("one place", "start")
+    zero = spec.target is None and spec.model.init == "zero"
+    if zero or c.common_start or (spec.target is not None and "start" in spec.target.start_in_force):
+        place, other = "zero" if zero else "one place", "init" if spec.target is None else "start"
         text = (
             f"All chains start at {place}: no R-hat can tell whether they have forgotten it. Use another {other} to"
             " find out."

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .state import Snapshot
     from .store import open_run
     from .targets.user import UserPotential
+    from .targets.weights import weights_from_sklearn, weights_from_torch
 
 __version__ = "0.1.0"
 
@@ -30,12 +31,14 @@ _HOMES = {
     "Dataset": "data", "GpuThermoError": "errors", "Status": "errors", "predict": "averages.predictive",
     "Interrupted": "run", "Progress": "run", "iterate": "run", "plan": "run", "resume": "run", "sample": "run",
     "RunSpec": "spec", "Snapshot": "state", "open_run": "store", "UserPotential": "targets.user",
+    "weights_from_sklearn": "targets.weights", "weights_from_torch": "targets.weights",
 }  # fmt: skip
 
 __all__ = [
     "Dataset", "GpuThermoError", "Interrupted", "Progress", "RunSpec", "Snapshot", "Status", "UserPotential",
     "__version__", "iterate",
     "open_run", "plan", "predict", "resume", "sample",
+    "weights_from_sklearn", "weights_from_torch",
 ]  # fmt: skip
 
 

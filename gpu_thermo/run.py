@@ -18,6 +18,7 @@ from .running.drive import COMMIT_SECONDS, Interrupted, Limits, OnProgress, driv
 from .running.given import Given, SpecLike, as_spec, completed, make_ready
 from .running.loop import Loop, Progress
 from .running.setup import prepare
+from .running.starts import stored_starts
 from .running.stored import make_header
 from .running.subject import Setup
 from .spec.run import RunSpec
@@ -36,9 +37,10 @@ def plan(
     base: Path | None = None,
     potential: Potential | None = None,
     data: Any = None,
+    init: Any = None,
 ) -> RunPlan:
-    """Validate a spec with its data, and say what it would do and cost; `potential` and `data` as for `sample`."""
-    given = Given(data, potential)
+    """Validate a spec with its data, and say what it would do and cost; what is given beside it as for `sample`."""
+    given = Given(data, potential, init)
     spec, folder = as_spec(spec, given)
     ready = make_ready(spec, base or folder, given)
     device = resolve_device(device)
@@ -48,7 +50,7 @@ def plan(
 
 def iterate(
     spec: SpecLike = None, *, device: str = "auto", engine: str = "auto", threads: int | None = None,
-    base: Path | None = None, potential: Potential | None = None, data: Any = None,
+    base: Path | None = None, potential: Potential | None = None, data: Any = None, init: Any = None,
 ) -> Iterator[Snapshot]:  # fmt: skip
     """Step through a run: yields a Snapshot at every draw and point of the learning curves, and writes nothing.
 
@@ -59,7 +61,7 @@ def iterate(
     SpecError, DataError, DeviceError, ResourceError
         Before the first snapshot; the message says what to change.
     """
-    given = Given(data, potential)
+    given = Given(data, potential, init)
     spec, folder = as_spec(spec, given)
     ready = make_ready(spec, base or folder, given)
     device = resolve_device(device)
@@ -76,7 +78,7 @@ def sample(
     on_plan: Callable[[RunPlan], None] | None = None, on_progress: OnProgress | None = None, overwrite: bool = False,
     time_limit: float | None = None, threads: int | None = None, base: Path | None = None,
     commit_seconds: float = COMMIT_SECONDS,
-    potential: Potential | None = None, data: Any = None,
+    potential: Potential | None = None, data: Any = None, init: Any = None,
 ) -> xarray.DataTree:  # fmt: skip
     """Run a spec and write it to `store` (a new Zarr folder), committing every few seconds.
 
@@ -93,6 +95,9 @@ def sample(
     data : in place of [data]: (X [N, m], y [N] or [N, n]), the same with test parts (X, y, X_test, y_test), a list of
         such tuples for several data sets of equal size, a DataFrame (with [data] target = "column"), or a Dataset. The
         store holds them; its spec says data = arrays, with their hash.
+    init : tensors to start from, by name ({"w1": ..., "b1": ...}; a momentum is "momentum_w1"), the same for all
+        replicas or with a first axis of R; or a file of them, as [model] init = "weights.npz" is. See
+        weights_from_sklearn and weights_from_torch.
 
     Returns
     -------
@@ -108,7 +113,7 @@ def sample(
     """
     if store is None and overwrite:
         raise SpecError("overwrite = True is about a store, and none is given: name the store, or leave overwrite out.")
-    given = Given(data, potential)
+    given = Given(data, potential, init)
     spec, folder = as_spec(spec, given)
     ready = make_ready(spec, base or folder, given)
     device = resolve_device(device)
@@ -190,12 +195,13 @@ def restore_setup(path: Path, spec: RunSpec, potential: Potential | None = None)
     try:
         with open_run(path) as tree:
             data = restored_data(tree)
+            starts = stored_starts(tree["constant_data"].to_dataset().data_vars) or None
     except ValueError as error:
         raise StoreError(
             f"{path}: the data in it cannot be read ({error}). Restore it from a copy; verify_store names damaged"
             " files."
         ) from error
-    return prepare(spec, data=data)
+    return prepare(spec, data=data, init=starts)
 
 
 @contextmanager

@@ -37,8 +37,8 @@ _SPLIT_KEYS = ("x_train", "y_train", "x_test", "y_test")
 _IDX_PARTS = ("train-images", "train-labels", "t10k-images", "t10k-labels")
 
 
-def read_npz(path: Path, wanted: Collection[str]) -> dict[str, Values]:
-    """The `wanted` arrays of an .npz file, those of them that are there, without unpickling.
+def read_npz(path: Path, wanted: Collection[str] | None) -> dict[str, Values]:
+    """The `wanted` arrays of an .npz file, those of them that are there (None: all), without unpickling.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def read_npz(path: Path, wanted: Collection[str]) -> dict[str, Values]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = {m.filename.removesuffix(".npy"): m for m in archive.infolist() if m.filename.endswith(".npy")}
-            return {key: _read_member(path, archive, members[key]) for key in wanted if key in members}
+            return {key: _read_member(path, archive, members[key]) for key in wanted or members if key in members}
     except DataError:
         raise
     except _DAMAGED as error:

@@ -273,7 +273,7 @@ class Mnist(DataSource):
 
     def build(self, base: Path | None = None) -> Dataset:
         """Read, shuffle and cut the images."""
-        given = arrays.read_images(_place(self.path, base))
+        given = arrays.read_images(place(self.path, base))
         features = tuple(f"pixel{i}" for i in range(given.x_train.shape[1]))
         schema = Schema(self.name, "multiclass", features, classes=tuple("0123456789"))
         return stack(
@@ -320,7 +320,7 @@ class Csv(Real):
 
     def build(self, base: Path | None = None) -> Dataset:
         """Read and split the file."""
-        table = tables.read_csv(_place(self.path, base), self.all_targets, self.features, self.task)
+        table = tables.read_csv(place(self.path, base), self.all_targets, self.features, self.task)
         return split_table(table, self.test_fraction, self.all_seeds, self.standardise)
 
 
@@ -347,7 +347,7 @@ class Npz(DataSource):
 
     def build(self, base: Path | None = None) -> Dataset:
         """Read the file, and split it if it is not split yet."""
-        path = _place(self.path, base)
+        path = place(self.path, base)
         held = arrays.npz_arrays(path)
         table, train = arrays.npz_table(path, held, self.task)
         if "x" in held:
@@ -396,7 +396,7 @@ class Arrays(DataSource):
         )
 
 
-def _place(path: str, base: Path | None) -> Path:
+def place(path: str, base: Path | None) -> Path:
     """Where a file is: `~` is the user's home, and a relative path starts at `base`."""
     given = Path(path)
     try:

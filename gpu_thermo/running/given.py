@@ -9,7 +9,7 @@ from ..data import Dataset
 from ..data.given import build_given
 from ..data.sources import Arrays
 from ..errors import SpecError
-from ..spec.run import RunSpec
+from ..spec.run import GIVEN, ModelSpec, RunSpec
 from ..spec.text import read_toml
 from ..targets.base import Potential
 from .setup import prepare
@@ -25,10 +25,12 @@ class Given:
     Attributes
     ----------
     data : arrays, a DataFrame or a Dataset (data/given.py). potential : of a spec with target = {name = "custom"}.
+    init : tensors to start from, by name (running/starts.py).
     """
 
     data: Any = None
     potential: Potential | None = None
+    init: Any = None
 
 
 def as_spec(spec: SpecLike, given: Given | None = None) -> tuple[RunSpec, Path | None]:
@@ -60,7 +62,7 @@ def make_ready(spec: RunSpec, base: Path | None, given: Given) -> Setup:
     data = None
     if given.data is not None:
         spec, data = with_data(spec, given.data)
-    return prepare(spec, base, data, given.potential)
+    return prepare(spec, base, data, given.potential, given.init)
 
 
 def with_data(spec: RunSpec, given: Any) -> tuple[RunSpec, Dataset]:
@@ -84,11 +86,24 @@ def with_data(spec: RunSpec, given: Any) -> tuple[RunSpec, Dataset]:
 
 def completed(given: RunSpec, recorded: RunSpec) -> RunSpec:
     """A spec given for a resume, with what its run was given in Python filled in from the run's own spec."""
-    ours = recorded.data
-    if not isinstance(ours, Arrays) or given.target is not None:
+    if given.target is not None or recorded.target is not None:
         return given
-    if "data" not in given.model_fields_set:
-        return given.model_copy(update={"data": ours})
-    if isinstance(given.data, Arrays) and given.data.sha256 is None:
-        return given.model_copy(update={"data": given.data.model_copy(update={"sha256": ours.sha256})})
-    return given
+    return given.model_copy(update={"data": _same_data(given, recorded), "model": _same_starts(given.model, recorded)})
+
+
+def _same_data(given: RunSpec, recorded: RunSpec) -> Any:
+    ours = recorded.data
+    if isinstance(ours, Arrays) and "data" not in given.model_fields_set:
+        return ours
+    if isinstance(ours, Arrays) and isinstance(given.data, Arrays) and given.data.sha256 is None:
+        return given.data.model_copy(update={"sha256": ours.sha256})
+    return given.data
+
+
+def _same_starts(given: ModelSpec, recorded: RunSpec) -> ModelSpec:
+    ours, same = recorded.model, {}
+    if ours.init == GIVEN and "init" not in given.model_fields_set:
+        same["init"] = GIVEN
+    if given.init_sha256 is None:
+        same["init_sha256"] = ours.init_sha256
+    return given.model_copy(update=same)

@@ -127,7 +127,7 @@ class NetworkSubject:
 
     def initial_position(self, keys: Keys) -> np.ndarray:
         """Initial parameters [R, P] at purpose 0."""
-        return self.model.initial_position(self.spec.model.init, self.spec.model.init_sd, keys, self.dtype)
+        return self.model.initial_position(self.spec.model.drawn_init, self.spec.model.init_sd, keys, self.dtype)
 
     def moments(self, ensembles: int) -> RunningMoments:
         """Empty running averages of the predictions."""

@@ -1,6 +1,8 @@
 """From a RunSpec to everything a run needs, in one line: subject, program, hyperparameters, ensembles, moves, job."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,27 +19,34 @@ from ..targets.base import Potential
 from .hyperparameters import resolve_hyper
 from .network import NetworkSubject
 from .potential import PotentialSubject
+from .starts import Starts, find_starts, with_hash
 from .subject import Setup, Subject
 
 DEFAULT_BATCH = 20
 
 
 def prepare(
-    spec: RunSpec, base: Path | None = None, data: Dataset | None = None, potential: Potential | None = None
-) -> Setup:
+    spec: RunSpec, base: Path | None = None, data: Dataset | None = None, potential: Potential | None = None,
+    init: Any = None,
+) -> Setup:  # fmt: skip
     """Make any run ready.
 
     Parameters
     ----------
     spec : the run. base : where relative paths of files start. data : replaces reading them (as resume does).
-    potential : the user's own, where the spec says target = {name = "custom"}.
+    potential : the user's own, where the spec says target = {name = "custom"}. init : tensors to start from, by name.
 
     Raises
     ------
     SpecError, DataError
         Whatever in the spec or its data cannot be run, named.
     """
-    return make_setup(spec, choose_subject(spec, base, data, potential))
+    spec, held = find_starts(spec, base, init)
+    ready = make_setup(spec, choose_subject(spec, base, data, potential))
+    if held is None:
+        return ready
+    starts = Starts.of(held, ready.job.target.layout, spec.run.replicas, ready.job.dtype)
+    return replace(ready, spec=with_hash(spec, starts), starts=starts)
 
 
 def make_setup(spec: RunSpec, subject: Subject) -> Setup:

@@ -24,6 +24,9 @@ def make_header(setup: Setup, engine: str, device: str, moments: RunningMoments)
         "diverging": ((), np.bool_), **{name: ((), np.float64) for name in setup.statistics},
     }  # fmt: skip
     trace = {name: value for name, value in statistics.items() if name not in _DRAWS_ONLY}
+    of_subject = dict(setup.subject.header())
+    if setup.starts is not None:
+        of_subject["constant"] = {**of_subject["constant"], **setup.starts.constants()}
     return Header(
         spec=setup.spec.to_json(),
         fingerprint=setup.fingerprint,
@@ -39,7 +42,7 @@ def make_header(setup: Setup, engine: str, device: str, moments: RunningMoments)
         dtype=setup.job.dtype,
         draws=setup.agenda.draws,
         trace_steps=setup.spec.run.steps // setup.spec.run.trace,
-        **setup.subject.header(),
+        **of_subject,
     )
 
 

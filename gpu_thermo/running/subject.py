@@ -22,6 +22,7 @@ from ..state import PARTITIONED, Hyper, State
 from ..streams import Keys, Purpose, make_keys, normals
 from ..targets.base import Potential, Target
 from .agenda import Agenda
+from .starts import Starts
 
 
 @dataclass
@@ -120,6 +121,7 @@ class Setup:
     Attributes
     ----------
     ensemble : [R] int64, replicas alike in data set and hyperparameters, numbered in order of appearance.
+    starts : tensors that replicas start from, where they are not drawn.
     """
 
     spec: RunSpec
@@ -127,6 +129,7 @@ class Setup:
     job: Job
     ensemble: np.ndarray
     moves: Moves = ()
+    starts: Starts | None = None
 
     @property
     def program(self) -> Program:
@@ -197,6 +200,8 @@ class Setup:
         if self.spec.run.momenta == "thermal":
             hyper = fold.hyper(self.moves, state) or self.job.hyper
             state.momentum[...] = _thermal_momenta(self.job, hyper, keys)
+        if self.starts is not None:
+            self.starts.write(state.position, state.momentum)
         return state
 
     @property

@@ -4,6 +4,7 @@ A spec is closed: data, numbers and names only. The sections are [data] (see dat
 potentials) in place of both; [method], [run], and any number of [[moves]] (see moves).
 """
 
+import difflib
 import hashlib
 import json
 import math
@@ -32,8 +33,9 @@ from ..method.named import DEFAULT_METHOD, HYPERPARAMETERS, METHODS, get_method
 from ..method.schedules import SCHEDULES, AnySchedule
 from ..moves.table import MOVES, AnyMove
 from ..targets.activations import ACTIVATIONS
-from ..targets.networks import MOST_LAYERS
+from ..targets.networks import INITS, MOST_LAYERS
 from ..targets.options import TARGETS, AnyTarget
+from .explain import LONGEST
 from .explain import explain as explain_errors
 from .text import apply_overrides, read_toml
 
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
 else:  # whatever has a record
     ActivationName = Literal[*ACTIVATIONS]
     TaskName = Literal[*TASKS]
+GIVEN = "given"
+"""Of model.init: starts that were given as arrays from Python."""
 Numbers = float | list[float]
 _SCHEDULE: TypeAdapter[Any] = TypeAdapter(AnySchedule)
 
@@ -150,8 +154,13 @@ class ModelSpec(Section):
     )
     activation: ActivationName = "relu"
     task: TaskName | None = Field(None, description="as the data say, unless given")
-    init: Literal["normal", "pytorch", "he", "zero", "prior"] = Field(
-        "normal", description="initial parameters (equations.md section 8)"
+    init: str = Field(
+        "normal",
+        description="initial parameters: normal, pytorch, he, zero, prior (equations.md section 8), or a file of"
+        " weights by tensor, weights.npz",
+    )
+    init_sha256: str | None = Field(
+        None, pattern="^[0-9a-f]{64}$", description="hash of given starts, written into a run's own spec"
     )
     init_sd: float = Field(0.01, ge=0, allow_inf_nan=False, description="standard deviation of init = normal")
     prior_sd: float | None = Field(
@@ -169,6 +178,27 @@ class ModelSpec(Section):
     def layers(self) -> tuple[int, ...]:
         """Units of each hidden layer."""
         return (self.hidden,) if isinstance(self.hidden, int) else tuple(self.hidden)
+
+    @model_validator(mode="after")
+    def _known_init(self) -> "ModelSpec":
+        if self.init not in (*INITS, GIVEN) and not self.init_is_file:
+            near = difflib.get_close_matches(self.init, INITS, 1)
+            hint = f"did you mean '{near[0]}'? " if near else ""
+            raise ValueError(
+                f"init = {shorten(repr(self.init), LONGEST)} is unknown; {hint}known: {', '.join(INITS)}, or a file of"
+                " weights, 'weights.npz'"
+            )
+        return self
+
+    @property
+    def init_is_file(self) -> bool:
+        """Whether starts come from a file."""
+        return self.init.endswith(".npz")
+
+    @property
+    def drawn_init(self) -> str:
+        """How tensors start that no file and no caller gives."""
+        return self.init if self.init in INITS else "normal"
 
     @model_validator(mode="after")
     def _prior_needs_sd(self) -> "ModelSpec":

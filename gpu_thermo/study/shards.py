@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import SpecError
 from ..method.named import get_method
 from ..running.hyperparameters import resolve_hyper
 from ..running.setup import prepare
@@ -206,6 +207,11 @@ def make_launch(shard: Shard) -> Launch:
     distinct, dataset = np.unique(shard.seeds.data, return_inverse=True)
     first = _with_data(specs[0], [int(s) for s in distinct], shard.replicas)
     made = prepare(first, shard.base)
+    if made.starts is not None:
+        raise SpecError(
+            f"model.init = '{first.model.init}': a study draws the starts of its runs from seeds. Name a way to draw"
+            " them (normal, pytorch, he, prior, zero), or sample runs one by one."
+        )
     subject = made.subject.with_dataset(np.tile(dataset.astype(np.int64), len(specs)))
     stream = np.tile(shard.seeds.dynamics, len(specs)).astype(np.uint64)
     job = replace(made.job, target=subject.target, hyper=_hyper(specs, made, each), stream=stream)
