@@ -9,6 +9,7 @@ import typer
 
 from .arguments import Json
 from .output import facts, fill, first_paragraph, print_json, say, show, table
+from .spec import keys_as_json, keys_table
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -135,19 +136,7 @@ class Catalogue:
             say(f"\ngpu-thermo {self.command} NAME shows the options of one.")
 
     def _describe(self, model: "type[BaseModel]") -> dict[str, Any]:
-        return {"summary": first_paragraph(model.__doc__), "options": self._options(model)}
-
-    def _options(self, model: "type[BaseModel]") -> dict[str, dict[str, Any]]:
-        """Default and meaning of each key of the section."""
-        fields = {each: field for each, field in model.model_fields.items() if each != self.key}
-        return {
-            each: {
-                "required": f.is_required(),
-                "default": None if f.is_required() else f.default,
-                "description": f.description,
-            }
-            for each, f in fields.items()
-        }
+        return {"summary": first_paragraph(model.__doc__), "options": keys_as_json(model, left_out=(self.key,))}
 
     def _show_one(self, name: str, as_json: bool) -> None:
         model = self.models[name]
@@ -155,18 +144,4 @@ class Catalogue:
             print_json({self.key: name} | self._describe(model))
             return
         typer.echo(fill(f"{name}: {' '.join((model.__doc__ or '').split())}", 80) + "\n")
-        rows = [
-            (each, "(required)" if option["required"] else _value(option["default"]), option["description"])
-            for each, option in self._options(model).items()
-        ]
-        head = f"key in {self.section}"
-        show(table((head, "default", "what it is"), rows, fixed=(head,)))
-
-
-def _value(value: Any) -> str:
-    """A default as TOML would have it."""
-    if value is None:
-        return "-"
-    if isinstance(value, tuple | list):
-        return "[" + ", ".join(map(_value, value)) + "]"
-    return str(value).lower() if isinstance(value, bool) else f'"{value}"' if isinstance(value, str) else f"{value:g}"
+        show(keys_table(model, f"key in {self.section}", left_out=(self.key,)))

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from . import bench, catalogue, compare, diagnose, doctor, figure, info, map, predict, sample, study, verify
+from . import bench, catalogue, compare, diagnose, doctor, figure, info, map, predict, sample, spec, study, verify
 
 COMMANDS: dict[Callable[..., None], str | None] = {
     sample.sample: sample.SAMPLE_EPILOG,
@@ -22,6 +22,7 @@ COMMANDS: dict[Callable[..., None], str | None] = {
     study.table: study.TABLE_EPILOG,
     compare.compare: compare.EPILOG,
     figure.figure: figure.EPILOG,
+    spec.spec: spec.EPILOG,
     catalogue.methods: None,
     catalogue.moves: None,
     catalogue.datasets: None,

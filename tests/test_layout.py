@@ -57,6 +57,7 @@ ELSEWHERE = {
         "plain records; contradictions in them are found by the schema",
     ),
     "gpu_thermo/study/parts.py": ("study/test_conduct.py", "parts are what a study leaves when it is stopped"),
+    "gpu_thermo/spec/written.py": ("spec/test_keys.py", "short forms as editors check them, against validation"),
     "gpu_thermo/study/watch.py": ("analysis/test_multimodal.py", "histograms and trajectories as pictures draw them"),
     "gpu_thermo/targets/activations.py": ("contracts/test_networks.py", "every activation is held to its formula"),
     "gpu_thermo/targets/base.py": (

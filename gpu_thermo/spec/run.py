@@ -38,6 +38,7 @@ from ..targets.options import TARGETS, AnyTarget
 from .explain import LONGEST
 from .explain import explain as explain_errors
 from .text import apply_overrides, read_toml
+from .written import PartitionedSchema, ValueSchema
 
 if TYPE_CHECKING:
     ActivationName = str
@@ -49,6 +50,10 @@ GIVEN = "given"
 """Of model.init: starts that were given as arrays from Python."""
 Numbers = float | list[float]
 _SCHEDULE: TypeAdapter[Any] = TypeAdapter(AnySchedule)
+
+
+REPLICAS, STEPS, POINTS = ({"unit": unit} for unit in ("replicas", "steps", "points"))
+"""Units of keys, for who lists them (keys.py)."""
 
 
 class Section(BaseModel):
@@ -101,7 +106,7 @@ def _parse_value(given: Any) -> Any:
     return {"value": given}
 
 
-Value = Annotated[Scheduled, BeforeValidator(_parse_value)]
+Value = Annotated[Scheduled, BeforeValidator(_parse_value), ValueSchema]
 
 
 def _parse_partitioned(given: Any) -> Any:
@@ -119,7 +124,10 @@ def _short(values: dict[str, Any]) -> Any:
 
 
 Partitioned = Annotated[
-    dict[str, Value], BeforeValidator(_parse_partitioned), WrapSerializer(lambda v, handler: _short(handler(v)))
+    dict[str, Value],
+    BeforeValidator(_parse_partitioned),
+    WrapSerializer(lambda v, handler: _short(handler(v))),
+    PartitionedSchema,
 ]
 
 
@@ -152,7 +160,7 @@ class ModelSpec(Section):
     hidden: Annotated[int | list[int], BeforeValidator(_parse_layers)] = Field(
         100, description="hidden units d; a list has one number for each hidden layer, as in [16, 16]"
     )
-    activation: ActivationName = "relu"
+    activation: ActivationName = Field("relu", description="what a hidden unit does (equations.md section 12)")
     task: TaskName | None = Field(None, description="as the data say, unless given")
     init: str = Field(
         "normal",
@@ -172,7 +180,7 @@ class ModelSpec(Section):
         allow_inf_nan=False,
         description="known noise sd of a regression target, in the units the network sees",
     )
-    dtype: Literal["float32", "float64"] = "float32"
+    dtype: Literal["float32", "float64"] = Field("float32", description="precision of positions, momenta and gradients")
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -210,7 +218,9 @@ class ModelSpec(Section):
 class MethodSpec(Section):
     """[method]: a named method and its hyperparameters; what is not given takes the method's default."""
 
-    name: str = "adlala"
+    name: str = Field(
+        "adlala", description="the method (gpu-thermo methods lists them)", json_schema_extra={"enum": [*METHODS]}
+    )
     word: str | dict[str, str] | None = Field(None, description="splitting word, or one per partition")
     partition: Literal["layer", "tensor", "all"] | None = Field(
         None, description="how parameters are grouped; the method's own by default"
@@ -273,19 +283,27 @@ def _check_numbers(name: str, place: str, scheduled: Scheduled) -> None:
 class RunSection(Section):
     """[run]: how many replicas, how long, what is recorded."""
 
-    replicas: int = Field(256, ge=1, description="R")
-    steps: int = Field(100_000, ge=1, lt=2**48, description="all steps, burn-in included")
-    burn_in: int = Field(60_000, ge=0, description="steps before the first draw's interval")
-    thin: int = Field(2_000, ge=1, description="steps between draws")
+    replicas: int = Field(256, ge=1, description="networks advanced together, R", json_schema_extra=REPLICAS)
+    steps: int = Field(100_000, ge=1, lt=2**48, description="all steps, burn-in included", json_schema_extra=STEPS)
+    burn_in: int = Field(60_000, ge=0, description="before the first draw's interval", json_schema_extra=STEPS)
+    thin: int = Field(2_000, ge=1, description="between draws", json_schema_extra=STEPS)
     batch: int | None = Field(
-        None, ge=1, description="minibatch size B; 20 by default, all points for minibatch = full"
+        None,
+        ge=1,
+        description="minibatch size B; 20 by default, all points for minibatch = full",
+        json_schema_extra=POINTS,
     )
-    minibatch: Literal["subset", "epoch", "replacement", "full"] = "subset"
+    minibatch: Literal["subset", "epoch", "replacement", "full"] = Field(
+        "subset",
+        description="a fresh subset each time, epochs in shuffled order, points drawn with replacement, or all points",
+    )
     seed: int = Field(1, ge=0, lt=2**64, description="seed of the initial state and the dynamics")
     seed_init: int | None = Field(None, ge=0, lt=2**64, description="seed of the initial state, if different")
     seed_dynamics: int | None = Field(None, ge=0, lt=2**64, description="seed of noise and minibatches, if different")
-    momenta: Literal["zero", "thermal"] = Field("zero", description="initial momenta")
-    trace: int = Field(2_000, ge=1, description="steps between points of the learning curves")
+    momenta: Literal["zero", "thermal"] = Field(
+        "zero", description="initial momenta: none, or drawn at the temperature"
+    )
+    trace: int = Field(2_000, ge=1, description="between points of the learning curves", json_schema_extra=STEPS)
     keep: list[Literal["parameters", "predictions"]] = Field(
         ["parameters", "predictions"], description="what each draw stores"
     )

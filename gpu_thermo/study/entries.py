@@ -36,12 +36,12 @@ class Entry(Section):
     histograms, rungs and multipliers of the first group for pictures.
     """
 
-    label: str = Field(min_length=1)
-    method: Tree
-    moves: list[Tree] = Field(default_factory=list)
-    run: Tree = Field(default_factory=dict)
-    watch: bool = False
-    note: str = ""
+    label: str = Field(min_length=1, description="name in table and pictures")
+    method: Tree = Field(description="[method] of a run")
+    moves: list[Tree] = Field(default_factory=list, description="[[moves]] of a run")
+    run: Tree = Field(default_factory=dict, description="keys of [run] that differ from the file's")
+    watch: bool = Field(False, description="record histograms, rungs and multipliers of the first group for pictures")
+    note: str = Field("", description="a remark for the page")
     published: dict[str, float] = Field(default_factory=dict, description="measure -> published value")
 
     @model_validator(mode="after")
@@ -69,17 +69,17 @@ class GridOptions(Section):
 
 
 class ComparisonSpec(Section):
-    """A whole comparison, as TOML has it."""
+    """A comparison: one target or network, common [run] settings, and an [[entry]] for each method."""
 
-    title: str = "Methods at equal numbers of gradient evaluations"
-    about: str = ""
+    title: str = Field("Methods at equal numbers of gradient evaluations", description="of the page")
+    about: str = Field("", description="a paragraph under the title")
     group: int = Field(1, ge=1, description="replicas of one experiment, at run.steps steps")
-    target: Tree | None = None
-    data: Tree | None = None
-    model: Tree | None = None
-    run: Tree = Field(default_factory=dict)
-    grid: GridOptions = Field(default_factory=lambda: GridOptions())
-    entry: list[Entry] = Field(min_length=1)
+    target: Tree | None = Field(None, description="[target] of a run, in place of data and model")
+    data: Tree | None = Field(None, description="[data] of a run")
+    model: Tree | None = Field(None, description="[model] of a run")
+    run: Tree = Field(default_factory=dict, description="[run] of a run, common to all entries")
+    grid: GridOptions = Field(default_factory=lambda: GridOptions(), description="where densities are compared")
+    entry: list[Entry] = Field(min_length=1, description="one [[entry]] for each method")
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:

@@ -71,10 +71,10 @@ class SeedsSpec(Section):
     """
 
     count: int | None = Field(None, ge=1, le=MAX_SEEDS, description="n seeds, 0 to n - 1, for whatever is not given")
-    data: int | list[int] | None = None
-    init: int | list[int] | None = None
-    dynamics: int | list[int] | None = None
-    combine: Literal["zip", "product"] = "zip"
+    data: int | list[int] | None = Field(None, description="data seeds: so many from 0 on, or these")
+    init: int | list[int] | None = Field(None, description="streams of the initial state: so many, or these")
+    dynamics: int | list[int] | None = Field(None, description="streams of noise and minibatches: so many, or these")
+    combine: Literal["zip", "product"] = Field("zip", description="whether the three go in step, or all combinations")
 
     @model_validator(mode="after")
     def _usable(self) -> "SeedsSpec":
@@ -144,16 +144,21 @@ class Cell:
 
 
 class StudySpec(Section):
-    """A whole study. `base` holds the sections of the base run as given; `grid` and `zip` map dotted fields to lists of
-    values.
+    """A study: [data], [model], [method] and [run] of a base run, a grid over any of their fields, and seeds.
+
+    `base` holds the sections of the base run as given.
     """
 
-    name: str = ""
+    name: str = Field("", description="of the study, for people")
     base: dict[str, Any] = Field(default_factory=dict)
-    grid: dict[str, list[Any]] = Field(default_factory=dict)
-    zip: list[dict[str, list[Any]]] = Field(default_factory=list)
-    seeds: SeedsSpec = Field(default_factory=SeedsSpec)
-    study: StudyOptions = Field(default_factory=StudyOptions)
+    grid: dict[str, list[Any]] = Field(
+        default_factory=dict, description="field -> values, as in model.hidden = [20, 100]: every combination is a cell"
+    )
+    zip: list[dict[str, list[Any]]] = Field(
+        default_factory=list, description="tables of field -> values that go in step, combined with the grid"
+    )
+    seeds: SeedsSpec = Field(default_factory=SeedsSpec, description="how many runs each cell has, and their seeds")
+    study: StudyOptions = Field(default_factory=StudyOptions, description="what is measured, and how the work is cut")
 
     @classmethod
     def from_dict(cls, tree: Mapping[str, Any]) -> "StudySpec":

@@ -43,7 +43,7 @@ class TargetOptions(BaseModel, ABC):
         0.0, description="sd of independent normal noise on every gradient component"
     )
     energy_noise_sd: NonNegative = Field(0.0, description="sd of independent normal noise on the energy")
-    dtype: Literal["float32", "float64"] = "float64"
+    dtype: Literal["float32", "float64"] = Field("float64", description="precision of positions, momenta and gradients")
     start: list[float] | None = Field(
         None, min_length=1, max_length=MAX_SIZE, description="where all replicas start, one number for each coordinate"
     )
