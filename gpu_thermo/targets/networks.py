@@ -55,6 +55,9 @@ class MlpModel:
     noise_sd: float = 1.0
     prior: str = "normal"
 
+    has_kernels = True
+    """Whether kernels/ can write this network."""
+
     def __post_init__(self) -> None:
         """Refuse unknown names and impossible layers at once; a number of hidden units is one layer."""
         widths = (self.hidden,) if isinstance(self.hidden, int | np.integer) else self.hidden
@@ -155,12 +158,12 @@ class MlpModel:
 
     def outputs_at(self, position: Array, x: Array, xp: Any = np) -> Array:
         """Raw outputs [R, B, n] of replicas [R, P] at inputs [B, m] or [R, B, m]."""
-        return self._forward(position, with_ones(x, xp), xp)[-1]
+        return self.forward(position, with_ones(x, xp), xp)[0]
 
-    def _forward(self, position: Array, x1: Array, xp: Any) -> tuple[list[Array], list[Array], Array]:
-        """Preactivations and activations [R, B, d_l] of the hidden layers, and raw outputs [R, B, n]; `x1` ends in a
-        column of ones, so that b1 rides in the matrix product. The first may be overwritten, where slopes do not read
-        them.
+    def forward(self, position: Array, x1: Array, xp: Any = np) -> tuple[Array, Any]:
+        """Raw outputs [R, B, n], and what `backward` wants: preactivations and activations [R, B, d_l] of the hidden
+        layers. `x1` ends in a column of ones, so that b1 rides in the matrix product. Preactivations may be
+        overwritten, where slopes do not read them.
         """
         w, value = self.layout.split(position), self.activation_record.value
         w1b1 = xp.concatenate([w["w1"], w["b1"][..., None]], axis=-1)
@@ -172,7 +175,7 @@ class MlpModel:
             if l <= self.layers:
                 z.append(out)
                 hidden.append(value(out, xp))
-        return z, hidden, out
+        return out, (z, hidden)
 
     def predict(self, position: Array, x: Array, xp: Any = np) -> Array:
         """Phi [R, B, n]: the class probability (binary: of class 1), or the regression mean."""
@@ -184,12 +187,19 @@ class MlpModel:
 
     def mean_loss_and_gradient(self, position: Array, x1: Array, y: Array, xp: Any = np) -> tuple[Array, Array]:
         """Mean loss [R] float64 over the B points `x1` (with ones, [R, B, m + 1]) and its gradient [R, P]; no prior."""
-        z, hidden, out = self._forward(position, x1, xp)
+        out, kept = self.forward(position, x1, xp)
         loss = self.losses(out, y, xp).mean(axis=-1, dtype=np.float64)
         delta = self.likelihood.residual(out, y, self.constants, xp)
         delta *= position.dtype.type(1 / out.shape[1])
         gradient = xp.empty_like(position)
-        g, w = self.layout.split(gradient), self.layout.split(position)
+        self.backward(position, x1, kept, delta, self.layout.split(gradient), xp)
+        return loss, gradient
+
+    def backward(self, position: Array, x1: Array, kept: Any, delta: Array, g: dict[str, Array], xp: Any = np) -> None:
+        """Write the gradient of the network's own tensors to the views `g`, from that of the outputs, `delta`
+        [R, B, n], and what `forward` kept.
+        """
+        (z, hidden), w = kept, self.layout.split(position)
         for l in range(self.layers + 1, 1, -1):
             g[f"w{l}"][...] = xp.matmul(delta.swapaxes(-1, -2), hidden[l - 2])
             g[f"b{l}"][...] = delta.sum(axis=1)
@@ -200,7 +210,6 @@ class MlpModel:
         g_first = xp.matmul(x1.swapaxes(-1, -2), delta)
         g["w1"][...] = g_first[:, :-1].swapaxes(-1, -2)
         g["b1"][...] = g_first[:, -1]
-        return loss, gradient
 
     def initial_position(self, init: str, init_sd: float, keys: Keys, dtype: Any, xp: Any = np) -> Array:
         """Initial parameters [R, P] at purpose 0 (equations.md section 8)."""
@@ -238,7 +247,7 @@ class MlpTarget(Target):
 
     def __init__(self, model: MlpModel, data: Dataset, dataset: Any, dtype: Any = np.float32, xp: Any = np) -> None:
         self.model, self.layout, self.points = model, model.layout, data.points
-        self.fused = model
+        self.fused = model if model.has_kernels else None
         self.dtype = np.dtype(dtype)
         self.dataset = np.asarray(dataset, np.int64)
         self._dataset = xp.asarray(self.dataset)
