@@ -235,9 +235,8 @@ def _predictions(tree: xr.DataTree) -> tuple[xr.DataArray | None, float]:
     if "probes" not in tree.children:
         return None, 1.0
     model = model_of(tree)
-    return tree["probes"].to_dataset()[
-        "predictions"
-    ], model.noise_sd if "noise_sd" in model.likelihood.settings else 1.0
+    scale = model.noise_sd if "noise_sd" in model.likelihood.settings else 0.0 if model.likelihood.values else 1.0
+    return tree["probes"].to_dataset()["predictions"], scale
 
 
 def _coordinates(tree: xr.DataTree) -> tuple[xr.DataArray | None, float]:

@@ -42,7 +42,6 @@ ELSEWHERE = {
     "gpu_thermo/moves/report.py": ("moves/test_protocol.py", "lines and verdicts of a move's report"),
     "gpu_thermo/moves/table.py": ("contracts/test_moves.py", "the table of all moves is gone through there"),
     "gpu_thermo/running/loop.py": ("test_run.py", "the loop is what every run goes through"),
-    "gpu_thermo/running/network.py": ("running/test_setup.py", "networks made ready for a run, and observed"),
     "gpu_thermo/running/resources.py": ("running/test_bill.py", "refusals for memory and disk are those of bills"),
     "gpu_thermo/running/speed.py": ("bench/test_bench.py", "measured speeds and peaks are benchmarks"),
     "gpu_thermo/running/stored.py": ("test_run.py", "what runs store is read back there"),
@@ -64,7 +63,13 @@ ELSEWHERE = {
         "targets/analytic/test_base.py",
         "the protocol and addressed noise, asked of every potential",
     ),
-    "gpu_thermo/targets/likelihoods.py": ("contracts/test_networks.py", "every likelihood is held to its formula"),
+    **{
+        f"gpu_thermo/targets/likelihoods/{name}.py": (
+            "contracts/test_networks.py",
+            "every likelihood is held to its formula",
+        )
+        for name in ("base", "classes", "values")
+    },
     "gpu_thermo/targets/priors.py": ("contracts/test_networks.py", "every prior is held to its formula"),
     "gpu_thermo/verify/ensembles.py": ("verify/test_suite.py", "checks of moves, and that wrong moves fail"),
     "gpu_thermo/verify/posterior.py": (

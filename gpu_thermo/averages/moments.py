@@ -19,7 +19,7 @@ import numpy as np
 import xarray as xr
 
 from ..errors import StoreError
-from ..targets.likelihoods import Classes, classes_of, get_likelihood
+from ..targets.likelihoods import Classes, Likelihood, classes_of, get_likelihood
 
 Array = Any
 
@@ -41,12 +41,13 @@ class RunningMoments:
     ----------
     task : a task, or the likelihood itself.
     sums : the arrays of `shapes`, all there is to checkpoint.
-    noise_sd : known noise sd of a regression target, in the units of phi.
+    noise_sd : known noise sd of a regression target, in the units of phi. dof : of student_t.
     """
 
     task: str
     sums: dict[str, np.ndarray]
     noise_sd: float = 1.0
+    dof: float = 4.0
 
     @classmethod
     def empty(
@@ -57,14 +58,19 @@ class RunningMoments:
         task: str = "binary",
         noise_sd: float = 1.0,
         density: bool = False,
+        dof: float = 4.0,
     ) -> "RunningMoments":
         """Empty sums; with `density`, also of the likelihood of the observed targets (see `update`)."""
         shapes = cls.shapes(ensembles, points, outputs, task, density)
-        return cls(task, {name: np.zeros(shape, dtype) for name, (shape, dtype) in shapes.items()}, noise_sd)
+        return cls(task, {name: np.zeros(shape, dtype) for name, (shape, dtype) in shapes.items()}, noise_sd, dof)
 
     @property
     def _classes(self) -> Classes | None:
-        return get_likelihood(self.task).classes
+        return self._likelihood.classes
+
+    @property
+    def _likelihood(self) -> Likelihood:
+        return get_likelihood(self.task)
 
     @property
     def has_density(self) -> bool:
@@ -115,10 +121,11 @@ class RunningMoments:
     def schema(self) -> dict[str, tuple[tuple[str, ...], tuple[int, ...]]]:
         """Name -> (dims, shape) of what `variables` returns, all float64."""
         ensembles, points, outputs = self.sums["sum_w_phi"].shape
+        outputs = outputs if self._likelihood.values is None else self._likelihood.targets(outputs)
         axes = {"ensemble": ensembles, "point": points, "output": outputs}
         per, at, full = ((tuple(axes)[:n], tuple(axes.values())[:n]) for n in (1, 2, 3))
         schema = {"draws": per, "weight_ess": per, "mean": full, "variance": full}
-        schema |= {"total_variance": full} if self._classes is None else dict.fromkeys(_INFORMATION, at)
+        schema |= dict.fromkeys(_SPLIT, full) if self._classes is None else dict.fromkeys(_INFORMATION, at)
         return schema | ({"log_density": at} if "sum_w_density" in self.sums else {})
 
     def update(
@@ -220,8 +227,9 @@ class RunningMoments:
     def variables(self) -> dict[str, np.ndarray]:
         """Averages and uncertainties by name, as in `schema`; NaN for an ensemble without draws.
 
-        mean, variance [E, T, n] : of phi over draws, no ddof; variance is the epistemic part. total_variance : variance
-        + noise_sd^2.
+        mean, variance [E, T, n] : of phi over draws, no ddof; variance is the epistemic part. Where answers are numbers
+        both are of a draw's mean of an answer; aleatoric_variance is the mean of its variance, and total_variance their
+        sum (the law of total variance).
         entropy, expected_entropy, mutual_information [E, T] : H[mean], mean of H, and their difference (the epistemic
         part), in nats.
         log_density [E, T] : log of the averaged likelihood. weight_ess [E] : (sum w)^2 / sum w^2. draws [E] : draws
@@ -232,11 +240,15 @@ class RunningMoments:
         mean = s["sum_w_phi"] / norm[:, None, None]
         variance = np.maximum(s["sum_w_phi2"] / norm[:, None, None] - mean * mean, 0)
         out = {"draws": s["draws"].astype(np.float64), "weight_ess": norm * norm / s["sum_w2"].clip(min=_TINY)}
-        out |= {"mean": mean, "variance": variance}
-        if self._classes is None:
-            scatter = get_likelihood(self.task).scatter
-            out["total_variance"] = variance + (scatter({"noise_sd": self.noise_sd}) if scatter else 0.0)
-        else:
+        values = self._likelihood.values
+        if values is not None:
+            location = values.location(mean)
+            noise = values.law.variance(location, values.scale(mean, self.noise_sd), {"dof": self.dof})
+            variance = values.location(variance)
+            out |= {"mean": location, "variance": variance}
+            out |= dict(zip(_SPLIT, (noise, variance + noise), strict=True))
+        if self._classes is not None:
+            out |= {"mean": mean, "variance": variance}
             h, expected = self._classes.entropy(mean), s["sum_w_entropy"] / norm[:, None]
             out |= dict(zip(_INFORMATION, (h, expected, np.maximum(h - expected, 0)), strict=True))
         if "sum_w_density" in s:
@@ -251,6 +263,7 @@ class RunningMoments:
         return xr.Dataset({name: (dims, values[name]) for name, (dims, _) in self.schema().items()})
 
 
+_SPLIT = ("aleatoric_variance", "total_variance")
 _INFORMATION = ("entropy", "expected_entropy", "mutual_information")
 
 

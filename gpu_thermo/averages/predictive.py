@@ -100,7 +100,7 @@ def predict(
     width = max(16, min(_TILE_POINTS, -(-len(x) // 2)))
     tiles = [slice(i, min(i + width, len(x))) for i in range(0, len(x), width)]
     count = len(source.ensembles)
-    sums = [RunningMoments.empty(count, t.stop - t.start, model.outputs, model.task, model.noise_sd) for t in tiles]
+    sums = [_empty(count, t.stop - t.start, model) for t in tiles]
     workers = min(threads or min(2, os.cpu_count() or 1), max(1, len(tiles)))
     if predictor is not None and where != "cpu":
         phi = lambda m, position, inputs: predictor.phi(position, inputs)  # noqa: E731
@@ -148,11 +148,13 @@ def data_names(tree: xr.DataTree) -> dict[str, Any]:
 def model_of(tree: xr.DataTree) -> MlpModel:
     """The network of an opened run; StoreError as for `data_names`."""
     model, names = RunSpec.from_json(tree.attrs["spec"]).model, data_names(tree)
-    outputs = TASKS[names["task"]].outputs(len(names["classes"]) or len(names["targets"]))
+    likelihood = get_likelihood(model.likelihood or names["task"])
+    outputs = likelihood.outputs(TASKS[names["task"]].outputs(len(names["classes"]) or len(names["targets"])))
     noise_sd = float(tree.attrs.get("noise_sd", model.noise_sd or 1.0))
     return MlpModel(
-        len(names["features"]), model.layers, outputs, names["task"], model.activation, model.prior_sd, noise_sd
-    )
+        len(names["features"]), model.layers, outputs, model.likelihood or names["task"], model.activation,
+        model.prior_sd, noise_sd, dof=model.dof or 4.0,
+    )  # fmt: skip
 
 
 def restored_data(tree: xr.DataTree) -> Dataset:
@@ -335,7 +337,7 @@ def _sum_by_kernel(
 ) -> RunningMoments:
     """All draws at all points through a predictor that sums over replicas itself."""
     model = predictor.model
-    moments = RunningMoments.empty(len(source.ensembles), points, model.outputs, model.task, model.noise_sd)
+    moments = _empty(len(source.ensembles), points, model)
     for chunk in source.chunks(memory):
         for start in range(0, len(chunk.position), BLOCK):
             rows = slice(start, min(start + BLOCK, len(chunk.position)))
@@ -345,6 +347,11 @@ def _sum_by_kernel(
                 _refuse_overflow(sums["sum_w_phi"], 0)
                 moments.add_sums(int(e), len(mine), sums)
     return moments
+
+
+def _empty(ensembles: int, points: int, model: MlpModel) -> RunningMoments:
+    """Sums of a network's predictions, without draws."""
+    return RunningMoments.empty(ensembles, points, model.outputs, model.task, model.noise_sd, dof=model.dof)
 
 
 def _refuse_overflow(values: np.ndarray, first: int) -> None:
@@ -392,15 +399,9 @@ def _assemble(
             xr.DataArray(a[source.ensemble_dataset], dims=("ensemble", "output"))
             for a in (data.target_mean, data.target_sd)
         )
-        out = out.assign(
-            mean=out["mean"] * sd + mean, variance=out["variance"] * sd**2, total_variance=out["total_variance"] * sd**2
-        )
-        out = out.assign(
-            {
-                name: out[name].transpose("ensemble", "point", "output")
-                for name in ("mean", "variance", "total_variance")
-            }
-        )
+        spread = ("variance", "aleatoric_variance", "total_variance")
+        out = out.assign({"mean": out["mean"] * sd + mean} | {name: out[name] * sd**2 for name in spread})
+        out = out.assign({name: out[name].transpose("ensemble", "point", "output") for name in ("mean", *spread)})
     task = names["task"]
     outputs = get_likelihood(task).names(names["classes"], names["targets"])
     out = out.assign_coords(ensemble=source.ensembles, output=list(outputs), feature=list(names["features"]))

@@ -160,9 +160,9 @@ class Schema:
     targets: tuple[str, ...] = ()
 
 
-def stack(schema: Schema, parts: Sequence[Part], standardise: bool = False) -> Dataset:
+def stack(schema: Schema, parts: Sequence[Part], standardise: bool | str = False) -> Dataset:
     """One `Dataset` from D parts of equal shape, each standardised, if asked, by the moments of its own training
-    part.
+    part; regression targets with the features, unless `standardise` is "features".
     """
     first = parts[0]
     refuse_absurd(
@@ -179,7 +179,7 @@ def stack(schema: Schema, parts: Sequence[Part], standardise: bool = False) -> D
         mean, sd = moments(x_train)
         x_train, x_test = rescale(x_train, mean, sd), rescale(x_test, mean, sd)
         scales = Standardisation(mean, sd)
-        if numeric:
+        if numeric and standardise != "features":
             mean, sd = moments(y_train)
             y_train, y_test = rescale(y_train, mean, sd), rescale(y_test, mean, sd)
             scales = Standardisation(scales.mean, scales.sd, mean, sd)

@@ -35,6 +35,7 @@ Seed = Annotated[int, Field(ge=0, le=2**64 - 1)]
 Positive = Annotated[float, Field(gt=0, le=1e6)]
 NoiseSd = Annotated[float, Field(ge=0, le=1e6)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+Standardise = bool | Literal["features"]
 Column = Annotated[str, Field(min_length=1)]
 if TYPE_CHECKING:
     Task = str
@@ -213,8 +214,10 @@ class Real(DataSource):
 
     split_seed: Seed = Field(0, description="seed of the split into training and test part")
     test_fraction: Fraction = Field(TEST_FRACTION, description="part of the rows kept for testing")
-    standardise: bool = Field(
-        True, description="shift and scale to mean 0 and sd 1 over the training part (regression: targets too)"
+    standardise: Standardise = Field(
+        True,
+        description="shift and scale to mean 0 and sd 1 over the training part (regression: targets too, unless"
+        ' "features")',
     )
 
 
@@ -341,8 +344,10 @@ class Npz(DataSource):
         None, description=f"part of the rows of x, y kept for testing (default {TEST_FRACTION})"
     )
     split_seed: Seed = Field(0, description="seed of the split of x, y")
-    standardise: bool = Field(
-        True, description="shift and scale to mean 0 and sd 1 over the training part (regression: targets too)"
+    standardise: Standardise = Field(
+        True,
+        description="shift and scale to mean 0 and sd 1 over the training part (regression: targets too, unless"
+        ' "features")',
     )
 
     def build(self, base: Path | None = None) -> Dataset:

@@ -19,7 +19,7 @@ class Table:
     y: Values
 
 
-def split_table(table: Table, test_fraction: float, seeds: Sequence[int], standardise: bool) -> Dataset:
+def split_table(table: Table, test_fraction: float, seeds: Sequence[int], standardise: bool | str) -> Dataset:
     """One split for each seed: rows in the seed's shuffled order, the last `round(test_fraction rows)` of them for
     testing.
 

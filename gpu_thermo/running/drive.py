@@ -63,7 +63,9 @@ def drive(loop: Loop, writer: RunWriter, path: Path, limits: Limits, attributes:
         timed = {**attributes, "sampling_time": already + time.monotonic() - limits.began}
         if moves := fold.reports(loop.setup.moves, loop.state):
             timed["moves"] = moves
-        writer.commit(loop.state, loop.moments.arrays(), loop.moments.variables(), timed, wait=wait)
+        shown = loop.moments.variables()  # of them those that the store was created for: an older one has fewer
+        shown = {name: value for name, value in shown.items() if name in writer.schema.predictive}
+        writer.commit(loop.state, loop.moments.arrays(), shown, timed, wait=wait)
 
     with stop_signals() as caught:
         for moments in loop.segments():

@@ -12,6 +12,7 @@ from ..errors import SpecError
 from ..spec.run import GIVEN, ModelSpec, RunSpec
 from ..spec.text import read_toml
 from ..targets.base import Potential
+from .network import as_answered
 from .setup import prepare
 from .subject import Setup
 
@@ -74,7 +75,7 @@ def with_data(spec: RunSpec, given: Any) -> tuple[RunSpec, Dataset]:
         if "data" in spec.model_fields_set:
             raise SpecError(f"Data are given, and the spec has data.name = '{options.name}': leave out one of the two.")
         options = Arrays()
-    data = build_given(given, options)
+    data = build_given(given, as_answered(spec, options))
     found = data.fingerprint()
     if options.sha256 not in (None, found):
         raise SpecError(

@@ -21,20 +21,20 @@ from ..data.tasks import TASKS
 from ..engines import make_predictor
 from ..engines.base import cores
 from ..engines.predict.arrays import Predictor
-from ..errors import SpecError
+from ..errors import DataError, SpecError
 from ..moves import fold
 from ..moves.base import Energies
 from ..moves.fold import Weigh
 from ..spec.run import RunSpec
 from ..streams import Keys, Purpose, make_keys, permutation_keys, permute
-from ..targets.likelihoods import DEFAULTS, get_likelihood
+from ..targets.likelihoods import LIKELIHOODS, Likelihood, get_likelihood
 from ..targets.networks import MlpModel, MlpTarget
 from .resources import check_least
 from .subject import Observation, Setup, blocks, counted
 
 Array = Any
 
-DEFAULT_NOISE_SD = 0.5
+DEFAULT_NOISE_SD, DEFAULT_DOF = 0.5, 4.0
 MAX_PROBES = 32
 _POINT = ("dataset", "point")
 
@@ -59,7 +59,7 @@ class NetworkSubject:
         SpecError, DataError
             Whatever in the model or its data cannot be used, named.
         """
-        data = spec.data.build(base) if data is None else data
+        data = as_answered(spec, spec.data).build(base) if data is None else data
         model = _model(spec, data)
         check_least(spec, model.parameters, spec.model.dtype)
         dataset = np.arange(spec.run.replicas, dtype=np.int64) // spec.tied % data.count
@@ -134,7 +134,7 @@ class NetworkSubject:
         model = self.model
         density = model.likelihood.log_density is not None and self.data.test_points > 0
         return RunningMoments.empty(
-            ensembles, self.points.shape[1], model.outputs, model.task, model.noise_sd, density=density
+            ensembles, self.points.shape[1], model.outputs, model.task, model.noise_sd, density, model.dof
         )
 
     def observer(
@@ -179,21 +179,70 @@ class NetworkSubject:
             )
 
 
+def as_answered(spec: RunSpec, data: Any) -> Any:
+    """`data`, the data options, of the task that a likelihood is for; its answers stay as they are where they have units of
+    their own, such as counts.
+    """
+    if spec.model.likelihood is None:
+        return data
+    likelihood = get_likelihood(spec.model.likelihood)
+    update: dict[str, Any] = {}
+    if getattr(data, "task", None) == "auto":
+        update["task"] = likelihood.task
+    if likelihood.answers is not None and getattr(data, "standardise", False):
+        update["standardise"] = "features"
+    return data.model_copy(update=update)
+
+
 def _model(spec: RunSpec, data: Dataset) -> MlpModel:
     if spec.model.task not in (None, data.task):
         raise SpecError(
             f"model.task = '{spec.model.task}' does not fit {data.name}, which is {data.task}: leave task out."
         )
-    noisy = "noise_sd" in get_likelihood(data.task).settings
-    if spec.model.noise_sd is not None and not noisy:
-        tasks = " and ".join(task for task, record in DEFAULTS.items() if "noise_sd" in record.settings)
-        raise SpecError(
-            f"model.noise_sd = {spec.model.noise_sd} is for {tasks}; {data.name} is {data.task}: leave it out."
-        )
+    likelihood = _likelihood(spec, data)
+    noisy = "noise_sd" in likelihood.settings
     noise_sd = spec.model.noise_sd or (getattr(spec.data, "noise", 0) if noisy else 0) or DEFAULT_NOISE_SD
     return MlpModel(
-        data.inputs, spec.model.layers, data.outputs, data.task, spec.model.activation, spec.model.prior_sd, noise_sd
-    )
+        data.inputs, spec.model.layers, likelihood.outputs(data.outputs), spec.model.likelihood or data.task,
+        spec.model.activation,
+        spec.model.prior_sd, noise_sd, dof=spec.model.dof or DEFAULT_DOF,
+    )  # fmt: skip
+
+
+def _likelihood(spec: RunSpec, data: Dataset) -> Likelihood:
+    """The likelihood in force; SpecError or DataError where the data, or its settings, do not fit it."""
+    likelihood = get_likelihood(spec.model.likelihood or data.task)
+    if likelihood.task != data.task:
+        fitting = ", ".join(name for name, record in LIKELIHOODS.items() if record.task == data.task)
+        raise SpecError(
+            f"model.likelihood = '{likelihood.name}' is for {likelihood.task}, and {data.name} is {data.task}: use"
+            f" {fitting}, or leave it out."
+        )
+    for key in ("noise_sd", "dof"):
+        given = getattr(spec.model, key)
+        if given is not None and key not in likelihood.settings:
+            fitting = " and ".join(name for name, record in LIKELIHOODS.items() if key in record.settings)
+            raise SpecError(
+                f"model.{key} = {given} is for {fitting}; the likelihood of {data.name} is {likelihood.name}: leave it"
+                " out."
+            )
+    if likelihood.answers is not None:
+        _refuse_impossible(likelihood, data)
+    return likelihood
+
+
+def _refuse_impossible(likelihood: Likelihood, data: Dataset) -> None:
+    """DataError that names the first answer which this likelihood cannot give."""
+    assert likelihood.answers is not None
+    for part, y in (("train", data.y_train), ("test", data.y_test)):
+        bad = np.argwhere(~likelihood.answers.possible(y))
+        if len(bad):
+            d, i, k = bad[0]
+            raise DataError(
+                f"y_{part} of {data.name} has the value {y[d, i, k]:g} in '{data.targets[k]}' (set {d}, point {i};"
+                f" {len(bad)} such values); likelihood = '{likelihood.name}' answers with {likelihood.answers.wanted}."
+                " Correct the data, or choose another likelihood."
+            )
 
 
 def constant_data(data: Dataset) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
@@ -320,7 +369,7 @@ class NetworkObserver:
         loss, right = self._scores(position, rows, *self._test)
         nll = loss / points
         score = self._subject.model.likelihood.score
-        return {f"test_{score.name}": score.of(right, points, self._subject.model.outputs, nll), "test_nll": nll}
+        return {f"test_{score.name}": score.of(right, points, self._subject.model.targets, nll), "test_nll": nll}
 
     def _scores(self, position: np.ndarray, rows: slice, x: Array, y: Array) -> tuple[np.ndarray, np.ndarray]:
         loss, right = np.empty(len(position)), np.empty(len(position))

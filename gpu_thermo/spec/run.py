@@ -33,6 +33,7 @@ from ..method.named import DEFAULT_METHOD, HYPERPARAMETERS, METHODS, get_method
 from ..method.schedules import SCHEDULES, AnySchedule
 from ..moves.table import MOVES, AnyMove
 from ..targets.activations import ACTIVATIONS
+from ..targets.likelihoods import LIKELIHOODS
 from ..targets.networks import INITS, MOST_LAYERS
 from ..targets.options import TARGETS, AnyTarget
 from .explain import LONGEST
@@ -43,9 +44,11 @@ from .written import PartitionedSchema, ValueSchema
 if TYPE_CHECKING:
     ActivationName = str
     TaskName = str
+    LikelihoodName = str
 else:  # whatever has a record
     ActivationName = Literal[*ACTIVATIONS]
     TaskName = Literal[*TASKS]
+    LikelihoodName = Literal[*LIKELIHOODS]
 GIVEN = "given"
 """Of model.init: starts that were given as arrays from Python."""
 Numbers = float | list[float]
@@ -162,6 +165,9 @@ class ModelSpec(Section):
     )
     activation: ActivationName = Field("relu", description="what a hidden unit does (equations.md section 12)")
     task: TaskName | None = Field(None, description="as the data say, unless given")
+    likelihood: LikelihoodName | None = Field(
+        None, description="how outputs answer the task; the task's own unless given (equations.md section 12)"
+    )
     init: str = Field(
         "normal",
         description="initial parameters: normal, pytorch, he, zero, prior (equations.md section 8), or a file of"
@@ -179,6 +185,9 @@ class ModelSpec(Section):
         gt=0,
         allow_inf_nan=False,
         description="known noise sd of a regression target, in the units the network sees",
+    )
+    dof: float | None = Field(
+        None, gt=0, le=1e6, allow_inf_nan=False, description="degrees of freedom of student_t (default 4)"
     )
     dtype: Literal["float32", "float64"] = Field("float32", description="precision of positions, momenta and gradients")
 

@@ -171,8 +171,10 @@ class Schema:
                 yield dim, ArraySpec.fixed((dim,), (length,), STRING if self.names(dim, length) else "int64")
 
     def names(self, dim: str, length: int) -> tuple[str, ...]:
-        """Labels along an axis, () where it is merely counted."""
+        """Labels along an axis, () where it is merely counted; of several outputs the answers come first."""
         known = {"partition": self.partitions, "output": self.outputs, "feature": self.features}.get(dim, ())
+        if dim == "output" and 0 < length < len(known):
+            return known[:length]
         return known if len(known) == length else ()
 
     def labels(self, dim: str, length: int) -> np.ndarray:

@@ -320,6 +320,6 @@ def _average_scores(run: xr.DataTree, weight: np.ndarray) -> dict[str, np.ndarra
                 phi = model.predict(position[g * size + c, counted], data.x_test[d].astype(position.dtype))
                 mean += np.tensordot(weight[g, c, counted], phi, axes=1)
                 total += float(weight[g, c].sum())
-        found.append(scores(data.task, mean / total, y) if total > 0 and len(y) else {})
+        found.append(scores(model.task, model.location(mean / total), y) if total > 0 and len(y) else {})
     names = next((list(f) for f in found if f), [])
     return {f"{name}_average": np.array([f.get(name, math.nan) for f in found]) for name in names}

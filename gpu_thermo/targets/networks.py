@@ -38,7 +38,7 @@ class MlpModel:
     ----------
     inputs, hidden, outputs : m, (d_1, .., d_L), n; one number is one layer. task : names the likelihood.
     prior_sd : scale s of the prior over all P parameters, or None for no prior. noise_sd : known noise sd of a
-    regression target. prior : name of the prior.
+    regression target. prior : name of the prior. dof : degrees of freedom of student_t.
 
     Raises
     ------
@@ -54,6 +54,7 @@ class MlpModel:
     prior_sd: float | None = None
     noise_sd: float = 1.0
     prior: str = "normal"
+    dof: float = 4.0
 
     has_kernels = True
     """Whether kernels/ can write this network."""
@@ -87,7 +88,17 @@ class MlpModel:
     @cached_property
     def constants(self) -> dict[str, float]:
         """Numbers of the likelihood by name."""
-        return self.likelihood.constants({"noise_sd": self.noise_sd})
+        return self.likelihood.constants(self.settings)
+
+    @property
+    def settings(self) -> dict[str, float]:
+        """What the likelihood may read."""
+        return {"noise_sd": self.noise_sd, "dof": self.dof}
+
+    @property
+    def targets(self) -> int:
+        """Values of a point's answer."""
+        return self.likelihood.targets(self.outputs)
 
     def prior_constants(self, points: int) -> dict[str, float]:
         """Numbers of the prior in force by name, for N training points."""
@@ -180,6 +191,11 @@ class MlpModel:
     def predict(self, position: Array, x: Array, xp: Any = np) -> Array:
         """Phi [R, B, n]: the class probability (binary: of class 1), or the regression mean."""
         return self.likelihood.respond(self.outputs_at(position, x, xp), xp)
+
+    def location(self, phi: Array) -> Array:
+        """What of Phi [.., outputs] answers are compared with: all of it, or where it holds more, their means."""
+        values = self.likelihood.values
+        return phi if values is None else values.location(phi)
 
     def losses(self, out: Array, y: Array, xp: Any = np) -> Array:
         """Negative log likelihood of each point [R, B], summed over outputs; `y` [R, B] labels or [R, B, n] values."""

@@ -84,7 +84,7 @@ def test_records_compile_for_a_gpu(activation):
 def test_constants_stand_where_kernels_look():
     """In the order of their names, zeros after them."""
     for record in LIKELIHOODS.values():
-        model = MlpModel(2, 3, 1, record.task, noise_sd=0.3)
+        model = MlpModel(2, 3, record.outputs(1), record.name, noise_sd=0.3)
         values = packed(model.constants)
         assert len(values) == CONSTANTS
         text = network.functions(model)

@@ -18,7 +18,10 @@ from gpu_thermo.state import Hyper
     [
         ({"run": {"batch": N + 1}}, rf"run.batch = {N + 1} is larger than the training set of {N} points"),
         ({"model": {"task": "regression"}}, "model.task = 'regression' does not fit spirals, which is binary"),
-        ({"model": {"noise_sd": 0.1}}, "model.noise_sd = 0.1 is for regression; spirals is binary"),
+        (
+            {"model": {"noise_sd": 0.1}},
+            "model.noise_sd = 0.1 is for gaussian and student_t; the likelihood of spirals is bern",
+        ),
     ],
 )
 def test_what_does_not_fit_the_data_is_refused(sections, message):

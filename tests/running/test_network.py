@@ -1,0 +1,103 @@
+"""Likelihoods of whole runs: chosen, refused, stored, averaged and read back."""
+
+import numpy as np
+import pytest
+
+import gpu_thermo as gt
+from gpu_thermo.averages.predictive import model_of, predict
+from gpu_thermo.errors import DataError, SpecError
+from gpu_thermo.running.setup import prepare
+from gpu_thermo.spec.run import RunSpec
+from gpu_thermo.targets.likelihoods import LIKELIHOODS
+
+RUN = {"replicas": 6, "steps": 60, "burn_in": 20, "thin": 20, "batch": 10, "trace": 20}
+METHOD = {"name": "langevin", "stepsize": 0.05, "posterior_temperature": 1.0}
+
+
+def table(tmp_path, name="t.csv", rows=60, targets=1, weight=None, counts=True):
+    """A CSV file of two features, counts or numbers to answer with, and perhaps weights."""
+    g = np.random.default_rng(0)
+    x = g.normal(size=(rows, 2))
+    y = g.poisson(np.exp(0.5 * x[:, :1] + 1), (rows, targets)) if counts else x[:, :1] + g.normal(size=(rows, targets))
+    names = ["a", "b", *(f"y{i}" for i in range(targets))]
+    columns = [x, y]
+    if weight is not None:
+        names, columns = [*names, "w"], [*columns, np.broadcast_to(np.asarray(weight, float), rows)[:, None]]
+    path = tmp_path / name
+    np.savetxt(path, np.concatenate(columns, axis=1), delimiter=",", header=",".join(names), comments="")
+    return path
+
+
+def spec_of(path, likelihood=None, targets=("y0",), **sections):
+    model = {"hidden": 4, "activation": "tanh", "prior_sd": 1.0} | ({"likelihood": likelihood} if likelihood else {})
+    tree = {
+        "data": {"name": "csv", "path": str(path), "target": list(targets)},
+        "model": model | sections.get("model", {}),
+        "method": METHOD,
+        "run": RUN | sections.get("run", {}),
+    }
+    tree["data"] |= sections.get("data", {})
+    return tree
+
+
+def test_counts_stay_counts(tmp_path):
+    """Twenty different counts would be classes for "auto", and standardised they would be counts no more."""
+    subject = prepare(RunSpec.from_dict(spec_of(table(tmp_path), "poisson"))).subject
+    assert subject.data.task == "regression"
+    assert (subject.data.y_train == np.floor(subject.data.y_train)).all()
+    assert subject.data.standardisation.target_sd is None
+    assert abs(subject.data.x_train.mean()) < 1e-12
+
+
+@pytest.mark.parametrize("targets", [1, 2])
+@pytest.mark.parametrize("likelihood", [n for n, r in LIKELIHOODS.items() if r.task == "regression"])
+def test_a_run_of_each_likelihood(tmp_path, likelihood, targets):
+    names = tuple(f"y{i}" for i in range(targets))
+    spec = spec_of(table(tmp_path, targets=targets, rows=80), likelihood, names, data={"task": "regression"})
+    tree = gt.sample(spec, tmp_path / "run.zarr")
+    record = LIKELIHOODS[likelihood]
+    assert list(tree["probes"]["output"].values) == list(record.axis((), names))
+    held = tree["predictive"].to_dataset()
+    assert list(held["output"].values) == list(names)
+    assert held["mean"].shape == (1, 16, targets)
+    total = held["variance"] + held["aleatoric_variance"]
+    np.testing.assert_allclose(held["total_variance"], total, rtol=1e-12)
+    assert model_of(tree) == prepare(RunSpec.from_dict(spec)).subject.model
+    assert np.isfinite(tree["sample_stats"]["test_nll"]).all()
+    constant = tree["constant_data"].to_dataset()
+    x = constant["x_test"].to_numpy()[0] * constant["feature_sd"].to_numpy()[0] + constant["feature_mean"].to_numpy()[0]
+    again = predict(tree, x)
+    scale = constant["target_sd"].to_numpy()[0] if "target_sd" in constant else 1.0
+    np.testing.assert_allclose(again["aleatoric_variance"], held["aleatoric_variance"] * scale**2, rtol=1e-5)
+    np.testing.assert_allclose(again["variance"], held["variance"] * scale**2, rtol=2e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (
+            {"likelihood": "bernoulli"},
+            "model.likelihood = 'bernoulli' is for binary, and csv is regression: use gaus",
+        ),
+        ({"likelihood": "heteroscedastic", "noise_sd": 0.2}, "model.noise_sd = 0.2 is for gaussian and student_t; the"),
+        ({"dof": 3.0}, "model.dof = 3.0 is for student_t; the likelihood of csv is gaussian: leave it out"),
+        ({"likelihood": "student_t", "dof": 0.0}, r"model.dof"),
+        ({"likelihood": "student_t", "noise_sd": -1.0}, r"model.noise_sd"),
+        ({"likelihood": "poison"}, "Did you mean 'poisson'|'poisson'"),
+    ],
+)
+def test_what_does_not_fit_is_refused(tmp_path, model, message):
+    spec = spec_of(table(tmp_path), model=model, data={"task": "regression"})
+    with pytest.raises(SpecError, match=message):
+        prepare(RunSpec.from_dict(spec))
+
+
+@pytest.mark.parametrize("value", [-1.0, 0.5, 2e9])
+def test_counts_that_are_none_are_refused(tmp_path, value):
+    path = table(tmp_path)
+    lines = path.read_text().splitlines()
+    lines[7] = f"0.1,0.2,{value}"
+    path.write_text("\n".join(lines))
+    message = r"y_(train|test) of csv has the value .* in 'y0' .* answers with whole numbers from 0 to 1,000,000,000"
+    with pytest.raises(DataError, match=message):
+        prepare(RunSpec.from_dict(spec_of(path, "poisson")))
