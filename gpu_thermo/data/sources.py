@@ -376,7 +376,7 @@ class Arrays(DataSource):
 
     name: Literal["arrays"] = "arrays"
     split_seed: Seed = Field(0, description="seed of the split into training and test part")
-    standardise: bool = Field(
+    standardise: Standardise = Field(
         True, description="shift and scale to mean 0 and sd 1 over the training part (regression: targets too)"
     )
     test_fraction: Fraction | None = Field(

@@ -180,8 +180,8 @@ class NetworkSubject:
 
 
 def as_answered(spec: RunSpec, data: Any) -> Any:
-    """`data`, the data options, of the task that a likelihood is for; its answers stay as they are where they have units of
-    their own, such as counts.
+    """Options of data for the likelihood: of its task, and with answers left as they are where they have units of their
+    own, such as counts.
     """
     if spec.model.likelihood is None:
         return data

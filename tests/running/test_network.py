@@ -101,3 +101,13 @@ def test_counts_that_are_none_are_refused(tmp_path, value):
     message = r"y_(train|test) of csv has the value .* in 'y0' .* answers with whole numbers from 0 to 1,000,000,000"
     with pytest.raises(DataError, match=message):
         prepare(RunSpec.from_dict(spec_of(path, "poisson")))
+
+
+def test_counts_from_python_stay_counts():
+    g = np.random.default_rng(1)
+    x = g.normal(size=(50, 2))
+    spec = {"model": {"hidden": 3, "likelihood": "poisson"}, "method": METHOD, "run": RUN}
+    tree = gt.sample(spec, data=(x, g.poisson(2.0, 50)))
+    y = tree["constant_data"]["y_train"].to_numpy()
+    assert (y == np.floor(y)).all()
+    assert "target_sd" not in tree["constant_data"]
