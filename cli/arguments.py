@@ -49,6 +49,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 JsonSummary = Annotated[bool, typer.Option("--json", help="Print the final summary as JSON; progress goes to stderr.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no advice: errors and warnings only.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+AllowOtherBits = Annotated[
+    bool,
+    typer.Option(
+        "--allow-other-bits", help="Go on with another build (engine, compiler, processor type); the store notes it."
+    ),
+]
 Ensemble = Annotated[int | None, typer.Option(metavar="N", help="Number of the ensemble, where the run has several.")]
 
 

@@ -26,12 +26,14 @@ def info(store: Run, as_json: Json = False) -> None:
 
     Reads committed draws only, so it is safe while the run goes on.
     """
+    from gpu_thermo.engines.builds import read_history
     from gpu_thermo.store import open_run, read_header
 
     tree, header = open_run(store), read_header(store)
     summary = summarise(store, tree) | {
         "created_at": header.created_at, "format": header.format, "fingerprint": header.fingerprint,
         "versions": header.versions, "resumable": resumable(store),
+        "history": read_history(header.attributes),
         "sizes": {group: dict(node.sizes) for group, node in tree.children.items()},
     }  # fmt: skip
     if as_json:
@@ -81,6 +83,7 @@ def _show(store: Path, info: dict[str, Any], spec: str) -> None:
             f"by {info['engine']} on {info['device']}, created {info['created_at']}"
             + (f", {clock(info['seconds'])} of sampling" if info["seconds"] is not None else "")
         ),
+        **build_lines(info["history"]),
         "versions": ", ".join(f"{name} {version}" for name, version in info["versions"].items()),
         "fingerprint": info["fingerprint"][:16],
     }
@@ -90,14 +93,38 @@ def _show(store: Path, info: dict[str, Any], spec: str) -> None:
     say("\nNext:\n" + "\n".join(f"  {command}" for command in next_commands(info)))
 
 
+def build_lines(history: list[dict[str, Any]]) -> dict[str, str]:
+    """The build of a run, or its builds and from which step on each: in full the first, then what differs."""
+    from gpu_thermo.engines.builds import differing
+
+    facts = lambda build: "; ".join(f"{name} {value}" for name, value in build.items())  # noqa: E731
+    if len(history) < 2:
+        return {"build": facts(history[0]["build"])} if history else {}
+    out = {"builds": f"{len(history)}, whose bits differ"}
+    before: dict[str, str] = {}
+    for one in history:
+        changes = {name: new for name, (_, new) in differing(before, one["build"]).items()}
+        out[f"  step {one['step']:,} on"] = facts(changes)
+        before = one["build"]
+    return out
+
+
+def engines(history: list[dict[str, Any]], otherwise: str, fact: str = "engine") -> str:
+    """The engine (or device) that sampled, or each in its turn."""
+    named = [str(one["build"].get(fact, "?")) for one in history] or [otherwise]
+    return ", then ".join(name for i, name in enumerate(named) if not i or name != named[i - 1])
+
+
 def summarise(path: Path, tree: "xarray.DataTree | None" = None) -> dict[str, Any]:
     """Where a run stands, what it scores, what froze, and how large it is."""
+    from gpu_thermo.engines.builds import read_history
     from gpu_thermo.running.agenda import Agenda
     from gpu_thermo.spec.reports import read_reports
     from gpu_thermo.spec.run import RunSpec
     from gpu_thermo.store import open_run, read_header
 
     header = read_header(path)
+    history = read_history(header.attributes)
     tree = open_run(path) if tree is None else tree
     spec = RunSpec.from_json(header.spec)
     total = planned_steps(header, spec)
@@ -111,7 +138,8 @@ def summarise(path: Path, tree: "xarray.DataTree | None" = None) -> dict[str, An
         "method": spec.method.name,
         "moves": [report.to_dict() for report in read_reports(header.attributes.get("moves"))],
         "kept": list(header.keep),
-        "engine": header.attributes.get("engine", header.engine), "device": header.device,
+        "engine": engines(history, str(header.attributes.get("engine", header.engine))),
+        "device": engines(history, header.device, "device"),
         "seconds": header.attributes.get("sampling_time"), "bytes": stored_bytes(path), "frozen": frozen(stats),
         "scores": scores(tree),
     }  # fmt: skip

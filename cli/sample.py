@@ -7,6 +7,7 @@ import typer
 
 from .arguments import (
     MAP_SUFFIXES,
+    AllowOtherBits,
     Device,
     JsonSummary,
     Overwrite,
@@ -130,11 +131,13 @@ RecordedEngine = Annotated[
 
 def resume(
     store: Run, spec: ResumedSpec = None, draws: Draws = 0, device: Device = "auto", engine: RecordedEngine = None,
-    threads: Threads = None, time_limit: TimeLimit = None, quiet: Quiet = False, as_json: JsonSummary = False,
+    threads: Threads = None, time_limit: TimeLimit = None, allow_other_bits: AllowOtherBits = False,
+    quiet: Quiet = False, as_json: JsonSummary = False,
 ) -> None:  # fmt: skip
     """Continue a run to its end, or beyond it with --draws.
 
-    The result is bit for bit that of a run which never stopped, whether it ended by itself, by Ctrl-C or by kill -9.
+    The result is bit for bit that of a run which never stopped, whether it ended by itself, by Ctrl-C or by kill -9. So
+    another build (engine, compiler, processor type, ...) is refused, unless --allow-other-bits insists.
     """
     from gpu_thermo import run as library
     from gpu_thermo.spec.run import RunSpec
@@ -155,6 +158,7 @@ def resume(
             on_progress=meter,
             time_limit=time_limit,
             threads=threads,
+            allow_other_bits=allow_other_bits,
         )
     finish(store, tree, as_json, quiet)
 

@@ -44,6 +44,10 @@ class StoreLockedError(StoreError):
     """Another process is writing to this store."""
 
 
+class OtherBitsError(StoreError):
+    """A run or study that would go on with other bits than it was begun with."""
+
+
 class RunError(GpuThermoError, RuntimeError):
     """Trouble in the middle of a run: what was committed stays readable and can be resumed."""
 

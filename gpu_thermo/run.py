@@ -10,7 +10,8 @@ import xarray
 
 from .averages.moments import RunningMoments
 from .averages.predictive import restored_data
-from .engines import choose_engine, make_engine, resolve_device
+from .engines import choose_engine, describe_build, make_engine, resolve_device
+from .engines.builds import Build, continued, read_history
 from .errors import SpecError, StoreError
 from .running.agenda import Agenda
 from .running.bill import RunPlan, check_resources, make_plan
@@ -23,7 +24,7 @@ from .running.stored import make_header
 from .running.subject import Setup
 from .spec.run import RunSpec
 from .state import Snapshot, State
-from .store import Checkpoint, RunWriter, open_run, read_header
+from .store import Checkpoint, RunInfo, RunWriter, open_run, read_header
 from .targets.base import Potential
 
 __all__ = ["Interrupted", "Progress", "RunPlan", "iterate", "plan", "resume", "sample"]
@@ -126,10 +127,9 @@ def sample(
             on_plan(bill)
         running = make_engine(ready.job, chosen, device, threads)
         loop = Loop.make(ready, running, ready.initial_state(), moments, threads)
-        limits, attributes = (
-            Limits(on_progress, time_limit, commit_seconds),
-            {"steps": ready.spec.run.steps, "engine": chosen},
-        )
+        limits = Limits(on_progress, time_limit, commit_seconds)
+        history = continued([], describe_build(ready.job, chosen, device), 0, True, str(path))
+        attributes = {"steps": ready.spec.run.steps, "engine": chosen, "history": history}
         with RunWriter.create(path, header, overwrite) as writer:
             drive(loop, writer, path, limits, attributes)
         return open_run(path) if store is not None else _loaded(path)
@@ -138,7 +138,7 @@ def sample(
 def resume(
     store: str | Path, spec: SpecLike = None, *, draws: int = 0, device: str = "auto", engine: str | None = None,
     on_progress: OnProgress | None = None, time_limit: float | None = None, threads: int | None = None,
-    commit_seconds: float = COMMIT_SECONDS, potential: Potential | None = None,
+    commit_seconds: float = COMMIT_SECONDS, potential: Potential | None = None, allow_other_bits: bool = False,
 ) -> xarray.DataTree:  # fmt: skip
     """Continue a run to its end, bit for bit as if it had never stopped; `draws` more are added to its plan.
 
@@ -146,12 +146,16 @@ def resume(
     ----------
     store : the run. spec : checked against the run's own; it may differ in run.steps only. draws : extend by this many
     draws.
-    engine : the recorded one unless given. Others as for `sample`.
+    engine, device : the recorded ones unless given ("auto" is the same). allow_other_bits : go on with another build
+    (engine, compiler, flags, processor type, ...), whose bits differ; the store's history then says from which step on.
+    Others as for `sample`.
 
     Raises
     ------
     SpecError, StoreError
         The spec or its data differ (the fields are named), or a schedule spans the run and forbids extending it.
+    OtherBitsError
+        This is another build than the run's (what differs is named), and that is not allowed.
     RunError
         As for `sample`.
     """
@@ -172,18 +176,54 @@ def resume(
             f"{path} does not hold the data its fingerprint names: it was changed after it was sampled, and cannot be"
             " resumed."
         )
-    device = resolve_device(device)
-    chosen = choose_engine(ready.job, engine or str(info.attributes.get("engine", info.engine)), device)
+    device = resolve_device(_recorded_device(info) if device == "auto" else device)
+    chosen = _chosen_engine(ready, info, engine, device)
+    build = describe_build(ready.job, chosen, device)
+    over = target.run.steps <= info.step
+    _history(path, build, info.attributes, info.step, allow_other_bits, over)
     moments = ready.moments()
     check_resources(make_plan(ready, make_header(ready, chosen, device, moments), moments), path)
     running = make_engine(ready.job, chosen, device, threads)
     writer, checkpoint = RunWriter.resume(path)
     with writer:
+        over = target.run.steps <= checkpoint.step
+        history = _history(path, build, checkpoint.attributes, checkpoint.step, allow_other_bits, over)
         state = _restore(ready, checkpoint, moments)
         loop = Loop.make(ready, running, state, moments, threads)
-        attributes = {**checkpoint.attributes, "steps": target.run.steps, "engine": chosen}
+        attributes = {**checkpoint.attributes, "steps": target.run.steps, "engine": chosen, "history": history}
         drive(loop, writer, path, Limits(on_progress, time_limit, commit_seconds), attributes)
     return open_run(path)
+
+
+def _recorded_device(info: RunInfo) -> str:
+    """The kind of device that the run was last advanced on: cpu, or whichever GPU is there."""
+    history = read_history(info.attributes)
+    last = str(history[-1]["build"].get("device")) if history else info.device
+    return "cpu" if last == "cpu" else "auto"
+
+
+def _chosen_engine(ready: Setup, info: RunInfo, engine: str | None, device: str) -> str:
+    """The recorded engine, unless another is asked for."""
+    if engine not in (None, "auto"):
+        return choose_engine(ready.job, engine, device)
+    recorded = str(info.attributes.get("engine", info.engine))
+    try:
+        return choose_engine(ready.job, recorded, device)
+    except SpecError as error:
+        raise SpecError(
+            f"The run was sampled by the engine {recorded}, which cannot be had here: {error} Mend that to go on bit"
+            " for bit; another engine needs --allow-other-bits (in Python allow_other_bits=True), too."
+        ) from None
+
+
+def _history(
+    path: Path, build: Build, attributes: Mapping[str, Any], step: int, allow_other_bits: bool, over: bool
+) -> list[dict[str, Any]]:
+    """The builds of the run, this one included unless the run is over; before the first commit there is nothing to
+    agree with.
+    """
+    history = read_history(attributes)
+    return history if over else continued(history, build, step, allow_other_bits or not step, f"Store '{path}'")
 
 
 def restore_setup(path: Path, spec: RunSpec, potential: Potential | None = None) -> Setup:

@@ -4,12 +4,18 @@ import logging
 from functools import cache
 from typing import Any
 
+import numpy as np
+
 from ..errors import DeviceError, SpecError
+from ..kernels.elementwise import elementwise_source
+from ..kernels.emit import predict_device_source, predict_source, team_size
 from ..kernels.toolchain import find_compiler
 from ..targets.networks import MlpModel
 from .base import Batching, Engine, Job, initial_state
 from .batched import BatchedEngine
-from .fused import FusedEngine
+from .builds import Build, make_build
+from .fused import FusedEngine, make_emitter
+from .operations.native import noise_source
 from .predict.arrays import ArrayPredictor, Predictor
 from .predict.fused import FusedPredictor
 
@@ -23,6 +29,7 @@ __all__ = [
     "FusedEngine",
     "Job",
     "choose_engine",
+    "describe_build",
     "initial_state",
     "make_engine",
     "make_predictor",
@@ -143,3 +150,20 @@ def make_engine(job: Job, engine: str, device: str, threads: int | None = None) 
     if engine == "fused":
         return FusedEngine(job, device, threads)
     return BatchedEngine(job, device, threads)
+
+
+def describe_build(job: Job, engine: str, device: str) -> Build:
+    """What decides the bits of `job` carried out by that engine on that device, its observers included."""
+    model, bits = job.target.fused, np.dtype(job.dtype).itemsize * 8
+    compiled = device != "cpu" or find_compiler() is not None
+    predicted = model is not None and _small(model, device)
+    sources = []
+    if engine == "fused":
+        emitter = make_emitter(job)
+        sources.append(emitter.source("host") if device == "cpu" else emitter.source("device", team_size(emitter)))
+    elif compiled:
+        sources.append(noise_source(bits) if device == "cpu" else elementwise_source(bits))
+    if compiled and predicted:
+        sources.append(predict_source(model, bits) if device == "cpu" else predict_device_source(model, bits))
+    arrays = engine == "batched" or not (compiled and predicted)
+    return make_build(engine, np.dtype(job.dtype).name, device, sources, arrays)

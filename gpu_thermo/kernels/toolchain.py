@@ -2,13 +2,13 @@
 source.
 
 Importing this never imports CuPy. The host cache is a private folder (`GPU_THERMO_CACHE`, else
-`XDG_CACHE_HOME`/gpu_thermo, else ~/.cache/gpu_thermo); a library's name is the digest of the compiler, its version, the
-flags, the processor and the whole source. `GPU_THERMO_VECTOR_BITS` narrows the vectors of x86 processors.
+`XDG_CACHE_HOME`/gpu_thermo, else ~/.cache/gpu_thermo); a library's name is the digest of what decides its bits
+(host.py), of the compiler's path, the processor and the whole source. `GPU_THERMO_VECTOR_BITS` narrows the vectors of
+x86 processors.
 """
 
 import ctypes
 import functools
-import hashlib
 import os
 import platform
 import re
@@ -17,31 +17,22 @@ import stat
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import CompileError, DeviceError
+from .host import WIDTHS, Compiler, digest, host_build, processor
 
 FLAGS = (
     "-std=c++17", "-O2", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fPIC", "-shared",
     "-fno-exceptions", "-fno-rtti", "-w",
 )  # fmt: skip
 """No -ffast-math, which removes NaN checks, and no -fassociative-math, which undoes compensated sums."""
-WIDTHS = {128: ("-mno-avx",), 256: ("-mno-avx512f",), 512: ()}
-"""Flags that keep the vectors of an x86 processor to so many bits; those of 128 bits have no fused multiply-add."""
 _X86 = platform.machine().lower() in ("x86_64", "amd64", "i386", "i686")
 TIMEOUT = 120.0
 """Seconds a compiler may take before it is taken for hung."""
 _CONTEXT = 4
-
-
-@dataclass(frozen=True)
-class Compiler:
-    """A host C++ compiler: its path, and the first line of its --version."""
-
-    path: str
-    version: str
 
 
 @functools.cache
@@ -73,20 +64,6 @@ def _version(path: str) -> str | None:
     return done.stdout.splitlines()[0] if done.returncode == 0 and done.stdout else None
 
 
-@functools.cache
-def processor() -> str:
-    """What the native flags depend on: machine, model and feature flags, as far as the system tells."""
-    parts = [platform.machine(), platform.system(), platform.processor()]
-    try:
-        lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
-        parts += [
-            line for line in lines if re.match(r"(vendor_id|cpu family|model|stepping|flags|Features|CPU )", line)
-        ]
-    except OSError:
-        pass
-    return "\n".join(parts)
-
-
 # -- the cache ---------------------------------------------------------------------------------------------------------
 
 
@@ -115,15 +92,6 @@ def _is_private(folder: Path) -> bool:
     info = folder.stat()
     mine = not hasattr(os, "getuid") or info.st_uid == os.getuid()
     return mine and not info.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-
-
-def digest(*parts: str) -> str:
-    """Name of a cached result: 32 hexadecimal digits over all parts and their lengths."""
-    h = hashlib.sha256()
-    for part in parts:
-        data = part.encode()
-        h.update(len(data).to_bytes(8, "little") + data)
-    return h.hexdigest()[:32]
 
 
 def _publish(temporary: Path, final: Path) -> None:
@@ -187,7 +155,8 @@ def _native(compiler: Compiler) -> tuple[str, ...]:
 
 @functools.cache
 def _load(compiler: Compiler, source: str, flags: tuple[str, ...]) -> ctypes.CDLL:
-    name = digest(compiler.path, compiler.version, " ".join(flags), processor(), source)
+    build = host_build(compiler, flags)
+    name = digest(compiler.path, compiler.version, *map(str, astuple(build)), processor(), source)
     final = cache_folder() / f"{name}.so"
     if not final.exists():
         _compile_host(compiler, source, flags, final)
