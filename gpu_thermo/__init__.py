@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .targets.user import UserPotential
     from .targets.weights import weights_from_sklearn, weights_from_torch
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 _HOMES = {
     "Dataset": "data", "GpuThermoError": "errors", "Status": "errors", "predict": "averages.predictive",

@@ -1,7 +1,7 @@
 """sample, iterate, resume, plan: a run from spec to store."""
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from .running.subject import Setup
 from .spec.run import RunSpec
 from .state import Snapshot, State
 from .store import Checkpoint, RunInfo, RunWriter, open_run, read_header
+from .store.record import refuse_earlier
 from .targets.base import Potential
 
 __all__ = ["Interrupted", "Progress", "RunPlan", "iterate", "plan", "resume", "sample"]
@@ -161,6 +162,7 @@ def resume(
     """
     path = Path(store)
     info = read_header(path)
+    refuse_earlier(path, info.format)
     recorded = RunSpec.from_json(info.spec)
     planned = recorded.model_copy(
         update={"run": _with_steps(recorded, int(info.attributes.get("steps", recorded.run.steps)))}

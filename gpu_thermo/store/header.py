@@ -8,8 +8,10 @@ import numpy as np
 
 from ..state import State
 
-FORMAT = 1
-"""Version of the layout on disk; a reader refuses a later one."""
+FORMAT = 2
+"""Version of the layout on disk; a reader refuses a later one. 2: builds, run id."""
+READABLE = {1: "0.1"}
+"""Earlier formats, which are read and not continued, and the version of this package that continues each."""
 
 
 @dataclass(frozen=True)

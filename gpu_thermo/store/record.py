@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote
 from ..errors import StoreError
 from .arrays import DTYPES, ArraySpec, codecs
 from .files import DOCUMENT, read, refuse_links
-from .header import FORMAT
+from .header import FORMAT, READABLE
 from .schema import SLOT_PARTS, SLOTS, Schema
 
 MAKER = "gpu_thermo"
@@ -146,9 +146,19 @@ def _check_origin(path: Path, attributes: Mapping[str, Any]) -> None:
         raise StoreError(
             f"Store '{path}' was written by another program. Only stores made by {MAKER} can be opened here."
         )
-    if version != FORMAT:
+    if version != FORMAT and version not in READABLE:
         remedy = f"Update {MAKER}." if version > FORMAT else f"Read it with the version of {MAKER} that wrote it."
         raise StoreError(f"Store '{path}' has format {version}; this version reads format {FORMAT}. {remedy}")
+
+
+def refuse_earlier(path: Path, version: int) -> None:
+    """StoreError for a store of an earlier format: it lacks what going on needs."""
+    if version in READABLE:
+        known = READABLE[version]
+        raise StoreError(
+            f"Store '{path}' has format {version}, which is read here (info, diagnose, predict, map) and not continued:"
+            f" go on with {MAKER} {known} (pip install 'gpu-thermo=={known}.*'), or start a new run."
+        )
 
 
 def load_record(path: Path) -> Record:

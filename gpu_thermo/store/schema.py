@@ -80,7 +80,7 @@ class Schema:
         try:
             raw = json.loads(text)
             if not isinstance(raw, dict) or set(raw) != {f.name for f in fields(cls)} - {"dims"}:
-                raise ValueError("its keys are not those of format 1")
+                raise ValueError("its keys are not those of a schema")
             return _check(_from_raw(raw))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
             raise StoreError(

@@ -20,7 +20,7 @@ from .birth import create_store
 from .checkpoints import Commit, recover, write_slot
 from .files import LOCK, Lock, put_document
 from .header import Checkpoint, Draws, Header, Trace
-from .record import Record, group_document, load_record, located, read_root
+from .record import Record, group_document, load_record, located, read_root, refuse_earlier
 from .schema import CHANGING, SLOTS
 
 QUEUE = 4
@@ -83,7 +83,7 @@ class RunWriter:
             It is not a store of ours, of another format, or damaged.
         """
         real = located(path)
-        read_root(real)
+        refuse_earlier(real, read_root(real)["attributes"]["format"])
         if not (real / LOCK).parent.is_dir():
             load_record(real)
             raise StoreError(

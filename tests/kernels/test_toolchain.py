@@ -12,7 +12,7 @@ import pytest
 
 from gpu_thermo.engines.fused import make_emitter
 from gpu_thermo.errors import CompileError, DeviceError
-from gpu_thermo.kernels import toolchain
+from gpu_thermo.kernels import host, toolchain
 from gpu_thermo.running.setup import prepare
 from gpu_thermo.spec.run import RunSpec
 
@@ -108,6 +108,7 @@ def test_a_compiler_that_hangs_is_stopped(cache, monkeypatch, tmp_path):
     fake.chmod(0o755)
     monkeypatch.setenv("CXX", str(fake))
     monkeypatch.setattr(toolchain, "TIMEOUT", 0.5)
+    monkeypatch.setattr(host, "ANSWER_SECONDS", 0.5)
     with pytest.raises(CompileError, match=r"did not finish within 0\.5 s"):
         toolchain.host_library(ANSWER % 1)
 

@@ -85,7 +85,7 @@ class TestLayout:
 
     def test_attributes(self, finished: Path) -> None:
         tree = open_run(finished)
-        assert tree.attrs["format"] == 1
+        assert tree.attrs["format"] == 2
         assert tree.attrs["noise_sd"] == 0.5
         assert json.loads(tree.attrs["versions"])["numpy"] == "2"
         assert all(isinstance(value, str | int | float) for value in tree.attrs.values())

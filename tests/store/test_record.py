@@ -75,12 +75,12 @@ class TestDamage:
                 with pytest.raises(StoreError, match=message):
                     read(tmp_path / name)
 
-    @pytest.mark.parametrize("version", [2, 0, -1, True, "1", None, 1.0])
+    @pytest.mark.parametrize("version", [3, 0, -1, True, "1", None, 1.0])
     def test_other_format(self, copy: Path, version: Any) -> None:
         _edit(copy, lambda root: root["attributes"].update(format=version))
         for read in (open_run, read_header, read_checkpoint, RunWriter.resume):
             with pytest.raises(
-                StoreError, match="Update gpu_thermo" if version == 2 else "Read it with|another program"
+                StoreError, match="Update gpu_thermo" if version == 3 else "Read it with|another program"
             ):
                 read(copy)
 

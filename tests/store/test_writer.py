@@ -114,7 +114,7 @@ class TestWriting:
 
     def test_header_and_progress(self, copy: Path) -> None:
         info = read_header(copy)
-        assert (info.spec, info.fingerprint, info.format) == ('{"run": {}}', "f00d", 1)
+        assert (info.spec, info.fingerprint, info.format) == ('{"run": {}}', "f00d", 2)
         assert (info.replicas, info.parameters, info.step, info.draws, info.expected_draws, info.trace_steps) == (
             6,
             SIZE,
