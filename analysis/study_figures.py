@@ -16,8 +16,8 @@ import numpy as np
 import xarray as xr
 
 from gpu_thermo.errors import DataError
-from gpu_thermo.study.statistics import summarise
-from gpu_thermo.study.tables import grouped, lower_is_better
+from gpu_thermo.study.statistics import Summary, summarise
+from gpu_thermo.study.tables import TIMES, ends, grouped, lower_is_better
 from gpu_thermo.targets.likelihoods import SCORES
 from gpu_thermo_analysis.drawing import NotWrittenError
 from gpu_thermo_analysis.style import RC, VALUE, class_colour
@@ -101,6 +101,9 @@ def styled(draw: Callable[..., Drawn]) -> Callable[..., Drawn]:
 class Band:
     """A learning curve over many runs: mean, median and the quantiles of BAND at each step, without the steps that were
     not recorded.
+
+    Runs that failed before a step have no value there: the mean is of the `finished` others, in median and quantiles
+    they are beyond the bad end, where the curve is NaN.
     """
 
     steps: np.ndarray
@@ -109,6 +112,7 @@ class Band:
     low: np.ndarray
     high: np.ndarray
     runs: int
+    finished: np.ndarray
 
 
 def band(study: xr.Dataset, cell: int, name: str) -> Band:
@@ -119,10 +123,15 @@ def band(study: xr.Dataset, cell: int, name: str) -> Band:
         raise DataError(f"There is no learning curve of '{name}'. Known: {', '.join(known)}.")
     rows = np.flatnonzero((study["cell"].to_numpy() == cell) & (study["status"].to_numpy() >= 0))[:_ROWS]
     values = study[key][slice(rows[0], rows[-1] + 1) if len(rows) else slice(0)].to_numpy().astype(np.float64)
-    known_at = ~np.isnan(values).all(axis=0) if len(values) else np.zeros(0, bool)
+    known_at = np.isfinite(values).any(axis=0) if len(values) else np.zeros(0, bool)
     values, steps = values[:, known_at], study["step"].to_numpy()[known_at]
-    median, low, high = np.nanquantile(values, [0.5, *BAND], axis=0)
-    return Band(steps, np.nanmean(values, axis=0), median, low, high, len(rows))
+    there = np.isfinite(values)
+    bad = np.inf if lower_is_better(name) else -np.inf
+    method = "linear" if there.all() else "inverted_cdf"
+    ranked = np.quantile(np.where(there, values, bad), [0.5, *BAND], axis=0, method=method)
+    median, low, high = np.where(np.isfinite(ranked), ranked, np.nan)
+    mean = np.where(there, values, 0).sum(axis=0) / there.sum(axis=0)
+    return Band(steps, mean, median, low, high, len(rows), there.sum(axis=0))
 
 
 @styled
@@ -144,11 +153,11 @@ def curves(
     for panel, (title, labels) in zip(axes, chosen, strict=True):
         for i, label in enumerate(labels):
             b = band(study, cells.index(label), name)
-            panel.plot(b.steps, b.median, color=class_colour(i), lw=1.3, label=label)
+            panel.plot(b.steps, b.median, color=class_colour(i), lw=1.3, label=_named(label, b))
             panel.fill_between(b.steps, b.low, b.high, color=class_colour(i), alpha=0.18, lw=0)
             rows += [
-                (label, b.runs, int(s), *map(float, v))
-                for s, *v in zip(b.steps, b.mean, b.median, b.low, b.high, strict=True)
+                (label, b.runs, int(n), int(s), *map(float, v))
+                for n, s, *v in zip(b.finished, b.steps, b.mean, b.median, b.low, b.high, strict=True)
             ]
         panel.set(
             title=title,
@@ -164,8 +173,26 @@ def curves(
         panel.legend(handlelength=1.2, **(below if len(chosen) > 1 else {"loc": "best"}))
     axes[0].set_ylabel(NAMES.get(name, name))
     return Drawn(
-        figure, ("group", "runs", "step", "mean", "median", "quantile_10", "quantile_90"), list(dict.fromkeys(rows))
+        figure,
+        ("group", "runs", "finished", "step", "mean", "median", "quantile_10", "quantile_90"),
+        list(dict.fromkeys(rows)),
     )
+
+
+def _named(label: str, b: Band) -> str:
+    """A label that says how many of its runs got to the end, where some did not."""
+    last = int(b.finished[-1]) if len(b.finished) else 0
+    return label if last == b.runs else f"{label} ({last} of {b.runs} runs)"
+
+
+def _counted(label: str, s: Summary) -> str:
+    """A label that says of how many runs its numbers are, where some have none."""
+    return f"{label}, {s.count} of {s.attempted}" if s.missing else label
+
+
+def _cell(value: float) -> Any:
+    """A number of a table: nothing where it is beyond the bad end."""
+    return value if np.isfinite(value) else ""
 
 
 # -- one number for each run -------------------------------------------------------------------------------------------
@@ -182,9 +209,11 @@ def distributions(
     figure, (axes,) = panels(1, 1.0 + 0.9 * len(groups), 3.2)
     random = np.random.default_rng(0)
     rows: list[tuple[Any, ...]] = []
+    names: list[str] = []
     for i, (label, values) in enumerate(groups.items()):
-        good = values[~np.isnan(values)] * unit
-        s = summarise(good, lower_is_better=lower_is_better(outcome))
+        good = values[np.isfinite(values)] * unit
+        s = summarise(values * unit, lower_is_better=lower_is_better(outcome), end=_end(study, outcome))
+        names.append(_counted(label, s))
         axes.scatter(i + _spread(good, random), good, s=7, color=class_colour(i), alpha=0.45, lw=0)
         axes.errorbar(
             i, s.mean, [[s.mean - s.mean_low], [s.mean_high - s.mean]], fmt="_", color="black", ms=16, capsize=4, lw=1.1
@@ -195,21 +224,28 @@ def distributions(
         rows.append(
             (
                 label,
+                s.attempted,
                 s.count,
                 s.mean,
                 s.mean_low,
                 s.mean_high,
                 s.sd,
-                s.worst,
-                s.quantiles[2],
+                _cell(s.worst),
+                _cell(s.median),
                 "" if target is None else target,
             )
         )
-    axes.set_xticks(range(len(groups)), [label.replace(", ", "\n") for label in groups])
+    axes.set_xticks(range(len(groups)), [label.replace(", ", "\n") for label in names])
     axes.set_ylabel(NAMES.get(outcome, outcome) + (" (%)" if unit == 100 else ""))
     if published:
         axes.legend(loc="lower right")
-    return Drawn(figure, ("group", "runs", "mean", "mean_low", "mean_high", "sd", "worst", "median", "published"), rows)
+    columns = ("group", "runs", "finished", "mean", "mean_low", "mean_high", "sd", "worst", "median", "published")
+    return Drawn(figure, columns, rows)
+
+
+def _end(study: xr.Dataset, outcome: str) -> float | None:
+    """Until when runs were watched, of an outcome that says when."""
+    return float(ends(study).min()) if outcome.startswith(TIMES) else None
 
 
 def _spread(values: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -226,9 +262,10 @@ def spreads(study: xr.Dataset, outcome: str = "accuracy", unit: float = 1.0) -> 
     """Bars of the mean and of the standard deviation over seeds, with their 95 % intervals."""
     groups = grouped(study, outcome)
     figure, axes = panels(2, 1.6 + 0.55 * len(groups), 3.4, sharey=False)
-    found = [(label, summarise(values * unit)) for label, values in groups.items()]
+    found = [(label, summarise(values * unit, end=_end(study, outcome))) for label, values in groups.items()]
     rows = [
-        (label, s.count, s.mean, s.mean_low, s.mean_high, s.sd, s.sd_low, s.sd_high, s.variance) for label, s in found
+        (label, s.attempted, s.count, s.mean, s.mean_low, s.mean_high, s.sd, s.sd_low, s.sd_high, s.variance)
+        for label, s in found
     ]
     shown = (("mean", "mean"), ("sd", "standard deviation over seeds"))
     for panel, (name, title) in zip(axes, shown, strict=True):
@@ -243,75 +280,84 @@ def spreads(study: xr.Dataset, outcome: str = "accuracy", unit: float = 1.0) -> 
                 capsize=3,
                 lw=1,
             )
-        panel.set_xticks(range(len(found)), [label for label, _ in found], rotation=30, ha="right")
+        panel.set_xticks(range(len(found)), [_counted(label, s) for label, s in found], rotation=30, ha="right")
         panel.set_title(title)
     if unit == 100 and outcome.endswith("accuracy"):
-        axes[0].set_ylim(min(50.0, *(s.mean - 5 for _, s in found)), 100)
+        axes[0].set_ylim(min(50.0, *(s.mean - 5 for _, s in found if s.count)), 100)
     axes[0].set_ylabel(NAMES.get(outcome, outcome) + (" (%)" if unit == 100 else ""))
     return Drawn(
-        figure, ("group", "runs", "mean", "mean_low", "mean_high", "sd", "sd_low", "sd_high", "variance"), rows
+        figure,
+        ("group", "runs", "finished", "mean", "mean_low", "mean_high", "sd", "sd_low", "sd_high", "variance"),
+        rows,
     )
 
 
 @styled
 def densities(study: xr.Dataset, outcome: str = "accuracy", unit: float = 1.0, bins: int = 80) -> Drawn:
     """Of very many runs: the density of each group, and the share of its runs that lie below, logarithmic for the sake
-    of the worst.
+    of the worst. Runs without a value are beyond the bad end, and have no density.
     """
-    groups = {label: values[~np.isnan(values)] * unit for label, values in grouped(study, outcome).items()}
+    found = grouped(study, outcome)
+    groups = {label: np.sort(values[np.isfinite(values)]) * unit for label, values in found.items()}
     figure, axes = panels(2, 3.9, 3.0, sharey=False)
     edges = np.histogram_bin_edges(np.concatenate(list(groups.values())), bins)
     rows: list[tuple[Any, ...]] = []
     for i, (label, values) in enumerate(groups.items()):
-        density, below = (
-            np.histogram(values, edges, density=True)[0],
-            np.searchsorted(np.sort(values), edges) / len(values),
-        )
+        runs = len(found[label])
+        first = 0 if lower_is_better(outcome) else runs - len(values)  # runs below all that have a value
+        density = np.histogram(values, edges, density=True)[0] if len(values) else np.full(bins, np.nan)
+        below = (first + np.searchsorted(values, edges)) / max(1, runs)
+        shown = label if len(values) == runs else f"{label}, {len(values)} of {runs}"
         axes[0].stairs(density, edges, color=class_colour(i), fill=True, alpha=0.2)
-        axes[0].stairs(density, edges, color=class_colour(i), lw=1.1, label=label)
-        axes[1].step(
-            np.sort(values), np.arange(1, len(values) + 1) / len(values), color=class_colour(i), lw=1.2, where="post"
-        )
+        axes[0].stairs(density, edges, color=class_colour(i), lw=1.1, label=shown)
+        shares = (first + np.arange(1, len(values) + 1)) / max(1, runs)
+        axes[1].step(values, shares, color=class_colour(i), lw=1.2, where="post")
         rows += [
-            (label, len(values), float(x), float(d), float(b)) for x, d, b in zip(edges, density, below, strict=False)
+            (label, runs, len(values), float(x), float(d), float(b))
+            for x, d, b in zip(edges, density, below, strict=False)
         ]
     name = NAMES.get(outcome, outcome) + (" (%)" if unit == 100 else "")
     axes[0].set(xlabel=name, ylabel="density over seeds")
     axes[1].set(xlabel=name, ylabel="share of runs below", yscale="log")
     axes[0].legend(loc="best", handlelength=1.2)
-    return Drawn(figure, ("group", "runs", outcome, "density", "share_below"), rows)
+    return Drawn(figure, ("group", "runs", "finished", outcome, "density", "share_below"), rows)
 
 
 @styled
 def heat_map(
     study: xr.Dataset, x: str, y: str, outcome: str = "accuracy", labels: tuple[str, str] | None = None
 ) -> Drawn:
-    """Mean of an outcome over two varied fields, each value a tile of equal size, with its number."""
+    """Mean of an outcome over two varied fields, each value a tile of equal size, with its number, and where runs have
+    no value of how many it is.
+    """
     values = study[outcome].to_numpy().astype(np.float64)
     across, column = np.unique(study[x].to_numpy(), return_inverse=True)
     up, row = np.unique(study[y].to_numpy(), return_inverse=True)
-    good = ~np.isnan(values)
-    slot = (row * len(across) + column)[good]
-    count = np.bincount(slot, minlength=len(up) * len(across)).reshape(len(up), -1)
+    good, done = np.isfinite(values), study["status"].to_numpy() >= 0
+    slot = row * len(across) + column
+    attempted, count = (
+        np.bincount(slot[which], minlength=len(up) * len(across)).reshape(len(up), -1) for which in (done, good)
+    )
+    slot = slot[good]
     total = np.bincount(slot, weights=values[good], minlength=count.size).reshape(count.shape)
     mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
     figure, (axes,) = panels(1, 1.8 + 0.55 * len(across), 1.2 + 0.4 * len(up))
     image = axes.imshow(mean, origin="lower", cmap=VALUE, aspect="auto")
     middle = (np.nanmin(mean) + np.nanmax(mean)) / 2
     for (i, j), value in np.ndenumerate(mean):
-        axes.text(
-            j, i, f"{value:.2f}", ha="center", va="center", fontsize=7, color="black" if value > middle else "white"
-        )
+        of = "" if count[i, j] == attempted[i, j] else f"\n{count[i, j]} of {attempted[i, j]}"
+        colour = "black" if value > middle or np.isnan(value) else "white"
+        axes.text(j, i, f"{value:.2f}{of}", ha="center", va="center", fontsize=7, color=colour)
     axes.set_xticks(range(len(across)), [f"{v:g}" for v in across])
     axes.set_yticks(range(len(up)), [f"{v:g}" for v in up])
     axes.set(xlabel=(labels or (x, y))[0], ylabel=(labels or (x, y))[1])
     figure.colorbar(image, ax=axes, label=f"mean {NAMES.get(outcome, outcome)}")
     rows = [
-        (float(a), float(b), int(count[i, j]), float(mean[i, j]))
+        (float(a), float(b), int(attempted[i, j]), int(count[i, j]), float(mean[i, j]))
         for i, b in enumerate(up)
         for j, a in enumerate(across)
     ]
-    return Drawn(figure, (x, y, "runs", f"mean_{outcome}"), rows)
+    return Drawn(figure, (x, y, "runs", "finished", f"mean_{outcome}"), rows)
 
 
 def markdown(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:

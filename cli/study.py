@@ -11,9 +11,13 @@ from .arguments import Device, Json, Overwrite, Quiet, Threads
 
 if TYPE_CHECKING:
     import xarray
+    from rich.console import RenderableType
 
     from gpu_thermo.study import StudyPlan, StudyProgress
+    from gpu_thermo.study.statistics import PairedDifference, Summary
 
+MOST_FAILED = 12
+"""Groups whose failed runs are warned of one by one."""
 STUDY_EPILOG = """\b
 Examples:
   gpu-thermo study study.toml --dry-run
@@ -177,7 +181,8 @@ def table(store: Study, outcome: Outcome = None, by: By = None, against: Against
     """Summarise a study: mean, spread, worst seed, and which differences are clear.
 
     Intervals are 95 % (bootstrap). Comparisons are paired by seed (t test) and corrected for their number (Holm);
-    `seeds` is how many pairs a difference of that size needs to be clear with 90 % power.
+    `seeds` is how many pairs a difference of that size needs to be clear with 90 % power. A run that failed is worse
+    than any other, and one that never got somewhere later than the last step: then comparisons are sign tests.
     """
     from gpu_thermo.study import open_study
 
@@ -190,66 +195,103 @@ def print_table(
 ) -> None:
     """The table of a study on stdout."""
     from gpu_thermo.study import comparisons, summaries
-    from gpu_thermo.study.tables import best_outcome
+    from gpu_thermo.study.tables import best_outcome, failures
 
-    from .output import print_json, say, show
-    from .output import table as make_table
+    from .output import print_json, show
 
     name = outcome or best_outcome(found)
     status = found["status"].to_numpy()
-    done, frozen = int((status >= 0).sum()), int((status > 0).sum())
+    done = int((status >= 0).sum())
     rows = summaries(found, name, by) if done else {}
     pairs = comparisons(found, name, by, against) if done else []
+    failed = failures(found, by)
     if as_json:
-        kinds = {label: s.to_dict() for label, s in rows.items()}
-        compared = [c.to_dict() for c in pairs]
-        print_json(
-            {
-                "outcome": name,
-                "runs": len(status),
-                "done": done,
-                "frozen": frozen,
-                "groups": kinds,
-                "comparisons": compared,
-            }
+        print_json({
+            "outcome": name, "runs": len(status), "done": done, "frozen": sum(f["runs"] for f in failed),
+            "groups": {label: s.to_dict() for label, s in rows.items()},
+            "comparisons": [c.to_dict() for c in pairs], "failed": failed,
+        })  # fmt: skip
+    else:
+        typer.echo(
+            f"{name} of {done:,} runs"
+            + (f" of {len(status):,} (the others are not done)" if done < len(status) else "")
         )
-        return
-    typer.echo(
-        f"{name} of {done:,} runs" + (f" of {len(status):,} (the others are not done)" if done < len(status) else "")
-    )
-    columns = ("group", "runs", "mean", "95 %", "sd", "worst", "median")
+        show(_groups(rows))
+        if pairs:
+            typer.echo()
+            show(_comparisons(pairs))
+        for line in _missing(rows, pairs):
+            typer.echo(line)
+    warn_of(failed)
+
+
+def warn_of(failed: "list[dict[str, Any]]") -> None:
+    """Say on stderr which runs failed, and what to change."""
+    from .output import plural, say
+
+    for f in failed[:MOST_FAILED]:
+        runs = f"{f['runs']:,} of {plural(f['attempted'], 'run')}"
+        say(f"Warning: {f['group']}: {runs} failed, {f['remedy']}.")
+    if len(failed) > MOST_FAILED:
+        say(
+            f"Warning: {sum(f['runs'] for f in failed[MOST_FAILED:]):,} runs of other groups failed (--json lists all)."
+        )
+
+
+def _groups(rows: "dict[str, Summary]") -> "RenderableType":
+    """A row for each group. Of an outcome that says when, with runs that never got there, no mean of the others."""
+    from .output import table as make_table
+
+    when = any(s.end is not None and s.missing for s in rows.values())
+    middle = ("median", "95 %", "worst") if when else ("mean", "95 %", "sd", "worst", "median")
+    columns = ("group", "reached" if when else "runs", *middle)
+    lines = []
+    for label, s in rows.items():
+        shown = s.to_dict()
+        runs = f"{s.count:,} of {s.attempted:,}" if s.missing else f"{s.count:,}"
+        low, high = ("median_low", "median_high") if when else ("mean_low", "mean_high")
+        values = {name: _number(shown[name]) for name in ("median", "mean", "sd", "worst")}
+        values["95 %"] = f"{_number(shown[low])} .. {_number(shown[high])}"
+        lines.append((label, runs, *(values[name] for name in middle)))
+    return make_table(columns, lines, right=columns[1:], fixed=columns[1:2])
+
+
+def _comparisons(pairs: "list[PairedDifference]") -> "RenderableType":
+    from .output import table as make_table
+
+    columns = ("first - second", "pairs", "difference", "95 %", "p (Holm)", "seeds", "")
     lines = [
         (
-            label,
-            s.count,
-            _number(s.mean),
-            f"{_number(s.mean_low)} .. {_number(s.mean_high)}",
-            _number(s.sd),
-            _number(s.worst),
-            _number(s.quantiles[2]),
+            f"{c.first} - {c.second}",
+            f"{c.finished:,} of {c.pairs:,}" if c.finished < c.pairs else f"{c.pairs:,}",
+            _number(c.difference),
+            f"{_number(c.low)} .. {_number(c.high)}",
+            f"{c.p_holm:.2g}",
+            f"{c.seeds_needed:,}" if c.seeds_needed else "-",
+            "clear" if c.clear else "open",
         )
-        for label, s in rows.items()
+        for c in pairs
     ]
-    show(make_table(columns, lines, right=columns[1:]))
-    if pairs:
-        typer.echo()
-        columns = ("first - second", "pairs", "difference", "95 %", "p (Holm)", "seeds", "")
-        lines = [
-            (
-                f"{c.first} - {c.second}",
-                c.pairs,
-                _number(c.difference),
-                f"{_number(c.low)} .. {_number(c.high)}",
-                f"{c.p_holm:.2g}",
-                f"{c.seeds_needed:,}" if c.seeds_needed else "-",
-                "clear" if c.clear else "open",
-            )
-            for c in pairs
-        ]
-        show(make_table(columns, lines, right=columns[1:6]))
-    if frozen:
-        say(f"Warning: {frozen:,} runs were frozen; they are left out.")
+    return make_table(columns, lines, right=columns[1:6])
 
 
-def _number(value: float) -> str:
+def _missing(rows: "dict[str, Summary]", pairs: "list[PairedDifference]") -> "list[str]":
+    """How runs without a value are counted, where there are some."""
+    from .output import plural
+
+    if not any(s.missing for s in rows.values()):
+        return []
+    lost, all_runs = sum(s.missing for s in rows.values()), sum(s.attempted for s in rows.values())
+    when = any(s.end is not None for s in rows.values())
+    what = "never got there and count as later than the last step" if when else "failed and count as worse than any"
+    means = "there is no mean of the others" if when else "means and sd are of the finished"
+    out = [f"\n{lost:,} of {plural(all_runs, 'run')} {what}; {means}."]
+    if any(c.test == "sign" for c in pairs):
+        out.append("Pairs with such a run are compared by who is better (sign test): a median difference is given.")
+    return out
+
+
+def _number(value: "float | str") -> str:
+    if isinstance(value, str):
+        return value
     return "-" if math.isnan(value) else f"{value:.4g}"

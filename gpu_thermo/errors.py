@@ -62,6 +62,8 @@ class Status(IntEnum):
     NONFINITE_MOMENTUM = 2
     NONFINITE_POSITION = 3
     NONFINITE_THERMOSTAT = 4
+    NONFINITE_LOSS = 5
+    """Parameters are finite and the loss is not: found where it is recorded, not by the steps."""
 
     @property
     def remedy(self) -> str:
@@ -75,4 +77,5 @@ _REMEDIES = {
     Status.NONFINITE_MOMENTUM: "the momentum overflowed: use a smaller stepsize or more friction",
     Status.NONFINITE_POSITION: "the position overflowed: use a smaller stepsize or a prior",
     Status.NONFINITE_THERMOSTAT: "the thermostat overflowed: use a smaller stepsize or epsilon",
+    Status.NONFINITE_LOSS: "the loss overflowed: use a smaller stepsize, smaller initial weights or a prior",
 }

@@ -307,18 +307,24 @@ def _cell(values: np.ndarray, unit: float) -> str:
         return "-"
     digits = max(0, 1 - math.floor(math.log10(s.error))) if s.error > 0 else 3
     shown = f"{s.mean:.{min(digits, 4)}f} +- {s.error:.{min(digits, 4)}f}"
-    return shown + (" %" if unit == 100 else "") + (f" ({s.missing} missing)" if s.missing else "")
+    return shown + (" %" if unit == 100 else "") + (f" ({s.count} of {s.attempted})" if s.missing else "")
 
 
 def _marks(results: Results) -> dict[tuple[str, str], str]:
     out = {}
     for data, contenders in results.values.items():
-        groups = {label: scores["nll"] for label, scores in contenders.items()}
+        groups = {label: _worst_where_missing(scores["nll"]) for label, scores in contenders.items()}
         if REFERENCE in groups:
             for c in paired_differences(groups, [(label, REFERENCE) for label in groups if label != REFERENCE]):
                 if c.clear:
-                    out[data, c.first] = " *" if c.difference < 0 else " x"
+                    below = c.wins < 0.5 if c.test == "sign" else c.difference < 0
+                    out[data, c.first] = " *" if below else " x"
     return out
+
+
+def _worst_where_missing(values: np.ndarray) -> np.ndarray:
+    """A split without a score is worse than any that has one; nothing is said of a contender that has none at all."""
+    return np.where(np.isnan(values) & np.isfinite(values).any(), np.inf, values)
 
 
 def claims(results: Results) -> list[Claim]:

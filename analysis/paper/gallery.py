@@ -86,14 +86,16 @@ def _spent(path: Path, seconds: float, sampling: float) -> dict[str, float]:
 
 
 def _cells(row: Row, full: bool) -> list[str]:
-    obtained = _number(row.obtained) + ("" if math.isnan(row.error) else f" +- {row.error:.2g}")
+    obtained = f"{row.bound} {_number(row.obtained)}".strip() + (
+        "" if math.isnan(row.error) else f" +- {row.error:.2g}"
+    )
     published = "picture only" if row.published is None else f"{row.published:g}"
     return [
         row.what,
         published,
         obtained,
         "" if math.isnan(row.sd) else f"{row.sd:.2g}",
-        str(row.runs),
+        row.counted,
         row.verdict if full else "",
     ]
 

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from gpu_thermo.study import StudySpec
-from gpu_thermo.study.statistics import summarise
+from gpu_thermo.study.statistics import Summary, summarise
 from gpu_thermo_analysis.paper.networks import weights
 from gpu_thermo_analysis.paper.rows import Claim, Row
 from gpu_thermo_analysis.study_figures import Drawn, band, panels, styled
@@ -88,7 +88,8 @@ def weight_rows(study: xr.Dataset) -> list[Row]:
         found = [weights(study, int(row)) for row in rows_of(study, i)]
         for k, name in enumerate(TENSORS):
             s = summarise(np.array([w[k][-1].std() for w in found]))
-            out.append(Row(f"{label}: sd of {TENSORS[name]}", None, s.mean, s.error, s.sd, s.count))
+            what = f"{label}: sd of {TENSORS[name]}"
+            out.append(Row(what, None, s.mean, s.error, s.sd, s.count, attempted=s.attempted))
     return out
 
 
@@ -125,27 +126,32 @@ def kinetic_temperatures(study: xr.Dataset) -> Drawn:
             panel.plot(b.steps, b.median / unit, color=colours[name], lw=1.2, label=name)
             panel.fill_between(b.steps, b.low / unit, b.high / unit, color=colours[name], alpha=0.2, lw=0)
             numbers += [
-                (label, name, asked, b.runs, int(s), *map(float, v))
-                for s, *v in zip(b.steps, b.mean, b.median, b.low, b.high, strict=True)
+                (label, name, asked, b.runs, int(n), int(s), *map(float, v))
+                for n, s, *v in zip(b.finished, b.steps, b.mean, b.median, b.low, b.high, strict=True)
             ]
         panel.axhline(1, color="0.3", lw=0.8, ls=":")
         panel.set(title=label, xlabel="steps", yscale="log")
         panel.legend(loc="best", handlelength=1.2)
     axes[0].set_ylabel("kinetic / asked temperature")
     return Drawn(
-        figure, ("group", "partition", "asked", "runs", "step", "mean", "median", "quantile_10", "quantile_90"), numbers
+        figure,
+        ("group", "partition", "asked", "runs", "finished", "step", "mean", "median", "quantile_10", "quantile_90"),
+        numbers,
     )
 
 
 def temperature_ratios(study: xr.Dataset) -> dict[tuple[str, str], np.ndarray]:
-    """(cell, partition) -> kinetic over asked temperature of each run, the mean over the second half."""
+    """(cell, partition) -> kinetic over asked temperature of each run, the mean over the second half; NaN of a run that
+    did not get through it.
+    """
     half = study["step"].to_numpy() > study["step"].to_numpy()[-1] / 2
     out = {}
     for i, label in enumerate(json.loads(study.attrs["cells"])):
         for name, asked in partitions(study, i).items():
             if asked > 0:
                 values = study[f"{PREFIX}{name}"].to_numpy()[rows_of(study, i)][:, half].astype(np.float64)
-                out[label, name] = np.nanmean(values, axis=1) / asked
+                recorded = np.isfinite(values).any(axis=0)
+                out[label, name] = values[:, recorded].mean(axis=1) / asked
     return out
 
 
@@ -154,7 +160,7 @@ def temperature_rows(study: xr.Dataset) -> list[Row]:
     out = []
     for (label, name), values in temperature_ratios(study).items():
         s = summarise(values)
-        out.append(Row(f"{label}, {name}: kinetic / asked", 1.0, s.mean, s.error, s.sd, s.count))
+        out.append(Row(f"{label}, {name}: kinetic / asked", 1.0, s.mean, s.error, s.sd, s.count, attempted=s.attempted))
     return out
 
 
@@ -162,14 +168,44 @@ def temperature_claims(study: xr.Dataset) -> list[Claim]:
     """Gradient noise heats Langevin dynamics by h s^2 / (2 gamma) (equations.md section 2), and a thermostat takes it
     away.
     """
-    found = {key: float(values.mean()) for key, values in temperature_ratios(study).items()}
-    some, tenfold = found["Langevin, gamma 1", "all"] - 1, found["Langevin, gamma 10", "all"] - 1
-    held = found["AdLaLa", "hidden"]
-    lol = found["LaLa", "hidden"]
+    found = {key: summarise(values) for key, values in temperature_ratios(study).items()}
+    some, tenfold = found["Langevin, gamma 1", "all"], found["Langevin, gamma 10", "all"]
+    held, free = found["AdLaLa", "hidden"], found["LaLa", "hidden"]
+    heat = [_between(s.mean - 1, s) for s in (some, tenfold)]
+    low, high = heat[0][0] / heat[1][1], heat[0][1] / max(heat[1][0], 1e-300)
+    holding, heated = (_between(abs(s.mean - 1), s) for s in (held, free))
+    lost = any(s.missing for s in (some, tenfold, held, free))
     return [
         Claim("ten times the friction leaves a tenth of the gradient noise's heat",
-            f"excess {some:.3g} against {tenfold:.3g} of tau",
-              bool(5 < some / tenfold < 20) if tenfold > 0 else None),
+              f"excess {_excess(some)} against {_excess(tenfold)} of tau",
+              None if lost else _inside(low, high, 5, 20)),
         Claim("AdLaLa's thermostat holds the hidden layer at its temperature where plain friction does not",
-              f"{held:.3g} against LaLa's {lol:.3g} times tau", bool(abs(held - 1) < 0.05 < abs(lol - 1))),
+              f"{_shown(held)} against LaLa's {_shown(free)} times tau",
+              None if lost else _all_of(_inside(*holding, -1, 0.05), _inside(*heated, 0.05, np.inf))),
     ]  # fmt: skip
+
+
+def _between(value: float, s: Summary) -> tuple[float, float]:
+    """Two standard errors about a value."""
+    return value - 2 * s.error, value + 2 * s.error
+
+
+def _inside(low: float, high: float, least: float, most: float) -> bool | None:
+    """Whether what lies between `low` and `high` is between `least` and `most`; None where that is open."""
+    if least < low and high < most:
+        return True
+    return False if high < least or low > most else None
+
+
+def _all_of(*holds: bool | None) -> bool | None:
+    return False if False in holds else None if None in holds else True
+
+
+def _shown(s: Summary) -> str:
+    of = f" ({s.count} of {s.attempted} runs)" if s.missing else ""
+    return f"{s.mean:.3g} +- {s.error:.1g}{of}"
+
+
+def _excess(s: Summary) -> str:
+    of = f" ({s.count} of {s.attempted} runs)" if s.missing else ""
+    return f"{s.mean - 1:.3g} +- {s.error:.1g}{of}"

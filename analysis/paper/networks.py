@@ -12,6 +12,7 @@ import xarray as xr
 
 from gpu_thermo.data import Dataset
 from gpu_thermo.study import StudySpec
+from gpu_thermo.study.statistics import summarise
 from gpu_thermo.targets.likelihoods import get_likelihood
 from gpu_thermo_analysis.paper.rows import Claim, Row
 from gpu_thermo_analysis.study_figures import Drawn, panels, styled
@@ -181,32 +182,48 @@ def barriers(study: xr.Dataset, minima: bool = False) -> dict[str, np.ndarray]:
     return out
 
 
+def attempted(study: xr.Dataset, minima: bool = False) -> dict[str, int]:
+    """Lines that each cell would have if no run had failed."""
+    cell, done = study["cell"].to_numpy(), study["status"].to_numpy() >= 0
+    count = np.bincount(cell[done], minlength=int(cell.max()) + 1)
+    return {label: int(n) - minima for label, n in zip(json.loads(study.attrs["cells"]), count, strict=True)}
+
+
 def barrier_rows(study: xr.Dataset, minima: bool = False) -> list[Row]:
     """Mean height of the barrier over the initial loss."""
-    return [
-        Row(
-            f"{label}: barrier / initial loss",
-            None,
-            float(v.mean()),
-            float(v.std(ddof=1) / len(v) ** 0.5),
-            float(v.std(ddof=1)),
-            len(v),
-        )
-        for label, v in barriers(study, minima).items()
-    ]
+    lines = attempted(study, minima)
+    out = []
+    for label, v in barriers(study, minima).items():
+        s = summarise(v)
+        what = f"{label}: barrier / initial loss"
+        out.append(Row(what, None, s.mean, s.error, s.sd, s.count, attempted=lines[label]))
+    return out
 
 
 def barrier_claims(study: xr.Dataset, minima: bool = False) -> list[Claim]:
     """A barrier for more than one turn, none for images; each as the share of lines that rise by a tenth of the initial
-    loss.
+    loss. Open where half lies within the 95 % interval of the share, which has failed runs on either side.
     """
-    found = barriers(study, minima)
+    found, lines = barriers(study, minima), attempted(study, minima)
     where = "between minima" if minima else "on the way to the minimum"
     out = []
     for init in ("he", "normal"):
-        high, flat = ((found[f"init {init}, {name}"] > 0.1).mean() for name in ("spirals b 2", "digits"))
-        out.append(
-            Claim(f"a barrier {where} for two turns, from init {init}", f"{high:.0%} of lines", bool(high > 0.5))
-        )
-        out.append(Claim(f"none {where} for images, from init {init}", f"{flat:.0%} of lines", bool(flat < 0.5)))
+        for name, text, wanted in (
+            ("spirals b 2", f"a barrier {where} for two turns, from init {init}", True),
+            ("digits", f"none {where} for images, from init {init}", False),
+        ):
+            label = f"init {init}, {name}"
+            high, count, total = int((found[label] > 0.1).sum()), len(found[label]), lines[label]
+            lost = "" if count == total else f", {count} of {total} runs finished"
+            low, up = _share(high, total)[0], _share(high + total - count, total)[1]
+            holds = wanted if low > 0.5 else not wanted if up < 0.5 else None
+            out.append(Claim(text, f"{high} of {count} lines{lost}", holds))
     return out
+
+
+def _share(high: int, total: int) -> tuple[float, float]:
+    """95 % interval of a share (Wilson)."""
+    from scipy.stats import binomtest
+
+    interval = binomtest(high, total).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)

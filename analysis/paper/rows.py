@@ -2,14 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 
-from gpu_thermo.study.statistics import paired_differences, summarise
-from gpu_thermo.study.tables import grouped, paired
+from gpu_thermo.study.statistics import PairedDifference, paired_differences, summarise
+from gpu_thermo.study.tables import TIMES, best_group, ends, grouped, lower_is_better, paired
 
 CLOSE = 0.03
 """Accuracies this close agree."""
@@ -19,6 +18,10 @@ CLOSE = 0.03
 class Row:
     """One number: what was published (None where only a picture was), and the mean over runs with its standard error
     and spread.
+
+    Attributes
+    ----------
+    runs : that have a value, of `attempted` (the same unless given). bound : ">" or "<" where only a bound is known.
     """
 
     what: str
@@ -28,6 +31,13 @@ class Row:
     sd: float
     runs: int
     remark: str = ""
+    attempted: int = 0
+    bound: str = ""
+
+    @property
+    def counted(self) -> str:
+        """How many runs the number is of: 16, or 14 of 16."""
+        return f"{self.runs} of {self.attempted}" if self.attempted > self.runs else str(self.runs)
 
     @property
     def verdict(self) -> str:
@@ -72,7 +82,7 @@ def sentence(rows: Sequence[Row], claims: Sequence[Claim], full: bool) -> str:
 
 def _row(what: str, published: float | None, values: np.ndarray) -> Row:
     s = summarise(values)
-    return Row(what, published, s.mean, s.error, s.sd, s.count)
+    return Row(what, published, s.mean, s.error, s.sd, s.count, attempted=s.attempted)
 
 
 def final(study: xr.Dataset, published: Mapping[str, float], outcome: str = "accuracy") -> list[Row]:
@@ -99,30 +109,46 @@ def at_step(study: xr.Dataset, name: str, steps: Sequence[int], published: Mappi
 
 
 def first_step(study: xr.Dataset, level: float, published: Mapping[str, float], slow: str, fast: str) -> list[Row]:
-    """Steps to an accuracy, runs that never get there counted as the whole run, and the ratio of two groups'
-    medians.
+    """Median steps to an accuracy, a run that never gets there being later than the last step, and the ratio of two
+    groups' medians.
     """
-    name = f"steps_to_{100 * level:g}"
-    groups, there = _times(study, name), {label: int(np.isfinite(v).sum()) for label, v in paired(study, name).items()}
+    name, end = f"{TIMES}_{100 * level:g}", float(ends(study).min())
+    groups = {label: values[~np.isnan(values)] for label, values in paired(study, name).items()}
     out = []
     for label, values in groups.items():
-        row = _row(f"{label}: steps to {level:.0%}", None, values)
-        out.append(
-            replace(
-                row, remark="" if there[label] == len(values) else f"{there[label]} of {len(values)} runs get there"
-            )
-        )
-    ratio = float(np.median(groups[slow]) / np.median(groups[fast]))
-    bound = "a lower bound: half the runs never get there" if 2 * there[slow] <= len(groups[slow]) else ""
-    return [
-        *out,
-        Row(f"{slow} / {fast}", published.get(f"{slow} / {fast}"), ratio, np.nan, np.nan, len(groups[slow]), bound),
-    ]
+        s = summarise(values, lower_is_better=True, end=end)
+        late = np.isinf(s.median)
+        remark = f"{s.count} of {s.attempted} runs get there" if s.missing else ""
+        what, value = f"{label}: median steps to {level:.0%}", end if late else s.median
+        error = (s.median_high - s.median_low) / 4 if np.isfinite(s.median_high) else np.nan
+        bound = ">" if late else ""
+        out.append(Row(what, None, value, np.nan if late else error, s.sd, s.count, remark, s.attempted, bound))
+    return [*out, _ratio(groups[slow], groups[fast], end, f"{slow} / {fast}", published)]
 
 
-def _times(study: xr.Dataset, name: str) -> dict[str, np.ndarray]:
-    end = float(study["step"].to_numpy()[-1])
-    return {label: np.where(np.isnan(values), end, values) for label, values in paired(study, name).items()}
+def _ratio(slow: np.ndarray, fast: np.ndarray, end: float, what: str, published: Mapping[str, float]) -> Row:
+    """Ratio of two medians with the spread of bootstrap samples; a bound where half the runs of one never get there."""
+    a, b = (summarise(v, lower_is_better=True, end=end).median for v in (slow, fast))
+    runs, attempted = int(np.isfinite(slow).sum()), len(slow)
+    remark, bound, ratio, error = "", "", np.nan, np.nan
+    if np.isinf(a) and np.isinf(b):
+        remark = "not known: half the runs of neither get there"
+    elif np.isinf(a):
+        remark, bound, ratio = "a lower bound: half the runs never get there", ">", end / b
+    elif np.isinf(b):
+        remark, bound, ratio = "an upper bound: half the runs of the other never get there", "<", a / end
+    else:
+        ratio, error = float(a / b), _bootstrapped_ratio(slow, fast)
+    return Row(what, published.get(what), float(ratio), error, np.nan, runs, remark, attempted, bound)
+
+
+def _bootstrapped_ratio(slow: np.ndarray, fast: np.ndarray) -> float:
+    """Standard error of the ratio of medians; NaN where resampled medians are beyond the end."""
+    random = np.random.default_rng(0)
+    picked = [v[random.integers(0, len(v), (2000, len(v)))] for v in (slow, fast)]
+    with np.errstate(invalid="ignore"):
+        ratios = np.divide(*(np.quantile(v, 0.5, axis=1, method="inverted_cdf") for v in picked))
+    return float(ratios.std()) if np.isfinite(ratios).all() else float("nan")
 
 
 def claim(
@@ -130,40 +156,65 @@ def claim(
     by: Sequence[str] = (),
 ) -> Claim:  # fmt: skip
     """Whether the first group's mean (or sd) is above (">") or below ("<") the second's; open where the runs leave it
-    open.
+    open. Runs without a value are beyond the bad end, and then means are not compared but pairs.
     """
-    groups: dict[str, Any] = _times(study, outcome) if outcome.startswith("steps_to") else paired(study, outcome, by)
+    groups = paired(study, outcome, by)
     sign = 1 if relation == ">" else -1
     a, b = groups[first], groups[second]
     if kind == "sd":
-        s, t = summarise(a), summarise(b)
-        clear = s.sd_low > t.sd_high or s.sd_high < t.sd_low
-        return Claim(text, f"sd {s.sd:.3g} against {t.sd:.3g}", bool(sign * (s.sd - t.sd) > 0) if clear else None)
-    (c,) = paired_differences({first: a, second: b})
-    evidence = f"{np.nanmean(a):.3g} against {np.nanmean(b):.3g}, p {c.p:.1g}"
-    return Claim(text, evidence, bool(sign * c.difference > 0) if c.clear else None)
+        s, t = summarise(a[~np.isnan(a)]), summarise(b[~np.isnan(b)])
+        clear = (s.sd_low > t.sd_high or s.sd_high < t.sd_low) and not (s.missing or t.missing)
+        lost = f", of {s.count} of {s.attempted} and {t.count} of {t.attempted} runs" if s.missing or t.missing else ""
+        return Claim(text, f"sd {s.sd:.3g} against {t.sd:.3g}{lost}", bool(sign * (s.sd - t.sd) > 0) if clear else None)
+    (c,) = paired_differences({first: a, second: b}, end=float(ends(study).min()) if outcome[:8] == TIMES else None)
+    above = c.wins - 0.5 if c.test == "sign" else c.difference
+    return Claim(text, _evidence(study, outcome, a, b, c), bool(sign * above > 0) if c.clear else None)
+
+
+def _evidence(study: xr.Dataset, outcome: str, a: np.ndarray, b: np.ndarray, c: PairedDifference) -> str:
+    """Means, or where runs are missing medians, finished of attempted, and in how many pairs the first is larger."""
+    if c.test == "t":
+        return f"{np.nanmean(a):.3g} against {np.nanmean(b):.3g}, p {c.p:.1g}"
+    end = float(ends(study).min()) if outcome.startswith(TIMES) else None
+    parts = []
+    for values in (a, b):
+        s = summarise(values[~np.isnan(values)], lower_is_better=lower_is_better(outcome), end=end)
+        middle = s.shown(s.median)
+        parts.append(f"{middle if isinstance(middle, str) else f'{middle:.3g}'} ({s.count} of {s.attempted} runs)")
+    return f"median {' against '.join(parts)}, larger in {c.wins:.0%} of {c.pairs} pairs, p {c.p:.1g}"
 
 
 def best(study: xr.Dataset, label: str, outcome: str = "accuracy") -> Claim:
-    """Whether a group has the highest mean of all."""
-    means = {
-        name: float(np.nanmean(values)) for name, values in paired(study, outcome).items() if np.isfinite(values).any()
-    }
-    top = max(means, key=lambda name: means[name])
-    rest = max((v for name, v in means.items() if name != label), default=np.nan)
-    return Claim(
-        f"{label} has the highest mean {outcome}", f"{means[label]:.3g}, the best other {rest:.3g}", top == label
-    )
+    """Whether a group is above the best of the others (the highest mean, or median where runs have no value); open
+    where the runs leave it open.
+    """
+    groups = paired(study, outcome)
+    other = best_group({name: values for name, values in groups.items() if name != label}, lower=False)
+    (c,) = paired_differences({label: groups[label], other: groups[other]})
+    above = c.wins - 0.5 if c.test == "sign" else c.difference
+    text = f"{label} has the highest {'median' if c.test == 'sign' else 'mean'} {outcome}"
+    evidence = f"the best other is {other}: {_evidence(study, outcome, groups[label], groups[other], c)}"
+    return Claim(text, evidence, bool(above > 0) if c.clear else None)
 
 
 def rises(study: xr.Dataset, label: str, name: str, expected: bool = True) -> Claim:
     """Whether a learning curve ends above its lowest point by a tenth, as `expected` or not; the mean over runs of a
-    cell.
+    cell. Open where the difference is within two standard errors, or where runs are missing.
     """
     cell = json.loads(study.attrs["cells"]).index(label)
-    curve = np.nanmean(study[f"curve_{name}"].to_numpy()[study["cell"].to_numpy() == cell].astype(np.float64), axis=0)
-    curve, steps = curve[~np.isnan(curve)], study["step"].to_numpy()[~np.isnan(curve)]
+    mine = (study["cell"].to_numpy() == cell) & (study["status"].to_numpy() >= 0)
+    curves = study[f"curve_{name}"].to_numpy()[mine].astype(np.float64)
+    recorded = np.isfinite(curves).any(axis=0)
+    curves, steps = curves[:, recorded], study["step"].to_numpy()[recorded]
+    whole = np.isfinite(curves).all(axis=1)
+    if not whole.any():
+        return Claim(f"{label}'s {name}", f"0 of {len(whole)} runs finished", None)
+    curve = curves[whole].mean(axis=0)
     end, low = float(curve[-1]), int(curve.argmin())
-    evidence = f"{curve[low]:.3g} at step {int(steps[low]):,}, {end:.3g} at the end"
+    excess = curves[whole][:, -1] - 1.1 * curves[whole][:, low]
+    error = float(excess.std(ddof=1) / np.sqrt(len(excess))) if len(excess) > 1 else np.inf
+    lost = "" if whole.all() else f", {int(whole.sum())} of {len(whole)} runs finished"
+    evidence = f"{curve[low]:.3g} at step {int(steps[low]):,}, {end:.3g} at the end{lost}"
     text = f"{label}'s {name} {'rises' if expected else 'does not rise'} again"
-    return Claim(text, evidence, bool(end > 1.1 * curve[low]) is expected)
+    known = whole.all() and abs(excess.mean()) > 2 * error
+    return Claim(text, evidence, bool(excess.mean() > 0) is expected if known else None)

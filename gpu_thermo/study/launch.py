@@ -10,6 +10,7 @@ import numpy as np
 from ..averages.moments import RunningMoments
 from ..cost import operations
 from ..engines import choose_engine, make_engine, resolve_device
+from ..errors import Status
 from ..running.loop import Loop, Moment
 from ..running.subject import Setup
 from ..targets.likelihoods import SCORES
@@ -57,11 +58,7 @@ def run_shard(
             seen(moment)
         if on_steps is not None:
             on_steps(loop.state.step)
-    out = {
-        "rows": shard.rows.astype(np.int64),
-        "status": loop.state.status.copy(),
-        "frozen_step": loop.state.frozen_step.copy(),
-    }
+    out = {"rows": shard.rows.astype(np.int64)} | seen.status(loop.state.status, loop.state.frozen_step)
     out |= {name: values for name, values in ready.chain_coordinates().items() if name not in IDENTITY}
     out |= seen.arrays(initial) | averages(ready, moments)
     out["seconds"] = np.full(shard.replicas, (time.perf_counter() - began) / shard.replicas)
@@ -96,6 +93,21 @@ class Collector:
         for name, column in values.items():
             table = self._curves.setdefault(name, np.full((len(column), len(self._steps)), np.nan, np.float32))
             table[:, at] = column
+
+    def status(self, status: np.ndarray, frozen_step: np.ndarray) -> Arrays:
+        """Of each run, one that ended without a finite loss among those that stopped: at the first recorded step from
+        which on it has none.
+        """
+        status, frozen_step = status.copy(), frozen_step.copy()
+        if self._last is None:
+            return {"status": status, "frozen_step": frozen_step}
+        (lost,) = np.nonzero((status == 0) & ~np.isfinite(self._last.snapshot.energy))
+        steps = np.append(self._steps, self._last.snapshot.step)
+        loss = self._curves.get("loss", np.full((len(status), len(self._steps)), np.nan))
+        for r in lost:
+            (good,) = np.nonzero(np.isfinite(loss[r]))
+            status[r], frozen_step[r] = Status.NONFINITE_LOSS, steps[good[-1] + 1 if len(good) else 0]
+        return {"status": status, "frozen_step": frozen_step}
 
     def arrays(self, initial: np.ndarray) -> Arrays:
         """Everything gathered."""

@@ -2,19 +2,22 @@
 
 import difflib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from ..errors import SpecError
+from ..errors import SpecError, Status
 from ..targets.likelihoods import SCORES
+from .grids import StudySpec
 from .parts import PENDING, labels
 from .statistics import PairedDifference, Summary, paired_differences, summarise
 
 _SMALL = ("nll", *(name for name, score in SCORES.items() if score.lower_is_better))
 LOWER_IS_BETTER = (*_SMALL, *(f"average_{name}" for name in _SMALL), "loss", "brier", "ece", "steps_to", "seconds")
+TIMES = "steps_to"
+"""What the names of outcomes begin with that say when: a run without one never got there."""
 MOST_COMPARED = 12
 """Kinds of runs beyond which comparing all pairs is no table any more."""
 
@@ -84,12 +87,39 @@ def grouped(study: xr.Dataset, outcome: str, by: Sequence[str] = ()) -> dict[str
 
 
 def summaries(study: xr.Dataset, outcome: str | None = None, by: Sequence[str] = ()) -> dict[str, Summary]:
-    """Summary of an outcome for each group."""
+    """Summary of an outcome for each group; a run without a value is beyond the bad end (see Summary)."""
     outcome = outcome or best_outcome(study)
+    groups, lower = grouped(study, outcome, by), lower_is_better(outcome)
+    if not outcome.startswith(TIMES):
+        return {name: summarise(values, lower_is_better=lower) for name, values in groups.items()}
+    ends = _grouped_ends(study, by)
     return {
-        name: summarise(values, lower_is_better=lower_is_better(outcome))
-        for name, values in grouped(study, outcome, by).items()
+        name: summarise(_until(values, ends[name]), lower_is_better=True, end=ends[name])
+        for name, values in groups.items()
     }
+
+
+def _until(values: np.ndarray, end: float) -> np.ndarray:
+    """Times, NaN beyond `end` where some run was watched no longer and never got there."""
+    return np.where(values > end, np.nan, values) if np.isnan(values).any() else values
+
+
+def ends(study: xr.Dataset) -> np.ndarray:
+    """The last recorded step of each cell [cell]: until when its runs were watched."""
+    last = float(study["step"].to_numpy()[-1])
+    if '"run.steps"' not in study.attrs["study"] and '"run.trace"' not in study.attrs["study"]:
+        return np.full(len(labels(study)), last)
+    cells = StudySpec.from_json(study.attrs["study"]).cells()
+    return np.array([c.spec.run.steps // c.spec.run.trace * c.spec.run.trace for c in cells], np.float64)
+
+
+def _grouped_ends(study: xr.Dataset, by: Sequence[str]) -> dict[str, float]:
+    """Until when all runs of each group were watched."""
+    code, names = codes(study, by)
+    watched = ends(study)[study["cell"].to_numpy()]
+    shortest = np.full(len(names), np.inf)
+    np.minimum.at(shortest, code, watched)
+    return dict(zip(names, map(float, shortest), strict=True))
 
 
 def comparisons(
@@ -100,32 +130,77 @@ def comparisons(
     """
     outcome = outcome or best_outcome(study)
     groups = paired(study, outcome, by)
+    end = float(ends(study).min()) if outcome.startswith(TIMES) else None
     if len(groups) < 2:
         return []
     if reference is not None and reference not in groups:
         raise SpecError(f"There is no group '{reference}' to compare with. Groups: {', '.join(groups)}.")
     if reference is None and len(groups) <= MOST_COMPARED:
-        return paired_differences(groups)
-    sign = -1 if lower_is_better(outcome) else 1
-    means = {
-        name: sign * np.nanmean(values) if np.isfinite(values).any() else -np.inf for name, values in groups.items()
-    }
-    against = reference or max(means, key=lambda name: means[name])
-    return paired_differences(groups, [(against, name) for name in groups if name != against])
+        return paired_differences(groups, end=end)
+    against = reference or best_group(groups, lower_is_better(outcome))
+    return paired_differences(groups, [(against, name) for name in groups if name != against], end=end)
+
+
+def best_group(groups: Mapping[str, np.ndarray], lower: bool) -> str:
+    """The group with the best mean, or where runs of any are missing the best median, in which a missing one is beyond
+    the bad end. NaN is nothing attempted.
+    """
+    sign = -1 if lower else 1
+    attempted = {name: sign * values[~np.isnan(values)] for name, values in groups.items()}
+    lost = any(np.isinf(v).any() for v in attempted.values())
+    middle = np.median if lost else np.mean
+
+    def rank(name: str) -> tuple[float, float]:
+        v = attempted[name]
+        if not len(v):
+            return -np.inf, -np.inf
+        with np.errstate(invalid="ignore"):
+            return float(middle(v)), float(np.isfinite(v).mean())  # as few missing as can be, of equals
+
+    return max(attempted, key=rank)
 
 
 def paired(study: xr.Dataset, outcome: str, by: Sequence[str] = ()) -> dict[str, np.ndarray]:
-    """Mean outcome of each group at each seed index [S], NaN where a group has none: entry i of every group has the
-    same seeds.
+    """Outcome of each group at each seed index [S]: entry i of every group has the same seeds.
+
+    Of several runs at a seed the mean; where one of them has no value, the median, in which it is infinite, on the
+    side of the bad. NaN where none was done.
     """
     grouped(study, outcome)  # for its checks
     code, names = codes(study, by)
     seed = study["seed_index"].to_numpy()
     values = study[outcome].to_numpy().astype(np.float64)
-    known = (study["status"].to_numpy() != PENDING) & ~np.isnan(values)
+    if outcome.startswith(TIMES):
+        values = _until(values, float(ends(study).min()))
+    done = study["status"].to_numpy() != PENDING
+    bad = np.inf if lower_is_better(outcome) else -np.inf
+    values = np.where(np.isfinite(values), values, bad)[done]
     each = int(seed.max()) + 1
-    slot = code[known] * each + seed[known]
-    total = np.bincount(slot, weights=values[known], minlength=len(names) * each)
+    slot = (code * each + seed)[done]
+    total = np.bincount(slot, weights=values, minlength=len(names) * each)
     count = np.bincount(slot, minlength=len(names) * each)
-    mean = np.where(count > 0, total / np.maximum(count, 1), np.nan).reshape(len(names), each)
-    return dict(zip(names, mean, strict=True))
+    with np.errstate(invalid="ignore"):
+        mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    if (lost := np.isin(slot, slot[np.isinf(values)])).any():
+        order = np.lexsort((values[lost], slot[lost]))
+        place, first, n = np.unique(slot[lost][order], return_index=True, return_counts=True)
+        ranked = values[lost][order]
+        mean[place] = (ranked[first + (n - 1) // 2] + ranked[first + n // 2]) / 2
+    return dict(zip(names, mean.reshape(len(names), each), strict=True))
+
+
+def failures(study: xr.Dataset, by: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Runs that are done and were frozen or ended without a finite loss: one entry for each group and cause."""
+    status = study["status"].to_numpy().copy()
+    if "loss" in study:
+        status = np.where((status == 0) & ~np.isfinite(study["loss"].to_numpy()), Status.NONFINITE_LOSS, status)
+    code, names = codes(study, by)
+    attempted = np.bincount(code[status != PENDING], minlength=len(names))
+    found, runs = np.unique(np.stack([code, status])[:, status > 0], axis=1, return_counts=True)
+    return [
+        {
+            "group": names[group], "runs": int(n), "attempted": int(attempted[group]),
+            "cause": Status(cause).name.lower(), "remedy": Status(cause).remedy,
+        }
+        for (group, cause), n in zip(found.T.tolist(), runs, strict=True)
+    ]  # fmt: skip

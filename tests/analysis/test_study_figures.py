@@ -1,6 +1,7 @@
 """Pictures of studies: what is drawn, and its numbers."""
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ def test_pictures_and_their_numbers(study: xr.Dataset, tmp_path: Path, name: str
 def test_heat_map_means(study: xr.Dataset):
     """Each tile is the mean of its own runs."""
     drawn = figures.heat_map(study, "method.sigma", "method.temperature.hidden")
-    for sigma, tau, _, mean in drawn.rows:
+    for sigma, tau, *_, mean in drawn.rows:
         mine = (study["method.sigma"] == sigma) & (study["method.temperature.hidden"] == tau)
         assert mean == pytest.approx(float(study["accuracy"].to_numpy()[mine.to_numpy()].mean()))
 
@@ -42,3 +43,26 @@ def test_bands(study: xr.Dataset):
     assert (band.low <= band.median).all()
     with pytest.raises(DataError, match=r"Known: .*nll"):
         figures.band(study, 0, "nil")
+
+
+def test_failed_runs_are_counted(study: xr.Dataset):
+    """Every figure says finished of attempted, and in quantiles failed runs are beyond the bad end."""
+    lost = (study["cell"] == 1) & (study["seed_index"] < 4)
+    name = "curve_accuracy"
+    curve = study[name].to_numpy().copy()
+    curve[lost, 3:] = np.nan
+    bad = study.assign({name: (("chain", "step"), curve), "accuracy": study["accuracy"].where(~lost)})
+    cells = json.loads(study.attrs["cells"])
+    band = figures.band(bad, 1, "accuracy")
+    assert (band.runs, band.finished.tolist()) == (6, [6, 6, 6, 2, 2, 2])
+    assert np.isnan(band.median[3:]).all()
+    assert np.isfinite(band.mean).all()
+    rows = [r for r in figures.curves(bad).rows if r[0] == cells[1]]
+    assert [r[1:3] for r in rows] == [(6, 6)] * 3 + [(6, 2)] * 3
+    for draw in (figures.distributions, figures.spreads):
+        (row,) = (r for r in draw(bad).rows if r[0] == cells[1])
+        assert row[1:3] == (6, 2)
+    rows = [r for r in figures.densities(bad).rows if r[0] == cells[1]]
+    assert rows[0][1:3] == (6, 2)
+    assert rows[0][-1] >= 4 / 6
+    assert (6, 2) in {r[2:4] for r in figures.heat_map(bad, "method.sigma", "method.temperature.hidden").rows}

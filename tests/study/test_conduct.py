@@ -9,13 +9,14 @@ import pytest
 import xarray as xr
 from study_cases import ADLALA, SMALL, changed, same
 
-from gpu_thermo.errors import StoreError, StoreExistsError, StoreLockedError
+from gpu_thermo.errors import Status, StoreError, StoreExistsError, StoreLockedError
 from gpu_thermo.run import iterate
 from gpu_thermo.study import StudySpec, labels, open_study, plan_study, run_study, summaries
 from gpu_thermo.study import conduct as study_drive
 from gpu_thermo.study.conduct import make_work
 from gpu_thermo.study.launch import run_shard
 from gpu_thermo.study.parts import part_path, writing
+from gpu_thermo.study.tables import failures
 
 # -- what is computed --------------------------------------------------------------------------------------------------
 
@@ -95,6 +96,29 @@ def test_frozen_runs_are_named_and_left_out(tmp_path: Path):
     assert np.isnan(found["accuracy"].to_numpy()[5:]).all()
     good, bad = summaries(found).values()
     assert (good.count, bad.count, bad.missing) == (5, 0, 5)
+
+
+def test_a_loss_that_is_not_finite_is_a_status(tmp_path: Path):
+    """Weights of 1e24 are finite and their loss is not: the run has failed, since a step, and is counted and named."""
+    method = [
+        {"name": "langevin", "stepsize": 0.2, "label": "tame"},
+        {"name": "sgd", "stepsize": 400.0, "label": "wild"},
+    ]
+    overflow = {
+        "data": {"name": "moons", "train": 100, "test": 100}, "model": {"hidden": 20, "init": "he"},
+        "run": {"steps": 200, "trace": 50}, "grid": {"method": method}, "seeds": {"count": 16},
+    }  # fmt: skip
+    found = run_study(overflow, tmp_path / "s.zarr")
+    lost = ~np.isfinite(found["loss"].to_numpy())
+    assert lost.sum() > 0
+    assert (found["status"].to_numpy() == np.where(lost, Status.NONFINITE_LOSS, 0)).all()
+    since = found["frozen_step"].to_numpy()
+    assert (since[~lost] == -1).all()
+    assert ((since[lost] > 0) & (since[lost] % 50 == 0)).all()
+    curve = found["curve_loss"].to_numpy()[lost]
+    assert (np.isfinite(curve) <= (found["step"].to_numpy() < since[lost][:, None])).all()
+    (named,) = failures(found)
+    assert (named["group"], named["runs"], named["cause"]) == ("wild", lost.sum(), "nonfinite_loss")
 
 
 def test_all_frozen_at_once(tmp_path: Path):
