@@ -4,7 +4,6 @@ Text is made from records of operations, enumerations and integers only.
 """
 
 import re
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -64,19 +63,21 @@ class Emitter:
         test).
         """
         step = self._step()
-        functions, headers = network.functions(self.model), inline("shlp.h", "wide.h", "contour.h", "step.h")
+        functions = network.functions(self.model)
+        headers = inline(*network.headers(self.model), "contour.h", "step.h")
         return "\n".join((self._constants(team, lanes), library(), functions, headers, step, ENTRIES[entry], ""))
 
     def _constants(self, team: int, lanes: int | None) -> str:
-        values = network.sizes(self.model, self.batch) | {
+        values = {
             "MODE": MODES.index(self.mode),
             "PARTITIONS": len(self.program.partition.names), "KEPT": len(self.program.keeps),
             "MOST_KEPT": MOST_KEPT, "SUMS": len(self.plan.sums),
             "CONTOUR": self.contour, "TAU": self.plan.place(self._tau[0], 0, "w") if self._tau else 0,
             "COEFFICIENTS": self.plan.count("r"), "WIDE_COEFFICIENTS": self.plan.count("w"),
             "FACTORS": self._written.factors,
-        } | {f"PART_{name.upper()}": k for name, k in _tensor_partitions(self.program).items()}  # fmt: skip
-        return "\n".join((prologue(self.bits, team, lanes), network.constants(values)))
+        }  # fmt: skip
+        sizes, parts = network.sizes(self.model, self.batch), _parts(self.program, self.model)
+        return "\n".join((prologue(self.bits, team, lanes), sizes, network.constants(values), *parts))
 
     def _step(self) -> str:
         return self._written.text
@@ -97,16 +98,16 @@ def team_size(emitter: Emitter) -> int:
 
 def predict_source(model: MlpModel, bits: int) -> str:
     """Complete host text of the prediction kernels of `model` (kernels/predict.h)."""
-    return _network_source(model, _TILE, prologue(bits), "shlp.h", "wide.h", "predict.h")
+    return _network_source(model, _TILE, prologue(bits), *network.headers(model), "predict.h")
 
 
 def predict_device_source(model: MlpModel, bits: int, team: int = 32) -> str:
     """Complete text of the same on a GPU (kernels/predict.cu): CUDA with warps for the scores, or C++ with `team` 1."""
-    return _network_source(model, 1, prologue(bits, team, 1), "shlp.h", "predict.cu")
+    return _network_source(model, 1, prologue(bits, team, 1), "layers.h", "predict.cu")
 
 
 def _network_source(model: MlpModel, batch: int, first: str, *headers: str) -> str:
-    numbers = network.constants(network.sizes(model, batch))
+    numbers = network.sizes(model, batch)
     return "\n".join((first, numbers, inline("math.h"), network.functions(model), inline(*headers)))
 
 
@@ -136,10 +137,15 @@ def library() -> str:
     return f"{headers}\n// ==== operations\n{definitions()}\n"
 
 
-def _tensor_partitions(program: Program) -> Mapping[str, int]:
-    """Partition of each tensor: w1, b1, w2, b2."""
-    layered = {"all": (0, 0, 0, 0), "layer": (0, 0, 1, 1), "tensor": (0, 1, 2, 3)}
-    return dict(zip(("w1", "b1", "w2", "b2"), layered[program.partition.kind], strict=True))
+def _parts(program: Program, model: MlpModel) -> tuple[str, ...]:
+    """Partition of each tensor as compile-time functions: weights and biases of each layer, tensors of the tail."""
+    ends, place, stop = [stop for _, stop in program.partition.bounds], {}, 0
+    for name, size in model.layout.sizes.items():
+        stop += size
+        place[name] = next(k for k, end in enumerate(ends) if stop <= end)
+    weights, biases = ([place[f"{kind}{l}"] for l in range(1, model.layers + 2)] for kind in "wb")
+    tail = [place[t.name] for t in model.tail]
+    return network.table("part_w", weights), network.table("part_b", biases), network.table("part_tail", tail)
 
 
 ENTRIES = {

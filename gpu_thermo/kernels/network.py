@@ -4,7 +4,7 @@ The headers call `Activation`, `Likelihood` and `Prior` and know none of them by
 compile.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..targets.activations import Activation
 from ..targets.likelihoods import Likelihood
@@ -20,13 +20,27 @@ def constants(values: Mapping[str, int | bool]) -> str:
     )
 
 
-def sizes(model: MlpModel, batch: int) -> dict[str, int | bool]:
-    """What shlp.h asks for beside the functions: m, d, n, values of a point's answer, points of a minibatch."""
-    return {
-        "INPUTS": model.inputs, "HIDDEN": model.hidden[0], "OUTPUTS": model.outputs,
+def sizes(model: MlpModel, batch: int) -> str:
+    """Declarations that layers.h asks for: m, L, d_l, n, the tail, values of a point's answer, a minibatch's points."""
+    numbers = {
+        "INPUTS": model.inputs, "LAYERS": model.layers, "OUTPUTS": model.outputs,
+        "TAIL": sum(t.size for t in model.tail), "TAILS": len(model.tail),
         "TARGETS": model.likelihood.targets(model.outputs), "BATCH": batch,
         "CONSTANTS": CONSTANTS, "PRIOR": model.prior_sd is not None,
     }  # fmt: skip
+    tables = (table("width", model.hidden), table("tail_size", [t.size for t in model.tail]))
+    return "\n".join((constants(numbers), *tables))
+
+
+def table(name: str, values: Sequence[int]) -> str:
+    """A compile-time function from 0, 1, .. to these numbers."""
+    cases = "".join(f"i == {i} ? {value} : " for i, value in enumerate(values[:-1]))
+    return f"HD constexpr int {name}(int i) {{ return {cases}{values[-1]}; }}"
+
+
+def headers(model: MlpModel) -> tuple[str, ...]:
+    """Which of the headers compute the network: outputs and gradient of one tile of points."""
+    return ("layers.h", "shlp.h", "wide.h") if model.layers == 1 else ("layers.h", "deep.h")
 
 
 def functions(model: MlpModel) -> str:

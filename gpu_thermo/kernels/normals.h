@@ -31,3 +31,6 @@ SLOW void normals_apart(const Address& a, u32 block, real* n) {
   normals(a, blocks, m);
   UNROLL for (int l = 0; l < 4; ++l) n[l] = m[0][l];
 }
+
+// COUNT blocks, likewise.
+template <int COUNT> SLOW void normals_called(const Address& a, const u32 (&block)[COUNT], real (&n)[COUNT][4]) { normals(a, block, n); }

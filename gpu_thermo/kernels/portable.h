@@ -434,9 +434,11 @@ constexpr int DRAW_BLOCK = ON_GPU || LANES == 1 ? 1 : 2;
   for (i64 row = 0; row < (rows); ++row)
 #endif
 
-// Loops over a member's units: unrolled where they live in registers.
+// Loops over a member's units of layer L, or over all parameters of its units: unrolled where they live in registers.
 #if TEAM > 1
-#define ON_UNITS(i) UNROLL for (int i = 0; i < UNITS; ++i)
+#define ON_UNITS(i, L) UNROLL for (int i = 0; i < L::UNITS; ++i)
+#define ON_HELD(i) UNROLL for (int i = 0; i < HELD; ++i)
 #else
-#define ON_UNITS(i) for (int i = 0; i < UNITS; ++i)
+#define ON_UNITS(i, L) for (int i = 0; i < L::UNITS; ++i)
+#define ON_HELD(i) UNROLL_SOME for (int i = 0; i < HELD; ++i)
 #endif

@@ -4,7 +4,7 @@
 // go in chunks of CHUNK replicas, one after another, then chunk by chunk; sums over points go over a team. Neither order depends on the launch.
 #pragma once
 
-constexpr int EACH = (PARAMETERS <= 8 ? 4 : PARAMETERS <= 17 ? 2 : 1) / (IS_DOUBLE && PARAMETERS <= 17 ? 2 : 1);
+constexpr int PARAMETERS = of_unit(0), EACH = (PARAMETERS <= 8 ? 4 : PARAMETERS <= 17 ? 2 : 1) / (IS_DOUBLE && PARAMETERS <= 17 ? 2 : 1);
 constexpr i64 CHUNK = 8;
 
 template <int COUNT> struct Batch {
@@ -21,18 +21,18 @@ template <int COUNT> struct Batch {
   // out = W2 act(W1 x + b1) + b2 of the replica with parameters q.
   HD void forward(const scalar* RESTRICT q) {
     UNROLL for (int o = 0; o < OUTPUTS; ++o) {
-      UNROLL for (int e = 0; e < COUNT; ++e) out[e][o] = q[at_b2(o)];
+      UNROLL for (int e = 0; e < COUNT; ++e) out[e][o] = q[TAIL_ROW + o];
     }
-    for (int j = 0; j < HIDDEN; ++j) {
+    for (int j = 0; j < width(0); ++j) {
       scalar z[COUNT];
-      UNROLL for (int e = 0; e < COUNT; ++e) z[e] = q[at_b1(j)];
+      UNROLL for (int e = 0; e < COUNT; ++e) z[e] = q[Layer<0>::at(j, INPUTS)];
       UNROLL for (int k = 0; k < INPUTS; ++k) {
-        const scalar w = q[at_w1(j) + k];
+        const scalar w = q[Layer<0>::at(j, k)];
         UNROLL for (int e = 0; e < COUNT; ++e) z[e] += w * x[e][k];
       }
       UNROLL for (int e = 0; e < COUNT; ++e) z[e] = Activation::value(z[e]);
       UNROLL for (int o = 0; o < OUTPUTS; ++o) {
-        const scalar w = q[at_w2(o, j)];
+        const scalar w = q[Layer<0>::at(j, INPUTS + 1 + o)];
         UNROLL for (int e = 0; e < COUNT; ++e) out[e][o] += w * z[e];
       }
     }

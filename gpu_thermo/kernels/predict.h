@@ -13,7 +13,7 @@ struct PredictArguments {
 };
 
 struct Predictor {
-  real q[UNITS][PARAMETERS], b2[OUTPUTS];
+  real q[HELD], tail[TAIL];
   Points points;
   Hidden hidden;
   wide sum[TILE][OUTPUTS], square[TILE][OUTPUTS], entropy[TILE];
@@ -21,11 +21,17 @@ struct Predictor {
   SLOW void load(const PredictArguments& a, i64 first) {
     for (int l = 0; l < LANES; ++l) {
       const scalar* row = a.position + (first + l < a.replicas ? first + l : a.replicas - 1) * SIZE;
-      for (int j = 0; j < UNITS; ++j) {
-        UNROLL for (int c = 0; c < PARAMETERS; ++c) set(q[j][c], l, row[at(j, c)]);
-      }
-      UNROLL for (int o = 0; o < OUTPUTS; ++o) set(b2[o], l, row[at_b2(o)]);
+      load_layers<0>(row, l);
+      UNROLL for (int i = 0; i < TAIL; ++i) set(tail[i], l, row[TAIL_ROW + i]);
     }
+  }
+
+  template <int L> HD void load_layers(const scalar* row, int l) {
+    using Of = Layer<L>;
+    for (int j = 0; j < Of::HIDDEN; ++j) {
+      UNROLL for (int c = 0; c < Of::PARAMETERS; ++c) set(q[Of::held(j) + c], l, row[Of::at(j, c)]);
+    }
+    if constexpr (L + 1 < LAYERS) load_layers<L + 1>(row, l);
   }
 
   SLOW void fetch(const PredictArguments& a, i64 start, int count, bool labelled) {
@@ -36,7 +42,7 @@ struct Predictor {
   }
 
   SLOW void outputs(int count) {
-    all_outputs<false>(q, b2, points, hidden, count);
+    all_outputs<false>(q, tail, points, hidden, count);
   }
 
   void phi(const PredictArguments& a, i64 start, int count) {

@@ -1,13 +1,12 @@
 // The single-hidden-layer perceptron on one minibatch: outputs, losses, gradient (equations.md section 1).
 //   z = W1 x + b1, out = W2 act(z) + b2
-// From network.py: INPUTS m, HIDDEN d, OUTPUTS n, TARGETS, BATCH, CONSTANTS; Activation, Likelihood and Prior.
+// For networks of one hidden layer (layers.h); deep.h is for more.
 #pragma once
 
-constexpr int UNITS = (HIDDEN + TEAM - 1) / TEAM;                 // units of one member: member, member + TEAM, ...
-constexpr int PARAMETERS = INPUTS + 1 + OUTPUTS;                  // of one unit: W1[j,:], b1[j], W2[:,j]
-constexpr int BLOCKS = (PARAMETERS + 3) / 4;                      // Philox blocks of one unit
-constexpr int SIZE = HIDDEN * PARAMETERS + OUTPUTS;               // P
-constexpr int ROW = INPUTS + TARGETS;                             // a data point: inputs, then label or targets
+static_assert(LAYERS == 1, "one hidden layer");
+constexpr int HIDDEN = width(0);
+constexpr int UNITS = units_of_member(0);                         // units of one member: member, member + TEAM, ...
+constexpr int PARAMETERS = of_unit(0);                            // of one unit: W1[j,:], b1[j], W2[:,j]
 constexpr int TILE = BATCH < (ON_GPU ? 64 : 128) ? BATCH : (ON_GPU ? 64 : 128);  // points at hand at once
 constexpr bool SMALL = PARAMETERS <= 8;                           // a unit's weights fit in registers
 constexpr int FORWARD_BLOCK = ON_GPU || TEAM > 1 ? UNITS : SMALL ? 4 : 2;
@@ -17,20 +16,10 @@ constexpr int BACKWARD_BLOCK = ON_GPU || TEAM > 1 ? UNITS : PARAMETERS <= 4 ? 2 
 // sum_t r act(z) = w1 . sum_t r s x + b1 sum_t r s with s = act'.
 constexpr bool HOMOGENEOUS = Activation::HOMOGENEOUS && OUTPUTS == 1;
 
-// Parameter index of W1[j,0], b1[j], W2[o,j], b2[o] in a row of State.position.
-HD constexpr int at_w1(int j) { return j * INPUTS; }
-HD constexpr int at_b1(int j) { return HIDDEN * INPUTS + j; }
-HD constexpr int at_w2(int o, int j) { return HIDDEN * (INPUTS + 1 + o) + j; }
-HD constexpr int at_b2(int o) { return HIDDEN * PARAMETERS + o; }
-HD constexpr int at(int j, int c) { return c < INPUTS ? at_w1(j) + c : c == INPUTS ? at_b1(j) : at_w2(c - INPUTS - 1, j); }
-
 struct Points {  // one tile of the minibatch, seen by the whole team
   real row[TILE][ROW];
   real out[TILE][OUTPUTS];  // outputs, then d (mean loss) / d out
 };
-
-// act'(z) r, from z and value = act(z).
-HD real sloped(real z, real value, real r) { return Activation::product(z, value, Activation::slope(z, value), r); }
 
 template <int U> struct Weights {
   real w1[U][INPUTS], b1[U], w2[U][OUTPUTS];

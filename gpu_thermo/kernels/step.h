@@ -43,11 +43,10 @@ struct Sums {
   wide of[SUMS > 0 ? SUMS : 1];
 };
 
-// The replica's state: units of this member, and b2, which every member carries alike.
+// The replica's state: units of this member layer by layer, and the tail, which every member carries alike.
 struct Replica {
-  real q[UNITS][PARAMETERS], p[UNITS][PARAMETERS], g[UNITS][PARAMETERS];
-  real kept[KEPT > 0 ? KEPT : 1][KEPT > 0 ? UNITS : 1][PARAMETERS];
-  real bq[OUTPUTS], bp[OUTPUTS], bg[OUTPUTS], bkept[KEPT > 0 ? KEPT : 1][OUTPUTS];
+  real q[HELD], p[HELD], g[HELD], kept[KEPT > 0 ? KEPT : 1][KEPT > 0 ? HELD : 1];
+  real tq[TAIL], tp[TAIL], tg[TAIL], tkept[KEPT > 0 ? KEPT : 1][TAIL];
   wide xi[PARTITIONS], energy;
   Sums sum[PARTITIONS];
   Coefficients c;
@@ -61,7 +60,8 @@ struct Shared {
   Exchange exchange;
 };
 
-HD constexpr int partition_of(int c) { return c < INPUTS ? PART_W1 : c == INPUTS ? PART_B1 : PART_W2; }
+// Partition of parameter c of a unit of layer L; part_w(l), part_b(l), part_tail(t) are the emitter's.
+template <class L> HD constexpr int partition_of(int c) { return c < L::FAN ? part_w(L::INDEX) : c == L::FAN ? part_b(L::INDEX) : part_w(LAYERS); }
 
 struct Run {
   const Arguments& a;
@@ -78,7 +78,7 @@ struct Run {
       : a(a_), s(s_), shared(shared_), team(member, &shared_.exchange), first(0), now(0), ordinal(0), want_energy(false), running() {}
 
   HD int unit(int i) const { return i * TEAM + team.member; }
-  HD bool owns(int i) const { return (i + 1) * TEAM <= HIDDEN || unit(i) < HIDDEN; }
+  template <class L> HD bool owns(int i) const { return (i + 1) * TEAM <= L::HIDDEN || unit(i) < L::HIDDEN; }
   HD i64 replica(int l) const { return first + l < a.replicas ? first + l : a.replicas - 1; }  // padding lanes double the last one
   HD Grid grid() const { return {a.points, a.grid_a, a.grid_b, a.grid_inverse}; }
 
@@ -93,69 +93,84 @@ struct Run {
       if (!Pass::sums(k)) continue;
       UNROLL for (int j = 0; j < SUMS; ++j) s.sum[k].of[j] = splat_wide(0);
     }
-    if constexpr (TEAM == 1) {
-      int i = 0;
-      for (; i + DRAW_BLOCK <= UNITS; i += DRAW_BLOCK) visit_units<Pass, DRAW_BLOCK>(i, at);
-      if constexpr (UNITS % DRAW_BLOCK != 0) for (; i < UNITS; ++i) visit_units<Pass, 1>(i, at);
-    } else {
-      UNROLL for (int i = 0; i < UNITS; ++i) if (owns(i)) visit_units<Pass, 1>(i, at);
-    }
+    visit_layers<Pass, 0>(at);
     UNROLL for (int k = 0; k < PARTITIONS; ++k) {
       if (!Pass::sums(k)) continue;
       UNROLL for (int j = 0; j < SUMS; ++j) s.sum[k].of[j] = team.sum(s.sum[k].of[j]);
     }
-    visit_tail<Pass>(at);
+    visit_tail<Pass, 0>(at);
     Pass::settle(s.c, s.sum, s.xi);
   }
 
-  template <class Pass, int U> HD void visit_units(int i, const Address* at) {
-    real noise[U][Pass::SLOTS > 0 ? Pass::SLOTS : 1][BLOCKS * 4];
+  template <class Pass, int L> HD void visit_layers(const Address* at) {
+    visit_layer<Pass, Layer<L>>(at);
+    if constexpr (L + 1 < LAYERS) visit_layers<Pass, L + 1>(at);
+  }
+
+  template <class Pass, class L> HD void visit_layer(const Address* at) {
+    if constexpr (TEAM == 1) {
+      int i = 0;
+      for (; i + DRAW_BLOCK <= L::UNITS; i += DRAW_BLOCK) visit_units<Pass, L, DRAW_BLOCK>(i, at);
+      if constexpr (L::UNITS % DRAW_BLOCK != 0) for (; i < L::UNITS; ++i) visit_units<Pass, L, 1>(i, at);
+    } else {
+      UNROLL for (int i = 0; i < L::UNITS; ++i) if (owns<L>(i)) visit_units<Pass, L, 1>(i, at);
+    }
+  }
+
+  template <class Pass, class L, int U> HD void visit_units(int i, const Address* at) {
+    real noise[U][Pass::SLOTS > 0 ? Pass::SLOTS : 1][L::BLOCKS * 4];
     UNROLL for (int k = 0; k < Pass::SLOTS; ++k) {
-      if constexpr (TEAM > 1 || BLOCKS <= 5) {
-        UNROLL for (int b = 0; b < BLOCKS; ++b) draw(i, b, k, at[k], noise);
+      if constexpr (TEAM > 1 || (LAYERS == 1 && L::BLOCKS <= 5)) {
+        UNROLL for (int b = 0; b < L::BLOCKS; ++b) draw<L>(i, b, k, at[k], noise);
       } else {
-        for (int b = 0; b < BLOCKS; ++b) draw(i, b, k, at[k], noise);
+        for (int b = 0; b < L::BLOCKS; ++b) draw<L>(i, b, k, at[k], noise);
       }
     }
     UNROLL for (int u = 0; u < U; ++u) {
-      UNROLL_SOME for (int c = 0; c < INPUTS; ++c) apply<Pass, PART_W1>(i + u, c, noise[u]);
-      apply<Pass, PART_B1>(i + u, INPUTS, noise[u]);
-      UNROLL_SOME for (int c = INPUTS + 1; c < PARAMETERS; ++c) apply<Pass, PART_W2>(i + u, c, noise[u]);
-      sum_unit<Pass>(i + u);
+      UNROLL_SOME for (int c = 0; c < L::FAN; ++c) apply<Pass, part_w(L::INDEX)>(L::held(i + u), c, noise[u]);
+      apply<Pass, part_b(L::INDEX)>(L::held(i + u), L::FAN, noise[u]);
+      UNROLL_SOME for (int c = L::FAN + 1; c < L::PARAMETERS; ++c) apply<Pass, part_w(LAYERS)>(L::held(i + u), c, noise[u]);
+      sum_unit<Pass, L>(L::held(i + u));
     }
   }
 
   // Block b of the units i, i + 1, ... for noise slot k.
-  template <int U, int SLOTS> HD void draw(int i, int b, int k, const Address& at, real (&noise)[U][SLOTS][BLOCKS * 4]) const {
+  template <class L, int U, int SLOTS> HD void draw(int i, int b, int k, const Address& at, real (&noise)[U][SLOTS][L::BLOCKS * 4]) const {
     u32 block[U];
     real n[U][4];
-    UNROLL for (int u = 0; u < U; ++u) block[u] = u32(unit(i + u) * BLOCKS + b);
-    normals(at, block, n);
+    UNROLL for (int u = 0; u < U; ++u) block[u] = u32(L::FIRST_BLOCK + unit(i + u) * L::BLOCKS + b);
+    if constexpr (LAYERS == 1 || TEAM > 1) {
+      normals(at, block, n);
+    } else {
+      normals_called(at, block, n);
+    }
     UNROLL for (int u = 0; u < U; ++u) {
       UNROLL for (int l = 0; l < 4; ++l) noise[u][k][4 * b + l] = n[u][l];
     }
   }
 
-  template <class Pass, int K> HD void apply(int i, int c, const real (*noise)[BLOCKS * 4]) {
+  // Operations on parameter c of the unit whose parameters start at `unit`.
+  template <class Pass, int K, int LANES_OF_UNIT> HD void apply(int unit, int c, const real (*noise)[LANES_OF_UNIT]) {
     if constexpr (!Pass::moves(K)) return;
+    const int i = unit + c;
     real n[Pass::SLOTS > 0 ? Pass::SLOTS : 1];
     UNROLL for (int k = 0; k < Pass::SLOTS; ++k) n[k] = noise[k][c];
-    Parameter x = {s.q[i][c], s.p[i][c], s.g[i][c], {}};
-    UNROLL for (int e = 0; e < KEPT; ++e) x.kept[e] = s.kept[e][i][c];
+    Parameter x = {s.q[i], s.p[i], s.g[i], {}};
+    UNROLL for (int e = 0; e < KEPT; ++e) x.kept[e] = s.kept[e][i];
     Pass::template apply<K>(x, n, s.c, s.factor);
-    s.q[i][c] = x.q;
-    s.p[i][c] = x.p;
-    UNROLL for (int e = 0; e < KEPT; ++e) s.kept[e][i][c] = x.kept[e];
+    s.q[i] = x.q;
+    s.p[i] = x.p;
+    UNROLL for (int e = 0; e < KEPT; ++e) s.kept[e][i] = x.kept[e];
   }
 
-  // Products of one unit, four at a time in real, then in double.
-  template <class Pass> HD void sum_unit(int i) {
+  // Products of the unit whose parameters start at `unit`, four at a time in real, then in double.
+  template <class Pass, class L> HD void sum_unit(int unit) {
     UNROLL for (int k = 0; k < PARTITIONS; ++k) {
       if (!Pass::sums(k)) continue;
       real part[SUMS > 0 ? SUMS : 1] = {};
-      UNROLL for (int c = 0; c < PARAMETERS; ++c) {
-        if (partition_of(c) == k) Pass::add(k, s.p[i][c], s.g[i][c], part);
-        if (c % 4 == 3 || c + 1 == PARAMETERS) add_parts(k, part);
+      UNROLL for (int c = 0; c < L::PARAMETERS; ++c) {
+        if (partition_of<L>(c) == k) Pass::add(k, s.p[unit + c], s.g[unit + c], part);
+        if (c % 4 == 3 || c + 1 == L::PARAMETERS) add_parts(k, part);
       }
     }
   }
@@ -167,33 +182,34 @@ struct Run {
     }
   }
 
-  template <class Pass> HD void visit_tail(const Address* at) {
-    constexpr int COUNT = (OUTPUTS + 3) / 4;
-    if constexpr (Pass::moves(PART_B2)) {
-      real noise[Pass::SLOTS > 0 ? Pass::SLOTS : 1][COUNT * 4];
+  template <class Pass, int T> HD void visit_tail(const Address* at) {
+    constexpr int K = part_tail(T), FIRST = tail_before(T), COUNT = tail_size(T), BEGIN = FIRST / 4, END = (FIRST + COUNT + 3) / 4;
+    if constexpr (Pass::moves(K)) {
+      real noise[Pass::SLOTS > 0 ? Pass::SLOTS : 1][(END - BEGIN) * 4];
       UNROLL for (int k = 0; k < Pass::SLOTS; ++k) {
-        UNROLL for (int b = 0; b < COUNT; ++b) {
-          if (Pass::draws(PART_B2, k)) normals_apart(at[k], u32(HIDDEN * BLOCKS + b), noise[k] + 4 * b);
+        UNROLL for (int b = BEGIN; b < END; ++b) {
+          if (Pass::draws(K, k)) normals_apart(at[k], u32(TAIL_BLOCK + b), noise[k] + 4 * (b - BEGIN));
         }
       }
-      UNROLL for (int o = 0; o < OUTPUTS; ++o) {
+      UNROLL for (int i = FIRST; i < FIRST + COUNT; ++i) {
         real n[Pass::SLOTS > 0 ? Pass::SLOTS : 1];
-        UNROLL for (int k = 0; k < Pass::SLOTS; ++k) n[k] = noise[k][o];
-        Parameter x = {s.bq[o], s.bp[o], s.bg[o], {}};
-        UNROLL for (int e = 0; e < KEPT; ++e) x.kept[e] = s.bkept[e][o];
-        Pass::template apply<PART_B2>(x, n, s.c, s.factor);
-        s.bq[o] = x.q;
-        s.bp[o] = x.p;
-        UNROLL for (int e = 0; e < KEPT; ++e) s.bkept[e][o] = x.kept[e];
+        UNROLL for (int k = 0; k < Pass::SLOTS; ++k) n[k] = noise[k][i - 4 * BEGIN];
+        Parameter x = {s.tq[i], s.tp[i], s.tg[i], {}};
+        UNROLL for (int e = 0; e < KEPT; ++e) x.kept[e] = s.tkept[e][i];
+        Pass::template apply<K>(x, n, s.c, s.factor);
+        s.tq[i] = x.q;
+        s.tp[i] = x.p;
+        UNROLL for (int e = 0; e < KEPT; ++e) s.tkept[e][i] = x.kept[e];
       }
     }
-    if constexpr (Pass::sums(PART_B2)) {
-      UNROLL for (int o = 0; o < OUTPUTS; ++o) {
+    if constexpr (Pass::sums(K)) {
+      UNROLL for (int i = FIRST; i < FIRST + COUNT; ++i) {
         real part[SUMS > 0 ? SUMS : 1] = {};
-        Pass::add(PART_B2, s.bp[o], s.bg[o], part);
-        add_parts(PART_B2, part);
+        Pass::add(K, s.tp[i], s.tg[i], part);
+        add_parts(K, part);
       }
     }
+    if constexpr (T + 1 < TAILS) visit_tail<Pass, T + 1>(at);
   }
 
   // -- energy and gradient -------------------------------------------------------------------------------------------------------
@@ -251,53 +267,24 @@ struct Run {
   }
 
   HD void outputs(int count) {
-    Points& points = shared.points;
     if constexpr (TEAM == 1) {
-      all_outputs<true>(s.q, s.bq, points, s.hidden, count);
+      all_outputs<true>(s.q, s.tq, shared.points, s.hidden, count);
     } else {
-      team_outputs(count);
-    }
-  }
-
-  // Partial sums of a few points at a time, one value for each member of a group, then traded so that member i holds the i-th sum.
-  HD void team_outputs(int count) {
-    constexpr int WIDTH = OUTPUTS <= 1 ? 1 : OUTPUTS <= 2 ? 2 : OUTPUTS <= 4 ? 4 : OUTPUTS <= 8 ? 8 : OUTPUTS <= 16 ? 16 : 32;
-    constexpr int AT_ONCE = GROUP < WIDTH ? 1 : GROUP / WIDTH;
-    static_assert(TEAM == 1 || WIDTH <= GROUP, "more outputs than a group has members");
-    Points& points = shared.points;
-    for (int start = 0; start < count; start += AT_ONCE) {
-      real value[GROUP] = {};
-      UNROLL for (int b = 0; b < AT_ONCE; ++b) {
-        if (start + b < count) {
-          UNROLL for (int i = 0; i < UNITS; ++i) {
-            real z = s.q[i][INPUTS];
-            UNROLL for (int k = 0; k < INPUTS; ++k) z += s.q[i][k] * points.row[start + b][k];
-            z = Activation::value(z);
-            UNROLL for (int o = 0; o < OUTPUTS; ++o) value[b * WIDTH + o] += s.q[i][INPUTS + 1 + o] * z;
-          }
-        }
-      }
-      const real sum = team.scatter_sum(value);
-      const int b = team.member / WIDTH, o = team.member % WIDTH;
-      if (team.member < GROUP && start + b < count && o < OUTPUTS) points.out[start + b][o] = sum;
-    }
-    team.sync();
-    for (int t = team.member; t < count; t += TEAM) {
-      UNROLL for (int o = 0; o < OUTPUTS; ++o) points.out[t][o] += s.bq[o];
+      team_outputs(team, s.q, s.tq, shared.points, s.hidden, count);
     }
   }
 
   template <bool FIRST> HD void gradients(int count) {
     const Points& points = shared.points;
-    if constexpr (TEAM > 1) {
-      backward<UNITS, FIRST>(s.q, s.g, points, count);
-    } else {
+    if constexpr (TEAM == 1) {
       all_gradients<FIRST>(s.q, s.g, points, s.hidden, count);
+    } else {
+      team_gradients<FIRST>(team, s.q, s.g, points, s.hidden, count);
     }
     UNROLL for (int o = 0; o < OUTPUTS; ++o) {
-      real sum = FIRST ? zero() : s.bg[o];
+      real sum = FIRST ? zero() : s.tg[o];
       for (int t = 0; t < count; ++t) sum += points.out[t][o];
-      s.bg[o] = sum;
+      s.tg[o] = sum;
     }
   }
 
@@ -306,15 +293,13 @@ struct Run {
     double constant[CONSTANTS];
     UNROLL for (int i = 0; i < CONSTANTS; ++i) constant[i] = a.prior[i];
     wide sum = splat_wide(0), tail = splat_wide(0);
-    ON_UNITS(i) {
-      UNROLL_SOME for (int c = 0; c < PARAMETERS; ++c) {
-        s.g[i][c] += Law::slope(s.q[i][c], constant);
-        if (want_energy) sum += widen(Law::term(s.q[i][c]));
-      }
+    ON_HELD(i) {
+      s.g[i] += Law::slope(s.q[i], constant);
+      if (want_energy) sum += widen(Law::term(s.q[i]));
     }
-    UNROLL for (int o = 0; o < OUTPUTS; ++o) {
-      s.bg[o] += Law::slope(s.bq[o], constant);
-      tail += widen(Law::term(s.bq[o]));
+    UNROLL for (int i = 0; i < TAIL; ++i) {
+      s.tg[i] += Law::slope(s.tq[i], constant);
+      tail += widen(Law::term(s.tq[i]));
     }
     if (want_energy) s.energy += (team.sum(sum) + tail) * splat_wide(constant[Law::FACTOR]);
   }
@@ -341,10 +326,8 @@ struct Run {
       }
     }
     const real scale = narrow(team.sum(multiplier));
-    ON_UNITS(i) {
-      UNROLL_SOME for (int c = 0; c < PARAMETERS; ++c) s.g[i][c] *= scale;
-    }
-    UNROLL for (int o = 0; o < OUTPUTS; ++o) s.bg[o] *= scale;
+    ON_HELD(i) s.g[i] *= scale;
+    UNROLL for (int i = 0; i < TAIL; ++i) s.tg[i] *= scale;
   }
 
   HD bool visits(int l) const { return first + l < a.replicas && get(running, l) && get_wide(s.energy, l) == get_wide(s.energy, l); }
@@ -365,10 +348,8 @@ struct Run {
   // 0 x is NaN for any x that is not finite: one product a value watches them all.
   HD void check() {
     real watch = zero();
-    ON_UNITS(i) {
-      UNROLL_SOME for (int c = 0; c < PARAMETERS; ++c) watch += (s.p[i][c] + s.q[i][c]) * scalar(0);
-    }
-    UNROLL for (int o = 0; o < OUTPUTS; ++o) watch += (s.bp[o] + s.bq[o]) * scalar(0);
+    ON_HELD(i) watch += (s.p[i] + s.q[i]) * scalar(0);
+    UNROLL for (int i = 0; i < TAIL; ++i) watch += (s.tp[i] + s.tq[i]) * scalar(0);
     UNROLL for (int k = 0; k < PARTITIONS; ++k) watch += narrow(s.xi[k] * splat_wide(0));
     const mask suspect = mask((watch != watch) & running);
     if constexpr (TEAM == 1) {
@@ -399,10 +380,8 @@ struct Run {
   SLOW int causes(int l) const {
     int bad = 0;
     for (int k = 0; k < PARTITIONS; ++k) bad |= finite(get_wide(s.xi[k], l)) ? 0 : CAUSE_THERMOSTAT;
-    ON_UNITS(i) {
-      UNROLL_SOME for (int c = 0; c < PARAMETERS; ++c) bad |= causes_of(s.q[i][c], s.p[i][c], s.g[i][c], l);
-    }
-    UNROLL for (int o = 0; o < OUTPUTS; ++o) bad |= causes_of(s.bq[o], s.bp[o], s.bg[o], l);
+    ON_HELD(i) bad |= causes_of(s.q[i], s.p[i], s.g[i], l);
+    UNROLL for (int i = 0; i < TAIL; ++i) bad |= causes_of(s.tq[i], s.tp[i], s.tg[i], l);
     return bad;
   }
 
@@ -414,19 +393,17 @@ struct Run {
   SLOW void erase(int l) {
     const scalar nan = scalar(not_a_number());
     set_mask(running, l, false);
-    ON_UNITS(i) {
-      UNROLL_SOME for (int c = 0; c < PARAMETERS; ++c) {
-        set(s.q[i][c], l, nan);
-        set(s.p[i][c], l, nan);
-        set(s.g[i][c], l, nan);
-        UNROLL for (int e = 0; e < KEPT; ++e) set(s.kept[e][i][c], l, nan);
-      }
+    ON_HELD(i) {
+      set(s.q[i], l, nan);
+      set(s.p[i], l, nan);
+      set(s.g[i], l, nan);
+      UNROLL for (int e = 0; e < KEPT; ++e) set(s.kept[e][i], l, nan);
     }
-    UNROLL for (int o = 0; o < OUTPUTS; ++o) {
-      set(s.bq[o], l, nan);
-      set(s.bp[o], l, nan);
-      set(s.bg[o], l, nan);
-      UNROLL for (int e = 0; e < KEPT; ++e) set(s.bkept[e][o], l, nan);
+    UNROLL for (int i = 0; i < TAIL; ++i) {
+      set(s.tq[i], l, nan);
+      set(s.tp[i], l, nan);
+      set(s.tg[i], l, nan);
+      UNROLL for (int e = 0; e < KEPT; ++e) set(s.tkept[e][i], l, nan);
     }
     for (int k = 0; k < PARTITIONS; ++k) set_wide(s.xi[k], l, double(nan));
     set_wide(s.energy, l, double(nan));
@@ -434,27 +411,41 @@ struct Run {
 
   // -- in and out ----------------------------------------------------------------------------------------------------------------
 
-  SLOW void load_row(const scalar* from, real (*units)[PARAMETERS], real* tail) {
-    ON_UNITS(i) {
-      UNROLL_SOME for (int c = 0; c < PARAMETERS; ++c) {
-        for (int l = 0; l < LANES; ++l) set(units[i][c], l, owns(i) ? from[replica(l) * SIZE + at(unit(i), c)] : scalar(0));
-      }
-    }
-    UNROLL for (int o = 0; o < OUTPUTS; ++o) {
-      for (int l = 0; l < LANES; ++l) set(tail[o], l, from[replica(l) * SIZE + at_b2(o)]);
+  SLOW void load_row(const scalar* from, real* held, real* tail) {
+    load_layers<0>(from, held);
+    UNROLL for (int i = 0; i < TAIL; ++i) {
+      for (int l = 0; l < LANES; ++l) set(tail[i], l, from[replica(l) * SIZE + TAIL_ROW + i]);
     }
   }
 
-  SLOW void store_row(scalar* to, const real (*units)[PARAMETERS], const real* tail) const {
-    for (int l = 0; l < LANES && first + l < a.replicas; ++l) {
-      scalar* row = to + (first + l) * SIZE;
-      ON_UNITS(i) {
-        UNROLL_SOME for (int c = 0; c < PARAMETERS; ++c) if (owns(i)) row[at(unit(i), c)] = get(units[i][c], l);
-      }
-      if (team.member == 0) {
-        UNROLL for (int o = 0; o < OUTPUTS; ++o) row[at_b2(o)] = get(tail[o], l);
+  template <int L> HD void load_layers(const scalar* from, real* held) {
+    using Of = Layer<L>;
+    ON_UNITS(i, Of) {
+      UNROLL_SOME for (int c = 0; c < Of::PARAMETERS; ++c) {
+        for (int l = 0; l < LANES; ++l) {
+          set(held[Of::held(i) + c], l, owns<Of>(i) ? from[replica(l) * SIZE + Of::at(unit(i), c)] : scalar(0));
+        }
       }
     }
+    if constexpr (L + 1 < LAYERS) load_layers<L + 1>(from, held);
+  }
+
+  SLOW void store_row(scalar* to, const real* held, const real* tail) const {
+    for (int l = 0; l < LANES && first + l < a.replicas; ++l) {
+      scalar* row = to + (first + l) * SIZE;
+      store_layers<0>(row, held, l);
+      if (team.member == 0) {
+        UNROLL for (int i = 0; i < TAIL; ++i) row[TAIL_ROW + i] = get(tail[i], l);
+      }
+    }
+  }
+
+  template <int L> HD void store_layers(scalar* row, const real* held, int l) const {
+    using Of = Layer<L>;
+    ON_UNITS(i, Of) {
+      UNROLL_SOME for (int c = 0; c < Of::PARAMETERS; ++c) if (owns<Of>(i)) row[Of::at(unit(i), c)] = get(held[Of::held(i) + c], l);
+    }
+    if constexpr (L + 1 < LAYERS) store_layers<L + 1>(row, held, l);
   }
 
   SLOW void load_coefficients(i64 i) {
@@ -479,18 +470,18 @@ struct Run {
       for (int k = 0; k < PARTITIONS; ++k) set_wide(s.xi[k], l, a.thermostat[r * PARTITIONS + k]);
     }
     s.keys.open(low, high, stream);
-    load_row(a.position, s.q, s.bq);
-    load_row(a.momentum, s.p, s.bp);
-    load_row(a.gradient, s.g, s.bg);
-    UNROLL for (int e = 0; e < KEPT; ++e) load_row(a.kept[e], s.kept[e], s.bkept[e]);
+    load_row(a.position, s.q, s.tq);
+    load_row(a.momentum, s.p, s.tp);
+    load_row(a.gradient, s.g, s.tg);
+    UNROLL for (int e = 0; e < KEPT; ++e) load_row(a.kept[e], s.kept[e], s.tkept[e]);
     load_coefficients(0);
   }
 
   SLOW void store() const {
-    store_row(a.position, s.q, s.bq);
-    store_row(a.momentum, s.p, s.bp);
-    store_row(a.gradient, s.g, s.bg);
-    UNROLL for (int e = 0; e < KEPT; ++e) store_row(a.kept[e], s.kept[e], s.bkept[e]);
+    store_row(a.position, s.q, s.tq);
+    store_row(a.momentum, s.p, s.tp);
+    store_row(a.gradient, s.g, s.tg);
+    UNROLL for (int e = 0; e < KEPT; ++e) store_row(a.kept[e], s.kept[e], s.tkept[e]);
     for (int l = 0; l < LANES && first + l < a.replicas && team.member == 0; ++l) {
       a.energy[first + l] = get_wide(s.energy, l);
       for (int k = 0; k < PARTITIONS; ++k) a.thermostat[(first + l) * PARTITIONS + k] = get_wide(s.xi[k], l);
@@ -499,17 +490,14 @@ struct Run {
 
   // p.p / n_k of every partition, and the rest of one recorded moment.
   SLOW void record(i64 slot) {
-    store_row(a.ring_position + slot * a.replicas * SIZE, s.q, s.bq);
+    store_row(a.ring_position + slot * a.replicas * SIZE, s.q, s.tq);
     UNROLL for (int k = 0; k < PARTITIONS; ++k) {
       wide square = splat_wide(0);
       int count = 0;
-      ON_UNITS(i) {
-        UNROLL_SOME for (int c = 0; c < PARAMETERS; ++c) if (partition_of(c) == k) square += widen(s.p[i][c] * s.p[i][c]);
-      }
+      square_layers<0>(k, square, count);
       square = team.sum(square);
-      UNROLL_SOME for (int c = 0; c < PARAMETERS; ++c) count += partition_of(c) == k ? HIDDEN : 0;
-      UNROLL for (int o = 0; o < OUTPUTS; ++o) if (PART_B2 == k) square += widen(s.bp[o] * s.bp[o]);
-      if (PART_B2 == k) count += OUTPUTS;
+      UNROLL for (int i = 0; i < TAIL; ++i) if (part_tail(tensor_of_tail(i)) == k) square += widen(s.tp[i] * s.tp[i]);
+      UNROLL for (int t = 0; t < TAILS; ++t) count += part_tail(t) == k ? tail_size(t) : 0;
       for (int l = 0; l < LANES && first + l < a.replicas && team.member == 0; ++l) {
         const i64 at = (slot * a.replicas + first + l) * PARTITIONS + k;
         a.ring_kinetic[at] = get_wide(square, l) / count;
@@ -519,6 +507,17 @@ struct Run {
     for (int l = 0; l < LANES && first + l < a.replicas && team.member == 0; ++l) {
       a.ring_energy[slot * a.replicas + first + l] = get_wide(s.energy, l);
     }
+  }
+
+  template <int L> HD void square_layers(int k, wide& square, int& count) const {
+    using Of = Layer<L>;
+    ON_UNITS(i, Of) {
+      UNROLL_SOME for (int c = 0; c < Of::PARAMETERS; ++c) {
+        if (partition_of<Of>(c) == k) square += widen(s.p[Of::held(i) + c] * s.p[Of::held(i) + c]);
+      }
+    }
+    UNROLL_SOME for (int c = 0; c < Of::PARAMETERS; ++c) count += partition_of<Of>(c) == k ? Of::HIDDEN : 0;
+    if constexpr (L + 1 < LAYERS) square_layers<L + 1>(k, square, count);
   }
 
   template <class Step> HD void segment(i64 first_replica) {

@@ -133,7 +133,11 @@ template <bool FIRST> SLOW void wide_gradients(const real (*q)[PARAMETERS], real
 
 // ---- either way, for a thread that owns all units -------------------------------------------------------------------------------
 
-template <bool GRADIENTS> HD void all_outputs(const real (*q)[PARAMETERS], const real* b2, Points& points, Hidden& hidden, int count) {
+typedef real Unit[PARAMETERS];
+
+// points.out = outputs of the network with parameters held, b2.
+template <bool GRADIENTS> HD void all_outputs(const real* held, const real* b2, Points& points, Hidden& hidden, int count) {
+  const Unit* q = reinterpret_cast<const Unit*>(held);
   if constexpr (WIDE) {
     wide_outputs<GRADIENTS>(q, b2, points, hidden, count);
   } else {
@@ -145,7 +149,10 @@ template <bool GRADIENTS> HD void all_outputs(const real (*q)[PARAMETERS], const
   }
 }
 
-template <bool FIRST> HD void all_gradients(const real (*q)[PARAMETERS], real (*g)[PARAMETERS], const Points& points, Hidden& hidden, int count) {
+// Gradient of the units from points.out = d (mean loss) / d out, added to g (FIRST: set).
+template <bool FIRST> HD void all_gradients(const real* held, real* sums, const Points& points, Hidden& hidden, int count) {
+  const Unit* q = reinterpret_cast<const Unit*>(held);
+  Unit* g = reinterpret_cast<Unit*>(sums);
   if constexpr (WIDE) {
     wide_gradients<FIRST>(q, g, points, hidden, count);
   } else {
@@ -154,4 +161,38 @@ template <bool FIRST> HD void all_gradients(const real (*q)[PARAMETERS], real (*
     for (; i + U <= UNITS; i += U) backward<U, FIRST>(q + i, g + i, points, count);
     if constexpr (UNITS % U != 0) for (; i < UNITS; ++i) backward<1, FIRST>(q + i, g + i, points, count);
   }
+}
+
+// ---- a team --------------------------------------------------------------------------------------------------------------------
+
+// Partial sums of a few points at a time, one value for each member of a group, then traded so that member i holds the i-th sum.
+HD void team_outputs(Team& team, const real* held, const real* b2, Points& points, Hidden&, int count) {
+  const Unit* q = reinterpret_cast<const Unit*>(held);
+  constexpr int WIDTH = OUTPUTS <= 1 ? 1 : OUTPUTS <= 2 ? 2 : OUTPUTS <= 4 ? 4 : OUTPUTS <= 8 ? 8 : OUTPUTS <= 16 ? 16 : 32;
+  constexpr int AT_ONCE = GROUP < WIDTH ? 1 : GROUP / WIDTH;
+  static_assert(TEAM == 1 || WIDTH <= GROUP, "more outputs than a group has members");
+  for (int start = 0; start < count; start += AT_ONCE) {
+    real value[GROUP] = {};
+    UNROLL for (int b = 0; b < AT_ONCE; ++b) {
+      if (start + b < count) {
+        UNROLL for (int i = 0; i < UNITS; ++i) {
+          real z = q[i][INPUTS];
+          UNROLL for (int k = 0; k < INPUTS; ++k) z += q[i][k] * points.row[start + b][k];
+          z = Activation::value(z);
+          UNROLL for (int o = 0; o < OUTPUTS; ++o) value[b * WIDTH + o] += q[i][INPUTS + 1 + o] * z;
+        }
+      }
+    }
+    const real sum = team.scatter_sum(value);
+    const int b = team.member / WIDTH, o = team.member % WIDTH;
+    if (team.member < GROUP && start + b < count && o < OUTPUTS) points.out[start + b][o] = sum;
+  }
+  team.sync();
+  for (int t = team.member; t < count; t += TEAM) {
+    UNROLL for (int o = 0; o < OUTPUTS; ++o) points.out[t][o] += b2[o];
+  }
+}
+
+template <bool FIRST> HD void team_gradients(Team&, const real* held, real* sums, const Points& points, Hidden&, int count) {
+  backward<UNITS, FIRST>(reinterpret_cast<const Unit*>(held), reinterpret_cast<Unit*>(sums), points, count);
 }
