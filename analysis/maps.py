@@ -80,7 +80,7 @@ def uncertainty_map(
     plane = _plane(data, int(tree["sample_stats"]["dataset"].to_numpy()[members[0]]) if len(members) else 0, features)
     axes = [_axis(values, resolution, margin) for values in plane.train.T]
     grid = np.stack([g.ravel() for g in np.meshgrid(*axes, indexing="xy")], axis=1)
-    out = _on_grid(predict(tree, plane.inputs(grid), chosen, device=device), data, plane, axes)
+    out = _on_grid(predict(tree, plane.inputs(grid), chosen, device=device, quantiles=()), data, plane, axes)
     which = f"Ensemble {chosen} of {len(known)}." if len(known) > 1 else ""
     out.attrs |= {
         "title": f"{data.name}: {len(members)} networks, {int(out.attrs.pop('draws'))} draws",

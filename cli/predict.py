@@ -15,8 +15,10 @@ EPILOG = """\b
 Columns of a .csv output: the features, then mean_NAME and variance_NAME for
 each output NAME, and entropy, expected_entropy, mutual_information in nats.
 An output is a class and its mean the probability (of the second class where
-there are two); in regression a target, with total_variance_NAME, its noise
-included. Runs of several ensembles have a column `ensemble` in front.
+there are two). In regression it is a target: variance_NAME is that over draws
+(epistemic), aleatoric_variance_NAME the mean of the draws' own, and
+total_variance_NAME their sum; quantile_0.05_NAME and others are of the mixture
+over draws. Runs of several ensembles have a column `ensemble` in front.
 
 \b
 Example:
@@ -27,12 +29,15 @@ Points = Annotated[
     Path,
     typer.Argument(metavar="POINTS.csv", help="A point a row, in the data's own units; the header names the features."),
 ]
+Quantiles = Annotated[
+    str, typer.Option(metavar="LEVELS", help="Levels of quantiles in regression, separated by commas; '' for none.")
+]
 Out = Annotated[Path, typer.Option(metavar="FILE", help="Where to write: .csv, .npz or .zarr.")]
 
 
 def predict(
     store: Run, points: Points, out: Out, ensemble: Ensemble = None, device: Device = "auto",
-    overwrite: Overwrite = False, quiet: Quiet = False,
+    quantiles: Quantiles = "0.05,0.5,0.95", overwrite: Overwrite = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Average predictions and uncertainty at points.
 
@@ -48,13 +53,22 @@ def predict(
     check_output(out, overwrite, tuple(_WRITERS))
     tree = open_run(store)
     x, left_out = read_points(points, restored_data(tree).features)
-    result = average(tree, x, ensemble, device=device)
+    result = average(tree, x, ensemble, device=device, quantiles=_levels(quantiles))
     _WRITERS[out.suffix.lower()](result, out)
     if not quiet:
         say(
             f"{plural(len(x), 'point')} written to {out}"
             + (f"; columns left out: {', '.join(left_out)}" if left_out else "")
         )
+
+
+def _levels(text: str) -> tuple[float, ...]:
+    from gpu_thermo.errors import SpecError
+
+    try:
+        return tuple(float(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise SpecError(f"--quantiles {text!r} are no numbers: give levels such as 0.05,0.5,0.95.") from None
 
 
 def columns(result: "xarray.Dataset") -> "dict[str, np.ndarray]":
@@ -75,6 +89,11 @@ def columns(result: "xarray.Dataset") -> "dict[str, np.ndarray]":
     }
     for name, value in result.data_vars.items():
         if name == "x" or "point" not in value.dims:
+            continue
+        if "quantile" in value.dims:
+            for level in value["quantile"].values.tolist():
+                flat = value.sel(quantile=level).to_numpy().reshape(ensembles * count, -1)
+                out |= {f"quantile_{level:g}_{o}": c for o, c in zip(_outputs(result), flat.T, strict=True)}
             continue
         flat = value.to_numpy().reshape(ensembles * count, -1)
         names = [f"{name}_{output}" for output in _outputs(result)] if "output" in value.dims else [str(name)]

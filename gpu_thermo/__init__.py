@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .averages.calibration import calibration
     from .averages.predictive import predict
     from .data import Dataset
     from .errors import GpuThermoError, Status
@@ -29,6 +30,7 @@ __version__ = "0.2.0.dev0"
 
 _HOMES = {
     "Dataset": "data", "GpuThermoError": "errors", "Status": "errors", "predict": "averages.predictive",
+    "calibration": "averages.calibration",
     "Interrupted": "run", "Progress": "run", "iterate": "run", "plan": "run", "resume": "run", "sample": "run",
     "RunSpec": "spec", "Snapshot": "state", "open_run": "store", "UserPotential": "targets.user",
     "weights_from_sklearn": "targets.weights", "weights_from_torch": "targets.weights",
@@ -36,7 +38,7 @@ _HOMES = {
 
 __all__ = [
     "Dataset", "GpuThermoError", "Interrupted", "Progress", "RunSpec", "Snapshot", "Status", "UserPotential",
-    "__version__", "iterate",
+    "__version__", "calibration", "iterate",
     "open_run", "plan", "predict", "resume", "sample",
     "weights_from_sklearn", "weights_from_torch",
 ]  # fmt: skip

@@ -18,6 +18,10 @@ ELSEWHERE = {
         "data/test_tables.py",
         "pipes, devices and folders are refused by every reader of files",
     ),
+    "gpu_thermo/averages/draws.py": (
+        "averages/test_calibration.py",
+        "what is read is compared there with draws read by hand",
+    ),
     "gpu_thermo/data/tasks.py": ("data/test_labels.py", "classes and outputs of a task, by target columns"),
     "gpu_thermo/engines/base.py": ("engines/test_batched.py", "jobs and grids, of which both engines' tests are full"),
     "gpu_thermo/engines/coefficients.py": (

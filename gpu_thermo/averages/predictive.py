@@ -8,9 +8,8 @@ the result does not depend on the threads.
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,9 @@ from ..data.tasks import TASKS
 from ..engines import make_predictor, resolve_device
 from ..errors import DataError, SpecError, StoreError
 from ..spec.run import RunSpec
-from ..targets.base import Layout
 from ..targets.likelihoods import get_likelihood
 from ..targets.networks import MlpModel
+from .draws import Chunk, Evaluate, Scales, Source, mixtures
 from .moments import BLOCK, RunningMoments
 from .scores import scores
 
@@ -36,6 +35,7 @@ Phi = Callable[[MlpModel, np.ndarray, np.ndarray], np.ndarray]
 """(model, positions [r, P], inputs [t, m] as the network sees them) -> phi [r, t, n]. The place for a faster kernel."""
 
 MEMORY = 64 * 2**20
+QUANTILES = (0.05, 0.5, 0.95)
 _MAX_INPUT = 1e30
 _TILE_POINTS = 512
 _TILE_BYTES = 3 * 2**20
@@ -44,7 +44,7 @@ _TILE_BYTES = 3 * 2**20
 def predict(
     run: Run, x: Array, ensemble: int | None = None, *, memory: int = MEMORY, threads: int | None = None,
     phi: Phi | None = None,
-    device: str = "auto",
+    device: str = "auto", quantiles: Sequence[float] = QUANTILES,
 ) -> xr.Dataset:  # fmt: skip
     """Average the predictions of a run's draws at new inputs, within each ensemble (equations.md section 9).
 
@@ -64,29 +64,32 @@ def predict(
         Replaces `MlpModel.predict`.
     device
         auto (a GPU where there is one), cpu, cuda or cuda:i.
+    quantiles
+        Levels of the quantiles of an answer, where answers are numbers; () saves their time.
 
     Returns
     -------
     xarray.Dataset
-        mean, variance [ensemble, point, output]; entropy, expected_entropy, mutual_information [ensemble, point] in
-        nats for classes, total_variance for regression (in the target's own units); draws and weight_ess [ensemble]; x
-        [point, feature]. Without the dimension `ensemble` where one was asked for. Frozen replicas count until they
-        froze.
+        mean, variance [ensemble, point, output], the variance over draws (epistemic); entropy, expected_entropy,
+        mutual_information [ensemble, point] in nats for classes. For numbers aleatoric_variance, the mean of the draws'
+        own, total_variance, their sum, and quantiles [ensemble, quantile, point, output] of the mixture over draws, all
+        in the target's own units. draws and weight_ess [ensemble]; x [point, feature]. Without the dimension
+        `ensemble` where one was asked for. Frozen replicas count until they froze.
 
     Raises
     ------
     DataError
         x has the wrong number of features, or values that are not finite.
     SpecError
-        There is no such ensemble.
+        There is no such ensemble, or a level of a quantile is not between 0 and 1.
     StoreError
         The run keeps no parameters, or has no draws yet.
     DeviceError
         There is no such GPU.
     """
-    tree = opened(run)
-    model, data = model_of(tree), _Scales.of(tree)
-    source = _Source.of(tree, model.layout, ensemble)
+    tree, levels = opened(run), _checked_levels(quantiles)
+    model, data = model_of(tree), Scales.of(tree)
+    source = Source.of(tree, model.layout, ensemble)
     x = check_inputs(x, model.inputs)
     networks = {d: data.inputs(x, d).astype(source.dtype) for d in np.unique(source.ensemble_dataset)}
     where = resolve_device(device)
@@ -94,18 +97,43 @@ def predict(
         source.weighted and where == "cpu"
     )  # sums of weights are array code's, with NumPy's own predictions
     predictor = None if needless else make_predictor(model, source.dtype, where, threads)
+    evaluate = (lambda position, inputs: phi(model, position, inputs)) if phi else model.predict
     if predictor is not None and predictor.has_moments and not source.weighted:
-        moments = _sum_by_kernel(source, predictor, networks, len(x), memory)
-        return _assemble(tree, source, data, x, [moments.to_dataset()], ensemble is not None)
-    width = max(16, min(_TILE_POINTS, -(-len(x) // 2)))
-    tiles = [slice(i, min(i + width, len(x))) for i in range(0, len(x), width)]
-    count = len(source.ensembles)
-    sums = [_empty(count, t.stop - t.start, model) for t in tiles]
+        evaluate = predictor.phi
+        parts = [_sum_by_kernel(source, predictor, networks, len(x), memory)]
+    else:
+        if predictor is not None and where != "cpu":
+            evaluate, threads = predictor.phi, 1
+        parts = _sum_by_arrays(source, model, evaluate, networks, len(x), memory, threads)
+    out = xr.concat(
+        [m.to_dataset() for m in parts], "point", data_vars="minimal", coords="minimal", compat="override", join="exact"
+    )
+    if levels and model.likelihood.values is not None:
+        found = np.full((len(source.ensembles), len(levels), len(x), model.targets), np.nan)
+        for tile, e, mixture in mixtures(source, model, evaluate, networks, len(x), memory):
+            found[e, :, tile] = mixture.quantiles(levels)
+        out["quantiles"] = (("ensemble", "quantile", "point", "output"), found)
+        out = out.assign_coords(quantile=list(levels))
+    return _assemble(tree, source, data, x, out, ensemble is not None)
+
+
+def _checked_levels(quantiles: Sequence[float]) -> tuple[float, ...]:
+    levels = tuple(float(level) for level in quantiles)
+    for level in levels:
+        if not 0 < level < 1:
+            raise SpecError(f"quantiles has the level {level:g}: levels are between 0 and 1, as in (0.05, 0.5, 0.95).")
+    return levels
+
+
+def _sum_by_arrays(
+    source: Source, model: MlpModel, evaluate: Evaluate, networks: Mapping[int, np.ndarray], points: int,
+    memory: int, threads: int | None,
+) -> list[RunningMoments]:  # fmt: skip
+    """All draws by array code: sums of tiles of points, each a thread's own."""
+    width = max(16, min(_TILE_POINTS, -(-points // 2)))
+    tiles = [slice(i, min(i + width, points)) for i in range(0, points, width)]
+    sums = [_empty(len(source.ensembles), t.stop - t.start, model) for t in tiles]
     workers = min(threads or min(2, os.cpu_count() or 1), max(1, len(tiles)))
-    if predictor is not None and where != "cpu":
-        phi = lambda m, position, inputs: predictor.phi(position, inputs)  # noqa: E731
-        workers = 1
-    evaluate = phi or (lambda m, position, inputs: m.predict(position, inputs))
     with _single_threaded_blas(), ThreadPoolExecutor(workers) as pool:
         for chunk in source.chunks(memory):
             for job in [
@@ -113,7 +141,7 @@ def predict(
                 for m, t in zip(sums, tiles, strict=True)
             ]:
                 job.result()
-    return _assemble(tree, source, data, x, [moments.to_dataset() for moments in sums], ensemble is not None)
+    return sums
 
 
 def opened(run: Run) -> xr.DataTree:
@@ -161,7 +189,7 @@ def restored_data(tree: xr.DataTree) -> Dataset:
     """The data of an opened run as sampled, from the run itself; StoreError as for `data_names`."""
     names, constant = data_names(tree), tree["constant_data"].to_dataset()
     arrays: dict[str, Any] = {name: constant[name].to_numpy() for name in ("x_train", "y_train", "x_test", "y_test")}
-    s, scales = _Scales.of(tree), None
+    s, scales = Scales.of(tree), None
     if s.feature_mean is not None and s.feature_sd is not None:
         scales = Standardisation(s.feature_mean, s.feature_sd, s.target_mean, s.target_sd)
     return Dataset(**names, **arrays, standardisation=scales)
@@ -177,7 +205,7 @@ def scores_on_test(run: Run) -> dict[int, dict[str, float]]:
         tree["constant_data"].to_dataset(),
         tree["predictive"].to_dataset(),
     )
-    y_test, means, scales = constant["y_test"].to_numpy(), predictive["mean"].to_numpy(), _Scales.of(tree)
+    y_test, means, scales = constant["y_test"].to_numpy(), predictive["mean"].to_numpy(), Scales.of(tree)
     stats = tree["sample_stats"]
     of_chain, dataset = stats["ensemble"].to_numpy(), stats["dataset"].to_numpy()
     out: dict[int, dict[str, float]] = {}
@@ -219,121 +247,8 @@ def check_inputs(x: Array, features: int) -> np.ndarray:
     return out
 
 
-@dataclass(frozen=True)
-class _Scales:
-    """Standardisation of each data set, all arrays [D, ...] or None."""
-
-    feature_mean: np.ndarray | None
-    feature_sd: np.ndarray | None
-    target_mean: np.ndarray | None
-    target_sd: np.ndarray | None
-
-    @classmethod
-    def of(cls, tree: xr.DataTree) -> "_Scales":
-        constant = tree["constant_data"].to_dataset()
-        names = ("feature_mean", "feature_sd", "target_mean", "target_sd")
-        return cls(*(constant[name].to_numpy() if name in constant else None for name in names))
-
-    def inputs(self, x: np.ndarray, dataset: int) -> np.ndarray:
-        if self.feature_mean is None or self.feature_sd is None:
-            return x
-        return (x - self.feature_mean[dataset]) / self.feature_sd[dataset]
-
-
-@dataclass(frozen=True)
-class _Chunk:
-    """Draws of some chains: position [rows, P], the place of each row's ensemble among those asked for, its data set
-    and log weight.
-    """
-
-    position: np.ndarray
-    ensemble: np.ndarray
-    dataset: np.ndarray
-    log_weight: np.ndarray | None
-
-
-@dataclass(frozen=True)
-class _Source:
-    """The stored draws of the chosen ensembles."""
-
-    tensors: Sequence[xr.DataArray]
-    log_weight: xr.DataArray | None
-    weighted: bool
-    chain_ensemble: np.ndarray
-    chain_dataset: np.ndarray
-    ensembles: np.ndarray
-
-    @classmethod
-    def of(cls, tree: xr.DataTree, layout: Layout, ensemble: int | None) -> "_Source":
-        """The draws of one ensemble or of all, their tensors in the order of a position; refuses what has none."""
-        if "posterior" not in tree.children:
-            raise StoreError(
-                'The run has no stored parameters to predict with: sample it with keep = ["parameters"] in [run].'
-            )
-        posterior = tree["posterior"].to_dataset()
-        tensors = [posterior[name].transpose("chain", "draw", ...) for name in layout.tensors]
-        if tensors[0].sizes["draw"] == 0:
-            raise StoreError("The run has no draws yet: it is still in its burn-in. Resume it, or wait.")
-        chains = tensors[0].sizes["chain"]
-        coordinate = lambda name: posterior[name].to_numpy() if name in posterior.coords else np.zeros(chains, np.int64)  # noqa: E731
-        known = np.unique(coordinate("ensemble"))
-        if ensemble is not None and ensemble not in known:
-            shown = ", ".join(map(str, known)) if len(known) <= 10 else f"{known[0]} to {known[-1]}"
-            raise SpecError(f"There is no ensemble {ensemble} in the run. Ensembles: {shown}.")
-        stats: Any = tree["sample_stats"] if "sample_stats" in tree.children else {}
-        weights = stats["log_weight"].transpose("chain", "draw") if "log_weight" in stats else None
-        chosen = known if ensemble is None else np.array([ensemble])
-        moves = RunSpec.from_json(tree.attrs["spec"]).moves
-        weighted = weights is not None and any(move.weighted for move in moves)  # else draws count fully or not at all
-        return cls(tensors, weights, weighted, coordinate("ensemble"), coordinate("dataset"), chosen)
-
-    @property
-    def dtype(self) -> np.dtype:
-        return self.tensors[0].dtype
-
-    @property
-    def ensemble_dataset(self) -> np.ndarray:
-        """[E] the data set of each chosen ensemble."""
-        return np.array([self.chain_dataset[np.flatnonzero(self.chain_ensemble == e)[0]] for e in self.ensembles])
-
-    def chunks(self, memory: int) -> Iterator[_Chunk]:
-        """All draws of the chosen chains in blocks of at most 256 chains and about `memory` bytes."""
-        draws = self.tensors[0].sizes["draw"]
-        per_draw = sum(int(np.prod(t.shape[2:])) for t in self.tensors) * self.dtype.itemsize
-        for start in range(0, len(self.chain_ensemble), BLOCK):
-            chains = start + np.flatnonzero(np.isin(self.chain_ensemble[start : start + BLOCK], self.ensembles))
-            if len(chains) == 0:
-                continue
-            many = max(1, memory // (2 * per_draw))
-            for few in np.array_split(chains, -(-len(chains) // many)):
-                step = self._aligned(max(1, many // len(few)))
-                for first in range(0, draws, step):
-                    yield self._read(few, slice(first, first + step))
-
-    def _aligned(self, step: int) -> int:
-        """Draws to read at once: whole stored chunks where `step` allows, so that none is read twice."""
-        stored = self.tensors[0].encoding.get("preferred_chunks", {}).get("draw", 1)
-        return max(step // stored * stored, 1) if step >= stored else step
-
-    def _read(self, chains: np.ndarray, draws: slice) -> _Chunk:
-        span = slice(int(chains[0]), int(chains[-1]) + 1)
-        rows = chains - chains[0]
-        pick = lambda a: a.isel(chain=span, draw=draws).to_numpy()[rows]  # noqa: E731
-        parts = [pick(t).reshape(len(chains), -1, int(np.prod(t.shape[2:]))) for t in self.tensors]
-        position = np.concatenate(parts, axis=-1)
-        count = position.shape[1]
-        place = np.searchsorted(self.ensembles, self.chain_ensemble[chains])
-        weights = None if self.log_weight is None else pick(self.log_weight).reshape(-1)
-        flat = position.reshape(len(chains) * count, -1)
-        alive = np.isfinite(flat).all(axis=1)
-        if weights is not None:
-            alive &= weights > -np.inf
-        chunk = _Chunk(flat, np.repeat(place, count), np.repeat(self.chain_dataset[chains], count), weights)
-        return chunk if alive.all() else _Chunk(*(None if v is None else v[alive] for v in vars(chunk).values()))  # type: ignore[arg-type]
-
-
 def _sum_by_kernel(
-    source: "_Source", predictor: Any, networks: Mapping[int, np.ndarray], points: int, memory: int
+    source: Source, predictor: Any, networks: Mapping[int, np.ndarray], points: int, memory: int
 ) -> RunningMoments:
     """All draws at all points through a predictor that sums over replicas itself."""
     model = predictor.model
@@ -365,11 +280,11 @@ def _refuse_overflow(values: np.ndarray, first: int) -> None:
 
 def _accumulate(
     moments: RunningMoments,
-    chunk: _Chunk,
+    chunk: Chunk,
     model: MlpModel,
     networks: Mapping[int, np.ndarray],
     tile: slice,
-    evaluate: Phi,
+    evaluate: Evaluate,
 ) -> None:
     """Add a chunk's draws at the points of one tile."""
     size = max(
@@ -383,16 +298,15 @@ def _accumulate(
             for i in range(0, len(mine), size):
                 part = mine[i : i + size]
                 with np.errstate(over="ignore", invalid="ignore"):
-                    phi[part] = evaluate(model, chunk.position[start + part], networks[int(d)][tile])
+                    phi[part] = evaluate(chunk.position[start + part], networks[int(d)][tile])
         _refuse_overflow(phi.sum(axis=0, dtype=np.float64), tile.start)
         moments.update(phi, chunk.ensemble[rows], None if chunk.log_weight is None else chunk.log_weight[rows])
 
 
 def _assemble(
-    tree: xr.DataTree, source: _Source, data: _Scales, x: np.ndarray, parts: list[xr.Dataset], single: bool
+    tree: xr.DataTree, source: Source, data: Scales, x: np.ndarray, out: xr.Dataset, single: bool
 ) -> xr.Dataset:
-    """Join the tiles, undo the target's standardisation, and name everything."""
-    out = xr.concat(parts, "point", data_vars="minimal", coords="minimal", compat="override", join="exact")
+    """Undo the target's standardisation, and name everything."""
     names = data_names(tree)
     if data.target_mean is not None and data.target_sd is not None:
         mean, sd = (
@@ -400,8 +314,9 @@ def _assemble(
             for a in (data.target_mean, data.target_sd)
         )
         spread = ("variance", "aleatoric_variance", "total_variance")
-        out = out.assign({"mean": out["mean"] * sd + mean} | {name: out[name] * sd**2 for name in spread})
-        out = out.assign({name: out[name].transpose("ensemble", "point", "output") for name in ("mean", *spread)})
+        scaled = {name: out[name] * sd + mean for name in ("mean", "quantiles") if name in out}
+        scaled |= {name: out[name] * sd**2 for name in spread}
+        out = out.assign({name: value.transpose(*out[name].dims) for name, value in scaled.items()})
     task = names["task"]
     outputs = get_likelihood(task).names(names["classes"], names["targets"])
     out = out.assign_coords(ensemble=source.ensembles, output=list(outputs), feature=list(names["features"]))

@@ -192,6 +192,10 @@ class MlpModel:
         """Phi [R, B, n]: the class probability (binary: of class 1), or the regression mean."""
         return self.likelihood.respond(self.outputs_at(position, x, xp), xp)
 
+    def noise(self, position: Array) -> Any:
+        """Noise sd of replicas [R, P], a number, or [R, 1, n] where it is theirs."""
+        return self.noise_sd
+
     def location(self, phi: Array) -> Array:
         """What of Phi [.., outputs] answers are compared with: all of it, or where it holds more, their means."""
         values = self.likelihood.values

@@ -45,7 +45,10 @@ def test_predict_names_targets_of_regression() -> None:
     assert call("predict", "run.zarr", "points.csv", "--out", "out.csv").exit_code == 0
     with open("out.csv", newline="") as file:
         names = next(csv.reader(file))
-    assert [name.rpartition("_")[0] for name in names[1:]] == ["mean", "variance", "total_variance"]
+    assert [name.rpartition("_")[0] for name in names[1:]] == [
+        *("mean", "variance", "aleatoric_variance", "total_variance"),
+        *("quantile_0.05", "quantile_0.5", "quantile_0.95"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,76 @@
+"""Whether a run's posterior predictive of numbers is right about its test set: coverage of intervals, probability
+integral transforms, and proper scores of the mixture (equations.md section 9).
+"""
+
+import math
+
+import numpy as np
+import xarray as xr
+
+from ..engines import make_predictor
+from ..errors import SpecError
+from .draws import Scales, Source, mixtures
+from .predictive import MEMORY, Run, model_of, opened, restored_data
+
+COVERAGE = (0.5, 0.8, 0.9, 0.95)
+"""Central intervals whose coverage is counted."""
+
+
+def calibration(
+    run: Run, ensemble: int | None = None, *, coverage: tuple[float, ...] = COVERAGE, points: int | None = None,
+    draws: int | None = None, memory: int = MEMORY, threads: int | None = None,
+) -> xr.Dataset:  # fmt: skip
+    """Calibration and proper scores of each ensemble's mixture over draws on its test points.
+
+    Parameters
+    ----------
+    run : an opened run, or the path of its store. ensemble : one of them, or None for all.
+    coverage : probabilities of central intervals. points, draws : at most so many, spread evenly; None takes all.
+
+    Returns
+    -------
+    xarray.Dataset
+        pit, crps, nll [ensemble, point, output] (nll target by target), in the target's own units; covered [ensemble,
+        coverage], the share of answers in each central interval, with covered_error, its standard error if answers at
+        different points were independent. Attributes: `crps_by`, how the CRPS was computed; `draws`, `points`, how
+        many of each.
+
+    Raises
+    ------
+    SpecError
+        The answers are classes (see scores), there is no test set, or no such ensemble. StoreError : as for predict.
+    """
+    tree = opened(run)
+    model, data = model_of(tree), restored_data(tree)
+    if model.likelihood.values is None:
+        raise SpecError(
+            f"{data.name} is {data.task}: probabilities of classes are judged by their scores (brier, ece)."
+        )
+    if not data.test_points:
+        raise SpecError(f"{data.name} has no test points: there is nothing to be right about.")
+    source, scales = Source.of(tree, model.layout, ensemble), Scales.of(tree)
+    chosen = np.unique(
+        np.linspace(0, data.test_points - 1, min(points or data.test_points, data.test_points)).astype(int)
+    )
+    every = 1 if draws is None else max(1, -(-source.most // draws))
+    networks = {int(d): data.x_test[d][chosen].astype(source.dtype) for d in np.unique(source.ensemble_dataset)}
+    predictor = make_predictor(model, source.dtype, "cpu", threads)
+    shape = (len(source.ensembles), len(chosen), model.targets)
+    out = {name: np.full(shape, np.nan) for name in ("pit", "crps", "nll")}
+    hits, how = np.zeros((len(coverage), *shape), bool), ""
+    for tile, e, mixture in mixtures(source, model, predictor.phi, networks, len(chosen), memory, every):
+        d = source.ensemble_dataset[e]
+        y, unit = data.y_test[d][chosen[tile]], scales.target_unit(d)
+        crps, how = mixture.crps(y)
+        out["pit"][e, tile], out["crps"][e, tile] = mixture.pit(y), crps * unit
+        out["nll"][e, tile] = np.log(unit) - mixture.log_density(y)
+        hits[:, e, tile] = mixture.inside(y, coverage)
+    covered = hits.mean(axis=(2, 3)).T
+    level = np.asarray(coverage)
+    dims = ("ensemble", "point", "output")
+    result = xr.Dataset({name: (dims, values) for name, values in out.items()})
+    result["covered"] = (("ensemble", "coverage"), covered)
+    result["covered_error"] = (("coverage",), np.sqrt(level * (1 - level) / (shape[1] * shape[2])))
+    result = result.assign_coords(ensemble=source.ensembles, output=list(data.targets), coverage=level)
+    result.attrs = {"crps_by": how, "draws": math.ceil(source.most / every), "points": len(chosen)}
+    return result.isel(ensemble=0) if ensemble is not None else result
