@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import warnings
 from pathlib import Path
 
@@ -57,8 +58,22 @@ def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def pytest_configure():
-    """Programs under test start with the usual signals, also where this one was started with some of them ignored."""
+STANDIN = str(Path(__file__).parent / "standin")
+
+
+def pytest_addoption(parser):
+    """--standin: what needs a GPU runs through standin/cupy on the host; give it with -m gpu."""
+    parser.addoption("--standin", action="store_true", help="a stand-in for CuPy on a machine without a GPU")
+
+
+def pytest_configure(config):
+    """The stand-in on the path of this process and of those it starts; and programs under test start with the usual
+    signals, also where this one was started with some of them ignored.
+    """
+    if config.getoption("--standin"):
+        sys.path.insert(0, STANDIN)
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (STANDIN, os.environ.get("PYTHONPATH"))))
+        os.environ.setdefault("STANDIN_POISON", "1")
     for signum, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(signum) is signal.SIG_IGN:
             signal.signal(signum, usual)

@@ -273,7 +273,7 @@ class _Device:
         self._cupy, self._team = cupy, team or team_size(emitter)
         self._device = cupy.cuda.Device(int(device.partition(":")[2] or 0))
         with self._device:
-            self._kernel = cupy_module(emitter.source("device", self._team)).get_function("advance")
+            self._kernel = cupy_module(emitter.source("device", self._team) + _sized()).get_function("advance")
         self._resident: dict[str, tuple[np.ndarray, Any]] = {}
 
     def __call__(self, arrays: dict[str, np.ndarray], numbers: dict[str, Any], written: tuple[str, ...]) -> None:
@@ -283,7 +283,7 @@ class _Device:
             there = {name: cp.asarray(a) if name in written else self._constant(name, a) for name, a in arrays.items()}
             arguments = fill(arrays, {name: a.data.ptr for name, a in there.items()}, numbers)
             block = cp.asarray(np.frombuffer(bytes(arguments), np.uint8).copy())
-            threads = max(128, self._team)
+            threads = self._team if self._team > 32 else 128
             self._kernel((-(-numbers["replicas"] // (threads // self._team)),), (threads,), (block,))
             for name in written:
                 arrays[name][...] = there[name].get()
@@ -293,6 +293,11 @@ class _Device:
         if held is None or held[0] is not array:
             held = self._resident[name] = (array, self._cupy.asarray(array))
         return held[1]
+
+
+def _sized() -> str:
+    """What a device's compiler is to check; the host's kernels are asked for their size."""
+    return f'\nstatic_assert(sizeof(Arguments) == {ctypes.sizeof(Arguments)}, "Python lays out Arguments otherwise");\n'
 
 
 def fill(arrays: Mapping[str, np.ndarray], pointers: Mapping[str, int], numbers: Mapping[str, Any]) -> Arguments:

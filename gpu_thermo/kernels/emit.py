@@ -191,7 +191,7 @@ void advance_member(const Arguments* a, void* workspace, i64 first, i64 last, i6
     ),
     "device": (
         """
-constexpr int THREADS = TEAM > 128 ? TEAM : 128, TEAMS = THREADS / TEAM;
+constexpr int THREADS = TEAM > 32 ? TEAM : 128, TEAMS = THREADS / TEAM;  // barriers of a block are one team's alone
 extern "C" __global__ void __launch_bounds__(THREADS, 1) advance(const Arguments* a) {
   __shared__ Shared shared[TEAMS];
   const int place = threadIdx.x / TEAM;
