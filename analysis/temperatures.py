@@ -12,6 +12,7 @@ import xarray as xr
 from gpu_thermo.averages.predictive import model_of, restored_data
 from gpu_thermo.data import Dataset
 from gpu_thermo.method.partition import Partition
+from gpu_thermo.method.words import parse_word
 from gpu_thermo.spec.run import METHODS, RunSpec
 from gpu_thermo.targets.base import Batch, Layout
 from gpu_thermo.targets.networks import MlpTarget
@@ -170,6 +171,8 @@ def _one_set(data: Dataset, dataset: int) -> Dataset:
 def kinetic_verdict(t: Temperature, spec: RunSpec, thermostatted: bool) -> tuple[bool | None, str]:
     """Whether the kinetic temperature is the one asked for (None: nothing to judge), and why, in a sentence."""
     shown = f"Kinetic temperature of {t.partition}: {_plus_minus(t.kinetic, t.kinetic_error)}"
+    if math.isnan(t.kinetic) and _fixed_length(spec):
+        return None, f"Kinetic temperature of {t.partition}: none, its word holds |p| at one length."
     if METHODS[spec.method.name].update is not None:
         return None, f"{shown}. {spec.method.name} keeps no thermal momenta: nothing to compare with."
     if math.isnan(t.target):
@@ -200,6 +203,13 @@ def kinetic_verdict(t: Temperature, spec: RunSpec, thermostatted: bool) -> tuple
             " before positions."
         ),
     )
+
+
+def _fixed_length(spec: RunSpec) -> bool:
+    """Whether any word of the run, given or the method's own, holds momenta at a fixed length."""
+    word = spec.method.word or METHODS[spec.method.name].words
+    texts = [word] if isinstance(word, str) else [*word.values()]
+    return any(record.fixed_length for text in texts for record in parse_word(text).records)
 
 
 def _agreement(value: float, error: float, target: float) -> tuple[bool | None, str]:

@@ -188,7 +188,8 @@ class Snapshot:
     Attributes
     ----------
     step : steps done. is_draw : whether it is a draw (past burn-in, on the thinning grid).
-    position : [R, P]. thermostat, kinetic_temperature : [R, K] float64. energy : [R] float64, full-batch U.
+    position : [R, P]. thermostat, kinetic_temperature : [R, K] float64; the latter NaN where momenta are of fixed
+    length. energy : [R] float64, full-batch U.
     status : [R] int32. statistics : further per-replica numbers by name (test_accuracy, test_nll, ...), each [R].
     """
 

@@ -7,10 +7,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ..errors import SpecError
 from ..method.operations import kept_names
 from ..method.words import Program
 from ..moves.contour import Contour
 from ..state import Hyper, Recorded, Segment, State
+from ..streams import Keys, Purpose, make_keys, normals
 from ..targets.base import Target
 
 Array = Any
@@ -78,17 +80,54 @@ def own_arrays(state: State) -> dict[str, Array]:
     }
 
 
-def initial_state(job: Job, position: Array, momentum: Array | None = None) -> State:
+def initial_state(job: Job, position: Array, momentum: Array | None = None, keys: Keys | None = None) -> State:
     """The state at step 0 from `position` [R, P]: momenta 0 unless given, xi at its initial value (0 where a partition
     has none).
+
+    Where a word holds momenta at a fixed length, they are random directions, addressed by `keys` (the job's own unless
+    given), and given ones are normalised.
+
+    Raises
+    ------
+    SpecError
+        A momentum of fixed length is given as 0, or not finite: it has no direction.
     """
     position = np.ascontiguousarray(position, dtype=job.dtype)
-    momentum = np.zeros_like(position) if momentum is None else np.ascontiguousarray(momentum, dtype=job.dtype)
-    state = State.at(position, momentum, np.nan_to_num(job.hyper.thermostat))
+    given = np.zeros_like(position) if momentum is None else np.array(momentum, dtype=job.dtype, order="C")
+    if any(job.program.has_fixed_length(k) for k in range(len(job.program.partition.names))):
+        given = with_fixed_length(job, normal_momenta(job, keys) if momentum is None else given)
+    state = State.at(position, given, np.nan_to_num(job.hyper.thermostat))
     state.extra = {name: np.zeros_like(position) for name in job.program.keeps}
     if job.contour is not None:
         job.contour.begin(state)
     return state
+
+
+def normal_momenta(job: Job, keys: Keys | None = None) -> np.ndarray:
+    """[R, P] standard normals at purpose 1, addressed by `keys`, the job's own unless given."""
+    keys = make_keys(job.seed, job.stream) if keys is None else keys
+    lanes = job.target.layout.lanes
+    blocks = np.arange(int(lanes.max()) // 4 + 1, dtype=np.uint64)
+    return np.asarray(normals(keys, blocks, Purpose.MOMENTUM, 0, dtype=np.dtype(job.dtype).type)[:, lanes])
+
+
+def with_fixed_length(job: Job, momentum: np.ndarray) -> np.ndarray:
+    """`momentum` [R, P] with |p| = sqrt(n_k) in partitions whose word holds it there (equations.md section 16), in
+    place.
+    """
+    partition = job.program.partition
+    for k, columns in enumerate(partition.slices):
+        if job.program.has_fixed_length(k):
+            p = momentum[:, columns].astype(np.float64)
+            size = np.sqrt((p * p).sum(axis=1, keepdims=True))
+            if not (np.isfinite(size) & (size > 0)).all():
+                row = int(np.argmin((np.isfinite(size) & (size > 0))[:, 0]))
+                raise SpecError(
+                    f"The momentum of replica {row} has length {size[row, 0]:g}, and {job.program.texts[k]} goes by its"
+                    " direction: give momenta that are finite and not 0, or none."
+                )
+            momentum[:, columns] = p * (np.sqrt(partition.counts[k]) / size)
+    return momentum
 
 
 def empty_record(state: State, segment: Segment) -> Recorded:

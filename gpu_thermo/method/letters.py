@@ -4,6 +4,9 @@ section 2).
 h is a letter's own length and G = -gradient. Coefficients are formed in float64, once for each stepsize.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from ..cost import Count
@@ -156,19 +159,111 @@ def _friction(h: Array, values: Values) -> tuple[Array, Array]:
     return np.exp(-rate), np.sqrt(-values["temperature"] * np.expm1(-2 * rate))
 
 
+ORNSTEIN_UHLENBECK = """\
+// O: p = a p + sqrt(v) R
+HD void ornstein_uhlenbeck(real& p, real noise, real a, real root_v) { p = a * p + root_v * noise; }"""
+
 O = Operation(
     symbol="O", formula="p = a p + sqrt(v) R, a = exp(-gamma h), v = tau (1 - a^2)",
     reference="Leimkuhler & Matthews 2013",
     act=ornstein_uhlenbeck, operands=("p",), reads=("friction", "temperature"), coefficients=_friction, kinds="rr",
-    code=(
-        "// O: p = a p + sqrt(v) R\n"
-        "HD void ornstein_uhlenbeck(real& p, real noise, real a, real root_v) { p = a * p + root_v * noise; }",
-    ),
+    code=(ORNSTEIN_UHLENBECK,),
     call="ornstein_uhlenbeck(x.p, {n}, {0}, {1});", normals=1, count=Count(1, 1), apart="CDEF",
     because="O carries its own friction and noise. The literature's BADODAB (D = thermostat, O = exact step with"
     " friction xi) is BAEFEAB here.",
 )  # fmt: skip
 
 
-LETTERS: dict[str, Operation] = {letter.symbol: letter for letter in (A, B, C, D, E, F, O)}
+# -- K, S: force and friction on a momentum of one length --------------------------------------------------------------
+
+
+def turn(p: Array, gradient: Array, rate: Array, length: Array) -> None:
+    """K: u = p/|p| turns towards e = G/|G| for delta = rate |G|, and |p| = length; G = 0 leaves u as it is."""
+    gg, gp, pp = ((a * b).sum(axis=-1, keepdims=True, dtype=np.float64) for a, b in
+                  ((gradient, gradient), (gradient, p), (p, p)))  # fmt: skip
+    keep, pull = turning(gg, gp, pp, rate, length, 16 * np.finfo(p.dtype).eps)
+    p *= keep.astype(p.dtype)
+    p -= pull.astype(p.dtype) * gradient
+
+
+def turning(gg: Array, gp: Array, pp: Array, rate: Array, length: Array, least: float) -> tuple[Array, Array]:
+    """Factors of p and of -gradient in K's map, from the sums g.g, g.p and p.p.
+
+    u' = (u + e (sinh delta + c (cosh delta - 1))) / (cosh delta + c sinh delta), c = e.u, with both parts multiplied by
+    2 z, z = exp(-delta), so that nothing overflows. 1 + c is held above `least`, below which it is rounding: |p| would
+    come out too long where u points against e and delta is large.
+    """
+    some = np.where(gg > 0, gg, 1.0)
+    gap = np.maximum(1 - gp / np.sqrt(some * pp), least)  # 1 + c
+    gone = -np.expm1(-rate * np.sqrt(gg))  # 1 - z
+    z = 1 - gone
+    whole = gap + (2 - gap) * z * z
+    return length / np.sqrt(pp) * 2 * z / whole, length / np.sqrt(some) * gone * (2 * z + gap * gone) / whole
+
+
+def refresh(p: Array, noise: Array, a: Array, b: Array, length: Array) -> None:
+    """S: u = (u + nu R)/|u + nu R|, as p = a p + b R and then |p| = length."""
+    p *= a
+    p += b * noise
+    p *= (length / np.sqrt(square_sum(p))[:, None]).astype(p.dtype)
+
+
+def _length(h: Array, values: Values) -> Array:
+    return np.full_like(h, np.sqrt(values["count"]))
+
+
+def _turn(h: Array, values: Values) -> tuple[Array, Array]:
+    """delta / |grad U| = h sqrt(n) / ((n - 1) tau), and |p| = sqrt(n)."""
+    n = values["count"]
+    return h * np.sqrt(n) / ((n - 1) * values["temperature"]), _length(h, values)
+
+
+def _refresh(h: Array, values: Values) -> tuple[Array, Array, Array]:
+    """a = exp(-gamma h) and b = sqrt(1 - a^2): nu = sqrt((exp(2 gamma h) - 1)/n) on p = sqrt(n) u, times a."""
+    a, b = _friction(h, values | {"temperature": 1.0})
+    return a, b, _length(h, values)
+
+
+TURN = """\
+// K: factors of p and of -gradient from g.g, g.p and p.p; see `turning` of method/letters.py
+struct Turning {
+  real keep, pull;
+};
+HD Turning turning(wide gg, wide gp, wide pp, real rate, real length) {
+  const real one = splat(scalar(1)), g2 = narrow(gg), p2 = narrow(pp), least = splat(scalar(IS_DOUBLE ? 3.6e-15 : 1.9e-6));
+  const real along = root(select(g2 > zero(), g2, one)), size = root(p2), one_and_c = one - narrow(gp) / (along * size);
+  const real gap = select(one_and_c < least, least, one_and_c);  // NaN stays
+  const real gone = -expm1_of(-(rate * root(g2))), z = one - gone;
+  const real whole = gap + (scalar(2) - gap) * z * z;
+  return {length / size * (z * scalar(2)) / whole, length / along * gone * (z * scalar(2) + gap * gone) / whole};
+}
+HD void turn(real& p, real gradient, real keep, real pull) { p = keep * p - pull * gradient; }"""
+TO_LENGTH = """\
+// S: what makes |p| = length
+HD real to_length(wide square_sum, real length) { return length / root(narrow(square_sum)); }"""
+
+_KEEPS_LENGTH = "K and S keep the length of p, which B, C, D, E, F and O change. KASAK is a whole word."
+_SPHERE: Mapping[str, Any] = {
+    "reference": "Robnik & Seljak 2023", "fixed_length": True, "apart": "BCDEFO", "because": _KEEPS_LENGTH,
+}  # fmt: skip
+
+K = Operation(
+    symbol="K",
+    formula="u = p/|p| turns towards G: du/dt = (1 - u u^T) G sqrt(n)/((n - 1) tau), |p| = sqrt(n)",
+    act=turn, operands=("p", "g"), reads=("temperature",), positive=("temperature",), coefficients=_turn, kinds="rr",
+    code=(TURN,),
+    factors=("turning({s0}, {s1}, {s2}, {0}, {1}).keep", "turning({s0}, {s1}, {s2}, {0}, {1}).pull"),
+    sums=("g.g", "g.p", "p.p"), finish="turn(x.p, x.g, {f0}, {f1});", kicks=True, count=Count(4, 1), **_SPHERE,
+)  # fmt: skip
+
+S = Operation(
+    symbol="S", formula="u = (u + nu R)/|u + nu R|, nu = sqrt((exp(2 gamma h) - 1)/n)",
+    act=refresh, operands=("p",), reads=("friction",), coefficients=_refresh, kinds="rrr",
+    code=(ORNSTEIN_UHLENBECK, TO_LENGTH),
+    call="ornstein_uhlenbeck(x.p, {n}, {0}, {1});", sums=("p.p",), factors=("to_length({s0}, {2})",),
+    finish="x.p *= {f0};", normals=1, count=Count(2, 2), **_SPHERE,
+)  # fmt: skip
+
+
+LETTERS: dict[str, Operation] = {letter.symbol: letter for letter in (A, B, C, D, E, F, K, O, S)}
 """Letters by symbol."""

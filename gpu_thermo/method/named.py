@@ -20,7 +20,8 @@ class Method:
     words : word of each layer, {"all": word} for one partition; empty for whole-step updates and for `splitting`.
     update : name of the whole-step update.
     partition : default partition. `defaults` : hyperparameters not given by the user, numbers or {layer: number}.
-    takes_word : whether the user may give `word`; `letters` then limits it.
+    takes_word : whether the user may give `word`; `letters` then limits it, and `palindromes` to what reads the same
+    backwards.
     """
 
     name: str
@@ -32,10 +33,15 @@ class Method:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     takes_word: bool = False
     letters: str = "".join(LETTERS)
+    palindromes: bool = False
 
 
-LANGEVIN = "".join(r.symbol for r in LETTERS.values() if not r.thermostat and "sigma" not in r.reads)
+LANGEVIN = "".join(
+    r.symbol for r in LETTERS.values() if not (r.thermostat or r.fixed_length or "sigma" in r.reads)
+)  # fmt: skip
 """Letters of Langevin words: friction and noise only at a temperature."""
+ISOKINETIC = "".join(r.symbol for r in LETTERS.values() if r.fixed_length or r.drifts)
+"""Letters of words whose momentum keeps its length."""
 _ADAPTIVE = {"stepsize": 0.15, "temperature": 1e-4, "sigma": 0.01, "epsilon": 0.1, "thermostat": 0.0}
 
 METHODS: dict[str, Method] = {
@@ -58,6 +64,9 @@ METHODS: dict[str, Method] = {
                          "friction": {"hidden": 0.01, "output": float("inf")}}),
         Method("adlala", "adaptive Langevin in the hidden layer, Langevin in the output layer", "LMV", "layer",
                {"hidden": "BACDEDCAB", "output": "BAOAB"}, defaults=_ADAPTIVE | {"friction": 0.1}),
+        Method("mclmc", "microcanonical Langevin: a momentum of fixed length, turned by the force", "Robnik & Seljak 2023",
+               "all", {"all": "KASAK"}, defaults={"stepsize": 0.005, "temperature": 1e-4, "friction": 1.0},
+               takes_word=True, letters=ISOKINETIC, palindromes=True),
         Method("splitting", "your own word, or one word per layer", "equations.md section 2", "layer",
                defaults={"stepsize": 0.1, "temperature": 1e-4, "friction": 1.0, "sigma": 0.01, "epsilon": 0.1,
                          "thermostat": 0.0},
@@ -148,5 +157,11 @@ def _allowed(method: Method, text: str) -> Word:
         raise SpecError(
             f"Method '{method.name}' takes words of {' '.join(method.letters)}; '{text}' has {', '.join(foreign)}. "
             'Use name = "splitting".'
+        )
+    if method.palindromes and word.text != word.text[::-1]:
+        raise SpecError(
+            f"Method '{method.name}' takes words that read the same backwards, such as"
+            f" {' or '.join(method.words.values())}, as others are wrong in first order of the stepsize; '{text}' does"
+            ' not. Use name = "splitting".'
         )
     return word

@@ -54,6 +54,9 @@ class Operation:
     thermostat : whether it reads or moves xi. drifts, kicks : whether it moves q as A does, or applies the force as B.
     several : whether one application may cover several partitions: it draws nothing, and its coefficients are the same
         for all.
+    fixed_length : whether it holds p at |p| = sqrt(n), n the free parameters: they are one partition then, and p is a
+        direction from the start and no temperature (equations.md section 16).
+    positive : those of `reads` that must be above 0.
     apart : letters that it may not share a word with, and `because` says why.
     count : arithmetic on one parameter, without the normals.
     """
@@ -81,6 +84,8 @@ class Operation:
     drifts: bool = False
     kicks: bool = False
     several: bool = False
+    fixed_length: bool = False
+    positive: tuple[str, ...] = ()
     apart: str = ""
     because: str = ""
     count: Count
@@ -101,6 +106,7 @@ class Operation:
         self._refuse("unknown operand", {*self.operands} - {*VIEWS, *self.keeps})
         self._refuse("unknown sum", {*self.sums} - {*PRODUCTS})
         self._refuse("a sum of what is no operand", {*".".join(self.sums).split(".")} - {"", *self.operands})
+        self._refuse("positive, but not read", {*self.positive} - {*self.reads})
         self._refuse("unknown type of coefficient", {*self.kinds} - {"r", "w"})
         self._refuse("a normal that call does not use", {*self.normal_names} - placeholders(self.call))
         self._refuse("a sum before there is one, in call", placeholders(self.factors_of(self.call)) & sums)

@@ -23,9 +23,14 @@ class Word:
     text: str
 
     @property
+    def records(self) -> tuple[Operation, ...]:
+        """Records of its letters, each once, in order of appearance."""
+        return tuple(LETTERS[letter] for letter in dict.fromkeys(self.text))
+
+    @property
     def reads(self) -> frozenset[str]:
         """Names of the hyperparameters the word's letters read."""
-        return frozenset(name for letter in self.text for name in LETTERS[letter].reads)
+        return frozenset(name for record in self.records for name in record.reads)
 
     @property
     def has_thermostat(self) -> bool:
@@ -198,6 +203,10 @@ class Program:
         """Whether partition k has a moving or damping xi."""
         return any(record.thermostat for record in self.operations(k))
 
+    def has_fixed_length(self, k: int) -> bool:
+        """Whether partition k's momentum is a direction, held at |p| = sqrt(n_k): then p.p is no temperature."""
+        return any(record.fixed_length for record in self.operations(k))
+
     @property
     def records(self) -> tuple[Operation, ...]:
         """Records of all its operations, each once."""
@@ -215,13 +224,15 @@ def compile_program(words: Mapping[str, Word | None], partition: Partition) -> P
     Raises
     ------
     SpecError
-        If the words evaluate the force at different A-fractions, or every partition is frozen.
+        If the words evaluate the force at different A-fractions, every partition is frozen, or a momentum of fixed
+        length is not that of all free parameters.
     """
     texts = tuple(w.text if (w := words[name]) else None for name in partition.names)
     active = {k: Word(text) for k, text in enumerate(texts) if text is not None}
     if not active:
         raise SpecError("Every partition is frozen: nothing would move. Leave at least one free.")
     fractions = _common_fractions(active, partition)
+    _check_length(active, partition)
     substeps: list[Evaluate | Substep] = []
     reuse = fractions[0] == 0 and fractions[-1] == 1
     chunks = {k: word.chunks() for k, word in active.items()}
@@ -254,6 +265,26 @@ def _common_fractions(active: Mapping[int, Word], partition: Partition) -> tuple
                 " BAOAB, BACDEDCAB and OBABO go together."
             )
     return word.force_fractions
+
+
+def _check_length(active: Mapping[int, Word], partition: Partition) -> None:
+    """SpecError unless a momentum of fixed length is that of all free parameters, two at least."""
+    fixed = {letter for word in active.values() for letter in word.text if LETTERS[letter].fixed_length}
+    if not fixed:
+        return
+    names = " and ".join(sorted(fixed))
+    if len(active) > 1:
+        free = ", ".join(f"{partition.names[k]} ({word.text})" for k, word in active.items())
+        raise SpecError(
+            f"{names} hold the momentum of all free parameters together at one length, and here several partitions are"
+            f' free: {free}. Use partition = "all", or freeze all of them but one.'
+        )
+    (count,) = (partition.counts[k] for k in active)
+    if count < 2:
+        raise SpecError(
+            f"{names} turn a momentum of fixed length, and of {count} free parameter it has no direction to turn to:"
+            " use a word of A, B and O, such as BAOAB."
+        )
 
 
 def _side_by_side(chunk: Mapping[int, list[tuple[str, Fraction, int]]]) -> list[Substep]:

@@ -167,11 +167,11 @@ class Ladder:
         ]
 
     def rescale_momenta(self, state: State, rows: np.ndarray, old: np.ndarray, new: np.ndarray) -> None:
-        """p *= sqrt(tau_new / tau_old) for the replicas `rows` that went from rungs `old` to `new`."""
+        """p *= sqrt(tau_new / tau_old) for the replicas `rows` that went from rungs `old` to `new`; a direction stays."""
         temperature = state.extra["ladder_temperature"]
         scale = np.sqrt(temperature[new] / temperature[old]).astype(state.momentum.dtype)[:, None]
         for k, columns in enumerate(self.program.partition.slices):
-            if not np.isnan(self.share[k]):
+            if not np.isnan(self.share[k]) and not self.program.has_fixed_length(k):
                 state.momentum[rows, columns] *= scale
 
 

@@ -44,6 +44,42 @@ def resolve_hyper(spec: MethodSpec, method: Method, program: Program, replicas: 
     return Hyper(**values, schedules=schedules, total=total)
 
 
+def check_positive(program: Program, hyper: Hyper) -> None:
+    """SpecError where a hyperparameter in force is or becomes 0 and a letter cannot do without it: K divides by the
+    temperature. Moves have had their say by then.
+    """
+    for k, partition in enumerate(program.partition.names):
+        for record in program.operations(k):
+            for name in record.positive:
+                base, at = getattr(hyper, name)[:, k], f"{name} of {partition}"
+                if not (base > 0).all():
+                    raise SpecError(
+                        f"{at} = {base[~(base > 0)][0]:g}: {record.symbol} divides by it. Give a {name} above 0, or use"
+                        " a word of A, B and O, such as BAOAB, which takes 0."
+                    )
+                zero = _first_zero(hyper, name, k)
+                if zero is not None:
+                    raise SpecError(
+                        f"{at} has fallen to 0 at step {zero:,}, and {record.symbol} divides by it: let its schedule"
+                        " end, and its cycles explore, above 0."
+                    )
+
+
+_AT_ONCE = 2**20
+
+
+def _first_zero(hyper: Hyper, name: str, k: int) -> int | None:
+    """First step at which the schedule of a hyperparameter is 0, or has underflowed."""
+    schedule = hyper.schedules.get((name, k))
+    if schedule is None:
+        return None
+    for start in range(0, hyper.total, _AT_ONCE):
+        factor = schedule.tabulate(start, min(_AT_ONCE, hyper.total - start), hyper.total)
+        if not (factor > 0).all():
+            return start + int(np.argmin(factor > 0))
+    return None
+
+
 def _given(spec: MethodSpec, method: Method, points: int) -> dict[str, Mapping[str, Scheduled]]:
     """What the user gave, in tau: T / N for posterior_temperature, sigma^2 / 2 for SGLD's sigma."""
     given = {name: getattr(spec, name) for name in PARTITIONED if getattr(spec, name) is not None}

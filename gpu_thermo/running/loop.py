@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -72,6 +72,12 @@ class Loop:
         """A loop over `setup` from `state`."""
         return cls(setup, engine, state, moments, setup.subject.observer(setup, moments, engine.device, threads))
 
+    @cached_property
+    def _direction(self) -> np.ndarray:
+        """[K] whether a partition's momentum is a direction, whose p.p says nothing."""
+        program = self.setup.program
+        return np.array([program.has_fixed_length(k) for k in range(len(program.partition.names))])
+
     def segments(self) -> Iterator[list[Moment]]:
         """Moments recorded by each segment, until the run is complete or every replica is frozen."""
         agenda, moves, state = self.setup.agenda, self.setup.moves, self.state
@@ -110,7 +116,7 @@ class Loop:
                 is_draw=draw,
                 position=position,
                 thermostat=recorded.thermostat[i],
-                kinetic_temperature=recorded.kinetic_temperature[i],
+                kinetic_temperature=np.where(self._direction, np.nan, recorded.kinetic_temperature[i]),
                 energy=statistics.pop("energy"),
                 status=status,
                 statistics=statistics,
@@ -128,7 +134,11 @@ class Loop:
             names = self.setup.program.partition.names
             if alive.any():
                 energy = float(snapshot.energy[alive].mean())
-                kinetic = {name: float(snapshot.kinetic_temperature[alive, k].mean()) for k, name in enumerate(names)}
+                kinetic = {
+                    name: float(snapshot.kinetic_temperature[alive, k].mean())
+                    for k, name in enumerate(names)
+                    if not self._direction[k]
+                }
         elif not last:
             energy = float(np.nanmean(self.state.energy)) if np.isfinite(self.state.energy).any() else energy
         self.last = Progress(

@@ -16,7 +16,7 @@ from ..moves.fold import make_moves
 from ..spec.run import RunSpec
 from ..state import PARTITIONED, Hyper
 from ..targets.base import Potential
-from .hyperparameters import resolve_hyper
+from .hyperparameters import check_positive, resolve_hyper
 from .network import NetworkSubject
 from .potential import PotentialSubject
 from .starts import Starts, find_starts, with_hash
@@ -65,6 +65,7 @@ def make_setup(spec: RunSpec, subject: Subject) -> Setup:
     batching = _batching(spec, target.points)
     context = Context(program, seed, stream, ensemble, target.points, run.burn_in, run.steps, subject.energy_range)
     moves, hyper = make_moves(spec.moves, hyper, context)
+    check_positive(program, hyper)
     job = Job(program, target, hyper, batching, seed, stream, subject.dtype, fold.in_gradients(moves))
     return Setup(spec, subject, job, ensemble, moves)
 

@@ -13,13 +13,14 @@ import numpy as np
 
 from ..averages.moments import BLOCK, RunningMoments
 from ..engines import Job, initial_state
+from ..engines.base import normal_momenta, with_fixed_length
 from ..method.words import Program
 from ..moves import fold
 from ..moves.base import Energies
 from ..moves.fold import Moves, Weigh
 from ..spec.run import RunSpec
 from ..state import PARTITIONED, Hyper, State
-from ..streams import Keys, Purpose, make_keys, normals
+from ..streams import Keys, make_keys
 from ..targets.base import Potential, Target
 from .agenda import Agenda
 from .starts import Starts
@@ -195,7 +196,7 @@ class Setup:
     def initial_state(self) -> State:
         """The state at step 0."""
         keys = self._initial_keys
-        state = initial_state(self.job, self.subject.initial_position(keys))
+        state = initial_state(self.job, self.subject.initial_position(keys), keys=keys)
         fold.begin(self.moves, state)
         if self.spec.run.momenta == "thermal":
             hyper = fold.hyper(self.moves, state) or self.job.hyper
@@ -212,14 +213,12 @@ class Setup:
 
 
 def _thermal_momenta(job: Job, hyper: Hyper, keys: Keys) -> np.ndarray:
-    """[R, P] momenta at each partition's temperature."""
-    lanes = job.target.layout.lanes
-    blocks = np.arange(int(lanes.max()) // 4 + 1, dtype=np.uint64)
-    momentum = normals(keys, blocks, Purpose.MOMENTUM, 0, dtype=np.dtype(job.dtype).type)[:, lanes]
+    """[R, P] momenta at each partition's temperature; directions where their length is fixed."""
+    momentum = normal_momenta(job, keys)
     tau = np.nan_to_num(hyper.temperature)
     for k, columns in enumerate(job.program.partition.slices):
         momentum[:, columns] *= np.sqrt(tau[:, k : k + 1]).astype(job.dtype)
-    return momentum
+    return with_fixed_length(job, momentum)
 
 
 def blocks(replicas: int) -> list[slice]:

@@ -44,14 +44,24 @@ class Law:
     momenta: bool = True
 
 
+@dataclass(frozen=True)
+class Turned:
+    """A noisy operation on directions: `method` moves nothing else, and after a step <u.u'> = `exact(n)`, |p|^2 = n."""
+
+    method: str
+    exact: Callable
+    hyper: dict = field(default_factory=dict)
+
+
 # -- recursions, from the equations ------------------------------------------------------------------------------------
 
 
 def word(text):
-    """A word of A, B, C and E on one partition; a gradient serves until the position moves."""
+    """A word of A, B, C, E and K on one partition; a gradient serves until the position moves."""
 
     def recursion(x, p, gradient):
         xi, count, g = np.full((len(x), 1), XI), x.shape[1], gradient(x)
+        p = np.sqrt(count) * unit(p) if "K" in text else p
         for _ in range(STEPS):
             for letter in text:
                 h = H / text.count(letter)
@@ -64,11 +74,38 @@ def word(text):
                     p = np.exp(-h * xi) * p
                 elif letter == "E":
                     xi = xi + h * EPSILON * ((p * p).sum(axis=1, keepdims=True) - count * TAU)
+                elif letter == "K":
+                    delta = h * np.sqrt(count) * length(g) / ((count - 1) * TAU)
+                    u, e = unit(p), -unit(g)
+                    along = (e * u).sum(axis=1, keepdims=True)
+                    u = u + e * (np.sinh(delta) + along * (np.cosh(delta) - 1))
+                    p = np.sqrt(count) * u / (np.cosh(delta) + along * np.sinh(delta))
                 else:
                     raise ValueError(f"the equation of {letter} is not written here")
             yield x, p
 
     return recursion
+
+
+def length(v):
+    return np.sqrt((v * v).sum(axis=1, keepdims=True))
+
+
+def unit(v):
+    return v / length(v)
+
+
+def refreshed(n, gamma, h):
+    """<u.u'> of u' = (u + nu R)/|u + nu R|, nu = sqrt((exp(2 gamma h) - 1)/n), in three dimensions: over R along u, and
+    over half the square of R across u, which is exponential.
+    """
+    assert n == 3
+    r, weight = np.polynomial.hermite_e.hermegauss(60)
+    half, exponential = np.polynomial.laguerre.laggauss(60)
+    nu = np.sqrt((np.exp(2 * gamma * h) - 1) / n)
+    along = (1 + nu * r)[:, None]
+    cosine = along / np.sqrt(along**2 + nu**2 * 2 * half)
+    return float((weight[:, None] * exponential * cosine).sum() / np.sqrt(2 * np.pi))
 
 
 def descent(x, p, gradient):
@@ -101,7 +138,7 @@ def adam(x, p, gradient):
 
 
 GAMMA, SIGMA = 0.9, 0.7
-CONTRACTS: dict[str, Follow | Law] = {
+CONTRACTS: dict[str, Follow | Law | Turned] = {
     "A": Follow("BAB", word("BAB")),
     "B": Follow("ABA", word("ABA")),
     "C": Follow("BACAB", word("BACAB"), {"thermostat": XI}),
@@ -109,6 +146,8 @@ CONTRACTS: dict[str, Follow | Law] = {
     "D": Law("ACDB", lambda k: moments("ACDB", 0.8, xi=XI, sigma=SIGMA, k=k), {"thermostat": XI, "sigma": SIGMA}),
     "F": Law("FBA", lambda k: moments("FBA", 0.8, xi=XI, sigma=SIGMA, k=k), {"thermostat": XI, "sigma": SIGMA}),
     "O": Law("OBA", lambda k: moments("OBA", 0.8, gamma=GAMMA, tau=TAU, k=k), {"friction": GAMMA, "temperature": TAU}),
+    "K": Follow("KAK", word("KAK"), {"temperature": TAU}),
+    "S": Turned("KAS", lambda n: refreshed(n, GAMMA, 0.8), {"friction": GAMMA, "temperature": 1e9}),
     "sgd": Follow("sgd", descent),
     "sgld": Law("sgld", lambda k: (TAU / (k * (1 - 0.8 * k / 2)), 0, 0), {"temperature": TAU}, momenta=False),
     "momentum": Follow("momentum", heavy_ball(H, 1.0), {"momentum": MU}),
@@ -163,11 +202,31 @@ def law_z(contract, make, dtype, replicas=1500):
     return float(np.nan_to_num(abs(np.array(scores)), nan=np.inf).max())
 
 
+def turned_z(contract, make, dtype, replicas=1500, steps=4):
+    """|z| of <u.u'> over replicas and steps; infinite where a length is wrong."""
+    well = NetworkWell(replicas, dtype)
+    job, n = well.job(contract.method, 0.8, **contract.hyper), len(well.stiffness)
+    rng = np.random.default_rng(4)
+    state, engine = well.start(job, np.zeros((replicas, n)), rng.normal(size=(replicas, n))), make(job)
+    before, found = well.coordinates(state)[1], []
+    for _ in range(steps):
+        engine.advance(state, Segment(state.step, 1))
+        after = well.coordinates(state)[1]
+        if not np.allclose((after**2).sum(axis=1), n, rtol=1e-5):
+            return np.inf
+        found.append((unit(before) * unit(after)).sum(axis=1))
+        before = after
+    return float(abs(z_score(np.ravel(found), contract.exact(n))))
+
+
 def holds(contract, make, dtype):
     """Whether the engine keeps the contract, and the number that says so."""
     if isinstance(contract, Law):
         z = law_z(contract, make, dtype)
         return z < 6, z
+    if isinstance(contract, Turned):
+        z = turned_z(contract, make, dtype)
+        return z < 4.5, z
     worst = deviation(contract, make, dtype)
     return worst < (1e-4 if dtype is np.float32 else 1e-11), worst
 

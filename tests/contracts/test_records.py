@@ -103,14 +103,24 @@ def assert_all_ways_agree(program, dtype, fused=True):
     return start, states[0]
 
 
-@pytest.mark.parametrize("kind", ["all", "tensor"])
-@pytest.mark.parametrize("symbol", OPERATIONS)
+EVERYWHERE = [
+    (symbol, kind)
+    for symbol, record in OPERATIONS.items()
+    for kind in ("all", "tensor")
+    if kind == "all" or not record.fixed_length
+]
+
+
+@pytest.mark.parametrize(("symbol", "kind"), EVERYWHERE)
 def test_every_operation(symbol, kind, dtype):
     partition = small_job("splitting", "BAOAB", partition=kind).program.partition
     if symbol in UPDATES:
         program = compile_update(symbol, partition)
     else:
-        program = compile_program(dict.fromkeys(partition.names, parse_word(f"B{symbol}A{symbol}B")), partition)
+        force = "K" if LETTERS[symbol].fixed_length else "B"
+        program = compile_program(
+            dict.fromkeys(partition.names, parse_word(f"{force}{symbol}A{symbol}{force}")), partition
+        )
     assert_all_ways_agree(program, dtype, fused=False)
 
 

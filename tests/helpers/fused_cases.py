@@ -123,6 +123,7 @@ CASES = {
                                "prior": 1.0, "mode": "full", "points": 150},
     "sgld": {"method": "sgld", "mode": "epoch"},
     "adam": {"method": "adam", "dtype": np.float64},
+    "fixed length": {"method": "mclmc", "n": 2, "task": "regression", "m": 3, "activation": "tanh", "prior": 1.0},
 }  # fmt: skip
 
 
@@ -131,6 +132,7 @@ AT_EVERY_WIDTH = (
     "every thermostat letter by tensor",
     "multiclass, tanh, three dimensions",
     "regression, softplus",
+    "fixed length",
 )
 
 

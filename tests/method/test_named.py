@@ -12,6 +12,7 @@ EXPECTED = {  # texts by layer, or the update
     "sgd": "sgd", "momentum": "momentum", "adam": "adam", "sgld": "sgld", "coolmomentum": "coolmomentum",
     "langevin": ("BAOAB",),
     "adl": ("BACDEDCAB",), "lala": ("BAOAB", "BAOAB"), "lol": ("BAOAB", "BAOAB"), "adlala": ("BACDEDCAB", "BAOAB"),
+    "mclmc": ("KASAK",),
 }  # fmt: skip
 
 

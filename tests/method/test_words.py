@@ -42,7 +42,7 @@ WORDS = {  # word: (A-fractions of its kicks, gradients per step, whether a step
         ("XAB", r"unknown letter 'X' at position 1"),
         ("BÄB", r"unknown letter 'Ä' at position 2"),
         ("BOB", r"Word 'BOB' has no A: nothing moves the position"),
-        ("AOA", r"Word 'AOA' has no B: nothing applies the force"),
+        ("AOA", r"Word 'AOA' has no B or K: nothing applies the force"),
         ("VOV", r"Word 'VOV' has no A"),
         ("O", r"has no A"),
         ("", r"A splitting word is a text such as .BAOAB., not ''"),
@@ -61,6 +61,31 @@ def test_o_beside_a_thermostat_is_refused_with_the_way_out(letter):
         parse_word(f"BA{letter}O{letter}AB")
 
 
+@pytest.mark.parametrize("letter", "BCDEFO")
+@pytest.mark.parametrize("fixed", "KS")
+def test_a_momentum_of_fixed_length_goes_with_nothing_that_changes_it(fixed, letter):
+    with pytest.raises(SpecError, match=rf"K together with {letter}: K and S keep the length of p"):
+        parse_word(f"KA{letter}{fixed}AK")
+
+
+@pytest.mark.parametrize(
+    ("words", "partition", "message"),
+    [
+        ({"a": "KASAK", "b": "KASAK"}, TWO, r"K and S hold .* are free: hidden \(KASAK\), output \(KASAK\)\. Use"
+                                            r' partition = "all", or freeze all of them but one'),
+        ({"a": "KAK", "b": "BAB"}, TWO, r"K hold .* hidden \(KAK\), output \(BAB\)"),
+        ({"a": None, "b": "KASAK"}, TWO, r"of 1 free parameter it has no direction .* such as BAOAB"),
+    ],
+)  # fmt: skip
+def test_a_momentum_of_fixed_length_is_that_of_all_free_parameters(words, partition, message):
+    parsed = {name: text and parse_word(text) for name, text in words.items()}
+    names = dict(zip(parsed, partition.names, strict=True))
+    with pytest.raises(SpecError, match=message):
+        compile_program({names[name]: word for name, word in parsed.items()}, partition)
+    program = compile_program({partition.names[0]: parse_word("KASAK"), partition.names[1]: None}, partition)
+    assert [program.has_fixed_length(k) for k in (0, 1)] == [True, False]
+
+
 @pytest.mark.parametrize(("theirs", "ours"), [("VRORV", "BAOAB"), ("RVOVR", "ABOBA"), ("OVRVO", "OBABO"), ("VR", "BA")])
 def test_openmmtools_alphabet(theirs, ours):
     assert parse_word(theirs) == parse_word(ours)
@@ -69,13 +94,15 @@ def test_openmmtools_alphabet(theirs, ours):
 def test_any_text_is_a_word_or_an_error():
     """Every word of up to four letters either parses, or is refused for a reason that holds."""
     for length in range(1, 5):
-        for letters in product("ABCDEFOVRX", repeat=length):
+        for letters in product("ABCDEFOKSVRX", repeat=length):
             text = "".join(letters)
             openmm = set(text) <= set("VRO")
             ours = text.translate(str.maketrans("VR", "BA")) if openmm else text
             fine = (
-                set(ours) <= set("ABCDEFO")
-                and {"A", "B"} <= set(ours)
+                set(ours) <= set("ABCDEFOKS")
+                and "A" in ours
+                and set(ours) & set("BK")
+                and not (set(ours) & set("KS") and set(ours) & set("BCDEFO"))
                 and not ("O" in ours and set(ours) & set("CDEF"))
             )
             try:
