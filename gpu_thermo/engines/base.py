@@ -94,9 +94,10 @@ def initial_state(job: Job, position: Array, momentum: Array | None = None, keys
     """
     position = np.ascontiguousarray(position, dtype=job.dtype)
     given = np.zeros_like(position) if momentum is None else np.array(momentum, dtype=job.dtype, order="C")
-    if any(job.program.has_fixed_length(k) for k in range(len(job.program.partition.names))):
-        given = with_fixed_length(job, normal_momenta(job, keys) if momentum is None else given)
-    state = State.at(position, given, np.nan_to_num(job.hyper.thermostat))
+    for k, columns in enumerate(job.program.partition.slices):
+        if momentum is None and job.program.has_fixed_length(k):
+            given[:, columns] = normal_momenta(job, keys)[:, columns]
+    state = State.at(position, with_fixed_length(job, given), np.nan_to_num(job.hyper.thermostat))
     state.extra = {name: np.zeros_like(position) for name in job.program.keeps}
     if job.contour is not None:
         job.contour.begin(state)

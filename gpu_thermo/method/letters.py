@@ -230,7 +230,8 @@ struct Turning {
   real keep, pull;
 };
 HD Turning turning(wide gg, wide gp, wide pp, real rate, real length) {
-  const real one = splat(scalar(1)), g2 = narrow(gg), p2 = narrow(pp), least = splat(scalar(IS_DOUBLE ? 3.6e-15 : 1.9e-6));
+  const real one = splat(scalar(1)), least = splat(scalar(IS_DOUBLE ? 3.6e-15 : 1.9e-6));
+  const real g2 = narrow(gg), p2 = narrow(pp);
   const real along = root(select(g2 > zero(), g2, one)), size = root(p2), one_and_c = one - narrow(gp) / (along * size);
   const real gap = select(one_and_c < least, least, one_and_c);  // NaN stays
   const real gone = -expm1_of(-(rate * root(g2))), z = one - gone;

@@ -167,7 +167,10 @@ class Ladder:
         ]
 
     def rescale_momenta(self, state: State, rows: np.ndarray, old: np.ndarray, new: np.ndarray) -> None:
-        """p *= sqrt(tau_new / tau_old) for the replicas `rows` that went from rungs `old` to `new`; a direction stays."""
+        """p *= sqrt(tau_new / tau_old) for the replicas `rows` that went from rungs `old` to `new`.
+
+        A momentum of fixed length stays as it is.
+        """
         temperature = state.extra["ladder_temperature"]
         scale = np.sqrt(temperature[new] / temperature[old]).astype(state.momentum.dtype)[:, None]
         for k, columns in enumerate(self.program.partition.slices):

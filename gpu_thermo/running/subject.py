@@ -203,6 +203,8 @@ class Setup:
             state.momentum[...] = _thermal_momenta(self.job, hyper, keys)
         if self.starts is not None:
             self.starts.write(state.position, state.momentum)
+            if self.starts.momentum:
+                with_fixed_length(self.job, state.momentum)
         return state
 
     @property
@@ -217,7 +219,8 @@ def _thermal_momenta(job: Job, hyper: Hyper, keys: Keys) -> np.ndarray:
     momentum = normal_momenta(job, keys)
     tau = np.nan_to_num(hyper.temperature)
     for k, columns in enumerate(job.program.partition.slices):
-        momentum[:, columns] *= np.sqrt(tau[:, k : k + 1]).astype(job.dtype)
+        if not job.program.has_fixed_length(k):
+            momentum[:, columns] *= np.sqrt(tau[:, k : k + 1]).astype(job.dtype)
     return with_fixed_length(job, momentum)
 
 

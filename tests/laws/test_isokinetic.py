@@ -182,6 +182,24 @@ def test_a_root_of_n_left_out_is_seen(monkeypatch):
     assert z_score(found, 1) > 50
 
 
+@pytest.mark.slow
+def test_its_error_falls_as_the_square_of_the_stepsize():
+    """Ten normal parameters of variances 1 to 10^4 (the smallest sd is .01): <k q^2>/tau - 1, over all of them, is
+    .022, .013, .008 at h = .0125, .01, .008.
+    """
+    k, h, found = np.logspace(0, 4, 10), np.array([0.0125, 0.01, 0.008]), []
+    for stepsize in h:
+        job = job_of("KASAK", well(k[None], 10), stepsize, 1500, temperature=1.0, friction=1.0)
+        a = average(job, round(10 / stepsize), 1200, round(0.1 / stepsize), start(job, 1 / np.sqrt(k)))
+        found.append((k * a.qq).mean(axis=1) - 1)
+    off, error = np.mean(found, axis=1), np.std(found, axis=1) / np.sqrt(1500)
+    assert (error < 0.07 * off).all()
+    (slope, _), covariance = np.polyfit(np.log(h), np.log(off), 1, w=off / error, cov="unscaled")
+    assert covariance[0, 0] ** 0.5 < 0.2
+    assert 1.5 < slope < 2.7
+    np.testing.assert_allclose(off, [0.022, 0.013, 0.0083], rtol=0.3)
+
+
 # -- directions at the start -------------------------------------------------------------------------------------------
 
 
