@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from gpu_thermo.averages.ensembles import chain_status, ensemble_labels
 from gpu_thermo.averages.predictive import Run, model_of, opened
 from gpu_thermo.errors import SpecError, Status, StoreError
 from gpu_thermo.spec.reports import read_reports
@@ -51,6 +52,7 @@ class EnsembleDiagnosis:
     chains, frozen, draws : all chains, those that froze and are left out, stored draws of each. label : chains that
     were
         judged; a ladder is one, its target rung.
+    differs : in what the ensemble differs from the run's others.
     convergence : None where there are no predictions or no running chains. weight_ess : effective draws of importance
     weights, or NaN.
     """
@@ -64,6 +66,7 @@ class EnsembleDiagnosis:
     weight_ess: float
     verdicts: tuple[Verdict, ...]
     label: str = ""
+    differs: str = ""
 
     @property
     def trusted(self) -> bool:
@@ -74,9 +77,10 @@ class EnsembleDiagnosis:
     @property
     def headline(self) -> str:
         """One line: whether to trust the averages, and what stands against it."""
-        name = (
-            f"Ensemble {self.ensemble} ({self.label or f'{self.chains - self.frozen} chains'}, {self.draws} draws each)"
-        )
+        chains = self.label or f"{self.chains - self.frozen} chains"
+        finished = f" of {self.chains}, the others froze" if self.frozen and not self.label else ""
+        which = f"{self.differs}; " if self.differs else ""
+        name = f"Ensemble {self.ensemble} ({which}{chains}{finished}, {self.draws} draws each)"
         failed = [v.topic for v in self.verdicts if v.passed is False]
         if failed:
             return f"{name}: do not trust yet: {', '.join(failed)}."
@@ -148,9 +152,10 @@ def diagnose(run: Run, ensemble: int | None = None) -> Diagnosis:
 
 def _diagnose_one(tree: xr.DataTree, spec: RunSpec, ensemble: int, chains: np.ndarray) -> EnsembleDiagnosis:
     stats = tree["sample_stats"].to_dataset()
-    status = stats["status"].to_numpy()[chains] if "status" in stats.coords else np.zeros(len(chains), int)
+    all_status, all_steps = chain_status(stats)
+    status, steps = all_status[chains], all_steps[chains]
     running = chains[status == Status.RUNNING]
-    verdicts = [*_frozen_verdict(stats, chains, status)]
+    verdicts = [*_frozen_verdict(steps, status)]
     found, temperatures, weight_ess = None, [], math.nan
     counted = counted_draws(stats, spec, running)
     if len(running) and not counted.chain.size:
@@ -184,6 +189,7 @@ def _diagnose_one(tree: xr.DataTree, spec: RunSpec, ensemble: int, chains: np.nd
         weight_ess,
         tuple(verdicts),
         counted.label,
+        ensemble_labels(stats)[ensemble],
     )
 
 
@@ -196,16 +202,15 @@ def _moves_verdicts(stats: xr.Dataset, counted: Counted, ensemble: int) -> list[
     return visits + [Verdict(v.topic, v.passed, v.text) for v in said if v.ensemble in (None, ensemble)]
 
 
-def _frozen_verdict(stats: xr.Dataset, chains: np.ndarray, status: np.ndarray) -> list[Verdict]:
+def _frozen_verdict(steps: np.ndarray, status: np.ndarray) -> list[Verdict]:
     """How many chains froze, why, since when, and what to change."""
     causes = Counter(int(s) for s in status if s != Status.RUNNING)
     if not causes:
         return []
     frozen = sum(causes.values())
-    steps = stats["frozen_step"].to_numpy()[chains]
     why = "; ".join(f"{n} since step {steps[status == s].min()}: {Status(s).remedy}" for s, n in causes.most_common())
-    text = f"{frozen} of {len(chains)} chains froze and are left out. {why}."
-    return [Verdict("frozen chains", False if frozen > MOST_FROZEN * len(chains) else None, text)]
+    text = f"{frozen} of {len(status)} chains froze and are left out. {why}."
+    return [Verdict("frozen chains", False if frozen > MOST_FROZEN * len(status) else None, text)]
 
 
 def _convergence(tree: xr.DataTree, spec: RunSpec, counted: Counted) -> Convergence | None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from gpu_thermo.averages.ensembles import ensemble_labels
 from gpu_thermo.averages.predictive import Run, opened, predict, restored_data
 from gpu_thermo.data import Dataset
 from gpu_thermo.data.tasks import TASKS
@@ -81,7 +82,8 @@ def uncertainty_map(
     axes = [_axis(values, resolution, margin) for values in plane.train.T]
     grid = np.stack([g.ravel() for g in np.meshgrid(*axes, indexing="xy")], axis=1)
     out = _on_grid(predict(tree, plane.inputs(grid), chosen, device=device, quantiles=()), data, plane, axes)
-    which = f"Ensemble {chosen} of {len(known)}." if len(known) > 1 else ""
+    differs = ensemble_labels(tree["sample_stats"].to_dataset()).get(chosen, "")
+    which = f"Ensemble {chosen} of {len(known)}{f' ({differs})' * bool(differs)}." if len(known) > 1 else ""
     out.attrs |= {
         "title": f"{data.name}: {len(members)} networks, {int(out.attrs.pop('draws'))} draws",
         "caption": " ".join(filter(None, (plane.caption, which))),

@@ -82,7 +82,9 @@ def check_output(path: Path, overwrite: bool, suffixes: tuple[str, ...]) -> None
     import os
 
     from gpu_thermo.errors import StoreError, StoreExistsError
+    from gpu_thermo.store.files import as_path
 
+    as_path(path)
     if path.suffix.lower() not in suffixes:
         raise StoreError(f"'{path}' does not end in {', '.join(suffixes)}: the ending says what to write.")
     if not path.parent.is_dir():

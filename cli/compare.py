@@ -117,29 +117,27 @@ def _list() -> None:
 def _print(results: "Results") -> None:
     from gpu_thermo_analysis.comparison import table as cells
 
-    from .output import count, show, table
+    from .output import count, echo, show, table
 
     record, rows = results.record, results.rows
-    typer.echo(record["title"])
+    echo(record["title"])
     group = rows[0]["gradients_per_group"]
-    typer.echo(
+    echo(
         f"{record['groups']} groups; each entry evaluates {count(group)} gradients in a group,"
         f" {count(rows[0]['gradients'])} in all. Means over groups; 0.741(3) is 0.741 +- 0.003.\n"
     )
     columns, body = cells(results, brief=True)
     show(table(columns, body, right=columns[1:]))
     if results.on_potential:
-        typer.echo(
+        echo(
             "distance: total variation to the exact density. worth: how many independent draws\n"
             "10^6 gradients are worth, by the error of the mean."
         )
     for row in rows:
         if row["note"]:
-            typer.echo(f"{row['label']}: {row['note']}.")
+            echo(f"{row['label']}: {row['note']}.")
         if row["frozen"]:
-            typer.echo(
-                f"{row['label']}: {row['frozen']} of {row['replicas']} replicas froze and are left out from then on."
-            )
+            echo(f"{row['label']}: {row['frozen']} of {row['replicas']} replicas froze and are left out from then on.")
 
 
 class _Report:

@@ -3,8 +3,6 @@
 import math
 from typing import TYPE_CHECKING
 
-import typer
-
 from .arguments import Ensemble, Json, Run
 
 if TYPE_CHECKING:
@@ -25,17 +23,17 @@ def diagnose(store: Run, ensemble: Ensemble = None, as_json: Json = False) -> No
     from gpu_thermo.store import open_run
     from gpu_thermo_analysis.diagnostics import diagnose as judge
 
-    from .output import print_json, show
+    from .output import echo, print_json, show
 
     found = judge(open_run(store), ensemble)
     if as_json:
         print_json(found.to_dict())
         return
     show(_convergence(found))
-    typer.echo()
+    echo()
     show(_temperatures(found))
     for one in found.ensembles:
-        typer.echo()
+        echo()
         _print_verdicts(one)
 
 
@@ -74,9 +72,9 @@ def _measured(temperature: "Temperature", kind: str) -> str:
 
 
 def _print_verdicts(one: "EnsembleDiagnosis") -> None:
-    from .output import console, fill
+    from .output import console, echo, fill
 
     width = min(console().width, 100)
-    typer.echo(one.headline)
+    echo(one.headline)
     for verdict in one.verdicts:
-        typer.echo(fill(verdict.text, width, f"  {_MARKS[verdict.passed]} "))
+        echo(fill(verdict.text, width, f"  {_MARKS[verdict.passed]} "))

@@ -70,7 +70,7 @@ def _one(entry: "Entry", out: Path, scale: float, how: How, quiet: bool) -> None
     from gpu_thermo_analysis.paper.entry import scaled
     from gpu_thermo_analysis.paper.gallery import write_entry
 
-    from .output import clock, say
+    from .output import clock, echo, say
     from .study import Bar
 
     workers, device, threads = how
@@ -87,7 +87,7 @@ def _one(entry: "Entry", out: Path, scale: float, how: How, quiet: bool) -> None
         )
     text = write_entry(entry, study, out, scale, time.monotonic() - began)
     say(f"{entry.id}: {entry.title} ({clock(time.monotonic() - began)})")
-    typer.echo(text)
+    echo(text)
 
 
 def _ensembles(out: Path, scale: float, how: How, quiet: bool) -> None:
@@ -98,7 +98,7 @@ def _ensembles(out: Path, scale: float, how: How, quiet: bool) -> None:
     from gpu_thermo_analysis.paper import ensembles
     from gpu_thermo_analysis.paper.gallery import write_ensembles
 
-    from .output import clock, say
+    from .output import clock, echo, say
 
     _, device, threads = how
     began = time.monotonic()
@@ -112,4 +112,4 @@ def _ensembles(out: Path, scale: float, how: How, quiet: bool) -> None:
             say(f"{case.data}, {case.contender.label} ({clock(time.monotonic() - start)})")
     text = write_ensembles(out, scale, time.monotonic() - began)
     say(f"ensembles: {clock(time.monotonic() - began)}")
-    typer.echo(text)
+    echo(text)

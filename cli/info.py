@@ -4,10 +4,8 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from .arguments import Json, Run
-from .output import clock, facts, plural, print_json, say, show, size
+from .output import clock, echo, facts, plural, print_json, say, show, size
 
 if TYPE_CHECKING:
     import xarray
@@ -15,12 +13,14 @@ if TYPE_CHECKING:
     from gpu_thermo.spec.run import RunSpec
     from gpu_thermo.store import RunInfo
 
+MOST_ENSEMBLES = 20
+"""Ensembles whose scores are shown one by one."""
 FEW = 4
 """Frozen replicas that a warning names."""
 
 
 def info(store: Run, as_json: Json = False) -> None:
-    """Show where a run stands and what it is.
+    """Show where a run stands and what it is; of a study how much of it is done, and what has its numbers.
 
     Progress, scores, sizes, frozen replicas with their remedies, spec, versions.
 
@@ -28,7 +28,11 @@ def info(store: Run, as_json: Json = False) -> None:
     """
     from gpu_thermo.engines.builds import read_history
     from gpu_thermo.store import open_run, read_header
+    from gpu_thermo.study.parts import is_study
 
+    if is_study(store):
+        _show_study(store, as_json)
+        return
     tree, header = open_run(store), read_header(store)
     summary = summarise(store, tree) | {
         "created_at": header.created_at, "format": header.format, "fingerprint": header.fingerprint,
@@ -40,6 +44,45 @@ def info(store: Run, as_json: Json = False) -> None:
         print_json(summary | {"spec": _spec(header.spec), "next": next_commands(summary)})
         return
     _show(store, summary, header.spec)
+
+
+def _show_study(store: Path, as_json: bool) -> None:
+    """A study at a glance, and the commands that are about studies."""
+    from gpu_thermo.study import labels, open_study
+    from gpu_thermo.study.tables import failures, outcomes
+
+    from .study import warn_of
+
+    found = open_study(store)
+    status = found["status"].to_numpy()
+    done, run = int((status >= 0).sum()), shlex.quote(str(store))
+    failed = failures(found)
+    summary = {
+        "study": str(store), "runs": len(status), "done": done, "failed": failed, "cells": labels(found),
+        "seeds": int(found["seed_index"].to_numpy().max()) + 1, "outcomes": outcomes(found),
+        "updated_at": str(found.attrs.get("updated_at", "")), "spec": _plain_json(found.attrs["study"]),
+        "next": [f"gpu-thermo table {run}"],
+    }  # fmt: skip
+    if as_json:
+        print_json(summary)
+        return
+    cells = summary["cells"]
+    shown = ", ".join(cells[:MOST_ENSEMBLES]) + (f", and {len(cells) - MOST_ENSEMBLES:,} more" * (len(cells) > 20))
+    show(facts({
+        "study": f"{store} ({'complete' if done == len(status) else 'unfinished'})",
+        "runs": f"{done:,} of {len(status):,} done ({plural(len(cells), 'cell')} x {plural(summary['seeds'], 'seed')})",
+        "cells": shown, "outcomes": ", ".join(summary["outcomes"]), "updated": summary["updated_at"],
+    }))  # fmt: skip
+    warn_of(failed)
+    say(f"\nNext:\n  gpu-thermo table {run}")
+    if done < len(status):
+        say(f"  gpu-thermo study STUDY.toml --out {run}     (the same study: it goes on)")
+
+
+def _plain_json(text: Any) -> Any:
+    import json
+
+    return json.loads(text)
 
 
 def resumable(store: Path) -> str:
@@ -90,7 +133,7 @@ def _show(store: Path, info: dict[str, Any], spec: str) -> None:
         "fingerprint": info["fingerprint"][:16],
     }
     show(facts(lines))
-    typer.echo("\n" + RunSpec.from_json(spec).to_toml().strip())
+    echo("\n" + RunSpec.from_json(spec).to_toml().strip())
     warn(info)
     say("\nNext:\n" + "\n".join(f"  {command}" for command in next_commands(info)))
 
@@ -156,9 +199,10 @@ def frozen(stats: "xarray.Dataset") -> list[dict[str, Any]]:
     """One entry a cause: how many replicas, which first ones, from which step on, and what to change."""
     import numpy as np
 
+    from gpu_thermo.averages.ensembles import chain_status
     from gpu_thermo.errors import Status
 
-    status, step = stats["status"].to_numpy(), stats["frozen_step"].to_numpy()
+    status, step = chain_status(stats)
     out = []
     for code in np.unique(status[status != 0]):
         (who,) = np.nonzero(status == code)
@@ -176,33 +220,49 @@ def frozen(stats: "xarray.Dataset") -> list[dict[str, Any]]:
     return out
 
 
-def scores(tree: "xarray.DataTree") -> dict[str, dict[str, float]]:
-    """Test scores `averaged` over draws and replicas (mean over ensembles), and of a `single` network (mean at the last
-    draw).
+def scores(tree: "xarray.DataTree") -> dict[str, Any]:
+    """Test scores `averaged` over an ensemble's draws and replicas, and of a `single` network (mean at the last draw,
+    of `networks` that have one, finished of attempted). Averages are taken within an ensemble: where there are several,
+    each has its own in `ensembles`, with the label that says in what it differs.
     """
-    import numpy as np
-
+    from gpu_thermo.averages.ensembles import ensemble_labels
     from gpu_thermo.averages.predictive import scores_on_test
-    from gpu_thermo.targets.likelihoods import SCORES
 
     if "data" not in tree.attrs:
         return {}  # of a potential: nothing is predicted
-    each = list(scores_on_test(tree).values())
-    averaged = {name: float(np.mean([one[name] for one in each])) for name in each[0]} if each else {}
-    single: dict[str, float] = {}
-    stats = tree["sample_stats"].to_dataset().isel(draw=slice(-1, None))
-    weighted = "log_weight" in stats and "rung" not in stats
-    if (
-        "target_sd" not in tree["constant_data"] and not weighted
-    ):  # else units differ, or no single draw stands for the density
-        counted = (
-            stats["rung"].to_numpy() == 0
-            if "rung" in stats
-            else np.ones((len(stats["chain"]), stats.sizes["draw"]), bool)
-        )
-        last = {name: stats[f"test_{name}"].to_numpy()[counted] for name in (*SCORES, "nll") if f"test_{name}" in stats}
-        single = {name: float(np.nanmean(values)) for name, values in last.items() if np.isfinite(values).any()}
-    return {"averaged": averaged, "single": single}
+    averaged, stats = scores_on_test(tree), tree["sample_stats"].to_dataset()
+    labels, single = ensemble_labels(stats), _single(tree, stats)
+    each = [
+        {"ensemble": e, "label": labels[e], "averaged": averaged.get(e, {}), **single.get(e, {"single": {}})}
+        for e in labels
+    ]
+    return each[0] if len(each) == 1 else {"averaged": {}, "single": {}, "ensembles": each}
+
+
+def _single(tree: "xarray.DataTree", stats: "xarray.Dataset") -> dict[int, dict[str, Any]]:
+    """Mean score of the networks of each ensemble at their last draw; nothing where units differ, or no single draw
+    stands for the density.
+    """
+    import numpy as np
+
+    from gpu_thermo.targets.likelihoods import SCORES
+
+    if "target_sd" in tree["constant_data"] or ("log_weight" in stats and "rung" not in stats):
+        return {}
+    of_chain, last = stats["ensemble"].to_numpy(), stats.isel(draw=slice(-1, None))
+    counted = last["rung"].transpose("chain", "draw").to_numpy() == 0 if "rung" in last else None
+    named = [name for name in (*SCORES, "nll") if f"test_{name}" in last]
+    values = {name: last[f"test_{name}"].transpose("chain", "draw").to_numpy() for name in named}
+    out = {}
+    for e in np.unique(of_chain).tolist():
+        mine = {name: v[of_chain == e] for name, v in values.items()}
+        if counted is not None:
+            mine = {name: v[counted[of_chain == e]] for name, v in mine.items()}
+        finite = {name: v[np.isfinite(v)] for name, v in mine.items()}
+        networks = {"finished": min((len(v) for v in finite.values()), default=0),
+                    "attempted": max((v.size for v in mine.values()), default=0)}  # fmt: skip
+        out[e] = {"single": {name: float(v.mean()) for name, v in finite.items() if len(v)}, "networks": networks}
+    return out
 
 
 def stored_bytes(path: Path) -> int:
@@ -229,17 +289,32 @@ def print_summary(summary: dict[str, Any]) -> None:
     show(facts(lines))
 
 
-def score_lines(all_scores: dict[str, dict[str, float]]) -> dict[str, str]:
-    """One line a score: of the average, beside a single network's."""
+def score_lines(all_scores: dict[str, Any]) -> dict[str, str]:
+    """One line a score: of the average, beside a single network's; of several ensembles, a line for each and score."""
+    if "ensembles" not in all_scores:
+        return {f"test {label}": text for label, text in _scored(all_scores).items()}
+    out: dict[str, str] = {}
+    for one in all_scores["ensembles"][:MOST_ENSEMBLES]:
+        found = ", ".join(f"{label} {text}" for label, text in _scored(one).items())
+        out[f"ensemble {one['ensemble']}"] = f"{one['label'] or 'alike'}: {found or 'nothing scored yet'}"
+    if (rest := len(all_scores["ensembles"]) - MOST_ENSEMBLES) > 0:
+        out["more"] = f"{plural(rest, 'ensemble')} (--json has all)"
+    return out
+
+
+def _scored(one: dict[str, Any]) -> dict[str, str]:
+    """Name of a score -> its numbers, of one ensemble."""
     from gpu_thermo.targets.likelihoods import SCORES
 
-    averaged, single = all_scores.get("averaged", {}), all_scores.get("single", {})
+    averaged, single = one.get("averaged", {}), one.get("single", {})
+    networks = one.get("networks", {"finished": 0, "attempted": 0})
+    short = networks["finished"] < networks["attempted"]
+    of = f" ({networks['finished']:,} of {networks['attempted']:,})" if short else ""
     out = {}
     for name in averaged | single:
         parts = [f"{averaged[name]:.4g} averaged"] if name in averaged else []
-        parts += [f"{single[name]:.4g} for a single network"] if name in single else []
-        label = SCORES[name].label if name in SCORES else _LABELS.get(name, name)
-        out[f"test {label}"] = ", ".join(parts)
+        parts += [f"{single[name]:.4g} for a single network{of}"] if name in single else []
+        out[SCORES[name].label if name in SCORES else _LABELS.get(name, name)] = ", ".join(parts)
     return out
 
 

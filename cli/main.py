@@ -80,7 +80,9 @@ def _explain(error: Exception) -> tuple[str, int]:
 def _complain(message: str, ctx: Any) -> None:
     if ctx.params.get("debug"):
         traceback.print_exc()
-    typer.echo(message, err=True)
+    from .output import say
+
+    say(message)
 
 
 def _show_version(asked: bool) -> None:

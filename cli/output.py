@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,20 @@ import typer
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+
+
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Characters that move a terminal's cursor, colour it or turn its writing round; lines and tabs may stay."""
+
+
+def clean(text: str) -> str:
+    """Text without control characters: what comes out of a store or a file may hold any."""
+    return _CONTROL.sub("", text)
+
+
+def echo(text: str = "", stderr: bool = False) -> None:
+    """A text on stdout; whatever is printed goes through here, or through `show`."""
+    typer.echo(clean(text), err=stderr)
 
 
 def console(stderr: bool = False) -> "Console":
@@ -20,7 +35,7 @@ def console(stderr: bool = False) -> "Console":
 
 def say(text: str = "") -> None:
     """A line on stderr, never wrapped."""
-    typer.echo(text, err=True)
+    echo(text, stderr=True)
 
 
 def show(renderable: "RenderableType", stderr: bool = False) -> None:
@@ -31,7 +46,7 @@ def show(renderable: "RenderableType", stderr: bool = False) -> None:
         return
     with where.capture() as captured:
         where.print(renderable)
-    typer.echo("\n".join(line.rstrip() for line in captured.get().splitlines()), err=stderr)
+    echo("\n".join(line.rstrip() for line in captured.get().splitlines()), stderr)
 
 
 def table(
@@ -45,9 +60,11 @@ def table(
 
     out = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
     for name in columns:
-        out.add_column(name, justify="right" if name in right else "left", overflow="fold", no_wrap=name in fixed)
+        out.add_column(
+            clean(name), justify="right" if name in right else "left", overflow="fold", no_wrap=name in fixed
+        )
     for row in rows:
-        out.add_row(*("" if cell is None else str(cell) for cell in row))
+        out.add_row(*("" if cell is None else clean(str(cell)) for cell in row))
     return out
 
 
@@ -60,7 +77,7 @@ def facts(pairs: Mapping[str, Any]) -> "RenderableType":
     out.add_column(overflow="fold")
     for name, value in pairs.items():
         if value is not None:
-            out.add_row(name, str(value))
+            out.add_row(clean(name), clean(str(value)))
     return out
 
 

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import numpy as np
     import xarray
 
+MOST_LISTED = 20
+"""Ensembles that are named."""
 EPILOG = """\b
 Columns of a .csv output: the features, then mean_NAME and variance_NAME for
 each output NAME, and entropy, expected_entropy, mutual_information in nats.
@@ -43,6 +45,7 @@ def predict(
 
     The header of POINTS.csv must name every feature of the run, in any order; other columns are left out.
     """
+    from gpu_thermo.averages.ensembles import ensemble_labels
     from gpu_thermo.averages.predictive import predict as average
     from gpu_thermo.averages.predictive import restored_data
     from gpu_thermo.data.tables import read_points
@@ -60,6 +63,9 @@ def predict(
             f"{plural(len(x), 'point')} written to {out}"
             + (f"; columns left out: {', '.join(left_out)}" if left_out else "")
         )
+        for e, label in list(ensemble_labels(tree["sample_stats"].to_dataset()).items())[:MOST_LISTED]:
+            if ensemble in (None, e) and label:
+                say(f"  ensemble {e}: {label}")
 
 
 def _levels(text: str) -> tuple[float, ...]:

@@ -19,7 +19,7 @@ from .arguments import (
     read_spec,
 )
 from .info import finish, planned_steps
-from .output import facts, plural, print_json, say, show, size, table
+from .output import echo, facts, plural, print_json, say, show, size, table
 from .progress import Meter
 
 if TYPE_CHECKING:
@@ -201,9 +201,9 @@ def print_plan(plan: "RunPlan", as_json: bool) -> None:
         )
     )
     rows = [(name, word or "frozen", f"{parameters:,}") for name, (word, parameters) in plan.words.items()]
-    typer.echo()
+    echo()
     show(table(("partition", "word or update", "parameters"), rows, right=("parameters",)))
-    typer.echo("\nOne step:\n" + "\n".join(f"  {line}" for line in plan.substeps))
+    echo("\nOne step:\n" + "\n".join(f"  {line}" for line in plan.substeps))
     for warning in plan.warnings:
         say(f"Warning: {warning}")
     say("Nothing was run or written.")

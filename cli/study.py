@@ -77,7 +77,7 @@ def study(
 
 def print_plan(plan: "StudyPlan", as_json: bool) -> None:
     """What a study would do, on stdout."""
-    from .output import clock, count, facts, print_json, say, show, size, table
+    from .output import clock, count, echo, facts, print_json, say, show, size, table
 
     if as_json:
         print_json(plan.to_dict())
@@ -91,7 +91,7 @@ def print_plan(plan: "StudyPlan", as_json: bool) -> None:
             "disk": f"about {size(plan.bytes)}",
         })
     )  # fmt: skip
-    typer.echo()
+    echo()
     rows = [(label, cells, shards, f"{steps:,}") for label, cells, shards, steps in plan.groups[:40]]
     show(
         table(
@@ -101,7 +101,7 @@ def print_plan(plan: "StudyPlan", as_json: bool) -> None:
         )
     )
     if len(plan.groups) > 40:
-        typer.echo(f"... and {len(plan.groups) - 40} more")
+        echo(f"... and {len(plan.groups) - 40} more")
     say("Nothing was run or written.")
 
 
@@ -197,7 +197,7 @@ def print_table(
     from gpu_thermo.study import comparisons, summaries
     from gpu_thermo.study.tables import best_outcome, failures
 
-    from .output import print_json, show
+    from .output import echo, print_json, show
 
     name = outcome or best_outcome(found)
     status = found["status"].to_numpy()
@@ -212,16 +212,16 @@ def print_table(
             "comparisons": [c.to_dict() for c in pairs], "failed": failed,
         })  # fmt: skip
     else:
-        typer.echo(
+        echo(
             f"{name} of {done:,} runs"
             + (f" of {len(status):,} (the others are not done)" if done < len(status) else "")
         )
         show(_groups(rows))
         if pairs:
-            typer.echo()
+            echo()
             show(_comparisons(pairs))
         for line in _missing(rows, pairs):
-            typer.echo(line)
+            echo(line)
     warn_of(failed)
 
 

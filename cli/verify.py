@@ -33,7 +33,7 @@ def verify(
     """
     from gpu_thermo.verify import verify as run
 
-    from .output import print_json, say
+    from .output import echo, print_json, say
 
     if as_json:
         report = run(device, engine, full=full, threads=threads)
@@ -42,7 +42,7 @@ def verify(
         report = _watched(device, engine, full, threads)
         for text in report.skipped:
             say(f"Not checked: {text}")
-        typer.echo(f"{report.verdict} ({report.seconds:.1f} s)")
+        echo(f"{report.verdict} ({report.seconds:.1f} s)")
     if not report.passed:
         raise typer.Exit(1)
 
@@ -51,7 +51,7 @@ def _watched(device: str, engine: str, full: bool, threads: int | None) -> "Repo
     """Run with a line of progress on a terminal, then print the table."""
     from gpu_thermo.verify import verify as run
 
-    from .output import console, show, table
+    from .output import console, echo, show, table
 
     with console(stderr=True).status("Compiling kernels") as status:
         report = run(
@@ -65,7 +65,7 @@ def _watched(device: str, engine: str, full: bool, threads: int | None) -> "Repo
     right = ("worst", "limit", "scores", "sees")
     show(table(columns, [_row(check) for check in report.checks], right=right, fixed=("engine", "worst", "limit")))
     for check in report.failures:
-        typer.echo(f"FAILED {check.group}, {check.name} ({check.engine}): {check.what}")
+        echo(f"FAILED {check.group}, {check.name} ({check.engine}): {check.what}")
     return report
 
 

@@ -25,6 +25,7 @@ from .running.subject import Setup
 from .spec.run import RunSpec
 from .state import Snapshot, State
 from .store import Checkpoint, RunInfo, RunWriter, open_run, read_header
+from .store.files import as_path
 from .store.record import refuse_earlier
 from .targets.base import Potential
 
@@ -160,7 +161,7 @@ def resume(
     RunError
         As for `sample`.
     """
-    path = Path(store)
+    path = as_path(store)
     info = read_header(path)
     refuse_earlier(path, info.format)
     recorded = RunSpec.from_json(info.spec)
@@ -250,7 +251,7 @@ def restore_setup(path: Path, spec: RunSpec, potential: Potential | None = None)
 def _place(store: str | Path | None) -> Iterator[Path]:
     """Where a store goes: as asked for, or beside nothing in a temporary folder that does not outlive the run."""
     if store is not None:
-        yield Path(store)
+        yield as_path(store)
         return
     with tempfile.TemporaryDirectory(prefix="gpu_thermo_") as folder:
         yield Path(folder) / "run.zarr"

@@ -10,7 +10,8 @@ import xarray as xr
 from ..engines import make_predictor
 from ..errors import SpecError
 from .draws import Scales, Source, mixtures
-from .predictive import MEMORY, Run, model_of, opened, restored_data
+from .predictive import MEMORY, model_of, restored_data
+from .trees import Run, opened
 
 COVERAGE = (0.5, 0.8, 0.9, 0.95)
 """Central intervals whose coverage is counted."""

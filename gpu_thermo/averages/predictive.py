@@ -10,7 +10,6 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,18 +24,18 @@ from ..targets.likelihoods import get_likelihood
 from ..targets.networks import MlpModel
 from .draws import Chunk, Evaluate, Scales, Source, mixtures
 from .moments import BLOCK, RunningMoments
+from .points import points_of
 from .scores import scores
+from .trees import Run, opened
 
 __all__ = ["RunningMoments", "data_names", "model_of", "opened", "predict", "restored_data", "scores_on_test"]
 
 Array = Any
-Run = xr.DataTree | str | os.PathLike[str]
 Phi = Callable[[MlpModel, np.ndarray, np.ndarray], np.ndarray]
 """(model, positions [r, P], inputs [t, m] as the network sees them) -> phi [r, t, n]. The place for a faster kernel."""
 
 MEMORY = 64 * 2**20
 QUANTILES = (0.05, 0.5, 0.95)
-_MAX_INPUT = 1e30
 _TILE_POINTS = 512
 _TILE_BYTES = 3 * 2**20
 
@@ -53,7 +52,8 @@ def predict(
     run
         An opened run, or the path of its store.
     x
-        [point, feature] in the data's own units; standardised as the run's data were.
+        [point, feature] in the data's own units; standardised as the run's data were. The columns of a DataFrame, or
+        of a mapping from names to columns, are matched by name; those of an array are in the order of the run's own.
     ensemble
         One ensemble, or None for all.
     memory
@@ -79,7 +79,7 @@ def predict(
     Raises
     ------
     DataError
-        x has the wrong number of features, or values that are not finite.
+        x has the wrong number of features, lacks one by name, or has values that are not finite.
     SpecError
         There is no such ensemble, or a level of a quantile is not between 0 and 1.
     StoreError
@@ -90,7 +90,7 @@ def predict(
     tree, levels = opened(run), _checked_levels(quantiles)
     model, data = model_of(tree), Scales.of(tree)
     source = Source.of(tree, model.layout, ensemble)
-    x = check_inputs(x, model.inputs)
+    x = points_of(x, data_names(tree)["features"], _targets(tree))
     networks = {d: data.inputs(x, d).astype(source.dtype) for d in np.unique(source.ensemble_dataset)}
     where = resolve_device(device)
     needless = phi is not None or (
@@ -144,13 +144,10 @@ def _sum_by_arrays(
     return sums
 
 
-def opened(run: Run) -> xr.DataTree:
-    """An opened run from itself or from the path of its store."""
-    if isinstance(run, xr.DataTree):
-        return run
-    from ..store import open_run
-
-    return open_run(Path(run))
+def _targets(tree: xr.DataTree) -> tuple[str, ...]:
+    """Names that a table of points may give to what is predicted."""
+    given = getattr(RunSpec.from_json(tree.attrs["spec"]).data, "target", None)
+    return (*data_names(tree)["targets"], *([given] if isinstance(given, str) else given or ()))
 
 
 def data_names(tree: xr.DataTree) -> dict[str, Any]:
@@ -219,31 +216,6 @@ def scores_on_test(run: Run) -> dict[int, dict[str, float]]:
             mean, y = (v * scales.target_sd[d] + scales.target_mean[d] for v in (mean, y))
             log_density = None if log_density is None else log_density - np.log(scales.target_sd[d]).sum()
         out[int(e)] = scores(task, mean, y, log_density)
-    return out
-
-
-def check_inputs(x: Array, features: int) -> np.ndarray:
-    """`x` as float64 [point, feature]; DataError for a wrong width, NaN, or numbers no network can take."""
-    try:
-        out = np.asarray(x, np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"x is not an array of numbers ({error}). Give [points, {features}] numbers.") from None
-    if out.ndim == 1 and features == 1:
-        out = out[:, None]
-    if out.ndim != 2 or out.shape[1] != features:
-        raise DataError(
-            f"x has shape {out.shape}; the run was trained on {features} features: give [points, {features}]."
-        )
-    if len(out) == 0:
-        raise DataError("x has no points. Give at least one.")
-    with np.errstate(invalid="ignore"):
-        bad = np.argwhere(~(np.abs(out) <= _MAX_INPUT))
-    if len(bad):
-        i, j = bad[0]
-        raise DataError(
-            f"x[{i}, {j}] is {out[i, j]:g} ({len(bad)} such values); numbers must be finite and at most {_MAX_INPUT:g}"
-            " in size. Remove or fill in these points."
-        )
     return out
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import StoreError, StoreExistsError
 from .arrays import ArraySpec, put_array
-from .files import LOCK, Lock, put_document
+from .files import LOCK, Lock, as_path, put_document
 from .header import FORMAT, Header
 from .record import MAKER, Record, group_document, is_ours, require_assertions
 from .schema import CHANGING, Schema
@@ -61,7 +61,7 @@ def create_store(path: Path, header: Header, overwrite: bool) -> tuple[Path, Rec
 def _real(path: Path) -> Path:
     """The path without links, so that `overwrite` replaces what a link names; StoreError where the parent is none."""
     try:
-        real = Path(os.path.realpath(path))
+        real = Path(os.path.realpath(as_path(path)))
     except FileNotFoundError:  # only the current folder is asked for
         raise StoreError("The current folder was deleted. Change to one that exists.") from None
     except (OSError, ValueError) as error:

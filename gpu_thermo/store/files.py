@@ -11,6 +11,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 import shutil
 import socket
 import stat
@@ -23,7 +24,25 @@ import numpy as np
 from ..errors import RunError, StoreError, StoreLockedError
 
 PARTIAL = ".partial"
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+"""How a URL begins; one letter before the colon is a drive. Paths have lost one of the slashes."""
 DOCUMENT = "zarr.json"
+
+
+def as_path(place: str | os.PathLike[str]) -> Path:
+    """A folder or file named by the user; StoreError for what names none: a URL, a run in memory."""
+    if not isinstance(place, str | os.PathLike):
+        raise StoreError(
+            f"A store is a folder, named by its path, and this is {type(place).__name__}. A run in memory has none:"
+            " sample it into one (sample(spec, store)) to resume it or to read it by its name."
+        )
+    text = os.fspath(place)
+    if isinstance(text, str) and _URL.match(text) and not os.path.lexists(text):
+        raise StoreError(
+            f"'{text}' is a URL and no folder: stores are folders of a file system. Copy the store here, or mount what"
+            " holds it."
+        )
+    return Path(text)
 
 
 def find_links(root: str | os.PathLike[str]) -> Iterator[str]:

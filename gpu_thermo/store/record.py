@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 
 from ..errors import StoreError
 from .arrays import DTYPES, ArraySpec, codecs
-from .files import DOCUMENT, read, refuse_links
+from .files import DOCUMENT, as_path, read, refuse_links
 from .header import FORMAT, READABLE
 from .schema import SLOT_PARTS, SLOTS, Schema
 
@@ -110,7 +110,7 @@ def located(path: str | os.PathLike[str]) -> Path:
     """The path without links; StoreError for what can be no path, and where no store can be read."""
     require_assertions()
     try:
-        return Path(os.path.realpath(path))
+        return Path(os.path.realpath(as_path(path)))
     except (OSError, ValueError) as error:
         raise StoreError(f"There is no store at {str(path)!r}: {error}. Check the path.") from None
 
@@ -125,7 +125,8 @@ def read_root(path: Path) -> dict[str, Any]:
         refuse_links(path)
         raw = read(path, DOCUMENT, _MAX_RECORD + 1)
     except FileNotFoundError:
-        raise StoreError(f"'{path}' is no store of {MAKER}: it has no {DOCUMENT}. Check the path.") from None
+        what = _known_folder(path) or f"no store of {MAKER}: it has no {DOCUMENT}. Check the path"
+        raise StoreError(f"'{path}' is {what}.") from None
     except (OSError, ValueError) as error:
         raise StoreError(
             f"Store '{path}' cannot be read: {getattr(error, 'strerror', None) or error}. Check the path."
@@ -140,8 +141,21 @@ def read_root(path: Path) -> dict[str, Any]:
     return root
 
 
+def _known_folder(path: Path) -> str:
+    """What a folder without a document may be, of what this package writes; "" where it knows no more."""
+    if (path / "comparison.json").is_file():
+        return "the folder of a comparison, with a store for each entry in it. Name one of these"
+    inside = next((child for child in path.glob("*.zarr") if child.is_dir()), None)
+    return f"no store, but has one in it: name that, {inside.name}" if inside else ""
+
+
 def _check_origin(path: Path, attributes: Mapping[str, Any]) -> None:
     version = attributes.get("format")
+    if "study_format" in attributes:
+        raise StoreError(
+            f"'{path}' is a study, not one run. Its numbers: gpu-thermo table {path}, or gpu_thermo.study.open_study;"
+            " what it is: gpu-thermo info; more of it: gpu-thermo study."
+        )
     if attributes.get("inference_library") != MAKER or type(version) is not int:
         raise StoreError(
             f"Store '{path}' was written by another program. Only stores made by {MAKER} can be opened here."

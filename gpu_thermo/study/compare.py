@@ -16,7 +16,7 @@ from ..run import resume, sample
 from ..running.setup import prepare
 from ..spec.run import RunSpec
 from ..store import read_header
-from ..store.files import refuse_links
+from ..store.files import as_path, refuse_links
 from ..store.record import is_ours
 from ..targets.base import Potential
 from .entries import ComparisonSpec, Planned
@@ -82,7 +82,7 @@ def compare_methods(
     spec = _as_spec(spec)
     planned = spec.plan(scale)
     exact = _exact(spec, planned)
-    folder = Path(out)
+    folder = as_path(out)
     folder.mkdir(parents=True, exist_ok=True)
     _refuse_links(folder, planned)
     for p in planned:

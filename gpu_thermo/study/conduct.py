@@ -21,6 +21,7 @@ from ..errors import DeviceError, GpuThermoError, ResourceError, RunError, SpecE
 from ..running import speed
 from ..running.drive import Interrupted, stop_signals
 from ..running.stored import versions
+from ..store.files import as_path
 from .grids import Cell, StudySpec
 from .launch import make_group, run_shard
 from .parts import assemble, is_done, open_study, writing
@@ -152,7 +153,7 @@ def plan_study(
         name = first if len(group.cells) == 1 else f"{first} ... {last}"
         groups.append((name, len(group.cells), sum(s.group == number for s in job.shards), group.spec.run.steps))
     steps = sum(s.replicas * s.steps for s in job.shards)
-    todo = [s for s in job.shards if not (store and is_done(Path(store), s))]
+    todo = [s for s in job.shards if not (store and is_done(as_path(store), s))]
     device = resolve_device(device)
     return StudyPlan(
         len(job.cells), seeds, len(job.cells) * seeds, len(groups), len(job.shards), len(job.shards) - len(todo), steps,
@@ -210,7 +211,7 @@ def run_study(
     study, base = as_study(study, keep, base)
     if workers and scheduler:
         raise SpecError("workers and scheduler are both given: start local workers, or use a cluster that is there.")
-    job, path = make_work(study, base.resolve() if base else Path.cwd(), device, engine), Path(store).absolute()
+    job, path = make_work(study, base.resolve() if base else Path.cwd(), device, engine), as_path(store).absolute()
     with _cluster(workers, scheduler) as client, writing(path, study, job.cells, overwrite=overwrite, extend=extend):
         todo = [s for s in job.shards if not is_done(path, s)]
         progress = _start(job, todo, workers)

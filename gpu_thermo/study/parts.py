@@ -27,7 +27,8 @@ import numpy as np
 import xarray as xr
 
 from ..errors import SpecError, StoreError, StoreExistsError, StoreLockedError
-from ..store.files import refuse_links
+from ..store.files import as_path, refuse_links
+from ..store.record import is_ours
 from .grids import Cell, StudySpec
 from .shards import FORMAT, Shard
 
@@ -120,6 +121,12 @@ def read_spec(store: Path) -> StudySpec | None:
         return StudySpec.from_json(attributes["study"])
     except (OSError, ValueError, KeyError, TypeError, SpecError):
         return None
+
+
+def is_study(store: str | Path) -> bool:
+    """Whether there is a study."""
+    path = as_path(store)
+    return path.is_dir() and read_spec(path) is not None
 
 
 def _format(store: Path) -> Any:
@@ -373,9 +380,10 @@ def open_study(store: str | Path) -> xr.Dataset:
     StoreError
         There is no study, or none of its runs has been put together yet.
     """
-    path = Path(store)
+    path = as_path(store)
     if not path.is_dir() or read_spec(path) is None:
-        raise StoreError(f"'{path}' is no study. Make one with: gpu-thermo study STUDY.toml --out {path}")
+        run = " It is one run: gpu-thermo info says what of it." if is_ours(path) else ""
+        raise StoreError(f"'{path}' is no study.{run} Make one with: gpu-thermo study STUDY.toml --out {path}")
     refuse_links(path)
     try:
         with suppress(KeyError):

@@ -21,3 +21,21 @@ def test_numbers_as_people_read_them() -> None:
     ]
     mixed = {"a": np.float64("nan"), "b": (np.int64(2), float("inf")), "c": Path("x")}
     assert output.plain(mixed) == {"a": None, "b": [2, "Infinity"], "c": "x"}
+
+
+HOSTILE = "a\x1b[31mb\x07c\x9b2J\u202ed\re\x00"
+
+
+def test_control_characters_are_not_printed(capsys) -> None:
+    """Not by any way of printing, and lines and tabs stay; JSON escapes them."""
+    assert output.clean(HOSTILE) == "a[31mbc2Jde"
+    assert output.clean("one\n\ttwo") == "one\n\ttwo"
+    output.say(HOSTILE)
+    output.echo(HOSTILE)
+    output.show(output.facts({HOSTILE: HOSTILE}))
+    output.show(output.table((HOSTILE,), [(HOSTILE,)]))
+    output.show(HOSTILE, stderr=True)
+    output.print_json({HOSTILE: HOSTILE})
+    printed = "".join(capsys.readouterr())
+    assert printed.count("[31m") == 9
+    assert not {c for c in printed if ord(c) < 32 or 127 <= ord(c) < 160 or c == "\u202e"} - {"\n"}

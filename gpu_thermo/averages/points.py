@@ -1,0 +1,105 @@
+"""Points at which something is asked: numbers in the order of the run's features, or a table that names them."""
+
+import difflib
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..data.labels import shorten
+from ..errors import DataError
+
+Array = Any
+_MAX_INPUT = 1e30
+
+
+def points_of(x: Any, features: Sequence[str], targets: Sequence[str] = ()) -> np.ndarray:
+    """`x` as float64 [point, feature].
+
+    Parameters
+    ----------
+    x
+        An array, whose columns are the features in the run's own order; or a table (a DataFrame, or a mapping from
+        names to columns), whose columns are matched by name, in any order.
+    features
+        Of the run.
+    targets
+        Columns that a table may have beside them; of others a warning says that they are left out.
+
+    Raises
+    ------
+    DataError
+        A feature that a table lacks or has twice; a wrong width, NaN, or numbers no network can take.
+    """
+    named = _columns(x)
+    return check_inputs(x if named is None else _by_name(x, named, features, targets), len(features))
+
+
+def _columns(x: Any) -> list[Any] | None:
+    """The columns of a table; None of an array, and of a table whose columns are only counted."""
+    if isinstance(x, Mapping):
+        columns = list(x)
+    elif hasattr(x, "columns") and hasattr(x, "__getitem__"):
+        columns = list(x.columns)
+    elif getattr(getattr(x, "dtype", None), "names", None):
+        columns = list(x.dtype.names)
+    else:
+        return None
+    return None if columns == list(range(len(columns))) and not isinstance(x, Mapping) else columns
+
+
+def _by_name(table: Any, columns: list[Any], features: Sequence[str], targets: Sequence[str]) -> np.ndarray:
+    names = [str(name) for name in columns]
+    if absent := [name for name in features if name not in names]:
+        raise DataError(
+            f"x has no column {_listed(absent)}{_near(absent[0], names)}. Its columns: {_listed(names)}. Columns are"
+            f" matched by name; the run's features are {_listed(features)}. Give a plain array (x.to_numpy()) to go by"
+            " position."
+        )
+    if twice := [name for name in features if names.count(name) > 1]:
+        raise DataError(f"x has {names.count(twice[0])} columns {_listed(twice[:1])}: leave one.")
+    if extra := [name for name in names if name not in features and name not in targets]:
+        warnings.warn(f"Columns of x that are no features of the run are left out: {_listed(extra)}.", stacklevel=4)
+    return np.column_stack([_numbers(table[columns[names.index(name)]], name) for name in features])
+
+
+def _numbers(column: Any, name: str) -> np.ndarray:
+    try:
+        return np.asarray(column, np.float64).reshape(-1)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"Column '{shorten(name)}' of x does not hold numbers ({error}).") from None
+
+
+def _near(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, 1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def _listed(names: Sequence[str]) -> str:
+    return shorten(", ".join(repr(str(name)) for name in names), 200)
+
+
+def check_inputs(x: Array, features: int) -> np.ndarray:
+    """`x` as float64 [point, feature]; DataError for a wrong width, NaN, or numbers no network can take."""
+    try:
+        out = np.asarray(x, np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"x is not an array of numbers ({error}). Give [points, {features}] numbers.") from None
+    if out.ndim == 1 and features == 1:
+        out = out[:, None]
+    if out.ndim != 2 or out.shape[1] != features:
+        raise DataError(
+            f"x has shape {out.shape}; the run was trained on {features} features: give [points, {features}]."
+        )
+    if len(out) == 0:
+        raise DataError("x has no points. Give at least one.")
+    with np.errstate(invalid="ignore"):
+        bad = np.argwhere(~(np.abs(out) <= _MAX_INPUT))
+    if len(bad):
+        i, j = bad[0]
+        raise DataError(
+            f"x[{i}, {j}] is {out[i, j]:g} ({len(bad)} such values); numbers must be finite and at most {_MAX_INPUT:g}"
+            " in size. Remove or fill in these points."
+        )
+    return out

@@ -1,0 +1,59 @@
+"""What readers of a run are given: an opened run or the path of its store, checked, so that what is neither is answered
+in a sentence.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from ..errors import SpecError, StoreError
+
+Run = xr.DataTree | str | os.PathLike[str]
+NEEDED = "sample_stats"
+"""A group that every run has."""
+
+
+def opened(run: Run) -> xr.DataTree:
+    """An opened run from itself or from the path of its store.
+
+    Raises
+    ------
+    SpecError
+        It is neither.
+    StoreError
+        A tree that is no run, or has lost what a run says of itself; else as for `open_run`.
+    """
+    if isinstance(run, xr.DataTree):
+        return _checked(run)
+    if not isinstance(run, str | os.PathLike):
+        raise SpecError(
+            f"A run is the path of its store, or what open_run, sample or resume return (an xarray.DataTree), not"
+            f" {_kind(run)}."
+        )
+    from ..store import open_run
+
+    return open_run(Path(run))
+
+
+def _kind(run: Any) -> str:
+    if isinstance(run, xr.Dataset) and "study" in run.attrs:
+        return "a study: gpu_thermo.study.summaries and comparisons take one"
+    return "an xarray.Dataset (one group of a run: give the run)" if isinstance(run, xr.Dataset) else type(run).__name__
+
+
+def _checked(tree: xr.DataTree) -> xr.DataTree:
+    if tree.parent is not None:
+        raise StoreError(f"This is the group '{tree.name}' of a run: give the whole run.")
+    if NEEDED not in tree.children:
+        groups = ", ".join(tree.children) or "none"
+        raise StoreError(
+            f"This tree is no run: it has no group {NEEDED} (groups: {groups}). Give what open_run returns."
+        )
+    if not isinstance(tree.attrs.get("spec"), str):
+        raise StoreError(
+            "This tree has lost its attributes, and with them the spec of its run: open the store anew, or keep them"
+            " (tree.attrs.update(run.attrs))."
+        )
+    return tree
