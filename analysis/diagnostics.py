@@ -9,7 +9,8 @@ import numpy as np
 import xarray as xr
 
 from gpu_thermo.averages.ensembles import chain_status, ensemble_labels
-from gpu_thermo.averages.predictive import Run, model_of, opened
+from gpu_thermo.averages.predictive import model_of, opened
+from gpu_thermo.averages.trees import Run
 from gpu_thermo.errors import SpecError, Status, StoreError
 from gpu_thermo.spec.reports import read_reports
 from gpu_thermo.spec.run import RunSpec
@@ -137,7 +138,7 @@ def diagnose(run: Run, ensemble: int | None = None) -> Diagnosis:
     StoreError
         The run has no draws yet.
     """
-    tree = opened(run)
+    tree = opened(run, "sample_stats")
     stats = tree["sample_stats"]
     if stats.sizes["draw"] == 0:
         raise StoreError("The run has no draws yet: it is still in its burn-in. Resume it, or wait.")

@@ -16,7 +16,8 @@ import numpy as np
 import xarray as xr
 
 from gpu_thermo.averages.ensembles import ensemble_labels
-from gpu_thermo.averages.predictive import Run, opened, predict, restored_data
+from gpu_thermo.averages.predictive import opened, predict, restored_data
+from gpu_thermo.averages.trees import Run
 from gpu_thermo.data import Dataset
 from gpu_thermo.data.tasks import TASKS
 from gpu_thermo.errors import DataError
@@ -65,7 +66,7 @@ def uncertainty_map(
     DataError
         An unknown feature, or a resolution that makes no map. Otherwise as `predict`.
     """
-    tree = opened(run)
+    tree = opened(run, "sample_stats")
     data = restored_data(tree)
     if not _RESOLUTIONS[0] <= resolution <= _RESOLUTIONS[1]:
         raise DataError(

@@ -196,7 +196,7 @@ def scores_on_test(run: Run) -> dict[int, dict[str, float]]:
     """Scores of each ensemble's running average on its test set, in the target's own units; empty where there is no
     test set or draw.
     """
-    tree = opened(run)
+    tree = opened(run, "sample_stats", "predictive")
     task, constant, predictive = (
         data_names(tree)["task"],
         tree["constant_data"].to_dataset(),

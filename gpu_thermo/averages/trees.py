@@ -11,12 +11,12 @@ import xarray as xr
 from ..errors import SpecError, StoreError
 
 Run = xr.DataTree | str | os.PathLike[str]
-NEEDED = "sample_stats"
-"""A group that every run has."""
+ANY_OF = ("sample_stats", "posterior")
+"""Groups of which every run has one."""
 
 
-def opened(run: Run) -> xr.DataTree:
-    """An opened run from itself or from the path of its store.
+def opened(run: Run, *groups: str) -> xr.DataTree:
+    """An opened run from itself or from the path of its store, with the `groups` that are needed of it.
 
     Raises
     ------
@@ -26,7 +26,7 @@ def opened(run: Run) -> xr.DataTree:
         A tree that is no run, or has lost what a run says of itself; else as for `open_run`.
     """
     if isinstance(run, xr.DataTree):
-        return _checked(run)
+        return _checked(run, groups)
     if not isinstance(run, str | os.PathLike):
         raise SpecError(
             f"A run is the path of its store, or what open_run, sample or resume return (an xarray.DataTree), not"
@@ -43,17 +43,19 @@ def _kind(run: Any) -> str:
     return "an xarray.Dataset (one group of a run: give the run)" if isinstance(run, xr.Dataset) else type(run).__name__
 
 
-def _checked(tree: xr.DataTree) -> xr.DataTree:
+def _checked(tree: xr.DataTree, groups: tuple[str, ...]) -> xr.DataTree:
     if tree.parent is not None:
         raise StoreError(f"This is the group '{tree.name}' of a run: give the whole run.")
-    if NEEDED not in tree.children:
-        groups = ", ".join(tree.children) or "none"
+    has = ", ".join(tree.children) or "none"
+    if not any(name in tree.children for name in ANY_OF):
         raise StoreError(
-            f"This tree is no run: it has no group {NEEDED} (groups: {groups}). Give what open_run returns."
+            f"This tree is no run: it has no group {ANY_OF[0]} (groups: {has}). Give what open_run returns."
         )
     if not isinstance(tree.attrs.get("spec"), str):
         raise StoreError(
             "This tree has lost its attributes, and with them the spec of its run: open the store anew, or keep them"
             " (tree.attrs.update(run.attrs))."
         )
+    if absent := [name for name in groups if name not in tree.children]:
+        raise StoreError(f"This tree has no group {absent[0]} (groups: {has}). Give all that open_run returns.")
     return tree
