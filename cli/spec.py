@@ -68,7 +68,8 @@ def sections() -> dict[str, Any]:
     """The tree of what can be shown: models, and tables of models by name."""
     from gpu_thermo.spec.keys import SECTIONS
     from gpu_thermo.study.entries import ComparisonSpec, Entry, GridOptions
-    from gpu_thermo.study.grids import SeedsSpec, StudyOptions, StudySpec
+    from gpu_thermo.study.grids import StudyOptions, StudySpec
+    from gpu_thermo.study.seeds import SeedsSpec
 
     return {
         **SECTIONS,

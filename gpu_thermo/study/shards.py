@@ -23,7 +23,8 @@ from ..running.subject import Setup
 from ..spec.run import RunSpec
 from ..state import PARTITIONED, Hyper
 from ..targets.base import Layout
-from .grids import Cell, SeedTable, StudySpec
+from .grids import Cell, StudySpec
+from .seeds import SeedTable
 
 SHARD_WORK = 5e11
 """Floating-point operations of one shard, about ten seconds on two cores."""

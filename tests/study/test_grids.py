@@ -1,4 +1,4 @@
-"""Cells and seeds of a study; studies that are refused before anything is written."""
+"""Cells of a study; studies that are refused before anything is written."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from study_cases import SMALL, changed
 from gpu_thermo.errors import SpecError
 from gpu_thermo.study import StudySpec, run_study
 
-# -- cells and seeds ---------------------------------------------------------------------------------------------------
+# -- cells -------------------------------------------------------------------------------------------------------------
 
 
 def test_products_and_zips():
@@ -24,20 +24,6 @@ def test_products_and_zips():
     assert cells[1].label == "hidden 5, stepsize 0.1, batch 8, steps 200"
     assert {(c.spec.run.batch, c.spec.run.steps) for c in cells} == {(5, 100), (8, 200)}
     assert [c.label for c in StudySpec.from_dict(SMALL).cells()] == ["sgd", "adlala", "thick"]
-
-
-@pytest.mark.parametrize(
-    ("seeds", "table"),
-    [
-        ({"count": 3}, ([0, 1, 2], [0, 1, 2], [0, 1, 2])),
-        ({"count": 2, "data": 1}, ([0, 0], [0, 1], [0, 1])),
-        ({"data": [7, 9], "init": 1}, ([7, 9], [0, 0], [0, 1])),
-        ({"data": 2, "init": [5, 3], "combine": "product"}, ([0, 0, 1, 1], [5, 3, 5, 3], [0, 0, 0, 0])),
-    ],
-)
-def test_seeds(seeds: dict, table: tuple):
-    """Counts, lists, one shared seed, products."""
-    assert tuple(v.tolist() for v in StudySpec.from_dict(changed(seeds=seeds)).seeds.table()) == table
 
 
 def test_round_trips():
