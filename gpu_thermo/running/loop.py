@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 
 import numpy as np
@@ -11,10 +11,9 @@ from ..averages.moments import RunningMoments
 from ..engines import Engine
 from ..moves import fold
 from ..state import Recorded, Snapshot, State
+from .pace import Pace
 from .subject import Observer, Setup
 
-SEGMENT_SECONDS = 0.25
-"""Longest wait for a signal to be answered."""
 _RING_BYTES = 64 * 2**20
 
 
@@ -61,7 +60,7 @@ class Loop:
     state: State
     moments: RunningMoments
     observer: Observer
-    length: int = 8
+    pace: Pace = field(default_factory=Pace)
     rate: float = 0.0
     last: Progress | None = None
 
@@ -84,11 +83,11 @@ class Loop:
         ring = max(1, _RING_BYTES // state.position.nbytes)
         while state.step < agenda.run.steps and (state.status == 0).any():
             due = fold.next_stop(moves, state.step, agenda.next_draw(state.step))
-            stop = min(state.step + max(1, self.length), due)
+            stop = min(state.step + self.pace.next(), due)
             segment = agenda.segment(state.step, stop, ring)
             begin = time.perf_counter()
             recorded = self.engine.advance(state, segment, fold.hyper(moves, state))
-            self._adapt(segment.steps, time.perf_counter() - begin)
+            self.pace.saw(segment.steps, time.perf_counter() - begin)
             self.rate = self.rate or segment.steps / max(time.perf_counter() - begin, 1e-6)
             moments = [self._moment(recorded, i) for i in range(len(recorded.steps))]
             fold.act(moves, state, partial(self.observer.energies, state.position))
@@ -96,10 +95,6 @@ class Loop:
             self.rate = 0.7 * self.rate + 0.3 * segment.steps / max(
                 time.perf_counter() - begin, 1e-6
             )  # moves, averages, writing included
-
-    def _adapt(self, steps: int, seconds: float) -> None:
-        """Aim the next segment at SEGMENT_SECONDS; lengths change no number."""
-        self.length = max(1, min(int(steps / max(seconds, 1e-6) * SEGMENT_SECONDS), 4 * self.length))
 
     def _moment(self, recorded: Recorded, i: int) -> Moment:
         step, position, moves = recorded.steps[i], recorded.position[i], self.setup.moves

@@ -25,10 +25,8 @@ from ..kernels.toolchain import find_compiler, host_library
 from ..method.named import DEFAULT_METHOD
 from ..spec.run import RunSpec
 from ..state import Segment, State
+from .pace import SEGMENT_SECONDS, Pace
 from .setup import prepare
-
-SEGMENT_SECONDS = 0.25
-"""Length of one timed segment, that of the run loop."""
 
 # -- what the machine can do -------------------------------------------------------------------------------------------
 
@@ -239,14 +237,14 @@ def timed_segments(engine: Engine, state: State, seconds: float) -> list[float]:
     """
     target = min(SEGMENT_SECONDS, seconds / 4)
     rates: list[float] = []
-    length, until = 1, time.perf_counter() + seconds
+    pace, until = Pace(target), time.perf_counter() + seconds
     while not rates or time.perf_counter() < until:
-        begin = time.perf_counter()
+        begin, length = time.perf_counter(), pace.next()
         engine.advance(state, Segment(state.step, length))
         elapsed = time.perf_counter() - begin
         if elapsed >= target / 2 or time.perf_counter() >= until:
             rates.append(length * state.replicas / elapsed)
-        length = max(1, min(int(length * target / max(elapsed, 1e-6)), 16 * length))
+        pace.saw(length, elapsed)
     return rates
 
 
