@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from gpu_thermo.averages.ensembles import chain_status, ensemble_labels
-from gpu_thermo.averages.predictive import model_of, opened
+from gpu_thermo.averages.predictive import choices_of, opened
 from gpu_thermo.averages.trees import Run
 from gpu_thermo.errors import SpecError, Status, StoreError
 from gpu_thermo.spec.reports import read_reports
@@ -240,7 +240,7 @@ def _predictions(tree: xr.DataTree) -> tuple[xr.DataArray | None, float]:
     """Predictions at probes, and on what scale they vary."""
     if "probes" not in tree.children:
         return None, 1.0
-    model = model_of(tree)
+    model = choices_of(tree)
     scale = model.noise_sd if "noise_sd" in model.likelihood.settings else 0.0 if model.likelihood.values else 1.0
     return tree["probes"].to_dataset()["predictions"], scale
 

@@ -33,7 +33,7 @@ _SUFFIXES = (".zarr", ".nc", ".csv")
 
 def uncertainty_map(
     run: Run, ensemble: int | None = None, features: Sequence[str | int] | None = None, resolution: int = RESOLUTION,
-    margin: float = MARGIN, device: str = "auto",
+    margin: float = MARGIN, device: str = "auto", network: Any = None,
 ) -> xr.Dataset:  # fmt: skip
     """Average the predictions of one ensemble on a grid of inputs.
 
@@ -50,7 +50,7 @@ def uncertainty_map(
         Points along each axis.
     margin
         How far the map reaches beyond the training points, as a share of their range.
-    device
+    device, network
         As for `predict`.
 
     Returns
@@ -82,7 +82,8 @@ def uncertainty_map(
     plane = _plane(data, int(tree["sample_stats"]["dataset"].to_numpy()[members[0]]) if len(members) else 0, features)
     axes = [_axis(values, resolution, margin) for values in plane.train.T]
     grid = np.stack([g.ravel() for g in np.meshgrid(*axes, indexing="xy")], axis=1)
-    out = _on_grid(predict(tree, plane.inputs(grid), chosen, device=device, quantiles=()), data, plane, axes)
+    found = predict(tree, plane.inputs(grid), chosen, device=device, quantiles=(), network=network)
+    out = _on_grid(found, data, plane, axes)
     differs = ensemble_labels(tree["sample_stats"].to_dataset()).get(chosen, "")
     which = f"Ensemble {chosen} of {len(known)}{f' ({differs})' * bool(differs)}." if len(known) > 1 else ""
     out.attrs |= {

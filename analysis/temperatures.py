@@ -110,6 +110,8 @@ def _configurational(tree: xr.DataTree, counted: Counted, dataset: int, names: l
 
 
 def _network(tree: xr.DataTree, dataset: int, names: list[str]) -> _Subject | None:
+    if RunSpec.from_json(tree.attrs["spec"]).model.network is not None:
+        return None  # a store holds no code
     data, model = restored_data(tree), model_of(tree)
     partition = _partition_named(model.layout, names)
     if partition is None:
@@ -242,7 +244,9 @@ def configurational_verdict(temperatures: list[Temperature], spec: RunSpec, weig
     targets = {t.partition: t.target for t in temperatures}
     reason = _no_verdict(targets, spec, weighted)
     if all(math.isnan(t.configurational) for t in temperatures):
-        return None, 'Configurational temperature: needs stored parameters (keep = ["parameters"]).'
+        own = spec.target is None and spec.model.network is not None
+        needed = "the network, which was given in Python" if own else 'stored parameters (keep = ["parameters"])'
+        return None, f"Configurational temperature: needs {needed}."
     if reason:
         return None, f"{shown}. No verdict: {reason}."
     tau = temperatures[0].target

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .spec.run import RunSpec
     from .state import Snapshot
     from .store import open_run
+    from .targets.own import JaxNetwork, NumpyNetwork, TorchNetwork
     from .targets.user import UserPotential
     from .targets.weights import weights_from_sklearn, weights_from_torch
 
@@ -33,11 +34,13 @@ _HOMES = {
     "calibration": "averages.calibration",
     "Interrupted": "run", "Progress": "run", "iterate": "run", "plan": "run", "resume": "run", "sample": "run",
     "RunSpec": "spec", "Snapshot": "state", "open_run": "store", "UserPotential": "targets.user",
+    "JaxNetwork": "targets.own", "NumpyNetwork": "targets.own", "TorchNetwork": "targets.own",
     "weights_from_sklearn": "targets.weights", "weights_from_torch": "targets.weights",
 }  # fmt: skip
 
 __all__ = [
-    "Dataset", "GpuThermoError", "Interrupted", "Progress", "RunSpec", "Snapshot", "Status", "UserPotential",
+    "Dataset", "GpuThermoError", "Interrupted", "JaxNetwork", "NumpyNetwork", "Progress", "RunSpec", "Snapshot",
+    "Status", "TorchNetwork", "UserPotential",
     "__version__", "calibration", "iterate",
     "open_run", "plan", "predict", "resume", "sample",
     "weights_from_sklearn", "weights_from_torch",

@@ -28,6 +28,7 @@ from .store import Checkpoint, RunInfo, RunWriter, open_run, read_header
 from .store.files import as_path
 from .store.record import refuse_earlier
 from .targets.base import Potential
+from .targets.own.check import PROBE, check_same
 
 __all__ = ["Interrupted", "Progress", "RunPlan", "iterate", "plan", "resume", "sample"]
 
@@ -41,12 +42,13 @@ def plan(
     potential: Potential | None = None,
     data: Any = None,
     init: Any = None,
+    network: Any = None,
 ) -> RunPlan:
     """Validate a spec with its data, and say what it would do and cost; what is given beside it as for `sample`."""
-    given = Given(data, potential, init)
+    given = Given(data, potential, init, network)
     spec, folder = as_spec(spec, given)
     ready = make_ready(spec, base or folder, given)
-    device = resolve_device(device)
+    device = resolve_device(device, ready.job.target.library)
     moments = ready.moments()
     return make_plan(ready, make_header(ready, choose_engine(ready.job, engine, device), device, moments), moments)
 
@@ -54,6 +56,7 @@ def plan(
 def iterate(
     spec: SpecLike = None, *, device: str = "auto", engine: str = "auto", threads: int | None = None,
     base: Path | None = None, potential: Potential | None = None, data: Any = None, init: Any = None,
+    network: Any = None,
 ) -> Iterator[Snapshot]:  # fmt: skip
     """Step through a run: yields a Snapshot at every draw and point of the learning curves, and writes nothing.
 
@@ -64,10 +67,10 @@ def iterate(
     SpecError, DataError, DeviceError, ResourceError
         Before the first snapshot; the message says what to change.
     """
-    given = Given(data, potential, init)
+    given = Given(data, potential, init, network)
     spec, folder = as_spec(spec, given)
     ready = make_ready(spec, base or folder, given)
-    device = resolve_device(device)
+    device = resolve_device(device, ready.job.target.library)
     chosen, moments = choose_engine(ready.job, engine, device), ready.moments()
     check_resources(make_plan(ready, make_header(ready, chosen, device, moments), moments), None)
     running = make_engine(ready.job, chosen, device, threads)
@@ -81,7 +84,7 @@ def sample(
     on_plan: Callable[[RunPlan], None] | None = None, on_progress: OnProgress | None = None, overwrite: bool = False,
     time_limit: float | None = None, threads: int | None = None, base: Path | None = None,
     commit_seconds: float = COMMIT_SECONDS,
-    potential: Potential | None = None, data: Any = None, init: Any = None,
+    potential: Potential | None = None, data: Any = None, init: Any = None, network: Any = None,
 ) -> xarray.DataTree:  # fmt: skip
     """Run a spec and write it to `store` (a new Zarr folder), committing every few seconds.
 
@@ -101,6 +104,9 @@ def sample(
     init : tensors to start from, by name ({"w1": ..., "b1": ...}; a momentum is "momentum_w1"), the same for all
         replicas or with a first axis of R; or a file of them, as [model] init = "weights.npz" is. See
         weights_from_sklearn and weights_from_torch.
+    network : in place of [model] hidden and activation: a torch.nn.Module, a pair (apply, params) of a JAX function and
+        its pytree, or a NumpyNetwork. Partitions are the first level of its parameters' names; replicas start at its
+        own parameters, unless the spec or `init` says otherwise.
 
     Returns
     -------
@@ -116,10 +122,10 @@ def sample(
     """
     if store is None and overwrite:
         raise SpecError("overwrite = True is about a store, and none is given: name the store, or leave overwrite out.")
-    given = Given(data, potential, init)
+    given = Given(data, potential, init, network)
     spec, folder = as_spec(spec, given)
     ready = make_ready(spec, base or folder, given)
-    device = resolve_device(device)
+    device = resolve_device(device, ready.job.target.library)
     chosen, moments = choose_engine(ready.job, engine, device), ready.moments()
     header = make_header(ready, chosen, device, moments)
     bill = make_plan(ready, header, moments)
@@ -141,6 +147,7 @@ def resume(
     store: str | Path, spec: SpecLike = None, *, draws: int = 0, device: str = "auto", engine: str | None = None,
     on_progress: OnProgress | None = None, time_limit: float | None = None, threads: int | None = None,
     commit_seconds: float = COMMIT_SECONDS, potential: Potential | None = None, allow_other_bits: bool = False,
+    network: Any = None,
 ) -> xarray.DataTree:  # fmt: skip
     """Continue a run to its end, bit for bit as if it had never stopped; `draws` more are added to its plan.
 
@@ -150,7 +157,7 @@ def resume(
     draws.
     engine, device : the recorded ones unless given ("auto" is the same). allow_other_bits : go on with another build
     (engine, compiler, flags, processor type, ...), whose bits differ; the store's history then says from which step on.
-    Others as for `sample`.
+    potential, network : given again, where the run has one; it is compared with the first. Others as for `sample`.
 
     Raises
     ------
@@ -169,7 +176,7 @@ def resume(
         update={"run": _with_steps(recorded, int(info.attributes.get("steps", recorded.run.steps)))}
     )
     target = _target_spec(planned, spec, draws)
-    ready = restore_setup(path, target, potential)
+    ready = restore_setup(path, target, potential, network)
     if target.run.steps != planned.run.steps:
         _check_extension(ready)
     if ready.fingerprint != info.fingerprint:
@@ -179,7 +186,7 @@ def resume(
             f"{path} does not hold the data its fingerprint names: it was changed after it was sampled, and cannot be"
             " resumed."
         )
-    device = resolve_device(_recorded_device(info) if device == "auto" else device)
+    device = resolve_device(_recorded_device(info) if device == "auto" else device, ready.job.target.library)
     chosen = _chosen_engine(ready, info, engine, device)
     build = describe_build(ready.job, chosen, device)
     over = target.run.steps <= info.step
@@ -229,22 +236,25 @@ def _history(
     return history if over else continued(history, build, step, allow_other_bits or not step, f"Store '{path}'")
 
 
-def restore_setup(path: Path, spec: RunSpec, potential: Potential | None = None) -> Setup:
-    """Build a run from a store's own data, never from the spec's paths; a user's own potential has to be given
-    again.
+def restore_setup(path: Path, spec: RunSpec, potential: Potential | None = None, network: Any = None) -> Setup:
+    """Build a run from a store's own data, never from the spec's paths; a user's own potential or network has to be
+    given again, and a network is held against the stored probe.
     """
     if spec.target is not None:
         return prepare(spec, potential=potential)
     try:
         with open_run(path) as tree:
             data = restored_data(tree)
-            starts = stored_starts(tree["constant_data"].to_dataset().data_vars) or None
+            constants = {name: values.to_numpy() for name, values in tree["constant_data"].data_vars.items()}
     except ValueError as error:
         raise StoreError(
             f"{path}: the data in it cannot be read ({error}). Restore it from a copy; verify_store names damaged"
             " files."
         ) from error
-    return prepare(spec, data=data, init=starts)
+    ready = prepare(spec, data=data, init=stored_starts(constants) or None, network=network)
+    if network is not None:
+        check_same(ready.subject.header()["constant"][PROBE][1], constants[PROBE], ready.job.dtype)
+    return ready
 
 
 @contextmanager

@@ -74,6 +74,10 @@ ELSEWHERE = {
         )
         for name in ("base", "classes", "values")
     },
+    "gpu_thermo/targets/own/with_numpy.py": (
+        "targets/own/test_check.py",
+        "every mistake that NumPy functions can make, and the networks of all its cases",
+    ),
     "gpu_thermo/targets/priors.py": ("contracts/test_networks.py", "every prior is held to its formula"),
     "gpu_thermo/verify/ensembles.py": ("verify/test_suite.py", "checks of moves, and that wrong moves fail"),
     "gpu_thermo/verify/posterior.py": (

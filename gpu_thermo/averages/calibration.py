@@ -20,6 +20,7 @@ COVERAGE = (0.5, 0.8, 0.9, 0.95)
 def calibration(
     run: Run, ensemble: int | None = None, *, coverage: tuple[float, ...] = COVERAGE, points: int | None = None,
     draws: int | None = None, memory: int = MEMORY, threads: int | None = None,
+    network: Any = None,
 ) -> xr.Dataset:  # fmt: skip
     """Calibration and proper scores of each ensemble's mixture over draws on its test points.
 
@@ -27,6 +28,7 @@ def calibration(
     ----------
     run : an opened run, or the path of its store. ensemble : one of them, or None for all.
     coverage : probabilities of central intervals. points, draws : at most so many, spread evenly; None takes all.
+    network : given again, of a run whose network was given from Python.
 
     Returns
     -------
@@ -42,7 +44,7 @@ def calibration(
         The answers are classes (see scores), there is no test set, or no such ensemble. StoreError : as for predict.
     """
     tree = opened(run)
-    model, data = model_of(tree), restored_data(tree)
+    model, data = model_of(tree, network), restored_data(tree)
     if model.likelihood.values is None:
         raise SpecError(
             f"{data.name} is {data.task}: probabilities of classes are judged by their scores (brier, ece)."

@@ -19,9 +19,12 @@ from ..data import Dataset, Standardisation
 from ..data.tasks import TASKS
 from ..engines import make_predictor, resolve_device
 from ..errors import DataError, SpecError, StoreError
+from ..spec.own import with_network
 from ..spec.run import RunSpec
 from ..targets.likelihoods import get_likelihood
 from ..targets.networks import MlpModel
+from ..targets.own.check import PROBE, check_network, check_same
+from ..targets.own.model import OwnModel
 from .draws import Chunk, Evaluate, Scales, Source, mixtures
 from .moments import BLOCK, RunningMoments
 from .points import points_of
@@ -43,7 +46,7 @@ _TILE_BYTES = 3 * 2**20
 def predict(
     run: Run, x: Array, ensemble: int | None = None, *, memory: int = MEMORY, threads: int | None = None,
     phi: Phi | None = None,
-    device: str = "auto", quantiles: Sequence[float] = QUANTILES,
+    device: str = "auto", quantiles: Sequence[float] = QUANTILES, network: Array = None,
 ) -> xr.Dataset:  # fmt: skip
     """Average the predictions of a run's draws at new inputs, within each ensemble (equations.md section 9).
 
@@ -66,6 +69,8 @@ def predict(
         auto (a GPU where there is one), cpu, cuda or cuda:i.
     quantiles
         Levels of the quantiles of an answer, where answers are numbers; () saves their time.
+    network
+        The network again, of a run whose network was given from Python; it is held against the stored probe.
 
     Returns
     -------
@@ -88,11 +93,11 @@ def predict(
         There is no such GPU.
     """
     tree, levels = opened(run), _checked_levels(quantiles)
-    model, data = model_of(tree), Scales.of(tree)
+    model, data = model_of(tree, network), Scales.of(tree)
     source = Source.of(tree, model.layout, ensemble)
     x = points_of(x, data_names(tree)["features"], _targets(tree))
     networks = {d: data.inputs(x, d).astype(source.dtype) for d in np.unique(source.ensemble_dataset)}
-    where = resolve_device(device)
+    where = resolve_device(device, model.library)
     needless = phi is not None or (
         source.weighted and where == "cpu"
     )  # sums of weights are array code's, with NumPy's own predictions
@@ -170,8 +175,27 @@ def data_names(tree: xr.DataTree) -> dict[str, Any]:
     return names | {name: tuple(names[name]) for name in ("features", "classes", "targets")}
 
 
-def model_of(tree: xr.DataTree) -> MlpModel:
-    """The network of an opened run; StoreError as for `data_names`."""
+def model_of(tree: xr.DataTree, network: Array = None) -> MlpModel:
+    """The network of an opened run; StoreError as for `data_names`.
+
+    Raises
+    ------
+    SpecError
+        The run's network was given from Python and is not given, or is another one.
+    """
+    spec, made = RunSpec.from_json(tree.attrs["spec"]), choices_of(tree)
+    _, own, _ = with_network(spec, network, None)
+    if own is None:
+        return made
+    probe = check_network(own, made.inputs, made.outputs, "this run", spec.model.dtype)
+    check_same(probe, tree["constant_data"][PROBE].to_numpy(), spec.model.dtype)
+    return OwnModel.of(made, own)
+
+
+def choices_of(tree: xr.DataTree) -> MlpModel:
+    """What the spec of an opened run chooses for its network: likelihood, prior, sizes of ours; StoreError as for
+    `data_names`.
+    """
     model, names = RunSpec.from_json(tree.attrs["spec"]).model, data_names(tree)
     likelihood = get_likelihood(model.likelihood or names["task"])
     outputs = likelihood.outputs(TASKS[names["task"]].outputs(len(names["classes"]) or len(names["targets"])))

@@ -37,8 +37,9 @@ __all__ = [
 ]
 
 
-def resolve_device(device: str) -> str:
-    """Device "cpu" or "cuda:i" from what the user asked for; "auto" takes a GPU where there is one.
+def resolve_device(device: str, library: str = "") -> str:
+    """Device "cpu" or "cuda:i" from what the user asked for; "auto" takes a GPU where there is one, but for what is
+    computed by another `library`.
 
     Raises
     ------
@@ -48,7 +49,9 @@ def resolve_device(device: str) -> str:
     kind, _, index = device.partition(":")
     if kind not in ("auto", "cpu", "cuda") or (index and (kind != "cuda" or not index.isdigit())):
         raise SpecError(f"device = {device!r} is unknown. Devices: auto, cpu, cuda, cuda:0, cuda:1, ...")
-    if kind == "cpu":
+    if library and kind == "cuda":
+        raise DeviceError(f"device = {device!r}: what {library} computes runs on the CPU here. Use --device cpu.")
+    if kind == "cpu" or library:
         return "cpu"
     count, why = _count_gpus()
     if count > int(index or 0):
@@ -120,7 +123,8 @@ def _fits(job: Job, device: str) -> bool:
 
 def _small(model: MlpModel, device: str) -> bool:
     return (
-        model.inputs <= FUSED_INPUTS[device.partition(":")[0]]
+        model.has_kernels
+        and model.inputs <= FUSED_INPUTS[device.partition(":")[0]]
         and max(model.hidden) <= FUSED_HIDDEN
         and model.layers == 1
         and model.outputs <= FUSED_OUTPUTS
@@ -166,4 +170,4 @@ def describe_build(job: Job, engine: str, device: str) -> Build:
     if compiled and predicted:
         sources.append(predict_source(model, bits) if device == "cpu" else predict_device_source(model, bits))
     arrays = engine == "batched" or not (compiled and predicted)
-    return make_build(engine, np.dtype(job.dtype).name, device, sources, arrays)
+    return make_build(engine, np.dtype(job.dtype).name, device, sources, arrays, job.target.library)

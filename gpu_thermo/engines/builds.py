@@ -28,6 +28,7 @@ class Build:
     Attributes
     ----------
     engine : batched or fused. precision : float32 or float64. device : cpu, or the GPU's name. gpu_thermo : version.
+    library : of a target that another one computes.
     kernels : digest of the compiled sources, comments apart. compiler, flags, target, vector_bits : of the host's
     compiler (kernels/host.py), "none" where there is none.
     functions : digest of what NumPy's elementary functions and sums answer: they follow its version, its vector
@@ -40,6 +41,7 @@ class Build:
     precision: str
     device: str
     gpu_thermo: str = __version__
+    library: str = ""
     kernels: str = ""
     compiler: str = ""
     flags: str = ""
@@ -58,16 +60,19 @@ class Build:
         return {name: value for name, value in asdict(self).items() if value}
 
 
-def make_build(engine: str, precision: str, device: str, sources: Iterable[str], arrays: bool) -> Build:
+def make_build(
+    engine: str, precision: str, device: str, sources: Iterable[str], arrays: bool, library: str = ""
+) -> Build:
     """The build of a run on `device`.
 
     Parameters
     ----------
     sources : texts of all kernels the run compiles. arrays : whether NumPy (or CuPy) multiplies matrices in it.
+    library : whose arithmetic the target is, where it is not ours.
     """
     known = {"kernels": kernels_digest(sources), "functions": functions_digest()}
     facts = _on_host(arrays) if device == "cpu" else _on_gpu(device, arrays)
-    return Build(engine, precision, **({"device": device} | known | facts))
+    return Build(engine, precision, **({"device": device, "library": library} | known | facts))
 
 
 def _on_host(arrays: bool) -> dict[str, str]:

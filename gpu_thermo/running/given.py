@@ -27,11 +27,13 @@ class Given:
     ----------
     data : arrays, a DataFrame or a Dataset (data/given.py). potential : of a spec with target = {name = "custom"}.
     init : tensors to start from, by name (running/starts.py).
+    network : in place of ours (targets/own).
     """
 
     data: Any = None
     potential: Potential | None = None
     init: Any = None
+    network: Any = None
 
 
 def as_spec(spec: SpecLike, given: Given | None = None) -> tuple[RunSpec, Path | None]:
@@ -63,7 +65,7 @@ def make_ready(spec: RunSpec, base: Path | None, given: Given) -> Setup:
     data = None
     if given.data is not None:
         spec, data = with_data(spec, given.data)
-    return prepare(spec, base, data, given.potential, given.init)
+    return prepare(spec, base, data, given.potential, given.init, given.network)
 
 
 def with_data(spec: RunSpec, given: Any) -> tuple[RunSpec, Dataset]:
@@ -89,7 +91,7 @@ def completed(given: RunSpec, recorded: RunSpec) -> RunSpec:
     """A spec given for a resume, with what its run was given in Python filled in from the run's own spec."""
     if given.target is not None or recorded.target is not None:
         return given
-    return given.model_copy(update={"data": _same_data(given, recorded), "model": _same_starts(given.model, recorded)})
+    return given.model_copy(update={"data": _same_data(given, recorded), "model": _same_model(given.model, recorded)})
 
 
 def _same_data(given: RunSpec, recorded: RunSpec) -> Any:
@@ -101,10 +103,13 @@ def _same_data(given: RunSpec, recorded: RunSpec) -> Any:
     return given.data
 
 
-def _same_starts(given: ModelSpec, recorded: RunSpec) -> ModelSpec:
-    ours, same = recorded.model, {}
+def _same_model(given: ModelSpec, recorded: RunSpec) -> ModelSpec:
+    ours = recorded.model
+    same: dict[str, Any] = {}
     if ours.init == GIVEN and "init" not in given.model_fields_set:
         same["init"] = GIVEN
     if given.init_sha256 is None:
         same["init_sha256"] = ours.init_sha256
+    if given.network is None and not given.model_fields_set & {"hidden", "activation"}:
+        same["network"] = ours.network
     return given.model_copy(update=same)

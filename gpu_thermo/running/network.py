@@ -29,6 +29,9 @@ from ..spec.run import RunSpec
 from ..streams import Keys, Purpose, make_keys, permutation_keys, permute
 from ..targets.likelihoods import LIKELIHOODS, Likelihood, get_likelihood
 from ..targets.networks import MlpModel, MlpTarget
+from ..targets.own import OwnNetwork
+from ..targets.own.check import PROBE, check_network
+from ..targets.own.model import OwnModel
 from .resources import check_least
 from .subject import Observation, Setup, blocks, counted
 
@@ -41,18 +44,21 @@ _POINT = ("dataset", "point")
 
 @dataclass(frozen=True)
 class NetworkSubject:
-    """Networks on their data; see Subject."""
+    """Networks on their data; see Subject. `probe` are outputs of a network of the user's own at fixed points."""
 
     spec: RunSpec
     data: Dataset
     target: MlpTarget
+    probe: np.ndarray | None = None
 
     potential = None
 
     @classmethod
-    def make(cls, spec: RunSpec, base: Path | None = None, data: Dataset | None = None) -> "NetworkSubject":
+    def make(
+        cls, spec: RunSpec, base: Path | None = None, data: Dataset | None = None, network: OwnNetwork | None = None
+    ) -> "NetworkSubject":
         """The network and the data that a spec names; relative paths of files start at `base`, and `data` replaces
-        reading them (as resume does).
+        reading them (as resume does). `network` is the user's own.
 
         Raises
         ------
@@ -61,9 +67,13 @@ class NetworkSubject:
         """
         data = as_answered(spec, spec.data).build(base) if data is None else data
         model = _model(spec, data)
+        dtype, probe = np.dtype(spec.model.dtype).type, None
+        if network is not None:
+            probe = check_network(network, data.inputs, model.outputs, f"the likelihood of {data.name}", dtype)
+            model = OwnModel.of(model, network)
         check_least(spec, model.parameters, spec.model.dtype)
         dataset = np.arange(spec.run.replicas, dtype=np.int64) // spec.tied % data.count
-        return cls(spec, data, MlpTarget(model, data, dataset, np.dtype(spec.model.dtype).type))
+        return cls(spec, data, MlpTarget(model, data, dataset, dtype), probe)
 
     def with_dataset(self, dataset: np.ndarray) -> "NetworkSubject":
         """The same with other data sets of the replicas [R]."""
@@ -158,10 +168,15 @@ class NetworkSubject:
         data = self.data
         return {
             "outputs": self.model.likelihood.axis(data.classes, data.targets),
-            "features": data.features, "probes": self.probes, "constant": constant_data(data),
+            "features": data.features, "probes": self.probes, "constant": constant_data(data) | self._probed,
             "keep": tuple(self.spec.run.keep),
             "attributes": {"data": data_names(data), "noise_sd": self.model.noise_sd},
         }  # fmt: skip
+
+    @property
+    def _probed(self) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
+        """What a later network is held against."""
+        return {} if self.probe is None else {PROBE: (("probe_network", "probe_point", "probe_output"), self.probe)}
 
     def notices(self) -> Iterator[str]:
         """What is allowed but rarely meant."""
@@ -172,7 +187,7 @@ class NetworkSubject:
                 " normalisable."
             )
         at_zero = self.model.activation_record.value(np.zeros(1), np)
-        if spec.model.init == "zero" and not at_zero.any():
+        if spec.model.init == "zero" and self.model.has_kernels and not at_zero.any():
             yield (
                 f'init = "zero" with {self.model.activation}: all gradients but that of b{self.model.layers + 1} are'
                 " zero at the start."

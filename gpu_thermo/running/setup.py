@@ -13,9 +13,11 @@ from ..method.named import get_method, make_program
 from ..moves import fold
 from ..moves.base import Context
 from ..moves.fold import make_moves
+from ..spec.own import with_network
 from ..spec.run import RunSpec
 from ..state import PARTITIONED, Hyper
 from ..targets.base import Potential
+from ..targets.own import OwnNetwork
 from .hyperparameters import check_positive, resolve_hyper
 from .network import NetworkSubject
 from .potential import PotentialSubject
@@ -27,7 +29,7 @@ DEFAULT_BATCH = 20
 
 def prepare(
     spec: RunSpec, base: Path | None = None, data: Dataset | None = None, potential: Potential | None = None,
-    init: Any = None,
+    init: Any = None, network: Any = None,
 ) -> Setup:  # fmt: skip
     """Make any run ready.
 
@@ -35,14 +37,16 @@ def prepare(
     ----------
     spec : the run. base : where relative paths of files start. data : replaces reading them (as resume does).
     potential : the user's own, where the spec says target = {name = "custom"}. init : tensors to start from, by name.
+    network : the user's own, in place of ours.
 
     Raises
     ------
     SpecError, DataError
         Whatever in the spec or its data cannot be run, named.
     """
+    spec, own, init = with_network(spec, network, init)
     spec, held = find_starts(spec, base, init)
-    ready = make_setup(spec, choose_subject(spec, base, data, potential))
+    ready = make_setup(spec, choose_subject(spec, base, data, potential, own))
     if held is None:
         return ready
     starts = Starts.of(held, ready.job.target.layout, spec.run.replicas, ready.job.dtype)
@@ -70,7 +74,10 @@ def make_setup(spec: RunSpec, subject: Subject) -> Setup:
     return Setup(spec, subject, job, ensemble, moves)
 
 
-def choose_subject(spec: RunSpec, base: Path | None, data: Dataset | None, potential: Potential | None) -> Subject:
+def choose_subject(
+    spec: RunSpec, base: Path | None, data: Dataset | None, potential: Potential | None,
+    network: OwnNetwork | None = None,
+) -> Subject:  # fmt: skip
     """What the spec is about; nothing asks again."""
     if spec.target is not None:
         return PotentialSubject.make(spec, potential)
@@ -79,7 +86,7 @@ def choose_subject(spec: RunSpec, base: Path | None, data: Dataset | None, poten
             'A potential is given, and the spec has no [target]: write target = {name = "custom", size = P} in place of'
             " data."
         )
-    return NetworkSubject.make(spec, base, data)
+    return NetworkSubject.make(spec, base, data, network)
 
 
 def ensembles(dataset: np.ndarray, hyper: Hyper) -> np.ndarray:

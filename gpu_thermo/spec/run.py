@@ -157,6 +157,15 @@ def _parse_layers(given: Any) -> Any:
     return int(layers[0]) if len(layers) == 1 else [int(units) for units in layers]
 
 
+class NetworkOptions(Section):
+    """A network given from Python, gt.sample(spec, network=...); a run's own spec says which, and holds no code."""
+
+    library: Literal["jax", "torch", "numpy"] = Field(description="what computes it")
+    label: str = Field(max_length=200, description="its name in reports")
+    parameters: int = Field(ge=1, description="numbers of one replica")
+    sha256: str = Field(pattern="^[0-9a-f]{64}$", description="hash of the names and shapes of its tensors")
+
+
 class ModelSpec(Section):
     """[model]: the network, its prior and its initial state."""
 
@@ -164,6 +173,9 @@ class ModelSpec(Section):
         100, description="hidden units d; a list has one number for each hidden layer, as in [16, 16]"
     )
     activation: ActivationName = Field("relu", description="what a hidden unit does (equations.md section 12)")
+    network: NetworkOptions | None = Field(
+        None, description="a network given from Python in place of hidden and activation, written into a run's own spec"
+    )
     task: TaskName | None = Field(None, description="as the data say, unless given")
     likelihood: LikelihoodName | None = Field(
         None, description="how outputs answer the task; the task's own unless given (equations.md section 12)"
@@ -195,6 +207,12 @@ class ModelSpec(Section):
     def layers(self) -> tuple[int, ...]:
         """Units of each hidden layer."""
         return (self.hidden,) if isinstance(self.hidden, int) else tuple(self.hidden)
+
+    @model_serializer(mode="wrap")
+    def _leave_out_none(self, handler: Any) -> dict[str, Any]:
+        """As all sections, and what only describes our own networks."""
+        ours = () if self.network is None else ("hidden", "activation")
+        return {key: value for key, value in handler(self).items() if value is not None and key not in ours}
 
     @model_validator(mode="after")
     def _known_init(self) -> "ModelSpec":

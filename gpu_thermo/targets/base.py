@@ -103,6 +103,8 @@ class Target(Protocol):
     """Half the side of the box |q_i| <= bounds that positions stay in (engines reject steps out of it), or None."""
     fused: Any = None
     """The network (MlpModel) that the fused engine has kernels for, or None where it has none."""
+    library: str = ""
+    """Whose arithmetic it is where it is not ours, with its version ("jax 0.10"); such a target runs on the CPU."""
 
     def to(self, xp: Any) -> "Target":
         """The same with its arrays in another library (NumPy, or CuPy on its current device)."""

@@ -56,6 +56,7 @@ class MlpModel:
     prior: str = "normal"
     dof: float = 4.0
 
+    library = ""
     has_kernels = True
     """Whether kernels/ can write this network."""
 
@@ -268,6 +269,7 @@ class MlpTarget(Target):
     def __init__(self, model: MlpModel, data: Dataset, dataset: Any, dtype: Any = np.float32, xp: Any = np) -> None:
         self.model, self.layout, self.points = model, model.layout, data.points
         self.fused = model if model.has_kernels else None
+        self.library = model.library
         self.dtype = np.dtype(dtype)
         self.dataset = np.asarray(dataset, np.int64)
         self._dataset = xp.asarray(self.dataset)
