@@ -245,7 +245,7 @@ def restore_setup(path: Path, spec: RunSpec, potential: Potential | None = None,
     try:
         with open_run(path) as tree:
             data = restored_data(tree)
-            constants = {name: values.to_numpy() for name, values in tree["constant_data"].data_vars.items()}
+            constants = {str(name): values.to_numpy() for name, values in tree["constant_data"].data_vars.items()}
     except ValueError as error:
         raise StoreError(
             f"{path}: the data in it cannot be read ({error}). Restore it from a copy; verify_store names damaged"

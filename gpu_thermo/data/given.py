@@ -183,7 +183,8 @@ def _check_sizes(sets: list[tuple[Values, ...]]) -> None:
 
 def _encoded(sets: list[tuple[Values, ...]], task: str) -> tuple[Table, list[int]]:
     """All rows of all sets as one table, so that classes are theirs together; and the lengths of its pieces."""
-    held, pairs = {}, []
+    held: dict[str, Values] = {}
+    pairs: list[tuple[str, str]] = []
     for d, one in enumerate(sets):
         of = f" of set {d}" if len(sets) > 1 else ""
         for i in range(0, len(one), 2):

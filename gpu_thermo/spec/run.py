@@ -174,7 +174,9 @@ class ModelSpec(Section):
     )
     activation: ActivationName = Field("relu", description="what a hidden unit does (equations.md section 12)")
     network: NetworkOptions | None = Field(
-        None, description="a network given from Python in place of hidden and activation, written into a run's own spec"
+        None,
+        description="a network given from Python in place of hidden and activation, written into a run's own spec",
+        json_schema_extra={"allowed": "what a run's own spec says"},
     )
     task: TaskName | None = Field(None, description="as the data say, unless given")
     likelihood: LikelihoodName | None = Field(
@@ -184,6 +186,7 @@ class ModelSpec(Section):
         "normal",
         description="initial parameters: normal, pytorch, he, zero, prior (equations.md section 8), or a file of"
         " weights by tensor, weights.npz",
+        json_schema_extra={"allowed": ", ".join(f'"{name}"' for name in INITS) + ' or the path of a file "....npz"'},
     )
     init_sha256: str | None = Field(
         None, pattern="^[0-9a-f]{64}$", description="hash of given starts, written into a run's own spec"

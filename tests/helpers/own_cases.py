@@ -73,8 +73,7 @@ def network(library):
 def dtype_of(library):
     """The widest precision it computes in here."""
     if library == "jax":
-        import jax
-
+        jax = pytest.importorskip("jax")
         return "float64" if jax.config.jax_enable_x64 else "float32"
     return "float64"
 
