@@ -3,6 +3,7 @@ integral transforms, and proper scores of the mixture (equations.md section 9).
 """
 
 import math
+from typing import Any
 
 import numpy as np
 import xarray as xr
