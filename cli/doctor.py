@@ -116,15 +116,16 @@ def _cuda_version(number: int) -> str:
 def _compiler() -> str:
     """The host's C++ compiler, and where compiled kernels are kept."""
     from gpu_thermo.errors import CompileError
-    from gpu_thermo.kernels.toolchain import cache_folder, find_compiler
+    from gpu_thermo.kernels.toolchain import cache_folder, failing_compilers, find_compiler, missing_compiler
 
     try:
         found = find_compiler()
     except CompileError as error:
         return str(error)
     if found is None:
-        return "none: the fused engine needs a C++ compiler on the CPU (c++, g++, clang++, or CXX)"
-    return f"{found.version} ({found.path}), kernels kept in {cache_folder()}"
+        return f"{missing_compiler()}: the fused engine needs one on the CPU (c++, g++, clang++, or CXX)"
+    aside = "".join(f"; not used: {trouble}" for trouble in failing_compilers())
+    return f"{found.version} ({found.path}), kernels kept in {cache_folder()}{aside}"
 
 
 def documentation() -> Path | None:

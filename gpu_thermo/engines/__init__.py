@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import DeviceError, SpecError
 from ..kernels.elementwise import elementwise_source
 from ..kernels.emit import predict_device_source, predict_source, team_size
-from ..kernels.toolchain import find_compiler
+from ..kernels.toolchain import NO_COMPILER, find_compiler, missing_compiler
 from ..targets.networks import MlpModel
 from .base import Batching, Engine, Job, initial_state
 from .batched import BatchedEngine
@@ -90,13 +90,12 @@ def choose_engine(job: Job, engine: str, device: str) -> str:
     if engine == "fused" and obstacle:
         raise SpecError(f"engine = 'fused' cannot run this: {obstacle}. Use --engine batched.")
     if engine == "auto" and (obstacle or not _fits(job, device)):
-        if obstacle == _NO_COMPILER:
+        if obstacle.startswith(NO_COMPILER):
             _say_once(f"{obstacle}: using the slower batched engine. Install g++ or clang++, or set CXX.")
         return "batched"
     return "fused"
 
 
-_NO_COMPILER = "no C++ compiler was found"
 FUSED_INPUTS, FUSED_HIDDEN, FUSED_OUTPUTS = {"cpu": 64, "cuda": 16}, 1024, 16
 """Largest networks that auto gives to the fused engine. On the CPU it was measured to win up to the digits' 64 inputs
 (3 times; beyond, compiling takes seconds); on a GPU a thread's registers set the limit."""
@@ -113,7 +112,7 @@ def _obstacle(job: Job, device: str) -> str:
         return "it knows no walls (bounds)"
     if device != "cpu" and target.fused.outputs > 32:
         return f"{target.fused.outputs} outputs are more than a warp has threads"
-    return _NO_COMPILER if device == "cpu" and find_compiler() is None else ""
+    return missing_compiler() if device == "cpu" and find_compiler() is None else ""
 
 
 def _fits(job: Job, device: str) -> bool:

@@ -7,6 +7,7 @@ Importing this never imports CuPy. The host cache is a private folder (`GPU_THER
 x86 processors.
 """
 
+import contextlib
 import ctypes
 import functools
 import os
@@ -33,35 +34,96 @@ _X86 = platform.machine().lower() in ("x86_64", "amd64", "i386", "i686")
 TIMEOUT = 120.0
 """Seconds a compiler may take before it is taken for hung."""
 _CONTEXT = 4
+NO_COMPILER = "no C++ compiler"
+_TROUBLES: list[str] = []
+"""What `find_compiler` found wrong with those it passed over."""
+_PROBE = 'extern "C" int probe(void) { return 1; }\n'
 
 
 @functools.cache
 def find_compiler() -> Compiler | None:
-    """The compiler named by CXX, or the first of c++, g++, clang++ that answers; None if there is none.
+    """The compiler named by CXX, or the first of c++, g++, clang++ that compiles; None if there is none.
 
     Raises
     ------
     CompileError
-        If CXX names something that cannot be run: falling back silently would hide the mistake.
+        If CXX names something that cannot be run or does not compile: falling back silently would hide the mistake.
     """
-    named = os.environ.get("CXX")
+    found, troubles = _search()
+    _TROUBLES[:] = troubles
+    if found is None and (named := os.environ.get("CXX")):
+        why = f" ({troubles[0]})" if troubles else ""
+        raise CompileError(
+            f"CXX = {named!r} is no C++ compiler that can be run{why}. Unset CXX, or set it to the path of one."
+        )
+    return found
+
+
+def missing_compiler() -> str:
+    """Why there is none: nothing was found, or what is there fails, by its name and first error."""
+    failing = failing_compilers()
+    return f"{NO_COMPILER} works: {'; '.join(failing)}" if failing else f"{NO_COMPILER} was found"
+
+
+def failing_compilers() -> list[str]:
+    """Compilers that were looked at and do not work, each with its first error."""
+    find_compiler()
+    return list(_TROUBLES)
+
+
+def _search() -> tuple[Compiler | None, list[str]]:
+    """The first compiler that works, and what is wrong with those before it."""
+    named, troubles, seen = os.environ.get("CXX"), [], set()
     for name in [named] if named else ["c++", "g++", "clang++"]:
         path = shutil.which(name)
-        if path and (version := _version(path)):
-            return Compiler(path, version)
-    if named:
-        raise CompileError(
-            f"CXX = {named!r} is no C++ compiler that can be run. Unset CXX, or set it to the path of one."
-        )
-    return None
+        if not path or (real := os.path.realpath(path)) in seen:
+            continue
+        seen.add(real)
+        answer, trouble = _answer([path, "--version"], 20.0)
+        compiler = Compiler(path, answer.splitlines()[0]) if not trouble and answer.strip() else None
+        trouble = trouble or ("" if compiler else "it does not say its version")
+        if compiler and not (trouble := _probe(compiler)):
+            return compiler, troubles
+        troubles.append(f"{path}: {trouble}")
+    return None, troubles
 
 
-def _version(path: str) -> str | None:
+def _answer(command: list[str], seconds: float, folder: str | None = None) -> tuple[str, str]:
+    """What a command prints, and what is wrong with it, by its first line that says so."""
     try:
-        done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=20, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.splitlines()[0] if done.returncode == 0 and done.stdout else None
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=seconds, check=False, cwd=folder
+        )
+    except subprocess.TimeoutExpired:
+        return "", f"it did not finish within {seconds:g} s"
+    except OSError as error:
+        return "", f"it cannot be run ({error.strerror})"
+    if done.returncode == 0:
+        return done.stdout, ""
+    said = [line.strip() for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+    first = next((line for line in said if "error" in line.lower()), said[0] if said else "it says nothing")
+    return "", f"exit status {done.returncode}, {first[:300]}"
+
+
+def _probe(compiler: Compiler) -> str:
+    """What is wrong with a compiler that cannot make a library; asked once, and kept beside the kernels."""
+    flags = (*FLAGS, *_native(compiler))
+    mark = cache_folder() / f"{digest(compiler.path, compiler.version, _changed(compiler.path), *flags, _PROBE)}.works"
+    if mark.exists():
+        return ""
+    with tempfile.TemporaryDirectory(prefix="gpu_thermo-") as folder:
+        (Path(folder) / "probe.cpp").write_text(_PROBE)
+        _, trouble = _answer([compiler.path, *flags, "-o", "probe.so", "probe.cpp"], TIMEOUT, folder)
+        if not trouble:
+            with contextlib.suppress(OSError):  # it is asked again next time
+                mark.touch()
+    return trouble
+
+
+def _changed(path: str) -> str:
+    """When a compiler was installed: one that was mended, or broken, since is asked again."""
+    info = os.stat(path)
+    return f"{info.st_mtime_ns} {info.st_size}"
 
 
 # -- the cache ---------------------------------------------------------------------------------------------------------
@@ -115,9 +177,8 @@ def host_library(source: str, flags: tuple[str, ...] = ()) -> ctypes.CDLL:
     """
     compiler = find_compiler()
     if compiler is None:
-        raise DeviceError(
-            "No C++ compiler (c++, g++ or clang++) was found. Install one, set CXX, or use the batched engine."
-        )
+        why = missing_compiler()
+        raise DeviceError(f"{why[0].upper()}{why[1:]}. Install one, set CXX, or use the batched engine.")
     return _load(compiler, source, (*host_flags(compiler), *flags))
 
 

@@ -78,7 +78,7 @@ def test_many_may_compile_the_same_at_once(cache):
     for t in threads:
         t.join()
     assert answers == [5] * 6
-    assert [p.suffix for p in cache.iterdir()] == [".so"]
+    assert sorted(p.suffix for p in cache.iterdir()) == [".so", ".works"]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="POSIX permissions")
@@ -123,6 +123,58 @@ def test_no_compiler_is_no_error_but_a_wrong_cxx_is(cache, monkeypatch, tmp_path
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(CompileError, match="no-such-compiler"):
         toolchain.find_compiler()
+
+
+BROKEN = {
+    "exits": ("exit 1", "exit status 1, it says nothing"),
+    "crashes": ('[ "$1" = --version ] && echo "broken 1.0" && exit\nkill -SEGV $$', "exit status -11"),
+    "no headers": (
+        '[ "$1" = --version ] && echo "broken 1.0" && exit\necho "In file" >&2\n'
+        'echo "probe.cpp:1: fatal error: stddef.h: No such file" >&2; exit 1',
+        "exit status 1, probe.cpp:1: fatal error: stddef.h",
+    ),
+    "silent": ("exit 0", "it does not say its version"),
+    "no program": ("\x00\x01", ""),
+}  # fmt: skip
+
+
+@pytest.mark.skipif(os.name != "posix", reason="shell scripts as compilers")
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_compiler_that_fails_is_named_with_its_first_error(cache, monkeypatch, tmp_path, kind):
+    """Not "none found": by `missing_compiler`, by what needs one, and where CXX names it."""
+    (tmp_path / "bin").mkdir()
+    fake = tmp_path / "bin" / "g++"
+    fake.write_text(f"#!/bin/sh\n{BROKEN[kind][0]}\n")
+    fake.chmod(0o755)
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/nowhere")
+    assert toolchain.find_compiler() is None
+    assert f"works: {fake}: {BROKEN[kind][1]}" in toolchain.missing_compiler()
+    with pytest.raises(DeviceError, match="No C\\+\\+ compiler works"):
+        toolchain.host_library(ANSWER % 1)
+    toolchain.find_compiler.cache_clear()
+    monkeypatch.setenv("CXX", str(fake))
+    with pytest.raises(CompileError) as caught:
+        toolchain.find_compiler()
+    assert BROKEN[kind][1] in str(caught.value)
+
+
+@needs_compiler
+def test_a_broken_compiler_is_passed_over(cache, monkeypatch, tmp_path):
+    """The next one is used, doctor says so, and one that is mended is asked again."""
+    good = toolchain.find_compiler()
+    (tmp_path / "bin").mkdir()
+    for name, text in (("c++", "exit 3"), ("g++", f'exec {good.path} "$@"')):
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    toolchain.find_compiler.cache_clear()
+    assert toolchain.find_compiler().path == str(tmp_path / "bin" / "g++")
+    assert [t.partition(":")[0] for t in toolchain.failing_compilers()] == [str(tmp_path / "bin" / "c++")]
+    (tmp_path / "bin" / "c++").write_text(f'#!/bin/sh\nexec {good.path} "$@"\n')
+    toolchain.find_compiler.cache_clear()
+    assert toolchain.find_compiler().path == str(tmp_path / "bin" / "c++")
 
 
 @needs_compiler
