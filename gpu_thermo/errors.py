@@ -49,9 +49,15 @@ class OtherBitsError(StoreError):
 
 
 class RunError(GpuThermoError, RuntimeError):
-    """Trouble in the middle of a run: what was committed stays readable and can be resumed."""
+    """Trouble in the middle of a run: what was committed stays readable and can be resumed.
+
+    Attributes
+    ----------
+    run : of a run in memory, the tree (xarray.DataTree) drawn until then, or None.
+    """
 
     exit_code = 1
+    run: object = None
 
 
 class Status(IntEnum):

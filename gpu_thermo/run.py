@@ -1,5 +1,6 @@
 """sample, iterate, resume, plan: a run from spec to store."""
 
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from .averages.moments import RunningMoments
 from .averages.predictive import restored_data
 from .engines import choose_engine, describe_build, make_engine, resolve_device
 from .engines.builds import Build, continued, read_history
-from .errors import SpecError, StoreError
+from .errors import RunError, SpecError, StoreError
 from .running.agenda import Agenda
 from .running.bill import RunPlan, check_resources, make_plan
 from .running.drive import COMMIT_SECONDS, Interrupted, Limits, OnProgress, drive
@@ -29,6 +30,9 @@ from .store.files import as_path
 from .store.record import refuse_earlier
 from .targets.base import Potential
 from .targets.own.check import PROBE, check_same
+
+_PROMISES = re.compile(r"; all of it is committed|\. Step \d+ with \d+ draws is committed")
+"""Where errors begin to say what a store keeps."""
 
 __all__ = ["Interrupted", "Progress", "RunPlan", "iterate", "plan", "resume", "sample"]
 
@@ -119,6 +123,7 @@ def sample(
         Refused before anything was written.
     RunError
         Trouble on the way (disk full, every replica frozen, Interrupted): what was committed can be read and resumed.
+        Of a run in memory, the error's attribute `run` is the tree drawn until then.
     """
     if store is None and overwrite:
         raise SpecError("overwrite = True is about a store, and none is given: name the store, or leave overwrite out.")
@@ -138,8 +143,13 @@ def sample(
         limits = Limits(on_progress, time_limit, commit_seconds)
         history = continued([], describe_build(ready.job, chosen, device), 0, True, str(path))
         attributes = {"steps": ready.spec.run.steps, "engine": chosen, "history": history}
-        with RunWriter.create(path, header, overwrite) as writer:
-            drive(loop, writer, path, limits, attributes)
+        try:
+            with RunWriter.create(path, header, overwrite) as writer:
+                drive(loop, writer, path, limits, attributes)
+        except RunError as error:
+            if store is None:
+                _without_store(error, path)
+            raise
         return open_run(path) if store is not None else _loaded(path)
 
 
@@ -265,6 +275,17 @@ def _place(store: str | Path | None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="gpu_thermo_") as folder:
         yield Path(folder) / "run.zarr"
+
+
+def _without_store(error: RunError, path: Path) -> None:
+    """Give the error of a run in memory what was drawn so far, and no promise about a folder that is about to go."""
+    try:
+        error.run = _loaded(path)
+    except StoreError:
+        error.run = None
+    text = _PROMISES.split(str(error))[0].replace(f"store '{path}'", "the temporary store").rstrip(". ")
+    kept = "what was drawn until then is this error's attribute `run`" if error.run is not None else "nothing is kept"
+    error.args = (f"{text}. The run was in memory: {kept}. Give sample a store to be able to resume.",)
 
 
 def _loaded(path: Path) -> xarray.DataTree:

@@ -1,7 +1,9 @@
 """Runs: what they leave, resumption bit for bit after any stop, in-memory runs, real data, refusals."""
 
+import errno
 import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from gpu_thermo.errors import RunError, SpecError, StoreError, StoreExistsError
 from gpu_thermo.run import Interrupted, iterate, resume, sample
 from gpu_thermo.running import drive as drive_module
 from gpu_thermo.store import RunWriter, open_run, read_header
+from gpu_thermo.store.writer import _trouble
 
 # -- what a run leaves -------------------------------------------------------------------------------------------------
 
@@ -105,6 +108,43 @@ def test_options_of_a_run_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(commits) > 3
     with pytest.raises(SpecError, match=r"overwrite = True is about a store.*name the store"):
         sample(SMALL, overwrite=True)
+
+
+TROUBLE = {"signal": "Stopped by SIGINT", "disk": "the disk is full", "frozen": "Every replica is frozen"}
+
+
+@pytest.mark.parametrize("trouble", TROUBLE)
+def test_errors_of_a_run_in_memory_promise_nothing_that_is_gone(monkeypatch: pytest.MonkeyPatch, trouble: str) -> None:
+    """No word of a folder that is removed: what was drawn until then is the error's `run`."""
+    spec = changed(run={"steps": 50_000, "burn_in": 0, "thin": 50})
+    append, appended = RunWriter.append, []
+
+    def full(writer: RunWriter, draws: Any) -> None:
+        appended.append(1)
+        if len(appended) > 3:
+            raise _trouble(writer.path, OSError(errno.ENOSPC, "No space left on device"), writer.committed)
+        append(writer, draws)
+
+    def stop(progress: Any) -> None:
+        if trouble == "signal" and progress.draws > 3:
+            signal.raise_signal(signal.SIGINT)
+
+    if trouble == "disk":
+        monkeypatch.setattr(RunWriter, "append", full)
+    if trouble == "frozen":
+        spec = changed(
+            run={"steps": 2000, "burn_in": 0, "thin": 1}, method={"name": "langevin", "stepsize": 1e20},
+            model={"hidden": 6, "activation": "identity", "prior_sd": 1.0},
+        )  # fmt: skip
+    with pytest.raises(RunError) as caught:
+        sample(spec, on_progress=stop, commit_seconds=0.0)
+    text = str(caught.value)
+    assert TROUBLE[trouble] in text
+    assert "gpu_thermo_" not in text
+    assert "gpu-thermo resume" not in text
+    assert "committed" not in text
+    assert caught.value.run["sample_stats"].sizes["draw"] > 0
+    assert caught.value.exit_code == (130 if trouble == "signal" else 1)
 
 
 @pytest.mark.parametrize("keep", [[], ["predictions"], ["parameters"]])

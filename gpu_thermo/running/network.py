@@ -65,7 +65,9 @@ class NetworkSubject:
         SpecError, DataError
             Whatever in the model or its data cannot be used, named.
         """
-        data = as_answered(spec, spec.data).build(base) if data is None else data
+        if data is None:
+            _check_sets(spec)
+            data = as_answered(spec, spec.data).build(base)
         model = _model(spec, data)
         dtype, probe = np.dtype(spec.model.dtype).type, None
         if network is not None:
@@ -191,6 +193,41 @@ class NetworkSubject:
             yield (
                 f'init = "zero" with {self.model.activation}: all gradients but that of b{self.model.layers + 1} are'
                 " zero at the start."
+            )
+        yield from missing_classes(self.data, spec.data)
+
+
+def _check_sets(spec: RunSpec) -> None:
+    """Refuse data sets that no replica would use, before any is made."""
+    sets, replicas = len(spec.data.all_seeds), spec.run.replicas // spec.tied
+    if sets > max(1, replicas):
+        each = f" ({spec.tied} together)" if spec.tied > 1 else ""
+        raise SpecError(
+            f"data.seeds names {sets:,} data sets, and run.replicas = {spec.run.replicas:,}{each} would use"
+            f" {max(1, replicas):,} of them: give as many replicas as data sets, or a multiple, or fewer seeds."
+        )
+
+
+def missing_classes(data: Dataset, options: Any) -> Iterator[str]:
+    """Classes that a split leaves out of its training points, or that have a single point in all, by name and seed."""
+    if not data.classes:
+        return
+    classes, seeds = np.arange(len(data.classes)), options.all_seeds
+    absent, single = [], []
+    for d in range(data.count):
+        train, test = (np.bincount(y[d], minlength=len(classes)) for y in (data.y_train, data.y_test))
+        name = f"{options.seed_field} {seeds[d]}" if len(seeds) == data.count else f"data set {d}"
+        absent += [(data.classes[c], name) for c in classes[train == 0]]
+        single += [(data.classes[c], name) for c in classes[(train == 1) & (test == 0)]]
+    for found, what in (
+        (absent, "has no training point: nothing of it can be learned, and its test points are scored all the same"),
+        (single, "has one point in all, which is a training point: nothing tests it"),
+    ):
+        if found:
+            more = f" (and {len(found) - 1} more such classes and splits)" if len(found) > 1 else ""
+            yield (
+                f"class {found[0][0]!r} of {found[0][1]} {what}{more}. Choose another {options.seed_field}, give more"
+                " rows, or leave the class out."
             )
 
 

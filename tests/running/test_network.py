@@ -1,11 +1,14 @@
 """Likelihoods of whole runs: chosen, refused, stored, averaged and read back."""
 
+import time
+
 import numpy as np
 import pytest
 
 import gpu_thermo as gt
 from gpu_thermo.averages.predictive import model_of, predict
 from gpu_thermo.errors import DataError, SpecError
+from gpu_thermo.run import plan
 from gpu_thermo.running.setup import prepare
 from gpu_thermo.spec.run import RunSpec
 from gpu_thermo.targets.likelihoods import LIKELIHOODS
@@ -111,3 +114,42 @@ def test_counts_from_python_stay_counts():
     y = tree["constant_data"]["y_train"].to_numpy()
     assert (y == np.floor(y)).all()
     assert "target_sd" not in tree["constant_data"]
+
+
+# -- classes and data sets ---------------------------------------------------------------------------------------------
+
+
+def test_more_data_sets_than_replicas_are_refused_before_any_is_made():
+    """20,000 seeds are answered at once; replicas that move together share a set."""
+    began = time.monotonic()
+    with pytest.raises(SpecError, match=r"names 20,000 data sets, and run.replicas = 64 would use 64"):
+        plan({"data": {"name": "moons", "seeds": list(range(20_000))}, "run": {"replicas": 64}})
+    assert time.monotonic() - began < 5
+    moves = {"method": {"name": "langevin", "temperature": 1e-4},
+             "moves": [{"kind": "exchange", "rungs": 4, "hottest": 1e-3}], "run": {"replicas": 8}}  # fmt: skip
+    with pytest.raises(SpecError, match=r"= 8 \(4 together\) would use 2"):
+        plan({"data": {"name": "moons", "seeds": [1, 2, 3]}, **moves})
+    plan({"data": {"name": "moons", "train": 40, "test": 40, "seeds": [1, 2]}, **moves})
+
+
+def test_a_class_that_a_split_leaves_out_is_named(tmp_path):
+    """With its seed; a class with one row, too; nothing is said where all is well."""
+    rows = [f"{i / 40},{'abc'[i % 2]}" for i in range(40)]
+
+    def said(more, **options):
+        (tmp_path / "d.csv").write_text("\n".join(["x,y", *rows, *more]))
+        data = {"name": "csv", "path": str(tmp_path / "d.csv"), "target": "y", **options}
+        return plan({"data": data, "run": {"replicas": 8}}).warnings
+
+    assert not said([])
+    lines = [said(["9,c"], split_seed=s) for s in range(30)]
+    absent = [s for s, found in enumerate(lines) if any("no training point" in line for line in found)]
+    alone = [s for s, found in enumerate(lines) if any("one point in all" in line for line in found)]
+    assert sorted(absent + alone) == list(range(30))
+    assert absent
+    assert alone
+    for s in absent:
+        assert any(f"class 'c' of split_seed {s} has no training point" in line for line in lines[s])
+    (many,) = said(["9,c"], seeds=absent[:2])
+    assert f"split_seed {absent[0]} has no" in many
+    assert "and 1 more" in many
