@@ -90,13 +90,12 @@ def resumable(store: Path) -> str:
     import os
 
     from gpu_thermo.errors import StoreError
-    from gpu_thermo.store import read_checkpoint, read_header
-    from gpu_thermo.store.record import refuse_earlier
+    from gpu_thermo.store import read_checkpoint, read_header, require_resumable
 
     if not os.access(store, os.W_OK):
         return "no: the folder is read-only"
     try:
-        refuse_earlier(store, read_header(store).format)
+        require_resumable(store, read_header(store))
         read_checkpoint(store)
     except StoreError as error:
         return f"no: {error}"

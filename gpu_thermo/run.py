@@ -25,9 +25,8 @@ from .running.stored import make_header
 from .running.subject import Setup
 from .spec.run import RunSpec
 from .state import Snapshot, State
-from .store import Checkpoint, RunInfo, RunWriter, open_run, read_header
+from .store import Checkpoint, RunInfo, RunWriter, open_run, read_header, require_resumable
 from .store.files import as_path
-from .store.record import refuse_earlier
 from .targets.base import Potential
 from .targets.own.check import PROBE, check_same
 
@@ -180,7 +179,7 @@ def resume(
     """
     path = as_path(store)
     info = read_header(path)
-    refuse_earlier(path, info.format)
+    require_resumable(path, info)
     recorded = RunSpec.from_json(info.spec)
     planned = recorded.model_copy(
         update={"run": _with_steps(recorded, int(info.attributes.get("steps", recorded.run.steps)))}
@@ -189,13 +188,7 @@ def resume(
     ready = restore_setup(path, target, potential, network)
     if target.run.steps != planned.run.steps:
         _check_extension(ready)
-    if ready.fingerprint != info.fingerprint:
-        if target.target is not None:
-            raise SpecError("The potential is not the one this run was started with: give the same.")
-        raise StoreError(
-            f"{path} does not hold the data its fingerprint names: it was changed after it was sampled, and cannot be"
-            " resumed."
-        )
+    _check_content(path, info, ready)
     device = resolve_device(_recorded_device(info) if device == "auto" else device, ready.job.target.library)
     chosen = _chosen_engine(ready, info, engine, device)
     build = describe_build(ready.job, chosen, device)
@@ -213,6 +206,24 @@ def resume(
         attributes = {**checkpoint.attributes, "steps": target.run.steps, "engine": chosen, "history": history}
         drive(loop, writer, path, Limits(on_progress, time_limit, commit_seconds), attributes)
     return open_run(path)
+
+
+def _check_content(path: Path, info: RunInfo, ready: Setup) -> None:
+    """The spec is as it was sampled (`require_resumable`): refuse other data, or another potential."""
+    if ready.fingerprint == info.fingerprint:
+        return
+    if ready.subject.fingerprint == info.data_fingerprint:
+        raise StoreError(
+            f"The fingerprint in store '{path}' fits neither its spec nor its data, which are as they were sampled: it"
+            " was edited, or written by a version that reads the spec in another way. Resume it with gpu_thermo"
+            f" {info.versions.get('gpu_thermo', 'of then')}, or restore the store from a copy."
+        )
+    if ready.spec.target is not None:
+        raise SpecError("The potential is not the one this run was started with: give the same.")
+    raise StoreError(
+        f"{path} does not hold the data its fingerprint names: the data in it were changed after it was sampled (its"
+        " spec was not), and it cannot be resumed. Restore it from a copy."
+    )
 
 
 def _recorded_device(info: RunInfo) -> str:

@@ -30,6 +30,7 @@ def make_header(setup: Setup, engine: str, device: str, moments: RunningMoments)
     return Header(
         spec=setup.spec.to_json(),
         fingerprint=setup.fingerprint,
+        data_fingerprint=setup.subject.fingerprint,
         engine=engine,
         device=device,
         versions=versions(),

@@ -7,7 +7,7 @@ system had not yet written (`verify_store` finds it).
 """
 
 from .header import FORMAT, Checkpoint, Draws, Header, RunInfo, Trace
-from .reader import Damage, disk_bill, open_run, read_checkpoint, read_header, verify_store
+from .reader import Damage, disk_bill, open_run, read_checkpoint, read_header, require_resumable, verify_store
 from .writer import RunWriter
 
 __all__ = [
@@ -23,5 +23,6 @@ __all__ = [
     "open_run",
     "read_checkpoint",
     "read_header",
+    "require_resumable",
     "verify_store",
 ]

@@ -18,7 +18,7 @@ from typing import Any
 import google_crc32c
 import numpy as np
 
-from .files import put, put_document
+from .files import make_folder, put, put_document
 
 STRING = "string"
 DTYPES = ("bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)), "float32", "float64", STRING)
@@ -28,6 +28,7 @@ execute."""
 CHUNK_BYTES = 2 << 20
 BLOCK = 256
 CHUNK_DRAWS = 32
+MOST_BLOCKS = 64
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class ArraySpec:
     dims : name of each axis. shape : 0 along an axis that grows, when new. dtype : one of DTYPES. chunks : one size an
     axis.
     grows : the axis that draws or steps are appended along, or None.
+    run : id of the run that the array belongs to; empty before format 2. crc : crc32c over the checksums of its chunks
+    in order, of whole rows of chunks where it grows; None where it is not kept (checkpoints have one together).
     """
 
     dims: tuple[str, ...]
@@ -46,26 +49,31 @@ class ArraySpec:
     dtype: str
     chunks: tuple[int, ...]
     grows: int | None = None
+    run: str = ""
+    crc: int | None = None
 
     @classmethod
-    def fixed(cls, dims: tuple[str, ...], shape: tuple[int, ...], dtype: str) -> "ArraySpec":
-        """An array written whole: one chunk, or blocks of rows where it is large."""
+    def fixed(cls, dims: tuple[str, ...], shape: tuple[int, ...], dtype: str, rows: int | None = None) -> "ArraySpec":
+        """An array written whole: one chunk, or blocks of `rows` rows, by default of as many as make 2 MB."""
         chunks = tuple(max(1, n) for n in shape)
+        if rows is not None:
+            return cls(dims, shape, dtype, (min(rows, chunks[0]), *chunks[1:]))
         row = math.prod(chunks[1:]) * _itemsize(dtype)
         if dtype != STRING and shape and chunks[0] * row > CHUNK_BYTES:
             chunks = (max(1, min(chunks[0], CHUNK_BYTES // row)), *chunks[1:])
         return cls(dims, shape, dtype, chunks)
 
     @classmethod
-    def growing(cls, dims: tuple[str, ...], lead: int, rest: tuple[int, ...], dtype: str, expected: int) -> "ArraySpec":
-        """An array [chain, draw or step, ...] that grows along its second axis; see `growing_chunks`."""
-        blocks, length = growing_chunks(lead, math.prod(rest) * _itemsize(dtype), expected)
-        return cls(dims, (lead, 0, *rest), dtype, (blocks, length, *(max(1, n) for n in rest)), grows=1)
+    def growing(
+        cls, dims: tuple[str, ...], lead: int, rest: tuple[int, ...], dtype: str, grid: tuple[int, int]
+    ) -> "ArraySpec":
+        """An array [chain, draw or step, ...] that grows along its second axis, in chunks of `growing_chunks`."""
+        return cls(dims, (lead, 0, *rest), dtype, (*grid, *(max(1, n) for n in rest)), grows=1)
 
     @classmethod
-    def axis(cls, dims: tuple[str, ...], dtype: str, expected: int) -> "ArraySpec":
-        """A coordinate [draw or step] that grows."""
-        return cls(dims, (0,), dtype, (max(1, min(4096, expected)),), grows=0)
+    def axis(cls, dims: tuple[str, ...], dtype: str, length: int) -> "ArraySpec":
+        """A coordinate [draw or step] that grows, in chunks of `length`."""
+        return cls(dims, (0,), dtype, (length,), grows=0)
 
     @property
     def little(self) -> np.dtype:
@@ -101,6 +109,21 @@ class ArraySpec:
         """Bytes of all chunk files."""
         return math.prod(self.grid) * self.chunk_bytes
 
+    @property
+    def belonging(self) -> dict[str, Any]:
+        """The array's attributes: whose it is, and what its bytes are."""
+        return ({"run_id": self.run} if self.run else {}) | ({} if self.crc is None else {"crc32c": self.crc})
+
+    @property
+    def whole_rows(self) -> Iterator[tuple[int, ...]]:
+        """Indices of the chunks that `crc` is over: those that are never written again, in the order they are."""
+        if self.grows is None:
+            yield from self.keys()
+            return
+        blocks = range(self.grid[0]) if self.grows else range(1)
+        for row in range(self.shape[self.grows] // self.chunks[self.grows]):
+            yield from ((b, row, *(0,) * (len(self.shape) - 2)) if self.grows else (row,) for b in blocks)
+
     def document(self) -> dict[str, Any]:
         """The array's zarr.json."""
         return {
@@ -110,7 +133,7 @@ class ArraySpec:
             "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}},
             "fill_value": _fill_json(self.dtype),
             "codecs": codecs(self.dtype),
-            "attributes": {},
+            "attributes": self.belonging,
             "dimension_names": list(self.dims),
             "zarr_format": 3,
             "node_type": "array",
@@ -119,14 +142,16 @@ class ArraySpec:
 
 
 def growing_chunks(lead: int, cell: int, expected: int) -> tuple[int, int]:
-    """Chains and draws of one chunk, for `lead` chains of `cell` bytes a draw and about `expected` draws.
+    """Chains and draws of one chunk, for `lead` chains of `cell` bytes a draw and about `expected` draws: one grid for
+    a whole group, `cell` being that of its largest array.
 
-    About 256 chains (more for small cells) by as many draws as make 2 MB, but at most 32: the last, partly filled chunk
-    is written again at every commit. Both counts are evened out, since a chunk at the edge is stored whole.
+    About 256 chains (more for small cells, or where that would make more than 64 blocks, each of which is a file of
+    every coordinate) by as many draws as make 2 MB, but at most 32: the last, partly filled chunk is written again at
+    every commit. Both counts are evened out, since a chunk at the edge is stored whole.
     """
     cell = max(1, cell)
     chains = min(max(BLOCK, CHUNK_BYTES // (cell * CHUNK_DRAWS)), max(1, CHUNK_BYTES // cell))
-    chains = _even(lead, chains)
+    chains = _even(lead, max(chains, -(-lead // MOST_BLOCKS)))
     draws = max(1, min(CHUNK_DRAWS, CHUNK_BYTES // (chains * cell)))
     return chains, _even(expected, draws)
 
@@ -198,17 +223,32 @@ def _encode_text(block: np.ndarray) -> bytes:
     return b"".join([len(items).to_bytes(4, "little"), *(len(item).to_bytes(4, "little") + item for item in items)])
 
 
-def put_values(root: Path, path: str, spec: ArraySpec, values: np.ndarray) -> None:
-    """Write all chunks of an array that is written whole."""
+def put_values(root: Path, path: str, spec: ArraySpec, values: np.ndarray) -> bytes:
+    """Write all chunks of an array that is written whole; returns their checksums in order."""
+    written = []
     for index in spec.keys():
         where = tuple(slice(i * c, (i + 1) * c) for i, c in zip(index, spec.chunks, strict=True))
-        put(root, f"{path}/{chunk_key(index)}", *encode(values[where], spec))
+        data, check = encode(values[where], spec)
+        put(root, f"{path}/{chunk_key(index)}", data, check)
+        written.append(check)
+    return b"".join(written)
 
 
-def put_array(root: Path, path: str, spec: ArraySpec, values: np.ndarray) -> None:
-    """Write the document and all chunks of an array."""
+def put_array(root: Path, path: str, spec: ArraySpec, values: np.ndarray) -> tuple[ArraySpec, bytes]:
+    """Write all chunks and the document of an array; returns its spec, with the crc where that is kept, and the
+    checksums.
+    """
+    make_folder(root, path)
+    checks = put_values(root, path, spec, values)
+    if spec.crc is not None:
+        spec = replace(spec, crc=extended(0, checks))
     put_document(root, path, spec.document())
-    put_values(root, path, spec, values)
+    return spec, checks
+
+
+def extended(crc: int, checks: bytes) -> int:
+    """The crc over what it was over before, and further checksums of chunks."""
+    return int(google_crc32c.extend(crc, checks))
 
 
 class Growing:
@@ -224,12 +264,14 @@ class Growing:
         self._axis, self._length = spec.grows or 0, spec.chunks[spec.grows or 0]
         self._buffer: np.ndarray | None = None
         self._row = self._filled = 0
+        self._crc = spec.crc or 0
         self._dirty = False
 
     @property
     def spec(self) -> ArraySpec:
         """The array as it stands, appended draws included."""
-        return self._spec.at(self._row * self._length + self._filled)
+        grown = self._spec.at(self._row * self._length + self._filled)
+        return grown if grown.crc is None else replace(grown, crc=self._crc)
 
     def restore(self, tail: np.ndarray) -> None:
         """Continue an array of the spec's length, whose last, partial row holds `tail`, in the array's own axis
@@ -248,14 +290,14 @@ class Growing:
             rows = taken.swapaxes(0, 1) if self._axis else taken
             start += count
             if count == self._length:  # a whole row: no need to gather it first
-                self._write(rows)
+                self._crc = extended(self._crc, self._write(rows))
                 self._row += 1
                 continue
             self._within(self._filled, self._filled + count)[...] = rows
             self._filled, self._dirty = self._filled + count, True
-            if self._filled == self._length:
-                self.flush()
-                self._row, self._filled, self._buffer = self._row + 1, 0, None
+            if self._filled == self._length and self._buffer is not None:
+                self._crc = extended(self._crc, self._write(self._buffer))
+                self._row, self._filled, self._buffer, self._dirty = self._row + 1, 0, None, False
 
     def flush(self) -> None:
         """Write the partial row, if it has changed."""
@@ -271,13 +313,16 @@ class Growing:
             self._buffer = np.full(shape, self._spec.fill, self._spec.little)
         return self._buffer[:, start:stop] if self._axis else self._buffer[start:stop]
 
-    def _write(self, rows: np.ndarray) -> None:
-        """Write one row of chunks, `rows` in the array's own axis order."""
+    def _write(self, rows: np.ndarray) -> bytes:
+        """Write one row of chunks, `rows` in the array's own axis order; returns their checksums."""
         rest = (0,) * (len(self._spec.shape) - self._axis - 1)
         if not self._axis:
-            put(self._root, f"{self._path}/{chunk_key((self._row,))}", *encode(rows, self._spec))
-            return
-        block = self._spec.chunks[0]
+            data, check = encode(rows, self._spec)
+            put(self._root, f"{self._path}/{chunk_key((self._row,))}", data, check)
+            return check
+        block, written = self._spec.chunks[0], []
         for i in range(-(-self._spec.shape[0] // block)):
-            key = chunk_key((i, self._row, *rest))
-            put(self._root, f"{self._path}/{key}", *encode(rows[i * block : (i + 1) * block], self._spec))
+            data, check = encode(rows[i * block : (i + 1) * block], self._spec)
+            put(self._root, f"{self._path}/{chunk_key((i, self._row, *rest))}", data, check)
+            written.append(check)
+        return b"".join(written)

@@ -4,9 +4,11 @@ import ctypes
 import errno
 import json
 import os
+import secrets
 import shutil
 import sys
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ import numpy as np
 from ..errors import StoreError, StoreExistsError
 from .arrays import ArraySpec, put_array
 from .files import LOCK, Lock, as_path, put_document
-from .header import FORMAT, Header
+from .header import FORMAT, Header, spec_digest
 from .record import MAKER, Record, group_document, is_ours, require_assertions
 from .schema import CHANGING, Schema
 
@@ -103,14 +105,15 @@ def _old_lock(path: Path, overwrite: bool) -> Lock | None:
 
 def _build(staging: Path, header: Header, schema: Schema) -> Record:
     """Write all groups and arrays at step 0; the record last."""
-    arrays = schema.arrays()
+    run, derived = secrets.token_hex(16), schema.derived()
+    arrays = {p: replace(s, run=run, crc=None if p in derived else 0) for p, s in schema.arrays().items()}
     groups = {path: _group_attributes(path, header, schema) for path in schema.groups()}
-    record = Record(_root_attributes(header, schema), schema, groups, arrays)
+    record = Record(_root_attributes(header, schema) | {"run_id": run}, schema, groups, arrays)
     put_document(staging, "", group_document(record.attributes))
     for path, attributes in record.groups.items():
         put_document(staging, path, group_document(attributes))
     for path, spec in arrays.items():
-        put_array(staging, path, spec, _initial(path, spec, header, schema))
+        arrays[path], _ = put_array(staging, path, spec, _initial(path, spec, header, schema))
     put_document(staging, "", record.document())
     return record
 
@@ -123,6 +126,8 @@ def _root_attributes(header: Header, schema: Schema) -> dict[str, str | int | fl
         **header.attributes,
         "format": FORMAT,
         "spec": header.spec,
+        "spec_digest": spec_digest(header.spec),
+        "data_fingerprint": header.data_fingerprint,
         "fingerprint": header.fingerprint,
         "engine": header.engine,
         "device": header.device,

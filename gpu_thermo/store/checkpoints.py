@@ -8,18 +8,18 @@ be interrupted and done again.
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..state import State
-from .arrays import ArraySpec, Growing, dtype_name, put_array, put_values
+from .arrays import ArraySpec, Growing, dtype_name, extended, put_array, put_values
 from .birth import initial_values
 from .files import DOCUMENT, PARTIAL, put_document, read, remove
 from .header import Checkpoint
-from .reader import check_files, read_array, read_slot
+from .reader import check_files, damaged, read_array, read_slot, strangers
 from .record import Record, group_document, to_key
 from .schema import CHANGING, Schema
 
@@ -55,21 +55,23 @@ def _key(name: str) -> str:
 def write_slot(root: Path, record: Record, slot: str, commit: Commit) -> None:
     """Fill a slot and enter its arrays in the record; those of an older state that are no more are removed."""
     arrays = commit.arrays | {f"predictive/{name}": value for name, value in commit.predictive.items()}
-    specs = {name: _spec(name, value, record.schema) for name, value in arrays.items()}
+    specs = {name: replace(_spec(name, arrays[name], record.schema), run=record.run) for name in sorted(arrays)}
     for path in [
         path for path in record.arrays if path.startswith(f"{slot}/") and path.removeprefix(f"{slot}/") not in specs
     ]:
         remove(root, path)
         del record.arrays[path]
+    crc = 0
     for name, spec in specs.items():
         path = f"{slot}/{name}"
         if record.arrays.get(path) == spec:
-            put_values(root, path, spec, arrays[name])
+            checks = put_values(root, path, spec, arrays[name])
         else:
             remove(root, path)
-            put_array(root, path, spec, arrays[name])
-        record.arrays[path] = spec
-    record.groups[slot] = {"step": commit.step, "evaluations": commit.evaluations}
+            _, checks = put_array(root, path, spec, arrays[name])
+        record.arrays[path], crc = spec, extended(crc, checks)
+    own = {"run_id": record.run, "crc32c": crc}
+    record.groups[slot] = {"step": commit.step, "evaluations": commit.evaluations} | own
     put_document(root, slot, group_document(record.groups[slot]))
 
 
@@ -101,6 +103,8 @@ def recover(root: Path, record: Record) -> tuple[Checkpoint, dict[str, Growing]]
     """
     fixed, growing, slot = _split(record)
     check_files(root, record, fixed | growing | slot)
+    for damage in strangers(root, record, fixed | growing):
+        raise damaged(root, damage)
     _remove_leftovers(root, record)
     for path, spec in growing.items():
         _truncate(root / path, spec)
@@ -114,8 +118,7 @@ def _split(record: Record) -> tuple[dict[str, ArraySpec], ...]:
     """The arrays that never change, those that grow, and those of the committed slot; what derives from the slot is
     left out.
     """
-    changing = tuple(f"{group}/{name}" for group in record.schema.chained for name in CHANGING)
-    derived = {*changing, *(f"predictive/{name}" for name in record.schema.predictive)}
+    derived = record.schema.derived()
     outside = {p: s for p, s in record.arrays.items() if not p.startswith("checkpoint/") and p not in derived}
     growing = {p: s for p, s in outside.items() if s.grows is not None}
     slot = {p: s for p, s in record.arrays.items() if record.slot >= 0 and p.startswith(f"checkpoint/{record.slot}/")}

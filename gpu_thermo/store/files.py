@@ -135,11 +135,16 @@ def remove(root: Path, key: str) -> None:
         target.unlink(missing_ok=True)
 
 
-def put_document(root: Path, path: str, document: Mapping[str, Any]) -> None:
-    """Write a node's zarr.json, and its folder where that is new."""
+def make_folder(root: Path, path: str) -> None:
+    """A node's folder, where that is new."""
     folder = Path(inside(root, path)) if path else root
     if path and not folder.is_dir():
         folder.mkdir()  # never its parents: a store that vanished must not come back half
+
+
+def put_document(root: Path, path: str, document: Mapping[str, Any]) -> None:
+    """Write a node's zarr.json, and its folder where that is new."""
+    make_folder(root, path)
     put(root, f"{path}/{DOCUMENT}" if path else DOCUMENT, json.dumps(document, allow_nan=False).encode())
 
 

@@ -1,5 +1,6 @@
 """What the run loop hands to the store, and what it gets back."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,11 @@ READABLE = {1: "0.1"}
 """Earlier formats, which are read and not continued, and the version of this package that continues each."""
 
 
+def spec_digest(spec: str) -> str:
+    """Digest of a spec's text as it is stored."""
+    return hashlib.sha256(spec.encode()).hexdigest()[:32]
+
+
 @dataclass(frozen=True)
 class Header:
     """All that is fixed when a store is created.
@@ -21,6 +27,7 @@ class Header:
     Attributes
     ----------
     spec : canonical JSON of the RunSpec. fingerprint, engine, device, versions : stored as they are.
+    data_fingerprint : the part of the fingerprint that is not the spec's.
     chain : static coordinates by name, each [R]: ensemble, dataset, seed, stream, stepsize, temperature_hidden, ...
     tensors : name -> (dims, shape) of a replica's tensors in storage order (Layout.variables).
     partitions, outputs, features : names along these axes.
@@ -54,6 +61,7 @@ class Header:
     draws: int
     trace_steps: int
     attributes: Mapping[str, str | float] = field(default_factory=dict)
+    data_fingerprint: str = ""
 
 
 @dataclass
@@ -108,6 +116,9 @@ class RunInfo:
     ----------
     replicas, parameters : R and P. step, draws, trace_steps : committed. expected_draws : as planned at creation.
     keep : what is kept per draw. attributes : of the last commit.
+    run_id : made at birth, in everything that belongs to the run. spec_digest, data_fingerprint : of spec and data as
+    sampled, so that it can be said which of them was changed. All three are empty before format 2.
+    foreign : whether another program wrote this copy of the run.
     """
 
     spec: str
@@ -125,3 +136,7 @@ class RunInfo:
     expected_draws: int
     trace_steps: int
     attributes: dict[str, Any]
+    run_id: str = ""
+    spec_digest: str = ""
+    data_fingerprint: str = ""
+    foreign: bool = False

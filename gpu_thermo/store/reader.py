@@ -10,7 +10,7 @@ import json
 import math
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,15 +22,17 @@ from zarr.storage import LocalStore
 
 from ..errors import StoreError
 from ..state import State
-from .arrays import STRING, ArraySpec, checksum, chunk_key
-from .files import find_links
-from .header import Checkpoint, Header, RunInfo
-from .record import Record, from_key, load_record, located
+from .arrays import STRING, ArraySpec, checksum, chunk_key, extended
+from .files import DOCUMENT, find_links, read
+from .foreign import ForeignStoreError, check_foreign, committed, length
+from .header import Checkpoint, Header, RunInfo, spec_digest
+from .record import Record, from_key, load_record, located, refuse_earlier
 from .schema import CHANGING, SLOTS, Schema
 
 _NODE, _DISK_BLOCK, _TRIES = 900, 4096, 20
 
 _LEAST_TEXT = 8
+_MAX_DOCUMENT = 2**20
 _ABSENT, _NO_FILE = -1, -2
 
 
@@ -65,28 +67,73 @@ def open_run(path: str | os.PathLike[str], chunks: Mapping[str, int] | None = No
         It is no store of ours, of another format, or damaged.
     """
     real = located(path)
-    check_files(real, load_record(real))
+    try:
+        check_files(real, load_record(real))
+    except ForeignStoreError as copy:
+        check_foreign(real, copy.nodes)
     try:
         # a store object, not its name: xarray would take "~" and "::" in a name for more than that
         tree = xarray.open_datatree(LocalStore(real, read_only=True), engine="zarr", consolidated=True, chunks=chunks)  # type: ignore[arg-type]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"Store '{real}' cannot be opened: {error} verify_store lists damaged files.") from error
-    return tree.drop_nodes("checkpoint")
+    return tree.drop_nodes("checkpoint", errors="ignore")
 
 
 def read_header(path: str | os.PathLike[str]) -> RunInfo:
     """The store at a glance: spec, fingerprint, versions and progress; StoreError as for `open_run`, damaged arrays
     apart.
     """
-    record = load_record(located(path))
-    root, schema = record.attributes, record.schema
-    text = {name: str(root.get(name, "")) for name in ("spec", "fingerprint", "engine", "device", "created_at")}
-    return RunInfo(
-        **text, format=root["format"], versions=_versions(root.get("versions")),
-        replicas=schema.replicas, parameters=schema.parameters, keep=schema.keep,
-        step=record.step, draws=record.draws, expected_draws=schema.draws, trace_steps=record.trace_steps,
+    try:
+        record = load_record(located(path))
+    except ForeignStoreError as copy:
+        return _glance(copy.attributes, copy.schema, **_progress(located(path), copy.nodes), foreign=True)
+    return _glance(
+        record.attributes, record.schema, step=record.step, draws=record.draws, trace_steps=record.trace_steps,
         attributes=record.commit_attributes,
     )  # fmt: skip
+
+
+_TEXTS = ("spec", "fingerprint", "engine", "device", "created_at", "run_id", "spec_digest", "data_fingerprint")
+
+
+def _glance(root: Mapping[str, Any], schema: Schema, **progress: Any) -> RunInfo:
+    text = {name: str(root.get(name, "")) for name in _TEXTS}
+    return RunInfo(
+        **text, **progress, format=root["format"], versions=_versions(root.get("versions")), replicas=schema.replicas,
+        parameters=schema.parameters, keep=schema.keep, expected_draws=schema.draws,
+    )  # fmt: skip
+
+
+def _progress(path: Path, nodes: Mapping[str, Any]) -> dict[str, Any]:
+    """How far a run was when another program copied it, by its commit, or, where that was left out, its draws."""
+    step, text = committed(nodes)
+    if step < 0:
+        tree = open_run(path)
+        places = ("sample_stats/step", "trace/step")
+        step = max((int(tree[p].values.max()) for p in places if p in nodes and tree[p].size), default=0)
+    try:
+        attributes = json.loads(text)
+    except (ValueError, RecursionError):
+        attributes = {}
+    return {
+        "step": step, "draws": length(nodes, "sample_stats/draw"), "trace_steps": length(nodes, "trace/step"),
+        "attributes": attributes if isinstance(attributes, dict) else {},
+    }  # fmt: skip
+
+
+def require_resumable(path: str | os.PathLike[str], info: RunInfo) -> None:
+    """StoreError for a store that can be read and not continued: of an earlier format, or with another spec than it
+    was sampled with.
+    """
+    refuse_earlier(Path(path), info.format)
+    if info.foreign:
+        raise ForeignStoreError(path)
+    if info.spec_digest != spec_digest(info.spec):
+        raise StoreError(
+            f"The spec in store '{path}' was edited after the run began (its attribute `spec` does not fit"
+            " `spec_digest`), so that the run it describes is not the one in the store. Put the spec back, or start a"
+            " new run with the edited one."
+        )
 
 
 def _versions(text: Any) -> dict[str, str]:
@@ -129,7 +176,12 @@ def verify_store(path: str | os.PathLike[str]) -> list[Damage]:
     real = located(path)
     if links := [Damage(link, "a link, through which nothing is read or written") for link in find_links(real)]:
         return links
-    return scan(real, load_record(real))
+    for _ in range(_TRIES):
+        record = load_record(real)
+        found = scan(real, record)
+        if not found or _commit(load_record(real)) == _commit(record):
+            break  # else the run went on, and a checkpoint may have been written meanwhile
+    return found
 
 
 def disk_bill(header: Header, extra: int = 0) -> int:
@@ -181,6 +233,8 @@ def read_slot(root: Path, record: Record) -> tuple[Checkpoint, dict[str, np.ndar
     if record.slot < 0:
         return checkpoint, {}
     slot = SLOTS[record.slot]
+    for damage in _odd_slot(root, record):
+        raise damaged(root, damage)
     arrays = read_arrays(root, record, slot)
     checkpoint.sums = {
         from_key(name.removeprefix("sums/")): value for name, value in arrays.items() if name.startswith("sums/")
@@ -249,7 +303,7 @@ def _fits(size: int, spec: ArraySpec) -> bool:
 def check_files(root: Path, record: Record, arrays: dict[str, ArraySpec] | None = None) -> None:
     """StoreError that names the first damaged file of the committed arrays, if there is one."""
     for path, spec in (live_arrays(record) if arrays is None else arrays).items():
-        for damage in missing_or_truncated(root, path, spec):
+        for damage in (*_foreign(root, path, spec), *missing_or_truncated(root, path, spec)):
             raise damaged(root, damage)
         if spec.dtype == STRING:
             for damage in _unsound(root, path, spec):
@@ -283,6 +337,7 @@ def scan(root: Path, record: Record) -> list[Damage]:
     """Read every committed chunk; all damage found."""
     found = []
     for path, spec in live_arrays(record).items():
+        found += _foreign(root, path, spec)
         absent = list(missing_or_truncated(root, path, spec))
         found += absent
         if not absent:
@@ -290,4 +345,59 @@ def scan(root: Path, record: Record) -> list[Damage]:
         elif all(damage.file != path for damage in absent):
             named = {damage.file for damage in absent}
             found += [damage for damage in _unsound(root, path, spec) if damage.file not in named]
-    return found
+    return found or [*strangers(root, record, live_arrays(record)), *_odd_slot(root, record)]
+
+
+# -- what belongs to another run ---------------------------------------------------------------------------------------
+
+
+def _foreign(root: Path, path: str, spec: ArraySpec) -> list[Damage]:
+    """The array whose own document names another run, as after a copy of a store that stopped half way. A document that
+    is missing or no document is put right by recovery.
+    """
+    if not spec.run:
+        return []
+    try:
+        theirs = json.loads(read(root, f"{path}/{DOCUMENT}", _MAX_DOCUMENT))["attributes"].get("run_id", "no id")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return []
+    if theirs == spec.run:
+        return []
+    return [Damage(path, f"of another run ({str(theirs)[:32]}; this one is {spec.run})")]
+
+
+def strangers(root: Path, record: Record, arrays: Mapping[str, ArraySpec]) -> Iterator[Damage]:
+    """Arrays that have chunks of another run: each is sound, and together they do not fit the record's checksum."""
+    for path, spec in arrays.items():
+        if spec.crc is not None and _crc(root, path, spec.whole_rows) != spec.crc:
+            yield Damage(path, "sound chunks that are not those of this run: of another run, or of another time")
+
+
+def _odd_slot(root: Path, record: Record) -> Iterator[Damage]:
+    """The committed slot, where its files are not those that the record was written with."""
+    if record.slot < 0 or not record.run:
+        return
+    slot, crc = SLOTS[record.slot], 0
+    paths = sorted(path for path in record.arrays if path.startswith(f"{slot}/"))
+    for path in paths:
+        crc = _crc(root, path, record.arrays[path].keys(), crc)
+    if crc == record.groups[slot].get("crc32c"):
+        return
+    unsound = [damage for path in paths for damage in _unsound(root, path, record.arrays[path])]
+    odd = Damage(slot, "this checkpoint is not the one that was committed: of another run, or of another commit")
+    yield from unsound or [odd]
+
+
+def _crc(root: Path, path: str, keys: Iterable[tuple[int, ...]], crc: int = 0) -> int:
+    """crc32c over the checksums that the chunk files end with; -1 where one cannot be read."""
+    folder = os.fspath(root / path)
+    for key in keys:
+        try:
+            descriptor = os.open(f"{folder}/{chunk_key(key)}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError:
+            return -1
+        try:
+            crc = extended(crc, os.pread(descriptor, 4, max(0, os.fstat(descriptor).st_size - 4)))
+        finally:
+            os.close(descriptor)
+    return crc

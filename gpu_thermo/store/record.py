@@ -7,7 +7,9 @@ safer.
 
 import json
 import os
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -15,6 +17,7 @@ from urllib.parse import quote, unquote
 from ..errors import StoreError
 from .arrays import DTYPES, ArraySpec, codecs
 from .files import DOCUMENT, as_path, read, refuse_links
+from .foreign import ForeignStoreError, is_foreign
 from .header import FORMAT, READABLE
 from .schema import SLOT_PARTS, SLOTS, Schema
 
@@ -45,6 +48,11 @@ class Record:
     def copy(self) -> "Record":
         """Tables of its own; what they hold is never changed in place."""
         return Record(self.attributes, self.schema, dict(self.groups), dict(self.arrays))
+
+    @property
+    def run(self) -> str:
+        """Id of the run; empty before format 2."""
+        return str(self.attributes.get("run_id", ""))
 
     @property
     def slot(self) -> int:
@@ -186,6 +194,8 @@ def load_record(path: Path) -> Record:
             f"Store '{path}' has lost its commit record (another program rewrote {DOCUMENT}). "
             f"If its run had ended normally, zarr.consolidate_metadata({str(path)!r}) brings it back."
         )
+    if is_foreign(nodes):
+        raise ForeignStoreError(path, root["attributes"], schema, nodes)
     try:
         record = _parse(root["attributes"], _named(schema, nodes), nodes)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
@@ -219,10 +229,11 @@ def _parse(attributes: dict[str, Any], schema: Schema, nodes: dict[str, Any]) ->
             spec = spec.at(length)
         if (stored.shape, stored.dims, stored.dtype) != (spec.shape, spec.dims, spec.dtype):
             raise ValueError(f"{path} is {stored.dtype} {stored.shape}, not {spec.dtype} {spec.shape}")
-        arrays[path] = ArraySpec(stored.dims, stored.shape, stored.dtype, stored.chunks, spec.grows)
+        arrays[path] = replace(stored, grows=spec.grows)
     for path, node in nodes.items():
         arrays[_slot_path(path)] = _array(path, node)
     record = Record(attributes, schema, groups, arrays)
+    _check_belonging(record)
     _check_commit(record)
     return record
 
@@ -241,7 +252,10 @@ def _array(path: str, node: dict[str, Any]) -> ArraySpec:
         raise ValueError(f"{path} is not an array of ours")
     if any(type(n) is not int or n < 0 for n in shape) or any(type(n) is not int or n < 1 for n in chunks):
         raise ValueError(f"{path} has shape {shape} and chunks {chunks}")
-    spec = ArraySpec(dims, shape, dtype, chunks)
+    run, crc = node["attributes"].get("run_id", ""), node["attributes"].get("crc32c")
+    if not isinstance(run, str) or not (crc is None or type(crc) is int):
+        raise ValueError(f"{path} has run_id {run!r} and crc32c {crc!r}")
+    spec = ArraySpec(dims, shape, dtype, chunks, run=run, crc=crc)
     stored, ours = (
         [{key: value for key, value in codec.items() if value} for codec in some]
         for some in (node["codecs"], codecs(dtype))
@@ -267,6 +281,20 @@ def _slot_path(path: str) -> str:
     return path
 
 
+def _check_belonging(record: Record) -> None:
+    """All of a store of format 2 is of one run, and what never changes has a checksum."""
+    if record.attributes["format"] in READABLE:
+        return
+    if not re.fullmatch(r"[0-9a-f]{32}", record.run):
+        raise ValueError(f"run_id is {record.run!r}, not 32 hexadecimal digits")
+    derived = record.schema.derived()
+    for path, spec in record.arrays.items():
+        if spec.run != record.run:
+            raise ValueError(f"{path} belongs to run {spec.run or 'none'}, not {record.run}")
+        if (spec.crc is None) != (path in derived or path.startswith("checkpoint/")):
+            raise ValueError(f"{path} has crc32c {spec.crc}")
+
+
 def _check_commit(record: Record) -> None:
     commit = record.groups["checkpoint"]
     if record.slot not in (-1, 0, 1) or type(record.step) is not int or not isinstance(record.commit_attributes, dict):
@@ -284,6 +312,8 @@ def _check_slot(record: Record) -> None:
     slot, schema = SLOTS[record.slot], record.schema
     if record.groups[slot]["step"] != record.step or type(record.groups[slot]["evaluations"]) is not int:
         raise ValueError(f"{slot} is of another step")
+    if record.run and record.groups[slot]["run_id"] != record.run:
+        raise ValueError(f"{slot} belongs to run {record.groups[slot]['run_id']}, not {record.run}")
     flat, wide = (schema.replicas,), (schema.replicas, schema.parameters)
     expected = {
         "position": wide,

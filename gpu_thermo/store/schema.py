@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import StoreError
-from .arrays import DTYPES, STRING, ArraySpec, dtype_name
+from .arrays import DTYPES, STRING, ArraySpec, dtype_name, growing_chunks
 from .header import Header
 
 Variable = tuple[tuple[str, ...], tuple[int, ...], str]
@@ -133,39 +133,46 @@ class Schema:
             table |= {f"{group}/{name}": spec for name, spec in (*self._coordinates(group, own), *own.items())}
         return table
 
+    def derived(self) -> frozenset[str]:
+        """Paths of what the checkpoint says again, for readers: rewritten at commits and from it at recovery."""
+        changing = (f"{group}/{name}" for group in self.chained for name in CHANGING)
+        return frozenset((*changing, *(f"predictive/{name}" for name in self.predictive)))
+
     def _variables(self, group: str) -> Iterator[tuple[str, ArraySpec]]:
-        if group == "posterior":
-            for name, shape in self.tensors.items():
-                yield (
-                    name,
-                    ArraySpec.growing(
-                        ("chain", "draw", *self.dims[name]), self.replicas, shape, self.dtype, self.draws
-                    ),
-                )
-        elif group == "probes":
-            rest = (self.probes, len(self.outputs))
-            yield (
-                "predictions",
-                ArraySpec.growing(("chain", "draw", "probe", "output"), self.replicas, rest, self.dtype, self.draws),
-            )
-        elif group in ("sample_stats", "trace"):
-            stats = group == "sample_stats"
-            time, expected = ("draw", self.draws) if stats else ("step", self.trace_steps)
-            for name, (dims, shape, dtype) in (self.statistics if stats else self.trace).items():
-                yield name, ArraySpec.growing(("chain", time, *dims), self.replicas, shape, dtype, expected)
+        if group in self.chained:
+            time, grid = "step" if group == "trace" else "draw", self._grid(group)
+            for name, (dims, shape, dtype) in self._sampled(group).items():
+                yield name, ArraySpec.growing(("chain", time, *dims), self.replicas, shape, dtype, grid)
         else:
             for name, variable in (self.predictive if group == "predictive" else self.constant).items():
                 yield name, ArraySpec.fixed(*variable)
 
+    def _sampled(self, group: str) -> dict[str, Variable]:
+        """What one draw or step of a chained group has, chain and draw left out."""
+        if group == "posterior":
+            return {name: (self.dims[name], shape, self.dtype) for name, shape in self.tensors.items()}
+        if group == "probes":
+            return {"predictions": (("probe", "output"), (self.probes, len(self.outputs)), self.dtype)}
+        return self.statistics if group == "sample_stats" else self.trace
+
+    def _grid(self, group: str) -> tuple[int, int]:
+        """Chains and draws (or steps) of every chunk in a chained group, so that xarray's chunks of it agree."""
+        cells = [math.prod(shape) * np.dtype(dtype).itemsize for _, shape, dtype in self._sampled(group).values()]
+        return growing_chunks(self.replicas, max(cells, default=1), self._expected(group))
+
+    def _expected(self, group: str) -> int:
+        return self.trace_steps if group == "trace" else self.draws
+
     def _coordinates(self, group: str, variables: Mapping[str, ArraySpec]) -> Iterator[tuple[str, ArraySpec]]:
         lengths = {d: n for spec in variables.values() for d, n in zip(spec.dims, spec.shape, strict=True)}
         if group in self.chained:
+            chains, length = self._grid(group)
             for name, dtype in {"chain": "int64", **self.chain, **CHANGING}.items():
-                yield name, ArraySpec.fixed(("chain",), (self.replicas,), dtype)
-            time, expected = ("step", self.trace_steps) if group == "trace" else ("draw", self.draws)
-            yield time, ArraySpec.axis((time,), "int64", expected)
+                yield name, ArraySpec.fixed(("chain",), (self.replicas,), dtype, chains)
+            time = "step" if group == "trace" else "draw"
+            yield time, ArraySpec.axis((time,), "int64", max(1, min(4096, self._expected(group))))
             if group != "trace":
-                yield "step", ArraySpec.axis(("draw",), "int64", expected)
+                yield "step", ArraySpec.axis(("draw",), "int64", length)
         for dim, length in lengths.items():
             if dim not in ("chain", "draw", "step") and dim not in variables:
                 yield dim, ArraySpec.fixed((dim,), (length,), STRING if self.names(dim, length) else "int64")

@@ -60,6 +60,40 @@ class TestLayout:
             "trace/step",
         }
 
+    @pytest.mark.parametrize("group", ["posterior", "probes", "sample_stats", "trace"])
+    def test_one_grid_a_group(self, tmp_path: Path, group: str) -> None:
+        """Arrays of any size, and coordinates: Dask's chunks along an axis must agree."""
+        big = {"w1": (("hidden", "feature"), (400, 2)), "b1": (("hidden",), (400,))}
+        RunWriter.create(tmp_path / "run.zarr", make_header(900, tensors=big, draws=70, trace_steps=3)).close()
+        data = xr.open_zarr(tmp_path / "run.zarr", group=group, chunks=None)
+        lengths: dict[str, set[int]] = {}
+        for name, variable in data.variables.items():
+            if name not in data.indexes:
+                for dim, length in variable.encoding["preferred_chunks"].items():
+                    lengths.setdefault(dim, set()).add(length)
+        assert {dim: len(found) for dim, found in lengths.items()} == dict.fromkeys(lengths, 1)
+        if group == "posterior":
+            assert max(lengths["chain"]) < 900
+
+    @pytest.mark.parametrize("group", ["posterior", "probes", "sample_stats", "trace"])
+    def test_chunks_and_slices_with_dask(self, finished: Path, tmp_path: Path, group: str) -> None:
+        pytest.importorskip("dask")
+        data = xr.open_zarr(finished, group=group)
+        assert data.chunks["chain"] == (6,)
+        time = "step" if group == "trace" else "draw"
+        with pytest.warns(UserWarning, match="onsolidated"):
+            data.isel({time: slice(0, 7)}).to_zarr(tmp_path / "slice.zarr")
+
+    @pytest.mark.parametrize("group", ["posterior", "probes", "sample_stats", "trace"])
+    def test_any_slice_can_be_saved(self, finished: Path, tmp_path: Path, group: str) -> None:
+        time = "step" if group == "trace" else "draw"
+        part = open_run(finished)[group].to_dataset().isel({time: slice(1, 8, 2), "chain": slice(2, 5)})
+        with pytest.warns(UserWarning, match="onsolidated"):
+            part.to_zarr(tmp_path / "slice.zarr")
+        back = xr.open_zarr(tmp_path / "slice.zarr", chunks=None)
+        name = next(iter(part.data_vars))
+        np.testing.assert_array_equal(back[name], part[name])
+
     def test_dims_and_coordinates(self, finished: Path) -> None:
         tree = open_run(finished)
         assert tree["posterior"]["w1"].dims == ("chain", "draw", "hidden", "feature")
