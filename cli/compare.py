@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
-from .arguments import Device, Json, Overwrite, Quiet, Threads
+from .arguments import AllowOtherBits, Device, Json, Overwrite, Quiet, Threads
 
 if TYPE_CHECKING:
     from gpu_thermo.running.loop import Progress
@@ -33,7 +33,7 @@ Scale = Annotated[
 
 def compare(
     what: What, out: Out | None = None, scale: Scale = 1.0, device: Device = "auto", threads: Threads = None,
-    overwrite: Overwrite = False, as_json: Json = False, quiet: Quiet = False,
+    overwrite: Overwrite = False, allow_other_bits: AllowOtherBits = False, as_json: Json = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Compare methods on one target at equal numbers of gradient evaluations.
 
@@ -62,6 +62,7 @@ def compare(
             overwrite=overwrite,
             on_progress=report,
             name=path.stem,
+            allow_other_bits=allow_other_bits,
         )
     pictures = draw(folder)
     if as_json:

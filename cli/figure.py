@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .arguments import Device, Quiet, Threads
+from .arguments import AllowOtherBits, Device, Quiet, Threads
 
 if TYPE_CHECKING:
     from gpu_thermo_analysis.paper.entry import Entry
@@ -32,7 +32,7 @@ How = tuple[int, str, int | None]
 
 def figure(
     name: Name, out: Out = Path("figures"), scale: Scale = 1.0, workers: Workers = 0, device: Device = "auto",
-    threads: Threads = None, gallery: Gallery = None, quiet: Quiet = False,
+    threads: Threads = None, gallery: Gallery = None, allow_other_bits: AllowOtherBits = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Reproduce a published figure: run its study, draw it, and put published beside obtained.
 
@@ -56,7 +56,7 @@ def figure(
     out.mkdir(parents=True, exist_ok=True)
     for entry in entries.values():
         if name in ("all", entry.id):
-            _one(entry, out, scale, (workers, device, threads), quiet)
+            _one(entry, out, scale, (workers, device, threads), quiet, allow_other_bits)
     if name in ("all", ENSEMBLES):
         _ensembles(out, scale, (workers, device, threads), quiet)
     if gallery is not None:
@@ -65,7 +65,7 @@ def figure(
         say(f"{write_gallery(out, gallery)} figures in {gallery}")
 
 
-def _one(entry: "Entry", out: Path, scale: float, how: How, quiet: bool) -> None:
+def _one(entry: "Entry", out: Path, scale: float, how: How, quiet: bool, allow_other_bits: bool) -> None:
     from gpu_thermo.study import run_study
     from gpu_thermo_analysis.paper.entry import scaled
     from gpu_thermo_analysis.paper.gallery import write_entry
@@ -84,6 +84,7 @@ def _one(entry: "Entry", out: Path, scale: float, how: How, quiet: bool) -> None
             device=device,
             threads=threads,
             on_progress=bar,
+            allow_other_bits=allow_other_bits,
         )
     text = write_entry(entry, study, out, scale, time.monotonic() - began)
     say(f"{entry.id}: {entry.title} ({clock(time.monotonic() - began)})")

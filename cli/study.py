@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
-from .arguments import Device, Json, Overwrite, Quiet, Threads
+from .arguments import AllowOtherBits, Device, Json, Overwrite, Quiet, Threads
 
 if TYPE_CHECKING:
     import xarray
@@ -44,12 +44,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the plan or the fina
 def study(
     spec: Spec, out: Out = None, workers: Workers = 0, scheduler: Scheduler = None, device: Device = "auto",
     engine: Engine = "auto", threads: Threads = None, keep: Keep = False, extend: Extend = False,
-    dry_run: DryRun = False, overwrite: Overwrite = False, quiet: Quiet = False, as_json: AsJson = False,
+    dry_run: DryRun = False, overwrite: Overwrite = False, allow_other_bits: AllowOtherBits = False,
+    quiet: Quiet = False, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Run a grid of methods and hyperparameters over many seeds, as few large launches.
 
     Every finished shard is kept at once. Ctrl-C, a kill or a lost worker loses the shards under way; the same command
-    goes on from there.
+    goes on from there, bit for bit. So another build (engine, compiler, processor type, ...) is refused, unless
+    --allow-other-bits insists.
     """
     from gpu_thermo.study import conduct as drive
 
@@ -67,7 +69,7 @@ def study(
     with Bar(quiet) as bar:
         found = drive.run_study(
             spec, store, workers=workers, scheduler=scheduler, device=device, engine=engine, threads=threads, keep=keep,
-            overwrite=overwrite, extend=extend, on_progress=bar,
+            overwrite=overwrite, extend=extend, on_progress=bar, allow_other_bits=allow_other_bits,
         )  # fmt: skip
     if not quiet or as_json:
         print_table(found, None, (), as_json, None)
@@ -195,9 +197,10 @@ def print_table(
 ) -> None:
     """The table of a study on stdout."""
     from gpu_thermo.study import comparisons, summaries
+    from gpu_thermo.study.parts import build_warning
     from gpu_thermo.study.tables import best_outcome, failures
 
-    from .output import echo, print_json, show
+    from .output import echo, print_json, say, show
 
     name = outcome or best_outcome(found)
     status = found["status"].to_numpy()
@@ -223,6 +226,8 @@ def print_table(
         for line in _missing(rows, pairs):
             echo(line)
     warn_of(failed)
+    if builds := build_warning(found):
+        say(f"Warning: {builds}")
 
 
 def warn_of(failed: "list[dict[str, Any]]") -> None:

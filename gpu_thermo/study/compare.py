@@ -53,7 +53,7 @@ class Comparison:
 def compare_methods(
     spec: ComparisonSpec | Mapping[str, Any] | str | Path, out: str | Path, *, scale: float = 1.0, device: str = "auto",
     engine: str = "auto", threads: int | None = None, overwrite: bool = False, on_progress: OnEntry | None = None,
-    name: str = "",
+    name: str = "", allow_other_bits: bool = False,
 ) -> Comparison:  # fmt: skip
     """Run every entry into OUT/<label>.zarr and write OUT/comparison.json and comparison.csv, anew after each entry.
 
@@ -71,6 +71,8 @@ def compare_methods(
         Called as ``(label, progress)`` while an entry runs, with None when it is done.
     name
         What the comparison is called in the record.
+    allow_other_bits
+        Resume unfinished runs with another build than theirs (engine, compiler, processor type, ...), too.
 
     Raises
     ------
@@ -87,7 +89,7 @@ def compare_methods(
     _refuse_links(folder, planned)
     for p in planned:
         _check_store(_store(folder, p), p.spec, overwrite)
-    how = {"device": device, "engine": engine, "threads": threads}
+    how = {"device": device, "engine": engine, "threads": threads, "allow_other_bits": allow_other_bits}
     record: dict[str, Any] = {
         "format": FORMAT, "name": name, "title": spec.title, "about": spec.about, "scale": scale,
         "subject": spec.subject, "groups": planned[0].groups,
@@ -157,11 +159,13 @@ def _run(p: Planned, folder: Path, how: Mapping[str, Any], on_progress: OnEntry 
     path = _store(folder, p)
     report = (lambda progress: on_progress(p.entry.label, progress)) if on_progress else None
     if not path.exists():
-        sample(p.spec, path, on_progress=report, **how).close()
+        started = {name: value for name, value in how.items() if name != "allow_other_bits"}
+        sample(p.spec, path, on_progress=report, **started).close()
         return
     header = read_header(path)
     if header.step < p.spec.run.steps and header.step >= 0:
-        resume(path, on_progress=report, device=how["device"], threads=how["threads"]).close()
+        resumed = {name: value for name, value in how.items() if name != "engine"}
+        resume(path, on_progress=report, **resumed).close()
 
 
 # -- measures ----------------------------------------------------------------------------------------------------------

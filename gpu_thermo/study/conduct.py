@@ -17,14 +17,15 @@ import xarray as xr
 
 from ..engines import resolve_device
 from ..engines.base import cores
-from ..errors import DeviceError, GpuThermoError, ResourceError, RunError, SpecError
+from ..errors import DeviceError, GpuThermoError, OtherBitsError, ResourceError, RunError, SpecError
 from ..running import speed
 from ..running.drive import Interrupted, stop_signals
 from ..running.stored import versions
 from ..store.files import as_path
+from . import builds
 from .grids import Cell, StudySpec
 from .launch import make_group, run_shard
-from .parts import assemble, is_done, open_study, writing
+from .parts import assemble, is_done, open_study, part_builds, remove_part, writing
 from .parts import write_part as _write_part
 from .shards import Group, Shard, group_cells, make_shards
 
@@ -184,7 +185,7 @@ def run_study(
     study: StudyLike, store: str | Path, *, workers: int = 0, scheduler: str | None = None, device: str = "auto",
     engine: str = "auto", threads: int | None = None, keep: bool = False, overwrite: bool = False, extend: bool = False,
     on_progress: OnProgress | None = None,
-    base: Path | None = None,
+    base: Path | None = None, allow_other_bits: bool = False,
 ) -> xr.Dataset:  # fmt: skip
     """Run a study into `store`, or continue it there: shards that are done are not run again.
 
@@ -193,7 +194,8 @@ def run_study(
     study : StudySpec, nested dictionaries, or a TOML file. store : a Zarr folder to create or continue.
     workers : local Dask processes; 0 runs in this process. scheduler : address of a Dask scheduler, tcp://host:port.
     keep : keep the parameters of every draw. overwrite : forget what `store` holds. extend : continue a study with
-    another grid or seeds.
+    another grid or seeds. allow_other_bits : continue it with another build than its runs' (engine, compiler, processor
+    type, ...); each run says which build made it.
 
     Returns
     -------
@@ -204,6 +206,8 @@ def run_study(
     ------
     SpecError, DataError, DeviceError, StoreError
         Refused before anything was written.
+    OtherBitsError
+        Its runs were made by another build (what differs is named), or a worker has another one.
     RunError
         A shard failed; Interrupted after SIGINT, SIGTERM or SIGHUP. What was finished is kept, and the same call
         goes on.
@@ -212,6 +216,8 @@ def run_study(
     if workers and scheduler:
         raise SpecError("workers and scheduler are both given: start local workers, or use a cluster that is there.")
     job, path = make_work(study, base.resolve() if base else Path.cwd(), device, engine), as_path(store).absolute()
+    if not overwrite:
+        _check_builds(job, path, allow_other_bits, elsewhere=scheduler is not None)
     with _cluster(workers, scheduler) as client, writing(path, study, job.cells, overwrite=overwrite, extend=extend):
         todo = [s for s in job.shards if not is_done(path, s)]
         progress = _start(job, todo, workers)
@@ -230,6 +236,7 @@ def run_study(
                         caught,
                         progress,
                         report,
+                        None if allow_other_bits else _known_builds(job, path),
                     )
         finally:
             finished = assemble(path, study, job.shards, job.cells, versions(), job.dims)
@@ -240,6 +247,13 @@ def run_study(
                 " and kept. Give the same command to continue.",
             )
     return open_study(path)
+
+
+def _check_builds(job: Work, path: Path, allow: bool, elsewhere: bool) -> None:
+    """Refuse another build than that of the runs that are done. What workers `elsewhere` have, their parts will say."""
+    done = [s for s in job.shards if is_done(path, s)]
+    todo = [] if elsewhere else [s for s in job.shards if not is_done(path, s)]
+    builds.check(path, part_builds(path, done), todo, job.groups, allow)
 
 
 def _start(job: Work, todo: list[Shard], workers: int) -> StudyProgress:
@@ -317,6 +331,7 @@ def _run_there(
     caught: list[int],
     progress: StudyProgress,
     report: OnProgress,
+    known: dict[int, dict[str, str]] | None,
 ) -> None:
     from distributed import wait
     from distributed.client import Future
@@ -350,12 +365,30 @@ def _run_there(
                 )
             if not is_done(path, shard):
                 raise RunError(f"The part of shard {shard.id} is not in '{path}': workers must share this file system.")
+            if known is not None:
+                _agree(path, shard, known)
             progress.steps += shard.steps * shard.replicas
             _count(progress, shard)
         progress.workers = len(client.scheduler_info(n_workers=-1).get("workers", {}))
         report(progress)
     if futures:
         client.cancel(list(futures))
+
+
+def _known_builds(job: Work, path: Path) -> dict[int, dict[str, str]]:
+    """The build of each launch group that has a finished shard."""
+    done = [s for s in job.shards if is_done(path, s)]
+    return {shard.group: build for shard, build in part_builds(path, done) if build}
+
+
+def _agree(path: Path, shard: Shard, known: dict[int, dict[str, str]]) -> None:
+    """Hold the part of `shard` to the build that is `known` of its group; one of another build is forgotten."""
+    ((_, build),) = part_builds(path, [shard])
+    try:
+        builds.check_part(path, known.setdefault(shard.group, build), build, shard.id)
+    except OtherBitsError:
+        remove_part(path, shard)
+        raise
 
 
 @contextmanager

@@ -9,11 +9,12 @@ import numpy as np
 
 from ..averages.moments import RunningMoments
 from ..cost import operations
-from ..engines import choose_engine, make_engine, resolve_device
+from ..engines import choose_engine, describe_build, make_engine, resolve_device
 from ..errors import Status
 from ..running.loop import Loop, Moment
 from ..running.subject import Setup
 from ..targets.likelihoods import SCORES
+from . import builds
 from .grids import Cell, StudySpec
 from .shards import Group, Shard, initial_state, make_launch, make_shard
 
@@ -43,6 +44,7 @@ def run_shard(
     tensor's last weights.
     curve_* [R, point] : learning curves at `steps` [point]. seconds [R] : share of the wall-clock time.
     With `keep`: each tensor [R, draw, ...], and as it was at the start, initial_TENSOR [R, ...].
+    build [] : what decided the bits (builds.py).
     """
     began = time.perf_counter()
     launch = make_launch(shard)
@@ -50,7 +52,8 @@ def run_shard(
     device = resolve_device(device)
     state, moments = initial_state(launch), ready.moments()
     initial = state.position.copy()
-    worker = make_engine(ready.job, choose_engine(ready.job, engine, device), device, threads)
+    chosen = choose_engine(ready.job, engine, device)
+    worker = make_engine(ready.job, chosen, device, threads)
     loop = Loop.make(ready, worker, state, moments, threads)
     seen = Collector(ready, shard)
     for recorded in loop.segments():
@@ -61,6 +64,7 @@ def run_shard(
     out = {"rows": shard.rows.astype(np.int64)} | seen.status(loop.state.status, loop.state.frozen_step)
     out |= {name: values for name, values in ready.chain_coordinates().items() if name not in IDENTITY}
     out |= seen.arrays(initial) | averages(ready, moments)
+    out[builds.NAME] = builds.as_array(describe_build(ready.job, chosen, device).to_dict())
     out["seconds"] = np.full(shard.replicas, (time.perf_counter() - began) / shard.replicas)
     return out
 
@@ -200,7 +204,8 @@ def make_group(study: StudySpec, base: Path | None, cells: list[Cell], device: s
     ready = make_launch(make_shard(study, base, study.seeds.table(), 0, cells[:1], (0, 1))).setup
     chosen = choose_engine(ready.job, engine, resolve_device(device))
     each = operations(ready.job, ready.subject.points_seen, ready.spec.run.trace)
-    return Group(cells, each, chosen, ready.job.target.layout, ready.program.partition.names)
+    build = describe_build(ready.job, chosen, resolve_device(device)).to_dict()
+    return Group(cells, each, chosen, ready.job.target.layout, ready.program.partition.names, build)
 
 
 def _tensor(values: Any) -> np.ndarray:

@@ -29,6 +29,7 @@ import xarray as xr
 from ..errors import SpecError, StoreError, StoreExistsError, StoreLockedError
 from ..store.files import as_path, refuse_links
 from ..store.record import is_ours
+from . import builds
 from .grids import Cell, StudySpec
 from .shards import FORMAT, Shard
 
@@ -221,8 +222,10 @@ def assemble(
         if kind[1]:
             _put_table(root, name, kind, runs, steps, lambda: _parts(store, done), _axes(name, dims))
     finished = int((columns["status"] != PENDING).sum())
-    coordinates = [*static, *(n for n in names if n in _COORDINATES or n.startswith(_HYPER))]
-    root.attrs.update(_attributes(study, cells, coordinates, versions))
+    made, column = builds.table(part_builds(store, done), runs)
+    _put(root, builds.NAME, ("chain",), column, {})
+    coordinates = [*static, builds.NAME, *(n for n in names if n in _COORDINATES or n.startswith(_HYPER))]
+    root.attrs.update(_attributes(study, cells, coordinates, versions) | {"builds": json.dumps(made)})
     _consolidate(root)
     return finished
 
@@ -249,13 +252,33 @@ def _survey(store: Path, done: list[Shard]) -> tuple[dict[str, tuple[Any, tuple[
     for _, part in _parts(store, done):
         steps |= set(part["steps"].tolist())
         for name in part.files:
-            if name in ("rows", "steps"):
+            if name in ("rows", "steps", builds.NAME):
                 continue
             dtype, shape = _header(part, name)
             if name in names:
                 shape = tuple(max(a, b) for a, b in zip(shape, names[name][1], strict=True))
             names[name] = (dtype, shape)
     return names, np.array(sorted(steps), np.int64)
+
+
+def part_builds(store: Path, done: Iterable[Shard]) -> Iterator[tuple[Shard, dict[str, str]]]:
+    """Finished shards, each with the build that made it."""
+    for shard, part in _parts(store, done):
+        yield shard, builds.from_part(part)
+
+
+def remove_part(store: Path, shard: Shard) -> None:
+    """Forget a finished shard."""
+    part_path(store, shard.id).unlink(missing_ok=True)
+
+
+def build_warning(dataset: xr.Dataset) -> str:
+    """What to say where the runs of a study have several builds; empty where they agree."""
+    try:
+        made = json.loads(dataset.attrs["builds"])
+        return builds.warning(made, dataset[builds.NAME].to_numpy())
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return ""
 
 
 def _header(part: Any, name: str) -> tuple[Any, tuple[int, ...]]:
@@ -266,7 +289,7 @@ def _header(part: Any, name: str) -> tuple[Any, tuple[int, ...]]:
     return dtype, shape[1:]
 
 
-def _parts(store: Path, done: list[Shard]) -> Iterator[tuple[Shard, Any]]:
+def _parts(store: Path, done: Iterable[Shard]) -> Iterator[tuple[Shard, Any]]:
     """Every shard with its arrays. Where its runs belong is for the shard to say: the study may have been extended
     since.
     """

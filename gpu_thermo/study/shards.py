@@ -7,7 +7,7 @@ every shard has an id that names its content, so that a study that is continued 
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -41,7 +41,7 @@ class Group:
     Attributes
     ----------
     operations : arithmetic of a replica-step, learning curves included. engine : who carries it out. layout :
-    tensors of a run. partitions : their names.
+    tensors of a run. partitions : their names. build : what decides bits here.
     """
 
     cells: list[Cell]
@@ -49,6 +49,7 @@ class Group:
     engine: str
     layout: Layout
     partitions: tuple[str, ...]
+    build: Mapping[str, str]
 
     @property
     def spec(self) -> RunSpec:

@@ -28,7 +28,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module", params=["all of it", "without checkpoints", "a part"])
-@pytest.mark.filterwarnings("ignore")
 def copied(request: pytest.FixtureRequest, run: Path) -> Path:
     """By xarray: the whole tree, the opened run (which leaves the checkpoints out), or the first draws."""
     path = run.parent / f"{request.param}.zarr"
