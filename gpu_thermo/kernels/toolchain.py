@@ -10,6 +10,7 @@ x86 processors.
 import contextlib
 import ctypes
 import functools
+import hashlib
 import os
 import platform
 import re
@@ -18,6 +19,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
@@ -135,12 +137,15 @@ def cache_folder() -> Path:
     written.
     """
     named = os.environ.get("GPU_THERMO_CACHE")
-    base = Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gpu_thermo"
     try:
+        usual = (
+            Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gpu_thermo"
+        )
+        base = usual.absolute()  # compilers run in folders of their own
         base.mkdir(mode=0o700, parents=True, exist_ok=True)
         if _is_private(base) and os.access(base, os.W_OK | os.X_OK):
             return base
-    except OSError:
+    except (OSError, RuntimeError):  # RuntimeError: there is no home
         pass
     import atexit
 
@@ -159,6 +164,8 @@ def _is_private(folder: Path) -> bool:
 def _publish(temporary: Path, final: Path) -> None:
     """Rename into place: readers see nothing or all of it, and of two writers the last one wins with equal content."""
     temporary.chmod(0o700)
+    if final.is_dir():
+        _discard(final)
     os.replace(temporary, final)
 
 
@@ -218,18 +225,46 @@ def _native(compiler: Compiler) -> tuple[str, ...]:
 def _load(compiler: Compiler, source: str, flags: tuple[str, ...]) -> ctypes.CDLL:
     build = host_build(compiler, flags)
     name = digest(compiler.path, compiler.version, *map(str, astuple(build)), processor(), source)
-    final = cache_folder() / f"{name}.so"
-    if not final.exists():
-        _compile_host(compiler, source, flags, final)
+    folder = cache_folder()
+    for kept in sorted(folder.glob(f"{name}-*.so")):
+        with suppress(OSError):
+            if kept.is_file() and kept.name == _sealed(name, kept.read_bytes()):
+                return ctypes.CDLL(str(kept))
+        _discard(kept)
+    try:
+        final = _compile_host(compiler, source, flags, folder / name)
+    except OSError as error:
+        raise CompileError(
+            f"The folder of compiled kernels, '{folder}', cannot be written ({error.strerror or error}). Free space, or"
+            " name another in GPU_THERMO_CACHE."
+        ) from error
     try:
         return ctypes.CDLL(str(final))
-    except OSError:  # a damaged file: make it once more
-        final.unlink(missing_ok=True)
-        _compile_host(compiler, source, flags, final)
-        return ctypes.CDLL(str(final))
+    except OSError as error:
+        raise CompileError(
+            f"What {compiler.path} ({compiler.version}) made cannot be loaded: {error}. Try another compiler through"
+            " CXX, or the batched engine."
+        ) from None
 
 
-def _compile_host(compiler: Compiler, source: str, flags: tuple[str, ...], final: Path) -> None:
+def _sealed(name: str, content: bytes) -> str:
+    """File name of a library: a digest over its own bytes and its name is part of it, since loading one that is cut
+    short, or another's, ends the process or goes on with other numbers.
+    """
+    return f"{name}-{hashlib.sha256(name.encode() + content).hexdigest()[:16]}.so"
+
+
+def _discard(path: Path) -> None:
+    """Remove what is no library of ours, whatever it is."""
+    with suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _compile_host(compiler: Compiler, source: str, flags: tuple[str, ...], final: Path) -> Path:
+    """Compile and publish; returns where the library is: at `final`, its seal added."""
     with tempfile.TemporaryDirectory(prefix=".build-", dir=final.parent) as folder:
         text, library = Path(folder) / "kernel.cpp", Path(folder) / "kernel.so"
         text.write_text(source)
@@ -245,13 +280,17 @@ def _compile_host(compiler: Compiler, source: str, flags: tuple[str, ...], final
             raise _compile_error(
                 f"{compiler.path} ({compiler.version})", source, done.stdout + done.stderr, _save(source, final)
             )
-        _publish(library, final)
+        sealed = final.with_name(_sealed(final.name, library.read_bytes()))
+        _publish(library, sealed)
+    return sealed
 
 
 def _save(source: str, final: Path) -> Path:
-    """Keep a source that failed beside where its library would be."""
+    """Keep a source that failed beside where its library would be, if that can be."""
     path = final.with_suffix(".failed.cpp")
-    path.write_text(source)
+    with suppress(OSError):
+        _discard(path)
+        path.write_text(source)
     return path
 
 

@@ -7,7 +7,6 @@ import os
 import secrets
 import shutil
 import sys
-import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +20,7 @@ from .files import LOCK, Lock, as_path, put_document
 from .header import FORMAT, Header, spec_digest
 from .record import MAKER, Record, group_document, is_ours, require_assertions
 from .schema import CHANGING, Schema
+from .staging import staging
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
@@ -39,22 +39,18 @@ def create_store(path: Path, header: Header, overwrite: bool) -> tuple[Path, Rec
     schema = Schema.of(header)
     path = _real(path)
     old = _old_lock(path, overwrite)
-    staging = path.parent / f".{MAKER}-{uuid.uuid4().hex[:12]}.partial"
     try:
-        staging.mkdir()
-        record = _build(staging, header, schema)
-        lock = Lock(staging, path)
-        try:
-            _move_in(staging, path, replace=old is not None)
-        except BaseException:
-            lock.release()
-            raise
+        with staging(path.parent) as folder:
+            record = _build(folder, header, schema)
+            lock = Lock(folder, path)
+            try:
+                _move_in(folder, path, replace=old is not None)
+            except BaseException:
+                lock.release()
+                raise
     except OSError as error:
         raise _refusal(path, error) from error
     finally:
-        shutil.rmtree(
-            staging, ignore_errors=True
-        )  # nothing there after a plain rename, the old store after an exchange
         if old is not None:
             old.release()
     return path, record, lock
@@ -103,18 +99,18 @@ def _old_lock(path: Path, overwrite: bool) -> Lock | None:
     return Lock(path)
 
 
-def _build(staging: Path, header: Header, schema: Schema) -> Record:
+def _build(folder: Path, header: Header, schema: Schema) -> Record:
     """Write all groups and arrays at step 0; the record last."""
     run, derived = secrets.token_hex(16), schema.derived()
     arrays = {p: replace(s, run=run, crc=None if p in derived else 0) for p, s in schema.arrays().items()}
     groups = {path: _group_attributes(path, header, schema) for path in schema.groups()}
     record = Record(_root_attributes(header, schema) | {"run_id": run}, schema, groups, arrays)
-    put_document(staging, "", group_document(record.attributes))
+    put_document(folder, "", group_document(record.attributes))
     for path, attributes in record.groups.items():
-        put_document(staging, path, group_document(attributes))
+        put_document(folder, path, group_document(attributes))
     for path, spec in arrays.items():
-        arrays[path], _ = put_array(staging, path, spec, _initial(path, spec, header, schema))
-    put_document(staging, "", record.document())
+        arrays[path], _ = put_array(folder, path, spec, _initial(path, spec, header, schema))
+    put_document(folder, "", record.document())
     return record
 
 
@@ -172,19 +168,19 @@ def _initial(path: str, spec: ArraySpec, header: Header, schema: Schema) -> np.n
     return schema.labels(name, spec.shape[0])
 
 
-def _move_in(staging: Path, path: Path, replace: bool) -> None:
+def _move_in(folder: Path, path: Path, replace: bool) -> None:
     """Rename; an old store, locked by us, is exchanged with the new one in one step if the system can."""
     try:
-        os.rename(staging, path)
+        os.rename(folder, path)
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
         if not replace:
             raise StoreExistsError(f"'{path}' was created by another process meanwhile. Choose another name.") from None
-        if not _exchange(staging, path):
-            aside = staging.with_suffix(".old")
+        if not _exchange(folder, path):
+            aside = folder.with_suffix(".old")
             os.rename(path, aside)
-            os.rename(staging, path)
+            os.rename(folder, path)
             shutil.rmtree(aside, ignore_errors=True)
 
 

@@ -12,6 +12,7 @@ missing has status -1.
 
 import fcntl
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -29,6 +30,7 @@ import xarray as xr
 from ..errors import SpecError, StoreError, StoreExistsError, StoreLockedError
 from ..store.files import as_path, refuse_links
 from ..store.record import is_ours
+from ..store.staging import staging
 from . import builds
 from .grids import Cell, StudySpec
 from .shards import FORMAT, Shard
@@ -162,17 +164,13 @@ def _create(store: Path, study: StudySpec, cells: list[Cell]) -> None:
     """Build beside the final name, then rename."""
     import zarr
 
-    staging = Path(tempfile.mkdtemp(prefix=".gpu_thermo-", suffix=".partial", dir=store.parent))
-    try:
-        staging.chmod(0o755)
+    with staging(store.parent) as folder:
         runs = len(cells) * len(study.seeds.table())
-        root = zarr.open_group(staging, mode="w", attributes=_attributes(study, cells, ["status"], {}))
-        _put(root, "status", ("chain",), np.full(runs, PENDING, np.int32), {})
+        root = zarr.open_group(folder, mode="w", attributes=_attributes(study, cells, ["status"], {}))
+        _put(root, "status", ("chain",), np.full(runs, PENDING, np.int32), {}, min(runs, ROWS))
         _consolidate(root)
-        (staging / _PARTS).mkdir()
-        os.rename(staging, store)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        (folder / _PARTS).mkdir()
+        os.rename(folder, store)
 
 
 @contextmanager
@@ -210,20 +208,20 @@ def assemble(
     root = zarr.open_group(store, mode="r+", use_consolidated=False)
     for old in set(root.array_keys()) - {"status"}:
         del root[old]
-    static = _static(cells, seeds, runs)
+    static, rows = _static(cells, seeds, runs), _rows(names, runs, len(steps))
     for name, (values, attributes) in static.items():
-        _put(root, name, ("chain",), values, attributes)
+        _put(root, name, ("chain",), values, attributes, rows)
     if len(steps):
-        _put(root, "step", ("step",), steps, {})
+        _put(root, "step", ("step",), steps, {}, len(steps))
     columns = _columns(store, done, {name: dtype for name, (dtype, shape) in names.items() if not shape}, runs)
     for name, column in columns.items():
-        _put(root, name, ("chain",), column, {})
+        _put(root, name, ("chain",), column, {}, rows)
     for name, kind in names.items():
         if kind[1]:
-            _put_table(root, name, kind, runs, steps, lambda: _parts(store, done), _axes(name, dims))
+            _put_table(root, name, kind, (runs, rows), steps, lambda: _parts(store, done), _axes(name, dims))
     finished = int((columns["status"] != PENDING).sum())
     made, column = builds.table(part_builds(store, done), runs)
-    _put(root, builds.NAME, ("chain",), column, {})
+    _put(root, builds.NAME, ("chain",), column, {}, rows)
     coordinates = [*static, builds.NAME, *(n for n in names if n in _COORDINATES or n.startswith(_HYPER))]
     root.attrs.update(_attributes(study, cells, coordinates, versions) | {"builds": json.dumps(made)})
     _consolidate(root)
@@ -309,22 +307,41 @@ def _consolidate(root: Any) -> None:
         zarr.consolidate_metadata(root.store)
 
 
-def _put(root: Any, name: str, dims: tuple[str, ...], values: np.ndarray, attributes: Mapping[str, Any]) -> None:
+def _rows(names: Mapping[str, tuple[Any, tuple[int, ...]]], runs: int, steps: int) -> int:
+    """Runs of one chunk of every array, so that xarray's chunks agree: what the widest of them allows."""
+    widest = max((math.prod(shape) for name, (_, shape) in names.items() if not name.startswith("curve_")), default=1)
+    return max(1, min(runs, ROWS, 2**22 // max(1, widest)))
+
+
+def _put(
+    root: Any, name: str, dims: tuple[str, ...], values: np.ndarray, attributes: Mapping[str, Any], rows: int
+) -> None:
+    """An array of one axis, in chunks of `rows`."""
+    rows = max(1, rows)
     if name == "status" and name in root:  # its folder holds the parts: never made anew
-        root[name].resize(values.shape)
-        root[name][...] = values
-        return
+        if root[name].chunks != (rows,):
+            _forget_chunks(Path(root.store.root) / name)
+        else:
+            root[name].resize(values.shape)
+            root[name][...] = values
+            return
     fill = PENDING if name == "status" else np.nan if values.dtype.kind == "f" else 0
     array = root.create_array(
         name,
         shape=values.shape,
         dtype=values.dtype,
-        chunks=tuple(max(1, min(n, 2**18)) for n in values.shape),
+        chunks=(rows,),
         dimension_names=dims,
         fill_value=fill,
         attributes=dict(attributes),
     )
     array[...] = values
+
+
+def _forget_chunks(folder: Path) -> None:
+    """Remove an array from its folder, and nothing else that is in there."""
+    shutil.rmtree(folder / "c", ignore_errors=True)
+    (folder / "zarr.json").unlink()
 
 
 def _axes(name: str, dims: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
@@ -336,14 +353,15 @@ def _axes(name: str, dims: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
 
 
 def _put_table(
-    root: Any, name: str, kind: tuple[Any, tuple[int, ...]], runs: int, steps: np.ndarray, parts: Callable[[], Any],
-    dims: tuple[str, ...],
+    root: Any, name: str, kind: tuple[Any, tuple[int, ...]], size: tuple[int, int], steps: np.ndarray,
+    parts: Callable[[], Any], dims: tuple[str, ...],
 ) -> None:  # fmt: skip
-    """An array with more axes than the runs: a learning curve, aligned by steps, or a tensor, padded with NaN."""
-    dtype, shape = kind
+    """An array with more axes than the runs: a learning curve, aligned by steps, or a tensor, padded with NaN; `size`
+    is the number of runs, and of those in a chunk.
+    """
+    (dtype, shape), (runs, rows) = kind, size
     curve = name.startswith("curve_")
     shape = (len(steps),) if curve else shape
-    rows = min(runs, ROWS if curve else max(1, 2**22 // max(1, int(np.prod(shape)))))
     array = root.create_array(
         name, shape=(runs, *shape), dtype=dtype, chunks=(rows, *(max(1, n) for n in shape)), fill_value=np.nan,
         dimension_names=("chain", *dims),

@@ -130,3 +130,15 @@ def test_odd_parts_name_no_build() -> None:
     assert builds.from_part({"build": np.array("[")}) == {}
     assert builds.from_part({"build": np.array("[1]")}) == {}
     assert builds.from_part({"build": builds.as_array(THIS)}) == THIS
+
+
+def test_chunks_of_all_arrays_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Along the runs, also where parameters make them few, and after an extension: status alone is never made anew."""
+    monkeypatch.setattr("gpu_thermo.study.parts.ROWS", 4)
+    for seeds in (FEWER, {"count": 6}):
+        run_study(changed(seeds=seeds, **ONE), tmp_path / "s.zarr", keep=True, extend=True, device="cpu")
+        study = open_study(tmp_path / "s.zarr")
+        found = {name: v.encoding["preferred_chunks"].get("chain") for name, v in study.variables.items()}
+        assert set(found.values()) - {None} == {min(4, seeds["count"])}
+        assert (study["status"].to_numpy() == 0).all()
+        study.close()
