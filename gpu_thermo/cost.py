@@ -51,7 +51,7 @@ def count(job: Any) -> dict[str, Count]:
     """
     points = job.target.points if job.batching.mode == "full" else job.batching.size
     points *= job.program.gradients_per_step
-    letters, normals = job.program.arithmetic()
+    letters, normals = job.program.arithmetic(job.scale is not None)
     return {
         **job.target.arithmetic(points), "minibatch": POINT[job.batching.mode] * points, "normals": NORMAL * normals,
         "letters": letters,

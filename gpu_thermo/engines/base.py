@@ -35,6 +35,7 @@ class Job:
     program, target, hyper, batching : what one step does.
     seed, stream : [R] uint64, the replicas' random identities (equations.md section 7). dtype : float32 or float64.
     contour : the gradient move, if any; its histograms are in the state's `extra`.
+    scale : [P] or [R, P], m^(-1/2) of each parameter's mass m, or None where all are 1 (equations.md section 16).
     """
 
     program: Program
@@ -45,6 +46,7 @@ class Job:
     stream: np.ndarray
     dtype: Any = np.float32
     contour: Contour | None = None
+    scale: np.ndarray | None = None
 
     @property
     def replicas(self) -> int:

@@ -143,6 +143,9 @@ class _Block:
         self.local = State.from_arrays(own, state.step, state.evaluations)
         bounds = job.target.bounds
         self.box = None if bounds is None else _Box(self.local, float(bounds), self.xp)
+        scale = job.scale if job.scale is None or job.scale.ndim == 1 else job.scale[rows]
+        self.scale = None if scale is None else self.xp.asarray(scale, job.dtype)
+        self.flown = self.xp.zeros_like(self.local.position) if job.scale is not None else None
         self.groups = self._grouped(job.program.substeps)
         self.plan = [self._action(group) for group in self.groups]
         self.coefficients: list[tuple[Array, ...]] = []
@@ -192,6 +195,8 @@ class _Block:
         local.energy, local.gradient[...] = self.job.target.energy_and_gradient(local.position, batch)
         if self.job.contour is not None:
             self._flatten(self.job.contour)
+        if self.scale is not None:
+            local.gradient *= self.scale
         local.evaluations += 1
         if self.box:
             self.box.evaluated()
@@ -265,11 +270,29 @@ class _Block:
     def _share(self, first: Evaluate | Substep, second: Evaluate | Substep) -> bool:
         if not isinstance(first, Substep) or not isinstance(second, Substep) or first.partitions != second.partitions:
             return False
+        if self.scale is not None and operation(first.operation).drifts:
+            return False
         return len(first.partitions) == 1 and self.ops.share(operation(first.operation), operation(second.operation))
 
     def _action(self, group: tuple[Evaluate | Substep, ...]) -> Action:
         """Substeps that go together as a function of their coefficients."""
-        return self._evaluate if isinstance(group[0], Evaluate) else self.ops.bind(group, self.local)
+        if isinstance(group[0], Evaluate):
+            return self._evaluate
+        if self.scale is None or not any(operation(s.operation).drifts for s in group):
+            return self.ops.bind(group, self.local)
+        return self._flight(group)
+
+    def _flight(self, group: tuple[Evaluate | Substep, ...]) -> Action:
+        """Substeps that move positions, where parameters have masses: what they add is multiplied by m^(-1/2)."""
+        flown, scale, local = self.flown, self.scale, self.local
+        action = self.ops.bind(group, replace(local, position=flown))
+
+        def act(*values: Array) -> None:
+            flown[...] = 0
+            action(*values)
+            local.position += scale * flown
+
+        return act
 
 
 class _Box:

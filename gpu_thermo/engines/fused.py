@@ -83,7 +83,7 @@ class FusedEngine:
         self.job, self.device = job, device
         self.emitter = make_emitter(job)
         self._tables = Tables(job, self.emitter.plan.coefficients)
-        self._constants, self._numbers = _constant_arrays(job), _numbers(job)
+        self._constants, self._numbers, self._scale = _constant_arrays(job), _numbers(job), _scale(job)
         self._launch: Any = _Host(self.emitter, threads) if device == "cpu" else _Device(self.emitter, device, team)
 
     def advance(self, state: State, segment: Segment, hyper: Hyper | None = None) -> Recorded:
@@ -115,6 +115,8 @@ class FusedEngine:
         _check_state(own, self.job)
         kept = {name: own.pop(name) for name in kept_names() if name in own}
         own |= {f"kept_{i}": kept[name] for i, name in enumerate(program.keeps)}
+        if self._scale is not None:
+            arrays[f"kept_{len(program.keeps)}"] = self._scale
         arrays |= own
         ordinal, initial = program.gradients_before(segment.start), program.leading_gradient and segment.start == 0
         if self.job.contour is not None:
@@ -151,8 +153,17 @@ def make_emitter(job: Job) -> Emitter:
     target: Any = job.target
     batch = target.points if job.batching.mode == "full" else job.batching.size
     return Emitter(
-        job.program, target.model, job.batching.mode, batch, np.dtype(job.dtype).itemsize * 8, job.contour is not None
-    )
+        job.program, target.model, job.batching.mode, batch, np.dtype(job.dtype).itemsize * 8, job.contour is not None,
+        job.scale is not None,
+    )  # fmt: skip
+
+
+def _scale(job: Job) -> np.ndarray | None:
+    """[R, P] m^(-1/2) of the parameters' masses as kernels read them, or None."""
+    if job.scale is None:
+        return None
+    whole = np.broadcast_to(job.scale, (job.replicas, job.target.layout.size))
+    return np.ascontiguousarray(whole, dtype=job.dtype)
 
 
 def _constant_arrays(job: Job) -> dict[str, np.ndarray]:

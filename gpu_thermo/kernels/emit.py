@@ -13,7 +13,7 @@ from ..method.words import InForce, Program
 from ..moves.contour import active_partition
 from ..targets.networks import MlpModel
 from . import network
-from .passes import StepText, make_plan
+from .passes import SCALE, StepText, make_plan
 
 FOLDER = Path(__file__).parent
 MODES = ("subset", "epoch", "replacement", "full")
@@ -34,12 +34,18 @@ class Emitter:
     ----------
     program, model : what a step does, on which network. batch : B, or N in mode "full". mode : minibatch mode. bits :
     32 or 64.
-    contour : whether gradients are scaled by a learned histogram (contour.h).
+    contour : whether gradients are scaled by a learned histogram (contour.h). scaled : whether parameters have masses,
+    whose m^(-1/2) then stand behind what the operations keep.
+
+    Attributes
+    ----------
+    kept : names of the arrays beside the state.
     """
 
     def __init__(
-        self, program: Program, model: MlpModel, mode: str, batch: int, bits: int, contour: bool = False
-    ) -> None:
+        self, program: Program, model: MlpModel, mode: str, batch: int, bits: int, contour: bool = False,
+        scaled: bool = False,
+    ) -> None:  # fmt: skip
         self.program, self.model, self.mode, self.batch, self.bits, self.contour = (
             program,
             model,
@@ -48,15 +54,16 @@ class Emitter:
             bits,
             contour,
         )
-        if len(program.keeps) > MOST_KEPT:
+        self.scaled, self.kept = scaled, (*program.keeps, *((SCALE,) if scaled else ()))
+        if len(self.kept) > MOST_KEPT:
             raise SpecError(
-                f"This method keeps {', '.join(program.keeps)} beside the state; the fused engine has room for"
+                f"This method keeps {', '.join(self.kept)} beside the state; the fused engine has room for"
                 f" {MOST_KEPT}"
                 " such arrays. Use the batched engine."
             )
         self._tau = (InForce("temperature", active_partition(program)),) if contour else ()
         self.plan = make_plan(program, self._tau)
-        self._written = StepText(self.plan, program.keeps)
+        self._written = StepText(self.plan, self.kept)
 
     def source(self, entry: str, team: int = 1, lanes: int | None = None) -> str:
         """Complete text for `entry`: "host", "device" (teams_per_block = 4 warps at most) or "members" (the team
@@ -70,7 +77,7 @@ class Emitter:
     def _constants(self, team: int, lanes: int | None) -> str:
         values = {
             "MODE": MODES.index(self.mode),
-            "PARTITIONS": len(self.program.partition.names), "KEPT": len(self.program.keeps),
+            "PARTITIONS": len(self.program.partition.names), "KEPT": len(self.kept), "SCALED": self.scaled,
             "MOST_KEPT": MOST_KEPT, "SUMS": len(self.plan.sums),
             "CONTOUR": self.contour, "TAU": self.plan.place(self._tau[0], 0, "w") if self._tau else 0,
             "COEFFICIENTS": self.plan.count("r"), "WIDE_COEFFICIENTS": self.plan.count("w"),
@@ -86,7 +93,7 @@ class Emitter:
 def team_size(emitter: Emitter) -> int:
     """Threads per replica on a GPU: a warp, or more where a thread's units would not fit its registers."""
     model = emitter.model
-    arrays = 3 + len(emitter.program.keeps)  # position, momentum, gradient, and what the operations keep
+    arrays = 3 + len(emitter.kept)  # position, momentum, gradient, and what the operations keep
     values = arrays * (model.inputs + 1 + model.outputs) * emitter.bits // 32
     polynomials = emitter.bits == 64 and model.activation_record.kept
     most = _REGISTERS - (_POLYNOMIALS if polynomials else 0)

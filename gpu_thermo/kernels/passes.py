@@ -12,6 +12,9 @@ from ..method.operations import operation
 from ..method.record import placeholders
 from ..method.words import Evaluate, InForce, Program, Substep
 
+SCALE = "scale"
+"""Name of the array m^(-1/2) of the parameters' masses m, beside what operations keep."""
+
 
 @dataclass(frozen=True)
 class Coefficient:
@@ -193,7 +196,10 @@ struct Pass{number} {{
                 self._factors.append(f"f[{self.factors}] = {self._filled(factor, part.substep, k)};")
                 names[f"f{i}"] = f"f[{self.factors}]"
                 self.factors += 1
-        return self._filled(part.text, part.substep, k, names)
+        text = self._filled(part.text, part.substep, k, names)
+        if record.drifts and SCALE in self._kept:  # what it adds to theta, times m^(-1/2)
+            return f"{{ const real q = x.q; x.q = zero(); {text} x.q = q + {self._kept[SCALE]} * x.q; }}"
+        return text
 
     def _filled(self, text: str, s: Substep, k: int, names: Mapping[str, str] | None = None) -> str:
         """`text` of a record with its coefficients, xi, sums, kept arrays and `names`."""

@@ -226,6 +226,7 @@ struct Run {
     if (want_energy) s.energy = team.sum(loss) * splat_wide(1.0 / BATCH);
     if constexpr (PRIOR) add_prior<Prior>();
     if constexpr (CONTOUR) scale_gradient();
+    if constexpr (SCALED) weigh_gradient();
     ++ordinal;
   }
 
@@ -302,6 +303,13 @@ struct Run {
       tail += widen(Law::term(s.tq[i]));
     }
     if (want_energy) s.energy += (team.sum(sum) + tail) * splat_wide(constant[Law::FACTOR]);
+  }
+
+  // The gradient by masses m: times m^(-1/2), which stands behind what operations keep.
+  HD void weigh_gradient() {
+    constexpr int SCALE = KEPT > 0 ? KEPT - 1 : 0;
+    ON_HELD(i) s.g[i] *= s.kept[SCALE][i];
+    UNROLL for (int i = 0; i < TAIL; ++i) s.tg[i] *= s.tkept[SCALE][i];
   }
 
   // -- contour -------------------------------------------------------------------------------------------------------------------
@@ -481,7 +489,7 @@ struct Run {
     store_row(a.position, s.q, s.tq);
     store_row(a.momentum, s.p, s.tp);
     store_row(a.gradient, s.g, s.tg);
-    UNROLL for (int e = 0; e < KEPT; ++e) store_row(a.kept[e], s.kept[e], s.tkept[e]);
+    UNROLL for (int e = 0; e < KEPT - SCALED; ++e) store_row(a.kept[e], s.kept[e], s.tkept[e]);
     for (int l = 0; l < LANES && first + l < a.replicas && team.member == 0; ++l) {
       a.energy[first + l] = get_wide(s.energy, l);
       for (int k = 0; k < PARTITIONS; ++k) a.thermostat[(first + l) * PARTITIONS + k] = get_wide(s.xi[k], l);

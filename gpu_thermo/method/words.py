@@ -163,13 +163,19 @@ class Program:
         """Evaluations in each step, the initial one not counted."""
         return sum(isinstance(s, Evaluate) for s in self.substeps)
 
-    def arithmetic(self) -> tuple[Count, int]:
-        """Arithmetic of the letters or the update in one step, and the normals it draws."""
+    def arithmetic(self, masses: bool = False) -> tuple[Count, int]:
+        """Arithmetic of the letters or the update in one step, and the normals it draws.
+
+        With `masses`, gradients and what moves positions are multiplied once more.
+        """
         counted, normals = Count(), 0
         for s in self.substeps:
             if isinstance(s, Substep):
                 size, record = sum(self.partition.counts[k] for k in s.partitions), operation(s.operation)
                 counted, normals = counted + record.count * size, normals + size * record.normals
+                counted += Count(0, 1) * (size * (masses and record.drifts))
+            else:
+                counted += Count(0, 1) * (self.partition.size * masses)
         return counted, normals
 
     def gradients_before(self, step: int) -> int:

@@ -68,7 +68,7 @@ def make_plan(ready: Setup, header: Header, moments: RunningMoments) -> RunPlan:
         draws=ready.agenda.draws,
         gradients_per_step=program.gradients_per_step,
         words={name: (program.texts[k], partition.counts[k]) for k, name in enumerate(partition.names)},
-        substeps=tuple(program.describe()),
+        substeps=(*program.describe(), *_masses(ready.job.scale)),
         memory_bytes=working + 3 * sums,
         disk_bytes=disk_bill(header, sums),
         moves=tuple(move.kind for move in ready.spec.moves),
@@ -83,7 +83,14 @@ def working_bytes(ready: Setup) -> int:
     item = np.dtype(ready.job.dtype).itemsize
     parameters = ready.spec.run.replicas * ready.job.target.layout.size * item
     ring = max(parameters, min(64 * 2**20, parameters * ready.agenda.draws))
-    return 12 * parameters + 4 * ring + ready.subject.working_bytes + 200 * 2**20
+    parts = 12 if ready.job.scale is None else 14  # with masses, theirs as the engines read them
+    return parts * parameters + 4 * ring + ready.subject.working_bytes + 200 * 2**20
+
+
+def _masses(scale: np.ndarray | None) -> Iterator[str]:
+    """Of what size the parameters' masses are."""
+    if scale is not None:
+        yield f"parameters have masses from {scale.max() ** -2:g} to {scale.min() ** -2:g}"
 
 
 def _warnings(ready: Setup) -> Iterator[str]:

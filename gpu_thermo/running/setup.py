@@ -13,6 +13,7 @@ from ..method.named import get_method, make_program
 from ..moves import fold
 from ..moves.base import Context
 from ..moves.fold import make_moves
+from ..spec.mass import scale_of
 from ..spec.own import with_network
 from ..spec.run import RunSpec
 from ..state import PARTITIONED, Hyper
@@ -70,7 +71,9 @@ def make_setup(spec: RunSpec, subject: Subject) -> Setup:
     context = Context(program, seed, stream, ensemble, target.points, run.burn_in, run.steps, subject.energy_range)
     moves, hyper = make_moves(spec.moves, hyper, context)
     check_positive(program, hyper)
-    job = Job(program, target, hyper, batching, seed, stream, subject.dtype, fold.in_gradients(moves))
+    fans = None if target.fused is None else target.fused.weight_fans
+    scale = None if spec.method.mass is None else scale_of(spec.method.mass, target.layout, fans)
+    job = Job(program, target, hyper, batching, seed, stream, subject.dtype, fold.in_gradients(moves), scale)
     return Setup(spec, subject, job, ensemble, moves)
 
 

@@ -38,6 +38,7 @@ from ..targets.networks import INITS, MOST_LAYERS
 from ..targets.options import TARGETS, AnyTarget
 from .explain import LONGEST
 from .explain import explain as explain_errors
+from .mass import Mass
 from .text import apply_overrides, read_toml
 from .written import PartitionedSchema, ValueSchema
 
@@ -264,6 +265,7 @@ class MethodSpec(Section):
     epsilon: Partitioned | None = Field(None, description=HYPERPARAMETERS["epsilon"])
     thermostat: Partitioned | None = Field(None, description=HYPERPARAMETERS["thermostat"])
     momentum: Partitioned | None = Field(None, description=HYPERPARAMETERS["momentum"])
+    mass: Mass | None = Field(None, description="masses of the parameters under a splitting word; 1 unless given")
     convention: Literal["I", "II"] | None = Field(None, description="type of the momentum update; I by default")
     cooling: Literal["published", "exponential", "linear"] | None = Field(
         None, description="CoolMomentum's law; published by default"
@@ -274,6 +276,8 @@ class MethodSpec(Section):
         get_method(self.name)
         if self.temperature is not None and self.posterior_temperature is not None:
             raise ValueError("temperature and posterior_temperature are both given: give one (tau, or T = N tau)")
+        if self.mass is not None and get_method(self.name).update is not None:
+            raise ValueError(f"mass belongs to splitting words, and '{self.name}' is a whole-step update: leave it out")
         for key, owner in (("convention", "momentum"), ("cooling", "coolmomentum")):
             if getattr(self, key) is not None and self.name != owner:
                 raise ValueError(f"{key} belongs to method '{owner}', not '{self.name}'")

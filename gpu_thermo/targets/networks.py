@@ -121,6 +121,13 @@ class MlpModel:
         """Inputs of a unit of each layer, the output layer last: m, d_1, .., d_L."""
         return (self.inputs, *self.hidden)
 
+    @cached_property
+    def weight_fans(self) -> np.ndarray:
+        """[P] inputs of the unit of each weight; 1 for biases and what the likelihood itself has."""
+        sizes = list(self.layout.sizes.values())
+        fans = [number for fan in self.fans for number in (fan, 1)]
+        return np.repeat([*fans, *[1] * (len(sizes) - len(fans))], sizes)
+
     @property
     def tail(self) -> tuple[Tail, ...]:
         """What stands behind the units: the output layer's biases, then parameters of the likelihood itself, if any."""

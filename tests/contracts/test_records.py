@@ -82,10 +82,12 @@ def made_up(monkeypatch):
 # -- different ways of doing the same ----------------------------------------------------------------------------------
 
 
-def assert_all_ways_agree(program, dtype, fused=True):
+def assert_all_ways_agree(program, dtype, fused=True, masses=False):
     """States after some steps of array code, of the kernels for a GPU run as C++, and of the fused kernel."""
     job = replace(small_job("splitting", "BAOAB", dtype=dtype, partition=program.partition.kind), program=program)
     job = replace(job, hyper=replace(job.hyper, stepsize=0.1 * job.hyper.stepsize))
+    if masses:
+        job = replace(job, scale=np.random.default_rng(2).uniform(0.4, 1.6, job.target.layout.size))
     noise = np.random.default_rng(1).normal(size=(2, job.replicas, job.target.layout.size))
     start = initial_state(job, *noise)
     states = []
@@ -138,6 +140,16 @@ def test_made_up_letters(made_up, word, kind, dtype):
     moved = {name for name, value in end.arrays().items() if (value != start.arrays()[name]).any()}
     assert {"position", "momentum"} <= moved
     assert ("Z" in word) == ("extra/trail" in moved)
+
+
+@pytest.mark.parametrize(("word", "kind"), [("BAZB", "all"), ("YBY", "tensor"), ("AOBOA", "tensor"), ("KASAK", "all")])
+def test_masses(made_up, word, kind, dtype):
+    """All that a letter adds to theta is multiplied, a noisy flight's noise too, and a flight next to noise."""
+    partition = small_job("splitting", "BAOAB", partition=kind).program.partition
+    program = compile_program(dict.fromkeys(partition.names, parse_word(word)), partition)
+    _, with_masses = assert_all_ways_agree(program, dtype, masses=True)
+    _, without = assert_all_ways_agree(program, dtype)
+    assert (with_masses.position != without.position).any()
 
 
 def test_made_up_letters_in_words(made_up):

@@ -35,7 +35,7 @@ def make_data(task, m, n, points, count):
 
 def make_job(method="adlala", word=None, *, replicas=11, d=6, m=2, n=1, task="binary", activation="relu", mode="subset",
              batch=10, points=64, partition=None, sets=1, dtype=np.float32, freeze=(), prior=None, schedules=None,
-             convention="I"):  # fmt: skip
+             convention="I", masses=False):  # fmt: skip
     model = MlpModel(m, d, n, task, activation, prior, 0.7)
     split = model.layout.partition(partition or get_method(method).partition)
     program = make_program(get_method(method), split, word, freeze, convention)
@@ -49,7 +49,9 @@ def make_job(method="adlala", word=None, *, replicas=11, d=6, m=2, n=1, task="bi
     seed = np.arange(replicas, dtype=np.uint64) % 3 + 2**40
     batching = Batching(mode, points if mode == "full" else batch)
     hyper = dataclasses.replace(hyper, schedules=schedules or {})
-    return Job(program, target, hyper, batching, seed, np.arange(replicas, dtype=np.uint64), dtype)
+    scale = 0.3 + g.random((replicas, model.layout.size)) if masses else None
+    stream = np.arange(replicas, dtype=np.uint64)
+    return Job(program, target, hyper, batching, seed, stream, dtype, scale=scale)
 
 
 def make_state(job):
@@ -66,8 +68,9 @@ def take(job, rows):
     part = object.__new__(MlpTarget)
     part.__dict__.update(target.__dict__, dataset=target.dataset[rows])
     return dataclasses.replace(
-        job, hyper=job.hyper.take(rows), seed=job.seed[rows], stream=job.stream[rows], target=part
-    )
+        job, hyper=job.hyper.take(rows), seed=job.seed[rows], stream=job.stream[rows], target=part,
+        scale=None if job.scale is None else job.scale[rows],
+    )  # fmt: skip
 
 
 def run(engine, job, *lengths, record=()):
@@ -124,6 +127,8 @@ CASES = {
     "sgld": {"method": "sgld", "mode": "epoch"},
     "adam": {"method": "adam", "dtype": np.float64},
     "fixed length": {"method": "mclmc", "n": 2, "task": "regression", "m": 3, "activation": "tanh", "prior": 1.0},
+    "masses": {"method": "splitting", "word": "ABCDEFBA", "masses": True, "task": "multiclass", "n": 3, "prior": 1.0},
+    "masses, fixed length": {"method": "mclmc", "masses": True, "n": 2, "task": "regression", "m": 3, "prior": 1.0},
 }  # fmt: skip
 
 
@@ -133,6 +138,7 @@ AT_EVERY_WIDTH = (
     "multiclass, tanh, three dimensions",
     "regression, softplus",
     "fixed length",
+    "masses",
 )
 
 
