@@ -45,11 +45,12 @@ class PotentialSubject:
         """
         options = spec.target
         assert options is not None
+        points = 0 if potential is None else potential.points
         about_data = {
             "run.batch": spec.run.batch is not None, "run.minibatch": spec.run.minibatch in ("epoch", "replacement"),
             "method.posterior_temperature": spec.method.posterior_temperature is not None,
         }  # fmt: skip
-        if wrong := next((field for field, given in about_data.items() if given), None):
+        if not points and (wrong := next((field for field, given in about_data.items() if given), None)):
             raise SpecError(f"{wrong} is about data, and target '{options.name}' has none: leave it out.")
         if potential is not None and options.name != "custom":
             raise SpecError(
@@ -107,6 +108,7 @@ class PotentialSubject:
         names = tuple(self.potential.coordinates)
         return {
             "outputs": ("coordinate",), "features": names, "probes": np.zeros((0, len(names))), "constant": {},
+            "tensors": {"position": (("coordinate",), (len(names),))},
             "keep": tuple(k for k in self.spec.run.keep if k == "parameters"), "attributes": {},
         }  # fmt: skip
 

@@ -35,7 +35,7 @@ def make_header(setup: Setup, engine: str, device: str, moments: RunningMoments)
         device=device,
         versions=versions(),
         chain=chain,
-        tensors=setup.job.target.layout.variables,
+        tensors=of_subject.pop("tensors", setup.job.target.layout.variables),
         partitions=setup.program.partition.names,
         predictive=moments.schema(),
         statistics=statistics,

@@ -103,7 +103,9 @@ class Subject(Protocol):
         ...
 
     def header(self) -> Mapping[str, Any]:
-        """Fields of a store's Header: outputs, features, probes, constant, keep, attributes."""
+        """Fields of a store's Header: outputs, features, probes, constant, keep, attributes; and tensors,
+        where they are stored otherwise than the layout has them.
+        """
         ...
 
     def notices(self) -> Iterator[str]:

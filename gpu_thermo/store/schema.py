@@ -179,7 +179,12 @@ class Schema:
 
     def names(self, dim: str, length: int) -> tuple[str, ...]:
         """Labels along an axis, () where it is merely counted; of several outputs the answers come first."""
-        known = {"partition": self.partitions, "output": self.outputs, "feature": self.features}.get(dim, ())
+        known = {
+            "partition": self.partitions,
+            "output": self.outputs,
+            "feature": self.features,
+            "coordinate": self.features,
+        }.get(dim, ())
         if dim == "output" and 0 < length < len(known):
             return known[:length]
         return known if len(known) == length else ()

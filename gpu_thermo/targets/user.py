@@ -2,15 +2,19 @@
 
 import hashlib
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..errors import RunError, SpecError
 from .analytic.base import Analytic
-from .base import Array
+from .base import Array, Batch
+from .own.base import version_of
+from .own.differentiate import differentiated
+from .own.partitions import partitioned
 
+Function = Callable[..., Any]
 PROBES = 4
 MOST_CHECKED = 32
 """Coordinates whose slope is checked; of more, this many spread over all."""
@@ -27,9 +31,14 @@ class UserPotential(Analytic):
     ----------
     function : `function(position [R, P])` or `function(position, xp)`, xp being the array library (NumPy, or CuPy on a
     GPU). Returns U [R]
-        where `gradient` is given too, otherwise (U [R], gradient [R, P]). Row r of a result may depend on row r of
-        `position` only.
+        where `gradient` or `library` is given too, otherwise (U [R], gradient [R, P]). Row r of a result may depend on
+        row r of `position` only.
     size : P. gradient : `gradient(position)` or `gradient(position, xp)`, returns [R, P].
+    library : "jax" or "torch", whose arrays the function takes and returns; the gradient is then its derivative.
+    points : N, for functions of data: they take `(position, batch)` or `(position, batch, xp)`, batch being points
+        [R, B] of each replica, or None for all of them, and return the mean over those points (and what does not
+        depend on points). Minibatches are then those of the spec's [run].
+    partitions : name -> how many coordinates, or which ones by name, in order: {"x": 3, "y": ["y0", "y1"]}.
     coordinates : names of the P coordinates. bounds : half the side of a box |q_i| <= bounds.
     gradient_noise_sd, energy_noise_sd : noise to add, see Analytic. label : name of the potential in reports.
     probe : [n, P] positions to check the functions at; by default a few random ones, normal with sd 1, within the box.
@@ -43,9 +52,9 @@ class UserPotential(Analytic):
 
     def __init__(
         self,
-        function: Callable[..., Any],
+        function: Function,
         size: int,
-        gradient: Callable[..., Any] | None = None,
+        gradient: Function | None = None,
         *,
         coordinates: Sequence[str] | None = None,
         bounds: float | None = None,
@@ -53,11 +62,17 @@ class UserPotential(Analytic):
         energy_noise_sd: Any = 0.0,
         label: str = "custom",
         probe: Any = None,
+        library: str | None = None,
+        points: int = 0,
+        partitions: Mapping[str, int | Sequence[str]] | None = None,
     ) -> None:
         names = None if coordinates is None else tuple(coordinates)
         super().__init__(size, gradient_noise_sd, energy_noise_sd, names, bounds)
         self.label = label
-        self._function, self._gradient = _with_xp("function", function), gradient and _with_xp("gradient", gradient)
+        self.points = _count_points(points)
+        if partitions is not None:
+            self.layout = partitioned(size, self.coordinates, partitions)
+        self._alone, self._function, self._gradient = self._functions(function, gradient, library)
         positions = self._probe(probe)
         try:
             self._check(positions)
@@ -69,15 +84,31 @@ class UserPotential(Analytic):
         """Exact U [R] float64, computed in float64, at `position` [R, P]; the gradient is left out where it has its own
         function.
         """
-        if self._gradient is None:
+        if self._alone is None:
             return super().energy(position, replica)
         position = self._xp.asarray(position, np.float64)
-        energy = _expect("energy", self._call("function", self._function, position), position.shape[:1], position.shape)
+        energy = _expect("energy", self._call("function", self._alone, position), position.shape[:1], position.shape)
         return self._xp.asarray(energy, np.float64)
 
     def _evaluate(self, position: Array, replica: Array) -> tuple[Array, Array]:
-        energy, gradient = self._raw(position)
+        return self._on_batch(position, Batch(None, replica))
+
+    def _on_batch(self, position: Array, batch: Batch) -> tuple[Array, Array]:
+        energy, gradient = self._raw(position, batch.index)
         return self._xp.asarray(energy, np.float64), self._xp.array(gradient, position.dtype)
+
+    def _functions(self, function: Function, gradient: Function | None, library: str | None) -> tuple[Any, ...]:
+        """The energy alone (None where it comes with its gradient only), the function, and a gradient apart, each of
+        (position, batch, xp).
+        """
+        if library is None:
+            whole = _adapted("function", function, self.points)
+            return whole if gradient else None, whole, gradient and _adapted("gradient", gradient, self.points)
+        if gradient is not None:
+            raise SpecError(f"library = '{library}' differentiates the function: leave out gradient.")
+        alone, both = differentiated(_checked("function", function), library)
+        self.library = version_of(library)
+        return _passing(alone, self.points, False), _passing(both, self.points, False), None
 
     def _identity(self, probe: np.ndarray) -> str:
         """Tells this potential from another by what it computes: energies and slopes at the probe, and the noise
@@ -86,6 +117,7 @@ class UserPotential(Analytic):
         energy, gradient = self._raw(probe.copy())
         numbers = np.concatenate(
             [np.ravel(x) for x in (energy, gradient, self.gradient_noise_sd, self.energy_noise_sd)]
+            + ([np.array([self.points])] if self.points else [])
         )
         return hashlib.sha256(" ".join(f"{x:.8g}" for x in numbers).encode()).hexdigest()
 
@@ -110,31 +142,54 @@ class UserPotential(Analytic):
                 " of a result must depend on row r of the positions only (sum over axis -1, not over all)."
             )
         self._check_slope(probe, gradient)
+        if self.points:
+            self._check_points(probe, energy, gradient)
 
-    def _raw(self, position: Array) -> tuple[Any, Any]:
+    def _check_points(self, probe: np.ndarray, energy: np.ndarray, gradient: np.ndarray) -> None:
+        """All points by their numbers are all points; and energy and gradient are means over points: of parts of
+        unequal size they are weighted means.
+        """
+        rows, n = len(probe), self.points
+        of = lambda *points: self._raw(probe.copy(), np.tile(np.arange(*points), (rows, 1)))  # noqa: E731
+        part = max(1, n // 3)
+        parts = [(n, of(n))] if n == 1 else [(part, of(part)), (n - part, of(part, n))]
+        for k, (name, value) in enumerate((("energy", energy), ("gradient", gradient))):
+            whole, joined = of(n)[k], sum(count * found[k] for count, found in parts) / n
+            if not _close(whole, value):
+                raise SpecError(
+                    f"The {name} of all points by their numbers is {np.ravel(whole)[0]:.9g}, with batch = None"
+                    f" {np.ravel(value)[0]:.9g}: both mean all points."
+                )
+            if not _close(joined, value):
+                raise SpecError(
+                    f"The {name} of all {n} points is {np.ravel(value)[0]:.9g}, and the mean over two parts of them"
+                    f" {np.ravel(joined)[0]:.9g}: return the mean over the batch's points, not a sum."
+                )
+
+    def _raw(self, position: Array, index: Array | None = None) -> tuple[Any, Any]:
         """What the functions return at `position` [R, P], before any conversion; shapes and types are looked at in
         every call, because a function may turn bad far from where it was checked.
         """
-        energy = self._call("function", self._function, position)
+        energy = self._call("function", self._function, position, index)
         if self._gradient is not None:
-            gradient = self._call("gradient", self._gradient, position)
+            gradient = self._call("gradient", self._gradient, position, index)
         elif isinstance(energy, tuple) and len(energy) == 2:
             energy, gradient = energy
         else:
             raise RunError(
-                f"The function returns {_kind(energy)} and no pair (energy, gradient): return both, or give gradient="
-                " as a function of its own."
+                f"The function returns {_kind(energy)} and no pair (energy, gradient): return both, give gradient= as a"
+                ' function of its own, or library="jax" or "torch" to differentiate it.'
             )
         shape = position.shape
         return _expect("energy", energy, shape[:1], shape), _expect("gradient", gradient, shape, shape)
 
-    def _call(self, name: str, function: Callable[..., Any], position: Array) -> Any:
+    def _call(self, name: str, function: Callable[..., Any], position: Array, index: Array | None = None) -> Any:
         """One of the user's functions at positions that it cannot write to (on a GPU nothing can stop it)."""
         shown = position.view()
         if isinstance(shown, np.ndarray):
             shown.flags.writeable = False
         try:
-            return function(shown, self._xp)
+            return function(shown, index, self._xp)
         except ValueError as error:
             if "read-only" in str(error):
                 raise RunError(f"The {name} changes the positions it is given: compute on a copy.") from error
@@ -165,19 +220,33 @@ class UserPotential(Analytic):
             )
 
 
-def _with_xp(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function as one of (position, xp)."""
+def _checked(name: str, function: Any) -> Any:
     if not callable(function):
         raise SpecError(f"{name} = {function!r} is not a function of positions [R, P].")
+    return function
+
+
+def _adapted(name: str, function: Function, points: int) -> Function:
+    """The function as one of (position, batch, xp), whichever of them it takes."""
+    _checked(name, function)
     try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):  # built-in functions without a signature
-        return lambda position, xp: function(position)
-    try:
-        signature.bind(None, None)
-        return function
-    except TypeError:
-        return lambda position, xp: function(position)
+        inspect.signature(function).bind(*(3 if points else 2) * [None])
+    except (TypeError, ValueError):  # it takes no xp, or is built in and has no signature
+        return _passing(function, points, False)
+    return _passing(function, points, True)
+
+
+def _passing(function: Function, points: int, xp_too: bool) -> Function:
+    """A function that is given the batch where there are points, and the array library where it takes it."""
+    if points:
+        return lambda position, index, xp: function(position, index, *([xp] if xp_too else []))
+    return lambda position, index, xp: function(position, *([xp] if xp_too else []))
+
+
+def _count_points(points: Any) -> int:
+    if isinstance(points, bool) or not isinstance(points, int | np.integer) or points < 0:
+        raise SpecError(f"points = {points!r} is no number of points: give N, or leave it out where there are no data.")
+    return int(points)
 
 
 def _expect(name: str, value: Any, shape: tuple[int, ...], positions: tuple[int, ...]) -> Any:

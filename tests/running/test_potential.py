@@ -59,7 +59,7 @@ def test_a_potential_of_ones_own(tmp_path):
 
 def test_noise_of_the_energy_does_not_reach_the_record():
     tree = gt.sample({**WELL, "target": {"name": "harmonic", "size": 3, "energy_noise_sd": 5.0}})
-    assert np.allclose(tree["sample_stats"]["energy"], (tree["posterior"]["position"] ** 2).sum("position_dim_0") / 2)
+    assert np.allclose(tree["sample_stats"]["energy"], (tree["posterior"]["position"] ** 2).sum("coordinate") / 2)
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,9 @@ class Analytic(Potential, ABC):
             raise SpecError(f"size = {size} coordinates: use 1 to {MAX_SIZE}.")
         if bounds is not None and not 0 < bounds < np.inf:
             raise SpecError(f"bounds = {bounds} is no half side of a box: give a positive number, or None for no box.")
-        self.layout = Layout({"position": (size,)}, {"all": ("position",)}, np.arange(size))
+        self.layout = Layout(
+            {"position": (size,)}, {"all": ("position",)}, np.arange(size), {"position": ("coordinate",)}
+        )
         self.coordinates = coordinate_names(size) if coordinates is None else tuple(coordinates)
         if len(set(self.coordinates)) != size:
             raise SpecError(
@@ -84,7 +86,7 @@ class Analytic(Potential, ABC):
 
     def energy_and_gradient(self, position: Array, batch: Batch) -> tuple[Array, Array]:
         """U [R] float64 and its gradient [R, P] at `position` [R, P], each with its own noise."""
-        energy, gradient = self._evaluate(position, batch.replica)
+        energy, gradient = self._on_batch(position, batch)
         if self._gradient_sd is not None:
             noise = self._noise(batch, self._blocks, GRADIENT, position.dtype.type)[:, : position.shape[1]]
             gradient += rows_of(self._gradient_sd, batch.replica).astype(position.dtype) * noise
@@ -95,6 +97,10 @@ class Analytic(Potential, ABC):
                 * self._noise(batch, self._blocks[:1], ENERGY, np.float64)[:, 0]
             )
         return energy, gradient
+
+    def _on_batch(self, position: Array, batch: Batch) -> tuple[Array, Array]:
+        """What `_evaluate` gives, on the batch's points where there are any."""
+        return self._evaluate(position, batch.replica)
 
     def _noise(self, batch: Batch, blocks: Array, sub: int, dtype: Any) -> Array:
         if batch.keys is None:

@@ -87,7 +87,7 @@ class OwnNetwork(ABC):
     @property
     def version(self) -> str:
         """The library with its version."""
-        return f"{self.library} {metadata.version(self.library)}"
+        return version_of(self.library)
 
     @property
     def width(self) -> int:
@@ -123,6 +123,11 @@ def require(library: str, name: str) -> Any:
         return import_module(library)
     except ImportError as error:
         raise SpecError(f"{name} needs {library}, which cannot be imported ({error}): pip install {library}.") from None
+
+
+def version_of(library: str) -> str:
+    """The library with its version."""
+    return f"{library} {metadata.version(library)}"
 
 
 def in_words(error: Exception, longest: int = 300) -> str:
