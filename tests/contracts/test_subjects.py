@@ -182,8 +182,9 @@ def test_promises(name: str) -> None:
     assert all({f"test_{s}" for s in scores} >= set(subject.scores) for scores in judged if subject.scores)
     assert subject.judge(np.full_like(mean, np.nan), ready.ensemble_dataset) == [{}] * len(mean)
     header = make_header(ready, "batched", "cpu", moments)
-    assert header.tensors == subject.target.layout.variables
-    assert set(subject.header()) == {"outputs", "features", "probes", "constant", "keep", "attributes"}
+    assert header.tensors == subject.header().get("tensors", subject.target.layout.variables)
+    assert sum(int(np.prod(shape)) for _, shape in header.tensors.values()) == subject.target.layout.size
+    assert set(subject.header()) - {"tensors"} == {"outputs", "features", "probes", "constant", "keep", "attributes"}
     other = subject.with_dataset(np.zeros(REPLICAS, np.int64))
     assert type(other) is type(subject)
     assert not other.dataset.any()

@@ -87,10 +87,10 @@ def test_a_run_on_points_takes_minibatches(tmp_path):
     gt.sample(spec, path, potential=potential, time_limit=0)
     again = gt.resume(path, potential=gt.UserPotential(cloud, 2, points=30))
     np.testing.assert_array_equal(again["posterior"]["position"][:, 0], position)
+    fewer = gt.UserPotential(
+        lambda q, b: cloud(q, np.tile(np.arange(29), (len(q), 1)) if b is None else b), 2, points=29
+    )
     with pytest.raises(SpecError, match="not the one this run was started with"):
-        fewer = gt.UserPotential(
-            lambda q, b: cloud(q, np.tile(np.arange(29), (len(q), 1)) if b is None else b), 2, points=29
-        )
         gt.resume(path, draws=1, potential=fewer)
     with pytest.raises(SpecError, match=r"run\.batch is about data"):
         gt.plan(spec, potential=gt.UserPotential(lambda q: cloud(q, None), 2))
