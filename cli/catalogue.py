@@ -51,6 +51,7 @@ def _describe_method(method: "Method") -> dict[str, Any]:
         "summary": method.summary, "reference": method.reference, "partition": method.partition,
         "words": method.words, "update": method.update, "takes_word": method.takes_word,
         "letters": method.letters if method.takes_word else None, "defaults": method.defaults,
+        "operations": {record.symbol: record.formula for record in method.operations},
     }  # fmt: skip
 
 
@@ -66,6 +67,9 @@ def _show_method(method: "Method", as_json: bool) -> None:
         "word": _words(method).replace("\n", ", "), "takes": takes,
     }  # fmt: skip
     show(facts(lines))
+    typer.echo()
+    maps = [(record.symbol, record.formula) for record in method.operations]
+    show(table(("whole step" if method.update else "letter", "what it does"), maps, fixed=("letter",)))
     typer.echo()
     rows = [(key, _hyperparameter(value), HYPERPARAMETERS[key]) for key, value in method.defaults.items()]
     show(table(("key in [method]", "default", "what it is"), rows, fixed=("key in [method]",)))

@@ -49,6 +49,8 @@ CYCLICAL, OBSERVE = "gpu_thermo/moves/cyclical.py", "gpu_thermo/running/network.
 CONTOUR, CONTOUR_KERNEL = "gpu_thermo/moves/contour.py", "gpu_thermo/kernels/contour.h"
 ON_CONTOUR = tuple(f"tests/moves/test_contour{name}.py" for name in ("", "_engines", "_laws"))
 ON_TEMPERING = ("tests/moves/test_tempering.py", "tests/moves/test_tempering_laws.py")
+ON_SPHERES = ("tests/laws/test_isokinetic.py", "tests/contracts/test_operations.py")
+MASS = "gpu_thermo/spec/mass.py"
 ON_LADDERS = ("tests/moves/test_exchange.py", "tests/moves/test_ladder.py", *ON_TEMPERING)
 
 
@@ -161,6 +163,20 @@ MUTANTS: dict[str, Mutant] = {
         ("tests/engines/test_batched.py", "tests/engines/test_fused.py", "tests/laws/test_stationary_laws.py")),
     "friction doubled": Mutant(((LETTERS, 'values["friction"] * h)', '2 * values["friction"] * h)'),),
         (LAWS, TRANSIENTS, VERIFY)),
+    "root of n dropped in K": Mutant(((LETTERS, "h * np.sqrt(n) / ((n - 1)", "h / ((n - 1)"),), ON_SPHERES),
+    "n for n - 1 in K": Mutant(((LETTERS, "np.sqrt(n) / ((n - 1) *", "np.sqrt(n) / (n *"),), ON_SPHERES),
+    "noise of S without n": Mutant(
+        ((LETTERS, "return a, b, _length(h, values)", 'return a, b * np.sqrt(values["count"]), _length(h, values)'),),
+        ON_SPHERES),
+    "directions rescaled in exchange": Mutant(
+        ((LADDER, "if not np.isnan(self.share[k]) and not self.program.has_fixed_length(k):",
+          "if not np.isnan(self.share[k]):"),), ("tests/laws/test_isokinetic_runs.py",), "exchange"),
+    "masses for their roots": Mutant(((MASS, "scale = 1 / np.sqrt(out)", "scale = 1 / out"),),
+        ("tests/laws/test_mass.py", "tests/spec/test_mass.py")),
+    "gradients without the mass": Mutant(
+        ((BATCHED, "local.gradient *= self.scale", "pass"),
+         ("gpu_thermo/kernels/step.h", "s.g[i] *= s.kept[SCALE][i]", "s.g[i] *= scalar(1)")),
+        ("tests/laws/test_mass.py",)),
     "sign in replica exchange": Mutant(
         ((EXCHANGE, "d * (value[:, :-1] - value[:, 1:])", "d * (value[:, 1:] - value[:, :-1])"),),
         ("tests/moves/test_exchange.py",)),

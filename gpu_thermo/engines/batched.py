@@ -245,8 +245,13 @@ class _Block:
     # -- the step as a list of actions, and their coefficients ---------------------------------------------------------
 
     def _load(self, i: int) -> None:
-        """Arguments of every action at the segment's i-th step, and the temperature a contour reads."""
-        self.coefficients = [tuple(v for s in group for v in self._values(s, i)) for group in self.groups]
+        """Arguments of every action at the segment's i-th step, and the temperature a contour reads; equal substeps
+        share theirs.
+        """
+        formed = {
+            key: tuple(self._values(s, i)) for key, s in {_key(s): s for group in self.groups for s in group}.items()
+        }
+        self.coefficients = [tuple(v for s in group for v in formed[_key(s)]) for group in self.groups]
         if self.job.contour is not None:
             self.tau = self.xp.asarray(self.in_force.in_force("temperature", active_partition(self.program), i)[0])
 
@@ -293,6 +298,11 @@ class _Block:
             local.position += scale * flown
 
         return act
+
+
+def _key(s: Evaluate | Substep) -> tuple[object, ...]:
+    """Substeps with one key have equal coefficients."""
+    return (s.operation, s.fraction, s.partitions[0]) if isinstance(s, Substep) else ()
 
 
 class _Box:

@@ -6,7 +6,9 @@ from typing import Any
 
 from ..errors import SpecError
 from .letters import LETTERS
+from .operations import operation
 from .partition import Partition
+from .record import Operation
 from .updates import UPDATES
 from .words import Program, Word, compile_program, compile_update, parse_word
 
@@ -34,6 +36,14 @@ class Method:
     takes_word: bool = False
     letters: str = "".join(LETTERS)
     palindromes: bool = False
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """Records of its update, or of the letters of its words, each once; of all letters where words are the
+        user's.
+        """
+        symbols = (self.update,) if self.update else "".join(self.words.values()) or self.letters
+        return tuple(operation(symbol) for symbol in dict.fromkeys(symbols))
 
 
 LANGEVIN = "".join(

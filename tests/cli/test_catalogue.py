@@ -12,6 +12,10 @@ def test_methods_lists_and_shows() -> None:
     assert json.loads(call("methods", "--json").stdout)["sgld"]["update"] == "sgld"
     one = call("methods", "lol")
     assert "{hidden = 0.01, output = inf}" in one.stdout
+    assert "p = a p + sqrt(v) R, a = exp(-gamma h)" in one.stdout
+    assert "xi +=" not in one.stdout  # what its words do not have
+    assert json.loads(call("methods", "adam", "--json").stdout)["operations"].keys() == {"adam"}
+    assert json.loads(call("methods", "splitting", "--json").stdout)["operations"].keys() >= set("ABCDEFKOS")
     assert json.loads(call("methods", "lol", "--json").stdout)["defaults"]["friction"]["output"] == "Infinity"
     check_refused(call("methods", "adlal"), ["'adlal'", "Did you mean 'adlala'?"])
 

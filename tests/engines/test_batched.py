@@ -8,6 +8,7 @@ from engine_cases import METHODS, assert_identical, network, rows, run, take
 from linear_maps import advance, job_of, start, well
 
 from gpu_thermo.engines import BatchedEngine
+from gpu_thermo.engines.coefficients import Coefficients
 from gpu_thermo.errors import Status
 from gpu_thermo.method.schedules import Cosine, Cyclical
 from gpu_thermo.running.setup import prepare
@@ -191,6 +192,21 @@ def test_a_frozen_partition_cannot_freeze_the_replica():
 
 
 # -- schedules --------
+
+
+def test_equal_substeps_share_their_coefficients(monkeypatch):
+    """BAOAB forms three of them, not five, and once for a segment without schedules."""
+    formed = []
+    values = Coefficients.values
+
+    def counted(self, what, at=None):
+        formed.append(what.operation)
+        return values(self, what, at)
+
+    monkeypatch.setattr(Coefficients, "values", counted)
+    job = job_of("BAOAB", well(1.0, 3), 0.1, 4, friction=1.0, temperature=1.0)
+    advance(job, start(job), 5)
+    assert sorted(formed) == ["A", "B", "O"]
 
 
 def test_schedules_follow_the_absolute_step():

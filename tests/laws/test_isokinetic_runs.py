@@ -114,8 +114,13 @@ def test_a_run_has_its_law():
 
 
 def test_exchange_leaves_directions_alone_and_the_law_as_it_is():
-    """Rungs at 1 and 3: the coldest has <k q^2> = tau, and |p| is what it was after many trades."""
+    """Rungs at 1 and 3: the coldest has <k q^2> = tau, and a trade does not touch |p|."""
     move = {"kind": "exchange", "rungs": 2, "hottest": 3.0, "interval": 10}
+    ready = prepare(spec(WELL, moves=[move]))
+    state, rungs = ready.initial_state(), np.arange(2)
+    before = state.momentum.copy()
+    ready.moves[0].ladder.rescale_momenta(state, rungs, rungs, rungs[::-1])
+    np.testing.assert_array_equal(state.momentum, before)
     values, tree = energies(moves=[move])
     on_target = np.isfinite(tree["sample_stats"]["log_weight"].transpose("chain", "draw").to_numpy())
     means = np.nanmean(np.where(on_target, values, np.nan), axis=1)
