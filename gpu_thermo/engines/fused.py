@@ -56,7 +56,7 @@ class Arguments(ctypes.Structure):
 
 
 class FusedEngine:
-    """Advances R replicas of an SHLP.
+    """Advances R replicas of a perceptron.
 
     Parameters
     ----------
@@ -67,17 +67,14 @@ class FusedEngine:
     Raises
     ------
     DeviceError
-        If the target is no SHLP, or there is no compiler.
+        If the target is no perceptron, or there is no compiler.
     """
 
     name = "fused"
 
     def __init__(self, job: Job, device: str = "cpu", threads: int | None = None, team: int | None = None) -> None:
         if job.target.fused is None:
-            raise DeviceError(
-                "The fused engine samples single-hidden-layer perceptrons only. Use the batched engine for other"
-                " targets."
-            )
+            raise DeviceError("The fused engine samples perceptrons only. Use the batched engine for other targets.")
         if job.contour is not None:
             job.contour.check(job.program, job.hyper)
         self.job, self.device = job, device

@@ -21,6 +21,9 @@ MOST_KEPT = 4
 """Arrays that the operations of one program may keep beside the state: a kernel's arguments have room for so many."""
 _TILE = 128
 """Points a prediction kernel has at hand at once."""
+_DEEP_TILE = 20
+"""The same of a step through several layers, measured: a multiple of both block sizes of deep.h, few enough for its
+activations to stay in cache."""
 _REGISTERS = 96
 """Registers a GPU thread may spend on position, momentum and gradient of its units."""
 _POLYNOMIALS = 32
@@ -79,7 +82,8 @@ class Emitter:
             "MODE": MODES.index(self.mode),
             "PARTITIONS": len(self.program.partition.names), "KEPT": len(self.kept), "SCALED": self.scaled,
             "MOST_KEPT": MOST_KEPT, "SUMS": len(self.plan.sums),
-            "CONTOUR": self.contour, "TAU": self.plan.place(self._tau[0], 0, "w") if self._tau else 0,
+            "MOST_POINTS": _DEEP_TILE, "CONTOUR": self.contour,
+            "TAU": self.plan.place(self._tau[0], 0, "w") if self._tau else 0,
             "COEFFICIENTS": self.plan.count("r"), "WIDE_COEFFICIENTS": self.plan.count("w"),
             "FACTORS": self._written.factors,
         }  # fmt: skip
@@ -115,7 +119,8 @@ def predict_device_source(model: MlpModel, bits: int, team: int = 32) -> str:
 
 def _network_source(model: MlpModel, batch: int, first: str, *headers: str) -> str:
     numbers = network.sizes(model, batch)
-    return "\n".join((first, numbers, inline("math.h"), network.functions(model), inline(*headers)))
+    most = network.constants({"MOST_POINTS": _TILE})
+    return "\n".join((first, numbers, most, inline("math.h"), network.functions(model), inline(*headers)))
 
 
 def prologue(bits: int, team: int = 1, lanes: int | None = None) -> str:

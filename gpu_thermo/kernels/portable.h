@@ -58,6 +58,11 @@ HD double not_a_number() { return __builtin_nan(""); }
 #endif
 
 constexpr bool IS_DOUBLE = REAL_BITS == 64;
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int VECTOR_REGISTERS = 32;
+#else
+constexpr int VECTOR_REGISTERS = 16;
+#endif
 
 // ---- LANES numbers --------------------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,9 @@
 // go in chunks of CHUNK replicas, one after another, then chunk by chunk; sums over points go over a team. Neither order depends on the launch.
 #pragma once
 
-constexpr int PARAMETERS = of_unit(0), EACH = (PARAMETERS <= 8 ? 4 : PARAMETERS <= 17 ? 2 : 1) / (IS_DOUBLE && PARAMETERS <= 17 ? 2 : 1);
+constexpr int WEIGHTS = of_unit(0);  // a thread reads at a time
+constexpr int EACH = LAYERS > 1 ? 1 : (WEIGHTS <= 8 ? 4 : WEIGHTS <= 17 ? 2 : 1) / (IS_DOUBLE && WEIGHTS <= 17 ? 2 : 1);
+HD constexpr int widest(int l) { return l == 0 ? INPUTS : width(l - 1) > widest(l - 1) ? width(l - 1) : widest(l - 1); }
 constexpr i64 CHUNK = 8;
 
 template <int COUNT> struct Batch {
@@ -18,24 +20,49 @@ template <int COUNT> struct Batch {
     }
   }
 
-  // out = W2 act(W1 x + b1) + b2 of the replica with parameters q.
+  // out = outputs of the replica with parameters q.
   HD void forward(const scalar* RESTRICT q) {
     UNROLL for (int o = 0; o < OUTPUTS; ++o) {
       UNROLL for (int e = 0; e < COUNT; ++e) out[e][o] = q[TAIL_ROW + o];
     }
-    for (int j = 0; j < width(0); ++j) {
-      scalar z[COUNT];
-      UNROLL for (int e = 0; e < COUNT; ++e) z[e] = q[Layer<0>::at(j, INPUTS)];
-      UNROLL for (int k = 0; k < INPUTS; ++k) {
-        const scalar w = q[Layer<0>::at(j, k)];
-        UNROLL for (int e = 0; e < COUNT; ++e) z[e] += w * x[e][k];
+    if constexpr (LAYERS == 1) {
+      for (int j = 0; j < width(0); ++j) {
+        scalar z[COUNT];
+        unit<0>(q, j, x, z);
+        add(q, j, z);
       }
-      UNROLL for (int e = 0; e < COUNT; ++e) z[e] = Activation::value(z[e]);
-      UNROLL for (int o = 0; o < OUTPUTS; ++o) {
-        const scalar w = q[Layer<0>::at(j, INPUTS + 1 + o)];
-        UNROLL for (int e = 0; e < COUNT; ++e) out[e][o] += w * z[e];
-      }
+    } else {
+      scalar value[2][COUNT][widest(LAYERS)];
+      layer<0>(q, x, value);
     }
+  }
+
+  // z = act(W_l[j,:] a + b_l[j]) of unit j of layer l, which reads `in`
+  template <int L, int WIDE> HD void unit(const scalar* RESTRICT q, int j, const scalar (*in)[WIDE], scalar (&z)[COUNT]) const {
+    UNROLL for (int e = 0; e < COUNT; ++e) z[e] = q[Layer<L>::at(j, fan(L))];
+    UNROLL for (int k = 0; k < fan(L); ++k) {
+      const scalar w = q[Layer<L>::at(j, k)];
+      UNROLL for (int e = 0; e < COUNT; ++e) z[e] += w * in[e][k];
+    }
+    UNROLL for (int e = 0; e < COUNT; ++e) z[e] = Activation::value(z[e]);
+  }
+
+  // out += W_out[:,j] z
+  HD void add(const scalar* RESTRICT q, int j, const scalar (&z)[COUNT]) {
+    UNROLL for (int o = 0; o < OUTPUTS; ++o) {
+      const scalar w = q[OUT_ROW + o * width(LAYERS - 1) + j];
+      UNROLL for (int e = 0; e < COUNT; ++e) out[e][o] += w * z[e];
+    }
+  }
+
+  template <int L, int WIDE, int MOST> HD void layer(const scalar* RESTRICT q, const scalar (*in)[WIDE], scalar (&value)[2][COUNT][MOST]) {
+    for (int j = 0; j < width(L); ++j) {
+      scalar z[COUNT];
+      unit<L>(q, j, in, z);
+      if constexpr (L + 1 == LAYERS) add(q, j, z);
+      else UNROLL for (int e = 0; e < COUNT; ++e) value[L % 2][e][j] = z[e];
+    }
+    if constexpr (L + 1 < LAYERS) layer<L + 1>(q, value[L % 2], value);
   }
 };
 

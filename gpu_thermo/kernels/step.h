@@ -71,11 +71,11 @@ struct Run {
   i64 first;  // replica of lane 0
   u64 now;    // step
   u64 ordinal;
-  bool want_energy;
+  bool want_energy, one_dataset;  // one_dataset: the replicas of all lanes see the same
   mask running;
 
   HD Run(const Arguments& a_, Replica& s_, Shared& shared_, int member)
-      : a(a_), s(s_), shared(shared_), team(member, &shared_.exchange), first(0), now(0), ordinal(0), want_energy(false), running() {}
+      : a(a_), s(s_), shared(shared_), team(member, &shared_.exchange), first(0), now(0), ordinal(0), want_energy(false), one_dataset(false), running() {}
 
   HD int unit(int i) const { return i * TEAM + team.member; }
   template <class L> HD bool owns(int i) const { return (i + 1) * TEAM <= L::HIDDEN || unit(i) < L::HIDDEN; }
@@ -235,7 +235,7 @@ struct Run {
     team.sync();  // the last tile has been read
     fetch(chooser, start, count);
     team.sync();
-    outputs(count);
+    network_outputs(team, s.q, s.tq, points, s.hidden, count);
     for (int t = team.member; t < count; t += TEAM) {
       const real* y = points.row[t] + INPUTS;
       if (want_energy) loss += widen(Likelihood::loss(points.out[t], y, a.likelihood));
@@ -257,6 +257,13 @@ struct Run {
     word index[COUNT];
     chooser.points(u32(start + t), TEAM, grid(), index);
     UNROLL for (int i = 0; i < COUNT; ++i) {
+      if constexpr (MODE == FULL && TEAM == 1) {
+        if (one_dataset) {
+          const scalar* row = a.data + (i64(a.dataset[first]) * a.points + start + t + i) * ROW;
+          UNROLL_SOME for (int c = 0; c < ROW; ++c) shared.points.row[t + i][c] = splat(row[c]);
+          continue;
+        }
+      }
       const scalar* row[LANES];
       UNROLL for (int l = 0; l < LANES; ++l) row[l] = a.data + (i64(a.dataset[replica(l)]) * a.points + get(index[i], l)) * ROW;
       UNROLL_SOME for (int c = 0; c < ROW; ++c) {
@@ -267,21 +274,9 @@ struct Run {
     }
   }
 
-  HD void outputs(int count) {
-    if constexpr (TEAM == 1) {
-      all_outputs<true>(s.q, s.tq, shared.points, s.hidden, count);
-    } else {
-      team_outputs(team, s.q, s.tq, shared.points, s.hidden, count);
-    }
-  }
-
   template <bool FIRST> HD void gradients(int count) {
     const Points& points = shared.points;
-    if constexpr (TEAM == 1) {
-      all_gradients<FIRST>(s.q, s.g, points, s.hidden, count);
-    } else {
-      team_gradients<FIRST>(team, s.q, s.g, points, s.hidden, count);
-    }
+    network_gradients<FIRST>(team, s.q, s.g, points, s.hidden, count);
     UNROLL for (int o = 0; o < OUTPUTS; ++o) {
       real sum = FIRST ? zero() : s.tg[o];
       for (int t = 0; t < count; ++t) sum += points.out[t][o];
@@ -477,6 +472,8 @@ struct Run {
       set_wide(s.energy, l, a.energy[r]);
       for (int k = 0; k < PARTITIONS; ++k) set_wide(s.xi[k], l, a.thermostat[r * PARTITIONS + k]);
     }
+    one_dataset = true;
+    for (int l = 1; l < LANES; ++l) one_dataset &= a.dataset[replica(l)] == a.dataset[first];
     s.keys.open(low, high, stream);
     load_row(a.position, s.q, s.tq);
     load_row(a.momentum, s.p, s.tp);

@@ -166,7 +166,7 @@ template <bool FIRST> HD void all_gradients(const real* held, real* sums, const 
 // ---- a team --------------------------------------------------------------------------------------------------------------------
 
 // Partial sums of a few points at a time, one value for each member of a group, then traded so that member i holds the i-th sum.
-HD void team_outputs(Team& team, const real* held, const real* b2, Points& points, Hidden&, int count) {
+HD void team_outputs(Team& team, const real* held, const real* b2, Points& points, int count) {
   const Unit* q = reinterpret_cast<const Unit*>(held);
   constexpr int WIDTH = OUTPUTS <= 1 ? 1 : OUTPUTS <= 2 ? 2 : OUTPUTS <= 4 ? 4 : OUTPUTS <= 8 ? 8 : OUTPUTS <= 16 ? 16 : 32;
   constexpr int AT_ONCE = GROUP < WIDTH ? 1 : GROUP / WIDTH;
@@ -193,6 +193,20 @@ HD void team_outputs(Team& team, const real* held, const real* b2, Points& point
   }
 }
 
-template <bool FIRST> HD void team_gradients(Team&, const real* held, real* sums, const Points& points, Hidden&, int count) {
-  backward<UNITS, FIRST>(reinterpret_cast<const Unit*>(held), reinterpret_cast<Unit*>(sums), points, count);
+// ---- what step.h calls ---------------------------------------------------------------------------------------------------------
+
+HD void network_outputs(Team& team, const real* held, const real* b2, Points& points, Hidden& hidden, int count) {
+  if constexpr (TEAM == 1) {
+    all_outputs<true>(held, b2, points, hidden, count);
+  } else {
+    team_outputs(team, held, b2, points, count);
+  }
+}
+
+template <bool FIRST> HD void network_gradients(Team&, const real* held, real* sums, const Points& points, Hidden& hidden, int count) {
+  if constexpr (TEAM == 1) {
+    all_gradients<FIRST>(held, sums, points, hidden, count);
+  } else {
+    backward<UNITS, FIRST>(reinterpret_cast<const Unit*>(held), reinterpret_cast<Unit*>(sums), points, count);
+  }
 }

@@ -138,7 +138,7 @@ def test_value_and_gradient(activation, likelihood, prior, shape):
 
 FACTORS = {
     "activation": list(ACTIVATIONS), "likelihood": list(LIKELIHOODS), "prior": [None, *PRIORS],
-    "shape": ["narrow", "wide"], "dtype": [np.float32, np.float64], "mode": ["subset", "full", "epoch", "replacement"],
+    "shape": list(SHAPES), "dtype": [np.float32, np.float64], "mode": ["subset", "full", "epoch", "replacement"],
     "method": ["adlala", "langevin", "sgld", "adam"],
 }  # fmt: skip
 COVER = covering(FACTORS)

@@ -123,7 +123,7 @@ def test_a_line_goes_all_the_way(tmp_path: Path) -> None:
     """Planned, billed, run, stored and averaged; its posterior is Gaussian, and known."""
     given = spec(run={**RUN, "minibatch": "full", "keep": ["parameters"]})
     ready = make_setup(given, LineSubject(Line(), np.zeros(REPLICAS, np.int64)))
-    with pytest.raises(SpecError, match="single-hidden-layer perceptrons only"):
+    with pytest.raises(SpecError, match="perceptrons only"):
         choose_engine(ready.job, "fused", "cpu")
     chosen, moments = choose_engine(ready.job, "auto", "cpu"), ready.moments()
     header = make_header(ready, chosen, "cpu", moments)

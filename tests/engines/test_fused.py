@@ -9,6 +9,7 @@ import pytest
 from fused_cases import (
     AT_EVERY_WIDTH,
     CASES,
+    DEEP,
     Members,
     agree_with_batched,
     assert_close,
@@ -45,22 +46,28 @@ MORE = {
     **{f"{mode} {partition}": {"method": "splitting", "word": "BACDEDCAB", "mode": mode, "partition": partition}
        for mode in ("subset", "epoch", "replacement", "full") for partition in ("layer", "tensor", "all")},
     "digits' size": {"method": "langevin", "m": 64, "d": 10, "n": 10, "task": "multiclass"},
+    **{f"deep {mode} {partition}": {"d": (7, 5), "method": "splitting", "word": "BACDEDCAB", "mode": mode,
+                                    "partition": partition}
+       for mode in ("subset", "epoch", "replacement", "full") for partition in ("layer", "tensor", "all")},
+    **{f"deep {method}": {"d": (7, 5), "method": method}
+       for method in ("sgd", "momentum", "coolmomentum", "langevin", "adl", "lala", "lol")},
+    **{f"deep {layers} layers": {"d": layers * (3,)} for layers in (5, 16)},
     "odd sizes": {"d": 1, "m": 1, "batch": 1, "points": 2, "replicas": 1},
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", [*CASES, *(pytest.param(name, marks=slow) for name in MORE)])
+@pytest.mark.parametrize("case", [*CASES, *DEEP, *(pytest.param(name, marks=slow) for name in MORE)])
 def test_agrees_with_batched(case):
     """Same addresses and minibatches, so states agree to rounding after 1, 2 and 10 steps, and so do the recorded
     moments.
     """
-    agree_with_batched(make_job(**(CASES | MORE)[case]))
+    agree_with_batched(make_job(**(CASES | DEEP | MORE)[case]))
 
 
-@pytest.mark.parametrize("case", AT_EVERY_WIDTH)
+@pytest.mark.parametrize("case", [*AT_EVERY_WIDTH, "deep adlala", "deep lol, schedules, prior"])
 def test_every_vector_width_agrees_with_batched(case, width, dtype):
     """Letters, minibatches and activations of those cases, in both precisions."""
-    agree_with_batched(make_job(**CASES[case] | {"dtype": dtype}))
+    agree_with_batched(make_job(**(CASES | DEEP)[case] | {"dtype": dtype}))
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import ctypes
 import numpy as np
 import pytest
 from contour_cases import contour_job
-from fused_cases import AT_EVERY_WIDTH, CASES, assert_same, make_job, make_state
+from fused_cases import AT_EVERY_WIDTH, CASES, DEEP, assert_same, make_job, make_state
 from guarded import Guarded, call, guarded
 
 from gpu_thermo.engines.base import permutation_grid
@@ -75,7 +75,7 @@ def guard(engine):
     return engine
 
 
-JOBS = {name: (make_job, kind) for name, kind in CASES.items()}
+JOBS = {name: (make_job, kind) for name, kind in (CASES | DEEP).items()}
 JOBS |= {f"contour, {d}": (contour_job, {"method": "sgld", "dtype": np.dtype(d).type}) for d in ("float32", "float64")}
 
 
@@ -86,7 +86,7 @@ def test_segments(case, replicas):
     segments(case, replicas)
 
 
-@pytest.mark.parametrize("case", [*AT_EVERY_WIDTH, "contour, float32"])
+@pytest.mark.parametrize("case", [*AT_EVERY_WIDTH, "deep adlala", "contour, float32"])
 @pytest.mark.parametrize("replicas", REPLICAS)
 def test_segments_at_every_vector_width(case, replicas, width):
     segments(case, replicas)
@@ -110,11 +110,12 @@ NETWORKS = [
 ]
 
 
+@pytest.mark.parametrize("hidden", [(9,), (6, 11)])
 @pytest.mark.parametrize(("task", "activation", "outputs", "dtype"), NETWORKS)
 @pytest.mark.parametrize("replicas", REPLICAS)
-def test_predictions(task, activation, outputs, dtype, replicas, width):
+def test_predictions(task, activation, outputs, dtype, hidden, replicas, width):
     """More points than a tile has, and not a multiple of it."""
-    g, model = np.random.default_rng(0), MlpModel(3, 9, outputs, task, activation, None, 0.7)
+    g, model = np.random.default_rng(0), MlpModel(3, hidden, outputs, task, activation, None, 0.7)
     position, x = g.normal(size=(replicas, model.layout.size)).astype(dtype), g.normal(size=(131, 3)).astype(dtype)
     y, w = g.normal(size=(131, 2)) if task == "regression" else g.integers(0, max(2, outputs), 131), g.random(replicas)
     bare, predictor = FusedPredictor(model, dtype, threads=1), FusedPredictor(model, dtype, threads=1)

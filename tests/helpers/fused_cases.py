@@ -132,6 +132,21 @@ CASES = {
 }  # fmt: skip
 
 
+DEEP = {
+    "deep adlala": {"d": (6, 5), "sets": 3},
+    "deep lol, schedules, prior": {"d": (3, 11, 4), "method": "lol", "task": "regression", "n": 7, "m": 5, "prior": 1.0,
+                                   "activation": "silu", "mode": "full", "points": 53,
+                                   "schedules": {("stepsize", 0): Cosine(schedule="cosine", final=0.1)}},
+    "deep, a word a tensor": {"d": (5, 1, 6), "method": "splitting", "partition": "tensor", "mode": "epoch",
+                              "word": {"hidden": "BACDEDCAB", "w2": "BAOAB", "b3": "BAEFEAB", "output": "OBABO"},
+                              "task": "multiclass", "n": 3, "activation": "gelu", "dtype": np.float64},
+    "deep, middle frozen": {"d": (4, 4, 4), "method": "splitting", "word": "BAOAB", "freeze": ("hidden2",),
+                            "mode": "replacement", "activation": "tanh"},
+    "deep adam": {"d": (16, 16), "method": "adam", "m": 3, "activation": "sine", "batch": 33},
+}  # fmt: skip
+"""Several hidden layers: sizes that are no multiple of a block of sums, and one that is."""
+
+
 AT_EVERY_WIDTH = (
     "adlala",
     "every thermostat letter by tensor",

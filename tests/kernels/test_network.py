@@ -32,7 +32,7 @@ def kept(monkeypatch):
 def test_headers_name_no_record():
     names = [*ACTIVATIONS, *LIKELIHOODS, *DEFAULTS, *PRIORS]
     word = re.compile(rf"\b({'|'.join(names)})\b", re.IGNORECASE)
-    for name in ("layers.h", "shlp.h", "wide.h", "step.h", "predict.h", "predict.cu"):
+    for name in ("layers.h", "shlp.h", "wide.h", "deep.h", "step.h", "predict.h", "predict.cu"):
         code = re.sub(r"//.*", "", header(name))
         assert not word.findall(code), name
 

@@ -21,6 +21,8 @@ CASES = [
     (("multiclass", "identity", 3), np.float32),
     (("multiclass", "tanh", 12), np.float64),
     (("regression", "softplus", 2), np.float64),
+    (("binary", "silu", 1, 7, 5), np.float32),
+    (("multiclass", "tanh", 6, 4, 10, 3), np.float64),
 ]
 REPLICAS, POINTS = 21, 150
 
@@ -35,10 +37,10 @@ class HostKernels(DeviceKernels):
 
 
 def example(choices, dtype):
-    """A network, replicas, points, labels and weights."""
-    task, activation, outputs = choices
+    """A network (of 9 hidden units, unless layers are given), replicas, points, labels and weights."""
+    task, activation, outputs, *hidden = choices
     g = np.random.default_rng(0)
-    model = MlpModel(3, 9, outputs, task, activation, None, 0.7)
+    model = MlpModel(3, tuple(hidden) or 9, outputs, task, activation, None, 0.7)
     position, x = g.normal(size=(REPLICAS, model.layout.size)).astype(dtype), g.normal(size=(POINTS, 3)).astype(dtype)
     y = g.normal(size=(POINTS, 2)).astype(dtype) if task == "regression" else g.integers(0, max(2, outputs), POINTS)
     return model, position, x, y, g.random(REPLICAS)
