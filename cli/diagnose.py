@@ -20,12 +20,12 @@ def diagnose(store: Run, ensemble: Ensemble = None, as_json: Json = False) -> No
     R-hat, nested R-hat and effective draws of the predictions at probe points, and the temperatures of each partition
     against those asked for. Verdicts: ok, !! (do not trust yet), -- (for information).
     """
-    from gpu_thermo.store import open_run
+    from gpu_thermo.averages.trees import opened
     from gpu_thermo_analysis.diagnostics import diagnose as judge
 
     from .output import echo, print_json, show
 
-    found = judge(open_run(store), ensemble)
+    found = judge(opened(store), ensemble)
     if as_json:
         print_json(found.to_dict())
         return

@@ -161,16 +161,17 @@ def engines(history: list[dict[str, Any]], otherwise: str, fact: str = "engine")
 
 def summarise(path: Path, tree: "xarray.DataTree | None" = None) -> dict[str, Any]:
     """Where a run stands, what it scores, what froze, and how large it is."""
+    from gpu_thermo.averages.claims import check_header
+    from gpu_thermo.averages.trees import opened
     from gpu_thermo.engines.builds import read_history
     from gpu_thermo.running.agenda import Agenda
     from gpu_thermo.spec.reports import read_reports
-    from gpu_thermo.spec.run import RunSpec
-    from gpu_thermo.store import open_run, read_header
+    from gpu_thermo.store import read_header
 
     header = read_header(path)
     history = read_history(header.attributes)
-    tree = open_run(path) if tree is None else tree
-    spec = RunSpec.from_json(header.spec)
+    spec = check_header(header)
+    tree = opened(path) if tree is None else opened(tree)
     total = planned_steps(header, spec)
     stats = tree["sample_stats"].to_dataset()
     draws = Agenda.of(spec.model_copy(update={"run": spec.run.model_copy(update={"steps": total})})).draws

@@ -35,12 +35,12 @@ def map(
     Runs of more than two features are mapped on the plane of their first two principal components, or over --features;
     the caption says what is held fixed.
     """
-    from gpu_thermo.store import open_run
+    from gpu_thermo.averages.trees import opened
     from gpu_thermo_analysis.maps import save_map
 
     from .output import fill, say
 
-    tree = open_run(store)
+    tree = opened(store)
     check_output(out, overwrite, MAP_SUFFIXES)
     if data:
         check_output(data, overwrite, (".zarr", ".nc", ".csv"))

@@ -48,13 +48,13 @@ def predict(
     from gpu_thermo.averages.ensembles import ensemble_labels
     from gpu_thermo.averages.predictive import predict as average
     from gpu_thermo.averages.predictive import restored_data
+    from gpu_thermo.averages.trees import opened
     from gpu_thermo.data.tables import read_points
-    from gpu_thermo.store import open_run
 
     from .output import plural, say
 
     check_output(out, overwrite, tuple(_WRITERS))
-    tree = open_run(store)
+    tree = opened(store)
     x, left_out = read_points(points, restored_data(tree).features)
     result = average(tree, x, ensemble, device=device, quantiles=_levels(quantiles))
     _WRITERS[out.suffix.lower()](result, out)

@@ -9,8 +9,10 @@ from typing import Any
 
 import xarray
 
+from .averages.claims import check_header
 from .averages.moments import RunningMoments
 from .averages.predictive import restored_data
+from .averages.trees import opened
 from .engines import choose_engine, describe_build, make_engine, resolve_device
 from .engines.builds import Build, continued, read_history
 from .errors import RunError, SpecError, StoreError
@@ -180,7 +182,7 @@ def resume(
     path = as_path(store)
     info = read_header(path)
     require_resumable(path, info)
-    recorded = RunSpec.from_json(info.spec)
+    recorded = check_header(info)
     planned = recorded.model_copy(
         update={"run": _with_steps(recorded, int(info.attributes.get("steps", recorded.run.steps)))}
     )
@@ -264,7 +266,7 @@ def restore_setup(path: Path, spec: RunSpec, potential: Potential | None = None,
     if spec.target is not None:
         return prepare(spec, potential=potential)
     try:
-        with open_run(path) as tree:
+        with opened(path) as tree:
             data = restored_data(tree)
             constants = {str(name): values.to_numpy() for name, values in tree["constant_data"].data_vars.items()}
     except ValueError as error:

@@ -6,7 +6,6 @@ result. Never an array of replicas x draws x points. Points go to threads in til
 the result does not depend on the threads.
 """
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +24,7 @@ from ..targets.likelihoods import get_likelihood
 from ..targets.networks import MlpModel
 from ..targets.own.check import PROBE, check_network, check_same
 from ..targets.own.model import OwnModel
+from .claims import names_of
 from .draws import Chunk, Evaluate, Scales, Source, mixtures
 from .moments import BLOCK, RunningMoments
 from .points import points_of
@@ -171,8 +171,7 @@ def data_names(tree: xr.DataTree) -> dict[str, Any]:
         raise StoreError(
             "The run does not hold its data (constant_data): it was not written by this program, or is damaged."
         )
-    names = json.loads(tree.attrs["data"])
-    return names | {name: tuple(names[name]) for name in ("features", "classes", "targets")}
+    return names_of(tree.attrs["data"])
 
 
 def model_of(tree: xr.DataTree, network: Array = None) -> MlpModel:

@@ -9,6 +9,7 @@ from typing import Any
 import xarray as xr
 
 from ..errors import SpecError, StoreError
+from .claims import check_tree
 
 Run = xr.DataTree | str | os.PathLike[str]
 ANY_OF = ("sample_stats", "posterior")
@@ -34,7 +35,9 @@ def opened(run: Run, *groups: str) -> xr.DataTree:
         )
     from ..store import open_run
 
-    return open_run(Path(run))
+    tree = open_run(Path(run))
+    check_tree(tree)
+    return tree
 
 
 def _kind(run: Any) -> str:
@@ -58,4 +61,5 @@ def _checked(tree: xr.DataTree, groups: tuple[str, ...]) -> xr.DataTree:
         )
     if absent := [name for name in groups if name not in tree.children]:
         raise StoreError(f"This tree has no group {absent[0]} (groups: {has}). Give all that open_run returns.")
+    check_tree(tree)
     return tree
