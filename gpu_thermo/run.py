@@ -27,7 +27,7 @@ from .running.stored import make_header
 from .running.subject import Setup
 from .spec.run import RunSpec
 from .state import Snapshot, State
-from .store import Checkpoint, RunInfo, RunWriter, open_run, read_header, require_resumable
+from .store import Checkpoint, Header, RunInfo, RunWriter, open_run, read_header, require_resumable
 from .store.files import as_path
 from .targets.base import Potential
 from .targets.own.check import PROBE, check_same
@@ -77,7 +77,8 @@ def iterate(
     ready = make_ready(spec, base or folder, given)
     device = resolve_device(device, ready.job.target.library)
     chosen, moments = choose_engine(ready.job, engine, device), ready.moments()
-    check_resources(make_plan(ready, make_header(ready, chosen, device, moments), moments), None)
+    header = make_header(ready, chosen, device, moments)
+    check_resources(make_plan(ready, header, moments, "none", threads), None)
     running = make_engine(ready.job, chosen, device, threads)
     loop = Loop.make(ready, running, ready.initial_state(), moments, threads)
     for recorded in loop.segments():
@@ -134,24 +135,33 @@ def sample(
     device = resolve_device(device, ready.job.target.library)
     chosen, moments = choose_engine(ready.job, engine, device), ready.moments()
     header = make_header(ready, chosen, device, moments)
-    bill = make_plan(ready, header, moments)
+    bill = make_plan(ready, header, moments, "memory" if store is None else "store", threads)
+    limits = Limits(on_progress, time_limit, commit_seconds)
     with _place(store) as path:
         check_resources(bill, path)
         if on_plan:
             on_plan(bill)
-        running = make_engine(ready.job, chosen, device, threads)
-        loop = Loop.make(ready, running, ready.initial_state(), moments, threads)
-        limits = Limits(on_progress, time_limit, commit_seconds)
-        history = continued([], describe_build(ready.job, chosen, device), 0, True, str(path))
-        attributes = {"steps": ready.spec.run.steps, "engine": chosen, "history": history}
         try:
-            with RunWriter.create(path, header, overwrite) as writer:
-                drive(loop, writer, path, limits, attributes)
+            _carry_out(ready, header, moments, path, limits, threads, overwrite)
         except RunError as error:
             if store is None:
                 _without_store(error, path)
             raise
         return open_run(path) if store is not None else _loaded(path)
+
+
+def _carry_out(
+    ready: Setup, header: Header, moments: RunningMoments, path: Path, limits: Limits, threads: int | None,
+    overwrite: bool,
+) -> None:  # fmt: skip
+    """A new run from its first step into a new store; what it takes in memory is free when it is done."""
+    engine, device = header.engine, header.device
+    running = make_engine(ready.job, engine, device, threads)
+    loop = Loop.make(ready, running, ready.initial_state(), moments, threads)
+    history = continued([], describe_build(ready.job, engine, device), 0, True, str(path))
+    attributes = {"steps": ready.spec.run.steps, "engine": engine, "history": history}
+    with RunWriter.create(path, header, overwrite) as writer:
+        drive(loop, writer, path, limits, attributes)
 
 
 def resume(
@@ -197,7 +207,7 @@ def resume(
     over = target.run.steps <= info.step
     _history(path, build, info.attributes, info.step, allow_other_bits, over)
     moments = ready.moments()
-    check_resources(make_plan(ready, make_header(ready, chosen, device, moments), moments), path)
+    check_resources(make_plan(ready, make_header(ready, chosen, device, moments), moments, threads=threads), path)
     running = make_engine(ready.job, chosen, device, threads)
     writer, checkpoint = RunWriter.resume(path)
     with writer:

@@ -4,7 +4,7 @@ Axis legend, used everywhere: R replicas, P parameters of a replica, K partition
 m features, d hidden units, n outputs, D draws (or data sets, where said).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
@@ -147,6 +147,23 @@ class Hyper:
             for name in PARTITIONED
         }
         return cls(stepsize=np.broadcast_to(np.asarray(stepsize, np.float64), (replicas,)).copy(), total=total, **full)
+
+
+def alike(columns: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Groups of rows that agree in every column [R], NaN agreeing with NaN: the first row of each [G] and the group of
+    each row [R]; groups are in the order of their values, the first column's first.
+
+    Columns are taken one by one, and those that are one number throughout (most are) cost no memory.
+    """
+    group, first = None, np.zeros(1, np.int64)
+    for column in columns:
+        if group is None:
+            group = np.zeros(len(column), np.int64)
+        if (column == column[0]).all() or (column.dtype.kind == "f" and np.isnan(column).all()):
+            continue
+        values, inverse = np.unique(column, return_inverse=True)
+        _, first, group = np.unique(group * len(values) + inverse, return_index=True, return_inverse=True)
+    return first, np.zeros(0, np.int64) if group is None else group
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from ..kernels.elementwise import elementwise_source
 from ..kernels.emit import predict_device_source, predict_source, team_size
 from ..kernels.toolchain import NO_COMPILER, find_compiler, missing_compiler
 from ..targets.networks import MlpModel
-from .base import Batching, Engine, Job, initial_state
+from .base import Batching, Engine, Job, Needs, initial_state
 from .batched import BatchedEngine
 from .builds import Build, make_build
 from .fused import FusedEngine, make_emitter
@@ -30,9 +30,11 @@ __all__ = [
     "Job",
     "choose_engine",
     "describe_build",
+    "engine_needs",
     "initial_state",
     "make_engine",
     "make_predictor",
+    "predictor_needs",
     "resolve_device",
 ]
 
@@ -143,15 +145,30 @@ def _say_once(message: str) -> None:
 
 def make_predictor(model: MlpModel, dtype: Any, device: str = "cpu", threads: int | None = None) -> Predictor:
     """Who does forward passes over many points: the fused kernels where they can, array code elsewhere."""
-    if device != "cpu":
-        if _small(model, device):
-            return FusedPredictor(model, dtype, device=device)
-        import cupy
+    if _predicts_fused(model, device):
+        return FusedPredictor(model, dtype, threads, device)
+    if device == "cpu":
+        return ArrayPredictor(model)
+    import cupy
 
-        return ArrayPredictor(model, cupy)
-    if find_compiler() is not None and _small(model, device):
-        return FusedPredictor(model, dtype, threads)
-    return ArrayPredictor(model)
+    return ArrayPredictor(model, cupy)
+
+
+def _predicts_fused(model: MlpModel, device: str) -> bool:
+    return _small(model, device) and (device != "cpu" or find_compiler() is not None)
+
+
+def predictor_needs(model: MlpModel, dtype: Any, points: int, device: str, threads: int | None) -> tuple[Needs, bool]:
+    """What the predictor of `make_predictor` would take for a block of replicas at so many points, results aside; and
+    whether it sums over replicas by itself.
+    """
+    chosen: type[FusedPredictor | ArrayPredictor] = FusedPredictor if _predicts_fused(model, device) else ArrayPredictor
+    return chosen.needs(model, dtype, points, device, threads), chosen.has_moments
+
+
+def engine_needs(job: Job, engine: str, device: str, threads: int | None = None) -> Needs:
+    """What the engine of that name would take beside state and ring."""
+    return (FusedEngine if engine == "fused" else BatchedEngine).needs(job, device, threads)
 
 
 def make_engine(job: Job, engine: str, device: str, threads: int | None = None) -> Engine:

@@ -3,7 +3,7 @@
 import math
 import os
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -54,11 +54,23 @@ class Job:
         return self.hyper.replicas
 
 
+class Needs(NamedTuple):
+    """Bytes that an engine or predictor takes beside what it is given: on the host, and on its GPU."""
+
+    host: int
+    device: int = 0
+
+
 class Engine(Protocol):
     """Advances states; the same job on any engine gives the same law, and the first steps agree to rounding."""
 
     name: str
     device: str
+
+    @staticmethod
+    def needs(job: Job, device: str, threads: int | None) -> Needs:
+        """What it would take beside state and ring, before it is made."""
+        ...
 
     def advance(self, state: State, segment: Segment, hyper: Hyper | None = None) -> Recorded:
         """Advance `state` in place through `segment` and return what was recorded on the way.
@@ -143,6 +155,21 @@ def empty_record(state: State, segment: Segment) -> Recorded:
         kinetic_temperature=np.empty((draws, replicas, partitions)),
         energy=np.empty((draws, replicas)),
     )
+
+
+def moment_bytes(job: Job) -> int:
+    """Bytes of one slot of the ring: position; xi and kinetic temperature of each partition, energy."""
+    numbers = 2 * len(job.program.partition.names) + 1
+    return job.replicas * (job.target.layout.size * np.dtype(job.dtype).itemsize + 8 * numbers)
+
+
+def state_bytes(job: Job) -> int:
+    """Bytes of the State, what moves keep in it aside: position, momentum, gradient and what updates keep; xi; energy,
+    status, frozen_step.
+    """
+    arrays = 3 + len(job.program.keeps)
+    wide = arrays * job.target.layout.size * np.dtype(job.dtype).itemsize
+    return job.replicas * (wide + 8 * len(job.program.partition.names) + 8 + 4 + 8)
 
 
 def permutation_grid(points: int) -> dict[str, int]:

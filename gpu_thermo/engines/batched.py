@@ -22,7 +22,7 @@ from ..moves.contour import Contour, active_partition
 from ..state import Hyper, Recorded, Segment, State
 from ..streams import make_keys
 from ..targets.base import Batch
-from .base import Job, cores, empty_record, own_arrays
+from .base import Job, Needs, cores, empty_record, own_arrays, state_bytes
 from .coefficients import Coefficients
 from .operations.arrays import NumpyOperations
 
@@ -32,6 +32,10 @@ Action = Callable[..., object]
 _CACHE_BYTES = 16 * 2**20
 """Working set of one block: small enough to stay in a core's share of the caches, large enough to drown the
 interpreter's overhead."""
+
+_HELD = 2
+"""What the arrays of a block take, its evaluation aside, in multiples of their bytes: of those that were freed the
+process keeps pieces that do not always fit the next (1 to 2.2 was measured)."""
 
 _THREAD_VALUES = 500_000
 """Values per array operation above which one more thread was measured to pay (2-core machine: 1.6 times at 1 M, a loss
@@ -82,13 +86,25 @@ class BatchedEngine:
         self._rows = [slice(i, min(i + size, job.replicas)) for i in range(0, job.replicas, size)]
         self._pool = ThreadPoolExecutor(threads) if device == "cpu" and threads > 1 and len(self._rows) > 1 else None
 
+    @staticmethod
+    def needs(job: Job, device: str, threads: int | None = None) -> Needs:
+        """Each block under way, a copy of its own, its noise, an evaluation's arrays; on a GPU all are one block."""
+        if device != "cpu":
+            return Needs(0, state_bytes(job) + job.replicas * _block_bytes(job))
+        threads = threads or _useful_threads(job)
+        rows = min(_block_size(job), -(-job.replicas // threads))
+        return Needs(min(threads * rows, job.replicas) * _block_bytes(job))
+
     def advance(self, state: State, segment: Segment, hyper: Hyper | None = None) -> Recorded:
         """Advance `state` in place through `segment`; see Engine."""
         recorded = empty_record(state, segment)
         job = self.job if hyper is None else replace(self.job, hyper=hyper)
         with self._place:
-            work = [_Block(job, self._operations, rows, state, segment, recorded) for rows in self._rows]
-            for _ in self._pool.map(_Block.run, work) if self._pool else map(_Block.run, work):
+
+            def work(rows: slice) -> None:
+                _Block(job, self._operations, rows, state, segment, recorded).run()
+
+            for _ in self._pool.map(work, self._rows) if self._pool else map(work, self._rows):
                 pass
         state.step = segment.start + segment.steps
         state.evaluations = self.job.program.gradients_before(state.step)
@@ -102,9 +118,10 @@ def keep_freed_memory() -> None:
 
     Freed blocks stay below the peak the run needs anyway. Elsewhere than on glibc nothing happens.
     """
-    trim_threshold, mmap_threshold = -1, -3  # malloc.h: M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
+    trim_threshold, mmap_threshold, arenas = -1, -3, -8  # malloc.h: M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX
     with suppress(OSError, AttributeError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt
+        mallopt(arenas, 1)  # what one thread freed serves the others
         mallopt(mmap_threshold, 32 * 2**20)
         mallopt(trim_threshold, 512 * 2**20)
 
@@ -112,6 +129,17 @@ def keep_freed_memory() -> None:
 def _widest(job: Job) -> int:
     """Values of a replica in the largest array of a step."""
     return job.target.widest(job.batching.size if job.batching.mode != "full" else job.target.points)
+
+
+def _block_bytes(job: Job) -> int:
+    """Bytes of a replica in a block: state, normals of each letter, what operations and the evaluation put between."""
+    draws = [s for s in job.program.substeps if isinstance(s, Substep) and operation(s.operation).normals]
+    walls = 5 if job.target.bounds is not None else 0
+    masses = 2 if job.scale is not None else 0
+    arrays = 3 + len(job.program.keeps) + len({s.sub for s in draws}) + 2 + walls + masses
+    points = job.batching.size if job.batching.mode != "full" else job.target.points
+    values = _HELD * arrays * job.target.layout.size + job.target.evaluation_values(points)
+    return values * np.dtype(job.dtype).itemsize + 8 * points
 
 
 def _block_size(job: Job) -> int:

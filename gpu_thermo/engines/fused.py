@@ -19,14 +19,16 @@ from ..kernels.passes import Coefficient
 from ..kernels.toolchain import cupy_module, host_library
 from ..method.operations import kept_names
 from ..method.words import InForce, Substep
-from ..state import PARTITIONED, Hyper, Recorded, Segment, State
+from ..state import PARTITIONED, Hyper, Recorded, Segment, State, alike
 from ..targets.records import CONSTANTS, packed
-from .base import Job, cores, empty_record, own_arrays, permutation_grid
+from .base import Job, Needs, cores, empty_record, own_arrays, permutation_grid, state_bytes
 from .coefficients import Coefficients
 
 Array = Any
-_TABLE_BYTES = 64 * 2**20
+_TABLE_BYTES = 8 * 2**20
 """Largest table of scheduled coefficients: longer segments are cut, which changes no bit."""
+_VECTOR_BYTES = 64
+"""Of the widest vector registers."""
 _POINTERS = (
     "position", "momentum", "gradient", *(f"kept_{i}" for i in range(MOST_KEPT)),
     "thermostat", "energy", "status", "frozen_step", "seed_low",
@@ -82,6 +84,21 @@ class FusedEngine:
         self._tables = Tables(job, self.emitter.plan.coefficients)
         self._constants, self._numbers, self._scale = _constant_arrays(job), _numbers(job), _scale(job)
         self._launch: Any = _Host(self.emitter, threads) if device == "cpu" else _Device(self.emitter, device, team)
+
+    @staticmethod
+    def needs(job: Job, device: str, threads: int | None = None) -> Needs:
+        """The data in rows, the replicas' identities; the vectors of replicas that threads carry, or, on a GPU, a copy
+        of the state; tables of scheduled coefficients.
+        """
+        target: Any = job.target
+        item, parameters = np.dtype(job.dtype).itemsize, target.layout.size
+        data = target.x_train.size + target.y_train.size
+        constant = data * item + job.replicas * 5 * 4
+        tables = 3 * _TABLE_BYTES if job.hyper.schedules else 0
+        if device != "cpu":
+            return Needs(constant + tables, constant + _TABLE_BYTES + state_bytes(job))
+        vectors = (threads or cores()) * _VECTOR_BYTES * parameters * (4 + len(job.program.keeps))
+        return Needs(constant + data * item + tables + vectors)
 
     def advance(self, state: State, segment: Segment, hyper: Hyper | None = None) -> Recorded:
         """Advance `state` in place through `segment`; see Engine."""
@@ -201,9 +218,7 @@ class Tables:
     def __init__(self, job: Job, coefficients: list[Coefficient], hyper: Hyper | None = None) -> None:
         self._job, self._coefficients = job, coefficients
         hyper = self.hyper = job.hyper if hyper is None else hyper
-        columns = np.column_stack([hyper.stepsize, *(getattr(hyper, name) for name in PARTITIONED)])
-        rows = np.ascontiguousarray(columns).view(f"V{columns.shape[1] * 8}").ravel()  # by bits, so that NaN equals NaN
-        _, first, inverse = np.unique(rows, return_index=True, return_inverse=True)
+        first, inverse = alike([hyper.stepsize, *(column for name in PARTITIONED for column in getattr(hyper, name).T)])
         self._hyper = hyper.take(first)
         self.group, self.groups = inverse.astype(np.int32), len(first)
         self.scheduled = bool(hyper.schedules) or any(record.ticks for record in job.program.records)

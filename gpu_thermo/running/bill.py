@@ -2,18 +2,30 @@
 fit.
 """
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from ..averages.moments import RunningMoments
+from ..engines import engine_needs
+from ..engines.base import Needs, moment_bytes, state_bytes
 from ..moves import fold
-from ..store import Header, disk_bill
-from .resources import check_disk, check_memory
+from ..store import Header, array_bytes, disk_bill, draw_bytes, gathering_bytes
+from ..store.writer import QUEUE_BYTES
+from .loop import ring_slots
+from .resources import check_device, check_disk, check_memory, resident_memory
 from .subject import Setup
+
+Outcome = Literal["store", "memory", "none"]
+"""Where a run goes: into a store; into one that is loaded and forgotten; nowhere, one moment after the other."""
+
+
+_READING = 32 * 2**20
+"""Chunks on their way from the disk into arrays."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +36,9 @@ class RunPlan:
     ----------
     words : partition -> (word or update, number of parameters). substeps : one step, in order. moves : kinds of the
     ensemble moves.
-    memory_bytes, disk_bytes : the bill. warnings : what the user should know.
+    memory : what the process takes at its peak, in bytes by purpose: "process" is what it takes already (interpreter,
+    libraries, data, hyperparameters). device_bytes : memory of the GPU. disk_bytes : of the store.
+    warnings : what the user should know.
     """
 
     engine: str
@@ -40,21 +54,34 @@ class RunPlan:
     gradients_per_step: int
     words: dict[str, tuple[str | None, int]]
     substeps: tuple[str, ...]
-    memory_bytes: int
     disk_bytes: int
+    memory: dict[str, int] = field(default_factory=dict)
+    device_bytes: int = 0
     moves: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
+    @property
+    def memory_bytes(self) -> int:
+        """Of the process at its peak."""
+        return sum(self.memory.values())
+
+    @property
+    def new_bytes(self) -> int:
+        """Memory that the process does not have yet."""
+        return self.memory_bytes - self.memory.get("process", 0)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary."""
-        return asdict(self)
+        return asdict(self) | {"memory_bytes": self.memory_bytes}
 
 
-def make_plan(ready: Setup, header: Header, moments: RunningMoments) -> RunPlan:
+def make_plan(
+    ready: Setup, header: Header, moments: RunningMoments, outcome: Outcome = "store", threads: int | None = None
+) -> RunPlan:
     """The plan of a run made ready, from what its store will be created with and its (empty) running averages."""
     run, program, partition = ready.spec.run, ready.program, ready.program.partition
-    warnings, working = tuple(_warnings(ready)), working_bytes(ready)
-    sums = sum(a.nbytes for a in moments.sums.values()) + fold.nbytes(ready.moves, run.replicas)
+    kept = _nbytes(moments.sums) + fold.nbytes(ready.moves, run.replicas)
+    memory, device_bytes = memory_bill(ready, header, moments, outcome, threads)
     return RunPlan(
         engine=header.engine,
         device=header.device,
@@ -69,22 +96,71 @@ def make_plan(ready: Setup, header: Header, moments: RunningMoments) -> RunPlan:
         gradients_per_step=program.gradients_per_step,
         words={name: (program.texts[k], partition.counts[k]) for k, name in enumerate(partition.names)},
         substeps=(*program.describe(), *_masses(ready.job.scale)),
-        memory_bytes=working + 3 * sums,
-        disk_bytes=disk_bill(header, sums),
+        disk_bytes=disk_bill(header, kept),
+        memory=memory,
+        device_bytes=device_bytes,
         moves=tuple(move.kind for move in ready.spec.moves),
-        warnings=warnings,
+        warnings=tuple(_warnings(ready)),
     )
 
 
-def working_bytes(ready: Setup) -> int:
-    """Bytes the run needs at its peak beside its running sums: state, working copies, the ring, draws waiting to be
-    written, data.
+def memory_bill(
+    ready: Setup, header: Header, moments: RunningMoments, outcome: Outcome = "store", threads: int | None = None
+) -> tuple[dict[str, int], int]:
+    """Bytes of the process at its peak, by purpose, and of the GPU.
+
+    Each term is asked of whoever takes the memory. What is recorded in a segment is there three times at most: in the
+    ring, as it is seen, and packed for the writer; a commit copies the state instead, once the draws are written.
     """
-    item = np.dtype(ready.job.dtype).itemsize
-    parameters = ready.spec.run.replicas * ready.job.target.layout.size * item
-    ring = max(parameters, min(64 * 2**20, parameters * ready.agenda.draws))
-    parts = 12 if ready.job.scale is None else 14  # with masses, theirs as the engines read them
-    return parts * parameters + 4 * ring + ready.subject.working_bytes + 200 * 2**20
+    job, device = ready.job, header.device
+    slots = min(ring_slots(moment_bytes(job), device), _recorded(ready))
+    engine, seen = engine_needs(job, header.engine, device, threads), ready.subject.needs(ready, device, threads)
+    state = state_bytes(job) + fold.nbytes(ready.moves, job.replicas)
+    averages = _nbytes(moments.sums)
+    memory = {
+        "process": resident_memory(), "state": state, "engine": engine.host, "averages": averages,
+        "recording": slots * (moment_bytes(job) + _seen_bytes(ready, header)) + seen.host,
+    }  # fmt: skip
+    if outcome != "none":
+        commit = state + averages + 2 * sum(8 * prod(shape) for _, shape in moments.schema().values())
+        memory["writing"] = _writing(header, slots, commit)
+    if outcome == "memory":
+        memory = _loaded(memory, array_bytes(header))
+    return memory, _device(engine, seen, job, slots) if device != "cpu" else 0
+
+
+def _recorded(ready: Setup) -> int:
+    """Most moments that a run records."""
+    return max(1, ready.agenda.draws + ready.spec.run.steps // ready.spec.run.trace)
+
+
+def _seen_bytes(ready: Setup, header: Header) -> int:
+    """Bytes of one moment as it is seen: energy, further statistics, status, predictions."""
+    replicas = ready.job.replicas
+    return replicas * (8 * (1 + len(ready.statistics)) + 4) + draw_bytes(header).get("probes", 0)
+
+
+def _writing(header: Header, slots: int, commit: int) -> int:
+    """Draws packed and handed over, or a commit in their place, small calls that wait, and rows of chunks that are not
+    full yet.
+    """
+    packed = slots * sum(draw_bytes(header).values())
+    return max(packed, commit) + min(QUEUE_BYTES, packed + commit) + gathering_bytes(header)
+
+
+def _loaded(memory: Mapping[str, int], result: int) -> dict[str, int]:
+    """The bill of a run that is loaded when it is done and its own memory is free again."""
+    process = memory["process"]
+    running = sum(memory.values()) - process
+    return dict(memory) | {"result": max(0, result + min(result, _READING) - running)}
+
+
+def _device(engine: Needs, seen: Needs, job: Any, slots: int) -> int:
+    return engine.device + seen.device + slots * moment_bytes(job)
+
+
+def _nbytes(arrays: Mapping[str, np.ndarray]) -> int:
+    return sum(a.nbytes for a in arrays.values())
 
 
 def _masses(scale: np.ndarray | None) -> Iterator[str]:
@@ -107,7 +183,9 @@ def _warnings(ready: Setup) -> Iterator[str]:
 
 
 def check_resources(bill: RunPlan, store: Path | None) -> None:
-    """Refuse a run that cannot fit in memory or on disk, with the numbers."""
-    check_memory(bill.memory_bytes, bill.replicas, bill.device)
+    """Refuse a run that cannot fit in memory, on its GPU or on disk, with the numbers."""
+    check_memory(bill.new_bytes, bill.replicas)
+    if bill.device != "cpu":
+        check_device(bill.device_bytes, bill.replicas, bill.device)
     if store is not None:
         check_disk(bill.disk_bytes, store)

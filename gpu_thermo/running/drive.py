@@ -17,7 +17,7 @@ from ..errors import RunError, Status
 from ..moves import fold
 from ..store import RunWriter
 from .loop import Loop, Moment, Progress
-from .stored import pack_draws, pack_trace
+from .stored import pack
 
 COMMIT_SECONDS = 5.0
 """Time between commits: what a kill can lose."""
@@ -65,11 +65,12 @@ def drive(loop: Loop, writer: RunWriter, path: Path, limits: Limits, attributes:
             timed["moves"] = moves
         shown = loop.moments.variables()  # of them those that the store was created for: an older one has fewer
         shown = {name: value for name, value in shown.items() if name in writer.schema.predictive}
-        writer.commit(loop.state, loop.moments.arrays(), shown, timed, wait=wait)
+        writer.commit(loop.state, loop.moments.sums, shown, timed, wait=wait)
 
     with stop_signals() as caught:
         for moments in loop.segments():
-            _append(loop, writer, moments)
+            if moments:
+                _append(loop, writer, moments)
             if time.monotonic() - last_commit >= limits.commit_seconds:
                 commit(wait=False)
                 last_commit = time.monotonic()
@@ -79,6 +80,7 @@ def drive(loop: Loop, writer: RunWriter, path: Path, limits: Limits, attributes:
                 limits.on_progress(loop.progress(moments, writer.committed[1]))
             if limits.over():
                 break
+            del moments  # what they hold goes before the next segment is recorded
         commit(wait=True)
     if limits.on_progress and not caught:
         limits.on_progress(loop.progress([], writer.committed[1]))
@@ -86,12 +88,13 @@ def drive(loop: Loop, writer: RunWriter, path: Path, limits: Limits, attributes:
 
 
 def _append(loop: Loop, writer: RunWriter, moments: list[Moment]) -> None:
-    draws = [m for m in moments if m.snapshot.is_draw]
-    traced = [m for m in moments if m.snapshot.step % loop.setup.spec.run.trace == 0]
+    """Hand recorded moments over, once there is room for a copy of them."""
+    writer.make_room(len(moments) * loop.moment_bytes)
+    draws, trace = pack(loop.setup, moments)
     if draws:
-        writer.append(pack_draws(loop.setup, draws))
-    if traced:
-        writer.append_trace(pack_trace(traced))
+        writer.append(draws)
+    if trace:
+        writer.append_trace(trace)
 
 
 def _report(loop: Loop, path: Path, caught: list[int]) -> None:

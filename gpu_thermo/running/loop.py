@@ -9,12 +9,16 @@ import numpy as np
 
 from ..averages.moments import RunningMoments
 from ..engines import Engine
+from ..engines.base import moment_bytes
 from ..moves import fold
 from ..state import Recorded, Snapshot, State
 from .pace import Pace
 from .subject import Observer, Setup
 
-_RING_BYTES = 64 * 2**20
+RING_BYTES = {"cpu": 4 * 2**20, "cuda": 64 * 2**20}
+"""What a segment may record: the host holds it several times over; a GPU's state travels once a segment."""
+MOST_MOMENTS = 256
+"""Recorded moments of a segment: looking at each takes time, in which no signal is answered."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,11 @@ class Progress:
     def replica_steps_per_second(self) -> float:
         """Steps per second times replicas."""
         return self.steps_per_second * self.replicas
+
+
+def ring_slots(moment: int, device: str) -> int:
+    """How many moments of so many bytes a segment records at most."""
+    return max(1, min(MOST_MOMENTS, RING_BYTES[device.partition(":")[0]] // max(1, moment)))
 
 
 # -- the loop ----------------------------------------------------------------------------------------------------------
@@ -77,21 +86,28 @@ class Loop:
         program = self.setup.program
         return np.array([program.has_fixed_length(k) for k in range(len(program.partition.names))])
 
+    @cached_property
+    def moment_bytes(self) -> int:
+        """Bytes of one recorded moment, as it leaves the engine."""
+        return moment_bytes(self.setup.job)
+
     def segments(self) -> Iterator[list[Moment]]:
         """Moments recorded by each segment, until the run is complete or every replica is frozen."""
         agenda, moves, state = self.setup.agenda, self.setup.moves, self.state
-        ring = max(1, _RING_BYTES // state.position.nbytes)
+        slots = ring_slots(self.moment_bytes, self.engine.device)
         while state.step < agenda.run.steps and (state.status == 0).any():
             due = fold.next_stop(moves, state.step, agenda.next_draw(state.step))
             stop = min(state.step + self.pace.next(), due)
-            segment = agenda.segment(state.step, stop, ring)
+            segment = agenda.segment(state.step, stop, slots)
             begin = time.perf_counter()
             recorded = self.engine.advance(state, segment, fold.hyper(moves, state))
             self.pace.saw(segment.steps, time.perf_counter() - begin)
             self.rate = self.rate or segment.steps / max(time.perf_counter() - begin, 1e-6)
             moments = [self._moment(recorded, i) for i in range(len(recorded.steps))]
+            del recorded  # the moments look into it: with the last of them it is gone, before the next is made
             fold.act(moves, state, partial(self.observer.energies, state.position))
             yield moments
+            del moments
             self.rate = 0.7 * self.rate + 0.3 * segment.steps / max(
                 time.perf_counter() - begin, 1e-6
             )  # moves, averages, writing included

@@ -5,7 +5,8 @@ Replicas go in blocks of 256, in order, so that memory is bounded and every sum 
 """
 
 import json
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,8 +19,8 @@ from ..averages.moments import RunningMoments
 from ..averages.scores import scores
 from ..data import Dataset
 from ..data.tasks import TASKS
-from ..engines import make_predictor
-from ..engines.base import cores
+from ..engines import make_predictor, predictor_needs
+from ..engines.base import Needs, cores
 from ..engines.predict.arrays import Predictor
 from ..errors import DataError, SpecError
 from ..moves import fold
@@ -33,12 +34,15 @@ from ..targets.own import OwnNetwork
 from ..targets.own.check import PROBE, check_network
 from ..targets.own.model import OwnModel
 from .resources import check_least
-from .subject import Observation, Setup, blocks, counted
+from .subject import BLOCK, Observation, Setup, blocks, counted
 
 Array = Any
 
 DEFAULT_NOISE_SD, DEFAULT_DOF = 0.5, 4.0
 MAX_PROBES = 32
+_PHI = "predictions"
+_Seen = tuple[dict[str, np.ndarray], Any, Any]
+"""Of a block at one moment: statistics, phi at the points of the running averages, predictions at the probes."""
 _POINT = ("dataset", "point")
 
 
@@ -117,11 +121,24 @@ class NetworkSubject:
         """All training and test points."""
         return self.data.points + self.data.test_points
 
+    def needs(self, setup: Setup, device: str, threads: int | None) -> Needs:
+        """What the predictor takes; predictions of each block under way, unless they are summed at once, and their
+        likelihoods; the prior's terms.
+        """
+        points = max(self.data.points, self.data.test_points)
+        own, sums = predictor_needs(self.model, self.dtype, points, device, threads)
+        rows = min(BLOCK, self.spec.run.replicas)
+        phi = self.points.shape[1] * self.model.outputs * np.dtype(self.dtype).itemsize
+        density = 4 * 8 * self.points.shape[1] if self._has_density else 0
+        prior = 0 if self.model.prior_sd is None else 2 * 8 * self.model.parameters
+        summed = sums and not self._has_density and not fold.weighted(setup.moves)
+        blocks = 0 if summed else 1 if sums else (threads or cores()) + 1
+        return Needs(own.host + rows * (blocks * phi + density + prior), own.device)
+
     @property
-    def working_bytes(self) -> int:
-        """Data in all forms, and the predictions of a block of replicas."""
-        data = sum(a.nbytes for a in (self.data.x_train, self.data.x_test, self.data.y_train, self.data.y_test))
-        return 4 * data + 256 * self.points.shape[1] * self.model.outputs * np.dtype(self.dtype).itemsize * 2
+    def _has_density(self) -> bool:
+        """Whether the likelihood of the test targets is averaged."""
+        return self.model.likelihood.log_density is not None and self.data.test_points > 0
 
     @cached_property
     def probes(self) -> np.ndarray:
@@ -144,10 +161,8 @@ class NetworkSubject:
     def moments(self, ensembles: int) -> RunningMoments:
         """Empty running averages of the predictions."""
         model = self.model
-        density = model.likelihood.log_density is not None and self.data.test_points > 0
-        return RunningMoments.empty(
-            ensembles, self.points.shape[1], model.outputs, model.task, model.noise_sd, density, model.dof
-        )
+        shape = self.points.shape[1], model.outputs
+        return RunningMoments.empty(ensembles, *shape, model.task, model.noise_sd, self._has_density, model.dof)
 
     def observer(
         self, setup: Setup, moments: RunningMoments, device: str, threads: int | None = None
@@ -348,16 +363,15 @@ class NetworkObserver:
         self._points = target.x_test if subject.data.test_points else subject.points.astype(dtype)
         self._probes = subject.probes.astype(dtype) if "predictions" in setup.spec.run.keep else None
         self._sums = predictor.has_moments and not moments.has_density and not fold.weighted(setup.moves)
+        self._threads = threads
         self._pool = ThreadPoolExecutor(threads) if threads > 1 and not predictor.has_moments else None
 
     def __call__(self, position: np.ndarray, is_draw: bool, weigh: Weigh | None = None) -> Observation:
         """Observe the replicas at `position` [R, P]; frozen ones (NaN) give NaN. Draws count with their weights."""
         rows = blocks(len(position))
         one = lambda r: self._block(position[r], r, is_draw)  # noqa: E731
-        parts = []
-        for r, (statistics, phi, predictions) in zip(
-            rows, self._pool.map(one, rows) if self._pool else map(one, rows), strict=True
-        ):
+        whole: dict[str, np.ndarray] = {}
+        for r, (statistics, phi, predictions) in zip(rows, self._ahead(one, rows), strict=True):
             if is_draw and weigh is not None:
                 statistics["log_weight"] = weigh(statistics["energy"], r)
             if phi is not None:
@@ -365,10 +379,25 @@ class NetworkObserver:
                 self._moments.update(phi, self._setup.ensemble[r], log_weight, self._log_density(phi, r))
             elif is_draw:
                 self._add_sums(position[r], r, statistics.get("log_weight"))
-            parts.append((statistics, predictions))
-        statistics = {name: np.concatenate([p[0][name] for p in parts]) for name in parts[0][0]}
-        predictions = None if parts[0][1] is None else np.concatenate([p[1] for p in parts])
-        return Observation(statistics, predictions)
+            for name, value in (statistics if predictions is None else statistics | {_PHI: predictions}).items():
+                if name not in whole:
+                    whole[name] = np.empty((len(position), *value.shape[1:]), value.dtype)
+                whole[name][r] = value
+        return Observation({name: value for name, value in whole.items() if name != _PHI}, whole.get(_PHI))
+
+    def _ahead(self, one: Callable[[slice], _Seen], rows: list[slice]) -> Iterator[_Seen]:
+        """`one` of each block, in order; other threads are ahead by as many blocks as there are threads, and no more,
+        because what they see is held until its turn.
+        """
+        if self._pool is None:
+            yield from map(one, rows)
+            return
+        due = deque(self._pool.submit(one, r) for r in rows[: self._threads])
+        for r in rows[self._threads :]:
+            yield due.popleft().result()
+            due.append(self._pool.submit(one, r))
+        while due:
+            yield due.popleft().result()
 
     def energy(self, position: np.ndarray) -> np.ndarray:
         """Full-batch U [R]."""
@@ -398,7 +427,7 @@ class NetworkObserver:
         each = dataset[:, None]
         return np.asarray(model.losses(model.outputs_at(position, x[each, index]), y[each, index]), np.float64)
 
-    def _block(self, position: np.ndarray, rows: slice, is_draw: bool) -> tuple[dict[str, np.ndarray], Any, Any]:
+    def _block(self, position: np.ndarray, rows: slice, is_draw: bool) -> _Seen:
         with np.errstate(all="ignore"):
             statistics = {"energy": self._energy(position, rows)} | self._test_scores(position, rows)
             phi = self._phi(position, rows, self._points) if is_draw and not self._sums else None
@@ -455,8 +484,11 @@ class NetworkObserver:
             x = self._points[self._setup.ensemble_dataset[e]]
             self._moments.add_sums(int(e), len(mine), self._predictor.moments(position[mine], x))  # type: ignore[attr-defined]
 
-    def _pieces(self, rows: slice) -> Iterator[tuple[np.ndarray, int]]:
+    def _pieces(self, rows: slice) -> Iterator[tuple[np.ndarray | slice, int]]:
         """Rows of the block that share a data set."""
         sets = self._setup.dataset[rows]
+        if (sets == sets[0]).all():
+            yield slice(None), int(sets[0])  # a view, where rows by number would be a copy
+            return
         for dataset in np.unique(sets):
             yield np.flatnonzero(sets == dataset), int(dataset)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..averages.moments import RunningMoments
+from ..engines.base import Needs
 from ..errors import SpecError
 from ..moves.base import Energies
 from ..moves.fold import Weigh
@@ -32,7 +33,6 @@ class PotentialSubject:
     energy_range = None
     scores = ()
     points_seen = 0
-    working_bytes = 0
 
     @classmethod
     def make(cls, spec: RunSpec, potential: Potential | None = None) -> "PotentialSubject":
@@ -98,6 +98,10 @@ class PotentialSubject:
     ) -> "PotentialObserver":
         """Who sees the replicas of a run, and feeds `moments`."""
         return PotentialObserver(self.potential, setup, moments)
+
+    def needs(self, setup: Setup, device: str, threads: int | None) -> Needs:
+        """The coordinates in float64, twice, and the energies' temporaries."""
+        return Needs(4 * 8 * self.spec.run.replicas * self.potential.layout.size)
 
     def judge(self, mean: np.ndarray, dataset: np.ndarray) -> list[dict[str, float]]:
         """Nothing: there is nothing to predict."""

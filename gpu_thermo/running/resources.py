@@ -1,7 +1,9 @@
 """How much memory and disk there is, and the refusal of what cannot fit."""
 
 import os
+import resource
 import shutil
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,14 +19,22 @@ def check_least(spec: RunSpec, parameters: int, dtype: str) -> None:
     check_memory(replicas * (3 * np.dtype(dtype).itemsize * parameters + moves + 200), replicas)
 
 
-def check_memory(needed: int, replicas: int, device: str = "cpu") -> None:
-    """ResourceError if `needed` bytes are more than this machine, or its GPU, has to give."""
-    for where, free in (("memory", available_memory()), (f"memory on {device}", device_memory(device))):
-        if free is not None and needed > free:
-            raise ResourceError(
-                f"The run needs about {needed / 2**30:.2f} GiB of {where}, {free / 2**30:.2f} GiB are available: "
-                f"use fewer than {replicas} replicas or a smaller network."
-            )
+def check_memory(needed: int, replicas: int) -> None:
+    """ResourceError if `needed` more bytes are more than this machine has to give."""
+    _check(needed, available_memory(), "memory", replicas)
+
+
+def check_device(needed: int, replicas: int, device: str) -> None:
+    """ResourceError if `needed` bytes are more than a GPU has to give."""
+    _check(needed, device_memory(device), f"memory on {device}", replicas)
+
+
+def _check(needed: int, free: int | None, where: str, replicas: int) -> None:
+    if free is not None and needed > free:
+        raise ResourceError(
+            f"The run needs about {needed / 2**30:.2f} GiB of {where}, {free / 2**30:.2f} GiB are available: "
+            f"use fewer than {replicas} replicas or a smaller network."
+        )
 
 
 def check_disk(needed: int, store: Path) -> None:
@@ -48,6 +58,14 @@ def available_memory() -> int | None:
     with suppress(OSError, ValueError, AttributeError):
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return None
+
+
+def resident_memory() -> int:
+    """Bytes that this process takes now; its peak so far where the system tells only that."""
+    with suppress(OSError, ValueError, IndexError):
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
 
 
 def device_memory(device: str) -> int | None:

@@ -16,7 +16,7 @@ from ..moves.fold import make_moves
 from ..spec.mass import scale_of
 from ..spec.own import with_network
 from ..spec.run import RunSpec
-from ..state import PARTITIONED, Hyper
+from ..state import PARTITIONED, Hyper, alike
 from ..targets.base import Potential
 from ..targets.own import OwnNetwork
 from .hyperparameters import check_positive, resolve_hyper
@@ -94,13 +94,9 @@ def choose_subject(
 
 def ensembles(dataset: np.ndarray, hyper: Hyper) -> np.ndarray:
     """[R] ensemble of each replica: alike in data set and every hyperparameter, numbered in order of appearance."""
-    columns = [
-        dataset,
-        hyper.stepsize,
-        *(column for name in PARTITIONED for column in np.nan_to_num(getattr(hyper, name), nan=-1).T),
-    ]
-    _, first, inverse = np.unique(np.column_stack(columns), axis=0, return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(first))[inverse.reshape(-1)].astype(np.int64)
+    columns = [dataset, hyper.stepsize, *(column for name in PARTITIONED for column in getattr(hyper, name).T)]
+    first, inverse = alike(columns)
+    return np.argsort(np.argsort(first))[inverse].astype(np.int64)
 
 
 def _batching(spec: RunSpec, points: int) -> Batching:

@@ -1,7 +1,7 @@
 """What of a run goes into its store: the header, draws and learning curves."""
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -61,12 +61,27 @@ def versions() -> dict[str, str]:
     return out
 
 
-def pack_draws(setup: Setup, moments: Sequence[Moment]) -> Draws:
-    """Draws as the store takes them; lp is -N U, or -U without data."""
+def pack(setup: Setup, moments: Sequence[Moment]) -> tuple[Draws | None, Trace | None]:
+    """The draws and the points of the learning curves among `moments`, as the store takes them; None where there are
+    none.
+    """
+    draws = [m for m in moments if m.snapshot.is_draw]
+    traced = [m for m in moments if m.snapshot.step % setup.spec.run.trace == 0]
+    both = _statistics([m.snapshot for m in draws]) if draws == traced and draws else None  # one copy for two
+    return (
+        pack_draws(setup, draws, both) if draws else None,
+        pack_trace(traced, both) if traced else None,
+    )
+
+
+def pack_draws(setup: Setup, moments: Sequence[Moment], packed: Mapping[str, np.ndarray] | None = None) -> Draws:
+    """Draws as the store takes them; lp is -N U, or -U without data. `packed` are their statistics, where they are
+    there already.
+    """
     keep = setup.spec.run.keep
     steps = np.array([m.snapshot.step for m in moments])
     shots = [m.snapshot for m in moments]
-    statistics = _statistics(shots)
+    statistics = dict(_statistics(shots) if packed is None else packed)
     statistics["lp"] = -(setup.job.target.points or 1) * statistics["energy"]
     statistics["diverging"] = np.stack([s.status != 0 for s in shots])
     predictions = [m.predictions for m in moments if m.predictions is not None]
@@ -77,17 +92,18 @@ def pack_draws(setup: Setup, moments: Sequence[Moment]) -> Draws:
     )  # fmt: skip
 
 
-def pack_trace(moments: Sequence[Moment]) -> Trace:
-    """Points of the learning curves as the store takes them."""
+def pack_trace(moments: Sequence[Moment], packed: Mapping[str, np.ndarray] | None = None) -> Trace:
+    """Points of the learning curves as the store takes them; `packed` as in pack_draws."""
     shots = [m.snapshot for m in moments]
-    return Trace(step=np.array([s.step for s in shots]), values=_statistics(shots, without=_DRAWS_ONLY))
+    values = _statistics(shots) if packed is None else packed
+    kept = {name: value for name, value in values.items() if name not in _DRAWS_ONLY}
+    return Trace(step=np.array([s.step for s in shots]), values=kept)
 
 
-def _statistics(shots: Sequence[Snapshot], without: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
-    """Per-replica numbers stacked over moments: name -> [D, R, ...]."""
+def _statistics(shots: Sequence[Snapshot]) -> dict[str, np.ndarray]:
+    """Per-replica numbers stacked over moments: name -> [D, R, ...]; a moment that is no draw has fewer."""
     own = {
         name: np.stack([getattr(s, name) for s in shots]) for name in ("energy", "kinetic_temperature", "thermostat")
     }
-    return own | {
-        name: np.stack([s.statistics[name] for s in shots]) for name in shots[0].statistics if name not in without
-    }
+    of_all = set(shots[0].statistics).intersection(*(s.statistics for s in shots))
+    return own | {name: np.stack([s.statistics[name] for s in shots]) for name in shots[0].statistics if name in of_all}

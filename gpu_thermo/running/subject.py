@@ -13,7 +13,7 @@ import numpy as np
 
 from ..averages.moments import BLOCK, RunningMoments
 from ..engines import Job, initial_state
-from ..engines.base import normal_momenta, with_fixed_length
+from ..engines.base import Needs, normal_momenta, with_fixed_length
 from ..method.words import Program
 from ..moves import fold
 from ..moves.base import Energies
@@ -24,6 +24,9 @@ from ..streams import Keys, make_keys
 from ..targets.base import Potential, Target
 from .agenda import Agenda
 from .starts import Starts
+
+_DRAWN = 2**18
+"""Random numbers of an initial state drawn at once."""
 
 
 @dataclass
@@ -61,7 +64,6 @@ class Subject(Protocol):
     fingerprint : identity of what the spec alone does not say: the data, or the user's function.
     energy_range : energies that are not left downwards and rarely upwards; None where nothing is known.
     scores : names of the numbers each replica is tested by. points_seen : points of the passes at a recorded moment.
-    working_bytes : memory beside the states: data, and the predictions under way.
     potential : the potential, whose exact energies can be had; None for what is defined by data.
     """
 
@@ -80,8 +82,6 @@ class Subject(Protocol):
     @property
     def points_seen(self) -> int: ...
     @property
-    def working_bytes(self) -> int: ...
-    @property
     def potential(self) -> Potential | None: ...
 
     def initial_position(self, keys: Keys) -> np.ndarray:
@@ -94,6 +94,10 @@ class Subject(Protocol):
 
     def observer(self, setup: "Setup", moments: RunningMoments, device: str, threads: int | None) -> Observer:
         """Who sees the replicas of a run of this subject, and feeds `moments`."""
+        ...
+
+    def needs(self, setup: "Setup", device: str, threads: int | None) -> Needs:
+        """What its observer would take while it looks at a moment, results aside."""
         ...
 
     def judge(self, mean: np.ndarray, dataset: np.ndarray) -> list[dict[str, float]]:
@@ -197,12 +201,15 @@ class Setup:
 
     def initial_state(self) -> State:
         """The state at step 0."""
-        keys = self._initial_keys
-        state = initial_state(self.job, self.subject.initial_position(keys), keys=keys)
+        position = np.empty((self.job.replicas, self.job.target.layout.size), self.job.dtype)
+        for rows in self._pieces:
+            position[rows] = self.subject.initial_position(self._initial_keys(rows))
+        state = initial_state(self.job, position, keys=self._initial_keys(slice(None)))
         fold.begin(self.moves, state)
         if self.spec.run.momenta == "thermal":
             hyper = fold.hyper(self.moves, state) or self.job.hyper
-            state.momentum[...] = _thermal_momenta(self.job, hyper, keys)
+            for rows in self._pieces:
+                state.momentum[rows] = _thermal_momenta(self.job, hyper.take(rows), self._initial_keys(rows))
         if self.starts is not None:
             self.starts.write(state.position, state.momentum)
             if self.starts.momentum:
@@ -210,14 +217,18 @@ class Setup:
         return state
 
     @property
-    def _initial_keys(self) -> Keys:
-        run = self.spec.run
+    def _pieces(self) -> list[slice]:
+        """Blocks that random numbers are drawn for at once: their words take several times their own memory."""
+        return blocks(self.job.replicas, max(1, _DRAWN // self.job.target.layout.size))
+
+    def _initial_keys(self, rows: slice) -> Keys:
+        run, stream = self.spec.run, self.job.stream[rows]
         seed = np.uint64(run.seed if run.seed_init is None else run.seed_init)
-        return make_keys(np.full(self.job.replicas, seed), self.job.stream)
+        return make_keys(np.full(len(stream), seed), stream)
 
 
 def _thermal_momenta(job: Job, hyper: Hyper, keys: Keys) -> np.ndarray:
-    """[R, P] momenta at each partition's temperature; directions where their length is fixed."""
+    """[r, P] momenta of some replicas at each partition's temperature; directions where their length is fixed."""
     momentum = normal_momenta(job, keys)
     tau = np.nan_to_num(hyper.temperature)
     for k, columns in enumerate(job.program.partition.slices):
@@ -226,9 +237,9 @@ def _thermal_momenta(job: Job, hyper: Hyper, keys: Keys) -> np.ndarray:
     return with_fixed_length(job, momentum)
 
 
-def blocks(replicas: int) -> list[slice]:
+def blocks(replicas: int, size: int = BLOCK) -> list[slice]:
     """Rows of each block of replicas, in order."""
-    return [slice(i, min(i + BLOCK, replicas)) for i in range(0, replicas, BLOCK)]
+    return [slice(i, min(i + size, replicas)) for i in range(0, replicas, size)]
 
 
 def counted(log_weight: np.ndarray | None) -> np.ndarray | None:

@@ -7,7 +7,18 @@ system had not yet written (`verify_store` finds it).
 """
 
 from .header import FORMAT, Checkpoint, Draws, Header, RunInfo, Trace
-from .reader import Damage, disk_bill, open_run, read_checkpoint, read_header, require_resumable, verify_store
+from .reader import (
+    Damage,
+    array_bytes,
+    disk_bill,
+    draw_bytes,
+    gathering_bytes,
+    open_run,
+    read_checkpoint,
+    read_header,
+    require_resumable,
+    verify_store,
+)
 from .writer import RunWriter
 
 __all__ = [
@@ -19,7 +30,10 @@ __all__ = [
     "RunInfo",
     "RunWriter",
     "Trace",
+    "array_bytes",
     "disk_bill",
+    "draw_bytes",
+    "gathering_bytes",
     "open_run",
     "read_checkpoint",
     "read_header",

@@ -105,6 +105,11 @@ class ArraySpec:
         return math.prod(self.chunks) * _itemsize(self.dtype) + 4
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of its values in memory."""
+        return math.prod(self.shape) * _itemsize(self.dtype)
+
+    @property
     def stored_bytes(self) -> int:
         """Bytes of all chunk files."""
         return math.prod(self.grid) * self.chunk_bytes

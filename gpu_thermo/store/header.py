@@ -81,6 +81,12 @@ class Draws:
     predictions: np.ndarray | None = None
     statistics: Mapping[str, np.ndarray] = field(default_factory=dict)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        kept = (a for a in (self.position, self.predictions) if a is not None)
+        return sum(np.asarray(a).nbytes for a in (self.draw, self.step, *kept, *self.statistics.values()))
+
 
 @dataclass
 class Trace:
@@ -88,6 +94,11 @@ class Trace:
 
     step: np.ndarray
     values: Mapping[str, np.ndarray]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        return sum(np.asarray(a).nbytes for a in (self.step, *self.values.values()))
 
 
 @dataclass

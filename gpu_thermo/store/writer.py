@@ -7,6 +7,7 @@ import queue
 import shutil
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,8 +24,11 @@ from .header import Checkpoint, Draws, Header, Trace
 from .record import Record, group_document, load_record, located, read_root, refuse_earlier
 from .schema import CHANGING, SLOTS
 
-QUEUE = 4
-"""Calls that may wait for the disk before the caller waits too: what is handed over stays in memory until then."""
+QUEUE_BYTES = 8 * 2**20
+"""What may wait for the disk before the caller waits too, one call at least, however large: it stays in memory until
+then."""
+_CALL_BYTES = 8 * 2**10
+"""About what a call takes beside the numbers of its arrays."""
 
 
 class RunWriter:
@@ -50,7 +54,8 @@ class RunWriter:
         self._committed = (step, record.draws)
         self._error: BaseException | None = None
         self._told = False
-        self._queue: queue.Queue[Callable[[], None] | None] = queue.Queue(QUEUE)
+        self._queue: queue.SimpleQueue[tuple[Callable[[], None], int] | None] = queue.SimpleQueue()
+        self._waiting, self._moved = 0, threading.Condition()
         self._thread = threading.Thread(target=self._work, name="gpu-thermo-store", daemon=True)
         self._thread.start()
 
@@ -122,6 +127,7 @@ class RunWriter:
         StoreError
             The arrays do not fit the header.
         """
+        self.make_room(draws.nbytes)
         draw, step = _own(draws.draw), _own(draws.step)
         values = {f"sample_stats/{name}": _own(value) for name, value in draws.statistics.items()}
         for group in self.schema.sampled:
@@ -134,6 +140,7 @@ class RunWriter:
 
     def append_trace(self, trace: Trace) -> None:
         """Hand over points of the learning curves; arrays and errors as for `append`."""
+        self.make_room(trace.nbytes)
         values = {"trace/step": _own(trace.step)} | {
             f"trace/{name}": _own(value) for name, value in trace.values.items()
         }
@@ -163,12 +170,18 @@ class RunWriter:
                     f"predictive/{name} has shape {np.shape(value)}, not {self.schema.predictive[name][1]}."
                 )
         plain = json.loads(json.dumps(dict(attributes), default=_plain))
-        commit = Commit.of(state, sums, predictive, plain)
+        size = sum(np.asarray(a).nbytes for a in (*state.arrays().values(), *sums.values(), *predictive.values()))
+        self.make_room(size)
         done = threading.Event()
-        self._send(lambda: self._commit(commit), done)
+        self._send(partial(self._commit, Commit.of(state, sums, predictive, plain)), size, done)
         if wait:
             done.wait()
             self._raise()
+
+    def make_room(self, size: int) -> None:
+        """Wait until `size` more bytes may be handed over: QUEUE_BYTES may wait for the disk, or one call."""
+        with self._moved:
+            self._moved.wait_for(lambda: not self._waiting or self._waiting + size <= QUEUE_BYTES)
 
     def close(self) -> None:
         """Write what is queued, join the thread, let go of the lock; raises RunError if a write failed and that was not
@@ -220,9 +233,9 @@ class RunWriter:
             rest = (spec.shape[0], *spec.shape[2:]) if spec.grows else ()
             if np.shape(value) != (count, *rest):
                 raise StoreError(f"{path} was given shape {np.shape(value)}, not {(count, *rest)}.")
-        self._send(lambda: self._append(values))
+        self._send(partial(self._append, values), sum(value.nbytes for value in values.values()))
 
-    def _send(self, task: Callable[[], None], done: threading.Event | None = None) -> None:
+    def _send(self, task: Callable[[], None], size: int, done: threading.Event | None = None) -> None:
         self._raise()
         if not self._thread.is_alive():
             raise RunError(f"The writer of store '{self.path}' is closed. Resume the store to write more.")
@@ -238,11 +251,19 @@ class RunWriter:
                 if done is not None:
                     done.set()
 
-        self._queue.put(run)
+        size += _CALL_BYTES
+        with self._moved:
+            self._waiting += size
+        self._queue.put((run, size))
 
     def _work(self) -> None:
-        while (task := self._queue.get()) is not None:
+        while (entry := self._queue.get()) is not None:
+            task, size = entry
             task()
+            del entry, task  # and what it held, before anybody is told that there is room
+            with self._moved:
+                self._waiting -= size
+                self._moved.notify_all()
 
     def _raise(self) -> None:
         """Raise the thread's error in the caller's."""

@@ -6,10 +6,12 @@ and each is written by whoever ran it, under a name of its own.
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +34,8 @@ from .shards import Group, Shard, group_cells, make_shards
 StudyLike = StudySpec | Mapping[str, Any] | str | Path
 ANSWER_SECONDS = 5
 """How long a scheduler may take to answer."""
-RETRIES = 3
-"""How often a shard is tried again after its worker was lost."""
+GRACE_SECONDS = 5.0
+"""How long shards under way on workers may take to end, and so to be kept, after a signal."""
 COLUMNS, CURVES = 33, 3
 """Numbers kept of a run, and its learning curves, beside those of each tensor and partition: loss, scores,
 hyperparameters."""
@@ -218,28 +220,27 @@ def run_study(
     job, path = make_work(study, base.resolve() if base else Path.cwd(), device, engine), as_path(store).absolute()
     if not overwrite:
         _check_builds(job, path, allow_other_bits, elsewhere=scheduler is not None)
-    with _cluster(workers, scheduler) as client, writing(path, study, job.cells, overwrite=overwrite, extend=extend):
+    with (
+        stop_signals() as caught,  # all the way: processes that are started must be ended, whenever the signal comes
+        _cluster(workers, scheduler) as client,
+        writing(path, study, job.cells, overwrite=overwrite, extend=extend),
+    ):
         todo = [s for s in job.shards if not is_done(path, s)]
-        progress = _start(job, todo, workers)
+        progress, report = _start(job, todo, workers), on_progress or (lambda _: None)
         try:
-            with stop_signals() as caught:
-                report = on_progress or (lambda _: None)
+            if not caught:
                 report(progress)
                 if client is None:
                     _run_here(todo, path, (device, engine, threads), caught, progress, report)
                 else:
-                    _run_there(
-                        client,
-                        todo,
-                        path,
-                        (device, engine, threads or (max(1, cores() // workers) if workers else None)),
-                        caught,
-                        progress,
-                        report,
-                        None if allow_other_bits else _known_builds(job, path),
-                    )
-        finally:
-            finished = assemble(path, study, job.shards, job.cells, versions(), job.dims)
+                    each = threads or (max(1, cores() // workers) if workers else None)
+                    known = None if allow_other_bits else _known_builds(job, path)
+                    _run_there(client, todo, path, (device, engine, each), caught, progress, report, known)
+        except BaseException:
+            with suppress(RunError):  # the first error is the one to show
+                _put_together(path, job)
+            raise
+        finished = _put_together(path, job)
         if caught and finished < progress.total_runs:
             raise Interrupted(
                 caught[0],
@@ -254,6 +255,17 @@ def _check_builds(job: Work, path: Path, allow: bool, elsewhere: bool) -> None:
     done = [s for s in job.shards if is_done(path, s)]
     todo = [] if elsewhere else [s for s in job.shards if not is_done(path, s)]
     builds.check(path, part_builds(path, done), todo, job.groups, allow)
+
+
+def _put_together(path: Path, job: Work) -> int:
+    """The data set of all parts that are there; the number of finished runs. RunError where it cannot be written."""
+    try:
+        return assemble(path, job.study, job.shards, job.cells, versions(), job.dims)
+    except OSError as error:
+        raise RunError(
+            f"'{path}' could not be written: {error.strerror or error}. The shards that were done are kept: mend the"
+            " cause, then give the same command to continue."
+        ) from error
 
 
 def _start(job: Work, todo: list[Shard], workers: int) -> StudyProgress:
@@ -301,7 +313,8 @@ def write_part(path: Path, shard: Shard, arrays: Mapping[str, Any]) -> None:
         _write_part(path, shard.id, arrays)
     except OSError as error:
         raise RunError(
-            f"Shard {shard.id} could not be written to '{path}': {error.strerror or error}. What was done is kept."
+            f"Shard {shard.id} could not be written to '{path}': {error.strerror or error}. What was done before is"
+            " kept: mend the cause, then give the same command to continue."
         ) from error
 
 
@@ -343,16 +356,18 @@ def _run_there(
             str(path),
             *how,
             key=f"gpu-thermo-{shard.id}-{os.getpid()}",
-            retries=RETRIES,
             pure=False,
         ): shard
         for shard in todo
     }
-    while futures and not caught:
-        try:
+    end = float("inf")
+    while futures and time.monotonic() < end:
+        if caught and end == float("inf"):
+            end = time.monotonic() + GRACE_SECONDS
+            futures = _under_way(client, futures)
+            continue
+        with suppress(TimeoutError):
             wait(list(futures), timeout=0.5, return_when="FIRST_COMPLETED")
-        except TimeoutError:
-            pass
         for future in [f for f in futures if f.done()]:
             shard = futures.pop(future)
             if future.status != "finished":
@@ -369,8 +384,9 @@ def _run_there(
                 _agree(path, shard, known)
             progress.steps += shard.steps * shard.replicas
             _count(progress, shard)
-        progress.workers = len(client.scheduler_info(n_workers=-1).get("workers", {}))
-        report(progress)
+        if not caught:
+            progress.workers = len(client.scheduler_info(n_workers=-1).get("workers", {}))
+            report(progress)
     if futures:
         client.cancel(list(futures))
 
@@ -389,6 +405,14 @@ def _agree(path: Path, shard: Shard, known: dict[int, dict[str, str]]) -> None:
     except OtherBitsError:
         remove_part(path, shard)
         raise
+
+
+def _under_way(client: Any, futures: dict[Any, Shard]) -> dict[Any, Shard]:
+    """The futures that workers have begun, or ended; the others are cancelled."""
+    begun = {key for keys in client.processing().values() for key in keys}
+    kept = {future: shard for future, shard in futures.items() if future.key in begun or future.done()}
+    client.cancel([future for future in futures if future not in kept])
+    return kept
 
 
 @contextmanager
@@ -418,8 +442,36 @@ def _cluster(workers: int, scheduler: str | None) -> Iterator[Any]:
         "dashboard_address": None,
         "silence_logs": 50,
     }
+    _start_tracker()
     with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
+        client.register_plugin(_deaf(distributed.WorkerPlugin))
         yield client
+
+
+def _start_tracker() -> None:
+    """Start Python's helper that counts semaphores now, without a SIGHUP in its way, which a closed terminal sends it,
+    too: it would die, and complain when processes end.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def _deaf(plugin: Any) -> Any:
+    """Workers that leave signals to the coordinator, which a terminal or a queue sends to all processes at once."""
+
+    class Deaf(plugin):
+        name = "gpu-thermo-signals"
+
+        def setup(self, worker: Any) -> None:
+            for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(signum, signal.SIG_IGN)
+
+    return Deaf()
 
 
 @contextmanager

@@ -128,6 +128,10 @@ class Target(Protocol):
         """Values of a replica in the largest array of an evaluation on `points` points: the parameters, or more."""
         return self.layout.size
 
+    def evaluation_values(self, points: int) -> int:
+        """About how many values of a replica an evaluation on `points` points holds at once, its gradient included."""
+        return self.layout.size + 4 * self.widest(points)
+
 
 class Potential(Target, Protocol):
     """A target given by a formula: no data (`points` is 0), exact energies beside noisy ones.

@@ -324,6 +324,14 @@ class MlpTarget(Target):
         """Activations of the widest hidden layer at the points, or the parameters."""
         return max(max(self.model.hidden) * points, self.layout.size)
 
+    def evaluation_values(self, points: int) -> int:
+        """The points, if they are the replica's own; both sides of every activation, and a delta; outputs and their
+        losses; the gradient and what a layer adds to it.
+        """
+        units, own = self.model.hidden, points < self.points or not self._single
+        at_each = own * (self.model.inputs + 1) + 2 * sum(units) + max(units) + 4 * self.model.outputs
+        return points * at_each + 2 * self.layout.size
+
     def _points(self, batch: Batch) -> tuple[Array, Array]:
         if batch.index is None:
             if self._single:

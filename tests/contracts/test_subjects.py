@@ -13,6 +13,7 @@ import pytest
 from gpu_thermo.averages.moments import RunningMoments
 from gpu_thermo.cost import Count, operations
 from gpu_thermo.engines import choose_engine, make_engine
+from gpu_thermo.engines.base import Needs
 from gpu_thermo.errors import SpecError
 from gpu_thermo.moves.base import Energies
 from gpu_thermo.running.bill import make_plan
@@ -87,7 +88,6 @@ class LineSubject:
     energy_range = None
     scores = ("test_height",)
     points_seen = POINTS
-    working_bytes = X.nbytes
     potential = None
 
     def initial_position(self, keys: Keys) -> np.ndarray:
@@ -98,6 +98,9 @@ class LineSubject:
 
     def observer(self, setup: Setup, moments: RunningMoments, device: str, threads: int | None = None) -> LineObserver:
         return LineObserver(setup, moments)
+
+    def needs(self, setup: Setup, device: str, threads: int | None) -> Needs:
+        return Needs(8 * REPLICAS * POINTS)
 
     def judge(self, mean: np.ndarray, dataset: np.ndarray) -> list[dict[str, float]]:
         return [{"rmse": float(np.sqrt(((m[:, 0] - Y) ** 2).mean()))} for m in mean]

@@ -169,7 +169,7 @@ def test_what_is_known_of_it_before_a_run(tmp_path: Path) -> None:
     known = plan(spec(KICK))
     assert known.moves == ("kick",)
     assert known.warnings == ("momenta are kicked.",)
-    assert known.memory_bytes > plan(spec()).memory_bytes
+    assert known.new_bytes > plan(spec()).new_bytes
     assert plan(spec(KICK | {"late": True})).draws == 15
     several = {"name": "spirals", "train": 60, "test": 20, "seeds": [1, 2]}
     ready = prepare(RunSpec.from_dict(spec(KICK) | {"data": several}))

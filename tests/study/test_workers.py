@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import tomli_w
 from study_cases import SMALL, changed, same
 
 from gpu_thermo.errors import DeviceError, SpecError
@@ -32,6 +33,17 @@ def start(tmp_path: Path, study: dict, workers: int = 0) -> subprocess.Popen:
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+ENDLESS = changed(seeds={"count": 24}, study={"shard": 2}, run={"steps": 40_000, "batch": 10, "trace": 10_000})
+
+
+def command(tmp_path: Path) -> subprocess.Popen:
+    """`gpu-thermo study` on two workers, at the head of a group of processes."""
+    text = tmp_path / "s.toml"
+    text.write_text(tomli_w.dumps(ENDLESS))
+    line = [sys.executable, "-m", "gpu_thermo_cli.main", "study", text, "--out", tmp_path / "s.zarr", "--workers", "2"]
+    return subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
 def wait_for_parts(process: subprocess.Popen, store: Path, count: int, seconds: float = 60) -> None:
@@ -95,6 +107,75 @@ def test_a_scheduler_that_is_there(small: Path, tmp_path: Path):
     assert not (tmp_path / "t.zarr").exists()
 
 
+def descendants(pid: int) -> list[int]:
+    """Processes below one, those of its children included."""
+    lists = [p.read_text().split() for p in Path(f"/proc/{pid}/task").glob("*/children")]
+    return [found for pids in lists for child in map(int, pids) for found in (child, *descendants(child))]
+
+
+def all_gone(pids: list[int], seconds: float = 10) -> bool:
+    """Whether none of them runs any more, soon."""
+
+    def running(pid: int) -> bool:
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        except OSError:
+            return False
+
+    end = time.monotonic() + seconds
+    while any(map(running, pids)) and time.monotonic() < end:
+        time.sleep(0.05)
+    return not any(map(running, pids))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="processes are found in /proc")
+@pytest.mark.parametrize(
+    ("signum", "to_all"),
+    [(signal.SIGTERM, False), (signal.SIGINT, True), (signal.SIGHUP, True), (signal.SIGTERM, True)],
+)
+def test_signals_end_workers_in_good_order(tmp_path: Path, signum: int, to_all: bool):
+    """As `sample` does: what was done is kept, the message says how to go on, the exit code is that of the signal, and
+    no process is left; whether the coordinator alone hears of it or, as from a terminal, all processes.
+    """
+    pytest.importorskip("distributed")
+    process = command(tmp_path)
+    store = tmp_path / "s.zarr"
+    wait_for_parts(process, store, 2)
+    workers = descendants(process.pid)
+    (os.killpg if to_all else os.kill)(process.pid, signum)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 128 + signum, said
+    assert f"Stopped by {signal.Signals(signum).name}: " in said
+    assert "Give the same command to continue." in said
+    assert "Traceback" not in said
+    assert len(workers) >= 2
+    assert all_gone(workers)
+    assert 4 <= int((open_study(store)["status"] >= 0).sum()) < 72
+    again = command(tmp_path)
+    again.communicate(timeout=120)
+    assert again.returncode == 0
+    same(open_study(store), run_study({**ENDLESS, "study": {}}, tmp_path / "straight.zarr"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="processes are found in /proc")
+def test_a_second_signal_leaves_at_once(tmp_path: Path):
+    """And takes the workers along."""
+    pytest.importorskip("distributed")
+    process = command(tmp_path)
+    wait_for_parts(process, tmp_path / "s.zarr", 2)
+    workers = descendants(process.pid)
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.3)
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert process.returncode == 143
+    assert time.monotonic() - began < 3
+    assert all_gone(workers)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", ["worker", "coordinator"])
 def test_lost_processes(tmp_path: Path, victim: str):
@@ -110,9 +191,10 @@ def test_lost_processes(tmp_path: Path, victim: str):
         process.communicate(timeout=120)
         assert process.returncode == 0
     else:
+        workers = descendants(process.pid)
         process.kill()
         process.communicate(timeout=30)
-        time.sleep(3)
+        assert all_gone(workers)
     found = run_study(LONG, tmp_path / "s.zarr")
     same(found, run_study({**LONG, "study": {}}, tmp_path / "straight.zarr"))
 

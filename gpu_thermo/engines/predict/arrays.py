@@ -8,10 +8,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from ...targets.networks import MlpModel
+from ..base import Needs, cores
 
 Array = Any
 _POINTS = 4096
 _BYTES = 8 * 2**20
+_BLOCK = 256
+"""Replicas of a call, or of a piece on a GPU."""
 
 
 class Predictor(Protocol):
@@ -37,6 +40,14 @@ class ArrayPredictor:
     def __init__(self, model: MlpModel, xp: Any = np) -> None:
         self.model, self._xp = model, xp
 
+    @staticmethod
+    def needs(model: MlpModel, dtype: Any, points: int, device: str, threads: int | None) -> Needs:
+        """Each thread's activations of a piece, before and after, and the temporaries of an activation."""
+        size = min(_piece(model, points), _BLOCK) if device == "cpu" else _BLOCK
+        widest = 3 * max(model.hidden) + sum(model.hidden) + 4 * model.outputs
+        piece = size * np.dtype(dtype).itemsize * (min(points, _POINTS) * widest + model.parameters)
+        return Needs(piece * (threads or cores())) if device == "cpu" else Needs(0, piece)
+
     def phi(self, position: Array, x: Array) -> np.ndarray:
         """Phi [r, T, n]."""
         out = np.empty((len(position), len(x), self.model.outputs), position.dtype)
@@ -58,8 +69,7 @@ class ArrayPredictor:
         return loss, right
 
     def _pieces(self, replicas: int, points: int) -> Iterator[tuple[slice, slice]]:
-        per_replica = 4 * min(points, _POINTS) * (sum(self.model.hidden) + 4 * self.model.outputs)
-        size = max(1, _BYTES // max(1, per_replica)) if self._xp is np else 256
+        size = _piece(self.model, points) if self._xp is np else _BLOCK
         for i in range(0, replicas, size):
             for t in range(0, points, _POINTS):
                 yield slice(i, i + size), slice(t, t + _POINTS)
@@ -67,3 +77,9 @@ class ArrayPredictor:
 
 def _host(array: Array) -> np.ndarray:
     return array if isinstance(array, np.ndarray) else array.get()
+
+
+def _piece(model: MlpModel, points: int) -> int:
+    """Replicas whose activations stay small."""
+    per_replica = 4 * min(points, _POINTS) * (sum(model.hidden) + 4 * model.outputs)
+    return max(1, _BYTES // max(1, per_replica))

@@ -20,7 +20,7 @@ from ...kernels.emit import predict_device_source, predict_source
 from ...kernels.toolchain import cupy_module, host_library
 from ...targets.networks import MlpModel
 from ...targets.records import CONSTANTS, packed
-from ..base import cores
+from ..base import Needs, cores
 from ..fused import aligned
 
 Array = Any
@@ -64,6 +64,12 @@ class FusedPredictor:
         self._on: _Host | DeviceKernels = (
             _Host(model, self._dtype, threads) if device == "cpu" else _Cupy(model, self._dtype, device)
         )
+
+    @staticmethod
+    def needs(model: MlpModel, dtype: Any, points: int, device: str, threads: int | None) -> Needs:
+        """Next to nothing on a CPU; what one call may ask of a GPU, and its arguments."""
+        outputs = 8 * points * (2 * model.outputs + 1)
+        return Needs(2 * outputs, 0 if device == "cpu" else _DEVICE_BYTES + outputs)
 
     def phi(self, position: Array, x: Array) -> np.ndarray:
         """Phi [r, T, n], as MlpModel.predict, of replicas [r, P] at inputs [T, m]."""
