@@ -93,7 +93,7 @@ class FusedEngine:
         target: Any = job.target
         item, parameters = np.dtype(job.dtype).itemsize, target.layout.size
         data = target.x_train.size + target.y_train.size
-        constant = data * item + job.replicas * 5 * 4
+        constant = data * item + job.replicas * (5 * 4 + (parameters * item if job.scale is not None else 0))
         tables = 3 * _TABLE_BYTES if job.hyper.schedules else 0
         if device != "cpu":
             return Needs(constant + tables, constant + _TABLE_BYTES + state_bytes(job))
