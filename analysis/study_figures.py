@@ -127,7 +127,7 @@ def band(study: xr.Dataset, cell: int, name: str) -> Band:
     values, steps = values[:, known_at], study["step"].to_numpy()[known_at]
     there = np.isfinite(values)
     bad = np.inf if lower_is_better(name) else -np.inf
-    method = "linear" if there.all() else "inverted_cdf"
+    method: Any = "linear" if there.all() else "inverted_cdf"
     ranked = np.quantile(np.where(there, values, bad), [0.5, *BAND], axis=0, method=method)
     median, low, high = np.where(np.isfinite(ranked), ranked, np.nan)
     mean = np.where(there, values, 0).sum(axis=0) / there.sum(axis=0)

@@ -197,13 +197,13 @@ def print_table(
 ) -> None:
     """The table of a study on stdout."""
     from gpu_thermo.study import comparisons, summaries
-    from gpu_thermo.study.parts import build_warning
+    from gpu_thermo.study.parts import build_warning, values_of
     from gpu_thermo.study.tables import best_outcome, failures
 
     from .output import echo, print_json, say, show
 
     name = outcome or best_outcome(found)
-    status = found["status"].to_numpy()
+    status = values_of(found, "status")
     done = int((status >= 0).sum())
     rows = summaries(found, name, by) if done else {}
     pairs = comparisons(found, name, by, against) if done else []

@@ -75,7 +75,8 @@ def failing_compilers() -> list[str]:
 
 def _search() -> tuple[Compiler | None, list[str]]:
     """The first compiler that works, and what is wrong with those before it."""
-    named, troubles, seen = os.environ.get("CXX"), [], set()
+    named, seen = os.environ.get("CXX"), set()
+    troubles: list[str] = []
     for name in [named] if named else ["c++", "g++", "clang++"]:
         path = shutil.which(name)
         if not path or (real := os.path.realpath(path)) in seen:

@@ -431,12 +431,64 @@ def open_study(store: str | Path) -> xr.Dataset:
             dataset = xr.open_zarr(path, chunks=None, consolidated=True)
             if "status" in dataset.variables:
                 names = str(dataset.attrs.get("coordinates", "")).split()
-                return dataset.set_coords([name for name in names if name in dataset.variables])
-    except (OSError, ValueError) as error:
-        raise StoreError(f"'{path}' cannot be read: {error}.") from None
+                dataset = dataset.set_coords([name for name in names if name in dataset.variables])
+                _check_claims(path, dataset)
+                return dataset
+    except BROKEN as error:
+        raise StoreError(f"'{path}' cannot be read: {error}. Restore it from a copy, or run the study again.") from None
     raise StoreError(
         f"'{path}' was interrupted before its first result was put together. Continue it with: gpu-thermo study"
     )
+
+
+BROKEN = (OSError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError)
+"""What reading a document that is not true may raise, RecursionError among the last."""
+MOST_STEPS = 10**7
+"""Points of a learning curve that are believed."""
+
+
+def _check_claims(path: Path, dataset: xr.Dataset) -> None:
+    """StoreError where what a study says of itself does not fit together; nothing as large as what it claims is read
+    before.
+    """
+    study, problem = StudySpec.from_json(dataset.attrs["study"]), ""
+    cells = json.loads(dataset.attrs["cells"])
+    runs = dataset.sizes.get("chain", -1)
+    if not isinstance(cells, list) or not cells or not all(isinstance(label, str) for label in cells):
+        problem = "its attribute cells is no list of labels"
+    elif runs != len(cells) * len(study.seeds.table()):
+        problem = f"it has {runs} runs, and its spec {len(cells)} x {len(study.seeds.table())}"
+    elif dataset.sizes.get("step", 0) > MOST_STEPS:
+        problem = f"it claims {dataset.sizes['step']} points of learning curves"
+    else:
+        for name, most in (("status", None), ("cell", len(cells)), ("seed_index", runs)):
+            if (
+                name not in dataset.variables
+                or dataset[name].dims != ("chain",)
+                or dataset[name].dtype.kind not in "iu"
+            ):
+                problem = problem or f"it has no whole numbers {name} of its runs"
+            elif most is not None and not 0 <= int((v := values_of(dataset, name)).min()) <= int(v.max()) < most:
+                problem = problem or f"{name} names others than the {most} there are"
+        for name, c in dataset.coords.items():
+            if "labels" in c.attrs and not isinstance(json.loads(c.attrs["labels"]), list):
+                problem = problem or f"the labels of {name} are no list"
+    if problem:
+        raise StoreError(
+            f"'{path}' was changed after it was written, or is damaged: {problem}. Restore it from a copy, or run the"
+            " study again."
+        )
+
+
+def values_of(dataset: xr.Dataset, name: str) -> np.ndarray:
+    """A variable of an opened study, read; StoreError where its chunks are not what its document says."""
+    try:
+        return np.asarray(dataset[name].to_numpy())
+    except BROKEN as error:
+        raise StoreError(
+            f"{name} of the study cannot be read ({error}): it was changed after it was written, or is damaged. Restore"
+            " it from a copy, or run the study again."
+        ) from None
 
 
 def labels(dataset: xr.Dataset) -> list[str]:

@@ -91,7 +91,7 @@ def summarise(values: Values, level: float = LEVEL, lower_is_better: bool = Fals
         else (nan,) * 8
     )
     ranked = np.sort(np.where(np.isfinite(given), given, math.inf if lower_is_better else -math.inf))
-    method = "inverted_cdf" if lost else "linear"
+    method: Any = "inverted_cdf" if lost else "linear"
     quantiles = tuple(float(q) for q in np.quantile(ranked, [0.05, 0.25, 0.5, 0.75, 0.95], method=method))
     low, high = (ranked[i] for i in median_ranks(len(ranked), level))
     worst = float(ranked[-1] if lower_is_better else ranked[0])

@@ -11,7 +11,7 @@ import xarray as xr
 from ..errors import SpecError, Status
 from ..targets.likelihoods import SCORES
 from .grids import StudySpec
-from .parts import PENDING, labels
+from .parts import PENDING, labels, values_of
 from .statistics import PairedDifference, Summary, paired_differences, summarise
 
 _SMALL = ("nll", *(name for name, score in SCORES.items() if score.lower_is_better))
@@ -47,7 +47,7 @@ def codes(study: xr.Dataset, by: Sequence[str] = ()) -> tuple[np.ndarray, list[s
         A name in `by` that is neither a varied field, nor a hyperparameter, nor a seed.
     """
     if not by:
-        return study["cell"].to_numpy(), labels(study)
+        return values_of(study, "cell"), labels(study)
     parts = []
     for name in by:
         if name not in study.coords or study[name].dims != ("chain",):
@@ -56,7 +56,7 @@ def codes(study: xr.Dataset, by: Sequence[str] = ()) -> tuple[np.ndarray, list[s
             raise SpecError(
                 f"There is no '{name}' to group by. {f'Did you mean {near[0]!r}?' if near else f'Known: {known}.'}"
             )
-        parts.append(study[name].to_numpy())
+        parts.append(values_of(study, name))
     table = np.column_stack([np.asarray(p, np.float64) for p in parts])
     _, first, inverse = np.unique(table, axis=0, return_index=True, return_inverse=True)
     names = [", ".join(_value(study, name, part[i]) for name, part in zip(by, parts, strict=True)) for i in first]
@@ -78,8 +78,8 @@ def grouped(study: xr.Dataset, outcome: str, by: Sequence[str] = ()) -> dict[str
             f"There is no outcome '{outcome}'. {f'Did you mean {near[0]!r}?' if near else f'Known: {outcomes(study)}.'}"
         )
     code, names = codes(study, by)
-    done = study["status"].to_numpy() != PENDING
-    values = study[outcome].to_numpy().astype(np.float64)
+    done = values_of(study, "status") != PENDING
+    values = values_of(study, outcome).astype(np.float64)
     order = np.argsort(code[done], kind="stable")
     cuts = np.searchsorted(code[done][order], np.arange(len(names) + 1))
     sorted_values = values[done][order]
@@ -106,7 +106,7 @@ def _until(values: np.ndarray, end: float) -> np.ndarray:
 
 def ends(study: xr.Dataset) -> np.ndarray:
     """The last recorded step of each cell [cell]: until when its runs were watched."""
-    last = float(study["step"].to_numpy()[-1])
+    last = float(values_of(study, "step")[-1])
     if '"run.steps"' not in study.attrs["study"] and '"run.trace"' not in study.attrs["study"]:
         return np.full(len(labels(study)), last)
     cells = StudySpec.from_json(study.attrs["study"]).cells()
@@ -116,7 +116,7 @@ def ends(study: xr.Dataset) -> np.ndarray:
 def _grouped_ends(study: xr.Dataset, by: Sequence[str]) -> dict[str, float]:
     """Until when all runs of each group were watched."""
     code, names = codes(study, by)
-    watched = ends(study)[study["cell"].to_numpy()]
+    watched = ends(study)[values_of(study, "cell")]
     shortest = np.full(len(names), np.inf)
     np.minimum.at(shortest, code, watched)
     return dict(zip(names, map(float, shortest), strict=True))
@@ -168,11 +168,11 @@ def paired(study: xr.Dataset, outcome: str, by: Sequence[str] = ()) -> dict[str,
     """
     grouped(study, outcome)  # for its checks
     code, names = codes(study, by)
-    seed = study["seed_index"].to_numpy()
-    values = study[outcome].to_numpy().astype(np.float64)
+    seed = values_of(study, "seed_index")
+    values = values_of(study, outcome).astype(np.float64)
     if outcome.startswith(TIMES):
         values = _until(values, float(ends(study).min()))
-    done = study["status"].to_numpy() != PENDING
+    done = values_of(study, "status") != PENDING
     bad = np.inf if lower_is_better(outcome) else -np.inf
     values = np.where(np.isfinite(values), values, bad)[done]
     each = int(seed.max()) + 1
@@ -191,9 +191,9 @@ def paired(study: xr.Dataset, outcome: str, by: Sequence[str] = ()) -> dict[str,
 
 def failures(study: xr.Dataset, by: Sequence[str] = ()) -> list[dict[str, Any]]:
     """Runs that are done and were frozen or ended without a finite loss: one entry for each group and cause."""
-    status = study["status"].to_numpy().copy()
+    status = values_of(study, "status").copy()
     if "loss" in study:
-        status = np.where((status == 0) & ~np.isfinite(study["loss"].to_numpy()), Status.NONFINITE_LOSS, status)
+        status = np.where((status == 0) & ~np.isfinite(values_of(study, "loss")), Status.NONFINITE_LOSS, status)
     code, names = codes(study, by)
     attempted = np.bincount(code[status != PENDING], minlength=len(names))
     found, runs = np.unique(np.stack([code, status])[:, status > 0], axis=1, return_counts=True)
