@@ -18,7 +18,7 @@ from typing import Any
 import google_crc32c
 import numpy as np
 
-from .files import make_folder, put, put_document
+from .files import DOCUMENT, make_folder, put, put_json
 
 STRING = "string"
 DTYPES = ("bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)), "float32", "float64", STRING)
@@ -53,15 +53,17 @@ class ArraySpec:
     crc: int | None = None
 
     @classmethod
-    def fixed(cls, dims: tuple[str, ...], shape: tuple[int, ...], dtype: str, rows: int | None = None) -> "ArraySpec":
+    def fixed(
+        cls, dims: tuple[str, ...], shape: tuple[int, ...], dtype: str, rows: int | None = None, run: str = ""
+    ) -> "ArraySpec":
         """An array written whole: one chunk, or blocks of `rows` rows, by default of as many as make 2 MB."""
         chunks = tuple(max(1, n) for n in shape)
         if rows is not None:
-            return cls(dims, shape, dtype, (min(rows, chunks[0]), *chunks[1:]))
+            return cls(dims, shape, dtype, (min(rows, chunks[0]), *chunks[1:]), run=run)
         row = math.prod(chunks[1:]) * _itemsize(dtype)
         if dtype != STRING and shape and chunks[0] * row > CHUNK_BYTES:
             chunks = (max(1, min(chunks[0], CHUNK_BYTES // row)), *chunks[1:])
-        return cls(dims, shape, dtype, chunks)
+        return cls(dims, shape, dtype, chunks, run=run)
 
     @classmethod
     def growing(
@@ -247,7 +249,7 @@ def put_array(root: Path, path: str, spec: ArraySpec, values: np.ndarray) -> tup
     checks = put_values(root, path, spec, values)
     if spec.crc is not None:
         spec = replace(spec, crc=extended(0, checks))
-    put_document(root, path, spec.document())
+    put_json(root, f"{path}/{DOCUMENT}", spec.document())
     return spec, checks
 
 

@@ -8,7 +8,7 @@ be interrupted and done again.
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from .files import DOCUMENT, PARTIAL, put_document, read, remove
 from .header import Checkpoint
 from .reader import check_files, damaged, read_array, read_slot, strangers
 from .record import Record, group_document, to_key
-from .schema import CHANGING, Schema
+from .schema import CHANGING
 
 LARGEST = 2**20
 """Bytes of a node's document; ours have less than a thousand."""
@@ -55,7 +55,7 @@ def _key(name: str) -> str:
 def write_slot(root: Path, record: Record, slot: str, commit: Commit) -> None:
     """Fill a slot and enter its arrays in the record; those of an older state that are no more are removed."""
     arrays = commit.arrays | {f"predictive/{name}": value for name, value in commit.predictive.items()}
-    specs = {name: replace(_spec(name, arrays[name], record.schema), run=record.run) for name in sorted(arrays)}
+    specs = {name: _spec(name, arrays[name], record) for name in sorted(arrays)}
     for path in [
         path for path in record.arrays if path.startswith(f"{slot}/") and path.removeprefix(f"{slot}/") not in specs
     ]:
@@ -75,7 +75,7 @@ def write_slot(root: Path, record: Record, slot: str, commit: Commit) -> None:
     put_document(root, slot, group_document(record.groups[slot]))
 
 
-def _spec(name: str, value: np.ndarray, schema: Schema) -> ArraySpec:
+def _spec(name: str, value: np.ndarray, record: Record) -> ArraySpec:
     """The spec of a slot's array; axes are named after the array unless they are known, since names must agree within a
     group.
     """
@@ -87,9 +87,9 @@ def _spec(name: str, value: np.ndarray, schema: Schema) -> ArraySpec:
     }
     word = name.rpartition("/")[2]
     dims = tuple(f"{word}_dim_{i}" for i in range(value.ndim))
-    if "/" not in name and value.ndim and value.shape[0] == schema.replicas:
+    if "/" not in name and value.ndim and value.shape[0] == record.schema.replicas:
         dims = ("chain", *((known[name],) if name in known else dims[1:]))
-    return ArraySpec.fixed(dims, value.shape, dtype_name(value.dtype))
+    return ArraySpec.fixed(dims, value.shape, dtype_name(value.dtype), run=record.run)
 
 
 def recover(root: Path, record: Record) -> tuple[Checkpoint, dict[str, Growing]]:

@@ -145,7 +145,12 @@ def make_folder(root: Path, path: str) -> None:
 def put_document(root: Path, path: str, document: Mapping[str, Any]) -> None:
     """Write a node's zarr.json, and its folder where that is new."""
     make_folder(root, path)
-    put(root, f"{path}/{DOCUMENT}" if path else DOCUMENT, json.dumps(document, allow_nan=False).encode())
+    put_json(root, f"{path}/{DOCUMENT}" if path else DOCUMENT, document)
+
+
+def put_json(root: Path, key: str, document: Mapping[str, Any]) -> None:
+    """Write a file of JSON."""
+    put(root, key, json.dumps(document, allow_nan=False).encode())
 
 
 LOCK = "sample_stats/draw/lock"

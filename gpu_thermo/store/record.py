@@ -5,6 +5,7 @@ would write, but made from the documents in memory: re-reading a hundred files a
 safer.
 """
 
+import functools
 import json
 import os
 import re
@@ -85,9 +86,15 @@ class Record:
             path: group_document(attributes) | {"consolidated_metadata": _EMPTY}
             for path, attributes in self.groups.items()
         }
-        nodes = groups | {path: spec.document() for path, spec in self.arrays.items()}
+        nodes = groups | {path: _node(spec) for path, spec in self.arrays.items()}
         inside = {"kind": "inline", "must_understand": False, "metadata": {path: nodes[path] for path in sorted(nodes)}}
         return group_document(self.attributes) | {"consolidated_metadata": inside}
+
+
+@functools.lru_cache(1024)
+def _node(spec: ArraySpec) -> dict[str, Any]:
+    """An array's document, made once: most are as they were at the last commit. Not to be changed."""
+    return spec.document()
 
 
 def group_document(attributes: Mapping[str, Any]) -> dict[str, Any]:
