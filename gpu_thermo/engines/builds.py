@@ -113,8 +113,8 @@ def functions_digest() -> str:
         for x in (wide, wide.astype(np.float32)):
             for function in (np.exp, np.expm1, np.sin, np.cos, np.tanh, np.sqrt):
                 h.update(function(x).tobytes())
-            for function in (np.log, np.log1p):
-                h.update(function(np.abs(x)).tobytes())
+            for logarithm in (np.log, np.log1p):
+                h.update(logarithm(np.abs(x)).tobytes())
             h.update(np.power(np.abs(x), x.dtype.type(0.55)).tobytes())
             table = x[:4000].reshape(40, 100)
             for axis in (None, 0, 1):
@@ -127,7 +127,7 @@ def functions_digest() -> str:
 @cache
 def blas() -> str:
     """NumPy's BLAS, its version and the kind of processor it took its kernels for."""
-    from threadpoolctl import threadpool_info
+    from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
 
     found = [library for library in threadpool_info() if library.get("user_api") == "blas"]
     own = [library for library in found if "numpy" in str(library.get("filepath"))] or found

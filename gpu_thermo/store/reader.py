@@ -97,7 +97,7 @@ _TEXTS = ("spec", "fingerprint", "engine", "device", "created_at", "run_id", "sp
 
 
 def _glance(root: Mapping[str, Any], schema: Schema, **progress: Any) -> RunInfo:
-    text = {name: str(root.get(name, "")) for name in _TEXTS}
+    text: dict[str, Any] = {name: str(root.get(name, "")) for name in _TEXTS}
     return RunInfo(
         **text, **progress, format=root["format"], versions=_versions(root.get("versions")), replicas=schema.replicas,
         parameters=schema.parameters, keep=schema.keep, expected_draws=schema.draws,
@@ -110,7 +110,7 @@ def _progress(path: Path, nodes: Mapping[str, Any]) -> dict[str, Any]:
     if step < 0:
         tree = open_run(path)
         places = ("sample_stats/step", "trace/step")
-        step = max((int(tree[p].values.max()) for p in places if p in nodes and tree[p].size), default=0)
+        step = max((int(tree[p].to_numpy().max()) for p in places if p in nodes and tree[p].size), default=0)
     try:
         attributes = json.loads(text)
     except (ValueError, RecursionError):

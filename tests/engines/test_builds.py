@@ -80,3 +80,15 @@ def test_a_history_is_read_from_anything():
     assert read_history({"history": "x"}) == []
     odd = [{"step": 0}, {"step": "0", "build": {}}, 7, None, {"step": 3, "build": {"engine": 5}}]
     assert read_history({"history": odd}) == [{"step": 3, "build": {"engine": "5"}}]
+
+
+@pytest.mark.parametrize("hidden", [3, [4, 4], [3000], [200, 200, 200]])
+def test_matrices_are_numpys_where_predictions_are(hidden):
+    """The build names BLAS exactly where the run has array code, also beside the fused engine."""
+    from gpu_thermo.engines import choose_engine, make_predictor
+    from gpu_thermo.engines.predict.arrays import ArrayPredictor
+
+    of = job(hidden=hidden)
+    chosen = choose_engine(of, "auto", "cpu")
+    arrays = chosen == "batched" or isinstance(make_predictor(of.target.fused, of.dtype), ArrayPredictor)
+    assert bool(describe_build(of, chosen, "cpu").blas) == arrays

@@ -204,3 +204,67 @@ def test_a_copied_folder_is_as_good(sampled: Path, tmp_path: Path) -> None:
     for path in (one, two):
         resume(path, draws=3).close()
     assert not differences(one, two)
+
+
+@pytest.mark.parametrize("stride", [3, pytest.param(1, marks=pytest.mark.slow)])
+def test_any_one_file_of_another_run(tmp_path: Path, stride: int) -> None:
+    """Each file of another run in turn, under its own name, where it differs: found, or of no consequence, as what the
+    checkpoint says again, the idle slot, the lock, documents that recovery puts right, and the last row of draws, which
+    later draws fill.
+    """
+    mine, theirs = tmp_path / "mine.zarr", tmp_path / "theirs.zarr"
+    for path, shift in ((mine, 0), (theirs, 1000)):
+        _shifted(path, shift)
+    idle = {"checkpoint/0": "checkpoint/1", "checkpoint/1": "checkpoint/0"}[slot_of(mine)]
+    last = ("posterior", "probes", "sample_stats", "trace")
+    found = missed = 0
+    for file in sorted(file for file in theirs.rglob("*") if file.is_file())[::stride]:
+        key = str(file.relative_to(theirs))
+        before = (mine / key).read_bytes()
+        if before == file.read_bytes() or file.name in ("lock", "zarr.json") or key.startswith(idle):
+            continue
+        (mine / key).write_bytes(file.read_bytes())
+        named = [damage.file for damage in verify_store(mine)]
+        derived = key.startswith("predictive/") or file.parent.name in ("status", "frozen_step")
+        if derived or (key.startswith(last) and _row(mine, key) >= 70 // _length(mine, key)):
+            missed += 1
+        else:
+            assert named, key
+            assert key.startswith(tuple(named)), key
+            found += 1
+        (mine / key).write_bytes(before)
+    assert found > 20 // stride
+    assert verify_store(mine) == []
+
+
+def _shifted(path: Path, shift: int) -> None:
+    """70 draws whose numbers depend on `shift`, in two commits."""
+    from dataclasses import replace
+
+    from store_cases import make_predictive, make_state, make_sums
+
+    with RunWriter.create(path, make_header(draws=70, trace_steps=70)) as writer:
+        for start, count in ((0, 40), (40, 30)):
+            draws, trace = _draws(start + shift, count), _trace(start + shift, count)
+            index = np.arange(start, start + count)
+            writer.append(replace(draws, draw=index + shift, step=10 * (index + shift + 1)))
+            writer.append_trace(trace)
+            state = make_state(start + count + shift)
+            state.extra = {"adam/m": np.full((6, 17), 1.0 + shift)}
+            sums = make_sums(start + count + shift)
+            writer.commit(state, sums, make_predictive(start + count + shift), {}, wait=True)
+
+
+def _length(store: Path, key: str) -> int:
+    """Draws of one chunk."""
+    document = json.loads((store / key).with_name("zarr.json").read_text())
+    chunks, dims = document["chunk_grid"]["configuration"]["chunk_shape"], document["dimension_names"]
+    axis = next((i for i, dim in enumerate(dims) if dim in ("draw", "step")), None)
+    return 10**9 if axis is None else int(chunks[axis])
+
+
+def _row(store: Path, key: str) -> int:
+    """Which row of chunks a file is in; -1 where the array does not grow."""
+    document = json.loads((store / key).with_name("zarr.json").read_text())
+    axis = next((i for i, dim in enumerate(document["dimension_names"]) if dim in ("draw", "step")), None)
+    return -1 if axis is None else int(key.rpartition("/")[2].split(".")[1 + axis])
