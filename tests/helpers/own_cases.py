@@ -56,6 +56,7 @@ def jax_network():
 def torch_network():
     """As a PyTorch module."""
     torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)  # its own beside those of other tests would wait for each other
     from collections import OrderedDict
 
     parts = OrderedDict(hidden=torch.nn.Linear(M, D), act=torch.nn.Tanh(), output=torch.nn.Linear(D, N))

@@ -1,6 +1,10 @@
 """Runs whose network is the user's own: what their store says, how they go on, and what refuses them."""
 
 import json
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +13,7 @@ from own_cases import LIBRARIES, OURS, dtype_of, forward, network, numpy_network
 import gpu_thermo as gt
 from gpu_thermo.errors import SpecError
 from gpu_thermo.spec.run import RunSpec
+from gpu_thermo.store import read_header
 
 SPEC = {
     "data": {"name": "spirals", "turns": 1, "train": 40, "test": 20},
@@ -138,3 +143,51 @@ def test_a_study_says_that_it_takes_no_network(tmp_path):
     }  # fmt: skip
     with pytest.raises(SpecError, match="network was given in Python"):
         run_study(study, tmp_path / "study.zarr")
+
+
+RUNS = """
+import sys
+sys.path[:0] = [{helpers!r}]
+import gpu_thermo as gt
+from own_cases import network
+from test_own_run import SPEC
+store, what, library = sys.argv[1:]
+more = dict(commit_seconds=0.05)
+if what == "sample":
+    gt.sample(SPEC, store, network=network(library), **more)
+else:
+    gt.resume(store, network=network(library), **more)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_killed_run_goes_on_in_another_process_bit_for_bit(tmp_path, library):
+    """SIGKILL in the middle, several times."""
+    network(library)  # skipped where it is not installed
+    steps = {"replicas": 100, "steps": 3000, "burn_in": 0, "thin": 100, "trace": 500, "batch": 8}
+    given = {**spec(library), "run": {**SPEC["run"], **steps}}
+    (tmp_path / "test_own_run.py").write_text(f"SPEC = {given!r}")
+    helpers = str(Path(__file__).parents[1] / "helpers")
+    (tmp_path / "go.py").write_text(RUNS.format(helpers=helpers))
+
+    def go(store, what, kill_after=None):
+        program = [sys.executable, str(tmp_path / "go.py"), str(store), what, library]
+        with subprocess.Popen(program, cwd=tmp_path, stderr=subprocess.PIPE) as process:
+            if kill_after is not None:
+                waited = time.monotonic()
+                while not (store.exists() and read_header(store).step >= kill_after):
+                    assert process.poll() is None, process.stderr.read().decode()
+                    assert time.monotonic() - waited < 120
+                    time.sleep(0.02)
+                process.kill()
+            error = process.stderr.read().decode()
+        assert kill_after is not None or process.returncode == 0, error
+
+    go(tmp_path / "whole.zarr", "sample")
+    go(tmp_path / "cut.zarr", "sample", kill_after=300)
+    step = read_header(tmp_path / "cut.zarr").step
+    assert step < 3000, "killed too late to see anything"
+    go(tmp_path / "cut.zarr", "resume", kill_after=step + 500)
+    go(tmp_path / "cut.zarr", "resume")
+    same(gt.open_run(tmp_path / "whole.zarr"), gt.open_run(tmp_path / "cut.zarr"))

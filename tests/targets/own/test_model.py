@@ -189,3 +189,36 @@ def test_starts_and_what_does_not_fit():
     with pytest.raises(DeviceError, match=r"numpy [\d.]+ computes runs on the CPU"):
         gt.plan(spec, network=theirs, device="cuda")
     assert gt.plan(spec, network=theirs).engine == "batched"
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_the_law_is_that_of_our_network(library):
+    """With lanes of their own, replicas are others and their law is ours: energies and predictions in the mean, at
+    |z| < 4.5; a temperature half as high again is seen.
+    """
+    run = {"replicas": 1500, "steps": 100, "burn_in": 99, "thin": 1, "trace": 100, "batch": 20}
+    method = {"name": "splitting", "word": "BAOAB", "stepsize": 0.3, "friction": 1.0, "temperature": 0.02}
+    spec = {"data": {**SPIRALS, "seeds": [0]}, "run": run, "method": method}
+    model = {"prior_sd": 1.0, "dtype": dtype_of(library), "init": "normal", "init_sd": 0.1}
+    own = gt.sample({**spec, "model": model}, network=network(library))
+    ours, hot = (
+        gt.sample(
+            {**spec, "method": {**method, "temperature": tau}, "model": {**model, "hidden": D, "activation": "tanh"}}
+        )
+        for tau in (0.02, 0.03)
+    )
+
+    def worst(one, other):
+        """Largest |z| of mean energy, and of mean and mean square of the predictions at some points."""
+        found = []
+        for get in (
+            lambda t: t["sample_stats"]["energy"].to_numpy(),
+            lambda t: t["probes"]["predictions"].to_numpy()[:, 0, :6, 0],
+            lambda t: t["probes"]["predictions"].to_numpy()[:, 0, :6, 0] ** 2,
+        ):
+            a, b = get(one).astype(float), get(other).astype(float)
+            found += list(abs(a.mean(0) - b.mean(0)) / np.sqrt((a.var(0) + b.var(0)) / run["replicas"]))
+        return max(found)
+
+    assert worst(own, ours) < 4.5
+    assert worst(own, hot) > 6
