@@ -49,6 +49,7 @@ def info(store: Run, as_json: Json = False) -> None:
 def _show_study(store: Path, as_json: bool) -> None:
     """A study at a glance, and the commands that are about studies."""
     from gpu_thermo.study import labels, open_study
+    from gpu_thermo.study.parts import build_warning, builds_of
     from gpu_thermo.study.tables import failures, outcomes
 
     from .study import warn_of
@@ -61,7 +62,7 @@ def _show_study(store: Path, as_json: bool) -> None:
         "study": str(store), "runs": len(status), "done": done, "failed": failed, "cells": labels(found),
         "seeds": int(found["seed_index"].to_numpy().max()) + 1, "outcomes": outcomes(found),
         "updated_at": str(found.attrs.get("updated_at", "")), "spec": _plain_json(found.attrs["study"]),
-        "next": [f"gpu-thermo table {run}"],
+        "next": [f"gpu-thermo table {run}"], "builds": builds_of(found),
     }  # fmt: skip
     if as_json:
         print_json(summary)
@@ -74,6 +75,8 @@ def _show_study(store: Path, as_json: bool) -> None:
         "cells": shown, "outcomes": ", ".join(summary["outcomes"]), "updated": summary["updated_at"],
     }))  # fmt: skip
     warn_of(failed)
+    if builds := build_warning(found):
+        say(f"Warning: {builds}")
     say(f"\nNext:\n  gpu-thermo table {run}")
     if done < len(status):
         say(f"  gpu-thermo study STUDY.toml --out {run}     (the same study: it goes on)")

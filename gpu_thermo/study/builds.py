@@ -88,11 +88,11 @@ def table(parts: Iterable[tuple[Shard, Facts]], runs: int) -> tuple[list[dict[st
     return builds, column
 
 
-def warning(builds: Sequence[Facts], column: np.ndarray) -> str:
-    """What to say of a study whose runs have several builds; empty where their bits agree."""
+def warning(made: Sequence[tuple[Facts, int]]) -> str:
+    """What to say of a study whose runs have several builds, each with how many; empty where their bits agree."""
     lines = []
-    for i, build in enumerate(builds[1:], 1):
-        if text := _against(builds[0], build, build.get("kernels") == builds[0].get("kernels")):
-            counts = [int((column == number).sum()) for number in (i, 0)]
-            lines.append(f"{counts[0]:,} runs differ from the first {counts[1]:,}:\n{text}")
+    for build, runs in made[1:]:
+        first, of_first = made[0]
+        if text := _against(first, build, build.get("kernels") == first.get("kernels")):
+            lines.append(f"{runs:,} runs differ from the first {of_first:,}:\n{text}")
     return "Runs of several builds, whose bits differ. " + "\n".join(lines) if lines else ""

@@ -270,13 +270,18 @@ def remove_part(store: Path, shard: Shard) -> None:
     part_path(store, shard.id).unlink(missing_ok=True)
 
 
+def builds_of(dataset: xr.Dataset) -> list[dict[str, Any]]:
+    """The builds of a study's runs, and how many runs each made."""
+    try:
+        made, column = json.loads(dataset.attrs["builds"]), dataset[builds.NAME].to_numpy()
+        return [{"runs": int((column == i).sum()), "build": dict(build)} for i, build in enumerate(made)]
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return []
+
+
 def build_warning(dataset: xr.Dataset) -> str:
     """What to say where the runs of a study have several builds; empty where they agree."""
-    try:
-        made = json.loads(dataset.attrs["builds"])
-        return builds.warning(made, dataset[builds.NAME].to_numpy())
-    except (KeyError, ValueError, TypeError, AttributeError):
-        return ""
+    return builds.warning([(one["build"], one["runs"]) for one in builds_of(dataset)])
 
 
 def _header(part: Any, name: str) -> tuple[Any, tuple[int, ...]]:

@@ -90,8 +90,11 @@ def test_the_command(half: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     words = ("study", "study.toml", "--out", str(half), "--extend", "--device", "cpu", "--quiet")
     check_refused(call(*words), ["another build", "--allow-other-bits"])
     assert call(*words, "--allow-other-bits").exit_code == 0
-    shown = call("table", str(half))
-    assert "Warning: Runs of several builds" in shown.stderr
+    for command in ("table", "info"):
+        assert "Warning: Runs of several builds" in call(command, str(half)).stderr
+    known = json.loads(call("info", str(half), "--json").stdout)["builds"]
+    assert sorted(one["runs"] for one in known) in ([2, 3], [1, 4])
+    assert known[0]["build"] != known[1]["build"]
 
 
 def test_groups_are_held_to_the_machine_only(tmp_path: Path) -> None:
