@@ -64,6 +64,21 @@ class State:
         """R."""
         return self.position.shape[0]
 
+    @property
+    def running(self) -> int:
+        """Replicas that are not frozen."""
+        return int((self.status == 0).sum())
+
+    def edit(self, name: str) -> Array:
+        """The array of that name (as in `arrays`), to be changed in place: whoever is not an engine changes arrays of
+        engines through this, wherever the state lives.
+        """
+        return self.arrays()[name]
+
+    def where(self) -> dict[str, Array]:
+        """All arrays by name, where they live; as `arrays` for a state on the host."""
+        return self.arrays()
+
     def arrays(self) -> dict[str, Array]:
         """All arrays by name, `extra` as "extra/name"."""
         named = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("step", "evaluations", "extra")}

@@ -72,8 +72,15 @@ class Engine(Protocol):
         """What it would take beside state and ring, before it is made."""
         ...
 
+    def load(self, state: State) -> State:
+        """`state` as it lives with the engine: itself on the CPU; on a GPU one whose arrays stay there from segment to
+        segment, and come to the host when somebody asks for them.
+        """
+        ...
+
     def advance(self, state: State, segment: Segment, hyper: Hyper | None = None) -> Recorded:
-        """Advance `state` in place through `segment` and return what was recorded on the way.
+        """Advance `state` in place through `segment` and return what was recorded on the way. On a GPU a state that was
+        not loaded travels there and back.
 
         `hyper` holds the base hyperparameters [R] in force during this call, in place of the job's: rungs move between
         segments. It is recognised by identity, so changed values need another object. Arrays of `state.extra` that are
@@ -89,7 +96,7 @@ def own_arrays(state: State) -> dict[str, Array]:
     extra = {f"extra/{name}" for name in kept_names()}
     return {
         name: value
-        for name, value in state.arrays().items()
+        for name, value in state.where().items()
         if not name.startswith("extra/") or name in extra or name.startswith("extra/contour_")
     }
 
@@ -147,10 +154,11 @@ def with_fixed_length(job: Job, momentum: np.ndarray) -> np.ndarray:
 
 def empty_record(state: State, segment: Segment) -> Recorded:
     """A ring of the segment's size, to be filled."""
-    draws, (replicas, partitions) = len(segment.record), state.thermostat.shape
+    own = state.where()
+    draws, position, (replicas, partitions) = len(segment.record), own["position"], own["thermostat"].shape
     return Recorded(
         steps=segment.record,
-        position=np.empty((draws, *state.position.shape), state.position.dtype),
+        position=np.empty((draws, *position.shape), position.dtype),
         thermostat=np.empty((draws, replicas, partitions)),
         kinetic_temperature=np.empty((draws, replicas, partitions)),
         energy=np.empty((draws, replicas)),
@@ -170,6 +178,16 @@ def state_bytes(job: Job) -> int:
     arrays = 3 + len(job.program.keeps)
     wide = arrays * job.target.layout.size * np.dtype(job.dtype).itemsize
     return job.replicas * (wide + 8 * len(job.program.partition.names) + 8 + 4 + 8)
+
+
+def cut(segment: Segment, start: int, steps: int, draws: int | None = None) -> Segment:
+    """The part of `segment` from `start` on that takes at most `steps` steps and records at most `draws` times."""
+    stop = min(start + steps, segment.start + segment.steps)
+    record = tuple(s for s in segment.record if start < s <= stop)
+    if draws is not None and len(record) > draws:
+        record = record[:draws]
+        stop = record[-1]
+    return Segment(start, stop - start, record)
 
 
 def permutation_grid(points: int) -> dict[str, int]:

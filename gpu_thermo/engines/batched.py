@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import Status
 from ..kernels.toolchain import find_compiler
 from ..method.operations import operation
 from ..method.words import Evaluate, Substep
@@ -24,7 +23,9 @@ from ..streams import make_keys
 from ..targets.base import Batch
 from .base import Job, Needs, cores, empty_record, own_arrays, state_bytes
 from .coefficients import Coefficients
+from .gpu import cuda_errors, open_gpu
 from .operations.arrays import NumpyOperations
+from .resident import ResidentState, visit
 
 Array = Any
 Action = Callable[..., object]
@@ -67,15 +68,14 @@ class BatchedEngine:
             job.contour.check(job.program, job.hyper)
         self._operations: Any = NumpyOperations
         self._place: Any = nullcontext()
+        self._kept: dict[str, Any] | None = None
         if device != "cpu":
-            import cupy
-
             from .operations.device import CupyOperations
 
-            self._operations = CupyOperations
-            self._place = cupy.cuda.Device(int(device.partition(":")[2] or 0))
-            with self._place:
-                self.job = replace(job, target=job.target.to(cupy))
+            self._operations, self._kept = CupyOperations, {}
+            self._cupy, self._place = open_gpu(device)
+            with self._place, cuda_errors(device, job.replicas, begun=False):
+                self.job = replace(job, target=job.target.to(self._cupy))
         elif native or (native is None and find_compiler() is not None):
             from .operations.native import NativeOperations
 
@@ -85,6 +85,13 @@ class BatchedEngine:
         size = job.replicas if device != "cpu" else min(block or _block_size(job), -(-job.replicas // threads))
         self._rows = [slice(i, min(i + size, job.replicas)) for i in range(0, job.replicas, size)]
         self._pool = ThreadPoolExecutor(threads) if device == "cpu" and threads > 1 and len(self._rows) > 1 else None
+
+    def load(self, state: State) -> State:
+        """See Engine."""
+        if self._kept is None or isinstance(state, ResidentState):
+            return state
+        with cuda_errors(self.device, self.job.replicas, begun=state.step > 0):
+            return ResidentState(state, self._cupy, self._place)
 
     @staticmethod
     def needs(job: Job, device: str, threads: int | None = None) -> Needs:
@@ -97,12 +104,14 @@ class BatchedEngine:
 
     def advance(self, state: State, segment: Segment, hyper: Hyper | None = None) -> Recorded:
         """Advance `state` in place through `segment`; see Engine."""
+        if self._kept is not None and not isinstance(state, ResidentState):
+            return visit(self, state, segment, hyper)
         recorded = empty_record(state, segment)
         job = self.job if hyper is None else replace(self.job, hyper=hyper)
-        with self._place:
+        with self._place, nullcontext() if self._kept is None else cuda_errors(self.device, job.replicas):
 
             def work(rows: slice) -> None:
-                _Block(job, self._operations, rows, state, segment, recorded).run()
+                _Block(job, self._operations, rows, state, segment, recorded, self._kept).run()
 
             for _ in self._pool.map(work, self._rows) if self._pool else map(work, self._rows):
                 pass
@@ -155,19 +164,24 @@ def _useful_threads(job: Job) -> int:
 
 
 class _Block:
-    """Some replicas, carried through one segment."""
+    """Some replicas, carried through one segment. `kept` holds, on a device, what does not change between segments."""
 
     def __init__(
-        self, job: Job, operations: Any, rows: slice, state: State, segment: Segment, recorded: Recorded
-    ) -> None:
+        self, job: Job, operations: Any, rows: slice, state: State, segment: Segment, recorded: Recorded,
+        kept: dict[str, Any] | None = None,
+    ) -> None:  # fmt: skip
         self.job, self.rows, self.segment, self.recorded, self.state = job, rows, segment, recorded, state
         self.program, self.slices = job.program, job.program.partition.slices
-        keys = make_keys(job.seed[rows], job.stream[rows], operations.xp)
-        self.ops = operations(job.program, job.target.layout.lanes, keys, job.dtype)
-        self.xp, self.keys = operations.xp, keys
-        self.replica = self.xp.arange(rows.start, rows.stop)
+        self.xp, self._kept = operations.xp, {} if kept is None else kept
+        if "ops" not in self._kept:
+            keys = make_keys(job.seed[rows], job.stream[rows], operations.xp)
+            self._kept["ops"] = operations(job.program, job.target.layout.lanes, keys, job.dtype)
+            self._kept["who"] = self.xp.arange(rows.start, rows.stop), keys
+        self.ops, (self.replica, self.keys) = self._kept["ops"], self._kept["who"]
         self.in_force = Coefficients(job.program, job.hyper.take(rows), segment.start, segment.steps)
-        own = {name: self.xp.asarray(value[rows]).copy() for name, value in own_arrays(state).items()}
+        own = own_arrays(state)
+        if not isinstance(state, ResidentState):
+            own = {name: value[rows].copy() for name, value in own.items()}
         self.local = State.from_arrays(own, state.step, state.evaluations)
         bounds = job.target.bounds
         self.box = None if bounds is None else _Box(self.local, float(bounds), self.xp)
@@ -177,6 +191,7 @@ class _Block:
         self.groups = self._grouped(job.program.substeps)
         self.plan = [self._action(group) for group in self.groups]
         self.coefficients: list[tuple[Array, ...]] = []
+        self.tau: Array = None
         if job.contour is not None:
             self.first = job.program.gradients_before(segment.start) if segment.start else 0
             self.log_omega = job.contour.log_omega(
@@ -196,8 +211,12 @@ class _Block:
                 slot = record.get(self.segment.start + i + 1)
                 if slot is not None:
                     self._record(slot)
+        self.ops.finish(self.local)
+        if isinstance(self.state, ResidentState):
+            self.state.moved(self.local.arrays())
+            return
         for name, value in self.local.arrays().items():
-            self.state.arrays()[name][self.rows] = _host(value)
+            self.state.arrays()[name][self.rows] = value
 
     def _initial_gradient(self) -> None:
         if self.program.leading_gradient and self.segment.start == 0:
@@ -212,7 +231,7 @@ class _Block:
             action(*values)
         if self.box:
             self.box.end_step()
-        self._freeze(step)
+        self.ops.freeze(self.local, step)
         self.local.step = step + 1
 
     def _evaluate(self) -> None:
@@ -239,29 +258,6 @@ class _Block:
         multiplier = contour.flatten(s.extra, energy, self.tau, log_omega, s.status == 0, self.xp)
         s.gradient *= multiplier.astype(s.gradient.dtype)[:, None]
 
-    def _freeze(self, step: int) -> None:
-        """Mark replicas that are no longer finite, with the cause, and fill them with NaN; the others are not
-        touched.
-        """
-        s = self.local
-        suspects = self.ops.suspects((s.position, s.momentum, s.thermostat)) & (s.status == 0)
-        if not suspects.any():
-            return
-        xp = self.xp
-        fresh = xp.zeros(len(s.status), bool)
-        for cause, array in (
-            (Status.NONFINITE_THERMOSTAT, s.thermostat), (Status.NONFINITE_GRADIENT, s.gradient),
-            (Status.NONFINITE_MOMENTUM, s.momentum), (Status.NONFINITE_POSITION, s.position),
-        ):  # fmt: skip
-            bad = ~xp.isfinite(array).all(axis=-1) & suspects & (s.status == 0)
-            s.status[bad] = cause
-            fresh |= bad
-        if fresh.any():
-            s.frozen_step[fresh] = step + 1
-            kept = (s.extra[name] for name in self.program.keeps)
-            for array in (s.position, s.momentum, s.gradient, s.thermostat, s.energy, *kept):
-                array[fresh] = np.nan
-
     def _record(self, slot: int) -> None:
         r, s = self.recorded, self.local
         r.position[slot, self.rows] = _host(s.position)
@@ -276,12 +272,17 @@ class _Block:
         """Arguments of every action at the segment's i-th step, and the temperature a contour reads; equal substeps
         share theirs.
         """
+        hyper, kept = self.job.hyper, self._kept.get("coefficients")
+        if kept is not None and kept[0] is hyper and not hyper.schedules:
+            _, self.coefficients, self.tau = kept
+            return
         formed = {
             key: tuple(self._values(s, i)) for key, s in {_key(s): s for group in self.groups for s in group}.items()
         }
         self.coefficients = [tuple(v for s in group for v in formed[_key(s)]) for group in self.groups]
         if self.job.contour is not None:
             self.tau = self.xp.asarray(self.in_force.in_force("temperature", active_partition(self.program), i)[0])
+        self._kept["coefficients"] = hyper, self.coefficients, self.tau
 
     def _values(self, substep: Evaluate | Substep, i: int) -> Iterator[Array]:
         """Coefficients of one substep at the segment's i-th step, as the array library's operations take them."""

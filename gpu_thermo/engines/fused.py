@@ -21,14 +21,19 @@ from ..method.operations import kept_names
 from ..method.words import InForce, Substep
 from ..state import PARTITIONED, Hyper, Recorded, Segment, State, alike
 from ..targets.records import CONSTANTS, packed
-from .base import Job, Needs, cores, empty_record, own_arrays, permutation_grid, state_bytes
+from .base import Job, Needs, cores, cut, empty_record, own_arrays, permutation_grid, state_bytes
 from .coefficients import Coefficients
+from .gpu import cuda_errors, open_gpu
+from .resident import ResidentState, visit
+from .rings import RingBuffers
 
 Array = Any
 _TABLE_BYTES = 8 * 2**20
 """Largest table of scheduled coefficients: longer segments are cut, which changes no bit."""
 _VECTOR_BYTES = 64
 """Of the widest vector registers."""
+PARTS = 4
+"""Launches that a recording segment takes on a GPU."""
 _POINTERS = (
     "position", "momentum", "gradient", *(f"kept_{i}" for i in range(MOST_KEPT)),
     "thermostat", "energy", "status", "frozen_step", "seed_low",
@@ -83,7 +88,12 @@ class FusedEngine:
         self.emitter = make_emitter(job)
         self._tables = Tables(job, self.emitter.plan.coefficients)
         self._constants, self._numbers, self._scale = _constant_arrays(job), _numbers(job), _scale(job)
-        self._launch: Any = _Host(self.emitter, threads) if device == "cpu" else _Device(self.emitter, device, team)
+        self._there = None if device == "cpu" else _Device(self.emitter, device, team, job.replicas)
+        self._launch: Any = self._there or _Host(self.emitter, threads)
+
+    def load(self, state: State) -> State:
+        """See Engine."""
+        return state if self._there is None or isinstance(state, ResidentState) else self._there.load(state)
 
     @staticmethod
     def needs(job: Job, device: str, threads: int | None = None) -> Needs:
@@ -102,28 +112,54 @@ class FusedEngine:
 
     def advance(self, state: State, segment: Segment, hyper: Hyper | None = None) -> Recorded:
         """Advance `state` in place through `segment`; see Engine."""
+        if self._there is not None and not isinstance(state, ResidentState):
+            return visit(self, state, segment, hyper)
         hyper = self.job.hyper if hyper is None else hyper
         if hyper is not self._tables.hyper:
             self._tables = Tables(self.job, self.emitter.plan.coefficients, hyper)
         recorded = empty_record(state, segment)
-        most = self._tables.longest if self._tables.scheduled else segment.steps
-        for start in range(segment.start, segment.start + segment.steps, max(1, most)):
-            steps = min(most, segment.start + segment.steps - start)
-            within = tuple(s for s in segment.record if start < s <= start + steps)
-            self._part(state, Segment(start, steps, within), recorded, segment.record.index(within[0]) if within else 0)
+        self._parts(state, segment, recorded)
         state.step = segment.start + segment.steps
         state.evaluations = self.job.program.gradients_before(state.step)
+        if isinstance(state, ResidentState):
+            state.moved()
         return recorded
 
-    def _part(self, state: State, segment: Segment, recorded: Recorded, first_slot: int) -> None:
+    def _parts(self, state: State, segment: Segment, recorded: Recorded) -> None:
+        """All of it: at once on the CPU; on a GPU in a few launches, each of which records while what the one before
+        recorded comes down. Where the device's memory is full less is asked for at once.
+        """
+        most = self._tables.longest if self._tables.scheduled else segment.steps
+        start, end, there = segment.start, segment.start + segment.steps, self._there
+        if there is None:
+            while start < end:
+                part = cut(segment, start, most)
+                self._part(state, part, recorded)
+                start += part.steps
+            return
+        draws = -(-len(segment.record) // PARTS)
+        with there.errors():
+            while start < end:
+                part = cut(segment, start, min(most, there.most_steps), min(max(1, draws), there.most_draws))
+                try:
+                    self._part(state, part, recorded)
+                except MemoryError:
+                    if not there.halved(part):
+                        raise
+                else:
+                    start += part.steps
+            there.finish()
+
+    def _part(self, state: State, segment: Segment, recorded: Recorded) -> None:
         program = self.job.program
         slot = np.full(segment.steps, -1, np.int32)
-        for i, step in enumerate(segment.record):
-            slot[step - segment.start - 1] = first_slot + i
+        slot[np.array(segment.record, np.int64) - segment.start - 1] = np.arange(len(segment.record))
+        first = recorded.steps.index(segment.record[0]) if segment.record else 0
+        ring = slice(first, first + len(segment.record))
         arrays = self._constants | self._tables.at(segment) | {
-            "group": self._tables.group, "slot": slot, "ring_position": recorded.position,
-            "ring_thermostat": recorded.thermostat,
-            "ring_kinetic": recorded.kinetic_temperature, "ring_energy": recorded.energy,
+            "group": self._tables.group, "slot": slot, "ring_position": recorded.position[ring],
+            "ring_thermostat": recorded.thermostat[ring],
+            "ring_kinetic": recorded.kinetic_temperature[ring], "ring_energy": recorded.energy[ring],
         }  # fmt: skip
         own = {name.removeprefix("extra/"): value for name, value in own_arrays(state).items()}
         _check_state(own, self.job)
@@ -221,6 +257,7 @@ class Tables:
         first, inverse = alike([hyper.stepsize, *(column for name in PARTITIONED for column in getattr(hyper, name).T)])
         self._hyper = hyper.take(first)
         self.group, self.groups = inverse.astype(np.int32), len(first)
+        self._constant: dict[str, np.ndarray] = {}
         self.scheduled = bool(hyper.schedules) or any(record.ticks for record in job.program.records)
 
     @property
@@ -230,6 +267,8 @@ class Tables:
 
     def at(self, segment: Segment) -> dict[str, np.ndarray]:
         """Tables [T, values, G] of a segment: T is its steps where scheduled, else 1."""
+        if not self.scheduled and self._constant:
+            return self._constant
         steps = segment.steps if self.scheduled else 1
         in_force = Coefficients(self._job.program, self._hyper, segment.start, steps)
         tables: dict[str, list[np.ndarray]] = {"r": [], "w": []}
@@ -240,7 +279,8 @@ class Tables:
             tables[c.kind].append(np.broadcast_to(values[c.of][c.index], (steps, self.groups)))
         empty = np.zeros((steps, 0, self.groups))
         real, wide = (np.ascontiguousarray(np.stack(v, axis=1)) if v else empty for v in (tables["r"], tables["w"]))
-        return {"coefficients": real.astype(self._job.dtype), "wide_coefficients": wide}
+        self._constant = {"coefficients": real.astype(self._job.dtype), "wide_coefficients": wide}
+        return self._constant
 
 
 class _Host:
@@ -284,36 +324,69 @@ class _Host:
 
 
 class _Device:
-    """Launches on a GPU through CuPy; constants stay on the device, the state travels once a segment."""
+    """Launches on a GPU through CuPy: constants and loaded states stay there, rings come down beside the next part.
 
-    def __init__(self, emitter: Emitter, device: str, team: int | None) -> None:
-        try:
-            import cupy
-        except ImportError as error:
-            raise DeviceError(
-                f"device = {device!r} needs CuPy: pip install 'gpu-thermo[cuda13]' (or cuda12)."
-            ) from error
-        self._cupy, self._team = cupy, team or team_size(emitter)
-        self._device = cupy.cuda.Device(int(device.partition(":")[2] or 0))
-        with self._device:
+    Attributes
+    ----------
+    most_steps, most_draws : of one launch, as far as memory allows.
+    """
+
+    def __init__(self, emitter: Emitter, device: str, team: int | None, replicas: int) -> None:
+        self._cupy, self._place = open_gpu(device)
+        self._team, self._name, self._replicas = team or team_size(emitter), device, replicas
+        with self._place, self.errors(begun=False):
             self._kernel = cupy_module(emitter.source("device", self._team) + _sized()).get_function("advance")
+            self._rings = RingBuffers(self._cupy, self._place)
         self._resident: dict[str, tuple[np.ndarray, Any]] = {}
+        self.most_steps = self.most_draws = 2**62
 
-    def __call__(self, arrays: dict[str, np.ndarray], numbers: dict[str, Any], written: tuple[str, ...]) -> None:
-        """Run the segment of `numbers` on copies of `arrays`, and bring back those in `written`."""
-        cp = self._cupy
-        with self._device:
-            there = {name: cp.asarray(a) if name in written else self._constant(name, a) for name, a in arrays.items()}
-            arguments = fill(arrays, {name: a.data.ptr for name, a in there.items()}, numbers)
+    def errors(self, begun: bool = True) -> Any:
+        """Around all that CUDA does."""
+        return cuda_errors(self._name, self._replicas, begun)
+
+    def load(self, state: State) -> State:
+        """The state on the device."""
+        with self.errors(begun=state.step > 0):
+            return ResidentState(state, self._cupy, self._place)
+
+    def __call__(self, arrays: dict[str, Array], numbers: dict[str, Any], written: tuple[str, ...]) -> None:
+        """Launch the segment of `numbers` on `arrays`, whose rings arrive later."""
+        cp, rings = self._cupy, {name: a for name, a in arrays.items() if name.startswith("ring_")}
+        with self._place:
+            there = {name: self._constant(name, a) for name, a in arrays.items() if name not in rings}
+            there |= self._rings.take(rings)
+            arguments = fill(there, {name: a.data.ptr for name, a in there.items()}, numbers)
             block = cp.asarray(np.frombuffer(bytes(arguments), np.uint8).copy())
             threads = self._team if self._team > 32 else 128
             self._kernel((-(-numbers["replicas"] // (threads // self._team)),), (threads,), (block,))
-            for name in written:
-                arrays[name][...] = there[name].get()
+            self._rings.send(rings)
 
-    def _constant(self, name: str, array: np.ndarray) -> Any:
+    def finish(self) -> None:
+        """Wait for kernels and rings."""
+        with self._place:
+            self._rings.finish()
+            self._cupy.cuda.get_current_stream().synchronize()
+
+    def halved(self, part: Segment) -> bool:
+        """Whether less can be asked for after `part` found no memory: half as many draws a launch, and half the steps,
+        whose tables take memory, too.
+        """
+        if len(part.record) < 2 and part.steps < 2:
+            return False
+        self.most_draws = max(1, min(self.most_draws, len(part.record)) // 2)
+        self.most_steps = max(1, part.steps // 2)
+        self._resident.clear()
+        with self._place:
+            self._rings.drop()
+            self._cupy.get_default_memory_pool().free_all_blocks()
+        return True
+
+    def _constant(self, name: str, array: Array) -> Any:
+        if not isinstance(array, np.ndarray):  # of a loaded state
+            return array
         held = self._resident.get(name)
         if held is None or held[0] is not array:
+            self._resident.pop(name, None)
             held = self._resident[name] = (array, self._cupy.asarray(array))
         return held[1]
 

@@ -1,4 +1,4 @@
-// What the batched engine's kernels stand on, and those that are no operation's: sums, suspects, minibatches. Kernels of operations are
+// What the batched engine's kernels stand on, and those that are no operation's: sums, freezing, minibatches. Kernels of operations are
 // written by elementwise.py. They walk [rows, columns] views of [R, P] arrays; `stride` is the distance between rows, coefficients are one
 // number a row. Compiled as C++ they are plain loops.
 #pragma once
@@ -33,15 +33,28 @@ KERNEL square_sum_kernel(i64 rows, i64 columns, i64 stride, const scalar* p, dou
   }
 }
 
-// Rows with anything that is not finite in [rows, columns] and [rows, partitions].
-KERNEL suspects_kernel(i64 rows, i64 columns, i64 partitions, const scalar* theta, const scalar* p, const double* xi, bool* out) {
+// Rows whose theta, p [rows, columns] or xi [rows, partitions] is no longer finite get cause and step, and NaN everywhere.
+enum { BAD_XI = 1, BAD_P = 2, BAD_THETA = 4 };
+
+KERNEL freeze_kernel(i64 rows, i64 columns, i64 partitions, i64 step, scalar* theta, scalar* p, scalar* g, double* xi, double* energy,
+                     i32* status, i64* frozen_step) {
   GRID_ROWS(row, rows) {
     Team team(member, nullptr);
-    int bad = 0;
-    for (i64 c = member; c < columns; c += TEAM) bad |= !(is_finite(theta[row * columns + c]) && is_finite(p[row * columns + c]));
-    for (i64 k = member; k < partitions; k += TEAM) bad |= !(xi[row * partitions + k] - xi[row * partitions + k] == 0);
+    const i64 first = row * columns, last = first + columns;
+    int bad = 0, wild = 0;
+    for (i64 c = first + member; c < last; c += TEAM) bad |= (is_finite(theta[c]) ? 0 : BAD_THETA) | (is_finite(p[c]) ? 0 : BAD_P);
+    for (i64 k = row * partitions + member; k < (row + 1) * partitions; k += TEAM) bad |= xi[k] - xi[k] == 0 ? 0 : BAD_XI;
     bad = team.any_bits(bad);
-    if (member == 0) out[row] = bad != 0;
+    if (!bad || status[row] != 0) continue;
+    for (i64 c = first + member; c < last; c += TEAM) wild |= !is_finite(g[c]);
+    wild = team.any_bits(wild);  // and all have read the status by then
+    for (i64 c = first + member; c < last; c += TEAM) theta[c] = p[c] = g[c] = scalar(not_a_number());
+    for (i64 k = row * partitions + member; k < (row + 1) * partitions; k += TEAM) xi[k] = not_a_number();
+    if (member == 0) {
+      energy[row] = not_a_number();
+      status[row] = bad & BAD_XI ? 4 : wild ? 1 : bad & BAD_P ? 2 : 3;  // errors.Status
+      frozen_step[row] = step;
+    }
   }
 }
 

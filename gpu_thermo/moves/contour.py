@@ -286,7 +286,8 @@ class Contour(Move):
     def act(self, state: State, energies: EnergiesOf) -> None:
         """Merge what is interacting."""
         if self.interacting and state.step % self.interval == 0:
-            self.merge(state.extra, self.group, state.status)
+            merged = {name: state.edit(f"extra/contour_{name}") for name in ("log_weight", "seen", "shift")}
+            self.merge({f"contour_{name}": array for name, array in merged.items()}, self.group, state.status)
 
     def watched(self, state: State) -> dict[str, np.ndarray]:
         """The multiplier of the last gradient [R] float64."""

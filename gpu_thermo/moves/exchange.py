@@ -213,7 +213,8 @@ class Exchange(OnLadder):
         rows, back = np.concatenate([low, high]), np.concatenate([high, low])
         old, new = rung[rows], rung[back]
         rung[rows] = new
-        state.thermostat[rows] = state.thermostat[back]
+        thermostat = state.edit("thermostat")
+        thermostat[rows] = thermostat[back]
         self.ladder.rescale_momenta(state, rows, old, new)
         if self.window == "auto":
             state.extra["exchange_last"][rows] = np.nan

@@ -172,10 +172,11 @@ class Ladder:
         A momentum of fixed length stays as it is.
         """
         temperature = state.extra["ladder_temperature"]
-        scale = np.sqrt(temperature[new] / temperature[old]).astype(state.momentum.dtype)[:, None]
+        momentum = state.edit("momentum")
+        scale = np.sqrt(temperature[new] / temperature[old]).astype(momentum.dtype)[:, None]
         for k, columns in enumerate(self.program.partition.slices):
             if not np.isnan(self.share[k]) and not self.program.has_fixed_length(k):
-                state.momentum[rows, columns] *= scale
+                momentum[rows, columns] *= scale
 
 
 @dataclass

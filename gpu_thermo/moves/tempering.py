@@ -185,7 +185,8 @@ class Tempering(OnLadder):
                 self._mean_thermostat(k, rows, old, tau, state.step),
                 self._mean_thermostat(k, rows, new, tau, state.step),
             )
-            state.thermostat[rows, k] = after + (state.thermostat[rows, k] - before) * stretch
+            thermostat = state.edit("thermostat")
+            thermostat[rows, k] = after + (thermostat[rows, k] - before) * stretch
 
     def _mean_thermostat(self, k: int, rows: np.ndarray, rung: np.ndarray, tau: np.ndarray, step: int) -> np.ndarray:
         """sigma^2 / (2 tau) of partition k for replicas `rows` on `rung` of a ladder with `tau` [Q] in force."""

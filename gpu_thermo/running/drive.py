@@ -100,7 +100,7 @@ def _append(loop: Loop, writer: RunWriter, moments: list[Moment]) -> None:
 def _report(loop: Loop, path: Path, caught: list[int]) -> None:
     """Turn how the run ended into an exception, where it is one."""
     state, run = loop.state, loop.setup.spec.run
-    if (state.status != 0).all():
+    if not state.running:
         causes = ", ".join(sorted({Status(int(s)).remedy for s in np.unique(state.status)}))
         raise RunError(f"Every replica is frozen, the last at step {int(state.frozen_step.max())}: {causes}.")
     if caught and state.step < run.steps:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from ..averages.moments import RunningMoments
 from ..engines import Engine
 from ..engines.base import moment_bytes
 from ..moves import fold
+from ..moves.base import Energies
 from ..state import Recorded, Snapshot, State
 from .pace import Pace
 from .subject import Observer, Setup
@@ -78,6 +79,7 @@ class Loop:
         cls, setup: Setup, engine: Engine, state: State, moments: RunningMoments, threads: int | None = None
     ) -> "Loop":
         """A loop over `setup` from `state`."""
+        state = engine.load(state)
         return cls(setup, engine, state, moments, setup.subject.observer(setup, moments, engine.device, threads))
 
     @cached_property
@@ -95,7 +97,7 @@ class Loop:
         """Moments recorded by each segment, until the run is complete or every replica is frozen."""
         agenda, moves, state = self.setup.agenda, self.setup.moves, self.state
         slots = ring_slots(self.moment_bytes, self.engine.device)
-        while state.step < agenda.run.steps and (state.status == 0).any():
+        while state.step < agenda.run.steps and state.running:
             due = fold.next_stop(moves, state.step, agenda.next_draw(state.step))
             stop = min(state.step + self.pace.next(), due)
             segment = agenda.segment(state.step, stop, slots)
@@ -105,12 +107,24 @@ class Loop:
             self.rate = self.rate or segment.steps / max(time.perf_counter() - begin, 1e-6)
             moments = [self._moment(recorded, i) for i in range(len(recorded.steps))]
             del recorded  # the moments look into it: with the last of them it is gone, before the next is made
-            fold.act(moves, state, partial(self.observer.energies, state.position))
+            fold.act(moves, state, self._energies)
             yield moments
             del moments
             self.rate = 0.7 * self.rate + 0.3 * segment.steps / max(
                 time.perf_counter() - begin, 1e-6
             )  # moves, averages, writing included
+
+    def _energies(self, attempt: int, batch: int | None = None) -> Energies:
+        """Energies of the replicas where they are, for a move that asks."""
+        return self.observer.energies(self.state.position, attempt, batch)
+
+    def _status(self, step: int) -> np.ndarray:
+        """[R] int32, why replicas were frozen by `step`; 0 elsewhere."""
+        state = self.state
+        if state.running == state.replicas:
+            return np.zeros(state.replicas, np.int32)
+        frozen = (state.frozen_step >= 0) & (state.frozen_step <= step)
+        return np.where(frozen, state.status, 0).astype(np.int32)
 
     def _moment(self, recorded: Recorded, i: int) -> Moment:
         step, position, moves = recorded.steps[i], recorded.position[i], self.setup.moves
@@ -118,9 +132,6 @@ class Loop:
         seen = self.observer(position, draw, fold.weigh(moves, self.state) if draw else None)
         of_moves = fold.statistics(moves, self.state, step)
         statistics = dict(seen.statistics) | of_moves | self.setup.method_statistics(step)
-        status = np.where(
-            (self.state.frozen_step >= 0) & (self.state.frozen_step <= step), self.state.status, 0
-        ).astype(np.int32)
         return Moment(
             Snapshot(
                 step=step,
@@ -129,7 +140,7 @@ class Loop:
                 thermostat=recorded.thermostat[i],
                 kinetic_temperature=np.where(self._direction, np.nan, recorded.kinetic_temperature[i]),
                 energy=statistics.pop("energy"),
-                status=status,
+                status=self._status(step),
                 statistics=statistics,
             ),
             seen.predictions,
@@ -155,7 +166,7 @@ class Loop:
         self.last = Progress(
             step=self.state.step, total_steps=run.steps, replicas=run.replicas, steps_per_second=self.rate,
             seconds_left=(run.steps - self.state.step) / self.rate if self.rate else float("inf"), energy=energy,
-            kinetic_temperature=kinetic, frozen=int((self.state.status != 0).sum()),
+            kinetic_temperature=kinetic, frozen=run.replicas - self.state.running,
             draws=self.setup.agenda.draws_by(self.state.step), committed_draws=committed,
         )  # fmt: skip
         return self.last

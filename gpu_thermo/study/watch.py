@@ -5,7 +5,6 @@ attempt.
 import math
 import os
 from collections import defaultdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +59,7 @@ def _advance(loop: Loop, stop: int) -> None:
     while state.step < stop:
         end = min(stop, fold.next_stop(moves, state.step, stop))
         loop.engine.advance(state, Segment(state.step, end - state.step, ()), fold.hyper(moves, state))
-        fold.act(moves, state, partial(loop.observer.energies, state.position))
+        fold.act(moves, state, lambda *asked: loop.observer.energies(state.position, *asked))
 
 
 def _pace(loop: Loop) -> int:

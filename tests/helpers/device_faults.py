@@ -92,7 +92,12 @@ class Short(ctypes.Structure):
 
 
 STRUCTURES = {"a swapped pointer": Swapped, "a short argument struct": Short}
-FAULTS = (*TEXTS, *STRUCTURES)
+WAITS = {
+    "a copy that does not wait for its kernel": "Stream.wait_event",
+    "a ring read before it is there": "Event.synchronize",
+}
+"""What is not waited for."""
+FAULTS = (*TEXTS, *STRUCTURES, *WAITS)
 
 
 def find(name: str) -> str:
@@ -107,6 +112,9 @@ def find(name: str) -> str:
             with ExitStack() as stack:
                 stack.enter_context(patch.object(cupy.modules, "ORDER", order))
                 stack.enter_context(patch.object(emit, "header", changed(file, old, new)))
+                if name in WAITS:
+                    kind, method = WAITS[name].split(".")
+                    stack.enter_context(patch.object(getattr(cupy.cuda, kind), method, lambda *_: None))
                 if name in STRUCTURES:
                     stack.enter_context(patch.object(fused, "Arguments", STRUCTURES[name]))
                 try:

@@ -78,6 +78,9 @@ class Clocked:
     def __init__(self, fixed, each):
         self.now, self.fixed, self.each = 0.0, fixed, each
 
+    def load(self, state):
+        return state
+
     def advance(self, state, segment, hyper=None):
         self.now += self.fixed + self.each * segment.steps
         state.step += segment.steps

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ... import streams
+from ...errors import Status
 from ...method.letters import square_sum
 from ...method.operations import operation
 from ...method.record import Operation
@@ -120,7 +121,32 @@ class NumpyOperations:
         """p.p [R] in float64."""
         return square_sum(p)
 
-    def suspects(self, arrays: Sequence[Array]) -> Array:
+    def freeze(self, state: State, step: int) -> None:
+        """Mark replicas that are no longer finite after `step`, with the cause, and fill them with NaN; the others are
+        not touched.
+        """
+        s = state
+        suspects = self._suspects((s.position, s.momentum, s.thermostat)) & (s.status == 0)
+        if not suspects.any():
+            return
+        fresh = np.zeros(len(s.status), bool)
+        for cause, array in (
+            (Status.NONFINITE_THERMOSTAT, s.thermostat), (Status.NONFINITE_GRADIENT, s.gradient),
+            (Status.NONFINITE_MOMENTUM, s.momentum), (Status.NONFINITE_POSITION, s.position),
+        ):  # fmt: skip
+            bad = ~np.isfinite(array).all(axis=-1) & suspects & (s.status == 0)
+            s.status[bad] = cause
+            fresh |= bad
+        if fresh.any():
+            s.frozen_step[fresh] = step + 1
+            kept = (s.extra[name] for name in self._program.keeps)
+            for array in (s.position, s.momentum, s.gradient, s.thermostat, s.energy, *kept):
+                array[fresh] = np.nan
+
+    def finish(self, state: State) -> None:
+        """Whatever is put off to the end of a segment: nothing."""
+
+    def _suspects(self, arrays: Sequence[Array]) -> Array:
         """Rows [R] whose sum over any of the arrays is not finite: all non-finite rows, and perhaps a few finite
         ones.
         """

@@ -1,0 +1,130 @@
+"""States that live on a device between segments: uploaded once, fetched array by array when somebody asks.
+
+Reading an array of such a state copies it to the host unless it is there already; what is read may not be written.
+Whoever changes it asks `State.edit` for it, and the next segment starts from the change.
+"""
+
+from collections import UserDict
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..state import Hyper, Recorded, Segment, State
+from .base import Engine, own_arrays
+
+Array = Any
+
+
+class ResidentState(State):
+    """A state whose engine's arrays are on a device; those of moves are on the host.
+
+    Parameters
+    ----------
+    state : what to upload. xp : the device's array library. place : makes the device current.
+    """
+
+    def __init__(self, state: State, xp: Any, place: Any) -> None:
+        own = own_arrays(state)
+        self._xp, self._place = xp, place
+        self._here = {name: _read_only(np.asarray(value)) for name, value in own.items()}
+        self._edited: set[str] = set()
+        self._running: int | None = None
+        with place:
+            self._there = {name: xp.asarray(np.ascontiguousarray(value)) for name, value in own.items()}
+        extra: Any = _Extra(self, {n: v for n, v in state.extra.items() if f"extra/{n}" not in own})
+        self.extra, self.step, self.evaluations = extra, state.step, state.evaluations
+
+    @property
+    def replicas(self) -> int:
+        """R."""
+        return int(self._there["position"].shape[0])
+
+    @property
+    def running(self) -> int:
+        """Replicas that are not frozen, counted on the device."""
+        if self._running is None:
+            with self._place:
+                self._running = int(self._xp.count_nonzero(self._there["status"] == 0))
+        return self._running
+
+    def edit(self, name: str) -> Array:
+        """See State: the array comes to the host, and goes back before the next segment."""
+        if name not in self._there:
+            return super().edit(name)
+        if name not in self._edited:
+            self._here[name] = self.fetch(name).copy()
+            self._edited.add(name)
+        return self._here[name]
+
+    def fetch(self, name: str) -> np.ndarray:
+        """An array of the engine's, on the host."""
+        if name not in self._here:
+            with self._place:
+                self._here[name] = _read_only(self._there[name].get())
+        return self._here[name]
+
+    def where(self) -> dict[str, Array]:
+        """All arrays by name, the engine's on the device, with what was edited taken over."""
+        with self._place:
+            for name in self._edited:
+                self._there[name].set(self._here[name])
+        self._edited.clear()
+        own = {name for name in self._there if name.startswith("extra/")}
+        return {**self._there, **{f"extra/{n}": v for n, v in self.extra.items() if f"extra/{n}" not in own}}
+
+    def moved(self, arrays: Mapping[str, Array] | None = None) -> None:
+        """The engine has changed its arrays, or put others in their place: copies on the host are out of date."""
+        self._there |= arrays or {}
+        self._here.clear()
+        self._running = None
+
+    def give(self, state: State) -> None:
+        """Copy the engine's arrays into `state`, in place, and the place in the run."""
+        for name, value in own_arrays(state).items():
+            value[...] = self.fetch(name)
+        state.step, state.evaluations = self.step, self.evaluations
+
+
+def visit(engine: Engine, state: State, segment: Segment, hyper: Hyper | None) -> Recorded:
+    """Engine.advance of a state that was not loaded: there and back."""
+    there = engine.load(state)
+    recorded = engine.advance(there, segment, hyper)
+    assert isinstance(there, ResidentState)
+    there.give(state)
+    return recorded
+
+
+def _fetched(name: str) -> property:
+    return property(lambda self: self.fetch(name), doc=f"{name} of all replicas, on the host")
+
+
+for _name in ("position", "momentum", "gradient", "thermostat", "energy", "status", "frozen_step"):
+    setattr(ResidentState, _name, _fetched(_name))
+
+
+class _Extra(UserDict[str, Array]):
+    """`extra` of a state whose arrays are partly on a device."""
+
+    def __init__(self, state: ResidentState, here: dict[str, Array]) -> None:
+        self._state = state
+        super().__init__(here)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.data or f"extra/{name}" in self._state._there
+
+    def __getitem__(self, name: str) -> Array:
+        return self.data[name] if name in self.data else self._state.fetch(f"extra/{name}")
+
+    def __iter__(self) -> Any:
+        own = (n.removeprefix("extra/") for n in self._state._there if n.startswith("extra/"))
+        return iter([*self.data, *own])
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    view = array.view()
+    view.flags.writeable = False
+    return view

@@ -1,0 +1,95 @@
+"""What crosses the bus: states once, rings once, and between segments nothing that grows with the replicas."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from bench.device import jobs
+from gpu_thermo.engines import BatchedEngine, FusedEngine
+from gpu_thermo.state import Segment
+
+pytestmark = pytest.mark.gpu
+CASE = {"word": "BACDEDCAB", "task": "binary", "activation": "tanh", "mode": "subset", "partition": "layer"}
+ENGINES = {"fused": FusedEngine, "batched": BatchedEngine}
+
+
+@pytest.fixture
+def counts():
+    """The stand-in's counts: CuPy keeps none."""
+    import cupy
+
+    if not hasattr(cupy, "COUNTS"):
+        pytest.skip("only the stand-in counts bytes")
+    return cupy.COUNTS
+
+
+def spent(counts, work):
+    """What `work` adds to the counts, and what it returns."""
+    before = counts.copy()
+    out = work()
+    return Counter({name: counts[name] - before[name] for name in counts}), out
+
+
+def made(engine, replicas):
+    job = jobs.make_job(CASE | {"bits": 32, "team": 32}, replicas)
+    engine = ENGINES[engine](job, "cuda:0")
+    return engine, engine.load(jobs.make_state(job)), job
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_without_recording_no_byte_of_the_state_moves(engine, counts):
+    """After the first segment, which brings constants: what goes up is as much for 8 replicas as for 40."""
+    traffic = []
+    for replicas in (8, 40):
+        engine_, state, _ = made(engine, replicas)
+        engine_.advance(state, Segment(0, 2))
+        added, _ = spent(counts, lambda e=engine_, s=state: [e.advance(s, Segment(k, 3)) for k in (2, 5, 8)])
+        traffic.append(added)
+    few, many = traffic
+    assert few["to_host_bytes"] == many["to_host_bytes"] == 0
+    assert few["to_device_bytes"] == many["to_device_bytes"] < 3 * 1000
+    assert few["syncs"] <= 2 * 3  # a segment, not a step
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("record", [(11,), (6, 7, 9), (4, 5, 6, 7, 8, 9, 10, 11, 12)])
+def test_a_ring_comes_down_once(engine, record, counts):
+    engine, state, _ = made(engine, 7)
+    engine.advance(state, Segment(0, 3))
+    added, ring = spent(counts, lambda: engine.advance(state, Segment(3, 10, record)))
+    arrays = ring.position, ring.thermostat, ring.kinetic_temperature, ring.energy
+    assert added["to_host_bytes"] == sum(a.nbytes for a in arrays)
+    assert all(np.isfinite(a).all() for a in arrays)
+    assert added["to_device_bytes"] < 4000
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_arrays_come_when_asked_for_and_go_when_edited(engine, counts):
+    engine, state, _ = made(engine, 7)
+    engine.advance(state, Segment(0, 3))
+    added, momentum = spent(counts, lambda: state.momentum)
+    assert added["to_host_bytes"] == momentum.nbytes
+    assert spent(counts, lambda: state.momentum)[0]["to_host_bytes"] == 0
+    with pytest.raises(ValueError, match="read-only"):
+        momentum[0] = 1
+    assert state.running == 7
+    state.edit("momentum")[2] = np.inf
+    added, _ = spent(counts, lambda: engine.advance(state, Segment(3, 2)))
+    assert momentum.nbytes <= added["to_device_bytes"] < momentum.nbytes + 4000
+    assert state.running == 6
+    assert list(np.flatnonzero(state.status)) == [2]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_state_that_was_not_loaded_goes_there_and_back(engine, counts):
+    engine, loaded, job = made(engine, 7)
+    state = jobs.make_state(job)
+    engine.advance(loaded, Segment(0, 4))
+    added, _ = spent(counts, lambda: engine.advance(state, Segment(0, 4)))
+    size = sum(a.nbytes for a in state.arrays().values())
+    assert added["to_host_bytes"] == size
+    assert size <= added["to_device_bytes"] < size + 4000
+    assert state.step == loaded.step == 4
+    for name, value in state.arrays().items():
+        np.testing.assert_array_equal(loaded.arrays()[name], value, err_msg=name)
