@@ -5,6 +5,7 @@ A call puts its arrays, with guard bytes around each, into a file that the other
 """
 
 import ctypes
+import os
 import platform
 import shutil
 import subprocess
@@ -64,7 +65,8 @@ class Machine:
         """The compiler."""
         path = shutil.which(self.tools[0])
         assert path is not None
-        return toolchain.Compiler(path, toolchain._version(path) or "")
+        said, _ = toolchain._answer([path, "--version"], 20.0)
+        return toolchain.Compiler(path, said.splitlines()[0])
 
     def library(self, source: str) -> Path:
         """Path of `source` as a shared library, in the library's cache."""
@@ -83,7 +85,7 @@ class Machine:
         )
         final = toolchain.cache_folder() / f"{name}{suffix}"
         if not final.exists():
-            toolchain._compile_host(self.compiler, source, flags, final)
+            os.replace(toolchain._compile_host(self.compiler, source, flags, final.with_suffix("")), final)
         return final
 
 
