@@ -187,7 +187,6 @@ class _Block:
         self.box = None if bounds is None else _Box(self.local, float(bounds), self.xp)
         scale = job.scale if job.scale is None or job.scale.ndim == 1 else job.scale[rows]
         self.scale = None if scale is None else self.xp.asarray(scale, job.dtype)
-        self.flown = self.xp.zeros_like(self.local.position) if job.scale is not None else None
         self.groups = self._grouped(job.program.substeps)
         self.plan = [self._action(group) for group in self.groups]
         self.coefficients: list[tuple[Array, ...]] = []
@@ -310,16 +309,17 @@ class _Block:
 
     def _action(self, group: tuple[Evaluate | Substep, ...]) -> Action:
         """Substeps that go together as a function of their coefficients."""
-        if isinstance(group[0], Evaluate):
+        substeps = [s for s in group if isinstance(s, Substep)]
+        if not substeps:
             return self._evaluate
-        if self.scale is None or not any(operation(s.operation).drifts for s in group):
-            return self.ops.bind(group, self.local)
-        return self._flight(group)
+        if self.scale is None or not any(operation(s.operation).drifts for s in substeps):
+            return self.ops.bind(substeps, self.local)
+        return self._flight(substeps, self.scale)
 
-    def _flight(self, group: tuple[Evaluate | Substep, ...]) -> Action:
+    def _flight(self, substeps: list[Substep], scale: Array) -> Action:
         """Substeps that move positions, where parameters have masses: what they add is multiplied by m^(-1/2)."""
-        flown, scale, local = self.flown, self.scale, self.local
-        action = self.ops.bind(group, replace(local, position=flown))
+        local, flown = self.local, self.xp.zeros_like(self.local.position)
+        action = self.ops.bind(substeps, replace(local, position=flown))
 
         def act(*values: Array) -> None:
             flown[...] = 0

@@ -220,7 +220,7 @@ def _turn(h: Array, values: Values) -> tuple[Array, Array]:
 
 def _refresh(h: Array, values: Values) -> tuple[Array, Array, Array]:
     """a = exp(-gamma h) and b = sqrt(1 - a^2): nu = sqrt((exp(2 gamma h) - 1)/n) on p = sqrt(n) u, times a."""
-    a, b = _friction(h, values | {"temperature": 1.0})
+    a, b = _friction(h, {**values, "temperature": 1.0})
     return a, b, _length(h, values)
 
 

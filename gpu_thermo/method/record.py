@@ -51,7 +51,8 @@ class Operation:
     sums : which of PRODUCTS are summed over the partition after `call`; then follow `settle`, C++ once a replica, which
         may move {xi}, and `finish`, C++ on one parameter.
     keeps : names of arrays [R, P], zero at the start, that it carries from step to step beside the state.
-    thermostat : whether it reads or moves xi. drifts, kicks : whether it moves q as A does, or applies the force as B.
+    thermostat : whether it reads or moves xi. drifts, kicks : whether it moves q as A does, or applies the force as B;
+        what it adds to q must not depend on q, and is multiplied by m^(-1/2) where parameters have masses.
     several : whether one application may cover several partitions: it draws nothing, and its coefficients are the same
         for all.
     fixed_length : whether it holds p at |p| = sqrt(n), n the free parameters: they are one partition then, and p is a
