@@ -94,9 +94,9 @@ def table(results: Results, brief: bool = False) -> tuple[list[str], list[list[s
         "worth",
         "time (s)",
     ]
-    rows = []
+    rows, groups = [], int(results.record.get("groups") or 0)
     for row in results.rows:
-        cells = [_cell(row["measures"].get(name), row["published"].get(name)) for name, _ in shown]
+        cells = [_cell(row["measures"].get(name), row["published"].get(name), groups) for name, _ in shown]
         numbers = [
             row["round_trips_per_replica"],
             *(row["per_million_gradients"].get(name) for name in ("ess", "worth")),
@@ -126,10 +126,13 @@ TITLES = {
 _LONG = ("steps", "pooled", "floor", "W1", "mode changes", "round trips", "ESS", "accuracy, one draw", "NLL, one draw")
 
 
-def _cell(measure: dict[str, float] | None, published: float | None) -> str:
+def _cell(measure: dict[str, float] | None, published: float | None, groups: int) -> str:
+    """Mean and error over the groups, and of how many where some have no value."""
     if measure is None or measure["mean"] is None:
         return "-"
     text = with_error(measure["mean"], measure["error"] or 0.0)
+    if missing := measure.get("missing"):
+        text = f"{text} ({groups - int(missing)} of {groups} groups)"
     return text if published is None else f"{text} (published {published:g})"
 
 

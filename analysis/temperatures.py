@@ -187,7 +187,7 @@ def kinetic_verdict(t: Temperature, spec: RunSpec, thermostatted: bool) -> tuple
     if scheduled(spec):
         return None, f"{shown}. The temperature follows a schedule: no verdict."
     off = t.kinetic / t.target - 1
-    shown = f"{shown}, asked for {t.target:.3g} ({off:+.1%})"
+    shown = f"{shown}, asked for {t.target:.3g} ({_relative(off)})"
     agrees, why = _agreement(t.kinetic, t.kinetic_error, t.target)
     if agrees is not False:
         return agrees, f"{shown}: {why}."
@@ -254,7 +254,7 @@ def configurational_verdict(temperatures: list[Temperature], spec: RunSpec, weig
     shown = f"{shown}, asked for {tau:.3g}"
     wrong = {t.partition: t.configurational / tau - 1 for t in temperatures if found[t.partition][0] is False}
     if wrong:
-        listed = ", ".join(f"{name} {off:+.1%}, {found[name][1]}" for name, off in wrong.items())
+        listed = ", ".join(f"{name} {_relative(off)}, {found[name][1]}" for name, off in wrong.items())
         return False, f"{shown} ({listed}): positions are not at this temperature. {_cause(wrong, spec)}"
     unknown = [name for name, (agrees, _) in found.items() if agrees is None]
     if unknown:
@@ -295,6 +295,11 @@ def scheduled(spec: RunSpec) -> bool:
     """Whether a temperature changes during the run."""
     given = (spec.method.temperature or {}) | (spec.method.posterior_temperature or {})
     return any(s.schedule is not None for s in given.values())
+
+
+def _relative(off: float) -> str:
+    """A relative difference in percent, or far off as a multiple."""
+    return f"{off:+.1%}" if abs(off) < 9 else f"{1 + off:.3g} times as much"
 
 
 def _plus_minus(mean: float, error: float) -> str:

@@ -214,7 +214,7 @@ def _row(p: Planned, folder: Path, exact: Exact | None) -> dict[str, Any]:
     measures = {name: _mean_and_error(values) for name, values in found.items()}
     if "mean_error" in measures:
         worth = 1 / measures["mean_error"]["mean"] if measures["mean_error"]["mean"] > 0 else math.inf
-        together["worth"] = worth * p.groups
+        together["worth"] = math.nan if measures["mean_error"]["missing"] else worth * p.groups  # none of survivors
     moves = list(header.attributes.get("moves") or [])
     run = p.spec.run
     return {

@@ -18,7 +18,7 @@ from gpu_thermo.study.compare import compare_methods
 from gpu_thermo.study.entries import ComparisonSpec
 from gpu_thermo.targets.analytic.grid import Grid
 from gpu_thermo.targets.analytic.mixture import GaussianMixture
-from gpu_thermo_analysis import Diagnosis, diagnose
+from gpu_thermo_analysis import Diagnosis, comparison, diagnose
 from gpu_thermo_analysis.comparison import Results, as_markdown
 from gpu_thermo_analysis.multimodal import draw, energy_pdf, swaps
 from gpu_thermo_analysis.multimodal_draws import counted_draws
@@ -181,3 +181,10 @@ def test_a_heuristic_ladder_says_so() -> None:
     assert report.verdicts[-1].passed is None
     assert "heuristic" in report.verdicts[-1].text
     assert "heuristic" in report.lines["exchange"]
+
+
+def test_groups_without_a_value_are_counted():
+    """A mean over some of the groups says of how many it is."""
+    measure = {"mean": 0.5, "error": 0.01, "missing": 3}
+    assert comparison._cell(measure, None, 8) == "0.50(1) (5 of 8 groups)"
+    assert comparison._cell(measure | {"missing": 0}, 0.4, 8) == "0.50(1) (published 0.4)"

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from gpu_thermo.spec.run import RunSpec
+from gpu_thermo_analysis import temperatures
 from gpu_thermo_analysis.temperatures import Temperature, configurational_verdict, kinetic_verdict
 
 WELL = {
@@ -66,3 +67,9 @@ def test_windows_of_exchange_are_a_cause():
     _, (passed, text) = judged(1.08, 0.006, run=spec(moves=[exchange]))
     assert passed is False
     assert "windows of exchange" in text
+
+
+def test_far_off_is_a_multiple():
+    """6,250,439 % is no way to say it."""
+    assert temperatures._relative(0.058) == "+5.8%"
+    assert temperatures._relative(62504.4) == "6.25e+04 times as much"
