@@ -115,8 +115,8 @@ def _probe(compiler: Compiler) -> str:
     if mark.exists():
         return ""
     with tempfile.TemporaryDirectory(prefix="gpu_thermo-") as folder:
-        (Path(folder) / "probe.cpp").write_text(_PROBE)
-        _, trouble = _answer([compiler.path, *flags, "-o", "probe.so", "probe.cpp"], TIMEOUT, folder)
+        (Path(folder) / "kernel.cpp").write_text(_PROBE)
+        _, trouble = _answer([compiler.path, *flags, "-o", "kernel.so", "kernel.cpp"], TIMEOUT, folder)
         if not trouble:
             with contextlib.suppress(OSError):  # it is asked again next time
                 mark.touch()
