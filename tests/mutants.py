@@ -51,6 +51,7 @@ ON_CONTOUR = tuple(f"tests/moves/test_contour{name}.py" for name in ("", "_engin
 ON_TEMPERING = ("tests/moves/test_tempering.py", "tests/moves/test_tempering_laws.py")
 ON_SPHERES = ("tests/laws/test_isokinetic.py", "tests/contracts/test_operations.py")
 MASS = "gpu_thermo/spec/mass.py"
+OWN, USER, STARTS = "gpu_thermo/targets/own/model.py", "gpu_thermo/targets/user.py", "gpu_thermo/running/starts.py"
 ON_LADDERS = ("tests/moves/test_exchange.py", "tests/moves/test_ladder.py", *ON_TEMPERING)
 
 
@@ -66,6 +67,20 @@ class Mutant:
 
 
 MUTANTS: dict[str, Mutant] = {
+    "gradient of an own network in the wrong order": Mutant(
+        ((OWN, "self.own.split(gradient), strict", "self.own.split(gradient[:, ::-1]), strict"),),
+        ("tests/targets/own/test_model.py",), "numpy",
+    ),
+    "a potential of data sees all points always": Mutant(
+        ((USER, "self._raw(position, batch.index)", "self._raw(position, None)"),),
+        ("tests/targets/own/test_partitions.py",),
+    ),
+    "given momenta lost": Mutant(
+        ((STARTS, "(momentum, self.momentum))", "(momentum, {}))"),), ("tests/running/test_starts.py",), "told",
+    ),
+    "starts lost on resume": Mutant(
+        ((RUN, "init=stored_starts(constants) or None", "init=None"),), ("tests/running/test_starts.py",), "goes_on",
+    ),
     "sqrt h for sqrt 2h in SGLD": Mutant(
         ((UPDATES, "np.sqrt(2 * h * ", "np.sqrt(h * "),), (LAWS, VERIFY), "sgld or machine"),
     "sd for variance in O": Mutant(

@@ -100,7 +100,10 @@ def _outputs(network: OwnNetwork, position: np.ndarray, x: np.ndarray) -> np.nda
             f"{_hint(error)}"
         ) from error
     if out.dtype != x.dtype or out.ndim != 3:
-        raise SpecError(f"The network's outputs are {out.dtype} of shape {out.shape}, for inputs in {x.dtype}.")
+        raise SpecError(
+            f"The network's outputs are {out.dtype} of shape {out.shape}, for inputs in {x.dtype}: compute in the"
+            " inputs' precision, constants included (x.dtype)."
+        )
     return out
 
 

@@ -56,12 +56,17 @@ class OwnModel(MlpModel):
 
     @cached_property
     def layout(self) -> Layout:
-        """The network's tensors, then the likelihood's own; lane = place."""
+        """The network's tensors, then the likelihood's own; lane = place. The network's last part stands for the
+        likelihood's own, too, unless they are named.
+        """
         tensors, layers = dict(self.own.tensors), dict(self.own.layers)
+        last = list(layers)[-1]
         for t in self.tail:
             tensors[t.name] = t.shape
             layers[t.partition] = (*layers.get(t.partition, ()), t.name)
-        return Layout(tensors, layers, np.arange(self.parameters), {t.name: t.dims for t in self.tail})
+        more = tuple(name for name in layers if name not in self.own.layers)
+        groups = {last: (last, *more)} if more else {}
+        return Layout(tensors, layers, np.arange(self.parameters), {t.name: t.dims for t in self.tail}, groups)
 
     def outputs_at(self, position: Array, x: Array, xp: Any = np) -> Array:
         """Raw outputs [R, B, n] of replicas [R, P] at inputs [B, m] or [R, B, m]."""

@@ -52,7 +52,7 @@ def test_precision_follows_jax():
         (lambda p, x: x @ p.T, "cannot be evaluated at 6 points of 2 features"),
         (lambda p, x: (x @ p).sum(), r"returns shape \(\) for 6 points"),
         (lambda p, x: float(p[0, 0]) * x, "cannot be evaluated"),
-        (lambda p, x: jnp.concatenate([x, x], axis=1) @ jnp.vstack([p, p]) * jnp.ones(3), "has 3 outputs"),
+        (lambda p, x: jnp.concatenate([x, x], axis=1) @ jnp.vstack([p, p]) * jnp.ones(3, x.dtype), "has 3 outputs"),
         (lambda p, x: x @ p - (x @ p).mean(), "depends on the other points"),
     ],
 )
