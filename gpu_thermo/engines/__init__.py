@@ -94,6 +94,8 @@ def choose_engine(job: Job, engine: str, device: str) -> str:
     if engine == "auto" and (obstacle or not _fits(job, device)):
         if obstacle.startswith(NO_COMPILER):
             _say_once(f"{obstacle}: using the slower batched engine. Install g++ or clang++, or set CXX.")
+        if obstacle == SHALLOW:
+            _say_once(f"The fused engine is left out: {obstacle}. Using the batched engine.")
         return "batched"
     return "fused"
 
@@ -105,6 +107,7 @@ FUSED_DEEP_BYTES, VECTOR_BYTES, FUSED_DEEP_UNITS = 12 * 2**20, 64, 64
 """The same for several hidden layers. On the CPU: what the replicas of a vector's lanes hold in all. It was measured to
 win there by 1.6 to 3.3 times (2 x 256, minibatches of 128 and 20; second-level cache 1 MB, third 32 MB), and by 3 to 6
 times where it fits the second-level cache. On a GPU (predictions only): units whose values a thread holds."""
+SHALLOW = "on a GPU it has kernels for one hidden layer only"
 
 
 def _obstacle(job: Job, device: str) -> str:
@@ -113,7 +116,7 @@ def _obstacle(job: Job, device: str) -> str:
     if target.fused is None:
         return "it samples perceptrons only"
     if device != "cpu" and target.fused.layers > 1:
-        return "on a GPU it has kernels for one hidden layer only"
+        return SHALLOW
     if target.bounds is not None:
         return "it knows no walls (bounds)"
     if device != "cpu" and target.fused.outputs > 32:

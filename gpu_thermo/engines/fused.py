@@ -74,7 +74,7 @@ class FusedEngine:
     Raises
     ------
     DeviceError
-        If the target is no perceptron, or there is no compiler.
+        If the target is no perceptron, or one of several hidden layers on a GPU, or there is no compiler.
     """
 
     name = "fused"
@@ -82,6 +82,10 @@ class FusedEngine:
     def __init__(self, job: Job, device: str = "cpu", threads: int | None = None, team: int | None = None) -> None:
         if job.target.fused is None:
             raise DeviceError("The fused engine samples perceptrons only. Use the batched engine for other targets.")
+        if device != "cpu" and job.target.fused.layers > 1:
+            raise DeviceError(
+                "On a GPU the fused engine has kernels for one hidden layer only. Use the batched engine for more."
+            )
         if job.contour is not None:
             job.contour.check(job.program, job.hyper)
         self.job, self.device = job, device

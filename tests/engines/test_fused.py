@@ -21,10 +21,11 @@ from fused_cases import (
     take,
 )
 
+from gpu_thermo.engines import choose_engine
 from gpu_thermo.engines.base import Batching, Job
 from gpu_thermo.engines.batched import BatchedEngine
 from gpu_thermo.engines.fused import FusedEngine
-from gpu_thermo.errors import Status
+from gpu_thermo.errors import DeviceError, SpecError, Status
 from gpu_thermo.kernels.toolchain import find_compiler
 from gpu_thermo.method.named import get_method, make_program
 from gpu_thermo.method.schedules import Cosine
@@ -178,6 +179,18 @@ def test_a_team_freezes_together():
     assert list(state.frozen_step) == [-1, 1, -1]
     assert np.isnan(state.position[1]).all()
     assert np.isfinite(state.position[[0, 2]]).all()
+
+
+def test_auto_at_depth():
+    """Fused on the CPU where a lane group's state stays in cache; on a GPU batched, and fused says why not."""
+    narrow, wide = make_job(d=(16, 16, 16, 16)), make_job(d=(512, 512))
+    assert [choose_engine(j, "auto", "cpu") for j in (narrow, wide)] == ["fused", "batched"]
+    assert choose_engine(wide, "fused", "cpu") == "fused"
+    assert choose_engine(narrow, "auto", "cuda:0") == "batched"
+    with pytest.raises(SpecError, match=r"on a GPU it has kernels for one hidden layer only. Use --engine batched"):
+        choose_engine(narrow, "fused", "cuda:0")
+    with pytest.raises(DeviceError, match="one hidden layer only"):
+        FusedEngine(narrow, "cuda:0")
 
 
 def test_a_state_of_another_job_is_refused(job):

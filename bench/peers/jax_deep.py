@@ -1,0 +1,154 @@
+"""A perceptron of several hidden layers under BAOAB in JAX: silu, a normal prior of sd 1, Gaussian noise of known sd.
+
+JaxDeep is JAX as one would write it: one replica's step with jax.grad, scanned over steps, mapped over replicas and
+their keys. BatchedJax has all replicas in one program: batched matrix products, the noise of all in one call, one key.
+LanesJax puts replicas last, so that XLA's loops run along them, and writes the products out as sums over inputs.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+class JaxDeep:
+    """R replicas of BAOAB by vmap, scan and jit.
+
+    Parameters
+    ----------
+    x, y : training inputs [N, m] and targets [N, 1]. hidden : d_1 .. d_L. replicas, batch : R, B (N for all points).
+    h, tau, noise_sd : stepsize, temperature, sd of the targets; friction and prior sd are 1. generator : of JAX's keys.
+    """
+
+    def __init__(
+        self, x: np.ndarray, y: np.ndarray, hidden: Sequence[int], replicas: int, batch: int, h: float, tau: float,
+        noise_sd: float, generator: str = "threefry2x32",
+    ) -> None:  # fmt: skip
+        self._x, self._y, self._batch, self.replicas = jnp.asarray(x), jnp.asarray(y), batch, replicas
+        self._h, self._tau, self._noise_sd = h, tau, noise_sd
+        widths = (x.shape[1], *hidden, 1)
+        self._shapes = list(pairwise(widths))
+        self.parameters = sum(a * b + b for a, b in self._shapes)
+        self.chunk = max(1, 2_000 * 128 // (replicas * batch))
+        key = jax.random.key(2)
+        start = 0.3 * jax.random.normal(key, self._state_shape)
+        self._state = (start, jnp.zeros(self._state_shape), jnp.zeros(self._state_shape))
+        self._key = self._keys(jax.random.key(1, impl=generator))
+        self._advance = jax.jit(self._many(), donate_argnums=0)
+        self.advance(1)
+
+    @property
+    def _state_shape(self) -> tuple[int, ...]:
+        return (self.replicas, self.parameters)
+
+    def _keys(self, key: Any) -> Any:
+        return jax.random.split(key, self.replicas)
+
+    def _many(self) -> Callable[..., Any]:
+        return jax.vmap(self._chunk)
+
+    def _chunk(self, state: Any, key: Any) -> tuple[Any, Any]:
+        key, own = jax.random.split(key)
+        state, _ = jax.lax.scan(lambda s, k: (self._step(s, k), None), state, jax.random.split(own, self.chunk))
+        return state, key
+
+    def _step(self, state: Any, key: Any) -> tuple[Any, ...]:
+        """B A O A B, the gradient of the last B reused by the next step's first."""
+        (q, p, g), h = state, self._h
+        one, other = jax.random.split(key)
+        p = p - h / 2 * g
+        q = q + h / 2 * p
+        a = np.exp(-h)
+        p = a * p + np.sqrt(self._tau * (1 - a * a)) * jax.random.normal(one, q.shape)
+        q = q + h / 2 * p
+        g = jax.grad(lambda t: self._energy(t, *self._points(other)))(q)
+        return q, p - h / 2 * g, g
+
+    def _points(self, key: Any) -> tuple[Any, Any]:
+        if self._batch == len(self._x):
+            return self._x, self._y
+        index = jax.random.randint(key, (*self._lead, self._batch), 0, len(self._x))
+        return self._x[index], self._y[index]
+
+    _lead: tuple[int, ...] = ()
+
+    def _tensors(self, theta: Any) -> list[tuple[Any, Any]]:
+        """w [.., in, out] and b [.., 1, out] of each layer."""
+        out, at, lead = [], 0, theta.shape[:-1]
+        for a, b in self._shapes:
+            w, at = theta[..., at : at + a * b].reshape(*lead, a, b), at + a * b
+            out.append((w, theta[..., None, at : at + b]))
+            at += b
+        return out
+
+    def _energy(self, theta: Any, x: Any, y: Any) -> Any:
+        """U of one network theta [P], or the sum over networks theta [R, P]."""
+        value = x
+        *layers, (w, b) = self._tensors(theta)
+        for v, c in layers:
+            value = jax.nn.silu(value @ v + c)
+        squares = ((value @ w + b - y) / self._noise_sd) ** 2 / 2
+        return squares.sum() / self._batch + (theta * theta).sum() / (2 * len(self._x))
+
+    def advance(self, steps: int) -> int:
+        """Advance by whole jitted calls; waits for the device."""
+        calls = max(1, round(steps / self.chunk))
+        for _ in range(calls):
+            self._state, self._key = self._advance(self._state, self._key)
+        jax.block_until_ready(self._state)
+        return calls * self.chunk
+
+    def loss(self) -> float:
+        """Mean squared error over all points and replicas, in units of the noise."""
+        q = self._flat()
+        value = self._x
+        *layers, (w, b) = self._tensors(q)
+        for v, c in layers:
+            value = jax.nn.silu(value @ v + c)
+        return float((((value @ w + b - self._y) / self._noise_sd) ** 2).mean())
+
+    def _flat(self) -> Any:
+        return self._state[0]
+
+
+class BatchedJax(JaxDeep):
+    """All replicas in one program."""
+
+    def _keys(self, key: Any) -> Any:
+        self._lead = (self.replicas,)
+        return key
+
+    def _many(self) -> Callable[..., Any]:
+        return self._chunk
+
+
+class LanesJax(BatchedJax):
+    """The same with replicas last."""
+
+    @property
+    def _state_shape(self) -> tuple[int, ...]:
+        return (self.parameters, self.replicas)
+
+    def _energy(self, theta: Any, x: Any, y: Any) -> Any:
+        rows = x.T[:, :, None] if x.ndim == 2 else x.transpose(2, 1, 0)  # [m, B, 1 or R]
+        value, at = list(rows), 0
+        for i, (a, b) in enumerate(self._shapes):
+            w = theta[at : at + a * b].reshape(a, b, 1, -1)
+            bias, at = theta[at + a * b : at + a * b + b, None], at + a * b + b
+            z = bias + sum(w[k] * value[k] for k in range(a))
+            value = jax.nn.silu(z) if i + 1 < len(self._shapes) else z
+        target = y.T[:, :, None] if y.ndim == 2 else y.transpose(2, 1, 0)
+        squares = ((value - target) / self._noise_sd) ** 2 / 2
+        return squares.sum() / self._batch + (theta * theta).sum() / (2 * len(self._x))
+
+    def _flat(self) -> Any:
+        return self._state[0].T
+
+
+FORMS: dict[str, Callable[..., JaxDeep]] = {
+    "jax": JaxDeep, "jax_rbg": lambda *a: JaxDeep(*a, generator="rbg"), "jax_batched": BatchedJax,
+    "jax_batched_rbg": lambda *a: BatchedJax(*a, generator="rbg"), "jax_lanes_rbg": lambda *a: LanesJax(*a, "rbg"),
+}  # fmt: skip
