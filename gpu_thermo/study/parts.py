@@ -475,9 +475,9 @@ def _check_claims(path: Path, dataset: xr.Dataset) -> None:
                 problem = problem or f"it has no whole numbers {name} of its runs"
             elif most is not None and not 0 <= int((v := values_of(dataset, name)).min()) <= int(v.max()) < most:
                 problem = problem or f"{name} names others than the {most} there are"
-        for name, c in dataset.coords.items():
+        for field, c in dataset.coords.items():
             if "labels" in c.attrs and not isinstance(json.loads(c.attrs["labels"]), list):
-                problem = problem or f"the labels of {name} are no list"
+                problem = problem or f"the labels of {field} are no list"
     if problem:
         raise StoreError(
             f"'{path}' was changed after it was written, or is damaged: {problem}. Restore it from a copy, or run the"
