@@ -299,11 +299,30 @@ def test_a_part_that_fails_hides_nothing(monkeypatch, tmp_path, capsys):
         return {"reports": [], "finished": False, "seconds": 1.0, "error": "stopped after 1 s"}
 
     monkeypatch.setattr(gpu_check, "run_part", part)
-    gpu_check.main(["--device", "cpu", "--out", str(tmp_path / "out.json"), "--parts", "sweep", "kernels"])
+    common = ["--device", "cpu", "--out", str(tmp_path / "out.json"), "--parts"]
+    assert gpu_check.main([*common, "sweep", "kernels"]) == 1
     said = capsys.readouterr().out
     assert "stopped after 1 s" in said
     assert "it differs" in said
     assert set(json.loads((tmp_path / "out.json").read_text())["parts"]) == {"sweep", "kernels"}
+
+
+@pytest.mark.parametrize(
+    ("reports", "error", "code"),
+    [
+        ([{"case": "a", "ok": True}, {"case": "b", "why": "not on the PATH"}], "", 0),
+        ([{"case": "a", "ok": True}, {"case": "b", "ok": False}], "", 1),
+        ([{"case": "a", "ok": True}], "stopped after 9 s", 1),
+        ([], "Traceback: it broke", 1),
+    ],
+)
+def test_the_gpu_checks_exit_code_says_whether_anything_failed(reports, error, code, monkeypatch):
+    from bench import gpu_check
+
+    part = {"reports": reports, "finished": True, "seconds": 1.0, "error": error}
+    monkeypatch.setattr(gpu_check, "run_part", lambda *_: part)
+    assert gpu_check.main(["--device", "cpu", "--parts", "kernels"]) == code
+    assert gpu_check.main(["--device", "cpu", "--parts", "kernels", "--total", "0"]) == 0  # no time for it
 
 
 def test_probes_compile_for_gpus_without_one():

@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import CompileError, DeviceError
+from ...errors import CompileError
 from ...kernels.emit import predict_device_source, predict_source
 from ...kernels.toolchain import cupy_module, host_library
 from ...targets.networks import MlpModel
 from ...targets.records import CONSTANTS, packed
 from ..base import Needs, cores
 from ..fused import aligned
+from ..gpu import open_gpu
 
 Array = Any
 _POINTERS = ("position", "x", "y", "weight", "phi", "sum", "square", "entropy", "loss", "right")
@@ -236,14 +237,9 @@ class _Cupy(DeviceKernels):
 
     def __init__(self, model: MlpModel, dtype: np.dtype, device: str) -> None:
         super().__init__(model, dtype)
-        try:
-            import cupy
-        except ImportError as error:
-            raise DeviceError(
-                f"device = {device!r} needs CuPy: pip install 'gpu-thermo[cuda13]' (or cuda12)."
-            ) from error
-        self.xp, self._index = cupy, int(device.partition(":")[2] or 0)
-        with cupy.cuda.Device(self._index):
+        self.xp, place = open_gpu(device)
+        self._index = int(place.id)
+        with place:
             self._module = _module(predict_device_source(model, dtype.itemsize * 8, self.team), self._index)
 
     def launch(self, name: str, work: int, *arguments: Any) -> None:
