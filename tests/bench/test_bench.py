@@ -331,3 +331,24 @@ def test_probes_compile_for_gpus_without_one():
     from gpu_thermo.kernels.toolchain import nvrtc_compile
 
     assert len(nvrtc_compile(source("subset", 32, "cuda"), "sm_90")[0]) > 1000
+
+
+@slow
+def test_airfoil_is_judged_apart_from_what_it_is_trained_on(tmp_path):
+    """The test part is a fifth, untouched by the comparison; scores are those of the mixture's mean and variance."""
+    from bench import airfoil
+
+    g = np.random.default_rng(0)
+    x = g.normal(size=(80, 5))
+    table = np.column_stack([x, x[:, 0] - x[:, 1] + 0.1 * g.normal(size=80)])
+    np.savetxt(tmp_path / "a.csv", table, delimiter=",", header="x1,x2,x3,x4,x5,y", comments="")
+    data = airfoil.parts(tmp_path / "a.csv")
+    fit, tried, test = (len(part[1]) for part in (data["validation"], data["test"], data["test"][2:]))
+    assert (fit, len(data["validation"][3]), tried, test) == (51, 13, 64, 16)
+    assert abs(data["test"][1].mean()) < 1e-12
+    seen = {tuple(row) for row in np.vstack([data["validation"][0], data["validation"][2]]).round(9)}
+    assert seen == {tuple(row) for row in data["test"][0].round(9)}
+    row = airfoil.judge(airfoil.METHODS["mclmc, fan_in"][0], data["validation"], 2, 100)
+    assert 0 < row["rmse"] < 3
+    assert np.isfinite(row["nll"])
+    assert row["frozen"] == 0
