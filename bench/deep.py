@@ -75,8 +75,8 @@ def contenders(hidden: tuple[int, ...], replicas: int, batch: int) -> dict[str, 
     except ImportError as error:
         print(f"without JAX: {error}", file=sys.stderr)
         return out
-    for name, form in FORMS.items():
-        out[name] = form(*arrays(), hidden, replicas, batch, H, TAU, NOISE_SD)
+    for name, (form, generator) in FORMS.items():
+        out[name] = form(*arrays(), hidden, replicas, batch, H, TAU, NOISE_SD, generator)
     return out
 
 

@@ -181,6 +181,7 @@ def _predict_variants() -> list[Variant]:
         ((2, 200, 1, "binary", "relu"), 32),
         ((2, 100, 1, "regression", "tanh"), 64),
         ((13, 50, 3, "multiclass", "softplus"), 32),
+        ((5, (16, 16, 16, 16), 1, "regression", "silu"), 32),
     ]
     return [
         Variant(

@@ -148,8 +148,10 @@ class MlpModel:
         for i, (units, fan) in enumerate(zip((*self.hidden, self.outputs), self.fans, strict=True)):
             tensors |= {f"w{i + 1}": (units, fan), f"b{i + 1}": (units,)}
             dims |= {f"w{i + 1}": (axes[i + 1], axes[i]), f"b{i + 1}": (axes[i + 1],)}
-        layers = {name: (f"w{i}", f"b{i}") for i, name in enumerate(axes[1:], 1)}
-        layers = {name: tuple(t for t in held if t not in {t.name for t in self.tail}) for name, held in layers.items()}
+        behind = {t.name for t in self.tail}
+        layers: dict[str, tuple[str, ...]] = {
+            name: tuple(t for t in (f"w{i}", f"b{i}") if t not in behind) for i, name in enumerate(axes[1:], 1)
+        }
         for t in self.tail:
             tensors[t.name], dims[t.name] = t.shape, t.dims
             layers[t.partition] = (*layers.get(t.partition, ()), t.name)
@@ -165,7 +167,8 @@ class MlpModel:
         """[P] lanes: unit j of a hidden layer owns W_l[j, :], b_l[j], and in the last one the column W_{L+1}[:, j], all
         from a multiple of 4 on; the tail follows.
         """
-        lanes, start = [], 0
+        lanes: list[np.ndarray] = []
+        start = 0
         for units, fan in zip(self.hidden, self.fans, strict=False):
             last = len(lanes) == 2 * (self.layers - 1)
             stride = 4 * -(-(fan + 1 + last * self.outputs) // 4)
