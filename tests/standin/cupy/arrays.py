@@ -194,14 +194,15 @@ def guarded(shape: Any, dtype: Any = float) -> ndarray:
 
 
 def check_guards() -> None:
-    """AssertionError where something was written beside an array that is held."""
+    """AssertionError where something was written beside arrays that are held; it is said once."""
+    found = []
     for array in list(_held.values()):
         memory = array.guards
         if memory is not None and not ((memory[:MARGIN] == GUARD).all() and (memory[-MARGIN:] == GUARD).all()):
             memory[:MARGIN] = memory[-MARGIN:] = GUARD
-            raise AssertionError(
-                f"bytes beside an array {array.a.dtype} {list(array.a.shape)} of the device were written"
-            )
+            found.append(f"{array.a.dtype} {list(array.a.shape)}")
+    if found:
+        raise AssertionError(f"bytes beside an array {', '.join(found)} of the device were written")
 
 
 def asarray(a: Any, dtype: Any = None, order: str | None = None, blocking: bool = False) -> ndarray:
