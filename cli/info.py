@@ -123,6 +123,7 @@ def _show(store: Path, info: dict[str, Any], spec: str) -> None:
             f" {plural(info['total_draws'], 'draw')}"
         ),
         "ensembles": f"{info['ensembles']:,}; {network}",
+        **({"assumed": "; ".join(info["assumptions"])} if info["assumptions"] else {}),
         **score_lines(info["scores"]),
         **move_lines(info["moves"]),
         "size": f"{size(info['bytes'])}, kept: {', '.join(info['kept']) or 'averages only'}",
@@ -189,7 +190,7 @@ def summarise(path: Path, tree: "xarray.DataTree | None" = None) -> dict[str, An
         "engine": engines(history, str(header.attributes.get("engine", header.engine))),
         "device": engines(history, header.device, "device"),
         "seconds": header.attributes.get("sampling_time"), "bytes": stored_bytes(path), "frozen": frozen(stats),
-        "scores": scores(tree),
+        "assumptions": _plain_json(header.attributes.get("assumptions", "[]")), "scores": scores(tree),
     }  # fmt: skip
 
 

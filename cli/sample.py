@@ -172,6 +172,8 @@ def print_bill(plan: "RunPlan", store: Path, quiet: bool = False) -> None:
             f"engine {plan.engine} on {plan.device}, about {size(plan.memory_bytes)} of memory, {size(plan.disk_bytes)}"
             f" in {store}"
         )
+        for line in plan.assumptions:
+            say(f"assumed: {line}")
     for warning in plan.warnings:
         say(f"Warning: {warning}")
 
@@ -194,6 +196,7 @@ def print_plan(plan: "RunPlan", as_json: bool) -> None:
                 ),
                 "gradients": f"{plan.gradients_per_step} a step",
                 "moves": ", ".join(plan.moves) or None,
+                "assumed": "; ".join(plan.assumptions) or None,
                 "engine": f"{plan.engine} on {plan.device}",
                 "memory": f"about {size(plan.memory_bytes)}",
                 "disk": f"about {size(plan.disk_bytes)}",

@@ -48,6 +48,10 @@ ELSEWHERE = {
     "gpu_thermo/moves/ladder_report.py": ("moves/test_ladder.py", "numbers and lines of ladders, with their warnings"),
     "gpu_thermo/moves/report.py": ("moves/test_protocol.py", "lines and verdicts of a move's report"),
     "gpu_thermo/moves/table.py": ("contracts/test_moves.py", "the table of all moves is gone through there"),
+    "gpu_thermo/running/model.py": (
+        "running/test_network.py",
+        "what a spec and its data make is run and refused there",
+    ),
     "gpu_thermo/running/loop.py": ("test_run.py", "the loop is what every run goes through"),
     "gpu_thermo/running/resources.py": ("running/test_bill.py", "refusals for memory and disk are those of bills"),
     "gpu_thermo/running/speed.py": ("bench/test_bench.py", "measured speeds and peaks are benchmarks"),
@@ -81,7 +85,6 @@ ELSEWHERE = {
         "targets/own/test_check.py",
         "every mistake that NumPy functions can make, and the networks of all its cases",
     ),
-    "gpu_thermo/targets/priors.py": ("contracts/test_networks.py", "every prior is held to its formula"),
     "gpu_thermo/verify/ensembles.py": ("verify/test_suite.py", "checks of moves, and that wrong moves fail"),
     "gpu_thermo/verify/posterior.py": (
         "verify/test_suite.py",

@@ -67,7 +67,7 @@ def test_regression_scores_the_averaged_density(tmp_path: Path) -> None:
     tree = sample(
         {
             "data": {"name": "diabetes"},
-            "model": {"hidden": 4},
+            "model": {"hidden": 4, "noise_sd": 0.5},
             "method": {"name": "sgld", "temperature": 1e-4, "stepsize": 0.01},
             "run": {"replicas": 5, "steps": 60, "burn_in": 20, "thin": 20, "trace": 20},
         },

@@ -15,7 +15,7 @@ import xarray as xr
 from ..data.tasks import TASKS
 from ..errors import SpecError, StoreError
 from ..spec.reports import read_reports
-from ..spec.run import RunSpec
+from ..spec.run import LEARN, RunSpec
 from ..store.header import RunInfo
 
 MOST_STEPS = 2**53
@@ -110,6 +110,9 @@ def _check_data(tree: xr.DataTree, names: Mapping[str, Any]) -> None:
     """Shapes of the data and of what was sampled from them."""
     constant, features = tree["constant_data"], len(names["features"])
     noise = tree.attrs.get("noise_sd", 1.0)
+    if isinstance(noise, str) and noise == LEARN:
+        learned_centre(tree, len(names["targets"]))
+        noise = 1.0
     if isinstance(noise, bool) or not isinstance(noise, int | float | np.number) or not 0 < noise < math.inf:
         raise claim("attribute noise_sd", f"is {_shown(noise)}, no standard deviation")
     widths = {"x_train": features, "x_test": features, "feature_mean": features, "feature_sd": features}
@@ -127,6 +130,19 @@ def _check_data(tree: xr.DataTree, names: Mapping[str, Any]) -> None:
     if "sample_stats" in tree.children and "predictive" in tree.children and "dataset" in tree["sample_stats"].coords:
         _check_numbers(tree, "dataset", sets)
         _check_numbers(tree, "ensemble", tree["predictive"].sizes.get("ensemble", 0))
+
+
+def learned_centre(tree: xr.DataTree, targets: int) -> tuple[float, ...]:
+    """Means of the prior of a learned noise, target by target; StoreError for what is none."""
+    text = tree.attrs.get("noise_centre")
+    try:
+        centre = tuple(float(value) for value in json.loads(text))
+        good = len(centre) == targets and all(math.isfinite(value) for value in centre)
+    except BROKEN:
+        good = False
+    if not good:
+        raise claim("attribute noise_centre", f"is {_shown(text)}, not a number for each of {targets} targets")
+    return centre
 
 
 def _check_numbers(tree: xr.DataTree, name: str, count: int) -> None:

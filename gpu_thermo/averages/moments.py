@@ -112,8 +112,11 @@ class RunningMoments:
             "sum_w_phi": ((*at, outputs), f),
             "sum_w_phi2": ((*at, outputs), f),
         }
-        if get_likelihood(task).classes is not None:
+        likelihood = get_likelihood(task)
+        if likelihood.classes is not None:
             shapes["sum_w_entropy"] = (at, f)
+        if likelihood.own is not None:
+            shapes["sum_w_noise"] = ((*per, likelihood.targets(outputs)), f)
         if density:
             shapes |= {"sum_w_density": (at, f), "density_exponent": (at, i)}
         return shapes
@@ -129,8 +132,9 @@ class RunningMoments:
         return schema | ({"log_density": at} if "sum_w_density" in self.sums else {})
 
     def update(
-        self, phi: Array, ensemble: Array, log_weight: Array | None = None, log_density: Array | None = None
-    ) -> None:
+        self, phi: Array, ensemble: Array, log_weight: Array | None = None, log_density: Array | None = None,
+        noise: Array | None = None,
+    ) -> None:  # fmt: skip
         """Add one draw of R replicas; the same bit for bit in calls of whole blocks of 256 replicas, in order, as in
         one call.
 
@@ -146,15 +150,18 @@ class RunningMoments:
             [R], logarithms of importance weights; None is weight 1. NaN leaves the replica out.
         log_density
             [R, T], log likelihood of the observed targets, where the sums have a density.
+        noise
+            [R, n], the square of each replica's noise sd, where it is learned.
         """
         log_w = np.zeros(len(phi)) if log_weight is None else np.asarray(log_weight, np.float64)
         if np.any(log_w == np.inf):
             raise ValueError("a log weight is +inf: a draw cannot outweigh all others")
+        if ("sum_w_noise" in self.sums) != (noise is not None):
+            raise ValueError("give noise [R, n] where, and only where, the likelihood learns it")
         for start in range(0, len(phi), BLOCK):
             rows = slice(start, start + BLOCK)
-            self._add_block(
-                phi[rows], np.asarray(ensemble[rows]), log_w[rows], None if log_density is None else log_density[rows]
-            )
+            more = (None if a is None else a[rows] for a in (log_density, noise))
+            self._add_block(phi[rows], np.asarray(ensemble[rows]), log_w[rows], *more)
 
     def add_sums(self, ensemble: int, draws: int, sums: Mapping[str, Array]) -> None:
         """Add draws of weight 1 whose sums over replicas are known already: sum_w_phi, sum_w_phi2 [T, n] and
@@ -168,15 +175,15 @@ class RunningMoments:
         for name in s.keys() & sums.keys():
             s[name][ensemble] += scale * sums[name]
 
-    def _add_block(self, phi: Array, ensemble: np.ndarray, log_w: np.ndarray, log_density: Array | None) -> None:
+    def _add_block(self, phi: Array, ensemble: np.ndarray, log_w: np.ndarray, *more: Array | None) -> None:
         alive = ~(np.isnan(phi).any(axis=(1, 2)) | np.isnan(log_w))
         if alive.all() and (ensemble == ensemble[0]).all():
-            return self._add_rows(int(ensemble[0]), phi, log_w, log_density)
+            return self._add_rows(int(ensemble[0]), phi, log_w, *more)
         for e in np.unique(ensemble[alive]):
             rows = np.flatnonzero(alive & (ensemble == e))
-            self._add_rows(int(e), phi[rows], log_w[rows], None if log_density is None else log_density[rows])
+            self._add_rows(int(e), phi[rows], log_w[rows], *(None if a is None else a[rows] for a in more))
 
-    def _add_rows(self, e: int, phi: Array, log_w: np.ndarray, log_density: Array | None) -> None:
+    def _add_rows(self, e: int, phi: Array, log_w: np.ndarray, log_density: Array | None, noise: Array | None) -> None:
         """Add replicas [r, T, n] that all count, all of ensemble `e`."""
         mantissa, k = _split(log_w)
         w = np.ldexp(mantissa, self._raise_exponent(e, k))
@@ -184,6 +191,8 @@ class RunningMoments:
         s["draws"][e] += len(phi)
         s["sum_w"][e] += w.sum()
         s["sum_w2"][e] += (w * w).sum()
+        if noise is not None:
+            s["sum_w_noise"][e] += w @ noise
         weight = None if (w == 1).all() else w[:, None, None]
         width = max(1, _TILE // (BLOCK * phi.shape[2]))
         for start in range(0, phi.shape[1], width):
@@ -207,7 +216,7 @@ class RunningMoments:
         new = top if s["sum_w"][e] == 0 else max(old, top)
         if new > old and s["sum_w"][e] != 0:
             shift = max(old - new, -_FAR)
-            for name in ("sum_w", "sum_w_phi", "sum_w_phi2", "sum_w_entropy"):
+            for name in ("sum_w", "sum_w_phi", "sum_w_phi2", "sum_w_entropy", "sum_w_noise"):
                 if name in s:
                     s[name][e] = np.ldexp(s[name][e], shift)
             s["sum_w2"][e] = math.ldexp(s["sum_w2"][e], 2 * shift)
@@ -243,7 +252,10 @@ class RunningMoments:
         values = self._likelihood.values
         if values is not None:
             location = values.location(mean)
-            noise = values.law.variance(location, values.scale(mean, self.noise_sd), {"dof": self.dof})
+            sd: Any = self.noise_sd
+            if "sum_w_noise" in s:  # what depends on the noise is linear in its square
+                sd = np.sqrt(s["sum_w_noise"] / norm[:, None])[:, None]
+            noise = values.law.variance(location, values.scale(mean, sd), {"dof": self.dof})
             variance = values.location(variance)
             out |= {"mean": location, "variance": variance}
             out |= dict(zip(_SPLIT, (noise, variance + noise), strict=True))

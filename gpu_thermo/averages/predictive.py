@@ -19,12 +19,12 @@ from ..data.tasks import TASKS
 from ..engines import make_predictor, resolve_device
 from ..errors import DataError, SpecError, StoreError
 from ..spec.own import with_network
-from ..spec.run import RunSpec
-from ..targets.likelihoods import get_likelihood
+from ..spec.run import LEARN, RunSpec
+from ..targets.likelihoods import LEARNED, get_likelihood
 from ..targets.networks import MlpModel
 from ..targets.own.check import PROBE, check_network, check_same
 from ..targets.own.model import OwnModel
-from .claims import names_of
+from .claims import learned_centre, names_of
 from .draws import Chunk, Evaluate, Scales, Source, mixtures
 from .moments import BLOCK, RunningMoments
 from .points import points_of
@@ -198,10 +198,15 @@ def choices_of(tree: xr.DataTree) -> MlpModel:
     model, names = RunSpec.from_json(tree.attrs["spec"]).model, data_names(tree)
     likelihood = get_likelihood(model.likelihood or names["task"])
     outputs = likelihood.outputs(TASKS[names["task"]].outputs(len(names["classes"]) or len(names["targets"])))
-    noise_sd = float(tree.attrs.get("noise_sd", model.noise_sd or 1.0))
+    noise_sd, task = tree.attrs.get("noise_sd", model.noise_sd or 1.0), model.likelihood or names["task"]
+    centre: tuple[float, ...] = ()
+    if noise_sd == LEARN:
+        centre = learned_centre(tree, len(names["targets"]))
+        noise_sd, task = 1.0, LEARNED[likelihood.name]
     return MlpModel(
-        len(names["features"]), model.layers, outputs, model.likelihood or names["task"], model.activation,
-        model.prior_sd, noise_sd, dof=model.dof or 4.0,
+        len(names["features"]), model.layers, outputs, task, model.activation, model.prior_sd, float(noise_sd),
+        model.prior or "normal", dof=model.dof or 4.0, noise_centre=centre,
+        weighted="weight_train" in tree["constant_data"] or model.class_weight is not None,
     )  # fmt: skip
 
 
@@ -212,7 +217,8 @@ def restored_data(tree: xr.DataTree) -> Dataset:
     s, scales = Scales.of(tree), None
     if s.feature_mean is not None and s.feature_sd is not None:
         scales = Standardisation(s.feature_mean, s.feature_sd, s.target_mean, s.target_sd)
-    return Dataset(**names, **arrays, standardisation=scales)
+    weight = constant["weight_train"].to_numpy() if "weight_train" in constant else None
+    return Dataset(**names, **arrays, standardisation=scales, weight=weight)
 
 
 def scores_on_test(run: Run) -> dict[int, dict[str, float]]:
@@ -254,6 +260,8 @@ def _sum_by_kernel(
             for e in np.unique(chunk.ensemble[rows]):
                 mine = start + np.flatnonzero(chunk.ensemble[rows] == e)
                 sums = predictor.moments(chunk.position[mine], networks[int(chunk.dataset[mine[0]])])
+                noise = model.noise_variance(chunk.position[mine])
+                sums |= {} if noise is None else {"sum_w_noise": noise.sum(axis=0)}
                 _refuse_overflow(sums["sum_w_phi"], 0)
                 moments.add_sums(int(e), len(mine), sums)
     return moments
@@ -295,7 +303,8 @@ def _accumulate(
                 with np.errstate(over="ignore", invalid="ignore"):
                     phi[part] = evaluate(chunk.position[start + part], networks[int(d)][tile])
         _refuse_overflow(phi.sum(axis=0, dtype=np.float64), tile.start)
-        moments.update(phi, chunk.ensemble[rows], None if chunk.log_weight is None else chunk.log_weight[rows])
+        log_w = None if chunk.log_weight is None else chunk.log_weight[rows]
+        moments.update(phi, chunk.ensemble[rows], log_w, noise=model.noise_variance(chunk.position[rows]))
 
 
 def _assemble(

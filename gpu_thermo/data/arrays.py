@@ -8,6 +8,7 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -93,13 +94,14 @@ def _read_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) 
 
 def npz_arrays(path: Path) -> dict[str, Values]:
     """The arrays of a data .npz: either x and y, or x_train and y_train with both or none of x_test and y_test."""
-    arrays = read_npz(path, ("x", "y", *_SPLIT_KEYS))
+    arrays = read_npz(path, ("x", "y", "weight", *_SPLIT_KEYS, "weight_train"))
     whole, parts = {"x", "y"}, set(_SPLIT_KEYS)
-    if set(arrays) not in (whole, parts, parts - {"x_test", "y_test"}):
+    held = set(arrays) - {"weight" if "x" in arrays else "weight_train"}
+    if held not in (whole, parts, parts - {"x_test", "y_test"}):
         found = ", ".join(sorted(arrays)) or "none of them"
         raise DataError(
-            f"{path} must hold either x and y, or x_train, y_train, x_test, y_test (the test pair may be left out); it"
-            f" has {found}."
+            f"{path} must hold either x and y, or x_train, y_train, x_test, y_test (the test pair may be left out), and"
+            f" may hold weight or weight_train; it has {found}."
         )
     return arrays
 
@@ -110,7 +112,20 @@ def npz_table(path: Path, arrays: Mapping[str, Values], task: str) -> tuple[Tabl
     Encoding both parts together gives them the same task and classes.
     """
     pairs = [("x", "y")] if "x" in arrays else [("x_train", "y_train"), ("x_test", "y_test")][: len(arrays) // 2]
-    return encoded_table(path, arrays, pairs, task), len(arrays[pairs[0][0]])
+    table, train = encoded_table(path, arrays, pairs, task), len(arrays[pairs[0][0]])
+    for name in {"weight", "weight_train"} & set(arrays):
+        table = replace(table, weight=weights(path, name, arrays[name], train))
+    return table, train
+
+
+def weights(path: Path | str, name: str, values: Values, points: int) -> Floats:
+    """Weights [points] as numbers; DataError for another shape."""
+    if values.shape != (points,):
+        raise DataError(
+            f"{path}: {name} has shape {values.shape} for {points} training points: give one weight for each,"
+            f" [{points}]."
+        )
+    return _numbers(path, name, values)
 
 
 def encoded_table(path: Path | str, arrays: Mapping[str, Values], pairs: Sequence[tuple[str, str]], task: str) -> Table:

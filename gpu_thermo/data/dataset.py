@@ -62,6 +62,8 @@ class Dataset:
     standardisation
         What was subtracted and divided by, or None where the arrays are in the data's own units. Regression targets are
         standardised along with the features, so a noise sd of the model is then in units of `target_sd`.
+    weight
+        [D, N] float64 weights of the training points, of mean 1 in each set; None for equal ones.
 
     Raises
     ------
@@ -79,6 +81,7 @@ class Dataset:
     classes: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
     standardisation: Standardisation | None = None
+    weight: Floats | None = None
 
     def __post_init__(self) -> None:
         """Refuse what a run could only fail on later."""
@@ -87,6 +90,7 @@ class Dataset:
         _check_names(self)
         _check_part(self, "train", self.x_train, self.y_train)
         _check_part(self, "test", self.x_test, self.y_test)
+        _check_weight(self)
         if len(self.x_train) != len(self.x_test) or len(self.x_train) == 0 or self.points == 0:
             raise DataError(
                 f"Data '{self.name}' has x_train of shape {self.x_train.shape} and x_test of shape {self.x_test.shape}:"
@@ -132,7 +136,7 @@ class Dataset:
         scales = (
             {} if s is None else {"mean": s.mean, "sd": s.sd, "target_mean": s.target_mean, "target_sd": s.target_sd}
         )
-        for key, value in {**arrays, **scales}.items():
+        for key, value in {**arrays, **scales, "weight": self.weight}.items():
             if value is not None:
                 little = value.astype(value.dtype.newbyteorder("<"), order="C", copy=False)
                 digest.update(json.dumps([key, little.dtype.str, little.shape]).encode())
@@ -141,12 +145,15 @@ class Dataset:
 
 
 class Part(NamedTuple):
-    """One data set before stacking: x [N, m] and [M, m], y [N] or [N, n] and [M] or [M, n]."""
+    """One data set before stacking: x [N, m] and [M, m], y [N] or [N, n] and [M] or [M, n]; weights [N] of the training
+    points, of any mean, or None.
+    """
 
     x_train: Values
     y_train: Values
     x_test: Values
     y_test: Values
+    weight: Values | None = None
 
 
 @dataclass(frozen=True)
@@ -194,7 +201,24 @@ def stack(schema: Schema, parts: Sequence[Part], standardise: bool | str = False
         schema.classes,
         schema.targets,
         scales,
+        None if first.weight is None else scaled_weights(schema.name, np.stack([p.weight for p in parts])),
     )
+
+
+def scaled_weights(name: str, weight: Values) -> Floats:
+    """Weights [D, N] as float64, of mean 1 in each set; DataError for what can be none."""
+    w = weight.astype(np.float64)
+    bad = np.argwhere(~((w >= 0) & (w <= MAX_MAGNITUDE)))
+    if len(bad):
+        d, i = bad[0]
+        raise DataError(
+            f"Data '{name}': the weight of training point {i} is {w[d, i]:g} ({len(bad)} such values). Weights are"
+            " finite and not negative: mend them, or leave the point out."
+        )
+    mean = w.mean(axis=1, keepdims=True)
+    if not (mean > 0).all():
+        raise DataError(f"Data '{name}': all weights of training points are 0. Give some of them a positive weight.")
+    return w / mean
 
 
 def moments(x: Floats) -> tuple[Floats, Floats]:
@@ -258,6 +282,20 @@ def _check_part(data: Dataset, part: str, x: Floats, y: Values) -> None:
     elif y.size and not (0 <= y.min() and y.max() < len(data.classes)):
         bad = y.min() if y.min() < 0 else y.max()
         raise DataError(f"{where}y_{part} has the label {bad}; labels are 0 to {len(data.classes) - 1}.")
+
+
+def _check_weight(data: Dataset) -> None:
+    """Weights: one for each training point, of mean 1."""
+    w = data.weight
+    if w is None:
+        return
+    if w.shape != data.x_train.shape[:2] or w.dtype != np.float64:
+        raise DataError(
+            f"Data '{data.name}' has weights of {w.dtype} {w.shape}; they must be float64 {data.x_train.shape[:2]},"
+            " one for each training point."
+        )
+    if not ((w >= 0) & np.isfinite(w)).all() or not np.allclose(w.mean(axis=1), 1, rtol=1e-6):
+        raise DataError(f"Data '{data.name}' has weights that are negative, not finite, or not of mean 1: scale them.")
 
 
 def _check_magnitude(where: str, what: str, values: Floats, names: tuple[str, ...]) -> None:

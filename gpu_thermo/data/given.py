@@ -24,6 +24,7 @@ _FORMS = (
     " or a gpu_thermo.Dataset"
 )
 _PARTS = ("x", "y", "x_test", "y_test")
+_WEIGHT = "weight"
 
 
 class _Names(NamedTuple):
@@ -39,8 +40,9 @@ def build_given(given: Any, options: Arrays) -> Dataset:
     Parameters
     ----------
     given : (X [N, m], y [N] or [N, n]); the same with test parts (X, y, X_test, y_test); a list of such tuples, or
-    arrays with a first axis of data sets, for several of equal size; a mapping of x, y, x_test, y_test; a DataFrame,
-    whose target column `options` names; or a Dataset, which is taken as it is.
+    arrays with a first axis of data sets, for several of equal size; a mapping of x, y, x_test, y_test, and weight [N]
+    of the points of x; a DataFrame, whose target column `options` names, and that of weights; or a Dataset, which is
+    taken as it is.
 
     Raises
     ------
@@ -48,8 +50,10 @@ def build_given(given: Any, options: Arrays) -> Dataset:
         What cannot be used, with its place. SpecError : an option that does not go with what was given.
     """
     if isinstance(given, Dataset):
-        _refuse_options(options, "a Dataset is complete", ("target", "features", "task", "split_seed", "seeds"))
+        of_no_use = ("target", "features", "task", "split_seed", "seeds", _WEIGHT)
+        _refuse_options(options, "a Dataset is complete", of_no_use)
         return given
+    given, weight = _weighted(given, options)
     sets, names = _sets(given, options)
     if len(sets) > 1 and options.seeds is not None:
         raise SpecError(f"{WHERE} has {len(sets)} data sets, and seeds splits one of them: leave out data.seeds.")
@@ -57,7 +61,32 @@ def build_given(given: Any, options: Arrays) -> Dataset:
         _refuse_options(options, "the test part is given", ("test_fraction", "split_seed", "seeds"))
     _check_sizes(sets)
     table, lengths = _encoded(sets, options.task)
+    if weight is not None:
+        if len(sets) > 1:
+            raise DataError(f"{WHERE} has {len(sets)} data sets and weights: give weights of one, or a Dataset of all.")
+        table = replace(table, weight=arrays.weights(WHERE, _WEIGHT, _array(weight, _WEIGHT), lengths[0]))
     return _stacked(_renamed(table, names), lengths, len(sets[0]) == 4, options)
+
+
+def _weighted(given: Any, options: Arrays) -> tuple[Any, Any]:
+    """What was given without its weights, and these; None where there are none."""
+    if _is_table(given):
+        if options.weight is None:
+            return given, None
+        columns = [str(name) for name in given.columns]
+        if columns.count(options.weight) != 1:
+            raise DataError(
+                f"{WHERE} has no column '{options.weight}' of weights. Columns: {shorten(', '.join(columns), 200)}."
+            )
+        (name,) = (c for c in given.columns if str(c) == options.weight)
+        return given.drop(columns=[name]), _numeric_column(given[name], options.weight)
+    if options.weight is not None:
+        raise SpecError(
+            f"data.weight names a column of a DataFrame; this is {_kind(given)}: give a mapping with weight."
+        )
+    if isinstance(given, Mapping) and _WEIGHT in given:
+        return {key: value for key, value in given.items() if key != _WEIGHT}, given[_WEIGHT]
+    return given, None
 
 
 def _sets(given: Any, options: Arrays) -> tuple[list[tuple[Values, ...]], _Names]:
@@ -207,12 +236,19 @@ def _stacked(table: Table, lengths: list[int], split: bool, options: Arrays) -> 
     pieces = [slice(stop - n, stop) for stop, n in zip(ends, lengths, strict=True)]
     if split:
         parts = [
-            Part(table.x[a], table.y[a], table.x[b], table.y[b]) for a, b in zip(pieces[::2], pieces[1::2], strict=True)
+            Part(table.x[a], table.y[a], table.x[b], table.y[b], table.weight)
+            for a, b in zip(pieces[::2], pieces[1::2], strict=True)
         ]
         return stack(table.schema, parts, options.standardise)
     fraction = TEST_FRACTION if options.test_fraction is None else options.test_fraction
-    cut = [split_table(Table(table.schema, table.x[p], table.y[p]), fraction, options.all_seeds, False) for p in pieces]
-    parts = [Part(s.x_train[d], s.y_train[d], s.x_test[d], s.y_test[d]) for s in cut for d in range(s.count)]
+    cut = [
+        split_table(Table(table.schema, table.x[p], table.y[p], table.weight), fraction, options.all_seeds, False)
+        for p in pieces
+    ]
+    weight = lambda s, d: None if s.weight is None else s.weight[d]  # noqa: E731
+    parts = [
+        Part(s.x_train[d], s.y_train[d], s.x_test[d], s.y_test[d], weight(s, d)) for s in cut for d in range(s.count)
+    ]
     return stack(table.schema, parts, options.standardise)
 
 

@@ -189,7 +189,7 @@ class Gap(Generated):
     test: int = Field(500, ge=0, le=MAX_POINTS, description="test points, over the whole interval")
     extent: Positive = Field(3.0, description="inputs lie within plus and minus this")
     gap: NoiseSd = Field(2.0, description="width of the gap around 0")
-    noise: NoiseSd = Field(0.1, description="sd of the noise on the target: give the model the same noise_sd")
+    noise: NoiseSd = Field(0.1, description="sd of the noise on the target")
 
     @model_validator(mode="after")
     def _gap_inside(self) -> Self:
@@ -300,10 +300,15 @@ class Csv(Real):
         None, min_length=1, description="names of the feature columns (default all others)"
     )
     task: Task = Field("auto", description="auto, binary, multiclass or regression")
+    weight: Column | None = Field(
+        None, description="name of the column of the points' weights, scaled to mean 1 over the training part"
+    )
 
     @model_validator(mode="after")
     def _columns_make_sense(self) -> Self:
         targets, features = self.all_targets, self.features or []
+        if self.weight in (*targets, *features):
+            raise ValueError(f"column '{self.weight}' is the weight, and a target or a feature: leave it out of one")
         if not targets:
             raise ValueError("target = [] names no column: name at least one")
         for what, names in (("target", targets), ("features", features)):
@@ -323,7 +328,7 @@ class Csv(Real):
 
     def build(self, base: Path | None = None) -> Dataset:
         """Read and split the file."""
-        table = tables.read_csv(place(self.path, base), self.all_targets, self.features, self.task)
+        table = tables.read_csv(place(self.path, base), self.all_targets, self.features, self.task, self.weight)
         return split_table(table, self.test_fraction, self.all_seeds, self.standardise)
 
 
@@ -332,7 +337,7 @@ class Npz(DataSource):
     Never unpickled.
 
     y holds labels (numbers or text) or numbers to regress on, [points] or [points, targets]; task "auto" decides as for
-    CSV files.
+    CSV files. An array `weight` [points] beside x and y (`weight_train` beside x_train) holds weights of the points.
     """
 
     seed_field: ClassVar[str] = "split_seed"
@@ -363,7 +368,7 @@ class Npz(DataSource):
                 f"{path} is split already (x_train, y_train): leave out test_fraction, split_seed and seeds, or give x"
                 " and y."
             )
-        part = Part(table.x[:train], table.y[:train], table.x[train:], table.y[train:])
+        part = Part(table.x[:train], table.y[:train], table.x[train:], table.y[train:], table.weight)
         return stack(table.schema, [part], self.standardise)
 
 
@@ -388,6 +393,7 @@ class Arrays(DataSource):
     features: list[Column] | None = Field(
         None, min_length=1, description="DataFrame: names of the feature columns (default all others)"
     )
+    weight: Column | None = Field(None, description="DataFrame: name of the column of the points' weights")
     task: Task = Field("auto", description="auto, binary, multiclass or regression")
     sha256: str | None = Field(
         None, pattern="^[0-9a-f]{64}$", description="hash of the data as sampled, written into a run's own spec"

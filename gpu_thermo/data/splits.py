@@ -12,11 +12,14 @@ from .dataset import Dataset, Floats, Part, Schema, Values, refuse_absurd, stack
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of a data set before any split: `x` [rows, m], `y` [rows] labels or [rows, n] targets."""
+    """Rows of a data set before any split: `x` [rows, m], `y` [rows] labels or [rows, n] targets, `weight` [rows] or
+    None.
+    """
 
     schema: Schema
     x: Floats
     y: Values
+    weight: Floats | None = None
 
 
 def split_table(table: Table, test_fraction: float, seeds: Sequence[int], standardise: bool | str) -> Dataset:
@@ -37,7 +40,8 @@ def split_table(table: Table, test_fraction: float, seeds: Sequence[int], standa
     for seed in seeds:
         order = shuffled(seed, rows)
         first, last = order[:train], order[train:]
-        parts.append(Part(table.x[first], table.y[first], table.x[last], table.y[last]))
+        weight = None if table.weight is None else table.weight[first]
+        parts.append(Part(table.x[first], table.y[first], table.x[last], table.y[last], weight))
     return stack(table.schema, parts, standardise)
 
 

@@ -12,6 +12,7 @@ import json
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, NoReturn, TextIO
 
@@ -61,7 +62,9 @@ class Body(NamedTuple):
     lines: Sequence[int]
 
 
-def read_csv(path: Path, target: Sequence[str], features: Sequence[str] | None, task: str) -> Table:
+def read_csv(
+    path: Path, target: Sequence[str], features: Sequence[str] | None, task: str, weight: str | None = None
+) -> Table:
     """A table from a CSV file with a header.
 
     Parameters
@@ -74,14 +77,28 @@ def read_csv(path: Path, target: Sequence[str], features: Sequence[str] | None, 
         Names of the feature columns; None takes all others, in the file's order.
     task
         auto (the rules are in `labels`), binary, multiclass or regression.
+    weight
+        Name of the column of the points' weights, which is no feature.
 
     Raises
     ------
     DataError
         For whatever in the file cannot be used.
     """
-    columns, body = _read(path, target, features)
-    return _assemble(path, columns, body, task)
+    both = features if features is None or weight is None else [*features, weight]
+    columns, body = _read(path, target, both)
+    if weight is None:
+        return _assemble(path, columns, body, task)
+    if weight not in columns.names:
+        near = difflib.get_close_matches(weight, columns.names, n=1)
+        hint = f"Did you mean '{near[0]}'?" if near else f"Columns: {shorten(', '.join(columns.names), 200)}."
+        raise DataError(f"{path} has no column '{shorten(weight)}' of weights. {hint}")
+    at = columns.features.index(columns.names.index(weight))
+    if len(columns.features) == 1:
+        raise DataError(f"{path} has no column besides target and weight. Add at least one feature.")
+    rest = columns._replace(features=[*columns.features[:at], *columns.features[at + 1 :]])
+    table = _assemble(path, rest, body._replace(x=np.delete(body.x, at, axis=1)), task)
+    return replace(table, weight=body.x[:, at])
 
 
 def read_points(path: Path, features: Sequence[str]) -> Points:

@@ -37,7 +37,8 @@ PARTS = 4
 _POINTERS = (
     "position", "momentum", "gradient", *(f"kept_{i}" for i in range(MOST_KEPT)),
     "thermostat", "energy", "status", "frozen_step", "seed_low",
-    "seed_high", "stream", "dataset", "group", "coefficients", "wide_coefficients", "data", "slot", "ring_position",
+    "seed_high", "stream", "dataset", "group", "coefficients", "wide_coefficients", "data",
+    "prior", "own_centre", "slot", "ring_position",
     "ring_thermostat",
     "ring_kinetic", "ring_energy", "contour_log_weight", "contour_shift", "contour_multiplier", "contour_seen",
     "contour_visits",
@@ -57,7 +58,7 @@ class Arguments(ctypes.Structure):
             for name in ("start", "ordinal", "replicas", "groups", "steps", "scheduled", "initial", *_SWITCHES)
         ],
         *[(name, ctypes.c_uint32) for name in ("points", "grid_a", "grid_b", "grid_inverse")],
-        *[(name, CONSTANTS * ctypes.c_double) for name in ("likelihood", "prior")],
+        ("likelihood", CONSTANTS * ctypes.c_double),
         *[(name, ctypes.c_double) for name in _LEVELS],
     )
 
@@ -223,13 +224,15 @@ def _scale(job: Job) -> np.ndarray | None:
 def _constant_arrays(job: Job) -> dict[str, np.ndarray]:
     """What no step changes: identities, data sets, data rows [D, N, m + targets]."""
     target: Any = job.target
-    y = target.y_train if target.y_train.ndim == 3 else target.y_train[..., None]
+    model, y = target.model, target.y_train if target.y_train.ndim == 3 else target.y_train[..., None]
+    weight = [] if target.weight is None else [target.weight[..., None]]
     seed = np.asarray(job.seed, np.uint64)
     return {
         "seed_low": (seed & np.uint64(0xFFFFFFFF)).astype(np.uint32),
         "seed_high": (seed >> np.uint64(32)).astype(np.uint32),
         "stream": np.asarray(job.stream).astype(np.uint32), "dataset": np.asarray(target.dataset, np.int32),
-        "data": np.ascontiguousarray(np.concatenate([target.x_train, y], axis=-1), dtype=job.dtype),
+        "data": np.ascontiguousarray(np.concatenate([target.x_train, y, *weight], axis=-1), dtype=job.dtype),
+        "prior": np.array([packed(c) for c in model.prior_constants(target.points)]), "own_centre": model.centre,
     }  # fmt: skip
 
 
@@ -241,7 +244,7 @@ def _numbers(job: Job) -> dict[str, Any]:
     switches = () if c is None else (c.bins, c.interacting, c.published)
     grid = permutation_grid(n)
     return grid | dict(zip(_LEVELS, levels, strict=False)) | dict(zip(_SWITCHES, switches, strict=False)) | {
-        "likelihood": packed(model.constants), "prior": packed(model.prior_constants(n)),
+        "likelihood": packed(model.constants),
     }  # fmt: skip
 
 

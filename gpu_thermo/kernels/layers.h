@@ -3,7 +3,7 @@
 // tail_size(t), b_out first.
 #pragma once
 
-constexpr int ROW = INPUTS + TARGETS;  // a data point: inputs, then label or targets
+constexpr int ROW = INPUTS + TARGETS + (WEIGHTED ? 1 : 0);  // a data point: inputs, then label or targets, then its weight
 
 HD constexpr int fan(int l) { return l == 0 ? INPUTS : width(l - 1); }
 HD constexpr int of_unit(int l) { return fan(l) + 1 + (l + 1 == LAYERS ? OUTPUTS : 0); }  // W_l[j,:], b_l[j], in the last layer W_out[:,j]
@@ -37,6 +37,7 @@ HD constexpr int tensor_of_tail(int i) {
   return t;
 }
 
+constexpr int OWN_ROW = TAIL - OWN;                          // in the tail: the likelihood's own parameters
 constexpr int HELD = held_before(LAYERS);                    // parameters of one member, the tail aside
 constexpr int TAIL_BLOCK = blocks_before(LAYERS);            // the tail's first Philox block
 constexpr int OUT_ROW = stored_before(LAYERS);               // of W_out in a row of State.position
@@ -51,6 +52,17 @@ template <int L> struct Layer {
   // Index of parameter c of unit j in a row of State.position.
   HD static constexpr int at(int j, int c) {
     return c < FAN ? stored_before(L) + j * FAN + c : c == FAN ? stored_before(L) + HIDDEN * FAN + j : OUT_ROW + (c - FAN - 1) * HIDDEN + j;
+  }
+};
+
+// What the likelihood's functions read of its own parameters eta: eta itself, and exp(-eta).
+struct Noise {
+  real of[OWN > 0 ? 2 * OWN : 1];
+  HD void prepare(const real* eta) {
+    UNROLL for (int k = 0; k < OWN; ++k) {
+      of[k] = eta[k];
+      of[OWN + k] = exp_of(-eta[k]);
+    }
   }
 };
 

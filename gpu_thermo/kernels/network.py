@@ -25,8 +25,9 @@ def sizes(model: MlpModel, batch: int) -> str:
     numbers = {
         "INPUTS": model.inputs, "LAYERS": model.layers, "OUTPUTS": model.outputs,
         "TAIL": sum(t.size for t in model.tail), "TAILS": len(model.tail),
-        "TARGETS": model.likelihood.targets(model.outputs), "BATCH": batch,
-        "CONSTANTS": CONSTANTS, "PRIOR": model.prior_sd is not None,
+        "TARGETS": model.targets, "BATCH": batch, "OWN": model.noises, "WEIGHTED": model.weighted,
+        "CONSTANTS": CONSTANTS, "PRIOR": model.prior_record is not None,
+        "PRIOR_BY_TENSOR": len(set(model.prior_scales)) > 1,
     }  # fmt: skip
     tables = (table("width", model.hidden), table("tail_size", [t.size for t in model.tail]))
     return "\n".join((constants(numbers), *tables))
@@ -65,8 +66,9 @@ def _likelihood(record: Likelihood) -> str:
     code = record.code
     return _struct(
         "Likelihood", record.name, {"CLASSES": record.classes is not None} | _places(record.constant_names), {
-            "real loss(const real* out, const real* y, const double* c)": code.loss,
-            "void residual(real* out, const real* y, const double* c, scalar share)": code.residual,
+            "real loss(const real* out, const real* y, const double* c, const real* noise)": code.loss,
+            "void residual(real* out, const real* y, const double* c, scalar share, const real* noise, real* back)":
+                code.residual,
             "real respond(real* out)": code.respond,
             "real right(const real* out, const real* y)": code.right,
         },
@@ -79,7 +81,7 @@ def _prior(record: Prior | None) -> str:
     code = record.code
     return _struct(
         "Prior", record.name, _places(record.constant_names),
-        {"real term(real q)": code.term, "real slope(real q, const double* c)": code.slope},
+        {"real term(real q, const double* c)": code.term, "real slope(real q, const double* c)": code.slope},
     )  # fmt: skip
 
 

@@ -137,6 +137,8 @@ KERNEL scores_kernel(i64 replicas, i64 points, const scalar* RESTRICT position, 
   GRID_ROWS(r, replicas) {
     Team team(member, nullptr);
     double losses = 0, rights = 0;
+    Noise noise;
+    noise.prepare(position + r * SIZE + TAIL_ROW + OWN_ROW);
     for (i64 first = member; first < points; first += EACH * TEAM) {
       Batch<EACH> batch;
       batch.fetch(x, points, first, TEAM);
@@ -144,9 +146,10 @@ KERNEL scores_kernel(i64 replicas, i64 points, const scalar* RESTRICT position, 
       UNROLL for (int e = 0; e < EACH; ++e) {
         const i64 t = first + e * TEAM;
         if (t >= points) continue;
-        scalar target[TARGETS];
-        UNROLL for (int k = 0; k < TARGETS; ++k) target[k] = y[t * TARGETS + k];
-        losses += Likelihood::loss(batch.out[e], target, likelihood);
+        scalar target[ROW - INPUTS];
+        UNROLL for (int k = 0; k < ROW - INPUTS; ++k) target[k] = y[t * (ROW - INPUTS) + k];
+        const double one = Likelihood::loss(batch.out[e], target, likelihood, noise.of);
+        losses += WEIGHTED ? one * target[ROW - INPUTS - 1] : one;
         rights += Likelihood::right(batch.out[e], target);
       }
     }

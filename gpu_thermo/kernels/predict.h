@@ -3,7 +3,7 @@
 #pragma once
 
 struct PredictArguments {
-  const scalar *position, *x, *y;   // [R, P], [T, m], [T, targets]
+  const scalar *position, *x, *y;   // [R, P], [T, m], [T, targets, and the weight]
   const double* weight;             // [R]
   scalar* phi;                      // [R, T, n]
   double *sum, *square, *entropy;   // [T, n], [T, n], [T]: sums over replicas, in order
@@ -37,7 +37,7 @@ struct Predictor {
   SLOW void fetch(const PredictArguments& a, i64 start, int count, bool labelled) {
     for (int t = 0; t < count; ++t) {
       UNROLL for (int k = 0; k < INPUTS; ++k) points.row[t][k] = splat(a.x[(start + t) * INPUTS + k]);
-      UNROLL for (int k = 0; k < TARGETS; ++k) points.row[t][INPUTS + k] = splat(labelled ? a.y[(start + t) * TARGETS + k] : scalar(0));
+      UNROLL for (int k = INPUTS; k < ROW; ++k) points.row[t][k] = splat(labelled ? a.y[(start + t) * (ROW - INPUTS) + k - INPUTS] : scalar(0));
     }
   }
 
@@ -99,6 +99,8 @@ struct Predictor {
   // Negative log likelihood and right answers of each replica, summed over all points.
   void scores(const PredictArguments& a, i64 first) {
     load(a, first);
+    Noise noise;
+    noise.prepare(tail + OWN_ROW);
     wide loss = splat_wide(0), right = splat_wide(0);
     for (i64 start = 0; start < a.points; start += TILE) {
       const int count = int(a.points - start < TILE ? a.points - start : TILE);
@@ -106,7 +108,8 @@ struct Predictor {
       outputs(count);
       for (int t = 0; t < count; ++t) {
         const real* y = points.row[t] + INPUTS;
-        loss += widen(Likelihood::loss(points.out[t], y, a.likelihood));
+        const real one = Likelihood::loss(points.out[t], y, a.likelihood, noise.of);
+        loss += widen(WEIGHTED ? one * y[ROW - INPUTS - 1] : one);
         right += widen(Likelihood::right(points.out[t], y));
       }
     }

@@ -12,6 +12,7 @@ struct Arguments {
   const scalar* coefficients;                                        // [T, COEFFICIENTS, groups], T = 1 or steps
   const double* wide_coefficients;                                   // [T, WIDE_COEFFICIENTS, groups]
   const scalar* data;                                                // [sets, N, ROW]
+  const double *prior, *own_centre;                                  // [1 or tensors, CONSTANTS]; [OWN]; null without
   const i32* slot;                                                   // [steps]: where in the ring to record after each step, or -1
   scalar* ring_position;                                             // [D, R, P]
   double *ring_thermostat, *ring_kinetic, *ring_energy;              // [D, R, K], [D, R, K], [D, R]
@@ -24,7 +25,7 @@ struct Arguments {
   i64 replicas, groups, steps, scheduled, initial;                   // initial: evaluate once beforehand, ordinal 0
   i64 contour_bins, contour_interacting, contour_published;
   u32 points, grid_a, grid_b, grid_inverse;
-  double likelihood[CONSTANTS], prior[CONSTANTS];                    // what the functions of network.py read
+  double likelihood[CONSTANTS];                                      // what the functions of network.py read
   double contour_zeta, contour_lowest, contour_width, contour_low, contour_high;
 };
 
@@ -224,7 +225,9 @@ struct Run {
       for (int start = TILE; start < BATCH; start += TILE) tile<false>(chooser, start, BATCH - start < TILE ? BATCH - start : TILE, loss);
     }
     if (want_energy) s.energy = team.sum(loss) * splat_wide(1.0 / BATCH);
-    if constexpr (PRIOR) add_prior<Prior>();
+    if constexpr (PRIOR && !PRIOR_BY_TENSOR) add_prior<Prior>();
+    if constexpr (PRIOR && PRIOR_BY_TENSOR) add_priors<Prior>();
+    if constexpr (OWN > 0) add_own_prior();
     if constexpr (CONTOUR) scale_gradient();
     if constexpr (SCALED) weigh_gradient();
     ++ordinal;
@@ -236,13 +239,33 @@ struct Run {
     fetch(chooser, start, count);
     team.sync();
     network_outputs(team, s.q, s.tq, points, s.hidden, count);
+    Noise noise;
+    real back[OWN > 0 ? OWN : 1] = {};
+    noise.prepare(s.tq + OWN_ROW);
     for (int t = team.member; t < count; t += TEAM) {
       const real* y = points.row[t] + INPUTS;
-      if (want_energy) loss += widen(Likelihood::loss(points.out[t], y, a.likelihood));
-      Likelihood::residual(points.out[t], y, a.likelihood, scalar(1.0 / BATCH));
+      if constexpr (WEIGHTED) {
+        weigh(points.out[t], y, y[TARGETS], noise, loss, back);
+      } else {
+        if (want_energy) loss += widen(Likelihood::loss(points.out[t], y, a.likelihood, noise.of));
+        Likelihood::residual(points.out[t], y, a.likelihood, scalar(1.0 / BATCH), noise.of, back);
+      }
     }
     team.sync();
     gradients<FIRST>(count);
+    UNROLL for (int k = 0; k < OWN; ++k) {
+      const real sum = TEAM > 1 ? narrow(team.sum(widen(back[k]))) : back[k];
+      s.tg[OWN_ROW + k] = FIRST ? sum : s.tg[OWN_ROW + k] + sum;
+    }
+  }
+
+  // Loss and residual of one point, times its weight.
+  HD void weigh(real* out, const real* y, real weight, const Noise& noise, wide& loss, real* back) {
+    real own[OWN > 0 ? OWN : 1] = {};
+    if (want_energy) loss += widen(Likelihood::loss(out, y, a.likelihood, noise.of) * weight);
+    Likelihood::residual(out, y, a.likelihood, scalar(1.0 / BATCH), noise.of, own);
+    UNROLL for (int o = 0; o < OUTPUTS; ++o) out[o] *= weight;
+    UNROLL for (int k = 0; k < OWN; ++k) back[k] += own[k] * weight;
   }
 
   // The points of a tile, each by the member that its number falls to.
@@ -291,13 +314,63 @@ struct Run {
     wide sum = splat_wide(0), tail = splat_wide(0);
     ON_HELD(i) {
       s.g[i] += Law::slope(s.q[i], constant);
-      if (want_energy) sum += widen(Law::term(s.q[i]));
+      if (want_energy) sum += widen(Law::term(s.q[i], constant));
     }
-    UNROLL for (int i = 0; i < TAIL; ++i) {
+    UNROLL for (int i = 0; i < OWN_ROW; ++i) {
       s.tg[i] += Law::slope(s.tq[i], constant);
-      tail += widen(Law::term(s.tq[i]));
+      tail += widen(Law::term(s.tq[i], constant));
     }
     if (want_energy) s.energy += (team.sum(sum) + tail) * splat_wide(constant[Law::FACTOR]);
+  }
+
+  // The same where tensors have scales of their own: constants [tensors, CONSTANTS], in the order of State.position.
+  template <class Law> HD void add_priors() {
+    wide sum = splat_wide(0), tail = splat_wide(0);
+    add_prior_of_layer<Law, 0>(sum);
+    const double* constant = a.prior + (2 * LAYERS + 1) * CONSTANTS;
+    UNROLL for (int i = 0; i < OWN_ROW; ++i) {
+      s.tg[i] += Law::slope(s.tq[i], constant);
+      tail += widen(Law::term(s.tq[i], constant)) * splat_wide(constant[Law::FACTOR]);
+    }
+    if (want_energy) s.energy += team.sum(sum) + tail;
+  }
+
+  template <class Law, int L> HD void add_prior_of_layer(wide& sum) {
+    using Of = Layer<L>;
+    add_prior_of<Law, Of>(0, Of::FAN, 2 * L, sum);
+    add_prior_of<Law, Of>(Of::FAN, Of::FAN + 1, 2 * L + 1, sum);
+    if constexpr (L + 1 == LAYERS) {
+      add_prior_of<Law, Of>(Of::FAN + 1, Of::PARAMETERS, 2 * LAYERS, sum);
+    } else {
+      add_prior_of_layer<Law, L + 1>(sum);
+    }
+  }
+
+  // Parameters begin .. end - 1 of every unit of a layer, which are of one tensor.
+  template <class Law, class Of> HD void add_prior_of(int begin, int end, int tensor, wide& sum) {
+    double constant[CONSTANTS];
+    UNROLL for (int i = 0; i < CONSTANTS; ++i) constant[i] = a.prior[tensor * CONSTANTS + i];
+    wide terms = splat_wide(0);
+    for (int u = 0; u < Of::UNITS; ++u) {
+      UNROLL_SOME for (int c = begin; c < end; ++c) {
+        const int i = Of::held(u) + c;
+        s.g[i] += Law::slope(s.q[i], constant);
+        if (want_energy) terms += widen(Law::term(s.q[i], constant));
+      }
+    }
+    sum += terms * splat_wide(constant[Law::FACTOR]);
+  }
+
+  // eta ~ N(centre, 1)
+  HD void add_own_prior() {
+    const double share = 1.0 / a.points;
+    wide sum = splat_wide(0);
+    UNROLL for (int k = 0; k < OWN; ++k) {
+      const real gap = s.tq[OWN_ROW + k] - scalar(a.own_centre[k]);
+      s.tg[OWN_ROW + k] += gap * scalar(share);
+      sum += widen(gap * gap);
+    }
+    if (want_energy) s.energy += sum * splat_wide(share / 2);
   }
 
   // The gradient by masses m: times m^(-1/2), which stands behind what operations keep.

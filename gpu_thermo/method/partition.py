@@ -13,7 +13,8 @@ class Partition:
     """K consecutive named ranges that cover the P parameters.
 
     `groups` lets one name stand for several ranges: under "tensor", `hidden` means w1 and b1; in a network with more
-    hidden layers it means all of them, hidden1, hidden2 and so on; `all` always means every range.
+    hidden layers it means all of them, hidden1, hidden2 and so on; where a likelihood has parameters of its own,
+    `output` means those, too, unless `likelihood` names them; `all` always means every range.
     """
 
     kind: str
@@ -38,10 +39,10 @@ class Partition:
 
     def resolve(self, name: str) -> tuple[int, ...]:
         """Indices of the ranges that `name` stands for; SpecError if none."""
-        if name in self.names:
-            return (self.names.index(name),)
         if name in self.groups:
             return self.groups[name]
+        if name in self.names:
+            return (self.names.index(name),)
         known = ", ".join(dict.fromkeys((*self.names, *self.groups)))
         raise SpecError(f"There is no partition '{name}' under partition = \"{self.kind}\". Names: {known}.")
 
@@ -70,5 +71,8 @@ def make_partition(
     names = tuple(members)
     places = {layer: (layer,) if kind == "layer" else tensor_names for layer, tensor_names in layers.items()}
     places |= {name: tuple(t for layer in held for t in places[layer]) for name, held in (groups or {}).items()}
-    found = {name: tuple(names.index(t) for t in held) for name, held in places.items() if name not in names}
+    found = {
+        name: tuple(names.index(t) for t in held)
+        for name, held in places.items() if name not in names or name in (groups or {})
+    }  # fmt: skip
     return Partition(kind, names, tuple(bounds), {"all": tuple(range(len(names)))} | found)

@@ -38,7 +38,7 @@ class RunPlan:
     ensemble moves.
     memory : what the process takes at its peak, in bytes by purpose: "process" is what it takes already (interpreter,
     libraries, data, hyperparameters). device_bytes : memory of the GPU. disk_bytes : of the store.
-    warnings : what the user should know.
+    warnings : what the user should know. assumptions : of answers and parameters.
     """
 
     engine: str
@@ -59,6 +59,7 @@ class RunPlan:
     device_bytes: int = 0
     moves: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    assumptions: tuple[str, ...] = ()
 
     @property
     def memory_bytes(self) -> int:
@@ -101,6 +102,7 @@ def make_plan(
         device_bytes=device_bytes,
         moves=tuple(move.kind for move in ready.spec.moves),
         warnings=tuple(_warnings(ready)),
+        assumptions=tuple(ready.subject.assumptions()),
     )
 
 

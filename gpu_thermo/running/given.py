@@ -12,7 +12,7 @@ from ..errors import SpecError
 from ..spec.run import GIVEN, ModelSpec, RunSpec
 from ..spec.text import read_toml
 from ..targets.base import Potential
-from .network import as_answered
+from .model import as_answered
 from .setup import prepare
 from .subject import Setup
 

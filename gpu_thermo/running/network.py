@@ -22,23 +22,22 @@ from ..data.tasks import TASKS
 from ..engines import make_predictor, predictor_needs
 from ..engines.base import Needs, cores
 from ..engines.predict.arrays import Predictor
-from ..errors import DataError, SpecError
+from ..errors import SpecError
 from ..moves import fold
 from ..moves.base import Energies
 from ..moves.fold import Weigh
-from ..spec.run import RunSpec
+from ..spec.run import LEARN, RunSpec
 from ..streams import Keys, Purpose, make_keys, permutation_keys, permute
-from ..targets.likelihoods import LIKELIHOODS, Likelihood, get_likelihood
 from ..targets.networks import MlpModel, MlpTarget
 from ..targets.own import OwnNetwork
 from ..targets.own.check import PROBE, check_network
 from ..targets.own.model import OwnModel
+from .model import as_answered, assumptions, make_model, weighted
 from .resources import check_least
 from .subject import BLOCK, Observation, Setup, blocks, counted
 
 Array = Any
 
-DEFAULT_NOISE_SD, DEFAULT_DOF = 0.5, 4.0
 MAX_PROBES = 32
 _PHI = "predictions"
 _Seen = tuple[dict[str, np.ndarray], Any, Any]
@@ -72,18 +71,18 @@ class NetworkSubject:
         if data is None:
             _check_sets(spec)
             data = as_answered(spec, spec.data).build(base)
-        model = _model(spec, data)
+        model = make_model(spec, data)
         dtype, probe = np.dtype(spec.model.dtype).type, None
         if network is not None:
             probe = check_network(network, data.inputs, model.outputs, f"the likelihood of {data.name}", dtype)
             model = OwnModel.of(model, network)
         check_least(spec, model.parameters, spec.model.dtype)
         dataset = np.arange(spec.run.replicas, dtype=np.int64) // spec.tied % data.count
-        return cls(spec, data, MlpTarget(model, data, dataset, dtype), probe)
+        return cls(spec, data, MlpTarget(model, weighted(spec, data), dataset, dtype), probe)
 
     def with_dataset(self, dataset: np.ndarray) -> "NetworkSubject":
         """The same with other data sets of the replicas [R]."""
-        return replace(self, target=MlpTarget(self.model, self.data, dataset, self.dtype))
+        return replace(self, target=MlpTarget(self.model, weighted(self.spec, self.data), dataset, self.dtype))
 
     @property
     def model(self) -> MlpModel:
@@ -187,13 +186,18 @@ class NetworkSubject:
             "outputs": self.model.likelihood.axis(data.classes, data.targets),
             "features": data.features, "probes": self.probes, "constant": constant_data(data) | self._probed,
             "keep": tuple(self.spec.run.keep),
-            "attributes": {"data": data_names(data), "noise_sd": self.model.noise_sd},
+            "attributes": {"data": data_names(data), **noise_facts(self.model),
+                           "assumptions": json.dumps(self.assumptions())},
         }  # fmt: skip
 
     @property
     def _probed(self) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
         """What a later network is held against."""
         return {} if self.probe is None else {PROBE: (("probe_network", "probe_point", "probe_output"), self.probe)}
+
+    def assumptions(self) -> list[str]:
+        """What is assumed of answers and parameters, in words."""
+        return assumptions(self.model, self.data)
 
     def notices(self) -> Iterator[str]:
         """What is allowed but rarely meant."""
@@ -246,76 +250,18 @@ def missing_classes(data: Dataset, options: Any) -> Iterator[str]:
             )
 
 
-def as_answered(spec: RunSpec, data: Any) -> Any:
-    """Options of data for the likelihood: of its task, and with answers left as they are where they have units of their
-    own, such as counts.
-    """
-    if spec.model.likelihood is None:
-        return data
-    likelihood = get_likelihood(spec.model.likelihood)
-    update: dict[str, Any] = {}
-    if getattr(data, "task", None) == "auto":
-        update["task"] = likelihood.task
-    if likelihood.answers is not None and getattr(data, "standardise", False):
-        update["standardise"] = "features"
-    return data.model_copy(update=update)
-
-
-def _model(spec: RunSpec, data: Dataset) -> MlpModel:
-    if spec.model.task not in (None, data.task):
-        raise SpecError(
-            f"model.task = '{spec.model.task}' does not fit {data.name}, which is {data.task}: leave task out."
-        )
-    likelihood = _likelihood(spec, data)
-    noisy = "noise_sd" in likelihood.settings
-    noise_sd = spec.model.noise_sd or (getattr(spec.data, "noise", 0) if noisy else 0) or DEFAULT_NOISE_SD
-    return MlpModel(
-        data.inputs, spec.model.layers, likelihood.outputs(data.outputs), spec.model.likelihood or data.task,
-        spec.model.activation,
-        spec.model.prior_sd, noise_sd, dof=spec.model.dof or DEFAULT_DOF,
-    )  # fmt: skip
-
-
-def _likelihood(spec: RunSpec, data: Dataset) -> Likelihood:
-    """The likelihood in force; SpecError or DataError where the data, or its settings, do not fit it."""
-    likelihood = get_likelihood(spec.model.likelihood or data.task)
-    if likelihood.task != data.task:
-        fitting = ", ".join(name for name, record in LIKELIHOODS.items() if record.task == data.task)
-        raise SpecError(
-            f"model.likelihood = '{likelihood.name}' is for {likelihood.task}, and {data.name} is {data.task}: use"
-            f" {fitting}, or leave it out."
-        )
-    for key in ("noise_sd", "dof"):
-        given = getattr(spec.model, key)
-        if given is not None and key not in likelihood.settings:
-            fitting = " and ".join(name for name, record in LIKELIHOODS.items() if key in record.settings)
-            raise SpecError(
-                f"model.{key} = {given} is for {fitting}; the likelihood of {data.name} is {likelihood.name}: leave it"
-                " out."
-            )
-    if likelihood.answers is not None:
-        _refuse_impossible(likelihood, data)
-    return likelihood
-
-
-def _refuse_impossible(likelihood: Likelihood, data: Dataset) -> None:
-    """DataError that names the first answer which this likelihood cannot give."""
-    assert likelihood.answers is not None
-    for part, y in (("train", data.y_train), ("test", data.y_test)):
-        bad = np.argwhere(~likelihood.answers.possible(y))
-        if len(bad):
-            d, i, k = bad[0]
-            raise DataError(
-                f"y_{part} of {data.name} has the value {y[d, i, k]:g} in '{data.targets[k]}' (set {d}, point {i};"
-                f" {len(bad)} such values); likelihood = '{likelihood.name}' answers with {likelihood.answers.wanted}."
-                " Correct the data, or choose another likelihood."
-            )
+def noise_facts(model: MlpModel) -> dict[str, Any]:
+    """What a store says of the noise: its known sd, or "learn" and the mean of its prior, as JSON."""
+    if not model.noises:
+        return {"noise_sd": model.noise_sd}
+    return {"noise_sd": LEARN, "noise_centre": json.dumps(list(model.centre))}
 
 
 def constant_data(data: Dataset) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
     """The data as sampled, and what they were standardised by: name -> (dims, values)."""
     values = ("target",) if TASKS[data.task].numeric else ()
-    out = {
+    out: dict[str, Any] = {} if data.weight is None else {"weight_train": (_POINT, data.weight)}
+    out |= {
         "x_train": ((*_POINT, "feature"), data.x_train), "y_train": ((*_POINT, *values), data.y_train),
         "x_test": (("dataset", "test_point", "feature"), data.x_test),
         "y_test": (("dataset", "test_point", *values), data.y_test),
@@ -376,7 +322,9 @@ class NetworkObserver:
                 statistics["log_weight"] = weigh(statistics["energy"], r)
             if phi is not None:
                 log_weight = counted(statistics.get("log_weight"))
-                self._moments.update(phi, self._setup.ensemble[r], log_weight, self._log_density(phi, r))
+                density = self._log_density(phi, position[r], r)
+                noise = self._subject.model.noise_variance(position[r])
+                self._moments.update(phi, self._setup.ensemble[r], log_weight, density, noise)
             elif is_draw:
                 self._add_sums(position[r], r, statistics.get("log_weight"))
             for name, value in (statistics if predictions is None else statistics | {_PHI: predictions}).items():
@@ -425,7 +373,9 @@ class NetworkObserver:
         """[r, B] float64 losses of each replica on its own points."""
         model, (x, y) = self._subject.model, self._train
         each = dataset[:, None]
-        return np.asarray(model.losses(model.outputs_at(position, x[each, index]), y[each, index]), np.float64)
+        losses = model.losses(model.outputs_at(position, x[each, index]), y[each, index], position=position)
+        weight = self._subject.target.weight
+        return np.asarray(losses if weight is None else losses * weight[each, index], np.float64)
 
     def _block(self, position: np.ndarray, rows: slice, is_draw: bool) -> _Seen:
         with np.errstate(all="ignore"):
@@ -436,7 +386,8 @@ class NetworkObserver:
 
     def _energy(self, position: np.ndarray, rows: slice) -> np.ndarray:
         """Full-batch U [Rb], prior included."""
-        return self._scores(position, rows, *self._train)[0] / self._subject.data.points + self._prior(position)
+        losses, _ = self._scores(position, rows, *self._train, self._subject.target.weight)
+        return losses / self._subject.data.points + self._prior(position)
 
     def _prior(self, position: np.ndarray) -> Any:
         """The prior's part of U [Rb], or 0."""
@@ -452,10 +403,14 @@ class NetworkObserver:
         score = self._subject.model.likelihood.score
         return {f"test_{score.name}": score.of(right, points, self._subject.model.targets, nll), "test_nll": nll}
 
-    def _scores(self, position: np.ndarray, rows: slice, x: Array, y: Array) -> tuple[np.ndarray, np.ndarray]:
+    def _scores(
+        self, position: np.ndarray, rows: slice, x: Array, y: Array, weight: Array | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         loss, right = np.empty(len(position)), np.empty(len(position))
         for mine, dataset in self._pieces(rows):
-            loss[mine], right[mine] = self._predictor.scores(position[mine], x[dataset], y[dataset])
+            loss[mine], right[mine] = self._predictor.scores(
+                position[mine], x[dataset], y[dataset], None if weight is None else weight[dataset]
+            )
         return loss, right
 
     def _phi(self, position: np.ndarray, rows: slice, x: Array) -> np.ndarray:
@@ -465,12 +420,12 @@ class NetworkObserver:
             out[mine] = self._predictor.phi(position[mine], x[dataset])
         return out
 
-    def _log_density(self, phi: np.ndarray, rows: slice) -> np.ndarray | None:
+    def _log_density(self, phi: np.ndarray, position: np.ndarray, rows: slice) -> np.ndarray | None:
         """Log likelihood of the test targets [Rb, T] under each replica, where the moments want it."""
         model = self._subject.model
         if not self._moments.has_density or model.likelihood.log_density is None:
             return None
-        return model.likelihood.log_density(phi, self._test[1][self._setup.dataset[rows]], model.constants)
+        return model.likelihood.log_density(phi, self._test[1][self._setup.dataset[rows]], model.constants_at(position))
 
     def _add_sums(self, position: np.ndarray, rows: slice, log_weight: np.ndarray | None) -> None:
         """Running averages of a block by the predictor's own sums; frozen replicas and those off the target rung are
@@ -482,7 +437,10 @@ class NetworkObserver:
         for e in np.unique(ensemble[alive]):
             mine = np.flatnonzero(alive & (ensemble == e))
             x = self._points[self._setup.ensemble_dataset[e]]
-            self._moments.add_sums(int(e), len(mine), self._predictor.moments(position[mine], x))  # type: ignore[attr-defined]
+            sums = self._predictor.moments(position[mine], x)  # type: ignore[attr-defined]
+            noise = self._subject.model.noise_variance(position[mine])
+            sums |= {} if noise is None else {"sum_w_noise": noise.sum(axis=0)}
+            self._moments.add_sums(int(e), len(mine), sums)
 
     def _pieces(self, rows: slice) -> Iterator[tuple[np.ndarray | slice, int]]:
         """Rows of the block that share a data set."""

@@ -116,6 +116,10 @@ class PotentialSubject:
             "keep": tuple(k for k in self.spec.run.keep if k == "parameters"), "attributes": {},
         }  # fmt: skip
 
+    def assumptions(self) -> list[str]:
+        """Nothing: a potential is what it is."""
+        return []
+
     def notices(self) -> Iterator[str]:
         """None."""
         yield from ()

@@ -112,6 +112,10 @@ class Subject(Protocol):
         """
         ...
 
+    def assumptions(self) -> list[str]:
+        """What is assumed of answers and parameters, in words, for who runs it."""
+        ...
+
     def notices(self) -> Iterator[str]:
         """What the user should know before the run: what is allowed but rarely meant."""
         ...

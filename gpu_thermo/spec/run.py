@@ -33,9 +33,10 @@ from ..method.named import DEFAULT_METHOD, HYPERPARAMETERS, METHODS, get_method
 from ..method.schedules import SCHEDULES, AnySchedule
 from ..moves.table import MOVES, AnyMove
 from ..targets.activations import ACTIVATIONS
-from ..targets.likelihoods import LIKELIHOODS
+from ..targets.likelihoods import NAMED
 from ..targets.networks import INITS, MOST_LAYERS
 from ..targets.options import TARGETS, AnyTarget
+from ..targets.priors import FAN_IN, PRIORS
 from .explain import LONGEST
 from .explain import explain as explain_errors
 from .mass import Mass
@@ -46,10 +47,12 @@ if TYPE_CHECKING:
     ActivationName = str
     TaskName = str
     LikelihoodName = str
+    PriorName = str
 else:  # whatever has a record
     ActivationName = Literal[*ACTIVATIONS]
     TaskName = Literal[*TASKS]
-    LikelihoodName = Literal[*LIKELIHOODS]
+    LikelihoodName = Literal[*NAMED]
+    PriorName = Literal[*PRIORS]
 GIVEN = "given"
 """Of model.init: starts that were given as arrays from Python."""
 Numbers = float | list[float]
@@ -167,6 +170,35 @@ class NetworkOptions(Section):
     sha256: str = Field(pattern="^[0-9a-f]{64}$", description="hash of the names and shapes of its tensors")
 
 
+LEARN = "learn"
+"""Of model.noise_sd: the noise is a parameter."""
+
+
+def _parse_scale(given: Any) -> Any:
+    """A number above 0, "fan_in", or one of them for each layer."""
+    for name, scale in given.items() if isinstance(given, Mapping) else [("", given)]:
+        number = isinstance(scale, int | float) and not isinstance(scale, bool)
+        if scale != FAN_IN and not (number and 0 < scale < math.inf):
+            at = f" of {name}" if name else ""
+            raise ValueError(
+                f'{shorten(repr(scale), 40)}{at} is no scale of a prior: give a number greater than 0, "fan_in", or a'
+                ' table with one for each layer, as in {hidden = 1.0, output = "fan_in"}'
+            )
+    if isinstance(given, Mapping):
+        return {name: s if s == FAN_IN else float(s) for name, s in given.items()}
+    return given if given == FAN_IN else float(given)
+
+
+def _parse_noise(given: Any) -> Any:
+    """A number above 0, or "learn"."""
+    number = isinstance(given, int | float) and not isinstance(given, bool)
+    if given != LEARN and not (number and 0 < given < math.inf):
+        raise ValueError(
+            f'{shorten(repr(given), 40)} is no noise: give a number greater than 0, or "learn", for a parameter'
+        )
+    return given if given == LEARN else float(given)
+
+
 class ModelSpec(Section):
     """[model]: the network, its prior and its initial state."""
 
@@ -193,14 +225,21 @@ class ModelSpec(Section):
         None, pattern="^[0-9a-f]{64}$", description="hash of given starts, written into a run's own spec"
     )
     init_sd: float = Field(0.01, ge=0, allow_inf_nan=False, description="standard deviation of init = normal")
-    prior_sd: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="sd of the Gaussian prior on every parameter; none unless set"
+    prior: PriorName | None = Field(
+        None, description="law of the prior of every parameter, where prior_sd is set: normal unless given"
     )
-    noise_sd: float | None = Field(
+    prior_sd: Annotated[float | str | dict[str, float | str], BeforeValidator(_parse_scale)] | None = Field(
         None,
-        gt=0,
-        allow_inf_nan=False,
-        description="known noise sd of a regression target, in the units the network sees",
+        description='scale of the prior (of normal: its sd): a number, "fan_in" (1/sqrt(fan_in), biases 1), or one of'
+        " them for each layer, as in {hidden = 1.0, output = 'fan_in'}; no prior unless set",
+    )
+    noise_sd: Annotated[float | str, BeforeValidator(_parse_noise)] | None = Field(
+        None,
+        description='noise of a regression target: "learn" (the default), a parameter of its own for each target, or'
+        " its known sd in the units the network sees (student_t: its scale)",
+    )
+    class_weight: Literal["balanced"] | None = Field(
+        None, description='"balanced" weighs the points of a class by 1 / its share, to mean 1'
     )
     dof: float | None = Field(
         None, gt=0, le=1e6, allow_inf_nan=False, description="degrees of freedom of student_t (default 4)"
@@ -243,6 +282,8 @@ class ModelSpec(Section):
     def _prior_needs_sd(self) -> "ModelSpec":
         if self.init == "prior" and self.prior_sd is None:
             raise ValueError('init = "prior" needs prior_sd')
+        if self.prior is not None and self.prior_sd is None:
+            raise ValueError(f'prior = "{self.prior}" needs prior_sd, its scale')
         return self
 
 

@@ -2,6 +2,8 @@
 12).
 """
 
+import math
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,13 +19,15 @@ from ..streams import Keys, Purpose, normals, uniforms
 from .activations import ACTIVATIONS, Activation, get_activation
 from .base import Batch, Layout, Target
 from .likelihoods import Likelihood, get_likelihood
-from .priors import Prior, get_prior
+from .priors import Prior, Scale, get_prior, scale_of
 from .records import Tail
 
 __all__ = ["ACTIVATIONS", "INITS", "MOST_LAYERS", "TASKS", "MlpModel", "MlpTarget", "with_ones"]
 
 Array = Any
 
+OWN_LAYER, OWN_TENSOR = "likelihood", "log_noise"
+"""Layer and tensor of the parameters of a likelihood itself."""
 INITS = ("normal", "pytorch", "he", "zero", "prior")
 MOST_LAYERS = 16
 """Hidden layers of the deepest network: each takes its own copy of a kernel's code."""
@@ -37,7 +41,9 @@ class MlpModel:
     Attributes
     ----------
     inputs, hidden, outputs : m, (d_1, .., d_L), n; one number is one layer. task : names the likelihood.
-    prior_sd : scale s of the prior over all P parameters, or None for no prior. noise_sd : known noise sd of a
+    prior_sd : scale of the prior of the network's parameters: a number, "fan_in", one of them by layer, or None for no
+    prior. noise_centre : mean of the prior of the logarithm of a learned noise, target by target; log .5 without.
+    weighted : whether points have weights. noise_sd : known noise sd of a
     regression target. prior : name of the prior. dof : degrees of freedom of student_t.
 
     Raises
@@ -51,10 +57,12 @@ class MlpModel:
     outputs: int
     task: str = "binary"
     activation: str = "relu"
-    prior_sd: float | None = None
+    prior_sd: Scale = None
     noise_sd: float = 1.0
     prior: str = "normal"
     dof: float = 4.0
+    noise_centre: tuple[float, ...] = ()
+    weighted: bool = False
 
     library = ""
     has_kernels = True
@@ -101,15 +109,77 @@ class MlpModel:
         """Values of a point's answer."""
         return self.likelihood.targets(self.outputs)
 
-    def prior_constants(self, points: int) -> dict[str, float]:
-        """Numbers of the prior in force by name, for N training points."""
-        return {} if self.prior_sd is None else get_prior(self.prior).constants(self.prior_sd, points)
+    @cached_property
+    def prior_scales(self) -> tuple[float, ...]:
+        """Scale of the prior of each of the network's own tensors, in order; () without prior.
+
+        Raises
+        ------
+        SpecError
+            A layer is named that is none, or one is left out.
+        """
+        if self.prior_sd is None:
+            return ()
+        layout = self.layout
+        names = [name for name in layout.layers if name != OWN_LAYER]
+        given = self.prior_sd if isinstance(self.prior_sd, Mapping) else dict.fromkeys(names, self.prior_sd)
+        of: dict[str, float | str] = {}
+        for name, scale in sorted(given.items(), key=lambda item: item[0] in names):  # one layer before several
+            held = (name,) if name in names else layout.groups.get(name, ())
+            if not held:
+                known = ", ".join(dict.fromkeys((*layout.groups, *names)))
+                raise SpecError(f"prior_sd.{name}: there is no layer '{name}'. Layers: {known}.")
+            of |= dict.fromkeys(held, scale)
+        if missing := [name for name in names if name not in of]:
+            raise SpecError(f"prior_sd has no scale for {', '.join(missing)}: give one for each layer.")
+        where = {tensor: layer for layer in names for tensor in layout.layers[layer]}
+        return tuple(self._scale(t, of[where[t]]) for t in layout.tensors if t in where)
+
+    def _scale(self, tensor: str, given: float | str) -> float:
+        """Scale of the prior of one of the network's own tensors."""
+        fan = {name: fan for i, fan in enumerate(self.fans) for name in (f"w{i + 1}", f"b{i + 1}")}[tensor]
+        return scale_of(given, fan, tensor.startswith("b"))
+
+    def prior_constants(self, points: int) -> tuple[dict[str, float], ...]:
+        """Numbers of the prior in force by name, for N training points: one set of them where all parameters share a
+        scale, else one for each of the network's own tensors.
+        """
+        scales = self.prior_scales
+        shared = scales[:1] if len(set(scales)) == 1 else scales
+        return tuple(get_prior(self.prior).constants(scale, points) for scale in shared)
+
+    def _spread_scales(self) -> Any:
+        """The prior's scale, or one for each parameter of the network's own [P - own]."""
+        scales = self.prior_scales
+        if len(set(scales)) == 1:
+            return scales[0]
+        sizes = [size for name, size in self.layout.sizes.items() if name != OWN_TENSOR]
+        return np.repeat(scales, sizes)
+
+    def prior_terms(self, points: int, xp: Any = np) -> dict[str, Any]:
+        """Numbers of the prior by name: floats, or arrays over the network's own parameters."""
+        c = get_prior(self.prior).constants(self._spread_scales(), points)
+        return {name: xp.asarray(value) if isinstance(value, np.ndarray) else value for name, value in c.items()}
+
+    @property
+    def noises(self) -> int:
+        """Parameters of the likelihood itself, the last ones."""
+        return self.targets if self.likelihood.own is not None else 0
+
+    @cached_property
+    def centre(self) -> np.ndarray:
+        """[own] where the prior of the likelihood's own parameters has its mean: log .5 target sds."""
+        return np.asarray(self.noise_centre or self.noises * (math.log(0.5),), np.float64)
 
     def prior_energy(self, position: Array, points: int) -> Any:
         """The prior's part of U [R], computed in float64, or 0 without prior."""
-        if self.prior_sd is None:
-            return 0.0
-        return get_prior(self.prior).energy(position.astype(np.float64), self.prior_sd, points)
+        inner, energy = position.shape[-1] - self.noises, 0.0
+        if self.prior_record is not None:
+            energy = self.prior_record.energy(position[..., :inner].astype(np.float64), self._spread_scales(), points)
+        if self.noises:
+            gap = position[..., inner:].astype(np.float64) - self.centre
+            energy = energy + (gap * gap).sum(axis=-1) / (2 * points)
+        return energy
 
     @property
     def layers(self) -> int:
@@ -131,7 +201,8 @@ class MlpModel:
     @property
     def tail(self) -> tuple[Tail, ...]:
         """What stands behind the units: the output layer's biases, then parameters of the likelihood itself, if any."""
-        return (Tail(f"b{self.layers + 1}", (self.outputs,), "output", ("output",)),)
+        biases = Tail(f"b{self.layers + 1}", (self.outputs,), "output", ("output",))
+        return (biases, Tail(OWN_TENSOR, (self.noises,), OWN_LAYER, ("output",))) if self.noises else (biases,)
 
     @property
     def parameters(self) -> int:
@@ -156,6 +227,7 @@ class MlpModel:
             tensors[t.name], dims[t.name] = t.shape, t.dims
             layers[t.partition] = (*layers.get(t.partition, ()), t.name)
         groups = {"hidden": self._names} if self.layers > 1 else {}
+        groups |= {"output": ("output", OWN_LAYER)} if self.noises else {}
         return Layout(tensors, layers, self._lanes(), dims, groups)
 
     @property
@@ -204,27 +276,55 @@ class MlpModel:
         return self.likelihood.respond(self.outputs_at(position, x, xp), xp)
 
     def noise(self, position: Array) -> Any:
-        """Noise sd of replicas [R, P], a number, or [R, 1, n] where it is theirs."""
-        return self.noise_sd
+        """Noise sd of replicas [R, P], a number, or [R, 1, n] float64 where it is theirs."""
+        if not self.noises:
+            return self.noise_sd
+        return np.exp(position[:, None, position.shape[1] - self.noises :].astype(np.float64))
+
+    def noise_variance(self, position: Array) -> Array | None:
+        """Square of the learned noise [R, n] float64; None where the noise is known."""
+        return self.noise(position)[:, 0] ** 2 if self.noises else None
+
+    def constants_at(self, position: Array | None) -> dict[str, Any]:
+        """`constants`, with the likelihood's own parameters `log_noise` [R, 1, n] of replicas [R, P], if any."""
+        if not self.noises:
+            return self.constants
+        if position is None:
+            raise ValueError("the noise is learned: give the position")
+        return self.constants | {OWN_TENSOR: position[:, None, position.shape[1] - self.noises :]}
 
     def location(self, phi: Array) -> Array:
         """What of Phi [.., outputs] answers are compared with: all of it, or where it holds more, their means."""
         values = self.likelihood.values
         return phi if values is None else values.location(phi)
 
-    def losses(self, out: Array, y: Array, xp: Any = np) -> Array:
-        """Negative log likelihood of each point [R, B], summed over outputs; `y` [R, B] labels or [R, B, n] values."""
-        return self.likelihood.losses(out, y, self.constants, xp)
+    def losses(self, out: Array, y: Array, xp: Any = np, position: Array | None = None) -> Array:
+        """Negative log likelihood of each point [R, B], summed over outputs; `y` [R, B] labels or [R, B, n] values.
+        Where noise is learned it is that of `position` [R, P].
+        """
+        return self.likelihood.losses(out, y, self.constants_at(position), xp)
 
-    def mean_loss_and_gradient(self, position: Array, x1: Array, y: Array, xp: Any = np) -> tuple[Array, Array]:
-        """Mean loss [R] float64 over the B points `x1` (with ones, [R, B, m + 1]) and its gradient [R, P]; no prior."""
+    def mean_loss_and_gradient(
+        self, position: Array, x1: Array, y: Array, xp: Any = np, weight: Array | None = None
+    ) -> tuple[Array, Array]:
+        """Mean loss [R] float64 over the B points `x1` (with ones, [R, B, m + 1]), each times its `weight` [R, B], and
+        its gradient [R, P]; no prior.
+        """
         out, kept = self.forward(position, x1, xp)
-        loss = self.losses(out, y, xp).mean(axis=-1, dtype=np.float64)
-        delta = self.likelihood.residual(out, y, self.constants, xp)
-        delta *= position.dtype.type(1 / out.shape[1])
+        c, share = self.constants_at(position), position.dtype.type(1 / out.shape[1])
+        losses = self.likelihood.losses(out, y, c, xp)
+        delta = self.likelihood.residual(out, y, c, xp)
+        delta *= share
         gradient = xp.empty_like(position)
-        self.backward(position, x1, kept, delta, self.layout.split(gradient), xp)
-        return loss, gradient
+        g = self.layout.split(gradient)
+        own = None if self.likelihood.own is None else self.likelihood.own.residual(out, y, c, xp) * share
+        if weight is not None:
+            losses, delta = losses * weight, delta * weight[..., None]
+            own = None if own is None else own * weight[..., None]
+        if own is not None:
+            g[OWN_TENSOR][...] = own.sum(axis=1)
+        self.backward(position, x1, kept, delta, g, xp)
+        return losses.mean(axis=-1, dtype=np.float64), gradient
 
     def backward(self, position: Array, x1: Array, kept: Any, delta: Array, g: dict[str, Array], xp: Any = np) -> None:
         """Write the gradient of the network's own tensors to the views `g`, from that of the outputs, `delta`
@@ -243,7 +343,15 @@ class MlpModel:
         g["b1"][...] = g_first[:, -1]
 
     def initial_position(self, init: str, init_sd: float, keys: Keys, dtype: Any, xp: Any = np) -> Array:
-        """Initial parameters [R, P] at purpose 0 (equations.md section 8)."""
+        """Initial parameters [R, P] at purpose 0 (equations.md section 8); the likelihood's own start about the mean of
+        their prior.
+        """
+        position = self._initial(init, init_sd, keys, dtype, xp)
+        if self.noises:
+            position[:, position.shape[1] - self.noises :] += xp.asarray(self.centre, dtype)
+        return position
+
+    def _initial(self, init: str, init_sd: float, keys: Keys, dtype: Any, xp: Any) -> Array:
         layout = self.layout
         replicas = keys.stream.shape[0]
         if init == "zero":
@@ -260,12 +368,27 @@ class MlpModel:
         if init == "he":
             return position * xp.asarray(np.where(bias, 0.0, np.sqrt(2 / fan_in)), dtype)
         if init == "prior":
-            if self.prior_record is None or self.prior_sd is None:
-                raise SpecError('init = "prior" needs prior_sd.')
-            return self.prior_record.draw(position, self.prior_sd)
+            return self._prior_draw(position, keys, blocks, xp)
         if init == "normal":
             return position * dtype(init_sd)
         raise SpecError(f"init = '{init}' is unknown. Known: {', '.join(INITS)}.")
+
+    def _prior_draw(self, first: Array, keys: Keys, blocks: Array, xp: Any) -> Array:
+        """Draws of the prior [R, P] out of standard normals: `first` are those at sub 0 of purpose 0, others follow at
+        subs 1, 2, ...
+        """
+        if self.prior_record is None:
+            raise SpecError('init = "prior" needs prior_sd.')
+        lanes, inner = xp.asarray(self.layout.lanes), first.shape[1] - self.noises
+        more = (
+            normals(keys, blocks, Purpose.POSITION, 0, sub=i, dtype=first.dtype.type, xp=xp)[:, lanes]
+            for i in range(1, self.prior_record.normals)
+        )
+        own = first[:, inner:]
+        drawn = self.prior_record.draw([n[:, :inner] for n in (first, *more)])
+        scale = self._spread_scales()
+        drawn = drawn * (xp.asarray(scale, drawn.dtype) if isinstance(scale, np.ndarray) else drawn.dtype.type(scale))
+        return xp.concatenate([drawn, own], axis=1) if self.noises else drawn
 
 
 class MlpTarget(Target):
@@ -289,6 +412,13 @@ class MlpTarget(Target):
         self.x_train, self.x_test = (xp.asarray(x, dtype) for x in (data.x_train, data.x_test))
         self._x1 = with_ones(self.x_train, xp)
         self.y_train, self.y_test = (xp.asarray(y, label_dtype) for y in (data.y_train, data.y_test))
+        self.weight = xp.asarray(data.weight, dtype) if model.weighted else None
+        self._adopt(xp)
+
+    def _adopt(self, xp: Any) -> None:
+        """Numbers of priors as arrays of a library."""
+        self._prior = {} if self.model.prior_record is None else self.model.prior_terms(self.points, xp)
+        self._centre = xp.asarray(self.model.centre, self.dtype)
 
     def to(self, xp: Any) -> "MlpTarget":
         """The same with its arrays in another library (CuPy's current device)."""
@@ -296,17 +426,32 @@ class MlpTarget(Target):
         moved._xp = xp
         for name in ("_dataset", "x_train", "x_test", "y_train", "y_test", "_x1"):
             setattr(moved, name, xp.asarray(getattr(self, name)))
+        moved.weight = None if self.weight is None else xp.asarray(self.weight)
+        moved._adopt(xp)
         return moved
 
     def energy_and_gradient(self, position: Array, batch: Batch) -> tuple[Array, Array]:
         """U [R] float64 and its gradient [R, P] on the batch's points."""
-        x, y = self._points(batch)
-        energy, gradient = self.model.mean_loss_and_gradient(position, x, y, self._xp)
-        if (prior := self.model.prior_record) is not None:
-            c = self.model.prior_constants(self.points)
-            gradient += prior.slope(position, c)
-            energy += c["factor"] * prior.term(position).sum(axis=-1, dtype=np.float64)
+        x, y, w = self._points(batch)
+        energy, gradient = self.model.mean_loss_and_gradient(position, x, y, self._xp, w)
+        self._add_prior(position, energy, gradient)
         return energy, gradient
+
+    def _add_prior(self, position: Array, energy: Array, gradient: Array) -> None:
+        """The network's prior, and that of the likelihood's own parameters, N(centre, 1)."""
+        model, inner = self.model, position.shape[1] - self.model.noises
+        if (prior := model.prior_record) is not None:
+            c, theta = self._prior, position[:, :inner]
+            gradient[:, :inner] += prior.slope(theta, c)
+            terms = prior.term(theta, c)
+            if isinstance(c["factor"], float):
+                energy += c["factor"] * terms.sum(axis=-1, dtype=np.float64)
+            else:
+                energy += (c["factor"] * terms).sum(axis=-1, dtype=np.float64)
+        if model.noises:
+            gap = position[:, inner:] - self._centre
+            gradient[:, inner:] += gap * position.dtype.type(1 / self.points)
+            energy += (gap * gap).sum(axis=-1, dtype=np.float64) / (2 * self.points)
 
     def arithmetic(self, points: int) -> dict[str, Count]:
         """With W weights, of them W_1 of the first layer, and D hidden units: forward W multiply-adds and D activations
@@ -335,16 +480,19 @@ class MlpTarget(Target):
         at_each = own * (self.model.inputs + 1) + 2 * sum(units) + max(units) + 4 * self.model.outputs
         return points * at_each + 2 * self.layout.size
 
-    def _points(self, batch: Batch) -> tuple[Array, Array]:
+    def _points(self, batch: Batch) -> tuple[Array, Array, Array | None]:
+        """Inputs with ones, answers, and weights where there are any, of the points of a batch."""
+        held = (self._x1, self.y_train, self.weight)
         if batch.index is None:
-            if self._single:
-                return self._x1, self.y_train
-            sets = self._dataset[batch.replica]
-            return self._x1[sets], self.y_train[sets]
-        if self._single:
-            return self._x1[0].take(batch.index, axis=0), self.y_train[0].take(batch.index, axis=0)
-        sets = self._dataset[batch.replica][:, None]
-        return self._x1[sets, batch.index], self.y_train[sets, batch.index]
+            sets = None if self._single else self._dataset[batch.replica]
+            pick = lambda a: a if sets is None else a[sets]  # noqa: E731
+        elif self._single:
+            pick = lambda a: a[0].take(batch.index, axis=0)  # noqa: E731
+        else:
+            sets = self._dataset[batch.replica][:, None]
+            pick = lambda a: a[sets, batch.index]  # noqa: E731
+        x, y, w = (None if a is None else pick(a) for a in held)
+        return x, y, w
 
 
 def with_ones(x: Array, xp: Any = np) -> Array:

@@ -18,7 +18,9 @@ def answers(likelihood, rate, g):
 
 
 def spec_of(likelihood, **sections):
-    own = {"noise_sd": 0.6} if "noise_sd" in LIKELIHOODS[likelihood].settings else {}
+    record = LIKELIHOODS[likelihood]
+    own = {"noise_sd": 0.6} if "noise_sd" in record.settings else {}
+    likelihood = likelihood if record.own is None else record.own.of
     return {
         "model": {"hidden": 4, "activation": "tanh", "likelihood": likelihood, "prior_sd": 1.0, **own},
         "method": {"name": "langevin", "stepsize": 0.05, "posterior_temperature": 1.0},
@@ -47,6 +49,8 @@ def by_hand(run):
     name = model.likelihood.name
     if name == "heteroscedastic":
         location, scale = phi[..., :2], np.sqrt(phi[..., 2:])
+    elif model.noises:
+        location, scale = phi, np.exp(position[:, None, -2:]) * np.ones_like(phi)
     else:
         location, scale = phi, 0.6 * np.ones_like(phi)
     return model, location, scale, constant
@@ -55,7 +59,7 @@ def by_hand(run):
 def law(name, location, scale):
     if name == "poisson":
         return stats.poisson(location)
-    return stats.t(4, location, scale) if name == "student_t" else stats.norm(location, scale)
+    return stats.t(4, location, scale) if name.startswith("student_t") else stats.norm(location, scale)
 
 
 def test_variances_and_quantiles(run):

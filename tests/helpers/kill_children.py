@@ -15,7 +15,7 @@ from gpu_thermo.study.conduct import make_work, remote_shard
 def server() -> Any:
     """The context whose processes start fast."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["gpu_thermo.run", "gpu_thermo.study.conduct", "xarray.backends.zarr"])
+    context.set_forkserver_preload(["kill_children"])
     return context
 
 

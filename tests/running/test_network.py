@@ -56,9 +56,12 @@ def test_counts_stay_counts(tmp_path):
 @pytest.mark.parametrize("likelihood", [n for n, r in LIKELIHOODS.items() if r.task == "regression"])
 def test_a_run_of_each_likelihood(tmp_path, likelihood, targets):
     names = tuple(f"y{i}" for i in range(targets))
-    spec = spec_of(table(tmp_path, targets=targets, rows=80), likelihood, names, data={"task": "regression"})
-    tree = gt.sample(spec, tmp_path / "run.zarr")
     record = LIKELIHOODS[likelihood]
+    model = {"noise_sd": 0.5} if "noise_sd" in record.settings else {}
+    named = likelihood if record.own is None else record.own.of
+    path = table(tmp_path, targets=targets, rows=80)
+    spec = spec_of(path, named, names, data={"task": "regression"}, model=model)
+    tree = gt.sample(spec, tmp_path / "run.zarr")
     assert list(tree["probes"]["output"].values) == list(record.axis((), names))
     held = tree["predictive"].to_dataset()
     assert list(held["output"].values) == list(names)
@@ -153,3 +156,88 @@ def test_a_class_that_a_split_leaves_out_is_named(tmp_path):
     (many,) = said(["9,c"], seeds=absent[:2])
     assert f"split_seed {absent[0]} has no" in many
     assert "and 1 more" in many
+
+
+# -- weights -----------------------------------------------------------------------------------------------------------
+
+
+def weights_of(tree):
+    return tree["constant_data"]["weight_train"].to_numpy()
+
+
+def test_weights_of_a_column_have_mean_1_and_count_in_the_energy(tmp_path):
+    """The recorded energy is that of points taken as often as their weight says."""
+    weight = np.where(np.arange(60) % 3 == 0, 4.0, 0.5)
+    path = table(tmp_path, weight=weight, counts=False)
+    spec = spec_of(path, data={"weight": "w", "test_fraction": 0.0}, model={"noise_sd": 0.7})
+    tree = gt.sample(spec, tmp_path / "run.zarr")
+    w, constant = weights_of(tree)[0], tree["constant_data"].to_dataset()
+    assert w.mean() == pytest.approx(1)
+    assert sorted(np.unique(np.round(w / w.max(), 9))) == [0.125, 1.0]
+    assert tree["constant_data"].sizes["feature"] == 2
+    model = model_of(tree)
+    position = model.layout.join({n: tree["posterior"][n].to_numpy()[:, -1] for n in model.layout.tensors})
+    x, y = constant["x_train"].to_numpy()[0], constant["y_train"].to_numpy()[0]
+    nll = 0.5 * ((model.predict(position.astype(float), x) - y) / 0.7) ** 2 + np.log(0.7 * np.sqrt(2 * np.pi))
+    energy = (nll[..., 0] * w).mean(axis=1) + (position.astype(float) ** 2).sum(axis=1) / (2 * 60)
+    np.testing.assert_allclose(tree["sample_stats"]["energy"].to_numpy()[:, -1], energy, rtol=1e-5)
+    resumed = gt.resume(tmp_path / "run.zarr", draws=1)
+    assert resumed["sample_stats"].sizes["draw"] == 3
+
+
+def test_weights_from_python_and_from_files(tmp_path):
+    g = np.random.default_rng(2)
+    x, y, w = g.normal(size=(40, 2)), g.normal(size=(40, 1)), g.exponential(size=40)
+    spec = {"model": {"hidden": 3}, "method": METHOD, "run": RUN}
+    given = gt.sample(spec, data={"x": x, "y": y, "weight": w})
+    np.savez(tmp_path / "d.npz", x=x, y=y, weight=w)
+    read = gt.sample({**spec, "data": {"name": "npz", "path": str(tmp_path / "d.npz")}})
+    np.testing.assert_array_equal(weights_of(given), weights_of(read))
+    np.testing.assert_array_equal(given["posterior"]["w1"], read["posterior"]["w1"])
+    flat = gt.sample(spec, data=(x, y))
+    assert "weight_train" not in flat["constant_data"]
+    assert (flat["posterior"]["w1"].to_numpy() != given["posterior"]["w1"].to_numpy()).any()
+
+
+def test_balanced_classes():
+    """Weights of a class of a tenth of the points are nine times those of the other; all together they have mean 1."""
+    g = np.random.default_rng(2)
+    x, y = g.normal(size=(100, 2)), (np.arange(100) % 10 == 0).astype(int)
+    spec = RunSpec.from_dict({"model": {"hidden": 3, "class_weight": "balanced"}, "method": METHOD, "run": RUN})
+    from gpu_thermo.running.given import Given, make_ready
+
+    ready = make_ready(spec, None, Given((x, y)))
+    w, label = ready.subject.target.weight[0], ready.subject.data.y_train[0]
+    assert w.mean() == pytest.approx(1)
+    assert w[label == 1].sum() == pytest.approx(w[label == 0].sum(), rel=1e-6)
+    tree = gt.sample(spec, data=(x, y))
+    assert np.isfinite(tree["sample_stats"]["energy"]).all()
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        (-1.0, "the weight of training point 0 is -1 .* not negative"),
+        (0.0, "all weights of training points are 0"),
+    ],
+)
+def test_weights_that_are_none_are_refused(tmp_path, weight, message):
+    spec = spec_of(table(tmp_path, weight=weight), data={"weight": "w"})
+    with pytest.raises(DataError, match=message):
+        prepare(RunSpec.from_dict(spec))
+
+
+def test_weights_of_wrong_length_or_name_are_refused(tmp_path):
+    g = np.random.default_rng(2)
+    x, y = g.normal(size=(40, 2)), g.normal(size=40)
+    spec = {"model": {"hidden": 3}, "method": METHOD, "run": RUN}
+    with pytest.raises(DataError, match=r"weight has shape \(39,\) for 40 training points"):
+        gt.sample(spec, data={"x": x, "y": y, "weight": np.ones(39)})
+    with pytest.raises(DataError, match=r"weight\[3\] is nan"):
+        gt.sample(spec, data={"x": x, "y": y, "weight": np.where(np.arange(40) == 3, np.nan, 1.0)})
+    with pytest.raises(DataError, match=r"no column 'v' of weights"):
+        prepare(RunSpec.from_dict(spec_of(table(tmp_path, weight=1.0), data={"weight": "v"})))
+    with pytest.raises(SpecError, match=r"class_weight is for classes"):
+        prepare(
+            RunSpec.from_dict(spec_of(table(tmp_path), model={"class_weight": "balanced"}, data={"task": "regression"}))
+        )

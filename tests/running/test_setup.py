@@ -136,16 +136,23 @@ def test_probes_are_at_most_32_spread_test_points():
     assert none.subject.points is none.subject.probes
 
 
-def test_noise_sd_comes_from_the_spec_or_the_data():
-    def sd(**model):
+def test_noise_is_learned_unless_its_sd_is_given():
+    def model_of(**model):
         spec = {
             "data": {"name": "gap", "train": 10, "noise": 0.3},
             "model": {"hidden": 2, **model},
             "run": {"replicas": 1},
         }
-        return prepare(RunSpec.from_dict(spec)).subject.model.noise_sd
+        return prepare(RunSpec.from_dict(spec)).subject
 
-    assert (sd(), sd(noise_sd=0.7)) == (0.3, 0.7)
+    known = model_of(noise_sd=0.7)
+    assert (known.model.noise_sd, known.model.noises) == (0.7, 0)
+    assert known.assumptions()[0] == "gaussian, noise sd known: 0.7 (y)"
+    for learned in (model_of(), model_of(noise_sd="learn")):
+        assert learned.model.noises == 1
+        half = learned.data.y_train.std() / 2
+        np.testing.assert_allclose(learned.model.centre, np.log(half))
+        assert f"noise learned: a priori within a factor e of {half:.3g} (y)" in learned.assumptions()[0]
 
 
 def test_given_data_replace_the_specs():

@@ -1,7 +1,5 @@
 """Studies conducted: independence of the grid bit for bit, frozen runs, continuation, places that are taken."""
 
-import errno
-import itertools
 import json
 import shutil
 from pathlib import Path
@@ -11,7 +9,7 @@ import pytest
 import xarray as xr
 from study_cases import ADLALA, SMALL, changed, same
 
-from gpu_thermo.errors import RunError, Status, StoreError, StoreExistsError, StoreLockedError
+from gpu_thermo.errors import Status, StoreError, StoreExistsError, StoreLockedError
 from gpu_thermo.run import iterate
 from gpu_thermo.study import StudySpec, labels, open_study, plan_study, run_study, summaries
 from gpu_thermo.study import conduct as study_drive
@@ -231,32 +229,3 @@ def test_places_that_are_taken(small: Path, tmp_path: Path):
     spec = StudySpec.from_dict(SMALL)
     with writing(small, spec, spec.cells()), pytest.raises(StoreLockedError, match="another process"):
         run_study(SMALL, small)
-
-
-def test_a_full_disk_keeps_what_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Where a part does not fit, and where the data set does not either: an error of the run, and the study goes on."""
-    study, path = changed(study={"shard": 5}), tmp_path / "s.zarr"
-    straight = run_study(study, tmp_path / "straight.zarr").load()
-    parts, real, full = itertools.count(), study_drive._write_part, OSError(errno.ENOSPC, "No space left on device")
-
-    def write(*args: object) -> None:
-        if next(parts) >= 1:
-            raise full
-        real(*args)
-
-    monkeypatch.setattr(study_drive, "_write_part", write)
-    with pytest.raises(RunError, match=r"could not be written.*No space left.*kept.*same command") as first:
-        run_study(study, path)
-    assert first.value.exit_code == 1
-    assert int((open_study(path)["status"] >= 0).sum()) == 5
-    monkeypatch.setattr(study_drive, "_write_part", real)
-
-    def fail(*args: object) -> int:
-        raise full
-
-    monkeypatch.setattr(study_drive, "assemble", fail)
-    with pytest.raises(RunError, match=r"No space left.*shards that were done are kept.*same command") as second:
-        run_study(study, path)
-    assert second.value.exit_code == 1
-    monkeypatch.undo()
-    same(straight, run_study(study, path).load())

@@ -61,7 +61,6 @@ def test_kills_while_shards_commit(tmp_path: Path, workers: int) -> None:
         after = parts(store)
         assert {name: after.get(name) for name in before} == before
         kills, within = kills + ended, within + (ended if len(before) < len(after) < 60 else 0)
-        print(f"{workers or 'no'} workers: {kills} kills, {within} after shards were finished", flush=True)
         if len(after) == 60:
             same(straight, run_study(STUDY, store).load())
             assert list((store / "status" / "parts").glob("*.partial")) == []
@@ -69,4 +68,5 @@ def test_kills_while_shards_commit(tmp_path: Path, workers: int) -> None:
     if store.exists():
         same(straight, run_study(STUDY, store).load())
         assert int((open_study(store)["status"] >= 0).sum()) == 60
+    print(f"\n{workers or 'no'} workers: {kills} kills, {within} of them of processes that had just finished shards")
     assert within >= KILLS / 4

@@ -82,10 +82,10 @@ def test_scores():
 
 def test_a_prior_agrees_with_itself():
     """Its energy is factor times the sum of its terms; its draws have the slope's law: E[q dU/dq] = 1 / N."""
-    noise = np.random.default_rng(0).normal(size=(3, 100_000))
+    noise = np.random.default_rng(0).normal(size=(4, 3, 100_000))
     for record in PRIORS.values():
-        draws, c = record.draw(noise, 1.7), record.constants(1.7, 40)
+        draws, c = 1.7 * record.draw(noise[: record.normals]), record.constants(1.7, 40)
         np.testing.assert_allclose(
-            record.energy(draws, 1.7, 40), c["factor"] * record.term(draws).sum(axis=-1), rtol=1e-12
+            record.energy(draws, 1.7, 40), c["factor"] * record.term(draws, c).sum(axis=-1), rtol=1e-12
         )
         np.testing.assert_allclose((draws * record.slope(draws, c)).mean(axis=-1), 1 / 40, rtol=0.03)

@@ -27,8 +27,10 @@ class Predictor(Protocol):
         """Phi [r, T, n]."""
         ...
 
-    def scores(self, position: Array, x: Array, y: Array) -> tuple[np.ndarray, np.ndarray]:
-        """Sums over the points [r] float64: negative log likelihood, and right answers (regression: squared errors)."""
+    def scores(self, position: Array, x: Array, y: Array, weight: Array | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Sums over the points [r] float64: negative log likelihood, each point's times its `weight` [T] where the
+        model is weighted, and right answers (regression: squared errors).
+        """
         ...
 
 
@@ -56,15 +58,18 @@ class ArrayPredictor:
             out[rows, points] = _host(self.model.predict(theta, inputs, self._xp))
         return out
 
-    def scores(self, position: Array, x: Array, y: Array) -> tuple[np.ndarray, np.ndarray]:
-        """Sums over the points [r] float64: negative log likelihood, and right answers (regression: squared errors)."""
+    def scores(self, position: Array, x: Array, y: Array, weight: Array | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Sums over the points [r] float64: see Predictor."""
         model, xp = self.model, self._xp
         loss, right = np.zeros(len(position)), np.zeros(len(position))
         for rows, points in self._pieces(len(position), len(x)):
-            raw = model.outputs_at(xp.asarray(position[rows]), xp.asarray(x[points]), xp)
+            theta = xp.asarray(position[rows])
+            raw = model.outputs_at(theta, xp.asarray(x[points]), xp)
             labels = xp.asarray(y[points])[None]
             full = xp.broadcast_to(labels, (raw.shape[0], *labels.shape[1:]))
-            loss[rows] += _host(model.losses(raw, full, xp).sum(axis=-1, dtype=np.float64))
+            losses = model.losses(raw, full, xp, theta)
+            losses = losses if weight is None else losses * xp.asarray(weight[points], losses.dtype)
+            loss[rows] += _host(losses.sum(axis=-1, dtype=np.float64))
             right[rows] += _host(model.likelihood.score.sums(raw, labels, xp))
         return loss, right
 

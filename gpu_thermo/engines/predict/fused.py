@@ -93,16 +93,20 @@ class FusedPredictor:
             self._on.moments(*self._typed(position, x), w, *out.values())
         return out
 
-    def scores(self, position: Array, x: Array, y: Array) -> tuple[np.ndarray, np.ndarray]:
+    def scores(self, position: Array, x: Array, y: Array, weight: Array | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Each replica's sums over the T points [r] float64: negative log likelihood, and right answers (regression:
         squared errors).
 
-        The mean of the first over the training points is the full-batch energy, the prior aside. `y` [T] labels or [T,
-        n] values.
+        The mean of the first over the training points, each times its `weight` [T], is the full-batch energy, the prior
+        aside. `y` [T] labels or [T, n] values.
         """
         loss, right = np.zeros(len(position)), np.zeros(len(position))
         if len(position) and len(x):
-            theta, inputs, targets = self._typed(position, x, np.reshape(y, (len(x), -1)))
+            answers = np.reshape(y, (len(x), -1))
+            if self.model.weighted:
+                w = np.ones(len(x)) if weight is None else weight
+                answers = np.concatenate([answers, w[:, None]], axis=1)
+            theta, inputs, targets = self._typed(position, x, answers)
             self._on.scores(theta, inputs, targets, loss, right)
         return loss, right
 

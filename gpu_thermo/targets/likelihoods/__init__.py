@@ -4,18 +4,21 @@
 
 from ...errors import SpecError
 from ..records import look_up
-from .base import Answers, Classes, Code, Likelihood, Score, Values
+from .base import Answers, Classes, Code, Likelihood, Own, Score, Values
 from .classes import BERNOULLI, CATEGORICAL
-from .values import GAUSSIAN, HETEROSCEDASTIC, POISSON, STUDENT_T
+from .values import GAUSSIAN, GAUSSIAN_LEARNED, HETEROSCEDASTIC, POISSON, STUDENT_T, STUDENT_T_LEARNED
 
 __all__ = [
     "DEFAULTS",
+    "LEARNED",
     "LIKELIHOODS",
+    "NAMED",
     "SCORES",
     "Answers",
     "Classes",
     "Code",
     "Likelihood",
+    "Own",
     "Score",
     "Values",
     "classes_of",
@@ -23,8 +26,16 @@ __all__ = [
 ]
 
 LIKELIHOODS: dict[str, Likelihood] = {
-    record.name: record for record in (BERNOULLI, CATEGORICAL, GAUSSIAN, HETEROSCEDASTIC, STUDENT_T, POISSON)
+    record.name: record
+    for record in (
+        *(BERNOULLI, CATEGORICAL, GAUSSIAN, HETEROSCEDASTIC, STUDENT_T, POISSON),
+        *(GAUSSIAN_LEARNED, STUDENT_T_LEARNED),
+    )
 }
+NAMED: tuple[str, ...] = tuple(name for name, record in LIKELIHOODS.items() if record.own is None)
+"""What a spec may name; the others come of noise_sd = "learn"."""
+LEARNED: dict[str, str] = {record.own.of: name for name, record in LIKELIHOODS.items() if record.own is not None}
+"""Likelihoods of known noise, and the same with learned noise."""
 DEFAULTS: dict[str, Likelihood] = {}
 """The default likelihood of each task."""
 for _record in LIKELIHOODS.values():

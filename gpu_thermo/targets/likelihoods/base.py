@@ -21,7 +21,8 @@ Constants = Mapping[str, Any]
 class Code:
     """C++ bodies over `real`, a number or a vector of them: `out[OUTPUTS]` of one point, its answer `y[TARGETS]`.
 
-    A constant NAME of the record is `c[NAME]`, a double; `own[OWN]` are the likelihood's own parameters.
+    A constant NAME of the record is `c[NAME]`, a double. Where the likelihood has parameters eta [OWN] of its own,
+    `noise[k]` is eta and `noise[OWN + k]` exp(-eta), and a residual adds share d loss / d eta to `back[k]`.
 
     Attributes
     ----------
@@ -85,6 +86,20 @@ class Values:
 
 
 @dataclass(frozen=True)
+class Own:
+    """Parameters of the likelihood itself: eta = log s of each target's noise, with the prior N(centre, 1).
+
+    Attributes
+    ----------
+    residual : (outputs, answers, constants, xp) -> d loss / d eta [R, T, n]; eta [R, 1, n] is the constant `log_noise`.
+    of : name of the likelihood whose noise is known.
+    """
+
+    residual: Callable[[Array, Array, Constants, Any], Array]
+    of: str
+
+
+@dataclass(frozen=True)
 class Answers:
     """What answers a likelihood can have at all, where the task does not say it.
 
@@ -114,7 +129,7 @@ class Likelihood:
     average of Phi says it all. top : number of outputs -> an energy that is rarely exceeded, None where there is none.
     axis, names : (classes, targets) -> names of Phi's values in a store, and of what is averaged for people.
     answers : what can be answered, where not all of the task's answers can: they are then taken as they are, in their
-    own units.
+    own units. own : the likelihood's own parameters, None where it has none.
     count : arithmetic of the residual of one output of one point.
     """
 
@@ -140,6 +155,7 @@ class Likelihood:
     code: Code
     count: Count
     answers: Answers | None = None
+    own: Own | None = None
 
     def __post_init__(self) -> None:
         """Refuse what one of the engines could not carry out."""

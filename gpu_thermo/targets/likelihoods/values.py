@@ -12,7 +12,7 @@ import numpy as np
 
 from ...cost import Count
 from ..functions import log_factorial, sigmoid, softplus
-from .base import Answers, Array, Code, Constants, Likelihood, Score, Values
+from .base import Answers, Array, Code, Constants, Likelihood, Own, Score, Values
 from .laws import NORMAL, student_t_norm
 from .laws import POISSON as POISSON_LAW
 from .laws import STUDENT_T as STUDENT_LAW
@@ -114,9 +114,7 @@ STUDENT_T = replace(
     real sum = zero();
     for (int o = 0; o < OUTPUTS; ++o) {
       const real scaled = (out[o] - y[o]) / scale, e = scaled * scaled / dof;
-      const real one = splat(scalar(1)), far = log_of(select(e > one, e, one) + one);
-      const real log = select(e > one, far, log1p_of(select(e > one, one, e)));
-      sum += log * scalar((c[DOF] + 1) / 2) + log_norm;
+      sum += log1p_of(e) * scalar((c[DOF] + 1) / 2) + log_norm;
     }
     return sum;""",
         residual="""
@@ -124,6 +122,101 @@ STUDENT_T = replace(
     for (int o = 0; o < OUTPUTS; ++o) {
       const real scaled = (out[o] - y[o]) / scale;
       out[o] = scaled * factor / (scaled * scaled + dof) * share;
+    }""",
+    ),
+)  # fmt: skip
+
+
+# -- learned noise -----------------------------------------------------------------------------------------------------
+
+
+def _learned_gaussian_losses(out: Array, y: Array, c: Constants, xp: Any) -> Array:
+    eta = c["log_noise"]
+    scaled = (out - y) * xp.exp(-eta)
+    return (scaled * scaled / 2 + eta + out.dtype.type(HALF_LOG_2PI)).sum(axis=-1)
+
+
+def _learned_gaussian_own(out: Array, y: Array, c: Constants, xp: Any) -> Array:
+    scaled = (out - y) * xp.exp(-c["log_noise"])
+    return 1 - scaled * scaled
+
+
+GAUSSIAN_LEARNED = replace(
+    GAUSSIAN,
+    name="gaussian_learned",
+    formula="(f - y)^2 exp(-2 eta)/2 + eta + log(2 pi)/2, eta a parameter for each target; Phi = f",
+    reference="equations.md section 12",
+    settings=(), constants=lambda settings: {},
+    losses=_learned_gaussian_losses,
+    residual=lambda out, y, c, xp: (out - y) * xp.exp(-2 * c["log_noise"]),
+    log_density=lambda phi, y, c: -_learned_gaussian_losses(phi, y, c, np),
+    own=Own(_learned_gaussian_own, "gaussian"),
+    count=Count(1, 5),
+    code=replace(
+        GAUSSIAN.code,
+        loss=f"""
+    real sum = zero();
+    for (int o = 0; o < OUTPUTS; ++o) {{
+      const real scaled = (out[o] - y[o]) * noise[OWN + o];
+      sum += scaled * scaled * scalar(0.5) + noise[o] + scalar({HALF_LOG_2PI!r});
+    }}
+    return sum;""",
+        residual="""
+    for (int o = 0; o < OUTPUTS; ++o) {
+      const real scaled = (out[o] - y[o]) * noise[OWN + o];
+      out[o] = scaled * noise[OWN + o] * share;
+      back[o] += (scalar(1) - scaled * scaled) * share;
+    }""",
+    ),
+)  # fmt: skip
+
+
+def _learned_student_losses(out: Array, y: Array, c: Constants, xp: Any) -> Array:
+    real, eta = out.dtype.type, c["log_noise"]
+    scaled = (out - y) * xp.exp(-eta)
+    log = xp.log1p(scaled * scaled / real(c["dof"]))
+    return (log * real((c["dof"] + 1) / 2) + eta + real(c["log_norm"])).sum(axis=-1)
+
+
+def _learned_student_residual(out: Array, y: Array, c: Constants, xp: Any) -> Array:
+    real, inverse = out.dtype.type, xp.exp(-c["log_noise"])
+    scaled = (out - y) * inverse
+    return scaled * inverse * real(c["dof"] + 1) / (scaled * scaled + real(c["dof"]))
+
+
+def _learned_student_own(out: Array, y: Array, c: Constants, xp: Any) -> Array:
+    real, square = out.dtype.type, ((out - y) * xp.exp(-c["log_noise"])) ** 2
+    return 1 - square * real(c["dof"] + 1) / (square + real(c["dof"]))
+
+
+STUDENT_T_LEARNED = replace(
+    GAUSSIAN_LEARNED,
+    name="student_t_learned",
+    formula="(nu + 1)/2 log(1 + (f - y)^2 exp(-2 eta)/nu) + eta + log(sqrt(nu pi) G(nu/2) / G((nu + 1)/2)),"
+    " eta a parameter for each target; Phi = f",
+    settings=("dof",), constants=lambda settings: {"dof": settings["dof"], "log_norm": student_t_norm(settings["dof"])},
+    losses=_learned_student_losses,
+    residual=_learned_student_residual,
+    values=STUDENT_T.values,
+    log_density=lambda phi, y, c: -_learned_student_losses(phi, y, c, np),
+    own=Own(_learned_student_own, "student_t"),
+    count=Count(1, 9),
+    code=replace(
+        GAUSSIAN.code,
+        loss="""
+    const scalar dof = scalar(c[DOF]), log_norm = scalar(c[LOG_NORM]);
+    real sum = zero();
+    for (int o = 0; o < OUTPUTS; ++o) {
+      const real scaled = (out[o] - y[o]) * noise[OWN + o];
+      sum += log1p_of(scaled * scaled / dof) * scalar((c[DOF] + 1) / 2) + noise[o] + log_norm;
+    }
+    return sum;""",
+        residual="""
+    const scalar dof = scalar(c[DOF]), more = scalar(c[DOF] + 1);
+    for (int o = 0; o < OUTPUTS; ++o) {
+      const real scaled = (out[o] - y[o]) * noise[OWN + o], square = scaled * scaled;
+      out[o] = scaled * noise[OWN + o] * more / (square + dof) * share;
+      back[o] += (scalar(1) - square * more / (square + dof)) * share;
     }""",
     ),
 )  # fmt: skip

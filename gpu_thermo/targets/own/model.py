@@ -10,6 +10,7 @@ from ...errors import DeviceError, SpecError
 from ...streams import Keys, Purpose, normals
 from ..base import Layout
 from ..networks import MlpModel
+from ..priors import FAN_IN
 from ..records import Tail
 from .base import OwnNetwork
 
@@ -85,7 +86,16 @@ class OwnModel(MlpModel):
         for name, values in zip(self.own.tensors, self.own.split(gradient), strict=True):
             g[name][...] = values
 
-    def initial_position(self, init: str, init_sd: float, keys: Keys, dtype: Any, xp: Any = np) -> Array:
+    def _scale(self, tensor: str, given: float | str) -> float:
+        """Scale of the prior of one tensor; SpecError where it needs to know the network."""
+        if given == FAN_IN:
+            raise SpecError(
+                'prior_sd = "fan_in" scales by the inputs of each unit, which nobody knows of a network of your own:'
+                " give a number, or one for each layer."
+            )
+        return float(given)
+
+    def _initial(self, init: str, init_sd: float, keys: Keys, dtype: Any, xp: Any = np) -> Array:
         """Initial parameters [R, P] at purpose 0; SpecError for laws that need to know the network."""
         if init in ("pytorch", "he"):
             raise SpecError(
@@ -97,9 +107,7 @@ class OwnModel(MlpModel):
         if init == "zero":
             return xp.zeros_like(noise)
         if init == "prior":
-            if self.prior_record is None or self.prior_sd is None:
-                raise SpecError('init = "prior" needs prior_sd.')
-            return self.prior_record.draw(noise, self.prior_sd)
+            return self._prior_draw(noise, keys, blocks, xp)
         return noise * dtype(init_sd)
 
 

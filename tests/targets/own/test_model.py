@@ -36,6 +36,8 @@ def both(library, task, **model):
     tree = {"run": RUN, "method": {"name": "sgd", "stepsize": 0.1}}
     tree["model"] = {"prior_sd": 1.3, "dtype": dtype_of(library), **model}
     given = data(task)
+    if task == "regression":
+        tree["model"]["noise_sd"] = 0.5
     if given is None:
         tree["data"] = SPIRALS
     own = RunSpec.from_dict(tree)
