@@ -59,7 +59,8 @@ Numbers = float | list[float]
 _SCHEDULE: TypeAdapter[Any] = TypeAdapter(AnySchedule)
 
 
-REPLICAS, STEPS, POINTS = ({"unit": unit} for unit in ("replicas", "steps", "points"))
+_EXTRA: list[dict[str, Any]] = [{"unit": unit} for unit in ("replicas", "steps", "points")]
+REPLICAS, STEPS, POINTS = _EXTRA
 """Units of keys, for who lists them (keys.py)."""
 
 

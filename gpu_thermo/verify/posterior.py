@@ -63,7 +63,7 @@ def _regression(replicas: int) -> tuple[MlpTarget, np.ndarray, np.ndarray]:
     x, frozen = _inputs(), _frozen()
     w1, b1 = frozen[: HIDDEN * INPUTS].reshape(HIDDEN, INPUTS), frozen[HIDDEN * INPUTS :]
     y = np.random.default_rng(SEED + 2).normal(size=(POINTS, OUTPUTS)) + x @ np.ones((INPUTS, OUTPUTS))
-    model = MlpModel(INPUTS, HIDDEN, OUTPUTS, "regression", "tanh", (POINTS * PRIOR_STIFFNESS) ** -0.5, NOISE_SD)
+    model = MlpModel(INPUTS, (HIDDEN,), OUTPUTS, "regression", "tanh", (POINTS * PRIOR_STIFFNESS) ** -0.5, NOISE_SD)
     features = np.column_stack([np.tanh(x @ w1.T + b1), np.ones(POINTS)])
     return network(model, regression(y, x), replicas), features, y
 

@@ -133,6 +133,6 @@ def silent_network(replicas: int, stiffness: float = 1.0) -> MlpTarget:
     """A network whose data say nothing (noise sd 1e9: a gradient of 1e-18): U = |theta|^2 / (2 s^2 N) with 1 / (s^2 N)
     = `stiffness`.
     """
-    model = MlpModel(INPUTS, HIDDEN, OUTPUTS, "regression", "relu", (POINTS * stiffness) ** -0.5, 1e9)
+    model = MlpModel(INPUTS, (HIDDEN,), OUTPUTS, "regression", "relu", (POINTS * stiffness) ** -0.5, 1e9)
     draw = np.random.default_rng(SEED).normal(size=(POINTS, INPUTS + OUTPUTS))
     return network(model, regression(draw[:, INPUTS:], draw[:, :INPUTS]), replicas)

@@ -199,7 +199,7 @@ def minibatch(place: Place, mode: str, plan: Plan) -> list[Check]:
     from ..targets.networks import MlpModel
 
     outputs = 8
-    model = MlpModel(1, 1, outputs, "regression", "relu", (POINTS * (BIAS_K - 1)) ** -0.5, 1.0)
+    model = MlpModel(1, (1,), outputs, "regression", "relu", (POINTS * (BIAS_K - 1)) ** -0.5, 1.0)
     y = np.random.default_rng(place.seed).normal(size=(POINTS, outputs))
     y = SPREAD * (y - y.mean(axis=0)) / y.std(axis=0, ddof=1)
     target = network(model, regression(y, np.zeros((POINTS, 1))), plan.replicas)
