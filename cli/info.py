@@ -28,7 +28,7 @@ def info(store: Run, as_json: Json = False) -> None:
     """
     from gpu_thermo.engines.builds import read_history
     from gpu_thermo.store import open_run, read_header
-    from gpu_thermo.study.parts import is_study
+    from gpu_thermo.study.birth import is_study
 
     if is_study(store):
         _show_study(store, as_json)
@@ -49,7 +49,7 @@ def info(store: Run, as_json: Json = False) -> None:
 def _show_study(store: Path, as_json: bool) -> None:
     """A study at a glance, and the commands that are about studies."""
     from gpu_thermo.study import labels, open_study
-    from gpu_thermo.study.parts import build_warning, builds_of
+    from gpu_thermo.study.reading import build_warning, builds_of
     from gpu_thermo.study.tables import failures, outcomes
 
     from .study import warn_of

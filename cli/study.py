@@ -197,7 +197,7 @@ def print_table(
 ) -> None:
     """The table of a study on stdout."""
     from gpu_thermo.study import comparisons, summaries
-    from gpu_thermo.study.parts import build_warning, values_of
+    from gpu_thermo.study.reading import build_warning, values_of
     from gpu_thermo.study.tables import best_outcome, failures
 
     from .output import echo, print_json, say, show

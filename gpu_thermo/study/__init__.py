@@ -7,7 +7,7 @@ gradients: entries (what a user writes), measures, watch, compare.
 
 from .conduct import StudyPlan, StudyProgress, plan_study, run_study
 from .grids import StudySpec
-from .parts import labels, open_study
+from .reading import labels, open_study
 from .tables import comparisons, summaries
 
 __all__ = [

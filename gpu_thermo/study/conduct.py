@@ -25,10 +25,13 @@ from ..running.drive import Interrupted, stop_signals
 from ..running.stored import versions
 from ..store.files import as_path
 from . import builds
+from .assembly import assemble
+from .birth import writing
 from .grids import Cell, StudySpec
 from .launch import make_group, run_shard
-from .parts import assemble, is_done, open_study, part_builds, remove_part, writing
+from .parts import is_done, part_builds, remove_part
 from .parts import write_part as _write_part
+from .reading import open_study
 from .shards import Group, Shard, group_cells, make_shards
 
 StudyLike = StudySpec | Mapping[str, Any] | str | Path

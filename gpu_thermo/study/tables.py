@@ -11,7 +11,8 @@ import xarray as xr
 from ..errors import SpecError, Status
 from ..targets.likelihoods import SCORES
 from .grids import StudySpec
-from .parts import PENDING, labels, values_of
+from .parts import PENDING
+from .reading import labels, values_of
 from .statistics import PairedDifference, Summary, paired_differences, summarise
 
 _SMALL = ("nll", *(name for name, score in SCORES.items() if score.lower_is_better))

@@ -14,7 +14,8 @@ from gpu_thermo.errors import OtherBitsError
 from gpu_thermo.kernels.toolchain import find_compiler
 from gpu_thermo.study import builds, conduct, open_study, run_study
 from gpu_thermo.study.conduct import as_study, make_work
-from gpu_thermo.study.parts import build_warning, part_builds, part_path
+from gpu_thermo.study.parts import part_builds, part_path
+from gpu_thermo.study.reading import build_warning
 
 FEWER = {"count": 3}
 ONE: dict[str, Any] = {"grid": {"method": [ADLALA]}, "study": {"shard": 2}}
@@ -137,7 +138,7 @@ def test_odd_parts_name_no_build() -> None:
 
 def test_chunks_of_all_arrays_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Along the runs, also where parameters make them few, and after an extension: status alone is never made anew."""
-    monkeypatch.setattr("gpu_thermo.study.parts.ROWS", 4)
+    monkeypatch.setattr("gpu_thermo.study.assembly.ROWS", 4)
     for seeds in (FEWER, {"count": 6}):
         run_study(changed(seeds=seeds, **ONE), tmp_path / "s.zarr", keep=True, extend=True, device="cpu")
         study = open_study(tmp_path / "s.zarr")

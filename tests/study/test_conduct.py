@@ -13,9 +13,10 @@ from gpu_thermo.errors import Status, StoreError, StoreExistsError, StoreLockedE
 from gpu_thermo.run import iterate
 from gpu_thermo.study import StudySpec, labels, open_study, plan_study, run_study, summaries
 from gpu_thermo.study import conduct as study_drive
+from gpu_thermo.study.birth import writing
 from gpu_thermo.study.conduct import make_work
 from gpu_thermo.study.launch import run_shard
-from gpu_thermo.study.parts import part_path, writing
+from gpu_thermo.study.parts import part_path
 from gpu_thermo.study.tables import failures
 
 # -- what is computed --------------------------------------------------------------------------------------------------
