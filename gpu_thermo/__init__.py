@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .data import Dataset
     from .errors import GpuThermoError, Status
     from .run import Interrupted, Progress, iterate, plan, resume, sample
+    from .running.prior import predict_prior
     from .spec.run import RunSpec
     from .state import Snapshot
     from .store import open_run
@@ -31,7 +32,7 @@ __version__ = "0.2.0.dev0"
 
 _HOMES = {
     "Dataset": "data", "GpuThermoError": "errors", "Status": "errors", "predict": "averages.predictive",
-    "calibration": "averages.calibration",
+    "calibration": "averages.calibration", "predict_prior": "running.prior",
     "Interrupted": "run", "Progress": "run", "iterate": "run", "plan": "run", "resume": "run", "sample": "run",
     "RunSpec": "spec", "Snapshot": "state", "open_run": "store", "UserPotential": "targets.user",
     "JaxNetwork": "targets.own", "NumpyNetwork": "targets.own", "TorchNetwork": "targets.own",
@@ -42,7 +43,7 @@ __all__ = [
     "Dataset", "GpuThermoError", "Interrupted", "JaxNetwork", "NumpyNetwork", "Progress", "RunSpec", "Snapshot",
     "Status", "TorchNetwork", "UserPotential",
     "__version__", "calibration", "iterate",
-    "open_run", "plan", "predict", "resume", "sample",
+    "open_run", "plan", "predict", "predict_prior", "resume", "sample",
     "weights_from_sklearn", "weights_from_torch",
 ]  # fmt: skip
 
