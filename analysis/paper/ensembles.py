@@ -218,7 +218,8 @@ def coverage_gap(z: np.ndarray) -> float:
 def _rhat(run: xr.DataTree, chains: np.ndarray) -> float:
     """Largest R-hat of the predictions at the probes (equations.md section 10)."""
     values = run["probes"]["predictions"].isel(chain=chains).transpose("chain", "draw", "probe", "output").to_numpy()
-    scale = RunSpec.from_json(run.attrs["spec"]).model.noise_sd or 1.0
+    known = RunSpec.from_json(run.attrs["spec"]).model.noise_sd
+    scale = known if isinstance(known, float) else 1.0
     return convergence(values.reshape(*values.shape[:2], -1), scale, None).rhat
 
 

@@ -134,7 +134,7 @@ def _check_data(tree: xr.DataTree, names: Mapping[str, Any]) -> None:
 
 def learned_centre(tree: xr.DataTree, targets: int) -> tuple[float, ...]:
     """Means of the prior of a learned noise, target by target; StoreError for what is none."""
-    text = tree.attrs.get("noise_centre")
+    text = str(tree.attrs.get("noise_centre"))
     try:
         centre = tuple(float(value) for value in json.loads(text))
         good = len(centre) == targets and all(math.isfinite(value) for value in centre)

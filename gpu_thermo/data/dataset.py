@@ -201,7 +201,7 @@ def stack(schema: Schema, parts: Sequence[Part], standardise: bool | str = False
         schema.classes,
         schema.targets,
         scales,
-        None if first.weight is None else scaled_weights(schema.name, np.stack([p.weight for p in parts])),
+        None if first.weight is None else scaled_weights(schema.name, np.stack([np.asarray(p.weight) for p in parts])),
     )
 
 

@@ -177,16 +177,16 @@ _STANDARD: dict[str, Any] = {
 
 
 def _predict_variants() -> list[Variant]:
-    sizes = [
-        ((2, 200, 1, "binary", "relu"), 32),
-        ((2, 100, 1, "regression", "tanh"), 64),
-        ((13, 50, 3, "multiclass", "softplus"), 32),
+    sizes: list[tuple[tuple[int, tuple[int, ...], int, str, str], int]] = [
+        ((2, (200,), 1, "binary", "relu"), 32),
+        ((2, (100,), 1, "regression", "tanh"), 64),
+        ((13, (50,), 3, "multiclass", "softplus"), 32),
         ((5, (16, 16, 16, 16), 1, "regression", "silu"), 32),
     ]
     return [
         Variant(
             "predict",
-            f"{' '.join(s[3:])} m{s[0]} d{s[1]} n{s[2]} float{bits}",
+            f"{' '.join(s[3:])} m{s[0]} d{'x'.join(map(str, s[1]))} n{s[2]} float{bits}",
             predict_device_source(MlpModel(*s), bits),
             s[0] == 2,
         )
