@@ -147,8 +147,7 @@ class Mixture:
             up = found >= 0
             low, below = np.where(up, low, middle), np.where(up, below, found)
             high, above = np.where(up, middle, high), np.where(up, found, above)
-        root: np.ndarray = np.where(abs(below) < abs(above), low, high)
-        return root
+        return np.asarray(np.where(abs(below) < abs(above), low, high))
 
     def pit(self, y: Array) -> np.ndarray:
         """Probability integral transform [T, n]: uniform on [0, 1] where predictions are right. For counts it is the
