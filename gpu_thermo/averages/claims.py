@@ -136,7 +136,7 @@ def learned_centre(tree: xr.DataTree, targets: int) -> tuple[float, ...]:
     """Means of the prior of a learned noise, target by target; StoreError for what is none."""
     text = str(tree.attrs.get("noise_centre"))
     try:
-        centre = tuple(float(value) for value in json.loads(text))
+        centre = tuple(float(value) for value in json.loads(str(text)))
         good = len(centre) == targets and all(math.isfinite(value) for value in centre)
     except BROKEN:
         good = False
