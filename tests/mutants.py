@@ -34,7 +34,7 @@ LETTERS, UPDATES, WORDS, RUN, SHLP = (
     "gpu_thermo/targets/networks.py",
 )
 ACTIVATIONS, LIKELIHOODS, PRIORS = (
-    f"gpu_thermo/targets/{name}.py" for name in ("activations", "likelihoods", "priors")
+    f"gpu_thermo/targets/{name}" for name in ("activations.py", "likelihoods", "priors.py")
 )
 HYPER, STREAMS = "gpu_thermo/running/hyperparameters.py", "gpu_thermo/streams.py"
 LAWS, VERIFY, BAYES = (
@@ -96,13 +96,13 @@ MUTANTS: dict[str, Mutant] = {
     "sigma for its square in SGLD": Mutant(((HYPER, "sigma**2 / 2", "sigma**2"),),
         ("tests/running/test_hyperparameters.py",)),
     "missing N/n: the gradient is a sum over the batch": Mutant(
-        ((SHLP, "d_out *= position.dtype.type(1 / out.shape[1])", "pass"),),
+        ((SHLP, "        delta *= share\n", ""),),
         ("tests/targets/test_networks.py", "tests/engines/test_fused.py", BAYES)),
     "missing N in the prior": Mutant(
         ((PRIORS, "1 / (scale**2 * points)", "1 / scale**2"),),
      ("tests/targets/test_networks.py", BAYES, VERIFY)),
     "noise sd for variance in the likelihood": Mutant(
-        ((LIKELIHOODS, 'out.dtype.type(c["noise_sd"] ** 2)', 'out.dtype.type(c["noise_sd"])'),),
+        ((f"{LIKELIHOODS}/values.py", 'out.dtype.type(c["noise_sd"] ** 2)', 'out.dtype.type(c["noise_sd"])'),),
         ("tests/targets/test_networks.py", "tests/engines/test_fused.py")),
     "wrong half step in B": Mutant(
         ((WORDS, "Fraction(1, self.text.count(letter))",
@@ -200,14 +200,14 @@ MUTANTS: dict[str, Mutant] = {
     "correction of one energy only in replica exchange": Mutant(
         ((EXCHANGE, "(v[:, :-1] + v[:, 1:]) / 2", "v[:, :-1] / 2"),), ("tests/moves/test_exchange.py",)),
     "xi stays with the replica in exchange": Mutant(
-        ((EXCHANGE, "state.thermostat[rows] = state.thermostat[back]", "pass"),), ("tests/moves/test_exchange.py",)),
+        ((EXCHANGE, "thermostat[rows] = thermostat[back]", "pass"),), ("tests/moves/test_exchange.py",)),
     "even and odd pairs do not alternate": Mutant(
         ((EXCHANGE, "(1 - window[2] if self.ladder.count > 2 else 0)", "0"),), ("tests/moves/test_exchange.py",)),
     "the same uniforms at every attempt": Mutant(
         ((EXCHANGE, "Purpose.EXCHANGE, number", "Purpose.EXCHANGE, 0"),
             (TEMPERING, "Purpose.TEMPERING, number", "Purpose.TEMPERING, 0")),
         ON_LADDERS),
-    "momenta not rescaled between rungs": Mutant(((LADDER, "state.momentum[rows, columns] *= scale", "pass"),),
+    "momenta not rescaled between rungs": Mutant(((LADDER, "momentum[rows, columns] *= scale", "pass"),),
         ON_LADDERS),
     "momenta rescaled by tau, not its root": Mutant(
         ((LADDER, "np.sqrt(temperature[new] / temperature[old])", "(temperature[new] / temperature[old])"),),
@@ -222,7 +222,7 @@ MUTANTS: dict[str, Mutant] = {
         ((TEMPERING, "return log_ratio - d**2 * variance / 2 if self.correction else log_ratio", "return log_ratio"),),
         ON_TEMPERING),
     "xi keeps its spread in simulated tempering": Mutant(
-        ((TEMPERING, "(state.thermostat[rows, k] - before) * stretch", "(state.thermostat[rows, k] - before)"),),
+        ((TEMPERING, "(thermostat[rows, k] - before) * stretch", "(thermostat[rows, k] - before)"),),
         ON_TEMPERING),
     "weights of simulated tempering never frozen": Mutant(
         ((TEMPERING, "if state.step <= self.burn_in and running.any():", "if running.any():"),),
@@ -264,7 +264,7 @@ MUTANTS: dict[str, Mutant] = {
         ((OBSERVE, "Purpose.MOVE_MINIBATCH, attempt", "Purpose.MOVE_MINIBATCH, 0"),),
         ("tests/moves/test_move_energies.py",)),
     "frozen replica spreads": Mutant(
-        ((BATCHED, "array[fresh] = np.nan", "array[:] = np.nan"),),
+        (("gpu_thermo/engines/operations/arrays.py", "array[fresh] = np.nan", "array[:] = np.nan"),),
         ("tests/engines/test_batched.py", "tests/test_run.py")),
 }  # fmt: skip
 

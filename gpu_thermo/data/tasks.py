@@ -1,4 +1,4 @@
-"""Tasks: what a data set asks of a network; how its outputs answer is a likelihood's (targets/likelihoods.py)."""
+"""Tasks: what a data set asks of a network; how its outputs answer is a likelihood's (targets/likelihoods/)."""
 
 import math
 from collections.abc import Callable

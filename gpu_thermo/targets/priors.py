@@ -139,7 +139,7 @@ PRIORS: dict[str, Prior] = {
         ),
         Prior(
             "student_t", "2 log(1 + theta^2 / (3 b^2)): t of 3 degrees of freedom, b the scale, sd b sqrt(3)",
-            "Neal 1996, section 2.2",
+            "Neal 1996, chapter 2",
             constants=_student_constants,
             term=lambda theta, c: np.log1p(theta * theta / _like(theta, c["square"])),
             slope=_student_slope,
