@@ -49,10 +49,10 @@ def info(store: Run, as_json: Json = False) -> None:
 def _show_study(store: Path, as_json: bool) -> None:
     """A study at a glance, and the commands that are about studies."""
     from gpu_thermo.study import labels, open_study
-    from gpu_thermo.study.reading import build_warning, builds_of
+    from gpu_thermo.study.reading import build_warning, builds_of, notices_of
     from gpu_thermo.study.tables import failures, outcomes
 
-    from .study import warn_of
+    from .study import say_notices, warn_of
 
     found = open_study(store)
     status = found["status"].to_numpy()
@@ -62,7 +62,7 @@ def _show_study(store: Path, as_json: bool) -> None:
         "study": str(store), "runs": len(status), "done": done, "failed": failed, "cells": labels(found),
         "seeds": int(found["seed_index"].to_numpy().max()) + 1, "outcomes": outcomes(found),
         "updated_at": str(found.attrs.get("updated_at", "")), "spec": _plain_json(found.attrs["study"]),
-        "next": [f"gpu-thermo table {run}"], "builds": builds_of(found),
+        "next": [f"gpu-thermo table {run}"], "builds": builds_of(found), "notices": notices_of(found),
     }  # fmt: skip
     if as_json:
         print_json(summary)
@@ -77,6 +77,7 @@ def _show_study(store: Path, as_json: bool) -> None:
     warn_of(failed)
     if builds := build_warning(found):
         say(f"Warning: {builds}")
+    say_notices(notices_of(found))
     say(f"\nNext:\n  gpu-thermo table {run}")
     if done < len(status):
         say(f"  gpu-thermo study STUDY.toml --out {run}     (the same study: it goes on)")

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 MOST_FAILED = 12
 """Groups whose failed runs are warned of one by one."""
+MOST_NOTICES = 3
+"""Warnings about runs that are said in full."""
 STUDY_EPILOG = """\b
 Examples:
   gpu-thermo study study.toml --dry-run
@@ -197,7 +199,7 @@ def print_table(
 ) -> None:
     """The table of a study on stdout."""
     from gpu_thermo.study import comparisons, summaries
-    from gpu_thermo.study.reading import build_warning, values_of
+    from gpu_thermo.study.reading import build_warning, notices_of, values_of
     from gpu_thermo.study.tables import best_outcome, failures
 
     from .output import echo, print_json, say, show
@@ -228,6 +230,17 @@ def print_table(
     warn_of(failed)
     if builds := build_warning(found):
         say(f"Warning: {builds}")
+    say_notices(notices_of(found))
+
+
+def say_notices(notices: list[str]) -> None:
+    """The first MOST_NOTICES of them on stderr, and how many more there are."""
+    from .output import plural, say
+
+    for text in notices[:MOST_NOTICES]:
+        say(f"Warning: {text}")
+    if len(notices) > MOST_NOTICES:
+        say(f"And {plural(len(notices) - MOST_NOTICES, 'more such warning')}.")
 
 
 def warn_of(failed: "list[dict[str, Any]]") -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from . import builds
 from .grids import Cell, StudySpec
-from .parts import PENDING, each_part, is_done, part_builds
+from .parts import NOTICES, PENDING, each_part, is_done, part_builds
 from .shards import FORMAT, Shard
 
 ROWS = 4096
@@ -68,8 +68,15 @@ def assemble(
     _put(root, builds.NAME, ("chain",), column, {}, rows)
     coordinates = [*static, builds.NAME, *(n for n in names if n in _COORDINATES or n.startswith(_HYPER))]
     root.attrs.update(_attributes(study, cells, coordinates, versions) | {"builds": json.dumps(made)})
+    root.attrs[NOTICES] = json.dumps(_notices(store, done))
     _consolidate(root)
     return finished
+
+
+def _notices(store: Path, done: list[Shard]) -> list[str]:
+    """What the parts say of their runs, each thing once."""
+    said = (json.loads(str(part[NOTICES])) for _, part in each_part(store, done) if NOTICES in part)
+    return list(dict.fromkeys(text for texts in said for text in texts))
 
 
 _COORDINATES = ("status", "frozen_step", "stepsize")
@@ -94,7 +101,7 @@ def _survey(store: Path, done: list[Shard]) -> tuple[dict[str, tuple[Any, tuple[
     for _, part in each_part(store, done):
         steps |= set(part["steps"].tolist())
         for name in part.files:
-            if name in ("rows", "steps", builds.NAME):
+            if name in ("rows", "steps", builds.NAME, NOTICES):
                 continue
             dtype, shape = _header(part, name)
             if name in names:

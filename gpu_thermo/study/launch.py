@@ -1,5 +1,6 @@
 """One shard from start to end: advance, observe, and the numbers that a study keeps of each run."""
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from ..running.subject import Setup
 from ..targets.likelihoods import SCORES
 from . import builds
 from .grids import Cell, StudySpec
+from .parts import NOTICES
 from .shards import Group, Shard, initial_state, make_launch, make_shard
 
 Arrays = dict[str, np.ndarray]
@@ -44,7 +46,7 @@ def run_shard(
     tensor's last weights.
     curve_* [R, point] : learning curves at `steps` [point]. seconds [R] : share of the wall-clock time.
     With `keep`: each tensor [R, draw, ...], and as it was at the start, initial_TENSOR [R, ...].
-    build [] : what decided the bits (builds.py).
+    build [] : what decided the bits (builds.py). notices [] : what of these runs is allowed but rarely meant, as JSON.
     """
     began = time.perf_counter()
     launch = make_launch(shard)
@@ -65,6 +67,7 @@ def run_shard(
     out |= {name: values for name, values in ready.chain_coordinates().items() if name not in IDENTITY}
     out |= seen.arrays(initial) | averages(ready, moments)
     out[builds.NAME] = builds.as_array(describe_build(ready.job, chosen, device).to_dict())
+    out[NOTICES] = np.array(json.dumps([*ready.subject.notices()]))
     out["seconds"] = np.full(shard.replicas, (time.perf_counter() - began) / shard.replicas)
     return out
 

@@ -25,6 +25,8 @@ PENDING = -1
 """Status of a run that was not done yet."""
 PARTS = Path("status") / "parts"
 """Where they are in a store."""
+NOTICES = "notices"
+"""The array of a part that says, as JSON, what of its runs is allowed but rarely meant."""
 
 
 def part_path(store: Path, shard_id: str) -> Path:

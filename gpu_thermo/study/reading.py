@@ -15,6 +15,7 @@ from ..store.record import is_ours
 from . import builds
 from .birth import read_spec
 from .grids import StudySpec
+from .parts import NOTICES
 
 BROKEN = (OSError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError)
 """What reading a document that is not true may raise, RecursionError among the last."""
@@ -103,6 +104,15 @@ def values_of(dataset: xr.Dataset, name: str) -> np.ndarray:
 def labels(dataset: xr.Dataset) -> list[str]:
     """Label of each cell."""
     return list(json.loads(dataset.attrs["cells"]))
+
+
+def notices_of(dataset: xr.Dataset) -> list[str]:
+    """What of a study's runs is allowed but rarely meant, such as a class that a split leaves out of training."""
+    try:
+        found = json.loads(dataset.attrs.get(NOTICES, "[]"))
+    except (ValueError, TypeError):
+        return []
+    return [text for text in found if isinstance(text, str)] if isinstance(found, list) else []
 
 
 def builds_of(dataset: xr.Dataset) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from cli_cases import call
 from study_cases import ADLALA, SMALL, changed, same
 
 from gpu_thermo.errors import Status, StoreError, StoreExistsError, StoreLockedError
@@ -17,6 +18,7 @@ from gpu_thermo.study.birth import writing
 from gpu_thermo.study.conduct import make_work
 from gpu_thermo.study.launch import run_shard
 from gpu_thermo.study.parts import part_path
+from gpu_thermo.study.reading import notices_of
 from gpu_thermo.study.tables import failures
 
 # -- what is computed --------------------------------------------------------------------------------------------------
@@ -230,3 +232,20 @@ def test_places_that_are_taken(small: Path, tmp_path: Path):
     spec = StudySpec.from_dict(SMALL)
     with writing(small, spec, spec.cells()), pytest.raises(StoreLockedError, match="another process"):
         run_study(SMALL, small)
+
+
+def test_classes_that_a_split_leaves_out_are_said(tmp_path: Path):
+    """By class and split seed, from every shard; `table` and `info` say the first few."""
+    rows = [f"{i / 30},{(7 * i) % 11},{'ab'[i % 2]}" for i in range(30)] + ["0.5,3,rare"]
+    (tmp_path / "table.csv").write_text("\n".join(["x,z,kind", *rows]))
+    study = {
+        "data": {"name": "csv", "path": "table.csv", "target": "kind", "test_fraction": 0.5},
+        "model": {"hidden": 3}, "run": {"steps": 20}, "seeds": {"count": 12}, "study": {"shard": 4},
+    }  # fmt: skip
+    run_study(study, tmp_path / "study.zarr", base=tmp_path)
+    said = notices_of(open_study(tmp_path / "study.zarr"))
+    assert said
+    assert all("class 'rare' of split_seed " in text for text in said)
+    result = call("table", str(tmp_path / "study.zarr"))
+    assert "Warning: class 'rare' of split_seed" in result.stderr
+    assert json.loads(call("info", str(tmp_path / "study.zarr"), "--json").stdout)["notices"] == said
