@@ -11,9 +11,10 @@ import xarray as xr
 
 from gpu_thermo.averages.predictive import model_of, restored_data
 from gpu_thermo.data import Dataset
+from gpu_thermo.method.named import METHODS
 from gpu_thermo.method.partition import Partition
 from gpu_thermo.method.words import parse_word
-from gpu_thermo.spec.run import METHODS, RunSpec
+from gpu_thermo.spec.run import RunSpec
 from gpu_thermo.targets.base import Batch, Layout
 from gpu_thermo.targets.networks import MlpTarget
 from gpu_thermo_analysis.multimodal_draws import Counted

@@ -70,6 +70,13 @@ ELSEWHERE = {
     "gpu_thermo/study/assembly.py": ("study/test_conduct.py", "what a study looks like when its parts are together"),
     "gpu_thermo/study/birth.py": ("study/test_conduct.py", "places taken, continued and locked"),
     "gpu_thermo/study/reading.py": ("study/test_claims.py", "what a study says of itself, checked"),
+    "gpu_thermo/spec/section.py": ("spec/test_run.py", "what all sections share"),
+    "gpu_thermo/spec/values.py": (
+        "spec/test_run.py",
+        "values over replicas, scheduled and by partition, as specs have them",
+    ),
+    "gpu_thermo/spec/model.py": ("spec/test_run.py", "sections are read as parts of a spec"),
+    "gpu_thermo/spec/method.py": ("spec/test_run.py", "sections are read as parts of a spec"),
     "gpu_thermo/spec/written.py": ("spec/test_keys.py", "short forms as editors check them, against validation"),
     "gpu_thermo/study/watch.py": ("analysis/test_multimodal.py", "histograms and trajectories as pictures draw them"),
     "gpu_thermo/targets/activations.py": ("contracts/test_networks.py", "every activation is held to its formula"),

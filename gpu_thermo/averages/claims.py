@@ -14,8 +14,9 @@ import xarray as xr
 
 from ..data.tasks import TASKS
 from ..errors import SpecError, StoreError
+from ..spec.model import LEARN
 from ..spec.reports import read_reports
-from ..spec.run import LEARN, RunSpec
+from ..spec.run import RunSpec
 from ..store.header import RunInfo
 
 MOST_STEPS = 2**53

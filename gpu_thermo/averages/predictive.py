@@ -18,8 +18,9 @@ from ..data import Dataset, Standardisation
 from ..data.tasks import TASKS
 from ..engines import make_predictor, resolve_device
 from ..errors import DataError, SpecError, StoreError
+from ..spec.model import LEARN
 from ..spec.own import with_network
-from ..spec.run import LEARN, RunSpec
+from ..spec.run import RunSpec
 from ..targets.likelihoods import LEARNED, get_likelihood
 from ..targets.networks import MlpModel
 from ..targets.own.check import PROBE, check_network, check_same

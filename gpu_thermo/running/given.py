@@ -9,7 +9,8 @@ from ..data import Dataset
 from ..data.given import build_given
 from ..data.sources import Arrays
 from ..errors import SpecError
-from ..spec.run import GIVEN, ModelSpec, RunSpec
+from ..spec.model import GIVEN, ModelSpec
+from ..spec.run import RunSpec
 from ..spec.text import read_toml
 from ..targets.base import Potential
 from .model import as_answered

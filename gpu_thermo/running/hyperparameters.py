@@ -13,7 +13,8 @@ from ..method.named import Method
 from ..method.partition import Partition
 from ..method.schedules import Cooling, Schedule
 from ..method.words import Program
-from ..spec.run import MethodSpec, Scheduled
+from ..spec.method import MethodSpec
+from ..spec.values import Scheduled
 from ..state import PARTITIONED, Hyper
 
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from ..data import Dataset
 from ..errors import DataError, SpecError
-from ..spec.run import LEARN, RunSpec
+from ..spec.model import LEARN
+from ..spec.run import RunSpec
 from ..targets.likelihoods import LEARNED, LIKELIHOODS, NAMED, Likelihood, get_likelihood
 from ..targets.networks import MlpModel
 

@@ -26,7 +26,8 @@ from ..errors import SpecError
 from ..moves import fold
 from ..moves.base import Energies
 from ..moves.fold import Weigh
-from ..spec.run import LEARN, RunSpec
+from ..spec.model import LEARN
+from ..spec.run import RunSpec
 from ..streams import Keys, Purpose, make_keys, permutation_keys, permute
 from ..targets.networks import MlpModel, MlpTarget
 from ..targets.own import OwnNetwork

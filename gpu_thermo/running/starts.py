@@ -17,7 +17,8 @@ import numpy as np
 from ..data.arrays import read_npz
 from ..data.sources import place
 from ..errors import SpecError
-from ..spec.run import GIVEN, RunSpec
+from ..spec.model import GIVEN
+from ..spec.run import RunSpec
 from ..targets.base import Layout
 
 MOMENTUM, STORED = "momentum_", "start_"

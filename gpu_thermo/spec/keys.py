@@ -10,7 +10,9 @@ from pydantic import AliasChoices, BaseModel
 from ..data import DATASETS
 from ..moves.table import MOVES
 from ..targets.options import TARGETS
-from .run import MethodSpec, ModelSpec, RunSection, RunSpec
+from .method import MethodSpec
+from .model import ModelSpec
+from .run import RunSection, RunSpec
 
 Schema = dict[str, Any]
 Member = Mapping[str, type[BaseModel]]

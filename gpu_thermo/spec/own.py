@@ -4,7 +4,8 @@ from typing import Any
 
 from ..errors import SpecError
 from ..targets.own import OwnNetwork, as_network
-from .run import NetworkOptions, RunSpec
+from .model import NetworkOptions
+from .run import RunSpec
 
 
 def with_network(spec: RunSpec, given: Any, init: Any) -> tuple[RunSpec, OwnNetwork | None, Any]:

@@ -21,7 +21,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from ..errors import SpecError
 from ..running.setup import prepare
-from ..spec.run import RunSection, RunSpec, Section, explain
+from ..spec.run import RunSection, RunSpec, explain
+from ..spec.section import Section
 from ..spec.text import read_toml
 
 Tree = dict[str, Any]

@@ -32,7 +32,8 @@ import tomli_w
 from pydantic import Field, ValidationError, model_validator
 
 from ..errors import SpecError
-from ..spec.run import RunSpec, Section, explain
+from ..spec.run import RunSpec, explain
+from ..spec.section import Section
 from ..spec.text import read_toml
 from .seeds import SeedsSpec
 

@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from pydantic import Field, model_validator
 
-from ..spec.run import Section
+from ..spec.section import Section
 
 MAX_SEEDS = 2**32
 

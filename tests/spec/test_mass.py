@@ -5,7 +5,8 @@ import pytest
 
 from gpu_thermo.errors import SpecError
 from gpu_thermo.spec.mass import scale_of
-from gpu_thermo.spec.run import MethodSpec, RunSpec
+from gpu_thermo.spec.method import MethodSpec
+from gpu_thermo.spec.run import RunSpec
 from gpu_thermo.targets.networks import MlpModel
 
 MODEL = MlpModel(3, (4, 2), 1)

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from gpu_thermo.errors import SpecError
 from gpu_thermo.running.setup import prepare
-from gpu_thermo.spec.run import RunSpec, Scheduled
+from gpu_thermo.spec.run import RunSpec
 from gpu_thermo.spec.text import apply_overrides
+from gpu_thermo.spec.values import Scheduled
 from gpu_thermo.targets.activations import ACTIVATIONS
 
 NAN, INF = float("nan"), float("inf")

@@ -7,7 +7,7 @@ import pytest
 
 from gpu_thermo.data.tasks import TASKS, classification
 from gpu_thermo.errors import SpecError
-from gpu_thermo.spec.run import ModelSpec
+from gpu_thermo.spec.model import ModelSpec
 from gpu_thermo.targets.activations import ACTIVATIONS, get_activation
 from gpu_thermo.targets.likelihoods import DEFAULTS, LIKELIHOODS, SCORES, classes_of, get_likelihood
 from gpu_thermo.targets.priors import PRIORS, get_prior

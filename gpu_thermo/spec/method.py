@@ -1,0 +1,82 @@
+"""[method] of a spec: a named method and its hyperparameters."""
+
+import math
+from typing import Literal
+
+from pydantic import (
+    Field,
+    model_validator,
+)
+
+from ..method.named import HYPERPARAMETERS, METHODS, get_method
+from .mass import Mass
+from .section import Section
+from .values import Partitioned, Scheduled, Value
+
+
+class MethodSpec(Section):
+    """[method]: a named method and its hyperparameters; what is not given takes the method's default."""
+
+    name: str = Field(
+        "adlala", description="the method (gpu-thermo methods lists them)", json_schema_extra={"enum": [*METHODS]}
+    )
+    word: str | dict[str, str] | None = Field(None, description="splitting word, or one per partition")
+    partition: Literal["layer", "tensor", "all"] | None = Field(
+        None, description="how parameters are grouped; the method's own by default"
+    )
+    freeze: list[str] = Field(default_factory=list, description="partitions that keep their initial values")
+    stepsize: Value | None = Field(None, description=HYPERPARAMETERS["stepsize"])
+    temperature: Partitioned | None = Field(None, description=HYPERPARAMETERS["temperature"])
+    posterior_temperature: Partitioned | None = Field(None, description=HYPERPARAMETERS["posterior_temperature"])
+    friction: Partitioned | None = Field(None, description=HYPERPARAMETERS["friction"])
+    sigma: Partitioned | None = Field(None, description=HYPERPARAMETERS["sigma"])
+    epsilon: Partitioned | None = Field(None, description=HYPERPARAMETERS["epsilon"])
+    thermostat: Partitioned | None = Field(None, description=HYPERPARAMETERS["thermostat"])
+    momentum: Partitioned | None = Field(None, description=HYPERPARAMETERS["momentum"])
+    mass: Mass | None = Field(None, description="masses of the parameters under a splitting word; 1 unless given")
+    convention: Literal["I", "II"] | None = Field(None, description="type of the momentum update; I by default")
+    cooling: Literal["published", "exponential", "linear"] | None = Field(
+        None, description="CoolMomentum's law; published by default"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "MethodSpec":
+        get_method(self.name)
+        if self.temperature is not None and self.posterior_temperature is not None:
+            raise ValueError("temperature and posterior_temperature are both given: give one (tau, or T = N tau)")
+        if self.mass is not None and get_method(self.name).update is not None:
+            raise ValueError(f"mass belongs to splitting words, and '{self.name}' is a whole-step update: leave it out")
+        for key, owner in (("convention", "momentum"), ("cooling", "coolmomentum")):
+            if getattr(self, key) is not None and self.name != owner:
+                raise ValueError(f"{key} belongs to method '{owner}', not '{self.name}'")
+        for name in HYPERPARAMETERS:
+            given = getattr(self, name)
+            for place, scheduled in ({"": given} if name == "stepsize" else given or {}).items():
+                if scheduled is not None:
+                    _check_numbers(name, place, scheduled)
+        return self
+
+
+_LOWEST = {"stepsize": "positive", "thermostat": "any"}
+
+
+def _check_numbers(name: str, place: str, scheduled: Scheduled) -> None:
+    """Refuse what no sampler can use: NaN, infinities (friction aside), negatives."""
+    label = f"{name}.{place}" if place not in ("", "all") else name
+    values = scheduled.value if isinstance(scheduled.value, list) else [scheduled.value]
+    if not values:
+        raise ValueError(f"{label} is an empty list")
+    for i, v in enumerate(values):
+        at = f" (entry {i})" if len(values) > 1 else ""
+        if math.isnan(v) or (math.isinf(v) and not (name == "friction" and v > 0)):
+            raise ValueError(f"{label} = {v}{at} is not a finite number")
+        if math.isinf(v) and scheduled.schedule is not None:
+            raise ValueError(f"{label} = {v}{at} takes no schedule: infinity stays infinity")
+        if _LOWEST.get(name) == "positive" and v <= 0:
+            raise ValueError(f"{label} = {v}{at} must be above 0")
+        if name not in _LOWEST and v < 0:
+            raise ValueError(f"{label} = {v}{at} must not be negative")
+        if name == "momentum" and v >= 1:
+            raise ValueError(f"{label} = {v}{at} must be below 1")
+    if scheduled.schedule is not None and name in ("thermostat", "momentum"):
+        raise ValueError(f"{label} is an initial value and takes no schedule")
