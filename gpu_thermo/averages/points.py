@@ -64,7 +64,17 @@ def _by_name(table: Any, columns: list[Any], features: Sequence[str], targets: S
     return np.column_stack([_numbers(table[columns[names.index(name)]], name) for name in features])
 
 
+def _refuse_lossy(values: Any, what: str) -> None:
+    """DataError for what asarray(float64) would take without its mask or its imaginary part."""
+    if np.ma.is_masked(values):
+        masked = np.ma.count_masked(values)
+        raise DataError(f"{what} has {masked} masked values: fill them in, or leave these points out.")
+    if np.iscomplexobj(values):
+        raise DataError(f"{what} holds complex numbers: give real ones.")
+
+
 def _numbers(column: Any, name: str) -> np.ndarray:
+    _refuse_lossy(column, f"Column '{shorten(name)}' of x")
     try:
         return np.asarray(column, np.float64).reshape(-1)
     except (TypeError, ValueError) as error:
@@ -82,6 +92,7 @@ def _listed(names: Sequence[str]) -> str:
 
 def check_inputs(x: Array, features: int) -> np.ndarray:
     """`x` as float64 [point, feature]; DataError for a wrong width, NaN, or numbers no network can take."""
+    _refuse_lossy(x, "x")
     try:
         out = np.asarray(x, np.float64)
     except (TypeError, ValueError) as error:

@@ -161,6 +161,10 @@ def _arrays(one: tuple[Any, ...], where: str) -> tuple[Values, ...]:
 
 def _array(values: Any, what: str) -> Values:
     """`values` as an array of numbers or of text; None and mixed kinds are refused with a reason."""
+    if np.ma.is_masked(values):  # asarray drops the mask, and what stands under it would be taken for data
+        raise DataError(
+            f"{WHERE}: {what} has {np.ma.count_masked(values)} masked values: fill them in, or leave their points out."
+        )
     try:
         out = np.asarray(values)
         if out.dtype.kind in "OT":

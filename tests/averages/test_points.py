@@ -50,6 +50,10 @@ def test_columns_beside_the_features():
         (FRAME.iloc[:0], "no points"),
         (pd.DataFrame(X[:, :2]), "3 features"),
         ({"a": [1.0]}, "no column 'b', 'c'"),
+        (np.ma.masked_array(X, X > 9), "x has 2 masked values"),
+        (dict(zip(NAMES, np.ma.masked_array(X, X > 9).T, strict=True)), "Column 'b' of x has 1 masked values"),
+        (X + 1j, "x holds complex numbers"),
+        (FRAME.assign(c=1j), "Column 'c' of x holds complex"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:Columns of x")

@@ -123,6 +123,8 @@ def test_a_dataset_is_taken_as_it_is():
         ((np.where(X > 5, np.nan, X), LABELS), r"x\[\d+, \d\] is nan"),
         ((X, np.where(LABELS, np.inf, 0.0)), r"y\[\d+\] is inf"),
         ((X.astype(complex), LABELS), "x holds complex128"),
+        ((np.ma.masked_array(X, X == X[2, 1]), LABELS), "x has 1 masked values"),
+        ((X, np.ma.masked_array(LABELS, LABELS == LABELS[0])), r"y has \d+ masked values"),
         ((X.astype(str), LABELS), "x holds text"),
         ((X, ["a"] * 40), "one class only"),
         ((X, [object()] * 40), "y is no array of numbers"),
