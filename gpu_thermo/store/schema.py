@@ -298,6 +298,8 @@ def _check_clashes(schema: Schema) -> Schema:
     )
     if clash:
         raise TypeError(f"the chain coordinate '{min(clash)}' has the name of a variable or an axis in the same group")
+    if clash := set(s.tensors) & _RESERVED:
+        raise TypeError(f"the parameter '{min(clash)}' has the name of a coordinate: give it another name")
     clash = (set(s.statistics) | set(s.trace)) & (_RESERVED | set(s.sizes))
     if clash:
         raise TypeError(f"the statistic '{min(clash)}' has the name of a coordinate")

@@ -37,6 +37,7 @@ class TestHeader:
             ({"tensors": {"x": (("feature",), (FEATURES + 1,))}}, "length 3, elsewhere 2"),
             ({"tensors": {"x": (("stepsize",), (2,))}}, "axis 'stepsize'"),
             ({"tensors": {"x": (("x",), (2,))}}, "axis 'x'"),
+            *(({"tensors": {n: (("a",), (2,))}}, f"parameter '{n}'") for n in ("chain", "draw", "step", "status")),
             ({"attributes": {"x": [1]}}, "JSON"),
         ],
     )
