@@ -10,7 +10,7 @@ import xarray as xr
 
 from gpu_thermo.averages.ensembles import chain_status, ensemble_labels
 from gpu_thermo.averages.predictive import choices_of, opened
-from gpu_thermo.averages.trees import Run
+from gpu_thermo.averages.trees import Run, names_damage
 from gpu_thermo.errors import SpecError, Status, StoreError
 from gpu_thermo.spec.reports import read_reports
 from gpu_thermo.spec.run import RunSpec
@@ -118,6 +118,7 @@ class Diagnosis:
         return {"trusted": self.trusted, "ensembles": _plain(rows)}
 
 
+@names_damage
 def diagnose(run: Run, ensemble: int | None = None) -> Diagnosis:
     """Judge a run: convergence in function space (of a potential: of its coordinates), temperatures, frozen chains,
     weights and moves.

@@ -17,7 +17,7 @@ import xarray as xr
 
 from gpu_thermo.averages.ensembles import ensemble_labels
 from gpu_thermo.averages.predictive import opened, predict, restored_data
-from gpu_thermo.averages.trees import Run
+from gpu_thermo.averages.trees import Run, names_damage
 from gpu_thermo.data import Dataset
 from gpu_thermo.data.tasks import TASKS
 from gpu_thermo.errors import DataError
@@ -31,6 +31,7 @@ _RESOLUTIONS = (2, 2000)
 _SUFFIXES = (".zarr", ".nc", ".csv")
 
 
+@names_damage
 def uncertainty_map(
     run: Run, ensemble: int | None = None, features: Sequence[str | int] | None = None, resolution: int = RESOLUTION,
     margin: float = MARGIN, device: str = "auto", network: Any = None,

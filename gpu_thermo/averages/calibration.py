@@ -12,12 +12,13 @@ from ..engines import make_predictor
 from ..errors import SpecError
 from .draws import Scales, Source, mixtures
 from .predictive import MEMORY, model_of, restored_data
-from .trees import Run, opened
+from .trees import Run, names_damage, opened
 
 COVERAGE = (0.5, 0.8, 0.9, 0.95)
 """Central intervals whose coverage is counted."""
 
 
+@names_damage
 def calibration(
     run: Run, ensemble: int | None = None, *, coverage: tuple[float, ...] = COVERAGE, points: int | None = None,
     draws: int | None = None, memory: int = MEMORY, threads: int | None = None,

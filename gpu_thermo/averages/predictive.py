@@ -30,7 +30,7 @@ from .draws import Chunk, Evaluate, Scales, Source, mixtures
 from .moments import BLOCK, RunningMoments
 from .points import points_of
 from .scores import scores
-from .trees import Run, opened
+from .trees import Run, names_damage, opened
 
 __all__ = ["RunningMoments", "data_names", "model_of", "opened", "predict", "restored_data", "scores_on_test"]
 
@@ -44,6 +44,7 @@ _TILE_POINTS = 512
 _TILE_BYTES = 3 * 2**20
 
 
+@names_damage
 def predict(
     run: Run, x: Array, ensemble: int | None = None, *, memory: int = MEMORY, threads: int | None = None,
     phi: Phi | None = None,
@@ -222,6 +223,7 @@ def restored_data(tree: xr.DataTree) -> Dataset:
     return Dataset(**names, **arrays, standardisation=scales, weight=weight)
 
 
+@names_damage
 def scores_on_test(run: Run) -> dict[int, dict[str, float]]:
     """Scores of each ensemble's running average on its test set, in the target's own units; empty where there is no
     test set or draw.

@@ -3,14 +3,17 @@ in a sentence.
 """
 
 import os
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import xarray as xr
 
 from ..errors import SpecError, StoreError
 from .claims import check_tree
 
+Given, Answer = ParamSpec("Given"), TypeVar("Answer")
 Run = xr.DataTree | str | os.PathLike[str]
 ANY_OF = ("sample_stats", "posterior")
 """Groups of which every run has one."""
@@ -63,3 +66,22 @@ def _checked(tree: xr.DataTree, groups: tuple[str, ...]) -> xr.DataTree:
         raise StoreError(f"This tree has no group {absent[0]} (groups: {has}). Give all that open_run returns.")
     check_tree(tree)
     return tree
+
+
+def names_damage(reader: Callable[Given, Answer]) -> Callable[Given, Answer]:
+    """A reader of chunks whose error over rotten ones is a StoreError that says what to do."""
+
+    @wraps(reader)
+    def reading(*args: Given.args, **kwargs: Given.kwargs) -> Answer:
+        """As the reader."""
+        try:
+            return reader(*args, **kwargs)
+        except ValueError as error:
+            if "checksum" not in str(error):
+                raise
+            raise StoreError(
+                "A chunk of the run's store is damaged: its bytes do not fit their checksum. gpu_thermo.store's"
+                " verify_store(RUN) names the file; restore it from a copy, or run again."
+            ) from None
+
+    return reading

@@ -32,7 +32,7 @@ def check_device(needed: int, replicas: int, device: str) -> None:
 def _check(needed: int, free: int | None, where: str, replicas: int) -> None:
     if free is not None and needed > free:
         raise ResourceError(
-            f"The run needs about {needed / 2**30:.2f} GiB of {where}, {free / 2**30:.2f} GiB are available: "
+            f"The run needs about {_size(needed)} of {where}, {_size(free)} are available: "
             f"use fewer than {replicas} replicas or a smaller network."
         )
 
@@ -44,9 +44,15 @@ def check_disk(needed: int, store: Path) -> None:
     free = shutil.disk_usage(store.parent).free
     if needed > free:
         raise ResourceError(
-            f"The store needs about {needed / 2**30:.2f} GiB, {free / 2**30:.2f} GiB are free in {store.parent}: "
+            f"The store needs about {_size(needed)}, {_size(free)} are free in {store.parent}: "
             'raise run.thin, or leave "parameters" out of run.keep.'
         )
+
+
+def _size(number: int) -> str:
+    """Bytes in KiB, MiB or GiB."""
+    power, unit = next(((p, u) for p, u in ((30, "GiB"), (20, "MiB")) if number >= 2**p), (10, "KiB"))
+    return f"{number / 2**power:.1f} {unit}"
 
 
 def available_memory() -> int | None:

@@ -67,7 +67,11 @@ class RunSection(Section):
     @model_validator(mode="after")
     def _whole_draws(self) -> "RunSection":
         if self.burn_in >= self.steps:
-            raise ValueError(f"burn_in = {self.burn_in} leaves no steps of steps = {self.steps} to draw from")
+            given = "" if "burn_in" in self.model_fields_set else " (its default)"
+            raise ValueError(
+                f"burn_in = {self.burn_in}{given} leaves no steps of steps = {self.steps} to draw from: set run.burn_in"
+                f" below them, such as {self.steps // 2}, and run.thin so that the draws fill the rest"
+            )
         if (self.steps - self.burn_in) % self.thin:
             fit = self.burn_in + max(1, round((self.steps - self.burn_in) / self.thin)) * self.thin
             raise ValueError(

@@ -6,7 +6,7 @@ import xarray as xr
 
 import gpu_thermo as gt
 from gpu_thermo.averages.predictive import scores_on_test
-from gpu_thermo.errors import GpuThermoError
+from gpu_thermo.errors import GpuThermoError, StoreError
 from gpu_thermo.store import open_run, read_checkpoint, read_header, verify_store
 from gpu_thermo_analysis.diagnostics import diagnose
 from gpu_thermo_analysis.maps import uncertainty_map
@@ -68,3 +68,16 @@ def test_frames_are_matched_by_name():
     assert (gt.predict(run, frame)["mean"].to_numpy() == plain).all()
     assert (gt.predict(run, frame[["x2", "x1"]])["mean"].to_numpy() == plain).all()
     assert (gt.predict(run, frame.to_numpy()[:, ::-1])["mean"].to_numpy() != plain).any()
+
+
+@pytest.mark.parametrize(("reader", "group"), [("predict", "posterior/w1"), ("diagnose", "probes/predictions")])
+def test_a_rotten_chunk_is_named_as_damage(tmp_path, reader, group):
+    """A byte changed in one chunk: the reader says so, and verify_store which file."""
+    gt.sample(SPEC, tmp_path / "run.zarr")
+    chunk = next(p for p in sorted((tmp_path / "run.zarr" / group).rglob("c*")) if p.is_file())
+    rotten = bytearray(chunk.read_bytes())
+    rotten[8] ^= 1
+    chunk.write_bytes(rotten)
+    with pytest.raises(StoreError, match=r"damaged.*verify_store"):
+        READERS[reader](tmp_path / "run.zarr")
+    assert any(group in str(damage) for damage in verify_store(tmp_path / "run.zarr"))
