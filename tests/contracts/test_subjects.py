@@ -102,6 +102,9 @@ class LineSubject:
     def needs(self, setup: Setup, device: str, threads: int | None) -> Needs:
         return Needs(8 * REPLICAS * POINTS)
 
+    def assumptions(self) -> list[str]:
+        return ["answers lie on a line"]
+
     def judge(self, mean: np.ndarray, dataset: np.ndarray) -> list[dict[str, float]]:
         return [{"rmse": float(np.sqrt(((m[:, 0] - Y) ** 2).mean()))} for m in mean]
 
