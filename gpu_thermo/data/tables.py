@@ -292,7 +292,7 @@ def _complain(path: Path, line: int, name: str, text: str, needed: bool = False)
         comma = " Write decimals with a point." if _number(text.replace(",", ".")) is not None else ""
         raise DataError(
             f"{where} '{shorten(text)}' is not a number.{comma} Encode it as"
-            f" {'in the data of the run.' if needed else 'numbers, or leave the column out (features = [...]).'}"
+            f" {'in the data of the run.' if needed else 'numbers (pandas.get_dummies), or leave the column out (features = [...]).'}"
         )
     raise DataError(
         f"{where} '{shorten(text)}' is not a finite number up to {MAX_MAGNITUDE:g} in size. Correct it, or leave out"
