@@ -13,7 +13,8 @@ import xarray as xr
 from ..errors import SpecError, StoreError
 from .claims import check_tree
 
-Given, Answer = ParamSpec("Given"), TypeVar("Answer")
+Given = ParamSpec("Given")
+Answer = TypeVar("Answer")
 Run = xr.DataTree | str | os.PathLike[str]
 ANY_OF = ("sample_stats", "posterior")
 """Groups of which every run has one."""

@@ -290,10 +290,12 @@ def _complain(path: Path, line: int, name: str, text: str, needed: bool = False)
         )
     if value is None:
         comma = " Write decimals with a point." if _number(text.replace(",", ".")) is not None else ""
-        raise DataError(
-            f"{where} '{shorten(text)}' is not a number.{comma} Encode it as"
-            f" {'in the data of the run.' if needed else 'numbers (pandas.get_dummies), or leave the column out (features = [...]).'}"
+        remedy = (
+            "in the data of the run."
+            if needed
+            else "numbers (pandas.get_dummies), or leave the column out (features = [...])."
         )
+        raise DataError(f"{where} '{shorten(text)}' is not a number.{comma} Encode it as {remedy}")
     raise DataError(
         f"{where} '{shorten(text)}' is not a finite number up to {MAX_MAGNITUDE:g} in size. Correct it, or leave out"
         " the row."
