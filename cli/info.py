@@ -49,10 +49,10 @@ def info(store: Run, as_json: Json = False) -> None:
 def _show_study(store: Path, as_json: bool) -> None:
     """A study at a glance, and the commands that are about studies."""
     from gpu_thermo.study import labels, open_study
-    from gpu_thermo.study.reading import build_warning, builds_of, notices_of
+    from gpu_thermo.study.reading import builds_of, notices_of
     from gpu_thermo.study.tables import failures, outcomes
 
-    from .study import say_notices, warn_of
+    from .study import say_warnings
 
     found = open_study(store)
     status = found["status"].to_numpy()
@@ -68,16 +68,15 @@ def _show_study(store: Path, as_json: bool) -> None:
         print_json(summary)
         return
     cells = summary["cells"]
-    shown = ", ".join(cells[:MOST_ENSEMBLES]) + (f", and {len(cells) - MOST_ENSEMBLES:,} more" * (len(cells) > 20))
+    shown = ", ".join(cells[:MOST_ENSEMBLES]) + (
+        f", and {len(cells) - MOST_ENSEMBLES:,} more" * (len(cells) > MOST_ENSEMBLES)
+    )
     show(facts({
         "study": f"{store} ({'complete' if done == len(status) else 'unfinished'})",
         "runs": f"{done:,} of {len(status):,} done ({plural(len(cells), 'cell')} x {plural(summary['seeds'], 'seed')})",
         "cells": shown, "outcomes": ", ".join(summary["outcomes"]), "updated": summary["updated_at"],
     }))  # fmt: skip
-    warn_of(failed)
-    if builds := build_warning(found):
-        say(f"Warning: {builds}")
-    say_notices(notices_of(found))
+    say_warnings(found, failed)
     say(f"\nNext:\n  gpu-thermo table {run}")
     if done < len(status):
         say(f"  gpu-thermo study STUDY.toml --out {run}     (the same study: it goes on)")

@@ -199,10 +199,10 @@ def print_table(
 ) -> None:
     """The table of a study on stdout."""
     from gpu_thermo.study import comparisons, summaries
-    from gpu_thermo.study.reading import build_warning, notices_of, values_of
+    from gpu_thermo.study.reading import values_of
     from gpu_thermo.study.tables import best_outcome, failures
 
-    from .output import echo, print_json, say, show
+    from .output import echo, print_json, show
 
     name = outcome or best_outcome(found)
     status = values_of(found, "status")
@@ -227,16 +227,19 @@ def print_table(
             show(_comparisons(pairs))
         for line in _missing(rows, pairs):
             echo(line)
+    say_warnings(found, failed)
+
+
+def say_warnings(found: "xarray.Dataset", failed: "list[dict[str, Any]]") -> None:
+    """On stderr: which runs failed, several builds, and the first MOST_NOTICES of what is rarely meant."""
+    from gpu_thermo.study.reading import build_warning, notices_of
+
+    from .output import plural, say
+
     warn_of(failed)
     if builds := build_warning(found):
         say(f"Warning: {builds}")
-    say_notices(notices_of(found))
-
-
-def say_notices(notices: list[str]) -> None:
-    """The first MOST_NOTICES of them on stderr, and how many more there are."""
-    from .output import plural, say
-
+    notices = notices_of(found)
     for text in notices[:MOST_NOTICES]:
         say(f"Warning: {text}")
     if len(notices) > MOST_NOTICES:

@@ -12,12 +12,13 @@ import jax.numpy as jnp
 
 from ..cases import TAU, Case, Health, kinetic, loss_of
 from .jax_adlala import WORK, data, loss
+from .jitted import Jitted
 
 STEP = {"sgld": 0.1, "sgnht": 0.1}
 ALPHA = 0.1
 
 
-class Blackjax:
+class Blackjax(Jitted):
     """R replicas of `kernel`, "sgld" or "sgnht"."""
 
     def __init__(self, case: Case, replicas: int, kernel: str = "sgld") -> None:
@@ -44,14 +45,6 @@ class Blackjax:
         key, own = jax.random.split(key)
         step = lambda s, k: (jax.vmap(self._one)(s, jax.random.split(k, self.replicas)), None)  # noqa: E731
         return jax.lax.scan(step, state, jax.random.split(own, self.chunk))[0], key
-
-    def advance(self, steps: int) -> int:
-        """Advance by whole jitted calls; waits for the device."""
-        calls = max(1, round(steps / self.chunk))
-        for _ in range(calls):
-            self._state, self._key = self._advance(self._state, self._key)
-        jax.block_until_ready(self._state)
-        return calls * self.chunk
 
     def health(self) -> Health:
         """Loss now; kinetic temperature where there are momenta."""

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..cases import EPSILON, GAMMA, SIGMA, TAU, Case, H, Health, arrays, kinetic, loss_of
+from .jitted import Mapped, Together
 
 WORK = 20_000
 """Replica-steps of one jitted call at 20 hidden units: long enough to hide the dispatch, short enough to adapt the step
@@ -78,7 +79,7 @@ def step(case: Case, state: Any, noise: Any, force: Callable[[Any], Any]) -> tup
     return q, p - H / 2 * g, g, xi
 
 
-class JaxAdlala:
+class JaxAdlala(Mapped):
     """R replicas of AdLaLa by vmap, scan and jit.
 
     Parameters
@@ -101,17 +102,6 @@ class JaxAdlala:
         self._advance = jax.jit(self._many(), donate_argnums=0)
         self.advance(1)
 
-    def _keys(self, key: Any) -> Any:
-        return jax.random.split(key, self.replicas)
-
-    def _many(self) -> Callable[..., Any]:
-        return jax.vmap(self._chunk)
-
-    def _chunk(self, state: Any, key: Any) -> tuple[Any, Any]:
-        key, own = jax.random.split(key)
-        state, _ = jax.lax.scan(lambda s, k: (self._step(s, k), None), state, jax.random.split(own, self.chunk))
-        return state, key
-
     def _step(self, state: Any, key: Any) -> tuple[Any, ...]:
         """One replica's step."""
         return self._drawn(state, key, (), lambda q, x, y: jax.grad(lambda t: loss(self.case, t, x, y))(q))
@@ -124,27 +114,13 @@ class JaxAdlala:
         index = jax.random.randint(last, (*lead, case.batch), 0, case.points)
         return step(case, state, noise, lambda q: force(q, self._x[index], self._y[index]))
 
-    def advance(self, steps: int) -> int:
-        """Advance by whole jitted calls; waits for the device."""
-        calls = max(1, round(steps / self.chunk))
-        for _ in range(calls):
-            self._state, self._key = self._advance(self._state, self._key)
-        jax.block_until_ready(self._state)
-        return calls * self.chunk
-
     def health(self) -> Health:
         """Loss and kinetic temperature now."""
         return Health(loss_of(self.case, self._state[0]), kinetic(self.case, self._state[1]))
 
 
-class TunedJax(JaxAdlala):
+class TunedJax(Together, JaxAdlala):
     """The same with all replicas in one program, one key for all of them."""
-
-    def _keys(self, key: Any) -> Any:
-        return key
-
-    def _many(self) -> Callable[..., Any]:
-        return self._chunk
 
     def _step(self, state: Any, key: Any) -> tuple[Any, ...]:
         """All replicas' step."""

@@ -6,7 +6,7 @@ Replicas as the last axis, with products written out as sums over inputs, took 5
 than either.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -14,8 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .jitted import Mapped, Together
 
-class JaxDeep:
+
+class JaxDeep(Mapped):
     """R replicas of BAOAB by vmap, scan and jit.
 
     Parameters
@@ -40,17 +42,6 @@ class JaxDeep:
         self._key = self._keys(jax.random.key(1, impl=generator))
         self._advance = jax.jit(self._many(), donate_argnums=0)
         self.advance(1)
-
-    def _keys(self, key: Any) -> Any:
-        return jax.random.split(key, self.replicas)
-
-    def _many(self) -> Callable[..., Any]:
-        return jax.vmap(self._chunk)
-
-    def _chunk(self, state: Any, key: Any) -> tuple[Any, Any]:
-        key, own = jax.random.split(key)
-        state, _ = jax.lax.scan(lambda s, k: (self._step(s, k), None), state, jax.random.split(own, self.chunk))
-        return state, key
 
     def _step(self, state: Any, key: Any) -> tuple[Any, ...]:
         """B A O A B, the gradient of the last B reused by the next step's first."""
@@ -81,42 +72,30 @@ class JaxDeep:
             at += b
         return out
 
-    def _energy(self, theta: Any, x: Any, y: Any) -> Any:
-        """U of one network theta [P], or the sum over networks theta [R, P]."""
+    def _squares(self, theta: Any, x: Any, y: Any) -> Any:
+        """Squared errors in units of the noise, [.., B, 1], of theta [.., P]."""
         value = x
         *layers, (w, b) = self._tensors(theta)
         for v, c in layers:
             value = jax.nn.silu(value @ v + c)
-        squares = ((value @ w + b - y) / self._noise_sd) ** 2 / 2
-        return squares.sum() / self._batch + (theta * theta).sum() / (2 * len(self._x))
+        return ((value @ w + b - y) / self._noise_sd) ** 2
 
-    def advance(self, steps: int) -> int:
-        """Advance by whole jitted calls; waits for the device."""
-        calls = max(1, round(steps / self.chunk))
-        for _ in range(calls):
-            self._state, self._key = self._advance(self._state, self._key)
-        jax.block_until_ready(self._state)
-        return calls * self.chunk
+    def _energy(self, theta: Any, x: Any, y: Any) -> Any:
+        """U of one network theta [P], or the sum over networks theta [R, P]."""
+        squares = self._squares(theta, x, y) / 2
+        return squares.sum() / self._batch + (theta * theta).sum() / (2 * len(self._x))
 
     def loss(self) -> float:
         """Mean squared error over all points and replicas, in units of the noise."""
-        q = self._state[0]
-        value = self._x
-        *layers, (w, b) = self._tensors(q)
-        for v, c in layers:
-            value = jax.nn.silu(value @ v + c)
-        return float((((value @ w + b - self._y) / self._noise_sd) ** 2).mean())
+        return float(self._squares(self._state[0], self._x, self._y).mean())
 
 
-class BatchedJax(JaxDeep):
+class BatchedJax(Together, JaxDeep):
     """All replicas in one program."""
 
-    def _keys(self, key: Any) -> Any:
-        self._lead = (self.replicas,)
-        return key
-
-    def _many(self) -> Callable[..., Any]:
-        return self._chunk
+    @property
+    def _lead(self) -> tuple[int, ...]:
+        return (self.replicas,)
 
 
 FORMS: dict[str, tuple[type[JaxDeep], str]] = {

@@ -7,13 +7,13 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import builds
 from .grids import Cell, StudySpec
-from .parts import NOTICES, PENDING, each_part, is_done, part_builds
+from .parts import NOTICES, PENDING, each_part, is_done
 from .shards import FORMAT, Shard
 
 ROWS = 4096
@@ -48,7 +48,7 @@ def assemble(
     done = [shard for shard in shards if is_done(store, shard)]
     seeds = study.seeds.table()
     runs = len(cells) * len(seeds)
-    names, steps = _survey(store, done)
+    names, steps, made, notices = _survey(store, done)
     root = zarr.open_group(store, mode="r+", use_consolidated=False)
     for old in set(root.array_keys()) - {"status"}:
         del root[old]
@@ -64,19 +64,13 @@ def assemble(
         if kind[1]:
             _put_table(root, name, kind, (runs, rows), steps, lambda: each_part(store, done), _axes(name, dims))
     finished = int((columns["status"] != PENDING).sum())
-    made, column = builds.table(part_builds(store, done), runs)
+    facts, column = builds.table(made, runs)
     _put(root, builds.NAME, ("chain",), column, {}, rows)
     coordinates = [*static, builds.NAME, *(n for n in names if n in _COORDINATES or n.startswith(_HYPER))]
-    root.attrs.update(_attributes(study, cells, coordinates, versions) | {"builds": json.dumps(made)})
-    root.attrs[NOTICES] = json.dumps(_notices(store, done))
+    root.attrs.update(_attributes(study, cells, coordinates, versions) | {"builds": json.dumps(facts)})
+    root.attrs[NOTICES] = json.dumps(notices)
     _consolidate(root)
     return finished
-
-
-def _notices(store: Path, done: list[Shard]) -> list[str]:
-    """What the parts say of their runs, each thing once."""
-    said = (json.loads(str(part[NOTICES])) for _, part in each_part(store, done) if NOTICES in part)
-    return list(dict.fromkeys(text for texts in said for text in texts))
 
 
 _COORDINATES = ("status", "frozen_step", "stepsize")
@@ -94,12 +88,29 @@ def _columns(store: Path, done: list[Shard], dtypes: Mapping[str, Any], runs: in
     return out
 
 
-def _survey(store: Path, done: list[Shard]) -> tuple[dict[str, tuple[Any, tuple[int, ...]]], np.ndarray]:
-    """Name -> (dtype, largest shape behind the first axis) over all parts, and the union of all recorded steps."""
+class Survey(NamedTuple):
+    """What all parts together say, but for their numbers.
+
+    names : name -> (dtype, largest shape behind the first axis). steps : the union of all recorded ones. builds : each
+    shard's. notices : each thing once.
+    """
+
+    names: dict[str, tuple[Any, tuple[int, ...]]]
+    steps: np.ndarray
+    builds: list[tuple[Shard, dict[str, str]]]
+    notices: list[str]
+
+
+def _survey(store: Path, done: list[Shard]) -> Survey:
+    """Every part opened once."""
     names: dict[str, tuple[Any, tuple[int, ...]]] = {"status": (np.dtype(np.int32), ())}
     steps: set[int] = set()
-    for _, part in each_part(store, done):
+    made: list[tuple[Shard, dict[str, str]]] = []
+    notices: dict[str, None] = {}
+    for shard, part in each_part(store, done):
         steps |= set(part["steps"].tolist())
+        made.append((shard, builds.from_part(part)))
+        notices |= dict.fromkeys(json.loads(str(part[NOTICES])) if NOTICES in part else ())
         for name in part.files:
             if name in ("rows", "steps", builds.NAME, NOTICES):
                 continue
@@ -107,7 +118,7 @@ def _survey(store: Path, done: list[Shard]) -> tuple[dict[str, tuple[Any, tuple[
             if name in names:
                 shape = tuple(max(a, b) for a, b in zip(shape, names[name][1], strict=True))
             names[name] = (dtype, shape)
-    return names, np.array(sorted(steps), np.int64)
+    return Survey(names, np.array(sorted(steps), np.int64), made, list(notices))
 
 
 def _header(part: Any, name: str) -> tuple[Any, tuple[int, ...]]:

@@ -22,7 +22,6 @@ from gpu_thermo.state import Segment
 
 Fault = tuple[int, str, str, str]
 FETCH, SYNC, GRADIENTS = "    fetch(chooser, start, count);\n", "    team.sync();\n", "    gradients<FIRST>(count);"
-SOME = "    if (team.member) team.sync();\n"
 SHUFFLE = "x += __shfl_xor_sync(0xFFFFFFFFu, x, d"
 VALUE, BARRIER = "shared->wide_value[member / GROUP] = x;", "\n    __syncthreads();"
 ENERGY, ROW = "a.ring_energy[slot * a.replicas + first + l] = get_wide(s.energy, l);", "scalar* row = to + (first + l"
