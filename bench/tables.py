@@ -135,6 +135,19 @@ def observers(result: Result) -> str:
     return f"{where(result)} {sizes}. {bits}\n\n" + markdown(("", "replica-steps/s", "costs"), rows)
 
 
+def deep(result: Result) -> str:
+    """Networks of several hidden layers, one table for each shape."""
+    parts = [where(result)]
+    for r in result["cases"]:
+        shape = " x ".join(map(str, r["hidden"]))
+        times = lambda name, r=r: span(r["ratios"][name], lambda x: f"{x:.1f}") if name in r["ratios"] else ""  # noqa: E731
+        rows = [(name, span(s), times(name)) for name, s in r["replica_steps_per_second"].items()]
+        peak = percent(r["fraction_of_peak"]["median"])
+        parts.append(f"**{shape}, R {r['replicas']}, B {r['batch']}** (fused at {peak} of peak)")
+        parts.append(markdown(("contender", "replica-steps/s", "fused is faster by"), rows))
+    return "\n\n".join(parts)
+
+
 def lmv_fig14(result: Result) -> str:
     """Accuracies and the time."""
     rows = [(name, f"{r['mean']:.1f}", f"{r['sd']:.1f}", f"{r['worst']:.1f}") for name, r in result["settings"].items()]
@@ -171,7 +184,7 @@ def gpu_check(result: Result) -> str:
 
 TABLES: dict[str, Callable[[Result], str]] = {
     "compare": compare, "memory": memory, "scaling": scaling, "breakdown": breakdown, "observers": observers,
-    "lmv_fig14": lmv_fig14,
+    "deep": deep, "lmv_fig14": lmv_fig14,
     "lmv_fig8": lmv_fig8, "gpu_check": gpu_check,
 }  # fmt: skip
 
