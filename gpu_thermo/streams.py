@@ -9,7 +9,7 @@ high):
 ====  =======================  ====================  =============================================
   0   initial position         0                     0
   1   initial momentum         0                     0
-  2   step noise               step                  index among the word's O, D, F letters
+  2   step noise               step                  index among the word's O, D, F, S, U (twice)
   3   minibatch                gradient, or epoch    0
   4   energy minibatch, moves  attempt               0
   5   exchange                 attempt               0 (stream = ladder id, block = lower rung)

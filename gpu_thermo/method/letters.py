@@ -174,6 +174,54 @@ O = Operation(
 )  # fmt: skip
 
 
+# -- U: A and O together, solved exactly ------------------------------------------------------------------------------
+
+
+def fly_with_friction(
+    theta: Array, p: Array, noise: Array, other: Array, reach: Array, eta: Array, b: Array, c: Array, d: Array
+) -> None:
+    """U: theta += reach p + r1, p = eta p + r2, with r2 = b R and r1 = c R + d R', so that R is as O's."""
+    theta += reach * p
+    theta += c * noise + d * other
+    p *= eta
+    p += b * noise
+
+
+def _fly_with_friction(h: Array, values: Values) -> tuple[Array, ...]:
+    """With x = gamma h, eta = exp(-x) and t = tanh(x/2) = (1 - eta)/(1 + eta): reach = (1 - eta)/gamma, b^2 = Var r2 =
+    tau (1 - eta^2), c = Cov/b = reach sqrt(tau t), and d^2 = Var r1 - c^2 = tau/gamma^2 (2 x - 4 t).
+
+    gamma = 0 is A; gamma = inf leaves theta alone. d by its series below x = .01, where the terms cancel.
+    """
+    x = np.where(np.isinf(values["friction"]), np.inf, values["friction"] * h)
+    tau, small, some = values["temperature"], x < 1e-2, np.isfinite(x) & (x > 0)
+    safe = np.where(some, x, 1.0)
+    t = np.tanh(x / 2)
+    reach = h * np.where(some, -np.expm1(-safe) / safe, np.where(x > 0, 0.0, 1.0))
+    series = x / 6 * (1 - x**2 / 10 + 17 * x**4 / 1680) if small.any() else 0.0
+    rest = np.where(small, series, np.where(some, (2 * safe - 4 * np.tanh(safe / 2)) / safe**2, 0.0))
+    return reach, np.exp(-x), np.sqrt(-tau * np.expm1(-2 * x)), reach * np.sqrt(tau * t), h * np.sqrt(tau * rest)
+
+
+FLY_WITH_FRICTION = """\
+// U: theta += reach p + c R + d R', p = eta p + b R
+HD void fly_with_friction(real& theta, real& p, real noise, real other, real reach, real eta, real b, real c, real d) {
+  theta += reach * p;
+  theta += c * noise + d * other;
+  p = eta * p + b * noise;
+}"""
+
+U = Operation(
+    symbol="U", formula="d theta = p dt, dp = -gamma p dt + sqrt(2 gamma tau) dW, solved for h",
+    reference="Skeel & Izaguirre 2002; Sanz-Serna & Zygalakis 2021",
+    act=fly_with_friction, operands=("q", "p"), reads=("friction", "temperature"), coefficients=_fly_with_friction,
+    kinds="rrrrr", code=(FLY_WITH_FRICTION,),
+    call="fly_with_friction(x.q, x.p, {n0}, {n1}, {0}, {1}, {2}, {3}, {4});", normals=2, drifts=True,
+    count=Count(4, 2), apart="ACDEF",
+    because="U is A and O solved together, with O's friction and noise. UBU is whole.",
+)  # fmt: skip
+
+
 # -- K, S: force and friction on a momentum of one length --------------------------------------------------------------
 
 
@@ -243,9 +291,9 @@ TO_LENGTH = """\
 // S: what makes |p| = length
 HD real to_length(wide square_sum, real length) { return length / root(narrow(square_sum)); }"""
 
-_KEEPS_LENGTH = "K and S keep the length of p, which B, C, D, E, F and O change. KASAK is a whole word."
+_KEEPS_LENGTH = "K and S keep the length of p, which B, C, D, E, F, O and U change. KASAK is a whole word."
 _SPHERE: Mapping[str, Any] = {
-    "reference": "Robnik & Seljak 2023", "fixed_length": True, "apart": "BCDEFO", "because": _KEEPS_LENGTH,
+    "reference": "Robnik & Seljak 2023", "fixed_length": True, "apart": "BCDEFOU", "because": _KEEPS_LENGTH,
 }  # fmt: skip
 
 K = Operation(
@@ -266,5 +314,5 @@ S = Operation(
 )  # fmt: skip
 
 
-LETTERS: dict[str, Operation] = {letter.symbol: letter for letter in (A, B, C, D, E, F, K, O, S)}
+LETTERS: dict[str, Operation] = {letter.symbol: letter for letter in (A, B, C, D, E, F, K, O, S, U)}
 """Letters by symbol."""

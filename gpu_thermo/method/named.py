@@ -50,7 +50,7 @@ LANGEVIN = "".join(
     r.symbol for r in LETTERS.values() if not (r.thermostat or r.fixed_length or "sigma" in r.reads)
 )  # fmt: skip
 """Letters of Langevin words: friction and noise only at a temperature."""
-ISOKINETIC = "".join(r.symbol for r in LETTERS.values() if r.fixed_length or r.drifts)
+ISOKINETIC = "".join(r.symbol for r in LETTERS.values() if r.fixed_length or (r.drifts and not r.normals))
 """Letters of words whose momentum keeps its length."""
 _ADAPTIVE = {"stepsize": 0.15, "temperature": 1e-4, "sigma": 0.01, "epsilon": 0.1, "thermostat": 0.0}
 

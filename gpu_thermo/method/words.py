@@ -68,7 +68,7 @@ class Word:
 
 
 def parse_word(text: str) -> Word:
-    """Validate `text`; openmmtools' alphabet V R O is translated (V = our B, R = our A).
+    """Validate `text`; openmmtools' alphabet V R O is translated (V = our B, R = our A), with or without its spaces.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def parse_word(text: str) -> Word:
     """
     if not isinstance(text, str) or not text:
         raise SpecError(f'A splitting word is a text such as "BAOAB", not {text!r}.')
-    ours = text.translate(_OPENMM) if set(text) <= set("VRO") else text
+    ours = text.replace(" ", "").translate(_OPENMM) if set(text) <= set("VRO ") else text
     for position, letter in enumerate(ours, 1):
         if letter not in LETTERS:
             hint = {"R": " (openmmtools' R is our A.)", "V": " (openmmtools' V is our B.)"}.get(letter, "")

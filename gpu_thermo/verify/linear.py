@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import solve_discrete_lyapunov
+from scipy.linalg import expm, solve_discrete_lyapunov
 from scipy.optimize import brentq
 
 TABLE = {
@@ -49,12 +49,12 @@ def stationary(
     basis = np.eye(3 + draws)
     x, fresh = basis[:3].copy(), iter(basis[3:])
     well = _Well(k, gamma, tau, xi, sigma)
-    moved = not "".join(c for c in word if c in "AB").endswith("B")
+    moved = not "".join(c for c in word if c in "ABU").endswith("B")
     for letter in word:
         t = h / word.count(letter)
         if letter == "B" and moved:
             x[2] = noise * next(fresh)
-        moved = letter == "A" or (moved and letter != "B")
+        moved = letter in "AU" or (moved and letter != "B")
         _MAPS[letter](x, t, fresh, well)
     m, l = x[:, :3], x[:, 3:]
     if abs(np.linalg.eigvals(m)).max() >= 1:
@@ -105,9 +105,25 @@ def _damping_and_noise(x: np.ndarray, t: float, fresh: Iterator[np.ndarray], wel
     x[1] = math.exp(-xi * t) * x[1] + math.sqrt(variance) * next(fresh)
 
 
+def _flight_with_friction(x: np.ndarray, t: float, fresh: Iterator[np.ndarray], well: _Well) -> None:
+    """The exact flow of A and O together: its transition matrix, and the covariance of its noise by Van Loan's matrix
+    exponential, which shares nothing with the closed form of the letter.
+    """
+    if math.isinf(well.gamma):
+        x[1] = math.sqrt(well.tau) * next(fresh)
+        return
+    drift = np.array([[0, 1], [0, -well.gamma]])
+    block = np.zeros((4, 4))
+    block[:2, :2], block[2:, 2:], block[1, 3] = -drift, drift.T, 2 * well.gamma * well.tau
+    whole = expm(block * t)
+    flow = whole[2:, 2:].T
+    values, vectors = np.linalg.eigh(flow @ whole[:2, 2:])
+    x[:2] = flow @ x[:2] + vectors * np.sqrt(np.maximum(values, 0)) @ np.array([next(fresh), next(fresh)])
+
+
 _MAPS: dict[str, Callable[[np.ndarray, float, Iterator[np.ndarray], _Well], None]] = {
     "A": _drift, "B": _kick, "C": _damping, "D": _noise, "E": _nothing, "F": _damping_and_noise,
-    "O": _friction_and_noise,
+    "O": _friction_and_noise, "U": _flight_with_friction,
 }  # fmt: skip
 """A letter of length t on the rows (q, p, eta) of the linear map, in place; `fresh` are the columns of new normals."""
 

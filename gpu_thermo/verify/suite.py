@@ -27,7 +27,7 @@ FULL = {
     "ladder": Plan(2000, 400, 300, 2),
 }  # fmt: skip
 QUICK_WORDS = ("BAOAB", "OBA", "BAEFEAB")
-FULL_WORDS = ("BAOAB", "ABOBA", "OBABO", "OABAO", "OBA", "BAOA", *wells.FIXED_XI)
+FULL_WORDS = ("BAOAB", "ABOBA", "OBABO", "OABAO", "OBA", "BAOA", "UBU", *wells.FIXED_XI)
 
 
 def available_engines(device: str, engine: str = "all") -> tuple[list[str], list[str]]:

@@ -146,6 +146,7 @@ CONTRACTS: dict[str, Follow | Law | Turned] = {
     "D": Law("ACDB", lambda k: moments("ACDB", 0.8, xi=XI, sigma=SIGMA, k=k), {"thermostat": XI, "sigma": SIGMA}),
     "F": Law("FBA", lambda k: moments("FBA", 0.8, xi=XI, sigma=SIGMA, k=k), {"thermostat": XI, "sigma": SIGMA}),
     "O": Law("OBA", lambda k: moments("OBA", 0.8, gamma=GAMMA, tau=TAU, k=k), {"friction": GAMMA, "temperature": TAU}),
+    "U": Law("UBU", lambda k: moments("UBU", 0.8, gamma=GAMMA, tau=TAU, k=k), {"friction": GAMMA, "temperature": TAU}),
     "K": Follow("KAK", word("KAK"), {"temperature": TAU}),
     "S": Turned("KAS", lambda n: refreshed(n, GAMMA, 0.8), {"friction": GAMMA, "temperature": 1e9}),
     "sgd": Follow("sgd", descent),

@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 from linear_maps import advance, job_of, start, well
 
+from gpu_thermo.engines import BatchedEngine, FusedEngine
+from gpu_thermo.kernels.toolchain import find_compiler
 from gpu_thermo.running.setup import prepare
 from gpu_thermo.spec.run import RunSpec
+from gpu_thermo.state import Segment
 
 STEPS = 50
 
 
-def follow(method, dtype="float32", replicas=5, seed=1, minibatch="subset"):
+def follow(method, dtype="float32", replicas=5, seed=1, minibatch="subset", engine=BatchedEngine):
     """Positions [STEPS, R, P] and the last state of a small network, on minibatches with noise."""
     batch = {} if minibatch == "full" else {"batch": 6}
     ready = prepare(
@@ -36,14 +39,30 @@ def follow(method, dtype="float32", replicas=5, seed=1, minibatch="subset"):
         )
     )
     state = ready.initial_state()
-    return advance(ready.job, state, STEPS, range(1, STEPS + 1)).position, state
+    return engine(ready.job).advance(state, Segment(0, STEPS, tuple(range(1, STEPS + 1)))).position, state
 
 
 def split(word, partition, **values):
     return {"name": "splitting", "word": word, "partition": partition, **values}
 
 
+ENGINES = (
+    BatchedEngine,
+    pytest.param(FusedEngine, marks=pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")),
+)
+
 # -- bit for bit --------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("word", "flown"), [("UBU", "ABA"), ("BUB", "BAB"), ("BUBUB", "BABAB")])
+def test_flight_without_friction_is_flight(word, flown, engine, dtype):
+    """U at gamma = 0 is A, whatever the temperature; a little friction is seen."""
+    values = {"stepsize": 0.2, "temperature": 1e-2}
+    plain, _ = follow(split(flown, "all", stepsize=0.2), dtype, engine=engine)
+    np.testing.assert_array_equal(follow(split(word, "all", friction=0, **values), dtype, engine=engine)[0], plain)
+    assert (follow(split(word, "all", friction=1e-6, **values), dtype, engine=engine)[0] != plain).any()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -66,7 +85,7 @@ def test_lol_is_baoab_with_great_friction_on_the_output(dtype):
     assert (less != lol).any()
 
 
-@pytest.mark.parametrize("word", ["BAOAB", "ABOBA", "OBABO", "OBA", "BABOBAB", "BADAB"])
+@pytest.mark.parametrize("word", ["BAOAB", "ABOBA", "OBABO", "OBA", "BABOBAB", "BADAB", "UBU", "BUB"])
 @pytest.mark.parametrize("partition", ["layer", "tensor"])
 def test_partitions_with_equal_parameters_change_nothing(word, partition):
     """No partition is in the address of the noise."""

@@ -25,7 +25,7 @@ def step_map(word, h, gamma=0.0, tau=1.0, k=1.0, xi=0.0, sigma=0.0, noise=0.0, r
     draws = 2 * len(word)  # room for one normal for each letter, and one for each evaluation
     basis = np.eye(3 + draws)
     (q, p, eta), fresh = basis[:3], iter(basis[3:])
-    letters = "".join(c for c in word if c in "AB")
+    letters = "".join(c for c in word if c in "ABU")
     moved = not letters.endswith("B")  # the first B of a step may use the last gradient of the one before
     for letter in word:
         t = h / word.count(letter)
@@ -38,6 +38,8 @@ def step_map(word, h, gamma=0.0, tau=1.0, k=1.0, xi=0.0, sigma=0.0, noise=0.0, r
         elif letter == "O":
             a = 0.0 if np.isinf(gamma) else np.exp(-gamma * t)
             p = a * p + np.sqrt(tau * (1 - a * a)) * next(fresh)
+        elif letter == "U":
+            (q, p), moved = flight_with_friction(q, p, t, gamma, tau, next(fresh), next(fresh)), True
         elif letter == "C":
             p = np.exp(-t * xi) * p
         elif letter == "D":
@@ -49,6 +51,17 @@ def step_map(word, h, gamma=0.0, tau=1.0, k=1.0, xi=0.0, sigma=0.0, noise=0.0, r
             raise ValueError(f"the law of {letter!r} is not known: add it here")
     full = np.array([q, p, eta])
     return full[:, :3], full[:, 3:]
+
+
+def flight_with_friction(q, p, t, gamma, tau, r, other):
+    """U by its variances as they are printed in equations.md section 16; gamma = 0 is free flight."""
+    if gamma == 0:
+        return q + t * p, p
+    eta = 0.0 if np.isinf(gamma) else np.exp(-gamma * t)
+    x = 0.0 if np.isinf(gamma) else 2 * gamma * t - 3 + 4 * eta - eta**2
+    reach, of_p, of_q, both = (1 - eta) / gamma, tau * (1 - eta**2), tau / gamma**2 * x, tau / gamma * (1 - eta) ** 2
+    along = both / np.sqrt(of_p)
+    return q + reach * p + along * r + np.sqrt(of_q - along**2) * other, eta * p + np.sqrt(of_p) * r
 
 
 def moments(word, h, **values):

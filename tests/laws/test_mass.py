@@ -27,6 +27,7 @@ WORDS = {
     "BAOAB": {},
     "ABOBA": {},
     "OBA": {},
+    "UBU": {},
     "BACDEDCAB": {"sigma": 0.6, "epsilon": 0.3, "thermostat": 0.2},
     "KASAK": {},
 }

@@ -17,7 +17,21 @@ TABLE = {
     "BAOAB": (1, 3 / 4, 0), "OABAO": (3 / 4, 1, 0), "ABOBA": (1, 4 / 3, 0),
     "OBA": (1.07797, 1.57612, 0.78806), "OBABO": (4 / 3, 1, 0), "BAOA": (1, 1, 0.5),
 }  # fmt: skip
-LANGEVIN = (*TABLE, "VRORV", "AOB", "ABO", "BABO", "OBAB", "BAOAOAB", "BABOBAB", "OAOBAO", "AABBOO")
+LANGEVIN = (
+    *TABLE,
+    "VRORV",
+    "AOB",
+    "ABO",
+    "BABO",
+    "OBAB",
+    "BAOAOAB",
+    "BABOBAB",
+    "OAOBAO",
+    "AABBOO",
+    "UBU",
+    "BUB",
+    "UBUBU",
+)
 FIXED_XI = ("BACDCAB", "BACDEDCAB", "BAFAB", "BAEFEAB", "ACDB", "FBAB")
 
 GROUPS = np.array([(1.0, 1.0, 1.0), (0.6, 0.3, 0.04), (0.8, 3.0, 25.0), (1.2, 2.0, 1.0)])
@@ -128,6 +142,7 @@ MISTAKES = {
     "long drift": ("BAOAB", whole_step("A", 0)),
     "long last kick": ("BAOAB", whole_step("B", -1)),
     "long first kick": ("OBABO", whole_step("B", 0)),
+    "long flight with friction": ("UBU", whole_step("U", 0)),
     "long friction": ("OBA", whole_step("O", 0)),  # the laws of BAOAB and OBABO do not depend on the friction
     "stale kick": ("BAOAB", stale_kick),
     "stale kick, OBABO": ("OBABO", stale_kick),

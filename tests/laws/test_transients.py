@@ -35,6 +35,9 @@ WORDS = (
     "BABOBAB",
     "OAOBAO",
     "AABBOO",
+    "UBU",
+    "BUB",
+    "BUBUB",
 )
 FIXED_XI = ("BACDCAB", "BACDEDCAB", "BAFAB", "BAEFEAB", "ACDB", "FBAB")
 GROUPS = np.array([(1.0, 1.0, 1.0), (0.6, 0.3, 0.04), (0.8, 3.0, 25.0), (1.2, 2.0, 1.0)])
@@ -138,14 +141,14 @@ def test_autocorrelation(word):
     assert abs(lagged_scores(word, job_for(word))).max() < 6
 
 
-@pytest.mark.parametrize("word", ["BAOAB", "OBABO", "BABOBAB", "sgld"])
+@pytest.mark.parametrize("word", ["BAOAB", "OBABO", "BABOBAB", "BUB", "UBU", "sgld"])
 def test_autocorrelation_with_gradient_noise(word):
     """A reused gradient correlates the noise of neighbouring steps."""
     assert abs(lagged_scores(word, job_for(word, noise=0.8), 0.8)).max() < 6
 
 
 @pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")
-@pytest.mark.parametrize("word", ["BAOAB", "OBABO", "BACDEDCAB"])
+@pytest.mark.parametrize("word", ["BAOAB", "OBABO", "UBU", "BACDEDCAB"])
 def test_means_in_the_fused_engine(word):
     """The same in float32 on a network whose data say nothing; all its parameters are wells of stiffness 1."""
     stiffness = np.ones(1)
@@ -182,6 +185,8 @@ MISTAKES = {
     "friction 20 % off": ("OBABO", friction(1.2)),
     "a whole step for each O": ("OBABO", longer("O", 2)),
     "friction per step, not per time": ("BAOAB", lambda job: friction(1 / job.hyper.stepsize[:, None])(job)),
+    "a whole step for each U": ("UBU", longer("U", 2)),
+    "friction of U 20 % off": ("UBU", friction(1.2)),
     "half the drift": ("OBA", longer("A", Fraction(1, 2))),
 }
 

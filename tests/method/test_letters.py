@@ -3,6 +3,7 @@ the engine.
 """
 
 from dataclasses import replace
+from decimal import Decimal, localcontext
 from fractions import Fraction
 
 import numpy as np
@@ -166,3 +167,56 @@ def test_the_table_says_what_letters_read():
     assert {s: set(LETTERS[s].reads) for s in SECTION_2} == {s: reads.get(s, set()) for s in SECTION_2}
     assert {s: LETTERS[s].normals for s in SECTION_2} == {s: int(s in "DFO") for s in SECTION_2}
     assert {s for s in SECTION_2 if LETTERS[s].thermostat} == set("CEF")
+
+
+# -- U -----------------------------------------------------------------------------------------------------------------
+
+
+def covariance_of_u(x):
+    """(flight, eta, Cov of (r1, r2)) of U for gamma h = x at h = tau = 1, in 60 digits from the printed formulas."""
+    with localcontext(prec=60):
+        x = Decimal(x)
+        eta = (-x).exp()
+        both = (1 - eta) ** 2 / x
+        return (1 - eta) / x, eta, np.array([[(2 * x - 3 + 4 * eta - eta**2) / x**2, both], [both, 1 - eta**2]])
+
+
+@pytest.mark.parametrize("x", [1e-12, 1e-6, 1e-3, 0.009999, 0.01, 0.010001, 0.3, 1.0, 5.0, 40.0])
+def test_u_against_its_variances(x):
+    """To ten digits through the crossover to the series: nothing cancels."""
+    one = np.array([1.0])
+    reach, eta, b, c, d = (
+        float(v[0]) for v in LETTERS["U"].coefficients(one, {"friction": np.array([x]), "temperature": one})
+    )
+    flight, exact_eta, exact = covariance_of_u(x)
+    found = np.array([[c * c + d * d, b * c], [b * c, b * b]])
+    np.testing.assert_allclose([reach, eta], [float(flight), float(exact_eta)], rtol=1e-14)
+    np.testing.assert_allclose(found, exact.astype(float), rtol=1e-10)
+    determinant = exact[0, 0] * exact[1, 1] - exact[0, 1] ** 2
+    np.testing.assert_allclose((b * d) ** 2, float(determinant), rtol=1e-9)
+
+
+@pytest.mark.parametrize("friction", [0.0, np.inf])
+def test_u_at_the_ends_of_friction(friction):
+    """gamma = 0 flies as A does and draws nothing; gamma = inf stands still and forgets p."""
+    h, values = np.array([0.25]), {"temperature": np.array([0.7]), "friction": np.array([friction])}
+    found = [float(v[0]) for v in LETTERS["U"].coefficients(h, values)]
+    assert found == ([0.25, 1, 0, 0, 0] if friction == 0 else [0, 0, np.sqrt(0.7), 0, 0])
+
+
+def test_u_is_small_steps_of_a_and_o():
+    """A thousand steps of A O A on shorter lengths have the mean and the covariance of one U, at any friction."""
+    n, h, tau = 1000, 0.8, 0.6
+    for gamma in (0.05, 1.0, 12.0):
+        flow, cov = np.eye(2), np.zeros((2, 2))
+        a = np.exp(-gamma * h / n)
+        half, decay, noise = np.array([[1, h / n / 2], [0, 1]]), np.diag([1, a]), np.diag([0, tau * (1 - a * a)])
+        for _ in range(n):
+            cov = half @ (decay @ (half @ cov @ half.T) @ decay.T + noise) @ half.T
+            flow = half @ decay @ half @ flow
+        reach, eta, b, c, d = (
+            float(v[0])
+            for v in LETTERS["U"].coefficients(np.array([h]), {"friction": np.array([gamma]), "temperature": tau})
+        )
+        np.testing.assert_allclose(flow, [[1, reach], [0, eta]], atol=2e-5)
+        np.testing.assert_allclose(cov, [[c * c + d * d, b * c], [b * c, b * b]], atol=1e-5)

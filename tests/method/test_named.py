@@ -77,7 +77,7 @@ def test_unknown_methods(name, near):
         ("splitting", {}, "needs a word"),
         ("adlala", {"word": "BAOAB"}, "has its own words.*name = .splitting"),
         ("sgd", {"word": "BAOAB"}, "whole-step update and takes no word"),
-        ("langevin", {"word": "BACDEDCAB"}, "takes words of A B O; 'BACDEDCAB' has C, D, E"),
+        ("langevin", {"word": "BACDEDCAB"}, "takes words of A B O U; 'BACDEDCAB' has C, D, E"),
         ("splitting", {"word": {"hidden": "BAOAB"}}, "No word for partition output"),
         ("splitting", {"word": {"hidden": "BAOAB", "outptu": "BAOAB"}},
             "There is no partition 'outptu'.*hidden, output, all"),

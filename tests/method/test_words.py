@@ -24,6 +24,7 @@ WORDS = {  # word: (A-fractions of its kicks, gradients per step, whether a step
     "AOB": ((1,), 1, False), "OAB": ((1,), 1, False), "BABOBAB": ((0, Fraction(1, 2), 1), 2, True),
     "ABABA": ((Fraction(1, 3), Fraction(2, 3)), 2, False), "BABA": ((0, Fraction(1, 2)), 2, False),
     "ABAB": ((Fraction(1, 2), 1), 2, False),
+    "UBU": (MIDDLE, 1, False), "BUB": (ENDS, 1, True), "UBUBU": ((Fraction(1, 3), Fraction(2, 3)), 2, False),
     "BABAOABAB": ((0, Fraction(1, 4), Fraction(3, 4), 1), 3, True),
 }  # fmt: skip
 
@@ -41,9 +42,9 @@ WORDS = {  # word: (A-fractions of its kicks, gradients per step, whether a step
         ("BA OAB", r"unknown letter ' ' at position 3"),
         ("XAB", r"unknown letter 'X' at position 1"),
         ("BÄB", r"unknown letter 'Ä' at position 2"),
-        ("BOB", r"Word 'BOB' has no A: nothing moves the position"),
+        ("BOB", r"Word 'BOB' has no A or U: nothing moves the position"),
         ("AOA", r"Word 'AOA' has no B or K: nothing applies the force"),
-        ("VOV", r"Word 'VOV' has no A"),
+        ("VOV", r"Word 'VOV' has no A or U"),
         ("O", r"has no A"),
         ("", r"A splitting word is a text such as .BAOAB., not ''"),
         (None, r"not None"),
@@ -61,7 +62,24 @@ def test_o_beside_a_thermostat_is_refused_with_the_way_out(letter):
         parse_word(f"BA{letter}O{letter}AB")
 
 
-@pytest.mark.parametrize("letter", "BCDEFO")
+@pytest.mark.parametrize("letter", "ACDEF")
+def test_u_shares_no_word_with_what_it_holds_already(letter):
+    with pytest.raises(SpecError, match=rf"U together with {letter}: U is A and O solved together.*UBU is whole"):
+        parse_word(f"U{letter}B{letter}U")
+
+
+def test_openmmtools_words_with_their_spaces():
+    assert parse_word("V R O R V") == parse_word("VRORV") == parse_word("BAOAB")
+    assert parse_word("O V R V O").text == "OBABO"
+
+
+def test_u_takes_two_noise_indices():
+    """Sub and sub + 1, in the count of O, D and F."""
+    subs = [letter[2] for chunk in parse_word("OUBUO").chunks() for letter in chunk if letter[0] in "OU"]
+    assert subs == [0, 1, 3, 5]
+
+
+@pytest.mark.parametrize("letter", "BCDEFOU")
 @pytest.mark.parametrize("fixed", "KS")
 def test_a_momentum_of_fixed_length_goes_with_nothing_that_changes_it(fixed, letter):
     with pytest.raises(SpecError, match=rf"K together with {letter}: K and S keep the length of p"):
@@ -148,13 +166,15 @@ def test_program_spells_the_word(word):
     assert "".join(s.operation for s in substeps) == word
     for letter in set(word):
         assert sum(s.fraction for s in substeps if s.operation == letter) == 1
-    assert [s.sub for s in substeps if s.operation in "ODF"] == list(range(sum(letter in "ODF" for letter in word)))
+    noisy = "".join("UU" if letter == "U" else letter for letter in word if letter in "ODFU")
+    firsts = [i for i in range(len(noisy)) if noisy[i] != "U" or noisy[:i].count("U") % 2 == 0]
+    assert [s.sub for s in substeps if s.operation in "ODFU"] == firsts
     fresh = program.leading_gradient
     for s in program.substeps * 2:  # also across the end of the step
         if isinstance(s, Evaluate):
             assert not fresh, "evaluated twice at one place"
             fresh = True
-        elif s.operation == "A":
+        elif s.operation in "AU":
             fresh = False
         elif s.operation == "B":
             assert fresh
