@@ -183,7 +183,8 @@ MUTANTS: dict[str, Mutant] = {
             'Fraction(1, 1 if letter == "U" else self.text.count(letter))'),), (LAWS, TRANSIENTS), "UBU"),
     "noises of U apart": Mutant(((LETTERS, "reach * np.sqrt(tau * t), h", "0 * reach * np.sqrt(tau * t), h"),),
         (LAWS, TRANSIENTS, "tests/method/test_letters.py"), "UBU or test_u"),
-    "root 2 in the friction of U": Mutant(((LETTERS, "np.sqrt(-tau * np.expm1(-2 * x))", "np.sqrt(-tau * np.expm1(-x))"),),
+    "root 2 in the friction of U": Mutant(
+        ((LETTERS, "np.sqrt(-tau * np.expm1(-2 * x))", "np.sqrt(-tau * np.expm1(-x))"),),
         (LAWS, TRANSIENTS, "tests/method/test_letters.py"), "UBU or test_u"),
     "root of n dropped in K": Mutant(((LETTERS, "h * np.sqrt(n) / ((n - 1)", "h / ((n - 1)"),), ON_SPHERES),
     "n for n - 1 in K": Mutant(((LETTERS, "np.sqrt(n) / ((n - 1) *", "np.sqrt(n) / (n *"),), ON_SPHERES),
