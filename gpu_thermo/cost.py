@@ -37,7 +37,10 @@ class Count:
 NORMAL = Count(11.5, 31.5)
 """One standard normal: a quarter of a Philox4x32-10 block (80 integer operations), half of a Box-Muller pair (log, sine
 and cosine as polynomials, a root: 23 multiply-adds and 23 others)."""
-POINT = {"subset": Count(0, 92), "epoch": Count(0, 92), "replacement": Count(0, 21), "full": Count()}
+_PERMUTED = Count(0, 92)
+POINT = {
+    "subset": _PERMUTED, "epoch": _PERMUTED, "symmetric": _PERMUTED, "replacement": Count(0, 21), "full": Count(),
+}  # fmt: skip
 """One training point's index: six rounds of the keyed bijection, or a word of Philox and one product."""
 
 

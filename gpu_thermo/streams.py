@@ -194,16 +194,32 @@ def permutation_keys(keys: Keys, purpose: int, ordinal: int, xp: Any = np) -> li
 
 
 def minibatch(keys: Keys, mode: str, points: int, batch: int, ordinal: int, xp: Any = np) -> Array:
-    """Training-point indices [R, batch] of gradient number `ordinal`; `mode` is subset, epoch or replacement
+    """Training-point indices [R, batch] of gradient number `ordinal`; `mode` is subset, epoch, symmetric or replacement
     (equations.md section 6).
     """
     if mode == "replacement":
         w = words(keys, xp.arange(-(-batch // 4), dtype=np.uint64), Purpose.MINIBATCH, ordinal)
         flat = xp.stack(w, axis=-1).reshape(w[0].shape[0], -1)[:, :batch]
         return ((flat * np.uint64(points)) >> _SHIFT).astype(np.int64)
-    position = np.arange(batch)
+    number, place = ordinal, 0
+    if mode != "subset":
+        number, place = place_in_epoch(mode, points // batch, ordinal)
+    position = place * batch + np.arange(batch)
+    return permute(position, points, permutation_keys(keys, Purpose.MINIBATCH, number, xp), xp)
+
+
+def place_in_epoch(mode: str, batches: int, ordinal: int) -> tuple[int, int]:
+    """Number of the permutation that gradient `ordinal` belongs to, and which of its `batches` it takes: in order, and
+    where `mode` is symmetric then backwards.
+
+    Raises
+    ------
+    ValueError
+        `mode` is neither epoch nor symmetric.
+    """
     if mode == "epoch":
-        per_epoch = points // batch
-        position += ordinal % per_epoch * batch
-        ordinal //= per_epoch
-    return permute(position, points, permutation_keys(keys, Purpose.MINIBATCH, ordinal, xp), xp)
+        return divmod(ordinal, batches)
+    if mode == "symmetric":
+        number, place = divmod(ordinal, 2 * batches)
+        return number, min(place, 2 * batches - 1 - place)
+    raise ValueError(f"minibatch mode {mode!r} is unknown")

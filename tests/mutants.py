@@ -178,6 +178,10 @@ MUTANTS: dict[str, Mutant] = {
         ("tests/engines/test_batched.py", "tests/engines/test_fused.py", "tests/laws/test_stationary_laws.py")),
     "friction doubled": Mutant(((LETTERS, 'values["friction"] * h)', '2 * values["friction"] * h)'),),
         (LAWS, TRANSIENTS, VERIFY)),
+    "symmetric order goes forward twice": Mutant(
+        ((STREAMS, "min(place, 2 * batches - 1 - place)", "place % batches"),
+         ("gpu_thermo/kernels/minibatch.h", "2 * per_epoch - 1 - place", "place - per_epoch")),
+        ("tests/laws/test_minibatch_order.py",)),
     "wrong half step in U": Mutant(
         ((WORDS, "Fraction(1, self.text.count(letter))",
             'Fraction(1, 1 if letter == "U" else self.text.count(letter))'),), (LAWS, TRANSIENTS), "UBU"),

@@ -353,7 +353,7 @@ def test_law_of_replacement():
     assert distinct == pytest.approx(10 * (1 - 0.9**20), rel=0.01)
 
 
-@pytest.mark.parametrize("mode", ["subset", "epoch", "replacement"])
+@pytest.mark.parametrize("mode", ["subset", "epoch", "symmetric", "replacement"])
 def test_minibatches_belong_to_the_replica(mode):
     """Neither the number of replicas nor their place matters; gradients and streams differ."""
     many = minibatch(make_keys(np.full(50, 2), np.arange(50)), mode, 40, 8, 17)

@@ -110,7 +110,7 @@ def check(device: str, quick: bool = False) -> dict[str, Any]:
     stream = np.arange(replicas, dtype=np.uint64)[::-1] * np.uint64(977) % np.uint64(2**32)
     keys = streams.make_keys(seed, stream)
     worst, compared, differ = {32: 0.0, 64: 0.0}, 0, 0
-    for mode in ("subset", "epoch", "replacement"):
+    for mode in ("subset", "epoch", "symmetric", "replacement"):
         for bits in (32,) if quick else (32, 64):
             probe = Probe(mode, bits, device)
             dtype = np.float32 if bits == 32 else np.float64

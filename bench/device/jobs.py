@@ -17,11 +17,11 @@ from gpu_thermo.state import Hyper, State
 from gpu_thermo.targets.networks import ACTIVATIONS, TASKS, MlpModel, MlpTarget
 
 NAMED = tuple(name for name in UPDATES if name in METHODS)
-WORDS = ("BACDEDCAB", "BAEFEAB", "BAOAB", "OBABO", "ABOBA", "OBA", "ABCDEFBA", "EBAB", *NAMED)
+WORDS = ("BACDEDCAB", "BAEFEAB", "BAOAB", "OBABO", "ABOBA", "OBA", "UBU", "ABCDEFBA", "EBAB", *NAMED)
 FACTORS: dict[str, tuple[Any, ...]] = {
     "word": WORDS, "task": tuple(TASKS), "activation": tuple(ACTIVATIONS),
-    "mode": ("subset", "epoch", "replacement", "full"), "partition": ("layer", "tensor", "all"), "bits": (32, 64),
-    "team": (32, 64, 128),
+    "mode": ("subset", "epoch", "symmetric", "replacement", "full"), "partition": ("layer", "tensor", "all"),
+    "bits": (32, 64), "team": (32, 64, 128),
 }  # fmt: skip
 CONTOURS = [
     dict(zip(FACTORS, row, strict=True)) | {"contour": "contour"}

@@ -20,7 +20,7 @@ Array = Any
 
 @dataclass(frozen=True)
 class Batching:
-    """How minibatches are chosen: `mode` is subset, epoch, replacement or full; `size` is B (N for full)."""
+    """How minibatches are chosen: `mode` is subset, epoch, symmetric, replacement or full; `size` is B (N for full)."""
 
     mode: str = "full"
     size: int = 0

@@ -75,6 +75,7 @@ KERNEL minibatch_kernel(i64 rows, i64 batch, const u32* low, const u32* high, co
     keys.open(low[i / batch], high[i / batch], stream[i / batch]);
     if (mode == SUBSET) choose<SUBSET>(keys, g, u64(ordinal), batch, i, out);
     if (mode == EPOCH) choose<EPOCH>(keys, g, u64(ordinal), batch, i, out);
+    if (mode == SYMMETRIC) choose<SYMMETRIC>(keys, g, u64(ordinal), batch, i, out);
     if (mode == REPLACEMENT) choose<REPLACEMENT>(keys, g, u64(ordinal), batch, i, out);
   }
 }

@@ -16,7 +16,7 @@ from . import network
 from .passes import SCALE, StepText, make_plan
 
 FOLDER = Path(__file__).parent
-MODES = ("subset", "epoch", "replacement", "full")
+MODES = ("subset", "epoch", "replacement", "full", "symmetric")
 MOST_KEPT = 4
 """Arrays that the operations of one program may keep beside the state: a kernel's arguments have room for so many."""
 _TILE = 128

@@ -1,7 +1,7 @@
 // Which training points an evaluation sees (equations.md section 6), exactly as streams.minibatch.
 #pragma once
 
-enum BatchMode { SUBSET = 0, EPOCH = 1, REPLACEMENT = 2, FULL = 3 };
+enum BatchMode { SUBSET = 0, EPOCH = 1, REPLACEMENT = 2, FULL = 3, SYMMETRIC = 4 };
 
 // The a x b grid of the keyed bijection on [0, n); inverse = floor(2^32 / a).
 struct Grid {
@@ -60,8 +60,13 @@ template <int MODE> struct Chooser {
       first = u32(ordinal % per_epoch) * batch;
       ordinal /= per_epoch;
     }
+    if constexpr (MODE == SYMMETRIC) {  // the batches of a permutation in order, then backwards
+      const u32 per_epoch = g.n / batch, place = u32(ordinal % (2 * u64(per_epoch)));
+      first = (place < per_epoch ? place : 2 * per_epoch - 1 - place) * batch;
+      ordinal /= 2 * u64(per_epoch);
+    }
     if constexpr (MODE != FULL) at = address(keys, PURPOSE_MINIBATCH, ordinal, 0);
-    if constexpr (MODE == SUBSET || MODE == EPOCH) permutation_keys(at, key);
+    if constexpr (MODE == SUBSET || MODE == EPOCH || MODE == SYMMETRIC) permutation_keys(at, key);
   }
   // Training points of the positions start, start + stride, ...
   template <int COUNT> HD void points(u32 start, u32 stride, const Grid& g, word (&index)[COUNT]) const {

@@ -63,6 +63,7 @@ void fill_normals(const Identity* who, u32 purpose, u64 ordinal, u32 sub, const 
 void fill_minibatch(const Identity* who, i32 mode, const Grid* grid, u64 ordinal, i64 batch, i64* out) {
   if (mode == SUBSET) choose<SUBSET>(*who, *grid, ordinal, batch, out);
   if (mode == EPOCH) choose<EPOCH>(*who, *grid, ordinal, batch, out);
+  if (mode == SYMMETRIC) choose<SYMMETRIC>(*who, *grid, ordinal, batch, out);
   if (mode == REPLACEMENT) choose<REPLACEMENT>(*who, *grid, ordinal, batch, out);
 }
 }

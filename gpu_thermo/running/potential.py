@@ -47,7 +47,7 @@ class PotentialSubject:
         assert options is not None
         points = 0 if potential is None else potential.points
         about_data = {
-            "run.batch": spec.run.batch is not None, "run.minibatch": spec.run.minibatch in ("epoch", "replacement"),
+            "run.batch": spec.run.batch is not None, "run.minibatch": spec.run.minibatch not in ("subset", "full"),
             "method.posterior_temperature": spec.method.posterior_temperature is not None,
         }  # fmt: skip
         if not points and (wrong := next((field for field, given in about_data.items() if given), None)):

@@ -49,9 +49,10 @@ class RunSection(Section):
         description="minibatch size B; 20 by default, all points for minibatch = full",
         json_schema_extra=POINTS,
     )
-    minibatch: Literal["subset", "epoch", "replacement", "full"] = Field(
+    minibatch: Literal["subset", "epoch", "symmetric", "replacement", "full"] = Field(
         "subset",
-        description="a fresh subset each time, epochs in shuffled order, points drawn with replacement, or all points",
+        description="a fresh subset each time, epochs in shuffled order, the same in order and then backwards, points"
+        " drawn with replacement, or all points",
     )
     seed: int = Field(1, ge=0, lt=2**64, description="seed of the initial state and the dynamics")
     seed_init: int | None = Field(None, ge=0, lt=2**64, description="seed of the initial state, if different")

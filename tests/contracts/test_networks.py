@@ -179,7 +179,8 @@ def test_value_and_gradient(case):
 FACTORS = {
     "activation": list(ACTIVATIONS), "likelihood": list(LIKELIHOODS), "prior": [None, *PRIORS],
     "scale": list(SCALES), "weighted": [False, True],
-    "shape": list(SHAPES), "dtype": [np.float32, np.float64], "mode": ["subset", "full", "epoch", "replacement"],
+    "shape": list(SHAPES), "dtype": [np.float32, np.float64],
+    "mode": ["subset", "full", "epoch", "symmetric", "replacement"],
     "method": ["adlala", "langevin", "sgld", "adam"],
 }  # fmt: skip
 COVER = covering(FACTORS)

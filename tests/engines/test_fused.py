@@ -45,11 +45,11 @@ MORE = {
                                "dtype": np.float64}
        for task in TASKS for activation in ACTIVATIONS},
     **{f"{mode} {partition}": {"method": "splitting", "word": "BACDEDCAB", "mode": mode, "partition": partition}
-       for mode in ("subset", "epoch", "replacement", "full") for partition in ("layer", "tensor", "all")},
+       for mode in ("subset", "epoch", "symmetric", "replacement", "full") for partition in ("layer", "tensor", "all")},
     "digits' size": {"method": "langevin", "m": 64, "d": 10, "n": 10, "task": "multiclass"},
     **{f"deep {mode} {partition}": {"d": (7, 5), "method": "splitting", "word": "BACDEDCAB", "mode": mode,
                                     "partition": partition}
-       for mode in ("subset", "epoch", "replacement", "full") for partition in ("layer", "tensor", "all")},
+       for mode in ("subset", "epoch", "symmetric", "replacement", "full") for partition in ("layer", "tensor", "all")},
     **{f"deep {method}": {"d": (7, 5), "method": method}
        for method in ("sgd", "momentum", "coolmomentum", "langevin", "adl", "lala", "lol")},
     **{f"deep {layers} layers": {"d": layers * (3,)} for layers in (5, 16)},

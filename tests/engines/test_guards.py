@@ -12,6 +12,7 @@ from gpu_thermo.engines.base import permutation_grid
 from gpu_thermo.engines.fused import FusedEngine
 from gpu_thermo.engines.operations.native import _Grid, _Identity, noise_library
 from gpu_thermo.engines.predict.fused import FusedPredictor
+from gpu_thermo.kernels.emit import MODES
 from gpu_thermo.kernels.toolchain import find_compiler, host_library
 from gpu_thermo.state import Segment
 from gpu_thermo.streams import Keys, Purpose, make_keys, minibatch, normals
@@ -151,7 +152,7 @@ def test_noise_and_minibatches(replicas, dtype, width):
         call(library.fill_normals, who, *at, blocks, len(blocks), where, out, out.shape[1])
         expected = normals(keys, blocks.astype(np.uint64), Purpose.STEP, 3, 1, dtype)[:, 1:]
         np.testing.assert_allclose(out, expected, rtol=0, atol=1e-6 if dtype == np.float32 else 1e-14)
-        for number, mode in enumerate(("subset", "epoch", "replacement")):
+        for mode in ("subset", "epoch", "symmetric", "replacement"):
             grid, index = ctypes.byref(_Grid(*permutation_grid(97).values())), np.zeros((replicas, 13), np.int64)
-            call(library.fill_minibatch, who, ctypes.c_int32(number), grid, u64(5), index.shape[1], index)
+            call(library.fill_minibatch, who, ctypes.c_int32(MODES.index(mode)), grid, u64(5), index.shape[1], index)
             np.testing.assert_array_equal(index, minibatch(keys, mode, 97, 13, 5))

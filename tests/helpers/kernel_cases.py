@@ -48,6 +48,7 @@ extern "C" {
 void batch_of(int mode, u32 seed, const u32* stream, const Grid* g, u64 ordinal, i64 batch, u32* out) {
   if (mode == SUBSET) choose<SUBSET>(seed, stream, *g, ordinal, batch, out);
   if (mode == EPOCH) choose<EPOCH>(seed, stream, *g, ordinal, batch, out);
+  if (mode == SYMMETRIC) choose<SYMMETRIC>(seed, stream, *g, ordinal, batch, out);
   if (mode == REPLACEMENT) choose<REPLACEMENT>(seed, stream, *g, ordinal, batch, out);
 }
 }

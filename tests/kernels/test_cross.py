@@ -68,7 +68,7 @@ def random_numbers_agree(probe):
     probe.call("normals_of", 9, 0, stream, step, 3, blocks, drawn)
     expected = streams.normals(keys, np.arange(blocks, dtype=np.uint64), streams.Purpose.STEP, step, 3, probe.dtype)
     np.testing.assert_allclose(drawn, expected, rtol=0, atol=1e-6 if probe.dtype == np.float32 else 1e-14)
-    for mode in ("subset", "epoch", "replacement"):
+    for mode in ("subset", "epoch", "symmetric", "replacement"):
         grid, index = np.array(list(permutation_grid(97).values()), np.uint32), np.empty((probe.lanes, 13), np.uint32)
         probe.call("batch_of", MODES.index(mode), 9, stream, grid, 1001, 13, index)
         np.testing.assert_array_equal(index, streams.minibatch(keys, mode, 97, 13, 1001))
@@ -86,8 +86,8 @@ def test_noise_of_the_batched_engine(machine, dtype):
     np.testing.assert_allclose(out, expected, rtol=0, atol=1e-6 if dtype == np.float32 else 1e-14)
     names, index = ("n", "a", "b", "inverse"), np.zeros((11, 13), np.int64)
     grid = Fields(_Grid, {}, dict(zip(names, permutation_grid(97).values(), strict=True)))
-    for number, mode in enumerate(("subset", "epoch", "replacement")):
-        library.call("fill_minibatch", who, number, grid, 5, 13, index)
+    for mode in ("subset", "epoch", "symmetric", "replacement"):
+        library.call("fill_minibatch", who, MODES.index(mode), grid, 5, 13, index)
         np.testing.assert_array_equal(index, streams.minibatch(keys, mode, 97, 13, 5))
 
 

@@ -98,7 +98,7 @@ def test_normals_have_the_addresses_of_the_reference(probe, step):
     np.testing.assert_allclose(out, expected, rtol=0, atol=1e-6 if probe.dtype == np.float32 else 1e-14)
 
 
-@pytest.mark.parametrize("mode", ["subset", "epoch", "replacement"])
+@pytest.mark.parametrize("mode", ["subset", "epoch", "symmetric", "replacement"])
 @pytest.mark.parametrize("points", [1, 2, 3, 7, 64, 97, 1000, 60000])
 def test_minibatches_are_exactly_the_references(probe, mode, points):
     stream, batch = np.arange(probe.lanes, dtype=np.uint32), min(points, 50)

@@ -86,7 +86,7 @@ def test_no_kinetic_temperature_is_recorded_nor_judged():
     assert "none, its word holds |p| at one length" in verdicts[0].text
 
 
-@pytest.mark.parametrize("minibatch", ["subset", "epoch", "replacement", "full"])
+@pytest.mark.parametrize("minibatch", ["subset", "epoch", "symmetric", "replacement", "full"])
 def test_engines_agree_and_runs_resume(tmp_path, minibatch):
     """Bit for bit what a run in one piece holds, on either engine."""
     run = {"minibatch": minibatch, "seed": 3} | ({"batch": None} if minibatch == "full" else {})

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ...kernels.emit import inline, prologue
+from ...kernels.emit import MODES, inline, prologue
 from ...kernels.toolchain import host_library
 from ...method.words import Program
 from ...streams import Keys, Purpose
@@ -19,7 +19,6 @@ from ..base import Batching, permutation_grid
 from .arrays import NumpyOperations
 
 Array = Any
-_MODES = {"subset": 0, "epoch": 1, "replacement": 2}
 
 
 class _Identity(ctypes.Structure):
@@ -105,8 +104,6 @@ class NativeOperations(NumpyOperations):
             return None
         out = np.empty((self._who.replicas, batching.size), np.int64)
         grid = _Grid(*permutation_grid(points).values())
-        who = ctypes.byref(self._who)
-        self._library.fill_minibatch(
-            who, _MODES[batching.mode], ctypes.byref(grid), ordinal, batching.size, out.ctypes.data
-        )
+        who, mode = ctypes.byref(self._who), MODES.index(batching.mode)
+        self._library.fill_minibatch(who, mode, ctypes.byref(grid), ordinal, batching.size, out.ctypes.data)
         return out

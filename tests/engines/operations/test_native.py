@@ -41,7 +41,7 @@ def test_normals_agree(inputs: int, outputs: int, dtype: type, tolerance: float,
             np.testing.assert_allclose(b, a, atol=tolerance, rtol=tolerance)
 
 
-@pytest.mark.parametrize("mode", ["subset", "epoch", "replacement"])
+@pytest.mark.parametrize("mode", ["subset", "epoch", "symmetric", "replacement"])
 @pytest.mark.parametrize(("points", "batch"), [(500, 25), (17, 5), (1, 1), (2, 2), (65_536, 50), (60_000, 7)])
 def test_minibatches_are_the_same(mode: str, points: int, batch: int) -> None:
     reference, native = both(2, 1, SEEDS["own seeds"], np.float32)
