@@ -27,6 +27,10 @@ __all__ = ["draw_map", "save_map", "uncertainty_map"]
 
 RESOLUTION = 200
 MARGIN = 0.15
+INTERVAL = 0.9
+"""Probability of the intervals of lines."""
+_QUANTILE_DRAWS = 1000
+"""Most draws that the ends of intervals are taken from: their error is below a line's width."""
 _RESOLUTIONS = (2, 2000)
 _SUFFIXES = (".zarr", ".nc", ".csv")
 
@@ -57,18 +61,39 @@ def uncertainty_map(
     Returns
     -------
     xarray.Dataset
-        On a grid [v, u] (a line: [u]): mean [.., output]; epistemic and total, in nats for classes (mutual information
-        and entropy), and as standard deviations [.., output] in the target's units for regression; sd [.., output] of
-        the prediction over draws. Training points train_u, train_v, train_y. Attributes title, caption, task, classes
-        and targets (JSON).
+        On a grid [v, u] (a line: [u]): mean [.., output]; epistemic, aleatoric and total, in nats for classes (mutual
+        information, expected entropy, entropy), and as standard deviations [.., output] in the target's units for
+        regression; sd [.., output] of the prediction over draws. On a line, for regression, the central intervals of
+        probability INTERVAL: answer_low, answer_high of an answer, and mean_low, mean_high of its mean over draws.
+        Training points train_u, train_v, train_y. Attributes title, caption, task, classes and targets (JSON).
 
     Raises
     ------
     DataError
         An unknown feature, or a resolution that makes no map. Otherwise as `predict`.
     """
+    check_extent(resolution, margin)
     tree = opened(run, "sample_stats")
     data = restored_data(tree)
+    of_chain = tree["sample_stats"]["ensemble"].to_numpy()
+    known = np.unique(of_chain)
+    chosen = int(known[0]) if ensemble is None else ensemble
+    members = np.flatnonzero(of_chain == chosen)
+    plane = plane_of(data, int(tree["sample_stats"]["dataset"].to_numpy()[members[0]]) if len(members) else 0, features)
+    axes = plane.axes(resolution, margin)
+    found = predict(
+        tree, plane.points(axes), chosen, device=device, quantiles=levels_of(data, axes),
+        quantile_draws=_QUANTILE_DRAWS, network=network,
+    )  # fmt: skip
+    out = on_grid(found, data, plane, axes)
+    differs = ensemble_labels(tree["sample_stats"].to_dataset()).get(chosen, "")
+    which = f"Ensemble {chosen} of {len(known)}{f' ({differs})' * bool(differs)}." if len(known) > 1 else ""
+    draws = int(out.attrs.pop("draws"))
+    return described(out, data, plane, f"{data.name}: {len(members)} networks, {draws} draws", which)
+
+
+def check_extent(resolution: int, margin: float) -> None:
+    """DataError for a resolution or a margin that makes no map."""
     if not _RESOLUTIONS[0] <= resolution <= _RESOLUTIONS[1]:
         raise DataError(
             f"resolution = {resolution} makes no map: use {_RESOLUTIONS[0]} to {_RESOLUTIONS[1]} points along each"
@@ -76,20 +101,13 @@ def uncertainty_map(
         )
     if not 0 <= margin <= 10:
         raise DataError(f"margin = {margin} is not a share of the range: use 0 to 10.")
-    of_chain = tree["sample_stats"]["ensemble"].to_numpy()
-    known = np.unique(of_chain)
-    chosen = int(known[0]) if ensemble is None else ensemble
-    members = np.flatnonzero(of_chain == chosen)
-    plane = _plane(data, int(tree["sample_stats"]["dataset"].to_numpy()[members[0]]) if len(members) else 0, features)
-    axes = [_axis(values, resolution, margin) for values in plane.train.T]
-    grid = np.stack([g.ravel() for g in np.meshgrid(*axes, indexing="xy")], axis=1)
-    found = predict(tree, plane.inputs(grid), chosen, device=device, quantiles=(), network=network)
-    out = _on_grid(found, data, plane, axes)
-    differs = ensemble_labels(tree["sample_stats"].to_dataset()).get(chosen, "")
-    which = f"Ensemble {chosen} of {len(known)}{f' ({differs})' * bool(differs)}." if len(known) > 1 else ""
+
+
+def described(out: xr.Dataset, data: Dataset, plane: "Plane", title: str, more: str = "") -> xr.Dataset:
+    """The map with what a picture says of it; `more` stands at the end of the caption."""
     out.attrs |= {
-        "title": f"{data.name}: {len(members)} networks, {int(out.attrs.pop('draws'))} draws",
-        "caption": " ".join(filter(None, (plane.caption, which))),
+        "title": title,
+        "caption": " ".join(filter(None, (plane.caption, more))),
         "task": data.task, "classes": json.dumps(data.classes), "targets": json.dumps(data.targets),
         "equal_aspect": int(plane.equal_aspect),
     }  # fmt: skip
@@ -102,12 +120,17 @@ def save_map(run: Run, path: str | Path, data_out: str | Path | None = None, **o
 
     `options` are those of `uncertainty_map`. Nothing is computed if a suffix is unknown.
     """
-    if data_out is not None and Path(data_out).suffix not in _SUFFIXES:
-        raise DataError(f"'{data_out}' has no known suffix: use one of {', '.join(_SUFFIXES)}.")
+    check_numbers(data_out)
     dataset = draw_map(lambda: uncertainty_map(run, **options), path)
     if data_out is not None:
         save_numbers(dataset, Path(data_out))
     return dataset
+
+
+def check_numbers(path: str | Path | None) -> None:
+    """DataError for a file of numbers whose suffix says nothing known."""
+    if path is not None and Path(path).suffix not in _SUFFIXES:
+        raise DataError(f"'{path}' has no known suffix: use one of {', '.join(_SUFFIXES)}.")
 
 
 def save_numbers(dataset: xr.Dataset, path: Path) -> None:
@@ -121,13 +144,16 @@ def save_numbers(dataset: xr.Dataset, path: Path) -> None:
         elif path.suffix == ".nc":
             dataset.to_netcdf(path, engine="scipy")
         else:
+            if "single" in dataset.dims:  # a column each, not a row
+                columns = {f"prediction_{i + 1}": values for i, values in enumerate(dataset["prediction"])}
+                dataset = dataset.drop_dims("single").assign(columns)
             dataset.drop_dims("train").to_dataframe().to_csv(path)
     except OSError as error:
         raise NotWrittenError(f"Cannot write {path}: {error.strerror or error}.") from None
 
 
 @dataclass(frozen=True)
-class _Plane:
+class Plane:
     """Where the map lies in input space, in the data's own units: inputs = origin + coordinates @ directions.
 
     Attributes
@@ -147,8 +173,16 @@ class _Plane:
         """Inputs [.., m] of the data at map coordinates [.., 1 or 2]."""
         return self.origin + coordinates @ self.directions
 
+    def axes(self, resolution: int, margin: float) -> list[np.ndarray]:
+        """Map coordinates along each axis."""
+        return [_axis(values, resolution, margin) for values in self.train.T]
 
-def _plane(data: Dataset, dataset: int, features: Sequence[str | int] | None) -> _Plane:
+    def points(self, axes: Sequence[np.ndarray]) -> np.ndarray:
+        """Inputs [point, m] of the data at all points of the grid of `axes`."""
+        return self.inputs(np.stack([g.ravel() for g in np.meshgrid(*axes, indexing="xy")], axis=1))
+
+
+def plane_of(data: Dataset, dataset: int, features: Sequence[str | int] | None) -> Plane:
     """The plane asked for, through the training points of one data set."""
     scale = data.standardisation
     mean, sd = (scale.mean[dataset], scale.sd[dataset]) if scale else (np.zeros(data.inputs), np.ones(data.inputs))
@@ -167,10 +201,10 @@ def _plane(data: Dataset, dataset: int, features: Sequence[str | int] | None) ->
         else ""
     )
     labels = tuple(data.features[i] for i in index)
-    return _Plane(np.eye(data.inputs)[index], origin, x[:, index], labels, caption, scale is None and held == 0, y)
+    return Plane(np.eye(data.inputs)[index], origin, x[:, index], labels, caption, scale is None and held == 0, y)
 
 
-def _components(seen: np.ndarray, mean: np.ndarray, sd: np.ndarray, y: np.ndarray) -> _Plane:
+def _components(seen: np.ndarray, mean: np.ndarray, sd: np.ndarray, y: np.ndarray) -> Plane:
     """The plane of the first two principal components of the inputs as the network sees them [N, m]."""
     centre = seen.mean(axis=0)
     _, singular, rows = np.linalg.svd(seen - centre, full_matrices=False)
@@ -183,7 +217,7 @@ def _components(seen: np.ndarray, mean: np.ndarray, sd: np.ndarray, y: np.ndarra
         "All other directions are held at the mean, and training points are projected."
     )
     labels = tuple(f"principal component {i + 1} ({s:.0%})" for i, s in enumerate(share))
-    return _Plane(axes * sd, centre * sd + mean, (seen - centre) @ axes.T, labels, caption, True, y)
+    return Plane(axes * sd, centre * sd + mean, (seen - centre) @ axes.T, labels, caption, True, y)
 
 
 def _feature_indices(data: Dataset, features: Sequence[str | int]) -> list[int]:
@@ -212,14 +246,27 @@ def _axis(values: np.ndarray, resolution: int, margin: float) -> np.ndarray:
     return np.linspace(low - margin * wide, high + margin * wide, resolution)
 
 
-def _on_grid(predicted: xr.Dataset, data: Dataset, plane: _Plane, axes: list[np.ndarray]) -> xr.Dataset:
+def levels_of(data: Dataset, axes: Sequence[np.ndarray]) -> tuple[float, ...]:
+    """Levels of the quantiles that a map shows: on lines of numbers the ends of the central interval, else none."""
+    return ((1 - INTERVAL) / 2, (1 + INTERVAL) / 2) if len(axes) == 1 and TASKS[data.task].numeric else ()
+
+
+_SD = {"epistemic": "variance", "aleatoric": "aleatoric_variance", "total": "total_variance"}
+_NATS = {"epistemic": "mutual_information", "aleatoric": "expected_entropy", "total": "entropy"}
+"""Names on a map, and of what is predicted."""
+
+
+def on_grid(predicted: xr.Dataset, data: Dataset, plane: Plane, axes: list[np.ndarray]) -> xr.Dataset:
     """Reshape points to the grid and add the training points."""
     dims = ("v", "u")[-len(axes) :]
     shape = tuple(len(a) for a in reversed(axes))
     numeric = TASKS[data.task].numeric
     values = {"mean": predicted["mean"].to_numpy(), "sd": np.sqrt(predicted["variance"].to_numpy())}
-    values["epistemic"] = values["sd"] if numeric else predicted["mutual_information"].to_numpy()
-    values["total"] = np.sqrt(predicted["total_variance"].to_numpy()) if numeric else predicted["entropy"].to_numpy()
+    for name, source in (_SD if numeric else _NATS).items():
+        values[name] = np.sqrt(predicted[source].to_numpy()) if numeric else predicted[source].to_numpy()
+    if "quantiles" in predicted:
+        for name, source in (("answer", "quantiles"), ("mean", "mean_quantiles")):
+            values[f"{name}_low"], values[f"{name}_high"] = predicted[source].to_numpy()
     out = xr.Dataset(
         {k: ((*dims, "output")[: len(dims) + v.ndim - 1], v.reshape(*shape, *v.shape[1:])) for k, v in values.items()}
     )
@@ -228,7 +275,7 @@ def _on_grid(predicted: xr.Dataset, data: Dataset, plane: _Plane, axes: list[np.
         out[name].attrs["long_name"] = label
         out[f"train_{name}"] = ("train", points)
     out["train_y"] = (("train", "target")[: plane.train_y.ndim], plane.train_y)
-    for name in ("epistemic", "total"):
+    for name in _SD:
         out[name].attrs["units"] = "target" if numeric else "nats"
     out.attrs["draws"] = int(predicted["draws"])
     return out

@@ -19,8 +19,10 @@ each output NAME, and entropy, expected_entropy, mutual_information in nats.
 An output is a class and its mean the probability (of the second class where
 there are two). In regression it is a target: variance_NAME is that over draws
 (epistemic), aleatoric_variance_NAME the mean of the draws' own, and
-total_variance_NAME their sum; quantile_0.05_NAME and others are of the mixture
-over draws. Runs of several ensembles have a column `ensemble` in front.
+total_variance_NAME their sum; quantile_0.05_NAME and others are of an answer
+(the interval that answers fall in), mean_quantile_0.05_NAME and others of its
+mean (what more data would narrow). Runs of several ensembles have a column
+`ensemble` in front.
 
 \b
 Example:
@@ -99,7 +101,8 @@ def columns(result: "xarray.Dataset") -> "dict[str, np.ndarray]":
         if "quantile" in value.dims:
             for level in value["quantile"].values.tolist():
                 flat = value.sel(quantile=level).to_numpy().reshape(ensembles * count, -1)
-                out |= {f"quantile_{level:g}_{o}": c for o, c in zip(_outputs(result), flat.T, strict=True)}
+                kind = str(name).removesuffix("s")
+                out |= {f"{kind}_{level:g}_{o}": c for o, c in zip(_outputs(result), flat.T, strict=True)}
             continue
         flat = value.to_numpy().reshape(ensembles * count, -1)
         names = [f"{name}_{output}" for output in _outputs(result)] if "output" in value.dims else [str(name)]

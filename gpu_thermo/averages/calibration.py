@@ -57,7 +57,7 @@ def calibration(
     chosen = np.unique(
         np.linspace(0, data.test_points - 1, min(points or data.test_points, data.test_points)).astype(int)
     )
-    every = 1 if draws is None else max(1, -(-source.most // draws))
+    every = source.every(draws)
     networks = {int(d): data.x_test[d][chosen].astype(source.dtype) for d in np.unique(source.ensemble_dataset)}
     predictor = make_predictor(model, source.dtype, "cpu", threads)
     shape = (len(source.ensembles), len(chosen), model.targets)

@@ -106,6 +106,15 @@ class Source:
         chains = np.isin(self.chain_ensemble, self.ensembles)
         return int(np.unique(self.chain_ensemble[chains], return_counts=True)[1].max()) * self.tensors[0].sizes["draw"]
 
+    def every(self, draws: int | None) -> int:
+        """One of how many draws is taken, so that no ensemble has more than `draws`."""
+        return 1 if draws is None else max(1, -(-self.most // draws))
+
+    @property
+    def total(self) -> int:
+        """Draws of all chosen ensembles, frozen ones included."""
+        return int(np.isin(self.chain_ensemble, self.ensembles).sum()) * self.tensors[0].sizes["draw"]
+
     @property
     def ensemble_dataset(self) -> np.ndarray:
         """[E] the data set of each chosen ensemble."""
@@ -156,10 +165,10 @@ def mixtures(
     Parameters
     ----------
     source : the draws. model : the network, whose answers are numbers. evaluate : its predictions. networks : inputs as
-    it sees them, by data set. memory : bytes of the predictions held at once, those of one point at least. every : one
-    of so many draws is taken.
+    it sees them, by data set. memory : bytes of the predictions of all ensembles held at once, those of one point at
+    least. every : one of so many draws is taken.
     """
-    each = -(-source.most // every) * model.outputs * 8
+    each = -(-source.total // every) * model.outputs * 8
     width = int(np.clip(memory // (3 * max(1, each)), 1, _TILE_POINTS))
     for start in range(0, points, width):
         tile = slice(start, min(start + width, points))

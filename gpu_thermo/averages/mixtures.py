@@ -19,12 +19,16 @@ _VALUES = 1 << 18
 """Values of a temporary: 2 MB, which stays in a core's cache."""
 CLOSED_FORM = 256
 """Most draws for which the CRPS takes all pairs of them."""
+MOST_SUMMED = 1 << 14
+"""Largest count as far as which the CRPS of counts is a sum."""
 _NODES = 24
 """Nodes between two of these where the CRPS is an integral."""
 _EDGES = (1e-7, 0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98, 1 - 1e-7)
 """Levels at whose quantiles that integral is cut, beside the observation; what is left out beyond the ends is of the
 order of the square of their probability."""
 _STEPS = 200
+_LARGEST = 1e300
+"""Counts beyond it are infinite."""
 
 
 @dataclass(frozen=True)
@@ -124,13 +128,31 @@ class Mixture:
             low, high = np.minimum(low, own.min(axis=0)), np.maximum(high, own.max(axis=0))
         return self._whole(at, low, high) if self.law.discrete else self._inverted(at, low, high)
 
+    def location_quantiles(self, levels: Array) -> np.ndarray:
+        """Quantiles over draws of their own means of an answer [K, T, n]: the smallest mean below or at which draws of
+        at least that share of the weight have theirs. What more data would narrow.
+        """
+        order = np.argsort(self.location, axis=0, kind="stable")
+        share = np.cumsum(self.weight[order], axis=0)
+        sorted_means = np.take_along_axis(self.location, order, axis=0)
+        out = np.empty((len(levels := np.asarray(levels, np.float64).ravel()), *self.shape))
+        for k, level in enumerate(levels):
+            place = np.minimum((share < level - 1e-12).sum(axis=0, keepdims=True), len(self.weight) - 1)
+            out[k] = np.take_along_axis(sorted_means, place, axis=0)[0]
+        return out
+
     def _whole(self, level: Array, low: Array, high: Array) -> np.ndarray:
         low = low - 1  # there the distribution is below the level, or it is -1
-        while (high - low > 1).any():
-            middle = np.floor((low + high) / 2)
+        endless = ~np.isfinite(high)
+        high = np.where(endless, _LARGEST, high)
+        while True:
+            far = high > 2 * low + 64  # halves the number of digits, not the number
+            middle = np.floor(np.where(far, np.sqrt(low + 2) * np.sqrt(high + 2) - 2, low + (high - low) / 2))
+            between = (middle > low) & (middle < high)  # beyond 2^53 whole numbers are not next to each other
+            if not between.any():
+                return np.where(endless & (high >= _LARGEST), np.inf, high)
             enough = self.cdf(middle) >= level
-            low, high = np.where(enough, low, middle), np.where(enough, middle, high)
-        return high
+            low, high = np.where(between & ~enough, middle, low), np.where(between & enough, middle, high)
 
     def _inverted(self, level: Array, low: Array, high: Array) -> np.ndarray:
         below, above = self.cdf(low) - level, self.cdf(high) - level
@@ -166,12 +188,18 @@ class Mixture:
         """Continuous ranked probability score, the integral of (F - 1{. >= y})^2, [T, n], and how it was computed.
 
         Normal laws of at most CLOSED_FORM draws: E|X - y| - E|X - X'|/2 over all pairs. Counts: the sum over whole
-        numbers. Else the integral by Gauss and Legendre's rule between some quantiles and y, in asinh of the distance
-        from the median, so that heavy tails cost nothing.
+        numbers, as far as MOST_SUMMED. Else the integral by Gauss and Legendre's rule between some quantiles and y, in
+        asinh of the distance from the median, so that heavy tails cost nothing.
         """
         y = np.asarray(y, np.float64)
         if self.law.discrete:
-            return self._counted_crps(y), "sum over counts"
+            last = np.maximum(self.quantiles((1 - 1e-10,))[0], y).max(axis=1)
+            if (few := last <= MOST_SUMMED).all():
+                return self._counted_crps(y, int(last.max())), "sum over counts"
+            out = self._integrated_crps(y)
+            if few.any():
+                out[few] = self._at(few)._counted_crps(y[few], int(last[few].max()))
+            return out, f"sum over counts, beyond {MOST_SUMMED:,} the integral of their distribution"
         if self.law.distance is not None and len(self.weight) <= CLOSED_FORM:
             return self._paired_crps(y), "closed form"
         return self._integrated_crps(y), "integral of the distribution"
@@ -200,8 +228,11 @@ class Mixture:
             out += (weight * rest**2 * np.cosh(t)).sum(axis=0) * unit * (end - start) / 2
         return out
 
-    def _counted_crps(self, y: np.ndarray) -> np.ndarray:
-        last = int(max(self.quantiles((1 - 1e-10,)).max(), y.max()))
+    def _at(self, points: np.ndarray) -> "Mixture":
+        """The same at some of the points [T]."""
+        return Mixture(self.law, self.settings, self.location[:, points], self.scale[:, points], self.weight)
+
+    def _counted_crps(self, y: np.ndarray, last: int) -> np.ndarray:
         out, step = np.zeros(self.shape), max(1, _VALUES // max(1, int(np.prod(self.shape))))
         for start in range(0, last + 1, step):
             k = np.arange(start, min(start + step, last + 1)).reshape(-1, 1, 1)

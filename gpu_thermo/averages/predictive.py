@@ -40,6 +40,8 @@ Phi = Callable[[MlpModel, np.ndarray, np.ndarray], np.ndarray]
 
 MEMORY = 64 * 2**20
 QUANTILES = (0.05, 0.5, 0.95)
+_QUANTILES = ("quantiles", "mean_quantiles")
+"""Of an answer, and of its mean over draws."""
 _TILE_POINTS = 512
 _TILE_BYTES = 3 * 2**20
 
@@ -48,7 +50,8 @@ _TILE_BYTES = 3 * 2**20
 def predict(
     run: Run, x: Array, ensemble: int | None = None, *, memory: int = MEMORY, threads: int | None = None,
     phi: Phi | None = None,
-    device: str = "auto", quantiles: Sequence[float] = QUANTILES, network: Array = None,
+    device: str = "auto", quantiles: Sequence[float] = QUANTILES, quantile_draws: int | None = None,
+    network: Array = None,
 ) -> xr.Dataset:  # fmt: skip
     """Average the predictions of a run's draws at new inputs, within each ensemble (equations.md section 9).
 
@@ -71,6 +74,8 @@ def predict(
         auto (a GPU where there is one), cpu, cuda or cuda:i.
     quantiles
         Levels of the quantiles of an answer, where answers are numbers; () saves their time.
+    quantile_draws
+        Quantiles take at most so many draws, spread evenly; None takes all.
     network
         The network again, of a run whose network was given from Python; it is held against the stored probe.
 
@@ -79,9 +84,10 @@ def predict(
     xarray.Dataset
         mean, variance [ensemble, point, output], the variance over draws (epistemic); entropy, expected_entropy,
         mutual_information [ensemble, point] in nats for classes. For numbers aleatoric_variance, the mean of the draws'
-        own, total_variance, their sum, and quantiles [ensemble, quantile, point, output] of the mixture over draws, all
-        in the target's own units. draws and weight_ess [ensemble]; x [point, feature]. Without the dimension
-        `ensemble` where one was asked for. Frozen replicas count until they froze.
+        own, total_variance, their sum, and [ensemble, quantile, point, output] quantiles of the mixture over draws, an
+        answer's, and mean_quantiles of the draws' means (epistemic), all in the target's own units. draws and
+        weight_ess [ensemble]; x [point, feature]. Without the dimension `ensemble` where one was asked for. Frozen
+        replicas count until they froze.
 
     Raises
     ------
@@ -116,10 +122,13 @@ def predict(
         [m.to_dataset() for m in parts], "point", data_vars="minimal", coords="minimal", compat="override", join="exact"
     )
     if levels and model.likelihood.values is not None:
-        found = np.full((len(source.ensembles), len(levels), len(x), model.targets), np.nan)
-        for tile, e, mixture in mixtures(source, model, evaluate, networks, len(x), memory):
-            found[e, :, tile] = mixture.quantiles(levels)
-        out["quantiles"] = (("ensemble", "quantile", "point", "output"), found)
+        found = np.full((2, len(source.ensembles), len(levels), len(x), model.targets), np.nan)
+        every = source.every(quantile_draws)
+        for tile, e, mixture in mixtures(source, model, evaluate, networks, len(x), memory, every):
+            found[0, e, :, tile] = mixture.quantiles(levels)
+            found[1, e, :, tile] = mixture.location_quantiles(levels)
+        for name, values in zip(_QUANTILES, found, strict=True):
+            out[name] = (("ensemble", "quantile", "point", "output"), values)
         out = out.assign_coords(quantile=list(levels))
     return _assemble(tree, source, data, x, out, ensemble is not None)
 
@@ -321,7 +330,7 @@ def _assemble(
             for a in (data.target_mean, data.target_sd)
         )
         spread = ("variance", "aleatoric_variance", "total_variance")
-        scaled = {name: out[name] * sd + mean for name in ("mean", "quantiles") if name in out}
+        scaled = {name: out[name] * sd + mean for name in ("mean", *_QUANTILES) if name in out}
         scaled |= {name: out[name] * sd**2 for name in spread}
         out = out.assign({name: value.transpose(*out[name].dims) for name, value in scaled.items()})
     task = names["task"]

@@ -91,6 +91,20 @@ def test_principal_components_span_the_plane() -> None:
     assert "held at the mean" in got.attrs["caption"]
 
 
+def test_a_line_of_numbers_has_the_intervals_of_an_answer_and_of_its_mean() -> None:
+    tree = tree_of(scaled("regression", 1), replicas=40)
+    got = uncertainty_map(tree, resolution=5)
+    want = predict(tree, got["u"].to_numpy()[:, None], 0, quantiles=(0.05, 0.95))
+    for name, source in (("answer", "quantiles"), ("mean", "mean_quantiles")):
+        for end, values in zip(("low", "high"), want[source].to_numpy(), strict=True):
+            np.testing.assert_allclose(got[f"{name}_{end}"], values)
+    assert (got["answer_high"] - got["answer_low"]).mean() > (got["mean_high"] - got["mean_low"]).mean()
+    np.testing.assert_allclose(got["total"] ** 2, got["epistemic"] ** 2 + got["aleatoric"] ** 2, rtol=1e-6)
+    figure = map_figure(got)
+    labels = {text for axes in figure.axes for text in axes.get_legend_handles_labels()[1]}
+    assert {"90 % interval of an answer", "90 % interval of its mean (epistemic)", "aleatoric", "total"} <= labels
+
+
 def test_a_map_is_of_one_ensemble() -> None:
     tree = tree_of(dataset(), ensemble=[0, 1, 0, 1, 0, 1])
     first, second = uncertainty_map(tree, resolution=4), uncertainty_map(tree, ensemble=1, resolution=4)

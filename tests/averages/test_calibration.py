@@ -80,6 +80,11 @@ def test_variances_and_quantiles(run):
     else:
         np.testing.assert_allclose(known.cdf(q[:, None]).mean(axis=1)[0], 0.1, rtol=1e-4)
         np.testing.assert_allclose(known.cdf(q[:, None]).mean(axis=1)[1], 0.8, rtol=1e-4)
+    means = (out["mean_quantiles"].to_numpy() - shift) / unit
+    for level, values in zip((0.1, 0.8), means, strict=True):
+        np.testing.assert_allclose(values, np.sort(location, axis=0)[round(10 * level) - 1], rtol=1e-4, atol=1e-5)
+    fewer = predict(run, x, 0, quantiles=(0.1, 0.8), quantile_draws=5)
+    assert abs(fewer["quantiles"] - out["quantiles"]).max() > 0
     again = predict(run, x, 0, quantiles=(0.1, 0.8), memory=4000)
     np.testing.assert_allclose(again["quantiles"], out["quantiles"], rtol=1e-5, atol=1e-6)
     assert "quantiles" not in predict(run, x, quantiles=())

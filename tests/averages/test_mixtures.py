@@ -148,3 +148,36 @@ def test_right_predictions_are_calibrated_and_others_are_not():
     assert (narrow.inside(y, level).mean(axis=(1, 2)) < level - 4 * error).all()
     assert right.crps(y)[0].mean() < narrow.crps(y)[0].mean()
     assert wrong.log_density(y).mean() < right.log_density(y).mean()
+
+
+def test_counts_of_any_size():
+    """Rates far beyond what whole numbers of a float64 tell apart, and infinite ones: of two draws, one each."""
+    for rate in (1e6, 1e12, 1e15, 1e18, 1e130):
+        m = Mixture.of(POISSON, {}, [[[rate]], [[3 * rate]]])
+        q = m.quantiles((0.25, 0.5 + 1e-9, 0.75))[:, 0, 0]
+        np.testing.assert_allclose(q[[0, 2]], [rate, 3 * rate], rtol=1e-6)
+        assert q[0] < q[1] < q[2] or rate > 1e14
+    m = Mixture.of(POISSON, {}, [[[2.0]], [[np.inf]]])
+    np.testing.assert_array_equal(m.quantiles((0.25, 0.75))[:, 0, 0], [2, np.inf])
+
+
+def test_crps_of_large_counts_is_that_of_normal_numbers():
+    """Sums end at 2^14: beyond it the integral; both beside each other in one call."""
+    rates, y = np.array([[[3.0], [2e4], [4e6]]]), np.array([[5.0], [2.02e4], [4.001e6]])
+    got, how = Mixture.of(POISSON, {}, np.repeat(rates, 2, axis=0)).crps(y)
+    assert "integral" in how
+    f = stats.poisson(3).cdf(np.arange(200))
+    assert got[0, 0] == pytest.approx(((f - (np.arange(200) >= 5)) ** 2).sum(), rel=1e-9)
+    normal, _ = Mixture.of(NORMAL, {}, rates[:, 1:], np.sqrt(rates[:, 1:])).crps(y[1:])
+    np.testing.assert_allclose(got[1:], normal, rtol=4e-3)
+
+
+def test_quantiles_of_the_means_over_draws():
+    m = Mixture.of(NORMAL, {}, G.normal(size=(4, 3, 2)), 10.0, np.log([1, 1, 6, 2]))
+    order = m.location[:, 1, 0].argsort()
+    share = np.cumsum(m.weight[order])
+    for level in (0.05, 0.5, 0.95):
+        want = m.location[order[np.searchsorted(share, level)], 1, 0]
+        assert m.location_quantiles((level,))[0, 1, 0] == want
+    even = Mixture.of(NORMAL, {}, np.arange(10.0)[:, None, None], 1.0)
+    np.testing.assert_array_equal(even.location_quantiles((0.1, 0.5, 0.9))[:, 0, 0], [0, 4, 8])

@@ -23,3 +23,44 @@ def test_map_says_what_is_held_fixed() -> None:
     chosen = call("map", "run.zarr", "--out", "chosen.svg", "--resolution", "10", "--features", "alcohol, hue")
     assert chosen.exit_code == 0, chosen.stderr
     assert "11 other features held" in chosen.stderr
+
+
+SPEC = """
+[data]
+name = "moons"
+train = 40
+test = 20
+[model]
+hidden = [4, 3]
+activation = "tanh"
+prior_sd = 1.0
+"""
+
+
+def test_map_of_a_prior_needs_no_run(folder: Path) -> None:
+    (folder / "spec.toml").write_text(SPEC)
+    result = call("map", "spec.toml", "--prior", "--out", "prior.png", "--resolution", "12", "--draws", "30")
+    assert result.exit_code == 0, result.stderr
+    assert "30 draws from the prior" in result.stderr
+    assert "bernoulli; prior normal, scale 1" in " ".join(result.stderr.split())
+    assert (folder / "prior.png").read_bytes()[:4] == b"\x89PNG"
+    assert not list(folder.glob("*.zarr"))
+    changed = call(
+        "map", "spec.toml", "--prior", "--out", "two.svg", "--set", "model.prior=laplace", "--resolution", "9",
+        "--features", "x1", "--draws", "9",
+    )  # fmt: skip
+    assert changed.exit_code == 0, changed.stderr
+    assert "prior laplace" in " ".join(changed.stderr.split())
+
+
+def test_maps_of_priors_that_cannot_be_made_are_refused(folder: Path, done: Path) -> None:
+    (folder / "spec.toml").write_text(SPEC.replace("prior_sd = 1.0", ""))
+    out = ("--out", "prior.png")
+    check_refused(call("map", "spec.toml", "--prior", *out), ["needs prior_sd", "prior_sd = 1.0"])
+    check_refused(call("map", "spec.toml", *out), ["spec.toml", "is a file", "gpu-thermo sample", "--prior"])
+    check_refused(call("map", "run.zarr", "--prior", *out), ["run.zarr", "folder", "--prior takes the spec"])
+    check_refused(call("map", "nothing.toml", "--prior", *out), ["nothing.toml"])
+    check_refused(call("map", "spec.toml", "--prior", "--ensemble", "1", *out), ["--ensemble", "leave out one"])
+    check_refused(call("map", "run.zarr", "--set", "run.seed=1", *out), ["--set", "--prior"])
+    check_refused(call("map", "run.zarr", "--draws", "5", *out), ["--draws", "--prior"])
+    assert not (folder / "prior.png").exists()

@@ -48,6 +48,7 @@ def test_predict_names_targets_of_regression() -> None:
     assert [name.rpartition("_")[0] for name in names[1:]] == [
         *("mean", "variance", "aleatoric_variance", "total_variance"),
         *("quantile_0.05", "quantile_0.5", "quantile_0.95"),
+        *("mean_quantile_0.05", "mean_quantile_0.5", "mean_quantile_0.95"),
     ]
 
 

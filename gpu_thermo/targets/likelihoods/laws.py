@@ -101,6 +101,11 @@ def _student_quantile(level: Array, m: Array, s: Array, settings: Settings) -> A
 STUDENT_T = Law("student_t", _student_variance, _student_log_density, _student_cdf, _student_quantile)
 
 
+_LARGE = 1e9
+"""Rates from which on the normal law, with its first correction, tells quantiles to the whole number; pdtrik fails at
+1e12."""
+
+
 def _poisson_log_density(y: Array, m: Array, s: Array, settings: Settings) -> Array:
     from scipy.special import gammaln, xlogy
 
@@ -115,11 +120,13 @@ def _poisson_cdf(y: Array, m: Array, s: Array, settings: Settings) -> Array:
 
 
 def _poisson_quantile(level: Array, m: Array, s: Array, settings: Settings) -> Array:
-    from scipy.special import pdtrik
+    from scipy.special import ndtri, pdtrik
 
-    guess = np.ceil(pdtrik(level, m))
     with np.errstate(invalid="ignore"):
+        z = ndtri(level)
+        guess = np.ceil(np.where(m < _LARGE, pdtrik(level, m), m + np.sqrt(m) * z + (z * z - 1) / 6))
         guess = np.maximum(np.where(np.isnan(guess), 0.0, guess), 0.0)
+        guess = np.where(m == np.inf, np.inf, guess)
     down = np.maximum(guess - 1, 0)
     return np.where(_poisson_cdf(down, m, s, settings) >= level, down, guess)
 
