@@ -24,7 +24,7 @@ TargetName = Annotated[str | None, typer.Argument(metavar="NAME", help="Show one
 
 def methods(name: MethodName = None, as_json: Json = False) -> None:
     """List the methods, or show one with its hyperparameters."""
-    from gpu_thermo.method.named import METHODS, get_method
+    from gpu_thermo.method.named import ALIASES, METHODS, get_method
 
     if name is not None:
         _show_method(get_method(name), as_json)
@@ -33,7 +33,8 @@ def methods(name: MethodName = None, as_json: Json = False) -> None:
     else:
         rows = [(key, _words(method), method.summary) for key, method in METHODS.items()]
         show(table(("method", "word or update", "what it is"), rows, fixed=("method", "word or update")))
-        say("\ngpu-thermo methods NAME shows one in full.")
+        others = ", ".join(f"{other} ({name})" for other, (name, _) in ALIASES.items())
+        say(f"\nOther names: {others}. gpu-thermo methods NAME shows one in full.")
 
 
 def _words(method: "Method") -> str:

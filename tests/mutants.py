@@ -178,6 +178,13 @@ MUTANTS: dict[str, Mutant] = {
         ("tests/engines/test_batched.py", "tests/engines/test_fused.py", "tests/laws/test_stationary_laws.py")),
     "friction doubled": Mutant(((LETTERS, 'values["friction"] * h)', '2 * values["friction"] * h)'),),
         (LAWS, TRANSIENTS, VERIFY)),
+    "root 2 in SGHMC": Mutant(
+        ((UPDATES, 'np.sqrt(2 * (1 - values["momentum"])', 'np.sqrt((1 - values["momentum"])'),),
+        ("tests/laws/test_noisy_updates.py", "tests/contracts/test_operations.py"), "sghmc"),
+    "root of the preconditioner forgotten": Mutant(
+        ((UPDATES, "theta += scale * np.sqrt(m) * noise", "theta += scale * m * noise"),
+         (UPDATES, "theta += scale * root(m) * noise", "theta += scale * m * noise")),
+        ("tests/laws/test_noisy_updates.py", "tests/contracts/test_operations.py"), "psgld"),
     "symmetric order goes forward twice": Mutant(
         ((STREAMS, "min(place, 2 * batches - 1 - place)", "place % batches"),
          ("gpu_thermo/kernels/minibatch.h", "2 * per_epoch - 1 - place", "place - per_epoch")),

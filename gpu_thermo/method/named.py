@@ -99,18 +99,29 @@ HYPERPARAMETERS: dict[str, str] = {
     "sigma": "amplitude of the additive noise of D and F; for sgld the same as temperature = sigma^2 / 2",
     "epsilon": "thermostat coupling of E: xi += h epsilon (p.p - n tau)",
     "thermostat": "initial value of xi",
-    "momentum": "mu of momentum SGD, or CoolMomentum's first rho",
+    "momentum": "mu of momentum SGD, 1 - a of SGHMC, or CoolMomentum's first rho",
 }
 
 
+ALIASES: dict[str, tuple[str, str | None]] = {
+    "sgnht": ("adl", None),
+    "baoab": ("langevin", "BAOAB"),
+    "vvvr": ("langevin", "OBABO"),
+}
+"""Other names, in the literature and in openmmtools: the method, and its word where the name says one."""
+
+
 def get_method(name: str) -> Method:
-    """The method of that name, or a SpecError that names the nearest one."""
+    """The method of that name or other name, or a SpecError that names the nearest one."""
+    name = ALIASES.get(name, (name,))[0]
     if name in METHODS:
         return METHODS[name]
     import difflib
 
-    near = difflib.get_close_matches(name, METHODS, 1)
+    near = difflib.get_close_matches(name, [*METHODS, *ALIASES], 1)
     hint = f" Did you mean '{near[0]}'?" if near else ""
+    if name.lower().replace("_", "-") in ("g-baoab", "gbaoab", "geodesicbaoab"):
+        hint = " Geodesic words keep constraints, of which there are none here: 'langevin' is BAOAB."
     raise SpecError(f"There is no method '{name}'.{hint} Methods: {', '.join(METHODS)}.")
 
 

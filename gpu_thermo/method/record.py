@@ -57,6 +57,7 @@ class Operation:
         for all.
     fixed_length : whether it holds p at |p| = sqrt(n), n the free parameters: they are one partition then, and p is a
         direction from the start and no temperature (equations.md section 16).
+    velocity : whether p is a velocity, sqrt(h) times a momentum: its variance is h tau.
     positive : those of `reads` that must be above 0.
     apart : letters that it may not share a word with, and `because` says why.
     count : arithmetic on one parameter, without the normals.
@@ -86,6 +87,7 @@ class Operation:
     kicks: bool = False
     several: bool = False
     fixed_length: bool = False
+    velocity: bool = False
     positive: tuple[str, ...] = ()
     apart: str = ""
     because: str = ""

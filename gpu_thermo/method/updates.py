@@ -86,6 +86,101 @@ COOLMOMENTUM = Operation(
 )  # fmt: skip
 
 
+def noisy_ball(theta: Array, v: Array, gradient: Array, noise: Array, keep: Array, gain: Array, scale: Array) -> None:
+    """SGHMC: v = keep v + gain G + scale R; theta += v."""
+    v *= keep
+    v -= gain * gradient
+    v += scale * noise
+    theta += v
+
+
+NOISY_BALL = """\
+// SGHMC: v = keep v + gain G + scale R; theta += v
+HD void noisy_ball(real& theta, real& v, real gradient, real noise, real keep, real gain, real scale) {
+  v = keep * v - gain * gradient;
+  v += scale * noise;
+  theta += v;
+}"""
+
+SGHMC = Operation(
+    symbol="sghmc", formula="v = (1 - a) v + h G + sqrt(2 a h tau) R; theta += v, a = 1 - mu",
+    reference="Chen, Fox & Guestrin 2014", summary="stochastic gradient Hamiltonian Monte Carlo, as published",
+    defaults={"stepsize": 0.01, "momentum": 0.9, "temperature": 5e-5}, act=noisy_ball, operands=("q", "p", "g"),
+    reads=("momentum", "temperature"),
+    coefficients=lambda h, values: (
+        values["momentum"], h, np.sqrt(2 * (1 - values["momentum"]) * h * values["temperature"])
+    ),
+    kinds="rrr", code=(NOISY_BALL,), call="noisy_ball(x.q, x.p, x.g, {n}, {0}, {1}, {2});", normals=1,
+    velocity=True, count=Count(3, 1),
+)  # fmt: skip
+
+
+# -- a mean of squares for each parameter -----------------------------------------------------------------------------
+
+ALPHA, RMS_EPSILON, PSGLD_LAMBDA = 0.99, 1e-8, 1e-5
+
+
+def rmsprop(theta: Array, v: Array, gradient: Array, h: Array) -> None:
+    """RMSprop: v = alpha v + (1 - alpha) G^2; theta += h G / (sqrt(v) + epsilon)."""
+    theta -= h * gradient * _preconditioner(v, gradient, RMS_EPSILON)
+
+
+def precondition(theta: Array, v: Array, gradient: Array, noise: Array, h: Array, scale: Array) -> None:
+    """pSGLD: v as RMSprop's, m = 1/(sqrt(v) + lambda); theta += h m G + scale sqrt(m) R, scale = sqrt(2 h tau)."""
+    m = _preconditioner(v, gradient, PSGLD_LAMBDA)
+    theta -= h * gradient * m
+    theta += scale * np.sqrt(m) * noise
+
+
+def _preconditioner(v: Array, gradient: Array, least: float) -> Array:
+    """1/(sqrt(v) + least), v brought up to date."""
+    one, keep, least = (v.dtype.type(x) for x in (1, ALPHA, least))
+    v *= keep
+    v += (one - keep) * gradient * gradient
+    return one / (np.sqrt(v) + least)
+
+
+PRECONDITIONER = f"""\
+// RMSprop's mean of squares v, and 1/(sqrt(v) + least)
+HD real preconditioner(real& v, real gradient, scalar least) {{
+  const scalar keep = scalar({ALPHA});
+  v = v * keep + gradient * (1 - keep) * gradient;
+  return scalar(1) / (root(v) + least);
+}}"""
+RMSPROP_STEP = f"""\
+// RMSprop: theta += h G / (sqrt(v) + epsilon)
+HD void rmsprop(real& theta, real& v, real gradient, real h) {{
+  theta -= h * gradient * preconditioner(v, gradient, scalar({RMS_EPSILON}));
+}}"""
+PSGLD_STEP = f"""\
+// pSGLD: theta += h m G + sqrt(2 h tau m) R, m = 1/(sqrt(v) + lambda)
+HD void precondition(real& theta, real& v, real gradient, real noise, real h, real scale) {{
+  const real m = preconditioner(v, gradient, scalar({PSGLD_LAMBDA}));
+  theta -= h * gradient * m;
+  theta += scale * root(m) * noise;
+}}"""
+
+RMSPROP = Operation(
+    symbol="rmsprop", formula=f"v = {ALPHA} v + {1 - ALPHA:g} G^2; theta += h G / (sqrt(v) + {RMS_EPSILON})",
+    reference="Tieleman & Hinton 2012", summary="descent by gradients over their root mean square",
+    defaults={"stepsize": 0.001}, act=rmsprop, operands=("q", "mean_square", "g"), keeps=("mean_square",),
+    coefficients=lambda h, values: (h,), kinds="r", code=(PRECONDITIONER, RMSPROP_STEP),
+    call="rmsprop(x.q, {mean_square}, x.g, {0});", count=Count(2, 6),
+)  # fmt: skip
+
+PSGLD = Operation(
+    symbol="psgld",
+    formula=f"v = {ALPHA} v + {1 - ALPHA:g} G^2, m = 1/(sqrt(v) + {PSGLD_LAMBDA}); theta += h m G + sqrt(2 h tau m) R",
+    reference="Li, Chen, Carlson & Carin 2016",
+    summary="SGLD preconditioned as RMSprop, without the curvature term: its law is biased (equations.md section 16)",
+    defaults={"stepsize": 0.001, "temperature": 5e-5}, act=precondition, operands=("q", "mean_square", "g"),
+    keeps=("mean_square",), reads=("temperature",),
+    coefficients=lambda h, values: (h, np.sqrt(2 * h * values["temperature"])), kinds="rr",
+    code=(PRECONDITIONER, PSGLD_STEP), call="precondition(x.q, {mean_square}, x.g, {n}, {0}, {1});", normals=1,
+    count=Count(3, 8),
+)  # fmt: skip
+
+
 # -- Adam --------------------------------------------------------------------------------------------------------------
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
@@ -122,6 +217,6 @@ ADAM = Operation(
 
 
 UPDATES: dict[str, Operation] = {
-    update.symbol: update for update in (SGD, SGLD, MOMENTUM, MOMENTUM2, ADAM, COOLMOMENTUM)
+    update.symbol: update for update in (SGD, SGLD, MOMENTUM, MOMENTUM2, ADAM, RMSPROP, COOLMOMENTUM, SGHMC, PSGLD)
 }
 """Whole-step updates by name; `momentum2` is the type II convention of `momentum`."""

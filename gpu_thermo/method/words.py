@@ -213,6 +213,10 @@ class Program:
         """Whether partition k's momentum is a direction, held at |p| = sqrt(n_k): then p.p is no temperature."""
         return any(record.fixed_length for record in self.operations(k))
 
+    def has_velocity(self, k: int) -> bool:
+        """Whether partition k's momentum is a velocity, of variance h tau."""
+        return any(record.velocity for record in self.operations(k))
+
     @property
     def records(self) -> tuple[Operation, ...]:
         """Records of all its operations, each once."""

@@ -169,7 +169,7 @@ class Ladder:
     def rescale_momenta(self, state: State, rows: np.ndarray, old: np.ndarray, new: np.ndarray) -> None:
         """p *= sqrt(tau_new / tau_old) for the replicas `rows` that went from rungs `old` to `new`.
 
-        A momentum of fixed length stays as it is.
+        A momentum of fixed length stays as it is; a velocity goes by h tau.
         """
         temperature = state.extra["ladder_temperature"]
         momentum = state.edit("momentum")
@@ -177,6 +177,8 @@ class Ladder:
         for k, columns in enumerate(self.program.partition.slices):
             if not np.isnan(self.share[k]) and not self.program.has_fixed_length(k):
                 momentum[rows, columns] *= scale
+            if self.program.has_velocity(k) and "stepsize" in self.values:
+                momentum[rows, columns] *= np.sqrt(self.values["stepsize"][new] / self.values["stepsize"][old])[:, None]
 
 
 @dataclass

@@ -232,12 +232,15 @@ class Setup:
 
 
 def _thermal_momenta(job: Job, hyper: Hyper, keys: Keys) -> np.ndarray:
-    """[r, P] momenta of some replicas at each partition's temperature; directions where their length is fixed."""
+    """[r, P] momenta of some replicas at each partition's temperature, velocities where the update has such; directions
+    where their length is fixed.
+    """
     momentum = normal_momenta(job, keys)
-    tau = np.nan_to_num(hyper.temperature)
+    tau, h = np.nan_to_num(hyper.temperature), hyper.stepsize[:, None]
     for k, columns in enumerate(job.program.partition.slices):
         if not job.program.has_fixed_length(k):
-            momentum[:, columns] *= np.sqrt(tau[:, k : k + 1]).astype(job.dtype)
+            variance = tau[:, k : k + 1] * (h if job.program.has_velocity(k) else 1)
+            momentum[:, columns] *= np.sqrt(variance).astype(job.dtype)
     return with_fixed_length(job, momentum)
 
 

@@ -1,14 +1,15 @@
 """[method] of a spec: a named method and its hyperparameters."""
 
 import math
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import (
     Field,
     model_validator,
 )
 
-from ..method.named import HYPERPARAMETERS, METHODS, get_method
+from ..method.named import ALIASES, HYPERPARAMETERS, METHODS, get_method
 from .mass import Mass
 from .section import Section
 from .values import Partitioned, Scheduled, Value
@@ -18,7 +19,9 @@ class MethodSpec(Section):
     """[method]: a named method and its hyperparameters; what is not given takes the method's default."""
 
     name: str = Field(
-        "adlala", description="the method (gpu-thermo methods lists them)", json_schema_extra={"enum": [*METHODS]}
+        "adlala",
+        description="the method (gpu-thermo methods lists them)",
+        json_schema_extra={"enum": [*METHODS, *ALIASES]},
     )
     word: str | dict[str, str] | None = Field(None, description="splitting word, or one per partition")
     partition: Literal["layer", "tensor", "all"] | None = Field(
@@ -38,6 +41,20 @@ class MethodSpec(Section):
     cooling: Literal["published", "exponential", "linear"] | None = Field(
         None, description="CoolMomentum's law; published by default"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_its_own_name(cls, tree: Any) -> Any:
+        """Another name of a method is replaced by its own, and by the word that it stands for."""
+        if not isinstance(tree, Mapping) or str(tree.get("name")) not in ALIASES:
+            return tree
+        name, word = ALIASES[tree["name"]]
+        if word is not None and tree.get("word") not in (None, word):
+            raise ValueError(
+                f"'{tree['name']}' is '{name}' with word = '{word}', and word = {tree['word']!r} is given: leave it"
+                f' out, or use name = "{name}"'
+            )
+        return {**tree, "name": name} | ({} if word is None else {"word": word})
 
     @model_validator(mode="after")
     def _consistent(self) -> "MethodSpec":

@@ -1,8 +1,9 @@
 """Every letter and every whole-step update, on both engines and in both precisions, against its equation.
 
 What draws no noise is followed step by step against a recursion written here from equations.md sections 2 and 3; what
-draws noise is held to its exact stationary law. Each contract is shown to have power: with any one of the operation's
-coefficients wrong by sqrt 2 it fails. A record without a contract fails the first test.
+draws noise is held to its exact stationary law, or, where none is known, followed with the normals of its addresses.
+Each contract is shown to have power: with any one of the operation's coefficients wrong by sqrt 2 it fails. A record
+without a contract fails the first test.
 """
 
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
-from linear_maps import moments, z_score
+from linear_maps import moments, sghmc_moments, z_score
 from network_wells import NetworkWell
 
 from gpu_thermo.engines.batched import BatchedEngine
@@ -20,6 +21,7 @@ from gpu_thermo.method.letters import LETTERS
 from gpu_thermo.method.operations import OPERATIONS
 from gpu_thermo.method.updates import UPDATES
 from gpu_thermo.state import Segment
+from gpu_thermo.streams import Purpose, make_keys, normals
 
 STEPS, H = 12, 0.3
 MU, XI, EPSILON, TAU = 0.7, 0.4, 0.6, 0.5
@@ -27,11 +29,14 @@ MU, XI, EPSILON, TAU = 0.7, 0.4, 0.6, 0.5
 
 @dataclass(frozen=True)
 class Follow:
-    """A deterministic operation: `method` follows `recursion(x, p, gradient) -> iterator of (x, p)` in float64."""
+    """An operation step by step: `method` follows `recursion(x, p, gradient) -> iterator of (x, p)` in float64; with
+    `noisy` the recursion is given noise(step) [R, n] as well.
+    """
 
     method: str
     recursion: Callable
     hyper: dict = field(default_factory=dict)
+    noisy: bool = False
 
 
 @dataclass(frozen=True)
@@ -137,6 +142,27 @@ def adam(x, p, gradient):
         yield x, p
 
 
+def rmsprop(x, p, gradient):
+    """As PyTorch has it: .99, 1e-8."""
+    v = 0.0
+    for _ in range(STEPS):
+        g = gradient(x)
+        v = 0.99 * v + 0.01 * g * g
+        x = x - H * g / (np.sqrt(v) + 1e-8)
+        yield x, p
+
+
+def psgld(x, p, gradient, noise):
+    """Li et al. 2016, eq. 4 and 5 without Gamma, in means: .99, 1e-5."""
+    v = 0.0
+    for step in range(STEPS):
+        g = gradient(x)
+        v = 0.99 * v + 0.01 * g * g
+        m = 1 / (1e-5 + np.sqrt(v))
+        x = x - H * m * g + np.sqrt(2 * H * TAU * m) * noise(step)
+        yield x, p
+
+
 GAMMA, SIGMA = 0.9, 0.7
 CONTRACTS: dict[str, Follow | Law | Turned] = {
     "A": Follow("BAB", word("BAB")),
@@ -155,6 +181,9 @@ CONTRACTS: dict[str, Follow | Law | Turned] = {
     "momentum2": Follow("momentum2", heavy_ball(1 - MU, H), {"momentum": MU}),
     "coolmomentum": Follow("coolmomentum", heavy_ball(H * (1 + MU) / 2, 1.0), {"momentum": MU}),
     "adam": Follow("adam", adam),
+    "rmsprop": Follow("rmsprop", rmsprop),
+    "sghmc": Law("sghmc", lambda k: sghmc_moments(0.8, k, MU, TAU), {"momentum": MU, "temperature": TAU}),
+    "psgld": Follow("psgld", psgld, {"temperature": TAU}, noisy=True),
 }
 FUSED = pytest.param(
     FusedEngine, id="fused", marks=pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")
@@ -176,14 +205,22 @@ def deviation(contract, make, dtype):
     rng = np.random.default_rng(2)
     x, p = (rng.normal(size=(5, len(well.stiffness))).astype(np.float32).astype(float) for _ in range(2))
     state, engine = well.start(job, x @ well.axes, p @ well.axes), make(job)
+    given = [drawn(well, job)] if contract.noisy else []
     hessian = (well.axes * well.stiffness) @ well.axes.T
-    worst, momenta = 0.0, any(p is not q for _, q in contract.recursion(x, p, lambda x: x @ hessian))
-    for expected_x, expected_p in contract.recursion(x, p, lambda x: x @ hessian):
+    worst, momenta = 0.0, any(p is not q for _, q in contract.recursion(x, p, lambda x: x @ hessian, *given))
+    for expected_x, expected_p in contract.recursion(x, p, lambda x: x @ hessian, *given):
         engine.advance(state, Segment(state.step, 1))
         found = [value @ well.axes.T for value in well.coordinates(state)]
         for value, expected in list(zip(found, (expected_x, expected_p), strict=True))[: 1 + momenta]:
             worst = max(worst, float(np.abs(value - expected).max() / np.abs(expected).max()))
     return worst
+
+
+def drawn(well, job):
+    """noise(step) [R, n]: the normals of the free parameters' lanes at noise index 0."""
+    lanes, n = well.model.layout.lanes, len(well.stiffness)
+    keys, blocks = make_keys(job.seed, job.stream), np.arange(lanes.max() // 4 + 1, dtype=np.uint64)
+    return lambda step: normals(keys, blocks, Purpose.STEP, step, 0, np.float64)[:, lanes[-n:]]
 
 
 def law_z(contract, make, dtype, replicas=1500):

@@ -72,6 +72,14 @@ def moments(word, h, **values):
     return np.array([p[0, 0], p[1, 1], p[0, 1]])
 
 
+def sghmc_moments(lr, k, mu, tau, noise=0.0):
+    """<q^2>, <v^2>, <q v> of v = mu v + lr G + sqrt(2 (1 - mu) lr tau) R; q += v, force noise of sd `noise`."""
+    m = np.array([[1 - lr * k, mu], [-lr * k, mu]])
+    variance = 2 * (1 - mu) * lr * tau + (lr * noise) ** 2
+    p = solve_discrete_lyapunov(m, variance * np.ones((2, 2)))
+    return np.array([p[0, 0], p[1, 1], p[0, 1]])
+
+
 # -- jobs on wells --------
 
 

@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 
 from gpu_thermo.errors import SpecError
-from gpu_thermo.method.named import HYPERPARAMETERS, METHODS, get_method, make_program
+from gpu_thermo.method.named import ALIASES, HYPERPARAMETERS, METHODS, get_method, make_program
+from gpu_thermo.spec.method import MethodSpec
 from gpu_thermo.targets.networks import MlpModel
 
 LAYOUT = MlpModel(2, 5, 1).layout
 EXPECTED = {  # texts by layer, or the update
     "sgd": "sgd", "momentum": "momentum", "adam": "adam", "sgld": "sgld", "coolmomentum": "coolmomentum",
+    "rmsprop": "rmsprop", "sghmc": "sghmc", "psgld": "psgld",
     "langevin": ("BAOAB",),
     "adl": ("BACDEDCAB",), "lala": ("BAOAB", "BAOAB"), "lol": ("BAOAB", "BAOAB"), "adlala": ("BACDEDCAB", "BAOAB"),
     "mclmc": ("KASAK",),
@@ -33,6 +35,23 @@ def test_words_of_named_methods(name):
 
 def test_the_list_is_complete():
     assert set(EXPECTED) | {"splitting"} == set(METHODS)
+
+
+@pytest.mark.parametrize(("alias", "name", "word"), [("sgnht", "adl", None), ("baoab", "langevin", "BAOAB"),
+                                                     ("vvvr", "langevin", "OBABO")])  # fmt: skip
+def test_other_names(alias, name, word):
+    """A spec keeps the method's own name, so that both are one run."""
+    spec = MethodSpec.model_validate({"name": alias})
+    assert spec == MethodSpec.model_validate({"name": name} | ({} if word is None else {"word": word}))
+    assert get_method(alias) is METHODS[name]
+    assert MethodSpec.model_validate(spec.model_dump()) == spec
+    if word is not None:
+        with pytest.raises(ValueError, match=f"'{alias}' is 'langevin' with word = '{word}', and word = 'OBA'"):
+            MethodSpec.model_validate({"name": alias, "word": "OBA"})
+
+
+def test_other_names_are_no_names_of_methods():
+    assert not set(ALIASES) & set(METHODS)
 
 
 def test_published_defaults():
@@ -64,8 +83,16 @@ def test_defaults_are_complete(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "near"), [("adlalla", "adlala"), ("SGD", "Methods"), ("langevn", "langevin"), ("", "Methods")]
-)
+    ("name", "near"),
+    [
+        ("adlalla", "adlala"),
+        ("SGD", "Methods"),
+        ("langevn", "langevin"),
+        ("", "Methods"),
+        ("g-BAOAB", "constraints"),
+        ("sgnth", "sgnht"),
+    ],
+)  # fmt: skip
 def test_unknown_methods(name, near):
     with pytest.raises(SpecError, match=rf"There is no method '{name}'.*{near}"):
         get_method(name)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from gpu_thermo.data import DATASETS
 from gpu_thermo.errors import SpecError
-from gpu_thermo.method.named import METHODS
+from gpu_thermo.method.named import ALIASES, METHODS
 from gpu_thermo.moves.table import MOVES
 from gpu_thermo.spec.keys import SECTIONS, allowed_values, file_schema, json_schema, keys_of
 from gpu_thermo.spec.run import RunSpec
@@ -43,7 +43,7 @@ def test_allowed_values_are_those_of_the_tables():
     keys = {key.name: key for key in keys_of(SECTIONS["model"])}
     assert keys["activation"].allowed == ", ".join(f'"{name}"' for name in ACTIVATIONS)
     keys = {key.name: key for key in keys_of(SECTIONS["method"])}
-    assert keys["name"].allowed == ", ".join(f'"{name}"' for name in METHODS)
+    assert keys["name"].allowed == ", ".join(f'"{name}"' for name in (*METHODS, *ALIASES))
     assert "list over replicas" in keys["stepsize"].allowed
     assert "each partition" in keys["friction"].allowed
 
