@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 MethodName = Annotated[str | None, typer.Argument(metavar="NAME", help="Show one method in full.")]
 MoveName = Annotated[str | None, typer.Argument(metavar="NAME", help="Show one move's options.")]
 DataName = Annotated[str | None, typer.Argument(metavar="NAME", help="Show one data set's options.")]
+Inspect = Annotated[
+    Path | None, typer.Option("--inspect", metavar="FILE", help="Show what would become of the columns of a table.")
+]
 TargetName = Annotated[str | None, typer.Argument(metavar="NAME", help="Show one target's options.")]
 
 
@@ -89,11 +93,39 @@ def moves(name: MoveName = None, as_json: Json = False) -> None:
     Catalogue("move", "[[moves]]", "kind", "moves", MOVES).show(name, as_json)
 
 
-def datasets(name: DataName = None, as_json: Json = False) -> None:
-    """List the data sets, or show one with its options."""
+def datasets(name: DataName = None, inspect: Inspect = None, as_json: Json = False) -> None:
+    """List the data sets, or show one with its options; or what would become of a table of yours."""
     from gpu_thermo.data import DATASETS
 
+    if inspect is not None:
+        _inspect(name or inspect.suffix.lower().removeprefix("."), inspect, as_json)
+        return
     Catalogue("data set", "[data]", "name", "datasets", DATASETS).show(name, as_json)
+
+
+def _inspect(name: str, path: Path, as_json: bool) -> None:
+    """What each column of a table would become."""
+    from gpu_thermo.data import DATASETS
+    from gpu_thermo.data.sources import TableFile
+    from gpu_thermo.errors import SpecError
+
+    kinds = {key: model for key, model in DATASETS.items() if issubclass(model, TableFile)}
+    if name not in kinds:
+        raise SpecError(f"'{name}' is no kind of table: gpu-thermo datasets {' or '.join(kinds)} --inspect FILE.")
+    found = kinds[name].inspect(path)
+    becomes = {c.name: (c.line, c.features) for c in found.recipe.columns}
+    becomes |= {c.name: (f"left out: {c.why}", []) for c in found.recipe.left_out}
+    if as_json:
+        print_json({
+            "path": str(path), "rows": found.rows, "features": found.recipe.features,
+            "columns": {key: {"becomes": becomes[key][0], "features": becomes[key][1], "as_target": task}
+                        for key, task in found.as_target.items()},
+            "recipe": found.recipe.model_dump(),
+        })  # fmt: skip
+        return
+    rows = [(key, becomes[key][0], len(becomes[key][1]) or "", task) for key, task in found.as_target.items()]
+    show(table(("column", "as a feature", "inputs", "as the target"), rows, fixed=("column",), right=("inputs",)))
+    say(f'\n{found.rows:,} rows. In a spec: [data] name = "{name}", path = "{path}", target = "COLUMN".')
 
 
 def targets(name: TargetName = None, as_json: Json = False) -> None:

@@ -124,6 +124,7 @@ def _show(store: Path, info: dict[str, Any], spec: str) -> None:
         ),
         "ensembles": f"{info['ensembles']:,}; {network}",
         **({"assumed": "; ".join(info["assumptions"])} if info["assumptions"] else {}),
+        **({"columns": "\n".join(info["columns"])} if info["columns"] else {}),
         **score_lines(info["scores"]),
         **move_lines(info["moves"]),
         "size": f"{size(info['bytes'])}, kept: {', '.join(info['kept']) or 'averages only'}",
@@ -190,8 +191,17 @@ def summarise(path: Path, tree: "xarray.DataTree | None" = None) -> dict[str, An
         "engine": engines(history, str(header.attributes.get("engine", header.engine))),
         "device": engines(history, header.device, "device"),
         "seconds": header.attributes.get("sampling_time"), "bytes": stored_bytes(path), "frozen": frozen(stats),
-        "assumptions": _plain_json(header.attributes.get("assumptions", "[]")), "scores": scores(tree),
+        "assumptions": _plain_json(header.attributes.get("assumptions", "[]")), "columns": columns_of(tree, spec),
+        "scores": scores(tree),
     }  # fmt: skip
+
+
+def columns_of(tree: "xarray.DataTree", spec: "RunSpec") -> list[str]:
+    """What became of the columns of the run's table, where they are not simply numbers."""
+    from gpu_thermo.averages.predictive import data_names
+
+    recipe = None if spec.target is not None else data_names(tree).get("recipe")
+    return [] if recipe is None else recipe.lines
 
 
 def planned_steps(header: "RunInfo", spec: "RunSpec") -> int:

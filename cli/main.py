@@ -3,6 +3,7 @@
 import errno
 import sys
 import traceback
+import warnings
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -126,8 +127,16 @@ for _command, _epilog in COMMANDS.items():
     app.command(_command.__name__, epilog=_epilog)(_command)
 
 
+def _say_warning(message: Any, category: Any, *place: Any, **more: Any) -> None:
+    """A warning of the library's, as the commands write theirs."""
+    from .output import say
+
+    say(f"Warning: {message}")
+
+
 def main() -> None:
     """Entry point of the console script."""
+    warnings.showwarning = _say_warning
     app(prog_name="gpu-thermo")
     sys.exit(0)
 

@@ -1,5 +1,6 @@
 """`gpu-thermo predict`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 MOST_LISTED = 20
 """Ensembles that are named."""
 EPILOG = """\b
-Columns of a .csv output: the features, then mean_NAME and variance_NAME for
+Columns of a .csv output: those of POINTS.csv, then mean_NAME and variance_NAME for
 each output NAME, and entropy, expected_entropy, mutual_information in nats.
 An output is a class and its mean the probability (of the second class where
 there are two). In regression it is a target: variance_NAME is that over draws
@@ -45,24 +46,27 @@ def predict(
 ) -> None:  # fmt: skip
     """Average predictions and uncertainty at points.
 
-    The header of POINTS.csv must name every feature of the run, in any order; other columns are left out.
+    The header of POINTS.csv must name every column that the run uses, in any order, as its own table did; others are
+    left out.
     """
     from gpu_thermo.averages.ensembles import ensemble_labels
+    from gpu_thermo.averages.predictive import data_names
     from gpu_thermo.averages.predictive import predict as average
-    from gpu_thermo.averages.predictive import restored_data
     from gpu_thermo.averages.trees import opened
+    from gpu_thermo.data.recipe import plain
     from gpu_thermo.data.tables import read_points
 
     from .output import plural, say
 
     check_output(out, overwrite, tuple(_WRITERS))
     tree = opened(store)
-    x, left_out = read_points(points, restored_data(tree).features)
-    result = average(tree, x, ensemble, device=device, quantiles=_levels(quantiles))
-    _WRITERS[out.suffix.lower()](result, out)
+    names = data_names(tree)
+    raw, left_out = read_points(points, names.get("recipe") or plain(names["features"]))
+    result = average(tree, raw, ensemble, device=device, quantiles=_levels(quantiles))
+    _WRITERS[out.suffix.lower()](result, out, raw)
     if not quiet:
         say(
-            f"{plural(len(x), 'point')} written to {out}"
+            f"{plural(result.sizes['point'], 'point')} written to {out}"
             + (f"; columns left out: {', '.join(left_out)}" if left_out else "")
         )
         for e, label in list(ensemble_labels(tree["sample_stats"].to_dataset()).items())[:MOST_LISTED]:
@@ -79,9 +83,9 @@ def _levels(text: str) -> tuple[float, ...]:
         raise SpecError(f"--quantiles {text!r} are no numbers: give levels such as 0.05,0.5,0.95.") from None
 
 
-def columns(result: "xarray.Dataset") -> "dict[str, np.ndarray]":
-    """Name -> [rows], one row a point (and ensemble, where there are several): the inputs, then what was found
-    there.
+def columns(result: "xarray.Dataset", raw: "Mapping[str, np.ndarray]") -> "dict[str, np.ndarray]":
+    """Name -> [rows], one row a point (and ensemble, where there are several): the columns `raw` that were given, then
+    what was found there.
     """
     import numpy as np
 
@@ -91,10 +95,7 @@ def columns(result: "xarray.Dataset") -> "dict[str, np.ndarray]":
     out: dict[str, Any] = (
         {"ensemble": np.repeat(result["ensemble"].to_numpy(), count)} if several and ensembles > 1 else {}
     )
-    out |= {
-        name: np.tile(result["x"].to_numpy()[:, i], ensembles)
-        for i, name in enumerate(result["feature"].values.tolist())
-    }
+    out |= {name: np.tile(values, ensembles) for name, values in raw.items()}
     for name, value in result.data_vars.items():
         if name == "x" or "point" not in value.dims:
             continue
@@ -119,24 +120,31 @@ def _outputs(result: "xarray.Dataset") -> list[str]:
     return [name.removeprefix("P(").removesuffix(")") for name in names] if single else names
 
 
-def _write_csv(result: "xarray.Dataset", path: Path) -> None:
+def _write_csv(result: "xarray.Dataset", path: Path, raw: "Mapping[str, np.ndarray]") -> None:
     import csv
 
-    table = columns(result)
+    table = columns(result, raw)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(table)
-        writer.writerows(zip(*(column.tolist() for column in table.values()), strict=True))
+        writer.writerows(zip(*(_cells(column) for column in table.values()), strict=True))
 
 
-def _write_npz(result: "xarray.Dataset", path: Path) -> None:
+def _cells(column: "np.ndarray") -> list[Any]:
+    """Values as they stand in a file: nothing where they are missing, and dates without an idle time."""
+    if column.dtype.kind == "M":
+        return [str(v).removesuffix("T00:00:00").replace("NaT", "") for v in column]
+    return ["" if v is None or v != v else v for v in column.tolist()]
+
+
+def _write_npz(result: "xarray.Dataset", path: Path, raw: "Mapping[str, np.ndarray]") -> None:
     import numpy as np
 
     arrays: dict[str, Any] = {str(name): value.to_numpy() for name, value in result.variables.items()}
     np.savez(path, **{name: value.astype(str) if value.dtype == object else value for name, value in arrays.items()})
 
 
-def _write_zarr(result: "xarray.Dataset", path: Path) -> None:
+def _write_zarr(result: "xarray.Dataset", path: Path, raw: "Mapping[str, np.ndarray]") -> None:
     texts = {
         name: value.astype(object) for name, value in result.coords.items() if value.dtype.kind == "U"
     }  # text of fixed width warns

@@ -174,6 +174,8 @@ def print_bill(plan: "RunPlan", store: Path, quiet: bool = False) -> None:
         )
         for line in plan.assumptions:
             say(f"assumed: {line}")
+        for line in plan.columns:
+            say(f"column {line}")
     for warning in plan.warnings:
         say(f"Warning: {warning}")
 
@@ -197,6 +199,7 @@ def print_plan(plan: "RunPlan", as_json: bool) -> None:
                 "gradients": f"{plan.gradients_per_step} a step",
                 "moves": ", ".join(plan.moves) or None,
                 "assumed": "; ".join(plan.assumptions) or None,
+                "columns": "\n".join(plan.columns) or None,
                 "engine": f"{plan.engine} on {plan.device}",
                 "memory": f"about {size(plan.memory_bytes)}",
                 "disk": f"about {size(plan.disk_bytes)}",

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ..data.recipe import Recipe
 from ..data.tasks import TASKS
 from ..errors import SpecError, StoreError
 from ..spec.model import LEARN
@@ -100,6 +101,10 @@ def names_of(text: Any) -> dict[str, Any]:
         good = all(isinstance(some, list) for some in lists) and all(isinstance(name, str) for name in texts)
         task = TASKS[names["task"]]
         good = good and task.fewest <= len(names["classes"]) <= task.most and bool(names["targets"]) == task.numeric
+        recipe = names.get("recipe")
+        if recipe is not None:
+            names["recipe"] = Recipe.model_validate(recipe)
+            good = good and list(names["recipe"].features) == names["features"]
     except BROKEN:
         good = False
     if not good or not names["features"]:

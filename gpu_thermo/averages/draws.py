@@ -44,9 +44,12 @@ class Scales:
         return 1.0 if self.target_sd is None else self.target_sd[dataset]
 
     def inputs(self, x: np.ndarray, dataset: int) -> np.ndarray:
+        """Points as the network sees them; missing values (NaN) as the mean, 0."""
         if self.feature_mean is None or self.feature_sd is None:
             return x
-        return (x - self.feature_mean[dataset]) / self.feature_sd[dataset]
+        out = (x - self.feature_mean[dataset]) / self.feature_sd[dataset]
+        absent = np.isnan(x)
+        return np.where(absent, 0.0, out) if absent.any() else out
 
 
 @dataclass(frozen=True)

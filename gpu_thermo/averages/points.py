@@ -7,15 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from ..data.frames import raw_columns
 from ..data.labels import shorten
+from ..data.recipe import Raw, Recipe
 from ..errors import DataError
 
 Array = Any
 _MAX_INPUT = 1e30
 
 
-def points_of(x: Any, features: Sequence[str], targets: Sequence[str] = ()) -> np.ndarray:
-    """`x` as float64 [point, feature].
+def points_of(x: Any, features: Sequence[str], targets: Sequence[str] = (), recipe: Recipe | None = None) -> np.ndarray:
+    """`x` as float64 [point, feature]; NaN where a value is missing that the recipe fills in.
 
     Parameters
     ----------
@@ -26,6 +28,9 @@ def points_of(x: Any, features: Sequence[str], targets: Sequence[str] = ()) -> n
         Of the run.
     targets
         Columns that a table may have beside them; of others a warning says that they are left out.
+    recipe
+        How the columns of the run's table became its features: then a table is wanted with these columns, as they
+        come.
 
     Raises
     ------
@@ -33,7 +38,23 @@ def points_of(x: Any, features: Sequence[str], targets: Sequence[str] = ()) -> n
         A feature that a table lacks or has twice; a wrong width, NaN, or numbers no network can take.
     """
     named = _columns(x)
+    if recipe is not None and named is not None:
+        names = [str(name) for name in named]
+        known = (*targets, *(c.name for c in recipe.left_out))
+        _check_columns(names, recipe.names, known)
+        return encoded(raw_columns(x, recipe.names, "x"), recipe)
     return check_inputs(x if named is None else _by_name(x, named, features, targets), len(features))
+
+
+def encoded(raw: Mapping[str, Raw], recipe: Recipe) -> np.ndarray:
+    """Raw columns as float64 [point, feature]; texts that the run never saw are named in a warning."""
+    for name, texts in recipe.unknown(raw).items():
+        warnings.warn(
+            f"Column '{shorten(name)}' has texts that the run's data had not ({_listed(texts)}): they count as none of"
+            " its categories.",
+            stacklevel=4,
+        )
+    return check_inputs(recipe.encode(raw), len(recipe.features), recipe.may_miss)
 
 
 def _columns(x: Any) -> list[Any] | None:
@@ -51,17 +72,22 @@ def _columns(x: Any) -> list[Any] | None:
 
 def _by_name(table: Any, columns: list[Any], features: Sequence[str], targets: Sequence[str]) -> np.ndarray:
     names = [str(name) for name in columns]
+    _check_columns(names, features, targets)
+    return np.column_stack([_numbers(table[columns[names.index(name)]], name) for name in features])
+
+
+def _check_columns(names: Sequence[str], features: Sequence[str], known: Sequence[str]) -> None:
+    """DataError unless a table has all features once; a warning names columns that are neither these nor `known`."""
     if absent := [name for name in features if name not in names]:
         raise DataError(
-            f"x has no column {_listed(absent)}{_near(absent[0], names)}. Its columns: {_listed(names)}. Columns are"
-            f" matched by name; the run's features are {_listed(features)}. Give a plain array (x.to_numpy()) to go by"
-            " position."
+            f"x has no column {_listed(absent)}{_near(absent[0], list(names))}. Its columns: {_listed(names)}. Columns"
+            f" are matched by name; the run's features are {_listed(features)}. Give a plain array (x.to_numpy()) to go"
+            " by position."
         )
     if twice := [name for name in features if names.count(name) > 1]:
         raise DataError(f"x has {names.count(twice[0])} columns {_listed(twice[:1])}: leave one.")
-    if extra := [name for name in names if name not in features and name not in targets]:
-        warnings.warn(f"Columns of x that are no features of the run are left out: {_listed(extra)}.", stacklevel=4)
-    return np.column_stack([_numbers(table[columns[names.index(name)]], name) for name in features])
+    if extra := [name for name in names if name not in features and name not in known]:
+        warnings.warn(f"Columns of x that are no features of the run are left out: {_listed(extra)}.", stacklevel=5)
 
 
 def _refuse_lossy(values: Any, what: str) -> None:
@@ -90,8 +116,10 @@ def _listed(names: Sequence[str]) -> str:
     return shorten(", ".join(repr(str(name)) for name in names), 200)
 
 
-def check_inputs(x: Array, features: int) -> np.ndarray:
-    """`x` as float64 [point, feature]; DataError for a wrong width, NaN, or numbers no network can take."""
+def check_inputs(x: Array, features: int, may_miss: np.ndarray | bool = False) -> np.ndarray:
+    """`x` as float64 [point, feature]; DataError for a wrong width, NaN but in features that `may_miss`, or numbers no
+    network can take.
+    """
     _refuse_lossy(x, "x")
     try:
         out = np.asarray(x, np.float64)
@@ -106,7 +134,7 @@ def check_inputs(x: Array, features: int) -> np.ndarray:
     if len(out) == 0:
         raise DataError("x has no points. Give at least one.")
     with np.errstate(invalid="ignore"):
-        bad = np.argwhere(~(np.abs(out) <= _MAX_INPUT))
+        bad = np.argwhere(~(np.abs(out) <= _MAX_INPUT) & ~(np.isnan(out) & may_miss))
     if len(bad):
         i, j = bad[0]
         raise DataError(

@@ -103,7 +103,8 @@ def predict(
     tree, levels = opened(run), _checked_levels(quantiles)
     model, data = model_of(tree, network), Scales.of(tree)
     source = Source.of(tree, model.layout, ensemble)
-    x = points_of(x, data_names(tree)["features"], _targets(tree))
+    names = data_names(tree)
+    x = points_of(x, names["features"], _targets(tree), names.get("recipe"))
     networks = {d: data.inputs(x, d).astype(source.dtype) for d in np.unique(source.ensemble_dataset)}
     where = resolve_device(device, model.library)
     needless = phi is not None or (

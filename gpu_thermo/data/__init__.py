@@ -1,7 +1,8 @@
 """The data layer: `Dataset`, the options of every data name, and what builds one from the other.
 
-Reading order: dataset (what a run gets), addresses (randomness), generators, splits, bundled, labels, tables (CSV),
-arrays (.npz, IDX), sources (the options of every name), given (what comes from Python).
+Reading order: dataset (what a run gets), addresses (randomness), generators, splits, bundled, labels,
+arrays (.npz, IDX), recipe and kinds (what columns of a table become), tables (CSV), frames (DataFrames, Parquet),
+sources (the options of every name), given (what comes from Python).
 """
 
 from .dataset import Dataset, Standardisation
@@ -19,6 +20,7 @@ from .sources import (
     Mnist,
     Moons,
     Npz,
+    Parquet,
     Spirals,
     Trig,
     Wine,
@@ -38,6 +40,7 @@ __all__ = [
     "Mnist",
     "Moons",
     "Npz",
+    "Parquet",
     "Spirals",
     "Standardisation",
     "Trig",

@@ -128,8 +128,11 @@ def weights(path: Path | str, name: str, values: Values, points: int) -> Floats:
     return _numbers(path, name, values)
 
 
-def encoded_table(path: Path | str, arrays: Mapping[str, Values], pairs: Sequence[tuple[str, str]], task: str) -> Table:
-    """The rows of all pairs (name of x, name of y) as one table, in order; `path` is what messages call the data.
+def encoded_table(
+    path: Path | str, arrays: Mapping[str, Values], pairs: Sequence[tuple[str, str]], task: str, may_miss: bool = False
+) -> Table:
+    """The rows of all pairs (name of x, name of y) as one table, in order; `path` is what messages call the data, and
+    `may_miss` says whether features may be NaN.
 
     Raises
     ------
@@ -144,7 +147,7 @@ def encoded_table(path: Path | str, arrays: Mapping[str, Values], pairs: Sequenc
                 f"{path}: {x_key} has shape {x.shape} and {y_key} {y.shape}; they must be [points, features] and"
                 " [points] or [points, targets], with equally many points. Reshape them: x.reshape(len(x), -1)."
             )
-        xs.append(_numbers(path, x_key, x))
+        xs.append(_numbers(path, x_key, x, may_miss))
         ys.append(y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y)
     if any(part.shape[1:] != parts[0].shape[1:] for parts in (xs, ys) for part in parts) or len(xs[0]) == 0:
         shapes = ", ".join(f"{key} {arrays[key].shape}" for pair in pairs for key in pair)
@@ -190,15 +193,15 @@ def _texts(path: Path | str, ys: list[Values]) -> list[str]:
     return texts
 
 
-def _numbers(path: Path | str, key: str, values: Values) -> Floats:
-    """An array as float64, all of it finite and of sane size."""
+def _numbers(path: Path | str, key: str, values: Values, may_miss: bool = False) -> Floats:
+    """An array as float64, all of it finite (or NaN, where some may be missing) and of sane size."""
     if values.dtype.kind == "U":
         raise DataError(
             f"{path}: {key} holds text; only a y of one dimension may, as class labels. Encode it as numbers."
         )
     with np.errstate(invalid="ignore", over="ignore"):
         out = values.astype(np.float64)
-        bad = np.argwhere(~(np.abs(out) <= MAX_MAGNITUDE))
+        bad = np.argwhere(~(np.abs(out) <= MAX_MAGNITUDE) & ~(may_miss & np.isnan(out)))
     if len(bad):
         at = tuple(int(i) for i in bad[0])
         raise DataError(

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
+from .recipe import Recipe
 from .tasks import TASKS
 
 Floats = NDArray[np.float64]
@@ -64,6 +65,8 @@ class Dataset:
         standardised along with the features, so a noise sd of the model is then in units of `target_sd`.
     weight
         [D, N] float64 weights of the training points, of mean 1 in each set; None for equal ones.
+    recipe
+        How the columns of a table became the features; None where they are numbers, taken as they are.
 
     Raises
     ------
@@ -82,6 +85,7 @@ class Dataset:
     targets: tuple[str, ...] = ()
     standardisation: Standardisation | None = None
     weight: Floats | None = None
+    recipe: Recipe | None = None
 
     def __post_init__(self) -> None:
         """Refuse what a run could only fail on later."""
@@ -129,7 +133,9 @@ class Dataset:
         bit for bit equal.
         """
         digest = hashlib.sha256()
-        names = [self.name, self.task, self.features, self.classes, self.targets]
+        names: list[Any] = [self.name, self.task, self.features, self.classes, self.targets]
+        if self.recipe is not None:
+            names.append(self.recipe.model_dump())
         digest.update(json.dumps(names).encode())
         s = self.standardisation
         arrays = {"x_train": self.x_train, "y_train": self.y_train, "x_test": self.x_test, "y_test": self.y_test}
@@ -165,11 +171,13 @@ class Schema:
     features: tuple[str, ...]
     classes: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
+    recipe: Recipe | None = None
 
 
 def stack(schema: Schema, parts: Sequence[Part], standardise: bool | str = False) -> Dataset:
     """One `Dataset` from D parts of equal shape, each standardised, if asked, by the moments of its own training
-    part; regression targets with the features, unless `standardise` is "features".
+    part; regression targets with the features, unless `standardise` is "features". Features that are missing (NaN) are
+    filled in with the mean of the training part, 0 once standardised.
     """
     first = parts[0]
     refuse_absurd(
@@ -182,6 +190,11 @@ def stack(schema: Schema, parts: Sequence[Part], standardise: bool | str = False
     y_train: Any = np.stack([p.y_train for p in parts]).astype(kind, copy=False)
     y_test: Any = np.stack([p.y_test for p in parts]).astype(kind, copy=False)
     scales = None
+    if schema.recipe is not None and schema.recipe.may_miss.any() and not standardise:
+        raise DataError(
+            f"Data '{schema.name}' has missing values, which count as the mean of their column once columns are"
+            " standardised: leave standardise at true, or fill them in."
+        )
     if standardise:
         mean, sd = moments(x_train)
         x_train, x_test = rescale(x_train, mean, sd), rescale(x_test, mean, sd)
@@ -202,6 +215,7 @@ def stack(schema: Schema, parts: Sequence[Part], standardise: bool | str = False
         schema.targets,
         scales,
         None if first.weight is None else scaled_weights(schema.name, np.stack([np.asarray(p.weight) for p in parts])),
+        schema.recipe,
     )
 
 
@@ -226,17 +240,32 @@ def moments(x: Floats) -> tuple[Floats, Floats]:
     exactly, and sd 1.
 
     Constant is what differs by no more than rounding makes of one number: (3 + log2 N) eps max|x|, the bound of a
-    pairwise mean. Divided by such a spread, the last bit of .3 would become an input of size 1.
+    pairwise mean. Divided by such a spread, the last bit of .3 would become an input of size 1. Values that are missing
+    (NaN) do not count.
     """
+    if np.isnan(x).any():
+        return _moments_of_present(x)
     mean, sd = x.mean(axis=1), x.std(axis=1)
     rounding = (3 + math.log2(x.shape[1])) * np.finfo(np.float64).eps * np.abs(x).max(axis=1)
     constant = x.max(axis=1) - x.min(axis=1) <= rounding
     return np.where(constant, x[:, 0], mean), np.where(constant | (sd == 0), 1.0, sd)
 
 
+def _moments_of_present(x: Floats) -> tuple[Floats, Floats]:
+    """`moments` column by column of what is there; 0 and 1 where nothing is."""
+    mean, sd = np.zeros((len(x), x.shape[2])), np.ones((len(x), x.shape[2]))
+    for d, i in np.ndindex(mean.shape):
+        present = x[d, ~np.isnan(x[d, :, i]), i]
+        if len(present):
+            (mean[d, i],), (sd[d, i],) = (found[0] for found in moments(present[None, :, None]))
+    return mean, sd
+
+
 def rescale(x: Floats, mean: Floats, sd: Floats) -> Floats:
-    """`(x - mean) / sd` for x [D, N, m], and mean, sd [D, m]."""
-    return (x - mean[:, None]) / sd[:, None]
+    """`(x - mean) / sd` for x [D, N, m], and mean, sd [D, m]; 0 where x is missing (NaN)."""
+    out = (x - mean[:, None]) / sd[:, None]
+    absent = np.isnan(x)
+    return np.where(absent, 0.0, out) if absent.any() else out
 
 
 def refuse_absurd(values: int, what: str) -> None:

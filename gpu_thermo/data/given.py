@@ -13,9 +13,12 @@ import numpy as np
 from ..errors import DataError, SpecError
 from . import arrays
 from .dataset import Dataset, Part, Values, stack
+from .frames import encode_frame, frame_recipe, frame_targets, is_table, plain_array
 from .labels import shorten
+from .recipe import Recipe
 from .sources import TEST_FRACTION, Arrays
-from .splits import Table, split_table
+from .splits import Table, split_parts
+from .tables import Asked
 
 WHERE = "data"
 """What messages call it."""
@@ -28,10 +31,11 @@ _WEIGHT = "weight"
 
 
 class _Names(NamedTuple):
-    """Names of columns where what was given has them."""
+    """Names of columns where what was given has them, and how those of a table became features."""
 
     features: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
+    recipe: Recipe | None = None
 
 
 def build_given(given: Any, options: Arrays) -> Dataset:
@@ -60,7 +64,9 @@ def build_given(given: Any, options: Arrays) -> Dataset:
     if len(sets[0]) == 4:
         _refuse_options(options, "the test part is given", ("test_fraction", "split_seed", "seeds"))
     _check_sizes(sets)
-    table, lengths = _encoded(sets, options.task)
+    recipe = None if names.recipe is None or names.recipe.is_plain else names.recipe
+    table, lengths = _encoded(sets, options.task, recipe is not None and bool(recipe.may_miss.any()))
+    table = replace(table, schema=replace(table.schema, recipe=recipe))
     if weight is not None:
         if len(sets) > 1:
             raise DataError(f"{WHERE} has {len(sets)} data sets and weights: give weights of one, or a Dataset of all.")
@@ -70,7 +76,7 @@ def build_given(given: Any, options: Arrays) -> Dataset:
 
 def _weighted(given: Any, options: Arrays) -> tuple[Any, Any]:
     """What was given without its weights, and these; None where there are none."""
-    if _is_table(given):
+    if is_table(given):
         if options.weight is None:
             return given, None
         columns = [str(name) for name in given.columns]
@@ -79,7 +85,7 @@ def _weighted(given: Any, options: Arrays) -> tuple[Any, Any]:
                 f"{WHERE} has no column '{options.weight}' of weights. Columns: {shorten(', '.join(columns), 200)}."
             )
         (name,) = (c for c in given.columns if str(c) == options.weight)
-        return given.drop(columns=[name]), _numeric_column(given[name], options.weight)
+        return given.drop(columns=[name]), _array(given[name], f"column '{options.weight}'")
     if options.weight is not None:
         raise SpecError(
             f"data.weight names a column of a DataFrame; this is {_kind(given)}: give a mapping with weight."
@@ -91,7 +97,7 @@ def _weighted(given: Any, options: Arrays) -> tuple[Any, Any]:
 
 def _sets(given: Any, options: Arrays) -> tuple[list[tuple[Values, ...]], _Names]:
     """(x, y) or (x, y, x_test, y_test) of each data set, every x [N, m] and y [N] or [N, n]; and names of columns."""
-    if _is_table(given):
+    if is_table(given):
         return _from_table(given, options)
     if options.target is not None or options.features is not None:
         raise SpecError(
@@ -110,7 +116,11 @@ def _sets(given: Any, options: Arrays) -> tuple[list[tuple[Values, ...]], _Names
             where = f"Set {d} of {WHERE}" if several else WHERE
             raise DataError(f"{where} has {len(one)} parts. {_FORMS}.")
     first = tuples[0]
-    names = _Names(_columns(first[0]), _columns(first[1]))
+    recipe = frame_recipe(first[0], _asked(options), WHERE) if is_table(first[0]) else None
+    tuples = [
+        tuple(_inputs(v, recipe, n) if n[0] == "x" else v for n, v in zip(_PARTS, one, strict=False)) for one in tuples
+    ]
+    names = _Names(_columns(first[0]) if recipe is None else recipe.features, _columns(first[1]), recipe)
     out = [_arrays(one, f"set {d}, " if several else "") for d, one in enumerate(tuples)]
     if out[0][0].ndim == 3 and not several:
         out = _unstacked(out[0])
@@ -119,35 +129,30 @@ def _sets(given: Any, options: Arrays) -> tuple[list[tuple[Values, ...]], _Names
 
 def _from_table(table: Any, options: Arrays) -> tuple[list[tuple[Values, ...]], _Names]:
     """Columns of a DataFrame as x and y."""
-    columns = [str(name) for name in table.columns]
     if options.target is None:
+        columns = ", ".join(str(name) for name in table.columns)
         raise SpecError(
-            "A DataFrame needs [data] target, the name of the target column. Columns:"
-            f" {shorten(', '.join(columns), 200)}."
+            f"A DataFrame needs [data] target, the name of the target column. Columns: {shorten(columns, 200)}."
         )
-    targets = [options.target] if isinstance(options.target, str) else list(options.target)
-    features = options.features or [name for name in columns if name not in targets]
-    for name in (*targets, *features):
-        if columns.count(name) != 1:
-            often = "no column" if name not in columns else f"{columns.count(name)} columns"
-            raise DataError(f"{WHERE} has {often} '{name}'. Columns: {shorten(', '.join(columns), 200)}.")
-    if not features:
-        raise DataError(f"{WHERE} has no column beside the target: give features.")
-    at = {str(name): name for name in table.columns}
-    x = np.column_stack([_numeric_column(table[at[name]], name) for name in features])
-    ys = [_array(table[at[name]], f"column '{name}'") for name in targets]
-    y = ys[0] if len(ys) == 1 else np.column_stack([_numeric_column(v, n) for v, n in zip(ys, targets, strict=True)])
-    return [(x, y)], _Names(tuple(features), tuple(targets))
+    asked = _asked(options)
+    recipe = frame_recipe(table, asked, WHERE)
+    y = frame_targets(table, asked.target, WHERE)
+    return [(encode_frame(table, recipe, WHERE), y)], _Names(recipe.features, tuple(asked.target), recipe)
 
 
-def _numeric_column(values: Any, name: str) -> Values:
-    out = _array(values, f"column '{name}'")
-    if out.dtype.kind == "U":
-        raise DataError(
-            f"{WHERE}: column '{name}' holds text ('{shorten(str(out[0]))}'). Encode it as numbers"
-            " (pandas.get_dummies), or name the features to use in [data] features."
-        )
-    return out
+def _asked(options: Arrays) -> Asked:
+    """What the options say of columns, those of the target aside."""
+    target = [options.target] if isinstance(options.target, str) else options.target or []
+    return Asked(target, options.features, options.task, None, options.encode or "auto", options.kinds or {})
+
+
+def _inputs(x: Any, recipe: Recipe | None, part: str) -> Any:
+    """The features of a table as numbers; what is no table as it is."""
+    if recipe is None:
+        return x
+    if not is_table(x):
+        raise DataError(f"{WHERE}: x is a table and {part} is {_kind(x)}: give both as tables with the same columns.")
+    return encode_frame(x, recipe, f"{WHERE}, {part}")
 
 
 def _arrays(one: tuple[Any, ...], where: str) -> tuple[Values, ...]:
@@ -161,30 +166,7 @@ def _arrays(one: tuple[Any, ...], where: str) -> tuple[Values, ...]:
 
 def _array(values: Any, what: str) -> Values:
     """`values` as an array of numbers or of text; None and mixed kinds are refused with a reason."""
-    if np.ma.is_masked(values):  # asarray drops the mask, and what stands under it would be taken for data
-        raise DataError(
-            f"{WHERE}: {what} has {np.ma.count_masked(values)} masked values: fill them in, or leave their points out."
-        )
-    try:
-        out = np.asarray(values)
-        if out.dtype.kind in "OT":
-            out = _plain(out)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise DataError(f"{WHERE}: {what} is no array of numbers ({error}). {_FORMS}.") from None
-    if out.dtype.kind not in "biufU":
-        raise DataError(
-            f"{WHERE}: {what} holds {out.dtype} values; numbers are wanted (or text, as labels). Convert it."
-        )
-    return out
-
-
-def _plain(values: Values) -> Values:
-    """Objects as text where one of them is text, else as numbers; missing text is empty."""
-    flat = values.ravel().tolist()
-    if any(isinstance(v, str) for v in flat):
-        texts = ["" if v is None or v != v else str(v) for v in flat]
-        return np.array(texts, np.str_).reshape(values.shape)
-    return values.astype(np.float64)
+    return plain_array(values, f"{WHERE}: {what}", _FORMS)
 
 
 def _unstacked(one: tuple[Values, ...]) -> list[tuple[Values, ...]]:
@@ -214,8 +196,10 @@ def _check_sizes(sets: list[tuple[Values, ...]]) -> None:
             raise DataError(f"{WHERE}: {name} of set 0 has shape {first.shape}, that of set {d} {values.shape}.")
 
 
-def _encoded(sets: list[tuple[Values, ...]], task: str) -> tuple[Table, list[int]]:
-    """All rows of all sets as one table, so that classes are theirs together; and the lengths of its pieces."""
+def _encoded(sets: list[tuple[Values, ...]], task: str, may_miss: bool) -> tuple[Table, list[int]]:
+    """All rows of all sets as one table, so that classes are theirs together; and the lengths of its pieces. `may_miss`
+    says whether features may be NaN.
+    """
     held: dict[str, Values] = {}
     pairs: list[tuple[str, str]] = []
     for d, one in enumerate(sets):
@@ -223,7 +207,7 @@ def _encoded(sets: list[tuple[Values, ...]], task: str) -> tuple[Table, list[int
         for i in range(0, len(one), 2):
             pairs.append((_PARTS[i] + of, _PARTS[i + 1] + of))
             held |= dict(zip(pairs[-1], one[i : i + 2], strict=True))
-    return arrays.encoded_table(WHERE, held, pairs, task), [len(held[x]) for x, _ in pairs]
+    return arrays.encoded_table(WHERE, held, pairs, task, may_miss), [len(held[x]) for x, _ in pairs]
 
 
 def _renamed(table: Table, names: _Names) -> Table:
@@ -245,13 +229,10 @@ def _stacked(table: Table, lengths: list[int], split: bool, options: Arrays) -> 
         ]
         return stack(table.schema, parts, options.standardise)
     fraction = TEST_FRACTION if options.test_fraction is None else options.test_fraction
-    cut = [
-        split_table(Table(table.schema, table.x[p], table.y[p], table.weight), fraction, options.all_seeds, False)
-        for p in pieces
-    ]
-    weight = lambda s, d: None if s.weight is None else s.weight[d]  # noqa: E731
     parts = [
-        Part(s.x_train[d], s.y_train[d], s.x_test[d], s.y_test[d], weight(s, d)) for s in cut for d in range(s.count)
+        part
+        for p in pieces
+        for part in split_parts(Table(table.schema, table.x[p], table.y[p], table.weight), fraction, options.all_seeds)
     ]
     return stack(table.schema, parts, options.standardise)
 
@@ -262,13 +243,9 @@ def _refuse_options(options: Arrays, why: str, names: tuple[str, ...]) -> None:
         raise SpecError(f"{why}, and the spec has data.{given[0]} = {getattr(options, given[0])}: leave it out.")
 
 
-def _is_table(given: Any) -> bool:
-    return hasattr(given, "columns") and hasattr(given, "__getitem__") and not isinstance(given, Mapping)
-
-
 def _columns(given: Any) -> tuple[str, ...]:
     """Names of the columns of a table or of a named column, () of arrays."""
-    if _is_table(given):
+    if is_table(given):
         return tuple(str(name) for name in given.columns)
     name = getattr(given, "name", None)
     return (name,) if isinstance(name, str) and name else ()

@@ -21,10 +21,12 @@ from pydantic import (
 )
 
 from ..errors import DataError, SpecError
-from . import arrays, generators, tables
+from . import arrays, frames, generators, tables
 from .bundled import load_bundled
 from .dataset import Dataset, Part, Schema, stack
-from .splits import cut_parts, split_table
+from .kinds import Inspected, inspected
+from .recipe import Raw
+from .splits import Table, cut_parts, split_table
 from .tasks import TASKS
 
 MAX_POINTS = 10**8
@@ -37,6 +39,9 @@ NoiseSd = Annotated[float, Field(ge=0, le=1e6)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Standardise = bool | Literal["features"]
 Column = Annotated[str, Field(min_length=1)]
+Kind = Literal["number", "category", "date"]
+_ENCODE = '"auto" (default): what each column holds decides; "numbers": all are numbers, taken as they are'
+_KINDS = 'by column "number", "category" or "date", where "auto" would take it for something else'
 if TYPE_CHECKING:
     Task = str
 else:
@@ -284,14 +289,9 @@ class Mnist(DataSource):
         )
 
 
-class Csv(Real):
-    """A CSV file with a header. Numbers in all features; the target may be text labels.
+class TableFile(Real):
+    """Base of files that hold a table."""
 
-    With task "auto", a target with text in it is classification, and so is one of whole numbers with two different
-    values, or at most 20 that occur five times each on average; all else, and more than one target, is regression.
-    """
-
-    name: Literal["csv"] = "csv"
     path: str = Field(min_length=1, description="the file, relative to the spec")
     target: Column | list[Column] = Field(
         description="name of the target column, or a list of names for regression on several"
@@ -303,6 +303,8 @@ class Csv(Real):
     weight: Column | None = Field(
         None, description="name of the column of the points' weights, scaled to mean 1 over the training part"
     )
+    encode: Literal["auto", "numbers"] | None = Field(None, description=_ENCODE)
+    kinds: dict[Column, Kind] | None = Field(None, description=_KINDS)
 
     @model_validator(mode="after")
     def _columns_make_sense(self) -> Self:
@@ -326,10 +328,65 @@ class Csv(Real):
         """Names of the target columns."""
         return [self.target] if isinstance(self.target, str) else list(self.target)
 
+    @property
+    def asked(self) -> tables.Asked:
+        """What to read of the file."""
+        encode, kinds = self.encode or "auto", self.kinds or {}
+        return tables.Asked(self.all_targets, self.features, self.task, self.weight, encode, kinds)
+
+    @staticmethod
+    @abstractmethod
+    def raw(path: Path) -> dict[str, Raw]:
+        """All columns of a file of this kind."""
+
+    @classmethod
+    def inspect(cls, path: Path) -> Inspected:
+        """What each column of a file would become, as a feature and as a target.
+
+        Raises
+        ------
+        DataError
+            If the file cannot be used.
+        """
+        return inspected(cls.raw(path), str(path))
+
+    def _split(self, table: Table) -> Dataset:
+        return split_table(table, self.test_fraction, self.all_seeds, self.standardise)
+
+
+class Csv(TableFile):
+    """A CSV file with a header. Numbers, texts and dates become inputs, missing values are filled in; columns that tell
+    nothing are left out, with a line that says so. The target may be text labels.
+
+    With task "auto", a target with text in it is classification, and so is one of whole numbers with two different
+    values, or at most 20 that occur five times each on average; all else, and more than one target, is regression.
+    """
+
+    name: Literal["csv"] = "csv"
+
     def build(self, base: Path | None = None) -> Dataset:
         """Read and split the file."""
-        table = tables.read_csv(place(self.path, base), self.all_targets, self.features, self.task, self.weight)
-        return split_table(table, self.test_fraction, self.all_seeds, self.standardise)
+        return self._split(tables.read_csv(place(self.path, base), self.asked))
+
+    @staticmethod
+    def raw(path: Path) -> dict[str, Raw]:
+        """All columns of a CSV file."""
+        return tables.raw_table(path)
+
+
+class Parquet(TableFile):
+    """A Parquet file, taken as a CSV file with the same columns is; pandas and pyarrow read it."""
+
+    name: Literal["parquet"] = "parquet"
+
+    def build(self, base: Path | None = None) -> Dataset:
+        """Read and split the file."""
+        return self._split(frames.read_parquet(place(self.path, base), self.asked))
+
+    @staticmethod
+    def raw(path: Path) -> dict[str, Raw]:
+        """All columns of a Parquet file."""
+        return frames.raw_parquet(path)
 
 
 class Npz(DataSource):
@@ -394,6 +451,8 @@ class Arrays(DataSource):
         None, min_length=1, description="DataFrame: names of the feature columns (default all others)"
     )
     weight: Column | None = Field(None, description="DataFrame: name of the column of the points' weights")
+    encode: Literal["auto", "numbers"] | None = Field(None, description=f"DataFrame: {_ENCODE}")
+    kinds: dict[Column, Kind] | None = Field(None, description=f"DataFrame: {_KINDS}")
     task: Task = Field("auto", description="auto, binary, multiclass or regression")
     sha256: str | None = Field(
         None, pattern="^[0-9a-f]{64}$", description="hash of the data as sampled, written into a run's own spec"
@@ -418,7 +477,20 @@ def place(path: str, base: Path | None) -> Path:
 
 
 DataOptions = Annotated[
-    Spirals | Trig | Moons | Circles | Gap | Digits | BreastCancer | Wine | Diabetes | Mnist | Csv | Npz | Arrays,
+    Spirals
+    | Trig
+    | Moons
+    | Circles
+    | Gap
+    | Digits
+    | BreastCancer
+    | Wine
+    | Diabetes
+    | Mnist
+    | Csv
+    | Parquet
+    | Npz
+    | Arrays,
     Field(discriminator="name"),
 ]
 
@@ -434,6 +506,7 @@ _ALL: tuple[type[DataSource], ...] = (
     Diabetes,
     Mnist,
     Csv,
+    Parquet,
     Npz,
     Arrays,
 )

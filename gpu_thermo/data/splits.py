@@ -23,6 +23,11 @@ class Table:
 
 
 def split_table(table: Table, test_fraction: float, seeds: Sequence[int], standardise: bool | str) -> Dataset:
+    """One split for each seed, side by side; see `split_parts`."""
+    return stack(table.schema, split_parts(table, test_fraction, seeds), standardise)
+
+
+def split_parts(table: Table, test_fraction: float, seeds: Sequence[int]) -> list[Part]:
     """One split for each seed: rows in the seed's shuffled order, the last `round(test_fraction rows)` of them for
     testing.
 
@@ -42,7 +47,7 @@ def split_table(table: Table, test_fraction: float, seeds: Sequence[int], standa
         first, last = order[:train], order[train:]
         weight = None if table.weight is None else table.weight[first]
         parts.append(Part(table.x[first], table.y[first], table.x[last], table.y[last], weight))
-    return stack(table.schema, parts, standardise)
+    return parts
 
 
 def cut_parts(

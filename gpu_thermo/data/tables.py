@@ -2,17 +2,19 @@
 
 Text is UTF-8, with or without a byte order mark; fields are separated by comma, semicolon or tab, whichever splits the
 header into most columns, and may be quoted. The first line with text in it is the header. Empty lines are skipped.
-Numbers are written with a decimal point; True and False
-in a feature are 1 and 0.
+Numbers are written with a decimal point; True and False in a feature are 1 and 0. What features become that are no
+numbers, or miss values, is decided in `kinds`.
 """
 
 import csv
 import difflib
 import json
+import math
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, NoReturn, TextIO
 
@@ -21,7 +23,9 @@ import numpy as np
 from ..errors import DataError
 from .dataset import MAX_MAGNITUDE, Floats, Schema, refuse_absurd
 from .files import require_file
+from .kinds import dates_of, recipe_of
 from .labels import MISSING, encode_labels, is_classification, shorten
+from .recipe import Raw, Recipe
 from .splits import Table
 
 DELIMITERS = ",;\t"
@@ -46,83 +50,122 @@ class Record(NamedTuple):
 
 
 class Points(NamedTuple):
-    """Inputs without targets: `x` [points, m] float64, and the names of columns that were not asked for."""
+    """Inputs without targets: raw columns [points] by name, and the names of columns that were not asked for."""
 
-    x: Floats
+    raw: dict[str, Raw]
     left_out: tuple[str, ...]
 
 
 class Body(NamedTuple):
-    """The rows below the header: `x` [rows, m], the target columns as texts [n][rows], and each row's line in the
-    file.
+    """The rows below the header: features as raw columns [rows] by name, the target columns as texts [n][rows], and
+    each row's line in the file.
     """
 
-    x: Floats
+    raw: dict[str, Raw]
     targets: list[list[str]]
     lines: Sequence[int]
 
 
-def read_csv(
-    path: Path, target: Sequence[str], features: Sequence[str] | None, task: str, weight: str | None = None
-) -> Table:
-    """A table from a CSV file with a header.
+class Reading(NamedTuple):
+    """How a feature column is read: as `texts`, or as numbers, which it must hold throughout where `strict`."""
 
-    Parameters
+    texts: bool = False
+    strict: bool = False
+    may_miss: bool = True
+
+
+class Asked(NamedTuple):
+    """Columns of a table that a user asks for.
+
+    Attributes
     ----------
-    path
-        The file.
-    target
-        Names of the target columns; more than one means regression.
-    features
-        Names of the feature columns; None takes all others, in the file's order.
-    task
-        auto (the rules are in `labels`), binary, multiclass or regression.
-    weight
-        Name of the column of the points' weights, which is no feature.
+    target : names of the target columns; more than one means regression. features : names of the feature columns, None
+    for all others, in the file's order. task : auto (the rules are in `labels`), binary, multiclass or regression.
+    weight : name of the column of the points' weights, which is no feature. encode : "auto", or "numbers": then all
+    features must be numbers, and all of them are taken. kinds : by name "number", "category" or "date".
+    """
+
+    target: Sequence[str]
+    features: Sequence[str] | None = None
+    task: str = "auto"
+    weight: str | None = None
+    encode: str = "auto"
+    kinds: Mapping[str, str] = {}
+
+    def reading(self, name: str) -> Reading:
+        """How to read the feature column of that name."""
+        if self.encode == "numbers" or name == self.weight:
+            return Reading(strict=True, may_miss=False)
+        return Reading(texts=self.kinds.get(name, "number") != "number", strict=name in self.kinds)
+
+
+def read_csv(path: Path, asked: Asked) -> Table:
+    """A table from a CSV file with a header.
 
     Raises
     ------
     DataError
         For whatever in the file cannot be used.
     """
+    features, weight = asked.features, asked.weight
     both = features if features is None or weight is None else [*features, weight]
-    columns, body = _read(path, target, both)
-    if weight is None:
-        return _assemble(path, columns, body, task)
-    if weight not in columns.names:
-        near = difflib.get_close_matches(weight, columns.names, n=1)
-        hint = f"Did you mean '{near[0]}'?" if near else f"Columns: {shorten(', '.join(columns.names), 200)}."
-        raise DataError(f"{path} has no column '{shorten(weight)}' of weights. {hint}")
-    at = columns.features.index(columns.names.index(weight))
-    if len(columns.features) == 1:
-        raise DataError(f"{path} has no column besides target and weight. Add at least one feature.")
-    rest = columns._replace(features=[*columns.features[:at], *columns.features[at + 1 :]])
-    table = _assemble(path, rest, body._replace(x=np.delete(body.x, at, axis=1)), task)
-    return replace(table, weight=body.x[:, at])
+    columns, body = _read(path, asked.target, both, asked.reading)
+    for name in asked.kinds:
+        _known(path, name, list(body.raw), "feature column")
+    weights = None
+    if weight is not None:
+        _known(path, weight, columns.names, "column", " of weights")
+        weights = body.raw.pop(weight)
+        if not body.raw:
+            raise DataError(f"{path} has no column besides target and weight. Add at least one feature.")
+    return replace(_assemble(path, columns, body, asked), weight=weights)
 
 
-def read_points(path: Path, features: Sequence[str]) -> Points:
-    """Points at which something is asked, from a CSV file whose header names every feature, in any order.
+def raw_table(path: Path) -> dict[str, Raw]:
+    """All columns of a CSV file, raw; DataError as for `read_csv`."""
+    return _read(path, (), None, Asked(()).reading)[1].raw
 
-    Parameters
-    ----------
-    path
-        The file.
-    features
-        Names of the feature columns, in the order of the columns of `Points.x`.
+
+def read_points(path: Path, recipe: Recipe) -> Points:
+    """Points at which something is asked, from a CSV file whose header names every column of `recipe`, in any order.
 
     Raises
     ------
     DataError
-        The file cannot be read, a feature is missing, or a value is missing or not a number; the line and the column
+        The file cannot be read, a column is missing, or a value is missing or not a number; the line and the column
         are named.
     """
-    columns, body = _read(path, (), features)
-    return Points(body.x, tuple(name for name in columns.names if name not in features))
+    how = {c.name: Reading(c.kind != "number", True, c.fills or c.kind == "category") for c in recipe.columns}
+    columns, body = _read(path, (), recipe.names, how.__getitem__)
+    return Points(body.raw, tuple(name for name in columns.names if name not in recipe.names))
 
 
-def _read(path: Path, target: Sequence[str], features: Sequence[str] | None) -> tuple[Columns, Body]:
-    """The asked columns of a file, and its rows; `target` may be empty where `features` are named."""
+def _known(path: Path, name: str, names: list[str], what: str, of: str = "") -> None:
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"Did you mean '{near[0]}'?" if near else f"Columns: {shorten(', '.join(names), 200)}."
+        raise DataError(f"{path} has no {what} '{shorten(name)}'{of}. {hint}")
+
+
+def _read(
+    path: Path, target: Sequence[str], features: Sequence[str] | None, reading: Callable[[str], Reading]
+) -> tuple[Columns, Body]:
+    """The asked columns of a file, and its rows; `target` may be empty where `features` are named.
+
+    Columns that turn out to hold texts are read again as such: most files hold numbers, which take a tenth of the
+    memory.
+    """
+    columns, body, texts = _pass(path, target, features, reading)
+    if texts:
+        again = lambda name: Reading(texts=True) if name in texts else reading(name)  # noqa: E731
+        columns, body, _ = _pass(path, target, features, again)
+    return columns, body
+
+
+def _pass(
+    path: Path, target: Sequence[str], features: Sequence[str] | None, reading: Callable[[str], Reading]
+) -> tuple[Columns, Body, set[str]]:
+    """One pass over a file: its columns and rows, and names of columns that hold texts and were read as numbers."""
     require_file(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as handle:
@@ -131,7 +174,7 @@ def _read(path: Path, target: Sequence[str], features: Sequence[str] | None) -> 
             if header is None:
                 raise DataError(f"{path} is empty. Give a file with a header and at least one row.")
             columns = _resolve(path, header, target, features)
-            return columns, _read_body(path, rows, columns)
+            return columns, *_read_body(path, rows, columns, reading)
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path} is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8 CSV."
@@ -187,10 +230,7 @@ def _resolve(path: Path, header: Record, target: Sequence[str], features: Sequen
     _check_names(f"{path}, line {header.line}", names, target, features)
     place = {name: i for i, name in enumerate(names)}
     for name in (*target, *(features or ())):
-        if name not in place:
-            near = difflib.get_close_matches(name, names, n=1)
-            hint = f"Did you mean '{near[0]}'?" if near else f"Columns: {shorten(', '.join(names), 200)}."
-            raise DataError(f"{path} has no column '{shorten(name)}'. {hint}")
+        _known(path, name, names, "column")
     wanted = [name for name in names if name not in target] if features is None else features
     if not wanted:
         raise DataError(f"{path} has no column besides the target '{shorten(target[0])}'. Add at least one feature.")
@@ -215,45 +255,109 @@ def _check_names(where: str, names: list[str], target: Sequence[str], features: 
             raise DataError(f"{where}: the column '{shorten(name)}' occurs twice. Rename one, or leave it out.")
 
 
-def _read_body(path: Path, rows: Iterator[Record], columns: Columns) -> Body:
-    """Read all rows, features as numbers and targets as text."""
-    x, lines = array("d"), array("q")
+class Fields:
+    """The fields of one feature column as they come in; see `kinds` for what is decided of them.
+
+    Parameters
+    ----------
+    path, name : for messages. reading : how to take them. needed : whether the column cannot be left out.
+    """
+
+    def __init__(self, path: Path, name: str, reading: Reading, needed: bool) -> None:
+        self._path, self.name, self._reading, self._needed = path, name, reading, needed
+        self._numbers, self._texts = array("d"), list[str | None]()
+        self._first_text: tuple[int, str] | None = None
+        self._held = 0
+
+    def add(self, line: int, text: str) -> None:
+        """The field of one more row."""
+        if self._reading.texts:
+            self._texts.append(None if (stripped := text.strip()) in MISSING else stripped)
+            if self._texts[-1] is None and not self._reading.may_miss:
+                self._complain(line, text)
+            return
+        value = _feature(text)
+        if value is None or value != value:
+            value = math.nan
+            if text.strip() in MISSING:
+                if not self._reading.may_miss:
+                    self._complain(line, text)
+            elif self._reading.strict:
+                self._complain(line, text)
+            elif self._first_text is None:
+                self._first_text = (line, text)
+        elif abs(value) > MAX_MAGNITUDE:
+            self._complain(line, text)
+        else:
+            self._held += 1
+        self._numbers.append(value)
+
+    def holds_texts(self) -> bool:
+        """Whether it was read as numbers and holds texts; DataError where it holds mostly numbers: then one of them is
+        mistyped.
+        """
+        if self._first_text is None:
+            return False
+        absent = sum(map(math.isnan, self._numbers))
+        line, text = self._first_text
+        comma = _number(text.replace(",", ".")) is not None
+        if self._held * 2 >= self._held + absent or comma:
+            self._complain(line, text)
+        return True
+
+    def raw(self) -> Raw:
+        """The raw column."""
+        if not self._reading.texts:
+            return np.array(self._numbers, np.float64)
+        texts = np.array([*self._texts, None], object)[:-1]  # an array of objects, whatever it holds
+        dates = dates_of(texts)
+        return texts if dates is None else dates
+
+    def _complain(self, line: int, text: str) -> NoReturn:
+        _complain(self._path, line, self.name, text, self._needed, self._reading.strict)
+
+
+def _read_body(
+    path: Path, rows: Iterator[Record], columns: Columns, reading: Callable[[str], Reading]
+) -> tuple[Body, set[str]]:
+    """Read all rows, features as numbers or texts and targets as text; and the names of columns that are texts."""
+    names = [columns.names[i] for i in columns.features]
+    features = [Fields(path, name, reading(name), not columns.targets) for name in names]
     targets: list[list[str]] = [[] for _ in columns.targets]
+    lines = array("q")
     for line, fields in rows:
         if len(fields) != len(columns.names):
             raise DataError(
                 f"{path}, line {line} has {len(fields)} fields, but the header has {len(columns.names)}. Mend the row"
                 " or its quotes."
             )
-        for i in columns.features:
-            value = _feature(fields[i])
-            x.append(
-                value
-                if value is not None and abs(value) <= MAX_MAGNITUDE
-                else _complain(path, line, columns.names[i], fields[i], needed=not columns.targets)
-            )
+        for column, i in zip(features, columns.features, strict=True):
+            column.add(line, fields[i])
         for texts, i in zip(targets, columns.targets, strict=True):
             texts.append(fields[i].strip())
             if texts[-1] in MISSING:
                 _complain(path, line, columns.names[i], fields[i])
         lines.append(line)
-        refuse_absurd(len(x), str(path))
+        refuse_absurd(len(lines) * len(features), str(path))
     if not lines:
         raise DataError(f"{path} has a header and no rows. Add at least one row.")
-    return Body(np.array(x, dtype=np.float64).reshape(len(lines), -1), targets, lines)
+    found = {column.name for column in features if column.holds_texts()}
+    raw = {} if found else {column.name: column.raw() for column in features}
+    return Body(raw, targets, lines), found
 
 
-def _assemble(path: Path, columns: Columns, body: Body, task: str) -> Table:
-    """Decide the task, and turn the target texts into labels or numbers."""
-    features = tuple(columns.names[i] for i in columns.features)
+def _assemble(path: Path, columns: Columns, body: Body, asked: Asked) -> Table:
+    """Encode the features, decide the task, and turn the target texts into labels or numbers."""
+    recipe = recipe_of(body.raw, asked.features is not None, asked.kinds, asked.encode, str(path))
+    x, schema = recipe.encode(body.raw), partial(Schema, "csv", recipe=None if recipe.is_plain else recipe)
     targets = tuple(columns.names[i] for i in columns.targets)
     numeric = all(_number(text) is not None for text in body.targets[0])
     numbers = _target_numbers(path, body.lines, targets[0], body.targets[0]) if numeric else None
-    if task == "regression" or len(targets) > 1 or (task == "auto" and not is_classification(numbers)):
+    if asked.task == "regression" or len(targets) > 1 or (asked.task == "auto" and not is_classification(numbers)):
         y = [_target_numbers(path, body.lines, *column) for column in zip(targets, body.targets, strict=True)]
-        return Table(Schema("csv", "regression", features, targets=targets), body.x, np.stack(y, axis=1))
-    labels = encode_labels(numbers, body.targets[0], task, f"{path}, column '{shorten(targets[0])}'")
-    return Table(Schema("csv", labels.task, features, classes=labels.classes), body.x, labels.y)
+        return Table(schema("regression", recipe.features, targets=targets), x, np.stack(y, axis=1))
+    labels = encode_labels(numbers, body.targets[0], asked.task, f"{path}, column '{shorten(targets[0])}'")
+    return Table(schema(labels.task, recipe.features, classes=labels.classes), x, labels.y)
 
 
 def _number(text: str) -> float | None:
@@ -279,8 +383,10 @@ def _target_numbers(path: Path, lines: Sequence[int], name: str, texts: list[str
     return np.array(values, dtype=np.float64)
 
 
-def _complain(path: Path, line: int, name: str, text: str, needed: bool = False) -> NoReturn:
-    """Raise the error of a field that is not a usable number; a column that is `needed` cannot be left out."""
+def _complain(path: Path, line: int, name: str, text: str, needed: bool = False, strict: bool = True) -> NoReturn:
+    """Raise the error of a field that is not a usable number; a column that is `needed` cannot be left out, and one
+    that is not `strict` could be read as texts.
+    """
     where = f"{path}, line {line}, column '{shorten(name)}':"
     value = _number(text)
     if text.strip() in MISSING:
@@ -290,12 +396,11 @@ def _complain(path: Path, line: int, name: str, text: str, needed: bool = False)
         )
     if value is None:
         comma = " Write decimals with a point." if _number(text.replace(",", ".")) is not None else ""
-        remedy = (
-            "in the data of the run."
-            if needed
-            else "numbers (pandas.get_dummies), or leave the column out (features = [...])."
-        )
-        raise DataError(f"{where} '{shorten(text)}' is not a number.{comma} Encode it as {remedy}")
+        if strict:
+            other = "" if needed else ", or leave the column out (features = [...])"
+        else:
+            other = f', or take the column for categories: kinds = {{"{shorten(name)}" = "category"}}'
+        raise DataError(f"{where} '{shorten(text)}' is not a number.{comma} Correct it{other}.")
     raise DataError(
         f"{where} '{shorten(text)}' is not a finite number up to {MAX_MAGNITUDE:g} in size. Correct it, or leave out"
         " the row."

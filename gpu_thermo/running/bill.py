@@ -38,7 +38,7 @@ class RunPlan:
     ensemble moves.
     memory : what the process takes at its peak, in bytes by purpose: "process" is what it takes already (interpreter,
     libraries, data, hyperparameters). device_bytes : memory of the GPU. disk_bytes : of the store.
-    warnings : what the user should know. assumptions : of answers and parameters.
+    warnings : what the user should know. assumptions : of answers and parameters. columns : what became of a table's.
     """
 
     engine: str
@@ -60,6 +60,7 @@ class RunPlan:
     moves: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
 
     @property
     def memory_bytes(self) -> int:
@@ -103,6 +104,7 @@ def make_plan(
         moves=tuple(move.kind for move in ready.spec.moves),
         warnings=tuple(_warnings(ready)),
         assumptions=tuple(ready.subject.assumptions()),
+        columns=tuple(ready.subject.columns()),
     )
 
 

@@ -200,6 +200,10 @@ class NetworkSubject:
         """What is assumed of answers and parameters, in words."""
         return assumptions(self.model, self.data)
 
+    def columns(self) -> list[str]:
+        """What became of the columns of a table, where they are not simply numbers, in words."""
+        return [] if self.data.recipe is None else self.data.recipe.lines
+
     def notices(self) -> Iterator[str]:
         """What is allowed but rarely meant."""
         spec = self.spec
@@ -279,13 +283,9 @@ def constant_data(data: Dataset) -> dict[str, tuple[tuple[str, ...], np.ndarray]
 
 def data_names(data: Dataset) -> str:
     """JSON of the names along the data's axes, for the store's attributes."""
-    names = {
-        "name": data.name,
-        "task": data.task,
-        "features": data.features,
-        "classes": data.classes,
-        "targets": data.targets,
-    }
+    names: dict[str, Any] = {name: getattr(data, name) for name in ("name", "task", "features", "classes", "targets")}
+    if data.recipe is not None:
+        names["recipe"] = data.recipe.model_dump()
     return json.dumps(names)
 
 

@@ -120,6 +120,10 @@ class PotentialSubject:
         """Nothing: a potential is what it is."""
         return []
 
+    def columns(self) -> list[str]:
+        """None: there is no table."""
+        return []
+
     def notices(self) -> Iterator[str]:
         """None."""
         yield from ()

@@ -116,6 +116,10 @@ class Subject(Protocol):
         """What is assumed of answers and parameters, in words, for who runs it."""
         ...
 
+    def columns(self) -> list[str]:
+        """What became of the columns of a table, where they are not simply numbers, in words."""
+        ...
+
     def notices(self) -> Iterator[str]:
         """What the user should know before the run: what is allowed but rarely meant."""
         ...

@@ -10,6 +10,9 @@ import pytest
 import xarray
 from cli_cases import call, check_refused, listing, sampled, sets
 
+from gpu_thermo import predict
+from gpu_thermo.errors import DataError
+
 
 def test_predict_writes_all_formats(done: Path) -> None:
     Path("points.csv").write_text("note,x2,x1\n7,0.5,1\n8,-1,0.25\n9,0,0\n")
@@ -82,3 +85,52 @@ def test_outputs_are_never_replaced_silently(folder: Path, done: Path) -> None:
     check_refused(call("predict", "run.zarr", "points.csv", "--out", "out.xls"), ["out.xls", ".csv", ".npz", ".zarr"])
     check_refused(call("predict", "run.zarr", "points.csv", "--out", "no/out.csv"), ["'no' does not exist"])
     check_refused(call("predict", "run.zarr", "points.csv", "--out", "new.csv", "--ensemble", "5"), ["ensemble 5"])
+
+
+RAW = "id,colour,age,when,y\n" + "".join(
+    f"{i},{('red', 'blue', 'green')[i % 3]},{'' if i % 10 == 0 else i * 7 % 60},2022-{1 + i % 12:02d}-{1 + i % 28:02d},"
+    f"{i * 31 % 17 + 10 * (i % 3)}.5\n"
+    for i in range(120)
+)  # fmt: skip
+
+
+def test_a_raw_table_from_sample_to_predict(folder: Path) -> None:
+    """What became of columns is said before, during and after; later tables come as the first did."""
+    Path("t.csv").write_text(RAW)
+    Path("spec.toml").write_text(
+        '[data]\nname = "csv"\npath = "t.csv"\ntarget = "y"\n[model]\nhidden = 4\nprior_sd = 1.0\n'
+        '[method]\nname = "langevin"\nstepsize = 0.01\nfriction = 1.0\ntemperature = 0.01\n'
+        '[run]\nreplicas = 8\nsteps = 40\nburn_in = 20\nthin = 10\nkeep = ["parameters"]\n'
+    )
+    plan = json.loads(call("sample", "spec.toml", "--dry-run", "--json").stdout)
+    assert plan["columns"] == [
+        "colour: 3 categories (blue, green, red)", "age: number, missing values filled in with the mean and marked",
+        "when: date: year, month, weekday", "id: left out, its 120 values, all different, number the rows",
+    ]  # fmt: skip
+    result = call("sample", "spec.toml", "--out", "run.zarr")
+    assert result.exit_code == 0, result.stderr
+    assert "column id: left out" in result.stderr
+    assert json.loads(call("info", "run.zarr", "--json").stdout)["columns"] == plan["columns"]
+    Path("points.csv").write_text("when,colour,age,note\n2022-05-01,red,,a\n2022-06-01,blue,7.5,b\n")
+    result = call("predict", "run.zarr", "points.csv", "--out", "out.csv")
+    assert "columns left out: note" in result.stderr
+    with open("out.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [[row[name] for name in ("colour", "age", "when")] for row in rows] == [
+        ["red", "", "2022-05-01"], ["blue", "7.5", "2022-06-01"],
+    ]  # fmt: skip
+    frame = {"colour": ["red", "blue"], "age": [np.nan, 7.5], "when": ["2022-05-01", "2022-06-01"]}
+    np.testing.assert_allclose(predict("run.zarr", frame)["mean"][0, :, 0], [float(row["mean_y"]) for row in rows])
+    with pytest.warns(UserWarning, match="Column 'colour' has texts that the run's data had not"):
+        predict("run.zarr", frame | {"colour": ["teal", "blue"]})
+    for key, value, said in (
+        ("colour", [None, "red"], "Column 'colour', row 1: the value is missing"),
+        ("age", ["old", "new"], "Column 'age' holds 'old', and in the data of the run numbers"),
+        ("when", [1.0, 2.0], "Column 'when' holds 1.0, and in the data of the run dates"),
+    ):
+        with pytest.raises(DataError, match=said):
+            predict("run.zarr", frame | {key: value})
+    with pytest.raises(DataError, match="no column 'age'"):
+        predict("run.zarr", {"colour": ["red"], "when": ["2022-05-01"]})
+    assert call("resume", "run.zarr", "--draws", "2").exit_code == 0
+    assert call("map", "run.zarr", "--out", "m.png").exit_code == 0

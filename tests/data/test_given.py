@@ -78,7 +78,8 @@ def test_columns_of_a_table():
     for options, said in (
         ({}, "needs .data. target.*Columns: a, price, b, city"),
         ({"target": "cost"}, "no column 'cost'"),
-        ({"target": "price"}, r"column 'city' holds text \('x'\).*get_dummies"),
+        ({"target": ["price", "city"]}, r"column 'city' holds text \('x'\), and several targets are regression"),
+        ({"target": "price", "kinds": {"c": "category"}}, "kinds names 'c', no feature of data: a, b, city"),
     ):
         with pytest.raises((SpecError, DataError), match=said):
             build_given(table, Arrays(**options))
@@ -95,8 +96,8 @@ def test_pandas():
     whole.loc[4, "kind"] = None
     with pytest.raises(DataError, match="label 4 of y is missing"):
         build_given(whole, Arrays(target="kind"))
-    with pytest.raises(DataError, match="datetime64"):
-        build_given(table.assign(when=pandas.Timestamp("2020-01-01"), y=VALUES), Arrays(target="y"))
+    with pytest.raises(DataError, match="column 'span' holds timedelta64"):
+        build_given(table.assign(span=pandas.Timedelta("1 day"), y=VALUES), Arrays(target="y"))
     with pytest.raises(SpecError, match="name columns of a DataFrame"):
         build_given((table, VALUES), Arrays(target="kind"))
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from gpu_thermo.data import Csv, Dataset
 from gpu_thermo.data.addresses import shuffled
+from gpu_thermo.data.recipe import plain
 from gpu_thermo.data.tables import read_points
 from gpu_thermo.errors import DataError, SpecError
 
@@ -111,9 +112,12 @@ def test_truth_values_as_targets_are_classes(tmp_path):
 
 
 def test_constant_feature_keeps_sd_one(tmp_path):
-    """No division by zero, and exactly 0 after standardisation, although 0.1 has no exact mean."""
+    """No division by zero, and exactly 0 after standardisation, although 0.1 has no exact mean; taken as it is where
+    only numbers are asked for.
+    """
     text = "a,b,y\n" + "".join(f"0.1,{i},{i % 2}\n" for i in range(10))
-    data = read(tmp_path, text, standardise=True, test_fraction=0.3)
+    assert read(tmp_path, text).features == ("b",)
+    data = read(tmp_path, text, standardise=True, test_fraction=0.3, encode="numbers")
     assert data.standardisation.sd[0, 0] == 1
     assert (data.x_train[..., 0] == 0).all()
     assert (data.x_test[..., 0] == 0).all()
@@ -135,10 +139,19 @@ def test_constant_feature_keeps_sd_one(tmp_path):
         ("y\n1\n2\n", {}, "no column besides the target 'y'"),
         ("a,y\n1,0\n2\n", {}, "line 3 has 1 fields, but the header has 2"),
         ("a,y\n1,0\n\n2,1,5\n", {}, "line 4 has 3 fields"),
-        ("a,y\n1,0\n,1\n", {}, "line 3, column 'a': the value is missing"),
-        ("a,y\n1,0\nNA,1\n", {}, "line 3, column 'a': the value is missing \\('NA'\\)"),
+        ("a,y\n1,0\n,1\n", {"encode": "numbers"}, "line 3, column 'a': the value is missing"),
+        ("a,y\n1,0\nNA,1\n", {"encode": "numbers"}, "line 3, column 'a': the value is missing \\('NA'\\)"),
+        ("a,y\n1,0\n2,1\n,1\n", {}, "missing values, which count as the mean.*leave standardise at true"),
+        ("a,y\n1,0\n2,1\n", {"kinds": {"b": "category"}}, "no feature column 'b'"),
+        ("a,y\nx,0\nz,1\n", {"kinds": {"a": "number"}}, "line 2, column 'a': 'x' is not a number"),
+        ("a,y\nx,0\nz,1\n", {"kinds": {"a": "date"}}, "column 'a' holds category values, and kinds asks for \"date\""),
+        ("a,b,y\n1,,0\n1,,1\n", {}, "no column that could be an input: 'a' it holds one value, 1.0; 'b' it is empty"),
         ("a,y\n1,0\n1,\n", {}, "line 3, column 'y': the value is missing"),
-        ('a,c,y\n1,"x\ny",0\n1,z,1\n', {"features": ["c"]}, "line 2, column 'c': 'x\ny' is not a number"),
+        (
+            'a,c,y\n1,"x\ny",0\n1,z,1\n',
+            {"features": ["c"], "encode": "numbers"},
+            "line 2, column 'c': 'x\ny' is not a number",
+        ),
         ('a,c,y\n1,"x\ny",0\nz,1,1\n', {"features": ["a"]}, "line 4, column 'a': 'z' is not a number"),
         ("a;y\n1,5;0\n2;1\n", {}, "'1,5' is not a number. Write decimals with a point"),
         ("a,y\n1_000,0\n2,1\n", {}, "'1_000' is not a number"),
@@ -283,9 +296,9 @@ def test_a_million_columns_are_refused_at_once(tmp_path):
 @pytest.mark.parametrize("features", [("a", "b"), ("b", "a"), ("b",)])
 def test_points_have_the_features_asked_for_in_their_order(tmp_path, features):
     """Whatever else the file holds is left out, by name, and may be text."""
-    found = read_points(csv_file(tmp_path, "note,b,a\nx,2,True\n,4.5,False\n"), features)
+    found = read_points(csv_file(tmp_path, "note,b,a\nx,2,True\n,4.5,False\n"), plain(features))
     columns = {"a": [1, 0], "b": [2, 4.5]}
-    np.testing.assert_array_equal(found.x, np.transpose([columns[name] for name in features]))
+    np.testing.assert_equal(found.raw, {name: columns[name] for name in features})
     assert found.left_out == tuple(name for name in ("note", "b", "a") if name not in features)
 
 
@@ -299,17 +312,17 @@ def test_points_have_the_features_asked_for_in_their_order(tmp_path, features):
         ("a,b,b\n1,2,3\n", "'b' occurs twice"),
         ("a,b\n1,2\n3\n", "line 3 has 1 fields"),
         ("a,b\n1,2\n,3\n", r"line 3, column 'a': the value is missing \(''\). Fill it in, or leave out the row\."),
-        ("a,b\n1,red\n", "line 2, column 'b': 'red' is not a number. Encode it as in the data of the run"),
+        ("a,b\n1,red\n", "line 2, column 'b': 'red' is not a number. Correct it"),
         ("a,b\n1,1e40\n", "line 2, column 'b': '1e40' is not a finite number"),
     ],
 )
 def test_bad_points_are_explained(tmp_path, text, said):
     with pytest.raises(DataError, match=said):
-        read_points(csv_file(tmp_path, text), ("a", "b"))
+        read_points(csv_file(tmp_path, text), plain("ab"))
 
 
 def test_points_that_are_no_file(tmp_path):
     with pytest.raises(DataError, match="is a folder"):
-        read_points(tmp_path, ("a",))
+        read_points(tmp_path, plain("a"))
     with pytest.raises(DataError, match=r"cannot be read: .*No such file"):
-        read_points(tmp_path / "none.csv", ("a",))
+        read_points(tmp_path / "none.csv", plain("a"))

@@ -1,0 +1,208 @@
+"""DataFrames, or anything else with named columns, and Parquet files. pandas is imported for the latter only."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataError, SpecError
+from . import arrays
+from .dataset import Floats, Values
+from .files import require_file
+from .kinds import dates_of, recipe_of
+from .labels import MISSING, shorten
+from .recipe import Raw, Recipe
+from .splits import Table
+from .tables import Asked
+
+
+def is_table(given: Any) -> bool:
+    """Whether it has named columns."""
+    return hasattr(given, "columns") and hasattr(given, "__getitem__") and not isinstance(given, Mapping)
+
+
+def read_parquet(path: Path, asked: Asked) -> Table:
+    """A table from a Parquet file, read by pandas.
+
+    Raises
+    ------
+    DataError
+        There is no pandas or no reader of Parquet, or whatever in the file cannot be used.
+    """
+    return frame_table(_parquet(path), asked, str(path))
+
+
+def raw_parquet(path: Path) -> dict[str, Raw]:
+    """All columns of a Parquet file, raw; DataError as for `read_parquet`."""
+    frame = _parquet(path)
+    return raw_columns(frame, [str(name) for name in frame.columns], str(path))
+
+
+def _parquet(path: Path) -> Any:
+    require_file(path)
+    try:
+        import pandas
+
+        return pandas.read_parquet(path)
+    except ImportError as error:
+        raise DataError(
+            f"{path}: Parquet files are read by pandas and pyarrow, and one of them is not there"
+            f" ({str(error).splitlines()[0]}). pip install pandas pyarrow, or save the table as CSV."
+        ) from None
+    except Exception as error:  # pyarrow has errors of its own kind
+        raise DataError(f"{path} cannot be read as Parquet ({type(error).__name__}: {error}).") from error
+
+
+def frame_table(frame: Any, asked: Asked, where: str) -> Table:
+    """A DataFrame's features, targets and weights as a table."""
+    recipe = frame_recipe(frame, asked, where)
+    held = {"x": encode_frame(frame, recipe, where), "y": frame_targets(frame, asked.target, where)}
+    table = arrays.encoded_table(where, held, [("x", "y")], asked.task, bool(recipe.may_miss.any()))
+    names = tuple(asked.target) if table.schema.targets else ()
+    schema = replace(
+        table.schema, name="parquet", features=recipe.features, targets=names,
+        recipe=None if recipe.is_plain else recipe,
+    )  # fmt: skip
+    weight = None
+    if asked.weight is not None:
+        _check_columns(frame, [asked.weight], where)
+        values = plain_array(_column(frame, asked.weight), f"{where}: column '{asked.weight}'")
+        weight = arrays.weights(where, asked.weight, values, len(table.x))
+    return replace(table, schema=schema, weight=weight)
+
+
+def frame_recipe(frame: Any, asked: Asked, where: str) -> Recipe:
+    """What the feature columns of a DataFrame become.
+
+    Raises
+    ------
+    DataError
+        A column that is not there or there twice, or of values of no known kind. SpecError : `kinds` names another.
+    """
+    names = [str(name) for name in frame.columns]
+    features = asked.features or [name for name in names if name not in (*asked.target, asked.weight)]
+    _check_columns(frame, (*asked.target, *features), where)
+    if not features:
+        raise DataError(f"{where} has no column beside the target: give features.")
+    if unknown := [name for name in asked.kinds if name not in features]:
+        raise SpecError(f"data.kinds names '{unknown[0]}', no feature of {where}: {shorten(', '.join(features), 200)}.")
+    raw = raw_columns(frame, features, where)
+    return recipe_of(raw, asked.features is not None, asked.kinds, asked.encode, where)
+
+
+def encode_frame(frame: Any, recipe: Recipe, where: str) -> Floats:
+    """Inputs [rows, m] of a DataFrame, NaN where a value is missing that counts as the mean."""
+    _check_columns(frame, recipe.names, where)
+    return recipe.encode(raw_columns(frame, recipe.names, where))
+
+
+def frame_targets(frame: Any, target: Sequence[str], where: str) -> Values:
+    """Target columns [rows], or [rows, n] of several, which must be numbers."""
+    ys = [plain_array(_column(frame, name), f"{where}: column '{name}'") for name in target]
+    for name, y in zip(target, ys, strict=True):
+        if len(ys) > 1 and y.dtype.kind == "U":
+            raise DataError(
+                f"{where}: column '{name}' holds text ('{shorten(str(y[0]))}'), and several targets are regression:"
+                " name one target, or those that are numbers."
+            )
+    return ys[0] if len(ys) == 1 else np.column_stack(ys)
+
+
+def _check_columns(frame: Any, wanted: Iterable[str], where: str) -> None:
+    names = [str(name) for name in frame.columns]
+    for name in wanted:
+        if names.count(name) != 1:
+            often = "no column" if name not in names else f"{names.count(name)} columns"
+            raise DataError(f"{where} has {often} '{name}'. Columns: {shorten(', '.join(names), 200)}.")
+
+
+def _column(frame: Any, name: str) -> Any:
+    return frame[next(own for own in frame.columns if str(own) == name)]
+
+
+def plain_array(values: Any, what: str, remedy: str = "Convert it") -> Values:
+    """`values` as an array of numbers or of text; None and mixed kinds are refused with a reason."""
+    if np.ma.is_masked(values):  # asarray drops the mask, and what stands under it would be taken for data
+        raise DataError(
+            f"{what} has {np.ma.count_masked(values)} masked values: fill them in, or leave their points out."
+        )
+    try:
+        out = np.asarray(values)
+        if out.dtype.kind in "OT":
+            out = _plain(out)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(f"{what} is no array of numbers ({error}). {remedy}.") from None
+    if out.dtype.kind not in "biufU":
+        raise DataError(f"{what} holds {out.dtype} values; numbers are wanted (or text, as labels). Convert it.")
+    return out
+
+
+def _plain(values: Values) -> Values:
+    """Objects as text where one of them is text, else as numbers; missing text is empty."""
+    flat = values.ravel().tolist()
+    if any(isinstance(v, str) for v in flat):
+        texts = ["" if v is None or v != v else str(v) for v in flat]
+        return np.array(texts, np.str_).reshape(values.shape)
+    return values.astype(np.float64)
+
+
+def raw_columns(table: Any, names: Iterable[str], where: str) -> dict[str, Raw]:
+    """Raw columns [rows] of those names; DataError for values of no kind that is known."""
+    at = {str(name): name for name in (table if isinstance(table, Mapping) else table.columns)}
+    return {name: raw_column(table[at[name]], f"{where}: column '{shorten(name)}'") for name in names}
+
+
+def raw_column(values: Any, what: str) -> Raw:
+    """One column [rows]: numbers and truth values as float64, dates as datetime64, all else as texts.
+
+    Raises
+    ------
+    DataError
+        Masked, complex or nested values, or spans of time.
+    """
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):  # asarray would drop the mask
+        raise DataError(
+            f"{what} has {np.ma.count_masked(values)} masked values: fill them in, or leave their rows out."
+        )
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{what} is no column of numbers, texts or dates ({error}).") from None
+    if array.ndim != 1:
+        raise DataError(f"{what} has shape {array.shape}: a column has one value for each row.")
+    if array.dtype.kind in "biuf":
+        return array.astype(np.float64)
+    if array.dtype.kind == "M":
+        return array.astype("datetime64[s]")
+    if array.dtype.kind in "OUST":
+        return _objects(array.tolist(), what)
+    raise DataError(f"{what} holds {array.dtype} values; numbers, texts and dates are wanted. Convert it.")
+
+
+def _objects(values: Sequence[Any], what: str) -> Raw:
+    """Objects as numbers where all are, else as dates or texts; None and NaN of any kind are missing."""
+    absent = [_is_absent(v) for v in values]
+    present = [v for v, a in zip(values, absent, strict=True) if not a]
+    if all(isinstance(v, bool | int | float | np.number | np.bool_) for v in present):
+        return np.array([np.nan if a else float(v) for v, a in zip(values, absent, strict=True)], np.float64)
+    odd = next((v for v in present if isinstance(v, list | tuple | dict | set | np.ndarray | complex)), None)
+    if odd is not None:
+        raise DataError(f"{what} holds a {type(odd).__name__}: each value is one number, text or date.")
+    texts = np.array([*(None if a else _text(v) for v, a in zip(values, absent, strict=True)), None], object)[:-1]
+    dates = dates_of(texts)
+    return texts if dates is None else dates
+
+
+def _text(value: Any) -> str:
+    return value.isoformat() if hasattr(value, "isoformat") else str(value).strip()
+
+
+def _is_absent(value: Any) -> bool:
+    if value is None or isinstance(value, str):
+        return value is None or value.strip() in MISSING
+    try:
+        return bool(value != value)
+    except (TypeError, ValueError):  # pandas.NA has no truth value
+        return True

@@ -1,0 +1,259 @@
+"""How the columns of a table become inputs of a network: one record a column, plain JSON in a run's store.
+
+A raw column is an array [rows]: float64 (NaN is missing), objects (str, None is missing) or datetime64 (NaT is
+missing). What a column becomes was decided once, from the whole table (`kinds`), and never looked at a target.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..errors import DataError
+
+Raw = NDArray[Any]
+Floats = NDArray[np.float64]
+
+MISSING_LEVEL, OTHER_LEVEL = "(missing)", "(other)"
+_DAYS, _SECONDS = 365.2425, 86_400.0
+Part = Literal["year", "month", "weekday", "hour"]
+
+
+class Encoder(BaseModel):
+    """One column of a table.
+
+    `fills` says that values were missing: a missing one then counts as the mean over the training part. `indicator`
+    gives it an input of its own, 1 where the value is missing.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    holds: ClassVar[str]
+    takes: ClassVar[str]
+    """Kinds of NumPy's types."""
+
+    kind: str
+    name: str
+    fills: bool = False
+    indicator: bool = False
+
+    @property
+    def features(self) -> list[str]:
+        """Names of its inputs."""
+        return [*self._names, *([f"{self.name} is missing"] if self.indicator else [])]
+
+    def encode(self, values: Raw) -> Floats:
+        """Inputs [rows, k] of the raw column `values` [rows], NaN where it is missing.
+
+        Raises
+        ------
+        DataError
+            It holds another kind of values, or a value is missing and none was in the data of the run.
+        """
+        if not absent_in(values).all() and values.dtype.kind not in self.takes:
+            first = next(v for v in values.tolist() if v is not None and v == v)
+            raise DataError(
+                f"Column '{self.name}' holds {first!r}, and in the data of the run {self.holds}: correct it."
+            )
+        absent = self._absent(values)
+        if absent.any() and not self.fills:
+            raise DataError(
+                f"Column '{self.name}', row {int(np.argmax(absent)) + 1}: the value is missing ({int(absent.sum())}"
+                " such rows), and in the data of the run none was. Fill it in, or leave out the row."
+            )
+        columns = self._inputs(values)
+        return np.column_stack([*columns, absent.astype(np.float64)] if self.indicator else columns)
+
+    @property
+    def _names(self) -> list[str]:
+        raise NotImplementedError
+
+    def _inputs(self, values: Raw) -> list[Floats]:
+        raise NotImplementedError
+
+    def _absent(self, values: Raw) -> NDArray[np.bool_]:
+        return absent_in(values)
+
+    @property
+    def line(self) -> str:
+        """What becomes of it, for people."""
+        missing = ", missing values filled in with the mean" if self.fills else ""
+        return f"{self._line}{missing}{' and marked' if self.indicator else ''}"
+
+    @property
+    def _line(self) -> str:
+        return "number"
+
+
+class Number(Encoder):
+    """A number, as it is."""
+
+    holds, takes = "numbers", "f"
+    kind: Literal["number"] = "number"
+
+    @property
+    def _names(self) -> list[str]:
+        return [self.name]
+
+    def _inputs(self, values: Raw) -> list[Floats]:
+        return [values if values.dtype.kind == "f" else np.full(len(values), np.nan)]
+
+
+class Category(Encoder):
+    """One of several texts: an input each, 1 where it is that one; one input where there are two of them.
+
+    `rare` adds an input for all other texts, those of the run's data that were too rare for one of their own and new
+    ones. A missing value is a text of its own.
+    """
+
+    holds, takes = "texts", "OfM"
+    kind: Literal["category"] = "category"
+    levels: list[str] = Field(min_length=1)
+    rare: bool = False
+
+    @property
+    def inputs(self) -> list[str]:
+        """Levels that have an input."""
+        return [*self._own, *([OTHER_LEVEL] if self.rare else [])]
+
+    @property
+    def _own(self) -> list[str]:
+        return self.levels[1:] if len(self.levels) == 2 and not self.rare else self.levels
+
+    @property
+    def _names(self) -> list[str]:
+        return [f"{self.name}={level}" for level in self.inputs]
+
+    def _inputs(self, values: Raw) -> list[Floats]:
+        texts = np.array([MISSING_LEVEL if v is None else v for v in as_texts(values)], object)
+        columns = [(texts == level).astype(np.float64) for level in self._own]
+        if self.rare:
+            columns.append((~np.isin(texts.astype(str), self.levels)).astype(np.float64))
+        return columns
+
+    def _absent(self, values: Raw) -> NDArray[np.bool_]:
+        if self.rare or MISSING_LEVEL in self.levels:
+            return np.zeros(len(values), bool)
+        return np.array([v is None for v in as_texts(values)], bool)
+
+    def unknown(self, values: Raw) -> list[str]:
+        """Texts that the data of the run did not have, each once; none where they count as rare ones."""
+        return [] if self.rare else sorted({v for v in as_texts(values) if v is not None} - set(self.levels))
+
+    @property
+    def _line(self) -> str:
+        shown = ", ".join(self.levels[:4]) + (", ..." if len(self.levels) > 4 else "")
+        rest = ", the rare ones together" if self.rare else ""
+        return f"{len(self.levels)} categories ({shown}){rest}"
+
+
+class Date(Encoder):
+    """A date or time: the year as a number, and month, weekday and hour as places on a circle."""
+
+    holds, takes = "dates", "M"
+    kind: Literal["date"] = "date"
+    parts: list[Part] = Field(min_length=1)
+
+    @property
+    def _names(self) -> list[str]:
+        return [name for part in self.parts for name in _part_names(self.name, part)]
+
+    def _inputs(self, values: Raw) -> list[Floats]:
+        dates = values if values.dtype.kind == "M" else np.full(len(values), np.datetime64("NaT", "s"))
+        return [column for part in self.parts for column in date_part(dates, part)]
+
+    @property
+    def _line(self) -> str:
+        return f"date: {', '.join(self.parts)}"
+
+
+def absent_in(values: Raw) -> NDArray[np.bool_]:
+    """[rows] where a raw column is missing."""
+    if values.dtype.kind == "O":
+        return np.array([v is None for v in values], bool)
+    return np.isnat(values) if values.dtype.kind == "M" else np.isnan(values)
+
+
+def as_texts(values: Raw) -> Raw:
+    """A raw column as texts, None where it is missing."""
+    if values.dtype.kind == "O":
+        return values
+    texts = [f"{v:g}" if isinstance(v, float) else str(v) for v in values.tolist()]
+    return np.array([*(None if a else t for a, t in zip(absent_in(values), texts, strict=True)), None], object)[:-1]
+
+
+def _part_names(name: str, part: str) -> list[str]:
+    return [f"{name}.{part}"] if part == "year" else [f"{name}.{part}_sin", f"{name}.{part}_cos"]
+
+
+def date_part(values: Raw, part: str) -> list[Floats]:
+    """The inputs of one part of dates [rows], NaN where they are missing."""
+    seconds = values.astype("datetime64[s]")
+    year = seconds.astype("datetime64[Y]")
+    in_year = (seconds - year).astype(np.float64) / (_DAYS * _SECONDS)
+    if part == "year":
+        return [np.where(np.isnat(values), np.nan, year.astype(np.int64) + 1970 + in_year)]
+    days = (seconds - np.datetime64("1970-01-05", "s")).astype(np.float64) / _SECONDS  # from a Monday on
+    turn = {"month": in_year, "weekday": np.floor(days) / 7, "hour": days}[part]
+    angle = np.where(np.isnat(values), np.nan, 2 * np.pi * turn)
+    return [np.sin(angle), np.cos(angle)]
+
+
+ENCODERS: dict[str, type[Encoder]] = {"number": Number, "category": Category, "date": Date}
+
+
+class LeftOut(BaseModel):
+    """A column that is no input, and why."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: str
+    why: str
+
+
+class Recipe(BaseModel):
+    """All columns of a table: those that became inputs, in order, and those left out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    columns: list[Annotated[Number | Category | Date, Field(discriminator="kind")]] = Field(min_length=1)
+    left_out: list[LeftOut] = Field(default_factory=list)
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of all inputs, [m]."""
+        return tuple(name for column in self.columns for name in column.features)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns that became inputs."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether every column is a number that is always there, and none is left out: then there is nothing to say."""
+        return not self.left_out and all(c.kind == "number" and not c.fills for c in self.columns)
+
+    @property
+    def may_miss(self) -> NDArray[np.bool_]:
+        """[m] whether an input may be missing."""
+        return np.array([c.fills and name in c._names for c in self.columns for name in c.features], bool)
+
+    def encode(self, raw: Mapping[str, Raw]) -> Floats:
+        """Inputs [rows, m] of raw columns by name; NaN where a value is missing."""
+        return np.concatenate([column.encode(raw[column.name]) for column in self.columns], axis=1)
+
+    def unknown(self, raw: Mapping[str, Raw]) -> dict[str, list[str]]:
+        """By column, texts that count as none of its categories."""
+        found = {c.name: c.unknown(raw[c.name]) for c in self.columns if isinstance(c, Category)}
+        return {name: texts for name, texts in found.items() if texts}
+
+    @property
+    def lines(self) -> list[str]:
+        """What was done, for people: what is not simply a number, and what is left out."""
+        made = [f"{c.name}: {c.line}" for c in self.columns if c.kind != "number" or c.fills]
+        return made + [f"{c.name}: left out, {c.why}" for c in self.left_out]
+
+
+def plain(features: Iterable[str]) -> Recipe:
+    """All columns are numbers, taken as they are."""
+    return Recipe(columns=[Number(name=name) for name in features])
