@@ -4,6 +4,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from .averages.predictive import restored_data
 from .averages.trees import opened
 from .engines import choose_engine, describe_build, make_engine, resolve_device
 from .engines.builds import Build, continued, read_history
+from .engines.work import STATISTICS as WORK
 from .errors import RunError, SpecError, StoreError
 from .running.agenda import Agenda
 from .running.bill import RunPlan, check_resources, make_plan
@@ -197,7 +199,7 @@ def resume(
         update={"run": _with_steps(recorded, int(info.attributes.get("steps", recorded.run.steps)))}
     )
     target = _target_spec(planned, spec, draws)
-    ready = restore_setup(path, target, potential, network)
+    ready = _counting_as_before(restore_setup(path, target, potential, network), path)
     if target.run.steps != planned.run.steps:
         _check_extension(ready)
     _check_content(path, info, ready)
@@ -288,6 +290,13 @@ def restore_setup(path: Path, spec: RunSpec, potential: Potential | None = None,
     if network is not None:
         check_same(ready.subject.header()["constant"][PROBE][1], constants[PROBE], ready.job.dtype)
     return ready
+
+
+def _counting_as_before(ready: Setup, path: Path) -> Setup:
+    """A run that was begun before the work of plain steps was counted goes on without."""
+    with opened(path) as tree:
+        counted = all(name in tree["sample_stats"] for name in WORK)
+    return ready if counted or not ready.job.work else replace(ready, job=replace(ready.job, work=False))
 
 
 @contextmanager

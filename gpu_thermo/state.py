@@ -27,7 +27,8 @@ class State:
     on minibatch
         `evaluations - 1`.
     thermostat : [R, K] float64, xi.
-    energy : [R] float64, the minibatch energy of the last evaluation.
+    energy : [R] float64, the minibatch energy of the last evaluation; where work is counted, U where the replica
+        stands (in the middle of a proposal: where it was when it last stood at an evaluation, or at its start).
     status : [R] int32, errors.Status; frozen_step : [R] int64, the step a replica was frozen at, -1 while running.
     step : steps done. evaluations : gradients evaluated, the next one's ordinal.
     extra : named arrays of updates and moves (Adam's moments, contour weights, rungs), with R as first axis unless it
@@ -123,6 +124,9 @@ class Hyper:
         temperature is tau in LMV's units, momentum is mu or rho_0, thermostat the initial xi.
     schedules : (name, k) -> Schedule for the ones that move; k is 0 for the stepsize.
     total : S, steps of the whole run.
+    block : [R] int64, steps of a proposal where the program is in braces (equations.md section 13), 1 unless given;
+        0 is the plain word, of which nothing is accepted or rejected. To be changed where every replica is at the end
+        of a block only.
     """
 
     stepsize: np.ndarray
@@ -134,6 +138,12 @@ class Hyper:
     thermostat: np.ndarray
     schedules: Mapping[tuple[str, int], Tabulated] = field(default_factory=dict)
     total: int = 1
+    block: np.ndarray = field(default=None)  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        """Blocks of one step."""
+        if self.block is None:
+            object.__setattr__(self, "block", np.ones(self.stepsize.shape[0], np.int64))
 
     @property
     def replicas(self) -> int:
@@ -146,7 +156,7 @@ class Hyper:
 
     def take(self, rows: slice | np.ndarray) -> "Hyper":
         """The same for some replicas."""
-        picked: dict[str, Any] = {name: getattr(self, name)[rows] for name in ("stepsize", *PARTITIONED)}
+        picked: dict[str, Any] = {name: getattr(self, name)[rows] for name in ("stepsize", "block", *PARTITIONED)}
         return Hyper(schedules=self.schedules, total=self.total, **picked)
 
     @classmethod
@@ -202,7 +212,10 @@ class Recorded:
     position : [D, R, P]; NaN for replicas frozen by then.
     thermostat : [D, R, K] float64. kinetic_temperature : [D, R, K] float64, p.p / n_k at the end of the step.
     energy : [D, R] float64, minibatch energy of the last evaluation.
-    extra : what moves record, each [D, R].
+    acceptance, shadow_work, shadow_work_variance, proposals : [D, R] float64, or None where work is not counted: over
+        the proposals that ended since the last recorded moment (steps, where nothing is accepted or rejected), the mean
+        of min(1, exp(-w/tau)), mean and variance of the work w where it is finite, and how many there were. NaN where
+        there is nothing to average, or where partitions have not one tau above 0.
     """
 
     steps: tuple[int, ...]
@@ -210,7 +223,10 @@ class Recorded:
     thermostat: Array
     kinetic_temperature: Array
     energy: Array
-    extra: dict[str, Array] = field(default_factory=dict)
+    acceptance: Array | None = None
+    shadow_work: Array | None = None
+    shadow_work_variance: Array | None = None
+    proposals: Array | None = None
 
 
 @dataclass(frozen=True)

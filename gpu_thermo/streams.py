@@ -50,6 +50,7 @@ class Purpose(IntEnum):
     TEMPERING = 6
     TARGET = 7
     DATA = 8
+    ACCEPTANCE = 9
 
 
 class Keys(NamedTuple):

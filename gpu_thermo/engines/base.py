@@ -14,6 +14,7 @@ from ..moves.contour import Contour
 from ..state import Hyper, Recorded, Segment, State
 from ..streams import Keys, Purpose, make_keys, normals
 from ..targets.base import Target
+from .work import SUMS, is_kept, kept_arrays, open_record
 
 Array = Any
 
@@ -36,6 +37,8 @@ class Job:
     seed, stream : [R] uint64, the replicas' random identities (equations.md section 7). dtype : float32 or float64.
     contour : the gradient move, if any; its histograms are in the state's `extra`.
     scale : [P] or [R, P], m^(-1/2) of each parameter's mass m, or None where all are 1 (equations.md section 16).
+    work : whether the work of a plain word's steps is counted, too (`why_no_work` says where it can be); that of a word
+        in braces always is.
     """
 
     program: Program
@@ -47,11 +50,33 @@ class Job:
     dtype: Any = np.float32
     contour: Contour | None = None
     scale: np.ndarray | None = None
+    work: bool = False
 
     @property
     def replicas(self) -> int:
         """R."""
         return self.hyper.replicas
+
+    @property
+    def counts_work(self) -> bool:
+        """Whether the shadow work of steps or proposals is counted (equations.md section 13)."""
+        return self.work or self.program.braces is not None
+
+
+def why_no_work(program: Program, target: Any, batching: Batching, contour: Contour | None) -> str:
+    """Why the work of a step cannot be counted, for people, or nothing where it can be (equations.md section 13)."""
+    if not program.has_work:
+        unknown = ", ".join(record.symbol for record in program.records if record.work is None)
+        return f"the work of {unknown} is not known"
+    if batching.mode != "full":
+        return f'minibatch = "{batching.mode}" changes U from step to step: use run.minibatch = "full"'
+    if any(np.any(getattr(target, name, 0.0)) for name in ("gradient_noise_sd", "energy_noise_sd")):
+        return "the target's gradients or energies are noisy: take out their noise"
+    if target.bounds is not None:
+        return f"walls at {target.bounds:g} turn back what leaves the box: leave out bounds"
+    if contour is not None:
+        return "a contour flattens U while it learns: leave out that move"
+    return ""
 
 
 class Needs(NamedTuple):
@@ -97,7 +122,10 @@ def own_arrays(state: State) -> dict[str, Array]:
     return {
         name: value
         for name, value in state.where().items()
-        if not name.startswith("extra/") or name in extra or name.startswith("extra/contour_")
+        if not name.startswith("extra/")
+        or name in extra
+        or name.startswith("extra/contour_")
+        or is_kept(name.removeprefix("extra/"))
     }
 
 
@@ -120,6 +148,9 @@ def initial_state(job: Job, position: Array, momentum: Array | None = None, keys
             given[:, columns] = normal_momenta(job, keys)[:, columns]
     state = State.at(position, with_fixed_length(job, given), np.nan_to_num(job.hyper.thermostat))
     state.extra = {name: np.zeros_like(position) for name in job.program.keeps}
+    if job.counts_work:
+        kept = kept_arrays(job.program, *position.shape, job.dtype)
+        state.extra |= {name: np.zeros(a.shape, a.dtype) for name, a in kept.items()}
     if job.contour is not None:
         job.contour.begin(state)
     return state
@@ -156,28 +187,33 @@ def empty_record(state: State, segment: Segment) -> Recorded:
     """A ring of the segment's size, to be filled."""
     own = state.where()
     draws, position, (replicas, partitions) = len(segment.record), own["position"], own["thermostat"].shape
-    return Recorded(
+    recorded = Recorded(
         steps=segment.record,
         position=np.empty((draws, *position.shape), position.dtype),
         thermostat=np.empty((draws, replicas, partitions)),
         kinetic_temperature=np.empty((draws, replicas, partitions)),
         energy=np.empty((draws, replicas)),
     )
+    if f"extra/{SUMS}" in own:
+        open_record(recorded, draws, replicas)
+    return recorded
 
 
 def moment_bytes(job: Job) -> int:
-    """Bytes of one slot of the ring: position; xi and kinetic temperature of each partition, energy."""
-    numbers = 2 * len(job.program.partition.names) + 1
+    """Bytes of one slot of the ring: position; xi and kinetic temperature of each partition, energy; of work."""
+    numbers = 2 * len(job.program.partition.names) + 1 + 4 * job.counts_work
     return job.replicas * (job.target.layout.size * np.dtype(job.dtype).itemsize + 8 * numbers)
 
 
 def state_bytes(job: Job) -> int:
     """Bytes of the State, what moves keep in it aside: position, momentum, gradient and what updates keep; xi; energy,
-    status, frozen_step.
+    status, frozen_step; what is kept of work and proposals.
     """
     arrays = 3 + len(job.program.keeps)
     wide = arrays * job.target.layout.size * np.dtype(job.dtype).itemsize
-    return job.replicas * (wide + 8 * len(job.program.partition.names) + 8 + 4 + 8)
+    kept = kept_arrays(job.program, 1, job.target.layout.size, job.dtype).values() if job.counts_work else ()
+    of_work = sum(int(np.prod(a.shape)) * np.dtype(a.dtype).itemsize for a in kept)
+    return job.replicas * (wide + 8 * len(job.program.partition.names) + 8 + 4 + 8 + of_work)
 
 
 def cut(segment: Segment, start: int, steps: int, draws: int | None = None) -> Segment:

@@ -24,8 +24,10 @@ from ..targets.base import Batch
 from .base import Job, Needs, cores, empty_record, own_arrays, state_bytes
 from .coefficients import Coefficients
 from .gpu import cuda_errors, open_gpu
-from .operations.arrays import NumpyOperations
+from .operations.arrays import NumpyOperations, ranges, views
+from .proposals import Proposals
 from .resident import ResidentState, visit
+from .work import SUMS, write_record
 
 Array = Any
 Action = Callable[..., object]
@@ -187,10 +189,13 @@ class _Block:
         self.box = None if bounds is None else _Box(self.local, float(bounds), self.xp)
         scale = job.scale if job.scale is None or job.scale.ndim == 1 else job.scale[rows]
         self.scale = None if scale is None else self.xp.asarray(scale, job.dtype)
-        self.groups = self._grouped(job.program.substeps)
-        self.plan = [self._action(group) for group in self.groups]
+        self.proposals = self._proposals() if job.counts_work else None
+        self.groups: list[tuple[Evaluate | Substep, ...]] = []
+        self.plan: list[Action] = []
+        self._make_plan()
         self.coefficients: list[tuple[Array, ...]] = []
         self.tau: Array = None
+        self._now = segment.start
         if job.contour is not None:
             self.first = job.program.gradients_before(segment.start) if segment.start else 0
             self.log_omega = job.contour.log_omega(
@@ -221,16 +226,24 @@ class _Block:
         if self.program.leading_gradient and self.segment.start == 0:
             self.local.evaluations = 0
             self._evaluate()
+        elif self.proposals and self.segment.start == 0:
+            self.local.energy = self._energy()
 
     def _step(self, step: int) -> None:
+        self._now = step
         self.ops.begin_step(step)
         if self.box:
             self.box.begin_step()
+        if self.proposals:
+            self.proposals.begin_step()
         for action, values in zip(self.plan, self.coefficients, strict=True):
             action(*values)
         if self.box:
             self.box.end_step()
-        self.ops.freeze(self.local, step)
+        if self.proposals:
+            self.proposals.spare(lambda: self.ops.freeze(self.local, step))
+        else:
+            self.ops.freeze(self.local, step)
         self.local.step = step + 1
 
     def _evaluate(self) -> None:
@@ -246,6 +259,19 @@ class _Block:
         local.evaluations += 1
         if self.box:
             self.box.evaluated()
+
+    def _energy(self) -> Array:
+        """U [r] where the replicas are, on all points."""
+        return self.job.target.energy_on(self.local.position, Batch(None, self.replica, self.keys))
+
+    def _close(self) -> None:
+        """The end of a proposal, or of a plain step; a word that evaluates elsewhere takes one more energy."""
+        assert self.proposals is not None
+        if not self.program.ends_at_evaluation:
+            wanted = self.proposals.wants_energy
+            if self._kept is not None or wanted.any():
+                self.local.energy = self.xp.where(wanted, self._energy(), self.local.energy)
+        self.proposals.close(self._now)
 
     def _flatten(self, contour: Contour) -> None:
         """The gradient move; a position beyond a wall, which the step will not keep, counts as another visit of the one
@@ -264,16 +290,46 @@ class _Block:
         r.energy[slot, self.rows] = _host(s.energy)
         for k, (columns, count) in enumerate(zip(self.slices, self.program.partition.counts, strict=True)):
             r.kinetic_temperature[slot, self.rows, k] = _host(self.ops.square_sum(s.momentum[:, columns])) / count
+        if self.proposals:
+            write_record(r, slot, self.rows, _host(s.extra[SUMS]), _host(s.status) == 0)
+            s.extra[SUMS][...] = 0
 
     # -- the step as a list of actions, and their coefficients ---------------------------------------------------------
 
+    def _proposals(self) -> Proposals:
+        block = self.xp.asarray(self.job.hyper.block[self.rows])
+        return Proposals(self.program, self.local, block, self.keys, self.xp, self.ops.square_sum)
+
+    def _make_plan(self) -> None:
+        """Groups of substeps and what each does; where work is counted, braces stand among them as empty groups."""
+        substeps, begin, end = self.program.substeps, 0, len(self.program.substeps)
+        if self.program.braces is not None:
+            begin, end = self.program.braces
+        for part, brace in ((substeps[:begin], "open"), (substeps[begin:end], "close"), (substeps[end:], "")):
+            groups = self._grouped(part)
+            self.groups += groups
+            self.plan += [self._counted(group) for group in groups]
+            if self.proposals and (brace == "close" or (brace and self.program.braces is not None)):
+                self.groups.append(())
+                self.plan.append(self._close if brace == "close" else self.proposals.open)
+
+    def _counted(self, group: tuple[Evaluate | Substep, ...]) -> Action:
+        """`group` as a function of its coefficients, its work counted where it is asked for."""
+        action, substeps = self._action(group), [s for s in group if isinstance(s, Substep)]
+        if self.proposals is None or not substeps:
+            return action
+        last, names = substeps[-1], operation(substeps[-1].operation).operands
+        (columns, *_) = ranges(self.program, last.partitions)
+        return self.proposals.counted(action, substeps, views(self.local, names, columns, last.partitions[0]))
+
     def _load(self, i: int) -> None:
-        """Arguments of every action at the segment's i-th step, and the temperature a contour reads; equal substeps
-        share theirs.
+        """Arguments of every action at the segment's i-th step, and the temperature a contour or work reads; equal
+        substeps share theirs.
         """
         hyper, kept = self.job.hyper, self._kept.get("coefficients")
         if kept is not None and kept[0] is hyper and not hyper.schedules:
             _, self.coefficients, self.tau = kept
+            self._heat()
             return
         formed = {
             key: tuple(self._values(s, i)) for key, s in {_key(s): s for group in self.groups for s in group}.items()
@@ -281,7 +337,15 @@ class _Block:
         self.coefficients = [tuple(v for s in group for v in formed[_key(s)]) for group in self.groups]
         if self.job.contour is not None:
             self.tau = self.xp.asarray(self.in_force.in_force("temperature", active_partition(self.program), i)[0])
+        elif self.proposals:
+            tau = np.broadcast_to(self.in_force.temperature(i)[0], self.replica.shape)
+            self.tau = self.xp.asarray(np.ascontiguousarray(tau))
         self._kept["coefficients"] = hyper, self.coefficients, self.tau
+        self._heat()
+
+    def _heat(self) -> None:
+        if self.proposals:
+            self.proposals.tau = self.tau
 
     def _values(self, substep: Evaluate | Substep, i: int) -> Iterator[Array]:
         """Coefficients of one substep at the segment's i-th step, as the array library's operations take them."""

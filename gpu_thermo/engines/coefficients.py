@@ -31,10 +31,21 @@ class Coefficients:
             return base[None]
         return base[None] * (factor[:, None] if at is None else factor[at])
 
+    def temperature(self, at: int | None = None) -> Array:
+        """The temperature of all partitions that read one; NaN where they have not one above 0, or none reads it."""
+        program = self._program
+        ks = [k for k in range(len(program.partition.names)) if "temperature" in program.reads(k)]
+        if not ks:
+            return np.full((1, self._hyper.replicas), np.nan)
+        first, *others = (self.in_force("temperature", k, at) for k in ks)
+        for other in others:
+            first = np.where(other == first, first, np.nan)
+        return np.where(first > 0, first, np.nan)
+
     def values(self, what: Substep | InForce, at: int | None = None) -> tuple[Array, ...]:
         """Coefficients of a substep, as its record forms them; a hyperparameter is its own."""
         if isinstance(what, InForce):
-            return (self.in_force(what.name, what.k, at),)
+            return (self.temperature(at) if what.k is None else self.in_force(what.name, what.k, at),)
         record, k = operation(what.operation), what.partitions[0]
         h = self.in_force("stepsize", 0, at) * what.fraction.numerator / what.fraction.denominator
         read = {name: self.in_force(name, k, at) for name in record.reads}

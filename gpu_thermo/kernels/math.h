@@ -116,7 +116,7 @@ HD real tanh_of(real x) {
 
 HD real sigmoid_of(real x) { return scalar(1) / (exp_of(-x) + scalar(1)); }
 
-// log(1 + e) for e >= 0: the rounding error of 1 + e is carried along.
+// log(1 + e): the rounding error of 1 + e is carried along.
 HD real log1p_of(real e) {
   const real u = e + scalar(1);
   return log_of(u) + (e - (u - scalar(1))) / u;

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..cost import Count
-from .record import Array, Operation, Values
+from .record import Array, Operation, Values, Work
 
 LMV = "Leimkuhler, Matthews & Vlaar 2019"
 
@@ -35,7 +35,7 @@ A = Operation(
         "// A: theta += h p\n"
         "HD void drift(real& theta, real p, real h) { theta += h * p; }",
     ),
-    call="drift(x.q, x.p, {0});", drifts=True, several=True, count=Count(1),
+    call="drift(x.q, x.p, {0});", drifts=True, several=True, work=Work(potential=True), count=Count(1),
 )  # fmt: skip
 
 B = Operation(
@@ -45,7 +45,7 @@ B = Operation(
         "// B: p += h G\n"
         "HD void kick(real& p, real gradient, real h) { p -= h * gradient; }",
     ),
-    call="kick(x.p, x.g, {0});", kicks=True, several=True, count=Count(1),
+    call="kick(x.p, x.g, {0});", kicks=True, several=True, work=Work(kinetic=True), count=Count(1),
 )  # fmt: skip
 
 
@@ -168,7 +168,7 @@ O = Operation(
     reference="Leimkuhler & Matthews 2013",
     act=ornstein_uhlenbeck, operands=("p",), reads=("friction", "temperature"), coefficients=_friction, kinds="rr",
     code=(ORNSTEIN_UHLENBECK,),
-    call="ornstein_uhlenbeck(x.p, {n}, {0}, {1});", normals=1, count=Count(1, 1), apart="CDEF",
+    call="ornstein_uhlenbeck(x.p, {n}, {0}, {1});", normals=1, work=Work(), count=Count(1, 1), apart="CDEF",
     because="O carries its own friction and noise. The literature's BADODAB (D = thermostat, O = exact step with"
     " friction xi) is BAEFEAB here.",
 )  # fmt: skip
@@ -217,7 +217,7 @@ U = Operation(
     act=fly_with_friction, operands=("q", "p"), reads=("friction", "temperature"), coefficients=_fly_with_friction,
     kinds="rrrrr", code=(FLY_WITH_FRICTION,),
     call="fly_with_friction(x.q, x.p, {n0}, {n1}, {0}, {1}, {2}, {3}, {4});", normals=2, drifts=True,
-    count=Count(4, 2), apart="ACDEF",
+    work=Work(potential=True), count=Count(4, 2), apart="ACDEF",
     because="U is A and O solved together, with O's friction and noise. UBU is whole.",
 )  # fmt: skip
 
@@ -247,6 +247,18 @@ def turning(gg: Array, gp: Array, pp: Array, rate: Array, length: Array, least: 
     z = 1 - gone
     whole = gap + (2 - gap) * z * z
     return length / np.sqrt(pp) * 2 * z / whole, length / np.sqrt(some) * gone * (2 * z + gap * gone) / whole
+
+
+def turning_work(p: Array, gradient: Array, rate: Array, length: Array) -> Array:
+    """Work of K in units of tau, [R]: (n - 1) log(cosh delta + c sinh delta), c = e.u, n = length^2: minus the
+    logarithm of how it changes volumes on the sphere.
+    """
+    gg, gp, pp = ((a * b).sum(axis=-1, keepdims=True, dtype=np.float64) for a, b in
+                  ((gradient, gradient), (gradient, p), (p, p)))  # fmt: skip
+    rate, length = (np.float64(1) * c.reshape(-1, 1) for c in (rate, length))
+    gap = np.maximum(1 - gp / np.sqrt(np.where(gg > 0, gg, 1.0) * pp), 16 * np.finfo(p.dtype).eps)  # 1 + c
+    delta = rate * np.sqrt(gg)
+    return ((length * length - 1) * (delta + np.log1p((2 - gap) * np.expm1(-2 * delta) / 2)))[:, 0]
 
 
 def refresh(p: Array, noise: Array, a: Array, b: Array, length: Array) -> None:
@@ -286,7 +298,15 @@ HD Turning turning(wide gg, wide gp, wide pp, real rate, real length) {
   const real whole = gap + (scalar(2) - gap) * z * z;
   return {length / size * (z * scalar(2)) / whole, length / along * gone * (z * scalar(2) + gap * gone) / whole};
 }
-HD void turn(real& p, real gradient, real keep, real pull) { p = keep * p - pull * gradient; }"""
+HD void turn(real& p, real gradient, real keep, real pull) { p = keep * p - pull * gradient; }
+// (n - 1) log(cosh delta + c sinh delta), n = length^2; see `turning_work`
+HD wide turning_work(wide gg, wide gp, wide pp, real rate, real length) {
+  const real one = splat(scalar(1)), least = splat(scalar(IS_DOUBLE ? 3.6e-15 : 1.9e-6));
+  const real g2 = narrow(gg), one_and_c = one - narrow(gp) / (root(select(g2 > zero(), g2, one)) * root(narrow(pp)));
+  const real gap = select(one_and_c < least, least, one_and_c), delta = rate * root(g2);
+  const real grown = log1p_of((scalar(2) - gap) * expm1_of(delta * scalar(-2)) * scalar(0.5));
+  return widen(length * length - one) * widen(delta + grown);
+}"""
 TO_LENGTH = """\
 // S: what makes |p| = length
 HD real to_length(wide square_sum, real length) { return length / root(narrow(square_sum)); }"""
@@ -302,7 +322,8 @@ K = Operation(
     act=turn, operands=("p", "g"), reads=("temperature",), positive=("temperature",), coefficients=_turn, kinds="rr",
     code=(TURN,),
     factors=("turning({s0}, {s1}, {s2}, {0}, {1}).keep", "turning({s0}, {s1}, {s2}, {0}, {1}).pull"),
-    sums=("g.g", "g.p", "p.p"), finish="turn(x.p, x.g, {f0}, {f1});", kicks=True, count=Count(4, 1), **_SPHERE,
+    sums=("g.g", "g.p", "p.p"), finish="turn(x.p, x.g, {f0}, {f1});", kicks=True,
+    work=Work(act=turning_work, code="turning_work({s0}, {s1}, {s2}, {0}, {1})"), count=Count(4, 1), **_SPHERE,
 )  # fmt: skip
 
 S = Operation(
@@ -310,7 +331,7 @@ S = Operation(
     act=refresh, operands=("p",), reads=("friction",), coefficients=_refresh, kinds="rrr",
     code=(ORNSTEIN_UHLENBECK, TO_LENGTH),
     call="ornstein_uhlenbeck(x.p, {n}, {0}, {1});", sums=("p.p",), factors=("to_length({s0}, {2})",),
-    finish="x.p *= {f0};", normals=1, count=Count(2, 2), **_SPHERE,
+    finish="x.p *= {f0};", normals=1, work=Work(), count=Count(2, 2), **_SPHERE,
 )  # fmt: skip
 
 

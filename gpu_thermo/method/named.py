@@ -180,7 +180,7 @@ def _allowed(method: Method, text: str) -> Word:
             f"Method '{method.name}' takes words of {' '.join(method.letters)}; '{text}' has {', '.join(foreign)}. "
             'Use name = "splitting".'
         )
-    if method.palindromes and word.text != word.text[::-1]:
+    if method.palindromes and word.inside is None and word.text != word.text[::-1]:
         raise SpecError(
             f"Method '{method.name}' takes words that read the same backwards, such as"
             f" {' or '.join(method.words.values())}, as others are wrong in first order of the stepsize; '{text}' does"

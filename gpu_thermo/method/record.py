@@ -27,6 +27,24 @@ def _nothing(step: Array) -> tuple[Array, ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Work:
+    """What a letter adds to the shadow work w of a step (equations.md section 13): nothing where all is left out, since
+    what friction and noise do is heat.
+
+    Attributes
+    ----------
+    potential, kinetic : whether the change of U, or of p.p/2, that it makes counts.
+    act : further work as a function of its operands and coefficients before it acts: [R] in units of tau.
+    code : C++ of the same, of coefficients and sums.
+    """
+
+    potential: bool = False
+    kinetic: bool = False
+    act: Callable[..., Array] | None = None
+    code: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Operation:
     """A letter or a whole-step update.
 
@@ -60,6 +78,8 @@ class Operation:
     velocity : whether p is a velocity, sqrt(h) times a momentum: its variance is h tau.
     positive : those of `reads` that must be above 0.
     apart : letters that it may not share a word with, and `because` says why.
+    work : what it adds to the shadow work; None where that is not known, and a word with it is neither counted nor put
+        in braces. A letter with one must be reversible: its palindromes undo themselves from flipped momenta.
     count : arithmetic on one parameter, without the normals.
     """
 
@@ -91,6 +111,7 @@ class Operation:
     positive: tuple[str, ...] = ()
     apart: str = ""
     because: str = ""
+    work: Work | None = None
     count: Count
 
     def __post_init__(self) -> None:
@@ -106,6 +127,10 @@ class Operation:
         }
         for name, names in known.items():
             self._refuse(f"unknown name in {name}", placeholders(getattr(self, name)) - names)
+        if self.work is not None:
+            self._refuse("unknown name in work", placeholders(self.work.code) - values - sums)
+            if bool(self.work.act) != bool(self.work.code) or (self.work.code and not self.sums):
+                raise ValueError(f"operation {self.symbol}: work of its own is an array function and C++ of its sums")
         self._refuse("unknown operand", {*self.operands} - {*VIEWS, *self.keeps})
         self._refuse("unknown sum", {*self.sums} - {*PRODUCTS})
         self._refuse("a sum of what is no operand", {*".".join(self.sums).split(".")} - {"", *self.operands})

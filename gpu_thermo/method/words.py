@@ -11,16 +11,46 @@ from .operations import operation
 from .partition import Partition
 from .record import Operation
 
+Chunks = list[list[tuple[str, Fraction, int]]]
 MOST_NOISY = 256
 """Noise indices that a random address has room for (equations.md section 7)."""
+OPEN, CLOSE = "{", "}"
+"""What is between them is one proposal (equations.md section 13)."""
 _OPENMM = str.maketrans("VRO", "BAO")
+_BARE = str.maketrans("", "", OPEN + CLOSE)
 
 
 @dataclass(frozen=True)
 class Word:
-    """A splitting word in our alphabet; a letter that occurs c times takes 1/c of the step each time."""
+    """A splitting word in our alphabet; a letter that occurs c times takes 1/c of the step each time.
+
+    Attributes
+    ----------
+    text : its letters. inside : where those in braces begin and end, (first, behind the last), or None without braces.
+    """
 
     text: str
+    inside: tuple[int, int] | None = None
+
+    @classmethod
+    def of(cls, written: str) -> "Word":
+        """Inverse of `written`, unchecked."""
+        if OPEN not in written:
+            return cls(written)
+        return cls(written.translate(_BARE), (written.index(OPEN), written.index(CLOSE) - 1))
+
+    @property
+    def written(self) -> str:
+        """Letters and braces."""
+        if self.inside is None:
+            return self.text
+        first, end = self.inside
+        return f"{self.text[:first]}{OPEN}{self.text[first:end]}{CLOSE}{self.text[end:]}"
+
+    @property
+    def outside(self) -> tuple[int, int]:
+        """How many letters stand before the braces, and how many behind."""
+        return (0, 0) if self.inside is None else (self.inside[0], len(self.text) - self.inside[1])
 
     @property
     def records(self) -> tuple[Operation, ...]:
@@ -42,12 +72,12 @@ class Word:
         """The ordered distinct fractions of the flight at which the word's kicks stand; 0 and 1 stay distinct."""
         return tuple(dict.fromkeys(fraction for fraction, _ in self._timeline() if fraction is not None))
 
-    def chunks(self) -> list[list[tuple[str, Fraction, int]]]:
+    def chunks(self) -> Chunks:
         """(letter, fraction of the step, noise index) in order, split before the first kick at each force fraction.
 
         Chunk 0 holds what precedes the first force evaluation and may be empty.
         """
-        out: list[list[tuple[str, Fraction, int]]] = [[]]
+        out: Chunks = [[]]
         current, sub = None, 0
         for at, letter in self._timeline():
             if at is not None and at != current:
@@ -74,20 +104,54 @@ def parse_word(text: str) -> Word:
     ------
     SpecError
         An unknown letter (with its position), a word that never moves the position or applies the force, letters that
-        may not stand together, or too many that draw noise.
+        may not stand together, too many that draw noise, or braces that cannot make the word exact.
     """
     if not isinstance(text, str) or not text:
         raise SpecError(f'A splitting word is a text such as "BAOAB", not {text!r}.')
-    ours = text.replace(" ", "").translate(_OPENMM) if set(text) <= set("VRO ") else text
+    ours = text.replace(" ", "").translate(_OPENMM) if set(text) <= set("VRO " + OPEN + CLOSE) else text
     for position, letter in enumerate(ours, 1):
-        if letter not in LETTERS:
+        if letter not in LETTERS and letter not in (OPEN, CLOSE):
             hint = {"R": " (openmmtools' R is our A.)", "V": " (openmmtools' V is our B.)"}.get(letter, "")
             raise SpecError(
                 f"Word '{text}' has unknown letter '{letter}' at position {position}. Letters:"
                 f" {' '.join(LETTERS)}.{hint}"
             )
-    _check_together(text, [LETTERS[letter] for letter in ours])
-    return Word(ours)
+    _check_together(text, [LETTERS[letter] for letter in ours.translate(_BARE)])
+    if OPEN in ours or CLOSE in ours:
+        _check_braces(text, ours)
+    return Word.of(ours)
+
+
+def _check_braces(text: str, ours: str) -> None:
+    """SpecError unless accepting what is in the braces of a word makes it exact."""
+    if ours.count(OPEN) != 1 or ours.count(CLOSE) != 1 or ours.index(OPEN) > ours.index(CLOSE):
+        raise SpecError(f"Word '{text}' needs one pair of braces around one stretch of letters, as in {{BAOAB}}.")
+    word = Word.of(ours)
+    first, end = word.inside or (0, 0)
+    inner, outer = word.text[first:end], word.text[:first] + word.text[end:]
+    unknown = [letter for letter in dict.fromkeys(word.text) if LETTERS[letter].work is None]
+    if unknown:
+        known = " ".join(letter for letter, record in LETTERS.items() if record.work is not None)
+        raise SpecError(
+            f"Word '{text}' has {', '.join(unknown)} and braces: a step is accepted by its work, which is known for"
+            f" {known}. Leave out the braces, or use these letters."
+        )
+    moving = [letter for letter in dict.fromkeys(outer) if LETTERS[letter].drifts or LETTERS[letter].kicks]
+    if moving:
+        raise SpecError(
+            f"Word '{text}' has {', '.join(moving)} outside its braces, where nothing is accepted or rejected: put all"
+            f" that moves inside, such as {{{word.text}}} where that is a palindrome."
+        )
+    if inner != inner[::-1]:
+        raise SpecError(
+            f"Word '{text}' has '{inner}' in braces, which read backwards is '{inner[::-1]}': only palindromes undo"
+            " themselves from flipped momenta, which accepting takes. Use one, such as {BAOAB} or O{BAB}O."
+        )
+    if not any("temperature" in record.reads for record in word.records):
+        raise SpecError(
+            f"Word '{text}' has no temperature to accept at, and nothing changes its energy: let O refresh the"
+            f" momenta, such as O{text}O."
+        )
 
 
 def _check_together(text: str, letters: Sequence[Operation]) -> None:
@@ -132,10 +196,12 @@ class Substep:
 
 @dataclass(frozen=True)
 class InForce:
-    """Hyperparameter `name` of partition k as it is in force: what a kernel reads besides coefficients."""
+    """Hyperparameter `name` of partition k as it is in force: what a kernel reads besides coefficients. Without k it is
+    the temperature of all partitions together.
+    """
 
     name: str
-    k: int
+    k: int | None
 
 
 @dataclass(frozen=True)
@@ -145,11 +211,12 @@ class Program:
     Attributes
     ----------
     substeps : the ordered Evaluate and Substep entries of every step.
-    texts : for each partition its word, the update's name, or None where frozen.
+    texts : for each partition its word as written, the update's name, or None where frozen.
     leading_gradient : True if the step opens with a B that reuses the last gradient of the step before; the first step
     of a run
         then needs one evaluation beforehand, which is gradient ordinal 0.
     update : name of the whole-step update, or None for splitting words.
+    braces : where in `substeps` a proposal begins and where it ends (before which entries), or None without braces.
     """
 
     partition: Partition
@@ -157,11 +224,23 @@ class Program:
     texts: tuple[str | None, ...]
     leading_gradient: bool
     update: str | None = None
+    braces: tuple[int, int] | None = None
 
     @property
     def gradients_per_step(self) -> int:
         """Evaluations in each step, the initial one not counted."""
         return sum(isinstance(s, Evaluate) for s in self.substeps)
+
+    @property
+    def has_work(self) -> bool:
+        """Whether the shadow work of a step is known (equations.md section 13)."""
+        return all(record.work is not None for record in self.records)
+
+    @property
+    def ends_at_evaluation(self) -> bool:
+        """Whether the last evaluation of a step is made where the step ends: nothing moves positions after it."""
+        last = max(i for i, s in enumerate(self.substeps) if isinstance(s, Evaluate))
+        return not any(operation(s.operation).drifts for s in self.substeps[last:] if isinstance(s, Substep))
 
     def arithmetic(self, masses: bool = False) -> tuple[Count, int]:
         """Arithmetic of the letters or the update in one step, and the normals it draws.
@@ -185,7 +264,13 @@ class Program:
     def describe(self) -> list[str]:
         """One line per substep, for people."""
         lines = []
-        for s in self.substeps:
+        for i, s in enumerate((*self.substeps, None)):
+            if self.braces is not None and i == self.braces[0]:
+                lines.append("{  a proposal of `block` steps begins")
+            if self.braces is not None and i == self.braces[1]:
+                lines.append("}  it is accepted with probability min(1, exp(-w / tau)), else undone and p flipped")
+            if s is None:
+                break
             if isinstance(s, Evaluate):
                 lines.append("evaluate energy and gradient on the next minibatch")
                 continue
@@ -199,7 +284,7 @@ class Program:
         text = self.texts[k]
         if text is None:
             return ()
-        return tuple(operation(symbol) for symbol in ((self.update,) if self.update else text))
+        return tuple(operation(symbol) for symbol in ((self.update,) if self.update else Word.of(text).text))
 
     def reads(self, k: int) -> frozenset[str]:
         """Hyperparameters that partition k's word or update reads, the stepsize aside."""
@@ -234,23 +319,48 @@ def compile_program(words: Mapping[str, Word | None], partition: Partition) -> P
     Raises
     ------
     SpecError
-        If the words evaluate the force at different A-fractions, every partition is frozen, or a momentum of fixed
-        length is not that of all free parameters.
+        If the words evaluate the force at different A-fractions, every partition is frozen, a momentum of fixed length
+        is not that of all free parameters, or braces are around some words only.
     """
-    texts = tuple(w.text if (w := words[name]) else None for name in partition.names)
-    active = {k: Word(text) for k, text in enumerate(texts) if text is not None}
+    active = {k: w for k, name in enumerate(partition.names) if (w := words[name])}
+    texts = tuple(active[k].written if k in active else None for k in range(len(partition.names)))
     if not active:
         raise SpecError("Every partition is frozen: nothing would move. Leave at least one free.")
     fractions = _common_fractions(active, partition)
     _check_length(active, partition)
-    substeps: list[Evaluate | Substep] = []
+    _check_all_in_braces(active, partition)
     reuse = fractions[0] == 0 and fractions[-1] == 1
     chunks = {k: word.chunks() for k, word in active.items()}
+    before, after = _outside(active, chunks)
+    substeps: list[Evaluate | Substep] = [*before]
     for i in range(len(fractions) + 1):
         if i > (1 if reuse else 0):
             substeps.append(Evaluate())
         substeps += _side_by_side({k: c[i] for k, c in chunks.items()})
-    return Program(partition, tuple(substeps), texts, reuse)
+    in_braces = any(word.inside for word in active.values())
+    braces = (len(before), len(substeps)) if in_braces else None
+    return Program(partition, (*substeps, *after), texts, reuse, braces=braces)
+
+
+def _outside(active: Mapping[int, Word], chunks: dict[int, Chunks]) -> tuple[list[Substep], list[Substep]]:
+    """Substeps before and behind the braces, which are taken out of the first and last of each word's `chunks`."""
+    before, after = {}, {}
+    for k, word in active.items():
+        leading, trailing = word.outside
+        first, last = chunks[k][0], chunks[k][-1]
+        before[k], chunks[k][0] = first[:leading], first[leading:]
+        after[k], chunks[k][-1] = last[len(last) - trailing :], last[: len(last) - trailing]
+    return _side_by_side(before), _side_by_side(after)
+
+
+def _check_all_in_braces(active: Mapping[int, Word], partition: Partition) -> None:
+    """SpecError where some free partitions are in braces and some are not."""
+    without = [f"{partition.names[k]} ({word.text})" for k, word in active.items() if word.inside is None]
+    if without and len(without) < len(active):
+        raise SpecError(
+            f"Braces accept a step of all free partitions or of none, and {', '.join(without)} has none: put braces"
+            " around every word, or freeze what should stay."
+        )
 
 
 def compile_update(update: str, partition: Partition, frozen: tuple[int, ...] = ()) -> Program:

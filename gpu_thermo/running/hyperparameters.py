@@ -42,7 +42,8 @@ def resolve_hyper(spec: MethodSpec, method: Method, program: Program, replicas: 
         values[name] = table
     if method.update == "coolmomentum":
         schedules |= _cooling(spec, values["momentum"])
-    return Hyper(**values, schedules=schedules, total=total)
+    block = np.full(replicas, spec.block or 1, np.int64)
+    return Hyper(**values, schedules=schedules, total=total, block=block)
 
 
 def check_positive(program: Program, hyper: Hyper) -> None:
@@ -58,7 +59,7 @@ def check_positive(program: Program, hyper: Hyper) -> None:
                         f"{at} = {base[~(base > 0)][0]:g}: {record.symbol} divides by it. Give a {name} above 0, or use"
                         " a word of A, B and O, such as BAOAB, which takes 0."
                     )
-                zero = _first_zero(hyper, name, k)
+                zero = first_zero(hyper, name, k)
                 if zero is not None:
                     raise SpecError(
                         f"{at} has fallen to 0 at step {zero:,}, and {record.symbol} divides by it: let its schedule"
@@ -69,7 +70,7 @@ def check_positive(program: Program, hyper: Hyper) -> None:
 _AT_ONCE = 2**20
 
 
-def _first_zero(hyper: Hyper, name: str, k: int) -> int | None:
+def first_zero(hyper: Hyper, name: str, k: int) -> int | None:
     """First step at which the schedule of a hyperparameter is 0, or has underflowed."""
     schedule = hyper.schedules.get((name, k))
     if schedule is None:

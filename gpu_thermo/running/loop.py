@@ -10,6 +10,7 @@ import numpy as np
 from ..averages.moments import RunningMoments
 from ..engines import Engine
 from ..engines.base import moment_bytes
+from ..engines.work import STATISTICS as WORK
 from ..moves import fold
 from ..moves.base import Energies
 from ..state import Recorded, Snapshot, State
@@ -131,7 +132,8 @@ class Loop:
         draw = self.setup.agenda.is_draw(step)
         seen = self.observer(position, draw, fold.weigh(moves, self.state) if draw else None)
         of_moves = fold.statistics(moves, self.state, step)
-        statistics = dict(seen.statistics) | of_moves | self.setup.method_statistics(step)
+        of_work = {name: getattr(recorded, name)[i] for name in WORK} if self.setup.job.counts_work else {}
+        statistics = dict(seen.statistics) | of_moves | self.setup.method_statistics(step) | of_work
         return Moment(
             Snapshot(
                 step=step,

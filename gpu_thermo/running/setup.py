@@ -19,6 +19,7 @@ from ..spec.run import RunSpec
 from ..state import PARTITIONED, Hyper, alike
 from ..targets.base import Potential
 from ..targets.own import OwnNetwork
+from .braces import check_braces, with_work
 from .hyperparameters import check_positive, resolve_hyper
 from .network import NetworkSubject
 from .potential import PotentialSubject
@@ -74,6 +75,7 @@ def make_setup(spec: RunSpec, subject: Subject) -> Setup:
     fans = None if target.fused is None else target.fused.weight_fans
     scale = None if spec.method.mass is None else scale_of(spec.method.mass, target.layout, fans)
     job = Job(program, target, hyper, batching, seed, stream, subject.dtype, fold.in_gradients(moves), scale)
+    check_braces(spec.method, job := with_work(job), spec.moves)
     return Setup(spec, subject, job, ensemble, moves)
 
 
@@ -94,7 +96,12 @@ def choose_subject(
 
 def ensembles(dataset: np.ndarray, hyper: Hyper) -> np.ndarray:
     """[R] ensemble of each replica: alike in data set and every hyperparameter, numbered in order of appearance."""
-    columns = [dataset, hyper.stepsize, *(column for name in PARTITIONED for column in getattr(hyper, name).T)]
+    columns = [
+        dataset,
+        hyper.stepsize,
+        hyper.block,
+        *(column for name in PARTITIONED for column in getattr(hyper, name).T),
+    ]
     first, inverse = alike(columns)
     return np.argsort(np.argsort(first))[inverse].astype(np.int64)
 

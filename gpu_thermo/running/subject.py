@@ -14,6 +14,7 @@ import numpy as np
 from ..averages.moments import BLOCK, RunningMoments
 from ..engines import Job, initial_state
 from ..engines.base import Needs, normal_momenta, with_fixed_length
+from ..engines.work import STATISTICS as WORK
 from ..method.words import Program
 from ..moves import fold
 from ..moves.base import Energies
@@ -178,8 +179,8 @@ class Setup:
     @property
     def statistics(self) -> tuple[str, ...]:
         """Names of the further numbers each draw has: test scores, and what the moves and the method say."""
-        of_method = tuple(self.method_statistics(1))
-        return (*self.subject.scores, *fold.names(self.moves), *of_method)
+        of_method, of_work = tuple(self.method_statistics(1)), WORK if self.job.counts_work else ()
+        return (*self.subject.scores, *fold.names(self.moves), *of_method, *of_work)
 
     def method_statistics(self, step: int) -> dict[str, np.ndarray]:
         """Per-replica numbers [R] that the method itself has at the moment after `step`: CoolMomentum's equivalent
@@ -197,9 +198,10 @@ class Setup:
         target rung).
         """
         hyper, partition = self.job.hyper, self.program.partition
+        block = {} if self.program.braces is None else {"block": hyper.block}
         out = {
             "ensemble": self.ensemble, "dataset": self.dataset, "seed": self.job.seed, "stream": self.job.stream,
-            "stepsize": hyper.stepsize,
+            "stepsize": hyper.stepsize, **block,
         }  # fmt: skip
         for name in PARTITIONED:
             for k, column in enumerate(getattr(hyper, name).T):

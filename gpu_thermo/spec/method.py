@@ -37,6 +37,12 @@ class MethodSpec(Section):
     thermostat: Partitioned | None = Field(None, description=HYPERPARAMETERS["thermostat"])
     momentum: Partitioned | None = Field(None, description=HYPERPARAMETERS["momentum"])
     mass: Mass | None = Field(None, description="masses of the parameters under a splitting word; 1 unless given")
+    block: int | None = Field(
+        None,
+        ge=1,
+        description="steps of a proposal of a word in braces, 1 by default; draws stand at the ends of blocks",
+        json_schema_extra={"unit": "steps"},
+    )
     convention: Literal["I", "II"] | None = Field(None, description="type of the momentum update; I by default")
     cooling: Literal["published", "exponential", "linear"] | None = Field(
         None, description="CoolMomentum's law; published by default"

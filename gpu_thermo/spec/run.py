@@ -124,6 +124,22 @@ class RunSpec(Section):
             raise ValueError('a target needs [method], such as name = "sgld"')
         return tree
 
+    @model_validator(mode="after")
+    def _whole_blocks(self) -> "RunSpec":
+        """Draws, and points of the learning curves, stand at the ends of blocks; the default of these moves there."""
+        block, run = self.method.block or 1, self.run
+        if "trace" not in run.model_fields_set and run.trace % block:
+            trace = -(-run.trace // block) * block
+            object.__setattr__(self, "run", run.model_copy(update={"trace": trace}))
+        for key in ("burn_in", "thin", "trace"):
+            steps = getattr(self.run, key)
+            if steps % block:
+                raise ValueError(
+                    f"run.{key} = {steps} is no multiple of method.block = {block}, and a replica may be recorded at"
+                    f" the end of a proposal only: use {max(1, round(steps / block)) * block}"
+                )
+        return self
+
     @model_serializer(mode="wrap")
     def _subject_only(self, handler: Any) -> dict[str, Any]:
         """Write [target], or [data] and [model]."""

@@ -244,4 +244,5 @@ def _hyper(specs: list[RunSpec], made: Setup, each: int) -> Hyper:
         name: np.concatenate([np.repeat(getattr(p, name), each, axis=0) for p in parts])
         for name in ("stepsize", *PARTITIONED)
     }
-    return Hyper(**joined, schedules=parts[0].schedules, total=steps)
+    block = np.concatenate([np.repeat(p.block, each) for p in parts])
+    return Hyper(**joined, schedules=parts[0].schedules, total=steps, block=block)

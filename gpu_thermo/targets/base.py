@@ -114,6 +114,10 @@ class Target(Protocol):
         """U [R] float64 and its gradient [R, P] at `position` [R, P]."""
         ...
 
+    def energy_on(self, position: Array, batch: Batch) -> Array:
+        """U [R] float64 as `energy_and_gradient` has it, where that takes less."""
+        return self.energy_and_gradient(position, batch)[0]
+
     def arithmetic(self, points: int) -> dict[str, Count]:
         """Arithmetic of an evaluation on `points` points, by part: forward, backward.
 

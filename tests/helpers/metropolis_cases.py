@@ -1,0 +1,117 @@
+"""Targets whose laws are known for words in braces, and a plain recursion of such words, written from equations.md
+section 13.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from linear_maps import job_of
+
+from gpu_thermo import streams
+from gpu_thermo.engines.base import initial_state
+from gpu_thermo.method.letters import LETTERS
+from gpu_thermo.targets.analytic.base import Analytic
+from gpu_thermo.targets.base import Batch
+
+
+class Quartic(Analytic):
+    """U = q^4/4 - q^2/2 in each of P coordinates."""
+
+    def __init__(self, size=1):
+        super().__init__(size, 0.0, 0.0)
+
+    def _evaluate(self, position, replica):
+        square = position * position
+        energy = (square * square / 4 - square / 2).sum(axis=-1, dtype=np.float64)
+        return energy, position * (square - 1)
+
+
+def quartic_law(points, tau=1.0):
+    """Quantiles of the law of one coordinate at (i + 1/2) / points, and <q^2>."""
+    q = np.linspace(-6, 6, 200_001)
+    density = np.exp(-(q**4 / 4 - q**2 / 2) / tau)
+    below = np.cumsum(density)
+    return np.interp((np.arange(points) + 0.5) / points, below / below[-1], q), (density * q * q).sum() / density.sum()
+
+
+def braced(word, target, stepsize, replicas, *, block=1, work=False, **hyper):
+    """A job as job_of makes it, with proposals of `block` steps."""
+    job = job_of(word, target, stepsize, replicas, **hyper)
+    blocks = np.broadcast_to(np.asarray(block, np.int64), (replicas,)).copy()
+    return replace(job, hyper=replace(job.hyper, block=blocks), work=work)
+
+
+def quartic_start(job, tau=1.0, seed=1):
+    """A state of the exact law, each coordinate's quantiles shuffled."""
+    rng, size = np.random.default_rng(seed), job.target.layout.size
+    q = np.stack([rng.permutation(quartic_law(job.replicas, tau)[0]) for _ in range(size)], axis=1)
+    return initial_state(job, q, rng.normal(size=q.shape) * np.sqrt(tau))
+
+
+class Recursion:
+    """A word of A, B and O, in braces, on one target: letter by letter, work as the letters
+    do it. U and gradient are evaluated wherever they are wanted.
+
+    Parameters
+    ----------
+    before, inside, behind : letters of the word. block : [R], 0 for steps without acceptance.
+    """
+
+    def __init__(self, job, before, inside, behind, state):
+        self.job, self.parts, self.block = job, (before, inside, behind), job.hyper.block
+        self.q, self.p = state.position.copy(), state.momentum.copy()
+        self.keys = streams.make_keys(job.seed, job.stream)
+        self.steps, self.work = np.zeros(len(self.q), int), np.zeros(len(self.q))
+        self.start = self.q.copy(), self.p.copy()
+        self.ended = []
+
+    def _evaluate(self):
+        batch = Batch(None, np.arange(len(self.q)), self.keys)
+        return self.job.target.energy_and_gradient(self.q, batch)
+
+    @np.errstate(all="ignore")
+    def step(self, number):
+        """One step; what ended in it goes to `ended` as (replicas, works, acceptances)."""
+        before, inside, behind = self.parts
+        text = before + inside + behind
+        sub = 0
+        for place, letter in enumerate(text):
+            if place == len(before):
+                fresh = self.steps == 0
+                self.work[fresh] = 0
+                for kept, now in zip(self.start, (self.q, self.p), strict=True):
+                    kept[fresh] = now[fresh]
+            if place == len(before) + len(inside):
+                self._close(number)
+            sub += self._letter(letter, text.count(letter), number, sub)
+        if not behind:
+            self._close(number)
+
+    def _letter(self, letter, count, number, sub):
+        hyper, h = self.job.hyper, self.job.hyper.stepsize[:, None] / count
+        if letter == "A":
+            energy = self._evaluate()[0]
+            self.q = self.q + h * self.p
+            self.work += self._evaluate()[0] - energy
+        elif letter == "B":
+            kinetic = (self.p**2).sum(axis=1) / 2
+            self.p = self.p - h * self._evaluate()[1]
+            self.work += (self.p**2).sum(axis=1) / 2 - kinetic
+        else:
+            blocks = np.arange(-(-self.q.shape[1] // 4), dtype=np.uint64)
+            noise = streams.normals(self.keys, blocks, streams.Purpose.STEP, number, sub, np.float64)
+            a = np.exp(-hyper.friction * h)
+            self.p = a * self.p + np.sqrt(hyper.temperature * (1 - a * a)) * noise[:, : self.q.shape[1]]
+        return LETTERS[letter].normals
+
+    def _close(self, number):
+        self.steps += 1
+        tau = self.job.hyper.temperature[:, 0]
+        ended = self.steps >= self.block
+        chance = np.where(np.isfinite(self.work), np.minimum(1, np.exp(-self.work / tau)), 0)
+        word = streams.words(self.keys, np.zeros(1, np.uint64), 9, number)[0][:, 0]
+        back = ended & (self.block > 0) & ((word + 0.5) / 2**32 >= chance)
+        self.q = np.where(back[:, None], self.start[0], self.q)
+        self.p = np.where(back[:, None], -self.start[1], self.p)
+        self.steps[ended] = 0
+        self.ended.append((ended, self.work.copy(), chance, back))
