@@ -56,6 +56,7 @@ def test_double_well_within_3e_4(word):
     [
         ("O{BAB}O", 1, np.inf), ("O{BAB}O", 3, 1.0), ("{BAB}O", 1, np.inf), ("O{BABABAB}", 1, 1.0),
         ("O{BABABAB}", 2, np.inf), ("{BAOAB}", 4, 1.0), ("{ABOBA}", 3, 1.0), ("{OABAO}", 5, 0.3),
+        ("{UBU}", 1, 1.0), ("{BUB}", 3, 1.0),
     ],
 )  # fmt: skip
 def test_hybrid_words_and_blocks(word, block, friction):

@@ -8,7 +8,7 @@ import pytest
 from linear_maps import advance, job_of, start, well
 
 from gpu_thermo.errors import SpecError
-from gpu_thermo.method.partition import make_partition
+from gpu_thermo.method.partition import Partition, make_partition
 from gpu_thermo.method.words import Evaluate, Substep, Word, compile_program, compile_update, parse_word
 from gpu_thermo.targets.base import Target
 
@@ -300,3 +300,70 @@ def test_the_last_gradient_of_a_step_opens_the_next(word):
     np.testing.assert_allclose(
         first_drift, kicked * (h if word == "OBABO" else h / 2 * (1 if word == "BABOBAB" else 2)), rtol=1e-12
     )
+
+
+# -- braces (equations.md section 13) --------
+
+
+ALL = Partition("all", ("all",), ((0, 5),), {})
+
+
+@pytest.mark.parametrize(
+    ("text", "opens", "closes", "at_the_end"),
+    [
+        ("{BAOAB}", 0, 6, True), ("{ABOBA}", 0, 6, False), ("{OBABO}", 0, 6, True), ("{OABAO}", 0, 6, False),
+        ("O{BAB}O", 1, 5, True), ("{BAB}O", 0, 4, True), ("O{BABABAB}", 1, 11, True), ("{KAK}S", 0, 4, True),
+        ("OO{ABA}O", 2, 6, False), ("{UBU}", 0, 4, False), ("{VRORV}", 0, 6, True),
+    ],
+)  # fmt: skip
+def test_words_in_braces(text, opens, closes, at_the_end):
+    """Where a proposal begins and ends among a step's entries, evaluations included; letters are as without braces."""
+    word = parse_word(text)
+    bare = text.translate(str.maketrans("VR", "BA", "{}"))
+    assert word.text == bare
+    assert parse_word(word.written) == word
+    program = compile_program({"all": word}, ALL)
+    assert program.braces == (opens, closes)
+    assert program.has_work
+    assert program.ends_at_evaluation == at_the_end
+    plain = compile_program({"all": parse_word(bare)}, ALL)
+    assert (program.substeps, program.leading_gradient, plain.braces) == (plain.substeps, plain.leading_gradient, None)
+    assert [line[0] for line in program.describe()].count("{") == 1
+    assert program.operations(0) == plain.operations(0)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{BABABA}", r"'BABABA' in braces, which read backwards is 'ABABAB': only palindromes"),
+        ("{BAO}", r"only palindromes"), ("O{BA}", r"only palindromes"),
+        ("{BAOAB", r"one pair of braces"), ("BAOAB}", r"one pair"), ("}BAOAB{", r"one pair"),
+        ("{BA}{AB}O", r"one pair"), ("{{BAOAB}}", r"one pair"),
+        ("A{BAB}O", r"has A outside its braces"), ("{BAB}OB", r"has B outside"), ("{}BAOAB", r"outside"),
+        ("{BACDEDCAB}", r"has C, D, E and braces.*known for A B K O S U"), ("{BAF}", r"has F and braces"),
+        ("{BAB}", r"no temperature to accept at.*O\{BAB\}O"),
+        ("{BXB}", r"unknown letter 'X' at position 3"),
+    ],
+)  # fmt: skip
+def test_braces_that_are_refused(text, message):
+    with pytest.raises(SpecError, match=message):
+        parse_word(text)
+
+
+def test_all_free_partitions_are_in_braces_or_none():
+    layers = Partition("layer", ("hidden", "output"), ((0, 3), (3, 5)), {})
+    braced, plain = parse_word("{BAOAB}"), parse_word("BAOAB")
+    with pytest.raises(SpecError, match=r"output \(BAOAB\) has none: put braces around every word"):
+        compile_program({"hidden": braced, "output": plain}, layers)
+    assert compile_program({"hidden": braced, "output": None}, layers).braces == (0, 6)
+    mixed = compile_program({"hidden": braced, "output": parse_word("O{BAB}O")}, layers)
+    first, last = mixed.braces
+    outer = [s for s in (*mixed.substeps[:first], *mixed.substeps[last:]) if isinstance(s, Substep)]
+    assert {(s.operation, s.partitions) for s in outer} == {("O", (1,))}
+    assert mixed.texts == ("{BAOAB}", "O{BAB}O")
+
+
+def test_updates_and_thermostats_have_no_work():
+    assert not compile_update("sgld", ALL).has_work
+    assert not compile_program({"all": parse_word("BACDEDCAB")}, ALL).has_work
+    assert compile_program({"all": parse_word("BABAOABAB")}, ALL).has_work
