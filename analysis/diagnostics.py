@@ -2,14 +2,16 @@
 
 import math
 from collections import Counter
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from gpu_thermo.averages.ensembles import chain_status, ensemble_labels
-from gpu_thermo.averages.predictive import choices_of, opened
+from gpu_thermo.averages.held_out import held_out, sentence
+from gpu_thermo.averages.predictive import choices_of, opened, scores_on_test
 from gpu_thermo.averages.trees import Run, names_damage
 from gpu_thermo.errors import SpecError, Status, StoreError
 from gpu_thermo.spec.reports import read_reports
@@ -31,6 +33,8 @@ from gpu_thermo_analysis.temperatures import (
     partition_temperatures,
 )
 
+_PROPER = ("nll", "brier", "ece")
+"""Scores that stand beside the calibration."""
 MOST_FROZEN = 0.1
 WEIGHT_ESS_LIMIT = 0.1
 
@@ -55,7 +59,7 @@ class EnsembleDiagnosis:
         judged; a ladder is one, its target rung.
     differs : in what the ensemble differs from the run's others.
     convergence : None where there are no predictions or no running chains. weight_ess : effective draws of importance
-    weights, or NaN.
+    weights, or NaN. calibration : what `held_out` says of it; empty of a potential.
     """
 
     ensemble: int
@@ -68,6 +72,7 @@ class EnsembleDiagnosis:
     verdicts: tuple[Verdict, ...]
     label: str = ""
     differs: str = ""
+    calibration: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def trusted(self) -> bool:
@@ -119,7 +124,7 @@ class Diagnosis:
 
 
 @names_damage
-def diagnose(run: Run, ensemble: int | None = None) -> Diagnosis:
+def diagnose(run: Run, ensemble: int | None = None, network: Any = None) -> Diagnosis:
     """Judge a run: convergence in function space (of a potential: of its coordinates), temperatures, frozen chains,
     weights and moves.
 
@@ -131,6 +136,8 @@ def diagnose(run: Run, ensemble: int | None = None) -> Diagnosis:
         An opened run, or the path of its store.
     ensemble
         One ensemble, or None for all.
+    network
+        Given again, of a run whose network was given from Python, for its calibration.
 
     Raises
     ------
@@ -148,8 +155,24 @@ def diagnose(run: Run, ensemble: int | None = None) -> Diagnosis:
     if ensemble is not None and ensemble not in known:
         raise SpecError(f"There is no ensemble {ensemble} in the run. Ensembles: {known[0]} to {known[-1]}.")
     spec = RunSpec.from_json(tree.attrs["spec"])
-    chosen = known if ensemble is None else [ensemble]
-    return Diagnosis(tuple(_diagnose_one(tree, spec, int(e), np.flatnonzero(of_chain == e)) for e in chosen))
+    chosen = [int(e) for e in (known if ensemble is None else [ensemble])]
+    judged = _with_scores(tree, held_out(tree, None if ensemble is None else chosen, network=network))
+    found = (_diagnose_one(tree, spec, e, np.flatnonzero(of_chain == e)) for e in chosen)
+    return Diagnosis(tuple(_calibrated(one, judged.get(one.ensemble, {})) for one in found))
+
+
+def _with_scores(tree: xr.DataTree, judged: dict[int, dict[str, Any]]) -> dict[int, dict[str, Any]]:
+    """What was found of each ensemble, with the proper scores of its averages."""
+    scores = scores_on_test(tree) if judged and "predictive" in tree.children else {}
+    return {e: {k: v for k, v in scores.get(e, {}).items() if k in _PROPER} | one for e, one in judged.items()}
+
+
+def _calibrated(one: EnsembleDiagnosis, found: dict[str, Any]) -> EnsembleDiagnosis:
+    """With a sentence on the points held out. It judges the model, not the sampling, and so passes or fails nothing."""
+    if not found:
+        return one
+    verdict = Verdict("calibration", None, sentence(found, found.get("ece")))
+    return replace(one, calibration=found, verdicts=(*one.verdicts, verdict))
 
 
 def _diagnose_one(tree: xr.DataTree, spec: RunSpec, ensemble: int, chains: np.ndarray) -> EnsembleDiagnosis:

@@ -11,14 +11,27 @@ if TYPE_CHECKING:
     from gpu_thermo_analysis.diagnostics import Diagnosis, EnsembleDiagnosis
     from gpu_thermo_analysis.temperatures import Temperature
 
+EPILOG = """\b
+--json: trusted, and for each of `ensembles` its number, chains, frozen, draws,
+headline, verdicts (topic, passed, text), convergence (rhat, ess_bulk, ...),
+temperatures, weight_ess, and
+calibration, on the points held out. Of numbers: coverage (level of a central
+interval -> share of answers inside), expected (what right predictions have),
+coverage_error (standard errors of that),
+pit_mean, pit_sd, pit_deciles (right: 0.5, 0.289, 0.1 each), crps (units of the
+target), nll (of the mixture over draws, nats), noise (learned, by target),
+points and draws looked at. Of classes: nll, brier, ece, ece_by_chance (what
+right probabilities would have), points. `reason` where nothing can be said.
+"""
 _MARKS = {True: "ok", False: "!!", None: "--"}
 
 
 def diagnose(store: Run, ensemble: Ensemble = None, as_json: Json = False) -> None:
     """Judge whether the averages of a run may be trusted.
 
-    R-hat, nested R-hat and effective draws of the predictions at probe points, and the temperatures of each partition
-    against those asked for. Verdicts: ok, !! (do not trust yet), -- (for information).
+    R-hat, nested R-hat and effective draws of the predictions at probe points, the temperatures of each partition
+    against those asked for, and calibration on the points held out. Verdicts: ok, !! (do not trust yet), -- (for
+    information).
     """
     from gpu_thermo.averages.trees import opened
     from gpu_thermo_analysis.diagnostics import diagnose as judge

@@ -13,6 +13,14 @@ if TYPE_CHECKING:
     from gpu_thermo.spec.run import RunSpec
     from gpu_thermo.store import RunInfo
 
+EPILOG = """\b
+--json: step, total_steps, draws, total_draws, complete, resumable, replicas,
+parameters, ensembles, frozen, moves, kept, bytes, seconds, spec, versions,
+history, sizes; assumptions (likelihood, noise and prior in words); and
+scores: averaged (rmse or accuracy, nll, brier, ece of the average over draws
+and replicas), single (of one network), and calibration, whose keys
+gpu-thermo diagnose --help lists; of several ensembles each in its own entry.
+"""
 MOST_ENSEMBLES = 20
 """Ensembles whose scores are shown one by one."""
 FEW = 4
@@ -191,8 +199,7 @@ def summarise(path: Path, tree: "xarray.DataTree | None" = None) -> dict[str, An
         "engine": engines(history, str(header.attributes.get("engine", header.engine))),
         "device": engines(history, header.device, "device"),
         "seconds": header.attributes.get("sampling_time"), "bytes": stored_bytes(path), "frozen": frozen(stats),
-        "assumptions": _plain_json(header.attributes.get("assumptions", "[]")), "columns": columns_of(tree, spec),
-        "scores": scores(tree),
+        "assumptions": assumed(tree), "columns": columns_of(tree, spec), "scores": scores(tree),
     }  # fmt: skip
 
 
@@ -202,6 +209,16 @@ def columns_of(tree: "xarray.DataTree", spec: "RunSpec") -> list[str]:
 
     recipe = None if spec.target is not None else data_names(tree).get("recipe")
     return [] if recipe is None else recipe.lines
+
+
+def assumed(tree: "xarray.DataTree") -> list[str]:
+    """What the run takes for granted, in words; of stores that do not say it, from what they hold."""
+    from gpu_thermo.averages.predictive import choices_of, restored_data
+    from gpu_thermo.running.model import assumptions
+
+    if "assumptions" in tree.attrs:
+        return [str(text) for text in _plain_json(tree.attrs["assumptions"])]
+    return assumptions(choices_of(tree), restored_data(tree)) if "data" in tree.attrs else []
 
 
 def planned_steps(header: "RunInfo", spec: "RunSpec") -> int:
@@ -237,19 +254,22 @@ def frozen(stats: "xarray.Dataset") -> list[dict[str, Any]]:
 def scores(tree: "xarray.DataTree") -> dict[str, Any]:
     """Test scores `averaged` over an ensemble's draws and replicas, and of a `single` network (mean at the last draw,
     of `networks` that have one, finished of attempted). Averages are taken within an ensemble: where there are several,
-    each has its own in `ensembles`, with the label that says in what it differs.
+    each has its own in `ensembles`, with the label that says in what it differs. `calibration` is what `held_out` says
+    of each.
     """
     from gpu_thermo.averages.ensembles import ensemble_labels
+    from gpu_thermo.averages.held_out import held_out
     from gpu_thermo.averages.predictive import scores_on_test
 
     if "data" not in tree.attrs:
         return {}  # of a potential: nothing is predicted
     averaged, stats = scores_on_test(tree), tree["sample_stats"].to_dataset()
-    labels, single = ensemble_labels(stats), _single(tree, stats)
+    labels, single, calibrated = ensemble_labels(stats), _single(tree, stats), held_out(tree)
     each = [
-        {"ensemble": e, "label": labels[e], "averaged": averaged.get(e, {}), **single.get(e, {"single": {}})}
+        {"ensemble": e, "label": labels[e], "averaged": averaged.get(e, {}), **single.get(e, {"single": {}}),
+         "calibration": calibrated.get(e, {})}
         for e in labels
-    ]
+    ]  # fmt: skip
     return each[0] if len(each) == 1 else {"averaged": {}, "single": {}, "ensembles": each}
 
 
@@ -306,7 +326,7 @@ def print_summary(summary: dict[str, Any]) -> None:
 def score_lines(all_scores: dict[str, Any]) -> dict[str, str]:
     """One line a score: of the average, beside a single network's; of several ensembles, a line for each and score."""
     if "ensembles" not in all_scores:
-        return {f"test {label}": text for label, text in _scored(all_scores).items()}
+        return {f"test {label}": text for label, text in _scored(all_scores).items()} | calibration_lines(all_scores)
     out: dict[str, str] = {}
     for one in all_scores["ensembles"][:MOST_ENSEMBLES]:
         found = ", ".join(f"{label} {text}" for label, text in _scored(one).items())
@@ -314,6 +334,17 @@ def score_lines(all_scores: dict[str, Any]) -> dict[str, str]:
     if (rest := len(all_scores["ensembles"]) - MOST_ENSEMBLES) > 0:
         out["more"] = f"{plural(rest, 'ensemble')} (--json has all)"
     return out
+
+
+def calibration_lines(one: dict[str, Any]) -> dict[str, str]:
+    """What learned noise came to, and whether intervals and probabilities are right; of one ensemble."""
+    from gpu_thermo.averages.held_out import sentence
+
+    found = one.get("calibration", {})
+    if not found or ("reason" in found and not one.get("averaged")):
+        return {}
+    noise = ", ".join(f"{value:.3g} ({name})" for name, value in found.get("noise", {}).items())
+    return ({"noise learned": noise} if noise else {}) | {"calibration": sentence(found, one["averaged"].get("ece"))}
 
 
 def _scored(one: dict[str, Any]) -> dict[str, str]:

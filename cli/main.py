@@ -15,10 +15,10 @@ from . import bench, catalogue, compare, diagnose, doctor, figure, info, map, pr
 COMMANDS: dict[Callable[..., None], str | None] = {
     sample.sample: sample.SAMPLE_EPILOG,
     sample.resume: sample.RESUME_EPILOG,
-    info.info: None,
+    info.info: info.EPILOG,
     predict.predict: predict.EPILOG,
     map.map: map.EPILOG,
-    diagnose.diagnose: None,
+    diagnose.diagnose: diagnose.EPILOG,
     study.study: study.STUDY_EPILOG,
     study.table: study.TABLE_EPILOG,
     compare.compare: compare.EPILOG,

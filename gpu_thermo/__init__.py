@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .averages.calibration import calibration
+    from .averages.held_out import held_out
     from .averages.predictive import predict
     from .data import Dataset
     from .errors import GpuThermoError, Status
@@ -32,7 +33,7 @@ __version__ = "0.2.0.dev0"
 
 _HOMES = {
     "Dataset": "data", "GpuThermoError": "errors", "Status": "errors", "predict": "averages.predictive",
-    "calibration": "averages.calibration", "predict_prior": "running.prior",
+    "calibration": "averages.calibration", "held_out": "averages.held_out", "predict_prior": "running.prior",
     "Interrupted": "run", "Progress": "run", "iterate": "run", "plan": "run", "resume": "run", "sample": "run",
     "RunSpec": "spec", "Snapshot": "state", "open_run": "store", "UserPotential": "targets.user",
     "JaxNetwork": "targets.own", "NumpyNetwork": "targets.own", "TorchNetwork": "targets.own",
@@ -42,7 +43,7 @@ _HOMES = {
 __all__ = [
     "Dataset", "GpuThermoError", "Interrupted", "JaxNetwork", "NumpyNetwork", "Progress", "RunSpec", "Snapshot",
     "Status", "TorchNetwork", "UserPotential",
-    "__version__", "calibration", "iterate",
+    "__version__", "calibration", "held_out", "iterate",
     "open_run", "plan", "predict", "predict_prior", "resume", "sample",
     "weights_from_sklearn", "weights_from_torch",
 ]  # fmt: skip

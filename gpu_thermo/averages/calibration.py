@@ -36,8 +36,9 @@ def calibration(
     -------
     xarray.Dataset
         pit, crps, nll [ensemble, point, output] (nll target by target), in the target's own units; covered [ensemble,
-        coverage], the share of answers in each central interval, with covered_error, its standard error if answers at
-        different points were independent. Attributes: `crps_by`, how the CRPS was computed; `draws`, `points`, how
+        coverage], the share of answers in each central interval, beside expected, what right predictions would have
+        (the coverage itself; more of counts), and covered_error, the standard error of that if answers at different
+        points were independent. Attributes: `crps_by`, how the CRPS was computed; `draws`, `points`, how
         many of each.
 
     Raises
@@ -63,19 +64,22 @@ def calibration(
     shape = (len(source.ensembles), len(chosen), model.targets)
     out = {name: np.full(shape, np.nan) for name in ("pit", "crps", "nll")}
     hits, how = np.zeros((len(coverage), *shape), bool), ""
+    held = np.full((len(coverage), *shape), np.nan)
     for tile, e, mixture in mixtures(source, model, predictor.phi, networks, len(chosen), memory, every):
         d = source.ensemble_dataset[e]
         y, unit = data.y_test[d][chosen[tile]], scales.target_unit(d)
         crps, how = mixture.crps(y)
         out["pit"][e, tile], out["crps"][e, tile] = mixture.pit(y), crps * unit
         out["nll"][e, tile] = np.log(unit) - mixture.log_density(y)
-        hits[:, e, tile] = mixture.inside(y, coverage)
-    covered = hits.mean(axis=(2, 3)).T
-    level = np.asarray(coverage)
+        hits[:, e, tile], held[:, e, tile] = mixture.inside(y, coverage), mixture.held(coverage)
+    level, many = np.asarray(coverage), shape[1] * shape[2]
     dims = ("ensemble", "point", "output")
     result = xr.Dataset({name: (dims, values) for name, values in out.items()})
-    result["covered"] = (("ensemble", "coverage"), covered)
-    result["covered_error"] = (("coverage",), np.sqrt(level * (1 - level) / (shape[1] * shape[2])))
+    for name, values in (
+        ("covered", hits.mean(axis=(2, 3))), ("expected", held.mean(axis=(2, 3))),
+        ("covered_error", np.sqrt((held * (1 - held)).sum(axis=(2, 3))) / many),
+    ):  # fmt: skip
+        result[name] = (("ensemble", "coverage"), values.T)
     result = result.assign_coords(ensemble=source.ensembles, output=list(data.targets), coverage=level)
     result.attrs = {"crps_by": how, "draws": math.ceil(source.most / every), "points": len(chosen)}
     return result.isel(ensemble=0) if ensemble is not None else result

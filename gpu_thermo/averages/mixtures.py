@@ -184,6 +184,16 @@ class Mixture:
         lower = self.cdf(np.asarray(y) - 1) if self.law.discrete else upper
         return (upper >= out) & (lower < 1 - out if self.law.discrete else lower <= 1 - out)
 
+    def held(self, coverage: Array) -> np.ndarray:
+        """Probability of the central interval of each coverage [K, T, n]: the coverage, and more of counts, whose
+        intervals end at whole numbers.
+        """
+        level = np.asarray(coverage, np.float64).reshape(-1)
+        if not self.law.discrete:
+            return np.broadcast_to(level[:, None, None], (len(level), *self.shape))
+        low, high = (self.quantiles(at) for at in ((1 - level) / 2, (1 + level) / 2))
+        return self.cdf(high) - self.cdf(low - 1)
+
     def crps(self, y: Array) -> tuple[np.ndarray, str]:
         """Continuous ranked probability score, the integral of (F - 1{. >= y})^2, [T, n], and how it was computed.
 

@@ -81,6 +81,16 @@ def calibration_error(confidence: Array, hit: Array, bins: int = BINS) -> float:
     return float(np.abs(gap).sum() / len(hit))
 
 
+def chance_error(confidence: Array, bins: int = BINS) -> float:
+    """The expected calibration error that right probabilities would have on as many points, mean over what the labels
+    could be: in each bin the mean size of a normal number of the hits' variance, sqrt(2/pi sum c (1 - c)).
+    """
+    confidence = np.asarray(confidence, np.float64)
+    index = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    variance = np.bincount(index, weights=confidence * (1 - confidence), minlength=bins)
+    return float(np.sqrt(2 / np.pi * variance).sum() / len(confidence))
+
+
 def ood_auroc(inside: Array, outside: Array) -> float:
     """Area under the ROC curve of telling outside points from inside ones by their mutual information ([T1] and
     [T2]).

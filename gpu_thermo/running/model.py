@@ -14,7 +14,9 @@ from ..errors import DataError, SpecError
 from ..spec.model import LEARN
 from ..spec.run import RunSpec
 from ..targets.likelihoods import LEARNED, LIKELIHOODS, NAMED, Likelihood, get_likelihood
-from ..targets.networks import MlpModel
+from ..targets.likelihoods.laws import NORMAL
+from ..targets.likelihoods.values import ETA_BOUNDS
+from ..targets.networks import OWN_TENSOR, MlpModel
 
 DEFAULT_DOF = 4.0
 
@@ -93,33 +95,44 @@ def weighted(spec: RunSpec, data: Dataset) -> Dataset:
 
 
 def assumptions(model: MlpModel, data: Dataset) -> list[str]:
-    """What the model takes for granted of answers, in words, with numbers in the targets' own units."""
-    likelihood, out = model.likelihood, []
-    if likelihood.values is not None:
-        name = likelihood.name if likelihood.own is None else likelihood.own.of
-        unit = _units(data)
-        if model.noises:
-            centre = np.exp(model.centre) * unit
-            out.append(f"{name}, noise learned: a priori within a factor e of {_listed(centre, data.targets)}")
-        elif "noise_sd" in likelihood.settings:
-            out.append(
-                f"{name}, noise {'sd' if name == 'gaussian' else 'scale'} known:"
-                f" {_listed(model.noise_sd * unit, data.targets)}"
-            )
-        else:
-            out.append(name)
-        if "dof" in likelihood.settings:
-            out[-1] += f"; {model.dof:g} degrees of freedom"
+    """What the model takes for granted of answers and parameters, in words, with numbers in the targets' own units."""
+    return [
+        f"{_of_answers(model, data)}{'; points weighted' if model.weighted else ''}",
+        _of_parameters(model),
+    ]
+
+
+def _of_answers(model: MlpModel, data: Dataset) -> str:
+    """The likelihood, and what is known of the noise."""
+    likelihood, unit = model.likelihood, _units(data)
+    if likelihood.values is None:
+        return likelihood.name
+    out = likelihood.name if likelihood.own is None else likelihood.own.of
+    spread = "sd" if likelihood.values.law is NORMAL else "scale"
+    if model.noises:
+        out += f", noise {spread} learned: a priori within a factor e of"
+        out += f" {_listed(np.exp(model.centre) * unit, data.targets)}"
+    elif "noise_sd" in likelihood.settings:
+        out += f", noise {spread} known: {_listed(model.noise_sd * unit, data.targets)}"
+    elif likelihood.values.law is NORMAL:  # of the network's outputs, bent into these bounds
+        low, high = (_listed(math.exp(eta) * unit, data.targets) for eta in ETA_BOUNDS)
+        out += f", noise sd an output of the network, between {low} and {high}"
     else:
-        out.append(likelihood.name)
-    if model.weighted:
-        out[-1] += "; points weighted"
+        out += ", counts whose mean and variance are exp of the output"
+    return out + (f"; {model.dof:g} degrees of freedom" if "dof" in likelihood.settings else "")
+
+
+def _of_parameters(model: MlpModel) -> str:
+    """The prior and its scales, by tensor where they differ."""
     if model.prior_record is None:
-        out.append("no prior of the network's parameters")
-    else:
-        scales = ", ".join(dict.fromkeys(f"{s:.3g}" for s in model.prior_scales))
-        out.append(f"prior {model.prior_record.name}, scale {scales}")
-    return out
+        return "no prior of the network's parameters"
+    of: dict[str, list[str]] = {}
+    tensors = [name for name in model.layout.tensors if name != OWN_TENSOR]
+    for tensor, scale in zip(tensors, model.prior_scales, strict=True):
+        of.setdefault(f"{scale:.3g}", []).append(tensor)
+    one = len(of) == 1
+    scales = [scale if one else f"{scale} ({', '.join(names)})" for scale, names in of.items()]
+    return f"prior {model.prior_record.name}, scale {', '.join(scales[:6])}{' and others' if len(scales) > 6 else ''}"
 
 
 def _units(data: Dataset) -> np.ndarray:

@@ -171,12 +171,18 @@ class NetworkSubject:
         predictor = make_predictor(self.model, self.dtype, device, threads)
         return NetworkObserver(self, setup, moments, predictor, threads or cores())
 
-    def judge(self, mean: np.ndarray, dataset: np.ndarray) -> list[dict[str, float]]:
-        """Scores of averaged predictions `mean` [E, point, n] on the test points of their data sets [E]."""
+    def judge(
+        self, mean: np.ndarray, dataset: np.ndarray, log_density: np.ndarray | None = None
+    ) -> list[dict[str, float]]:
+        """Scores of averaged predictions `mean` [E, point, n] on the test points of their data sets [E]; of numbers the
+        NLL comes of the averaged likelihood [E, point].
+        """
         if not self.data.test_points:
             return [{} for _ in dataset]
         return [
-            scores(self.data.task, mean[e], self.data.y_test[d]) if np.isfinite(mean[e]).all() else {}
+            scores(self.data.task, mean[e], self.data.y_test[d], None if log_density is None else log_density[e])
+            if np.isfinite(mean[e]).all()
+            else {}
             for e, d in enumerate(dataset)
         ]
 

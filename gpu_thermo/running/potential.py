@@ -103,7 +103,9 @@ class PotentialSubject:
         """The coordinates in float64, twice, and the energies' temporaries."""
         return Needs(4 * 8 * self.spec.run.replicas * self.potential.layout.size)
 
-    def judge(self, mean: np.ndarray, dataset: np.ndarray) -> list[dict[str, float]]:
+    def judge(
+        self, mean: np.ndarray, dataset: np.ndarray, log_density: np.ndarray | None = None
+    ) -> list[dict[str, float]]:
         """Nothing: there is nothing to predict."""
         return [{} for _ in dataset]
 

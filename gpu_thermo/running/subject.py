@@ -101,7 +101,9 @@ class Subject(Protocol):
         """What its observer would take while it looks at a moment, results aside."""
         ...
 
-    def judge(self, mean: np.ndarray, dataset: np.ndarray) -> list[dict[str, float]]:
+    def judge(
+        self, mean: np.ndarray, dataset: np.ndarray, log_density: np.ndarray | None = None
+    ) -> list[dict[str, float]]:
         """Scores of averaged predictions `mean` [E, point, n] on their data sets' test points [E]; each {} where there
         is nothing to test on, or no average.
         """

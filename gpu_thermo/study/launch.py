@@ -17,6 +17,7 @@ from ..running.subject import Setup
 from ..targets.likelihoods import SCORES
 from . import builds
 from .grids import Cell, StudySpec
+from .held import Held
 from .parts import NOTICES
 from .shards import Group, Shard, initial_state, make_launch, make_shard
 
@@ -41,7 +42,8 @@ def run_shard(
     -------
     rows [R] : places in the study. Hyperparameters, `status` and `frozen_step` [R].
     accuracy, nll (or rmse), loss [R] : the last network on all test and training points.
-    average_accuracy, average_nll, brier, ece [R] : the prediction averaged over the run's draws.
+    average_accuracy (or average_rmse), average_nll, brier, ece [R] : the prediction averaged over the run's draws.
+    coverage_50, coverage_90, miscalibration, crps [R] : of numbers, see held.py.
     steps_to_A [R] : first recorded step with test accuracy A %, NaN if never. mean_T, rms_T, max_T [R] : of each
     tensor's last weights.
     curve_* [R, point] : learning curves at `steps` [point]. seconds [R] : share of the wall-clock time.
@@ -57,15 +59,17 @@ def run_shard(
     chosen = choose_engine(ready.job, engine, device)
     worker = make_engine(ready.job, chosen, device, threads)
     loop = Loop.make(ready, worker, state, moments, threads)
-    seen = Collector(ready, shard)
+    seen, held = Collector(ready, shard), Held(ready)
     for recorded in loop.segments():
         for moment in recorded:
             seen(moment)
+            if moment.snapshot.is_draw:
+                held(moment.snapshot.position)
         if on_steps is not None:
             on_steps(loop.state.step)
     out = {"rows": shard.rows.astype(np.int64)} | seen.status(loop.state.status, loop.state.frozen_step)
     out |= {name: values for name, values in ready.chain_coordinates().items() if name not in IDENTITY}
-    out |= seen.arrays(initial) | averages(ready, moments)
+    out |= seen.arrays(initial) | averages(ready, moments) | held.arrays()
     out[builds.NAME] = builds.as_array(describe_build(ready.job, chosen, device).to_dict())
     out[NOTICES] = np.array(json.dumps([*ready.subject.notices()]))
     out["seconds"] = np.full(shard.replicas, (time.perf_counter() - began) / shard.replicas)
@@ -194,7 +198,8 @@ def averages(ready: Setup, moments: RunningMoments) -> Arrays:
     """Scores of each run's averaged prediction on its own test set, [R]; empty without a test set, NaN for runs without
     a draw.
     """
-    rows = ready.subject.judge(moments.variables()["mean"], ready.dataset)
+    found = moments.variables()
+    rows = ready.subject.judge(found["mean"], ready.dataset, found.get("log_density"))
     names = next((list(row) for row in rows if row), [])
     renamed = {name: f"average_{name}" for name in (*SCORES, "nll")}
     return {renamed.get(name, name): np.array([row.get(name, np.nan) for row in rows]) for name in names}

@@ -16,7 +16,11 @@ from .reading import labels, values_of
 from .statistics import PairedDifference, Summary, paired_differences, summarise
 
 _SMALL = ("nll", *(name for name, score in SCORES.items() if score.lower_is_better))
-LOWER_IS_BETTER = (*_SMALL, *(f"average_{name}" for name in _SMALL), "loss", "brier", "ece", "steps_to", "seconds")
+LOWER_IS_BETTER = (
+    *_SMALL,
+    *(f"average_{name}" for name in _SMALL),
+    *("loss", "brier", "ece", "crps", "miscalibration", "steps_to", "seconds"),
+)
 TIMES = "steps_to"
 """What the names of outcomes begin with that say when: a run without one never got there."""
 MOST_COMPARED = 12

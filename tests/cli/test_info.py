@@ -28,6 +28,81 @@ def test_info_shows_spec_sizes_and_versions(done: Path) -> None:
     assert facts["resumable"] == "yes"
 
 
+LIKELIHOODS = [
+    ("gaussian", {}, "noise sd learned: a priori within a factor e of 50 (y)"),
+    ("gaussian", {"noise_sd": 0.2}, "noise sd known: 20 (y)"),
+    ("student_t", {"dof": 5}, "noise scale learned: a priori within a factor e of 50 (y); 5 degrees of freedom"),
+    ("student_t", {"noise_sd": 0.3}, "noise scale known: 30 (y); 4 degrees of freedom"),
+    ("heteroscedastic", {}, "noise sd an output of the network, between 0.0912 (y) and 2.01e+03 (y)"),
+    ("poisson", {}, "poisson, counts whose mean and variance are exp of the output"),
+    ("bernoulli", {}, "bernoulli"),
+    ("categorical", {"class_weight": "balanced"}, "categorical; points weighted"),
+]  # fmt: skip
+"""Of answers whose training sd is 100."""
+
+
+@pytest.mark.parametrize(("likelihood", "model", "words"), LIKELIHOODS)
+def test_what_is_assumed_is_said_each_time(folder: Path, likelihood: str, model: dict, words: str) -> None:
+    """In the target's own units: by the dry run, by sample before it starts, by info, and in all their JSON."""
+    y = {"bernoulli": [0, 1], "categorical": [0, 1, 2], "poisson": [0, 200]}.get(likelihood, [-100, 100])
+    rows = [f"{i / 7},{y[i % len(y)]}" for i in range(30)]
+    Path("t.csv").write_text("x,y\n" + "\n".join(rows) + "\n")
+    given = {"hidden": "[3, 2]", "likelihood": f'"{likelihood}"', "prior": '"laplace"',
+             "prior_sd": '{hidden = 0.5, output = "fan_in"}'}  # fmt: skip
+    given |= {key: json.dumps(value) for key, value in model.items()}
+    text = SPEC.replace('name = "spirals"\ntrain = 40\ntest = 20', 'name = "csv"\npath = "t.csv"\ntarget = "y"')
+    text = text.replace("hidden = 4", "\n".join(f"{k} = {v}" for k, v in given.items()))
+    Path("t.toml").write_text(text)
+    prior = "prior laplace, scale 0.5 (w1, b1, w2, b2), 0.707 (w3), 1 (b3)"
+    dry = call("sample", "t.toml", "--dry-run")
+    ran = call("sample", "t.toml", "--out", "t.zarr")
+    info = call("info", "t.zarr")
+    for result, where in ((dry, dry.stdout), (ran, ran.stderr), (info, info.stdout)):
+        assert result.exit_code == 0, result.stderr
+        assert words in " ".join(where.split())
+        assert prior in " ".join(where.split())
+    for command in (("sample", "t.toml", "--dry-run", "--json"), ("info", "t.zarr", "--json")):
+        found = json.loads(call(*command).stdout)["assumptions"]
+        assert words in found[0]
+        assert found[1] == prior
+
+
+def test_stores_that_do_not_say_it_are_asked(done: Path) -> None:
+    """Written before runs said what they assume: from the spec and the data."""
+    document = Path("run.zarr/zarr.json")
+    root = json.loads(document.read_text())
+    said = json.loads(root["attributes"].pop("assumptions"))
+    document.write_text(json.dumps(root))
+    assert json.loads(call("info", "run.zarr", "--json").stdout)["assumptions"] == said
+    assert "bernoulli; no prior" in call("info", "run.zarr").stdout
+
+
+def test_calibration_of_numbers_and_of_classes(folder: Path, done: Path) -> None:
+    classes = json.loads(call("info", "run.zarr", "--json").stdout)["scores"]["calibration"]
+    assert classes.keys() == {"ece_by_chance", "points"}
+    assert "by chance" in " ".join(call("info", "run.zarr").stdout.split())
+    text = SPEC.replace('"spirals"', '"gap"').replace("hidden = 4", 'hidden = 4\nlikelihood = "gaussian"')
+    Path("gap.toml").write_text(text)
+    ran = call("sample", "gap.toml", "--out", "gap.zarr")
+    assert ran.exit_code == 0, ran.stderr
+    assert "the 90% interval" in " ".join(ran.stdout.split())
+    found = json.loads(call("info", "gap.zarr", "--json").stdout)["scores"]
+    assert {"coverage", "expected", "coverage_error", "pit_mean", "pit_sd", "pit_deciles", "crps", "noise"} <= set(
+        found["calibration"]
+    )
+    shown = call("info", "gap.zarr").stdout
+    assert "noise learned" in shown
+    assert "CRPS" in shown
+    judged = json.loads(call("diagnose", "gap.zarr", "--json").stdout)["ensembles"][0]
+    assert judged["calibration"]["coverage"] == found["calibration"]["coverage"]
+    assert judged["calibration"]["nll"] == found["averaged"]["nll"]
+    assert {"topic": "calibration", "passed": None} == {k: judged["verdicts"][-1][k] for k in ("topic", "passed")}
+    assert "-- Central intervals hold" in call("diagnose", "gap.zarr").stdout
+    for command in ("info", "diagnose"):  # every key is explained
+        said = call(command, "--help").stdout + call("diagnose", "--help").stdout
+        assert all(key in said for key in found["calibration"])
+
+
 def test_several_ensembles_have_scores_of_their_own() -> None:
     """An average over different stepsizes is of nothing: a line for each, labelled by what differs."""
     several = 'name = "sgd"\nstepsize = [0.1, 0.2, 0.1, 0.2, 0.1, 0.2, 0.1, 0.2]'

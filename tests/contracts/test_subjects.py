@@ -105,7 +105,7 @@ class LineSubject:
     def assumptions(self) -> list[str]:
         return ["answers lie on a line"]
 
-    def judge(self, mean: np.ndarray, dataset: np.ndarray) -> list[dict[str, float]]:
+    def judge(self, mean: np.ndarray, dataset: np.ndarray, log_density: Any = None) -> list[dict[str, float]]:
         return [{"rmse": float(np.sqrt(((m[:, 0] - Y) ** 2).mean()))} for m in mean]
 
     def header(self) -> Mapping[str, Any]:

@@ -152,7 +152,7 @@ def test_noise_is_learned_unless_its_sd_is_given():
         assert learned.model.noises == 1
         half = learned.data.y_train.std() / 2
         np.testing.assert_allclose(learned.model.centre, np.log(half))
-        assert f"noise learned: a priori within a factor e of {half:.3g} (y)" in learned.assumptions()[0]
+        assert f"noise sd learned: a priori within a factor e of {half:.3g} (y)" in learned.assumptions()[0]
 
 
 def test_given_data_replace_the_specs():

@@ -18,6 +18,8 @@ from .laws import POISSON as POISSON_LAW
 from .laws import STUDENT_T as STUDENT_LAW
 
 HALF_LOG_2PI = math.log(2 * math.pi) / 2
+ETA_BOUNDS = (-7.0, 3.0)
+"""Of the logarithm of a heteroscedastic noise sd, in target sds: beyond them g is bent back."""
 MOST_COUNTED = 10**9
 """Largest count: beyond it float32 no longer tells rates from their neighbours."""
 
