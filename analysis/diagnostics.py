@@ -182,7 +182,8 @@ def _diagnose_one(tree: xr.DataTree, spec: RunSpec, ensemble: int, chains: np.nd
     running = chains[status == Status.RUNNING]
     verdicts = [*_frozen_verdict(steps, status)]
     found, temperatures, weight_ess = None, [], math.nan
-    counted = counted_draws(stats, spec, running)
+    every = tree["sample_stats_rungs"].to_dataset() if "sample_stats_rungs" in tree.children else None
+    counted = counted_draws(stats, spec, running, every)
     if len(running) and not counted.chain.size:
         text = (
             "No whole ladder is left, or none met its target rung often enough to judge: gpu-thermo info says what"

@@ -49,8 +49,9 @@ class Counted:
         return np.asarray(read[place.reshape(self.chain.shape), self.draw])
 
 
-def counted_draws(stats: xr.Dataset, spec: RunSpec, running: np.ndarray) -> Counted:
-    """The draws of the replicas `running` (numbers along the axis) that count.
+def counted_draws(stats: xr.Dataset, spec: RunSpec, running: np.ndarray, every: xr.Dataset | None = None) -> Counted:
+    """The draws of the chains `running` (numbers along the axis) that count; `every` are the statistics of all rungs,
+    where they stand apart.
 
     A ladder of replicas that trade places is one chain, its target rung; one with a frozen replica is left out. Where a
     replica walks a ladder by itself, a chain is its draws on the target rung, as many of each as nearly all chains
@@ -58,9 +59,13 @@ def counted_draws(stats: xr.Dataset, spec: RunSpec, running: np.ndarray) -> Coun
     """
     ladder = next((move for move in spec.moves if move.count > 1), None)
     draws = np.arange(stats.sizes["draw"])
-    if ladder is None or len(running) == 0:
+    if ladder is None or len(running) == 0 or "rung" not in stats:
         chain, draw = np.broadcast_arrays(running[:, None], draws)
-        return Counted(chain, draw, f"{len(running)} chains")
+        if ladder is None or len(running) == 0:
+            return Counted(chain, draw, f"{len(running)} chains")
+        left_out = stats.sizes["chain"] - len(running)
+        label = f"{len(running)} ladders of {ladder.count} rungs"
+        return Counted(chain, draw, label, _visits(every, running), ladder.count, left_out)
     on_target = stats["rung"].transpose("chain", "draw").isel(chain=running).to_numpy() == 0
     visits = on_target.mean(axis=1)
     count = ladder.count
@@ -68,6 +73,14 @@ def counted_draws(stats: xr.Dataset, spec: RunSpec, running: np.ndarray) -> Coun
         return _by_ladder(running, on_target, visits, count)
     chain, draw, left_out = _by_replica(running, on_target)
     return Counted(chain, draw, f"{len(chain)} chains on {count} rungs", visits, count, left_out)
+
+
+def _visits(every: xr.Dataset | None, running: np.ndarray) -> np.ndarray | None:
+    """Share of each replica's draws on the target rung, [replicas of the running ladders]."""
+    if every is None:
+        return None
+    mine = np.isin(every["ladder"].to_numpy(), running)
+    return np.asarray((every["rung"].transpose("replica", "draw").to_numpy()[mine] == 0).mean(axis=1))
 
 
 def _by_ladder(running: np.ndarray, on_target: np.ndarray, visits: np.ndarray, count: int) -> Counted:

@@ -239,6 +239,7 @@ class Snapshot:
     position : [R, P]. thermostat, kinetic_temperature : [R, K] float64; the latter NaN where momenta are of fixed
     length. energy : [R] float64, full-batch U.
     status : [R] int32. statistics : further per-replica numbers by name (test_accuracy, test_nll, ...), each [R].
+    momentum : [R, P], NaN where frozen; None in runs that do not keep it.
     """
 
     step: int
@@ -249,3 +250,4 @@ class Snapshot:
     energy: np.ndarray
     status: np.ndarray
     statistics: Mapping[str, np.ndarray]
+    momentum: np.ndarray | None = None

@@ -277,6 +277,19 @@ class RunningMoments:
 
 _SPLIT = ("aleatoric_variance", "total_variance")
 _INFORMATION = ("entropy", "expected_entropy", "mutual_information")
+ABOUT = {
+    "mean": ("1", "mean over draws of the prediction"),
+    "variance": ("1", "variance over draws of the prediction (epistemic)"),
+    "aleatoric_variance": ("1", "mean over draws of the variance of an answer"),
+    "total_variance": ("1", "variance of an answer: over draws, and of each draw's own law"),
+    "entropy": ("nat", "entropy of the averaged prediction"),
+    "expected_entropy": ("nat", "mean over draws of the entropy of a prediction (aleatoric)"),
+    "mutual_information": ("nat", "mutual information of prediction and parameters (epistemic)"),
+    "log_density": ("nat", "log of the averaged likelihood of the observed answer"),
+    "draws": ("1", "draws counted"),
+    "weight_ess": ("1", "effective draws of the weights, (sum w)^2 / sum w^2"),
+}
+"""Units and meaning of `variables`."""
 
 
 def entropy(p: np.ndarray, task: str) -> np.ndarray:

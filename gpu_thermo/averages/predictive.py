@@ -27,6 +27,7 @@ from ..targets.own.check import PROBE, check_network, check_same
 from ..targets.own.model import OwnModel
 from .claims import learned_centre, names_of
 from .draws import Chunk, Evaluate, Scales, Source, mixtures
+from .ensembles import ensemble_columns, labels
 from .moments import BLOCK, RunningMoments
 from .points import points_of
 from .scores import scores
@@ -337,6 +338,7 @@ def _assemble(
     task = names["task"]
     outputs = get_likelihood(task).names(names["classes"], names["targets"])
     out = out.assign_coords(ensemble=source.ensembles, output=list(outputs), feature=list(names["features"]))
+    out = out.assign_coords({name: ("ensemble", values) for name, values in _differences(tree, source).items()})
     out["x"] = (("point", "feature"), x)
     out.attrs = {
         "task": task,
@@ -344,6 +346,18 @@ def _assemble(
         "description": "averages over draws and replicas of each ensemble",
     }
     return out.isel(ensemble=0) if single else out
+
+
+def _differences(tree: xr.DataTree, source: Source) -> dict[str, np.ndarray]:
+    """Data set, hyperparameters and label of each ensemble asked for, name -> [E]."""
+    stats = tree["sample_stats"].to_dataset() if "sample_stats" in tree.children else None
+    if stats is None or "ensemble" not in stats.coords:
+        return {}
+    known = np.unique(stats["ensemble"].to_numpy())
+    found = ensemble_columns(stats)
+    found["label"] = np.array(labels(found, len(known)))
+    place = np.searchsorted(known, source.ensembles)
+    return {name: values[place] for name, values in found.items() if name not in ("output", "feature", "point")}
 
 
 def _single_threaded_blas() -> Any:

@@ -143,12 +143,16 @@ class Move:
 
     Attributes
     ----------
-    options : the class of its options. names : of what `statistics` gives. weighs : whether draws get a `log_weight`.
+    options : the class of its options. names : of what `statistics` gives. about : their units and meaning.
+    weighs : whether draws get a `log_weight`. wanders : whether replicas leave the target for other densities; their
+    statistic `rung` says where they are.
     """
 
     options: ClassVar[type[MoveOptions]]
     names: ClassVar[tuple[str, ...]] = ()
+    about: ClassVar[Mapping[str, tuple[str, str]]] = {}
     weighs: ClassVar[bool] = False
+    wanders: ClassVar[bool] = False
 
     @property
     def kind(self) -> str:
@@ -159,6 +163,11 @@ class Move:
     def weighted(self) -> bool:
         """Whether draws that count have unequal weights."""
         return False
+
+    @property
+    def together(self) -> int:
+        """Neighbouring replicas of which always one is on the target, so that its draws make one chain; 1 without."""
+        return 1
 
     @property
     def gradient(self) -> Any:

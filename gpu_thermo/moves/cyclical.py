@@ -117,6 +117,7 @@ class Cyclical(Move):
 
     options: ClassVar[type[MoveOptions]] = CyclicalOptions
     names: ClassVar[tuple[str, ...]] = ("cycle",)
+    about: ClassVar[Mapping[str, tuple[str, str]]] = {"cycle": ("1", "number of the cycle")}
 
     stages: Stages
 

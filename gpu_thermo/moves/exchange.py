@@ -126,6 +126,11 @@ class Exchange(OnLadder):
             options.target_acceptance, options.acceptance_factor,
         )  # fmt: skip
 
+    @property
+    def together(self) -> int:
+        """A ladder."""
+        return self.ladder.count
+
     def arrays(self, replicas: int) -> dict[str, tuple[tuple[int, ...], Any]]:
         """Shape and type of each array in `State.extra`."""
         count = self.ladder.count

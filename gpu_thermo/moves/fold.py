@@ -38,6 +38,21 @@ def names(moves: Moves) -> tuple[str, ...]:
     return (*(name for m in moves for name in m.names), *(("log_weight",) if any(m.weighs for m in moves) else ()))
 
 
+def about(moves: Moves) -> dict[str, tuple[str, str]]:
+    """Units and meaning of what each draw carries because of the moves."""
+    return {name: said for m in moves for name, said in m.about.items()}
+
+
+def together(moves: Moves) -> int:
+    """Neighbouring replicas whose draws on the target make one chain."""
+    return max((m.together for m in moves), default=1)
+
+
+def wander(moves: Moves) -> bool:
+    """Whether replicas leave the target."""
+    return any(m.wanders for m in moves)
+
+
 def weighted(moves: Moves) -> bool:
     """Whether draws that count have unequal weights."""
     return any(m.weighted for m in moves)

@@ -194,7 +194,9 @@ class OnLadder(Move):
     """
 
     names: ClassVar[tuple[str, ...]] = ("rung",)
+    about: ClassVar[Mapping[str, tuple[str, str]]] = {"rung": ("1", "rung of the ladder, 0 the target")}
     weighs: ClassVar[bool] = True
+    wanders: ClassVar[bool] = True
 
     ladder: Ladder
     interval: int

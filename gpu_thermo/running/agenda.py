@@ -76,6 +76,11 @@ class Agenda:
         place = self.draws_by(step)
         return int(self.draw_steps[place]) if place < self.draws else self.run.steps
 
+    def next_record(self, step: int) -> int:
+        """The first step after `step` after which anything is recorded; the run's last one where there is none."""
+        trace = (step // self.run.trace + 1) * self.run.trace
+        return min(self.next_draw(step), trace, self.run.steps)
+
     def record_steps(self, start: int, stop: int) -> tuple[int, ...]:
         """Steps in (start, stop] after which something is recorded, in order."""
         draws = self.draw_steps[self.draws_by(start) : self.draws_by(stop)]

@@ -141,7 +141,13 @@ def _recorded(ready: Setup) -> int:
 def _seen_bytes(ready: Setup, header: Header) -> int:
     """Bytes of one moment as it is seen: energy, further statistics, status, predictions."""
     replicas = ready.job.replicas
-    return replicas * (8 * (1 + len(ready.statistics)) + 4) + draw_bytes(header).get("probes", 0)
+    return replicas * (8 * (1 + len(ready.statistics)) + 4) + _kept_bytes(header)
+
+
+def _kept_bytes(header: Header) -> int:
+    """Bytes that each replica's predictions, likelihoods and momenta take at a draw, of all rungs."""
+    each = draw_bytes(header)
+    return sum(each.get(f"{group}_rungs", each.get(group, 0)) for group in ("probes", "log_likelihood", "momenta"))
 
 
 def _writing(header: Header, slots: int, commit: int) -> int:
@@ -181,6 +187,13 @@ def _warnings(ready: Setup) -> Iterator[str]:
         yield (
             f"the smallest of {len(ready.ensemble_dataset)} ensembles has {smallest} replicas: averages are taken"
             " within ensembles only."
+        )
+    if "log_likelihood" in ready.spec.run.keep:
+        points, draws, replicas = ready.job.target.points, ready.agenda.draws, ready.job.replicas
+        size = points * draws * replicas * np.dtype(ready.job.dtype).itemsize
+        yield (
+            f"log_likelihood is kept of {points:,} points, {draws:,} draws and {replicas:,} replicas:"
+            f" {size / 1e6:,.0f} MB, and a pass over all points at each draw."
         )
     for move in ready.moves:
         yield from move.notices()

@@ -60,11 +60,15 @@ class Moment:
 
     snapshot: Snapshot
     predictions: np.ndarray | None
+    log_likelihood: np.ndarray | None = None
 
 
 @dataclass
 class Loop:
-    """Advances one run. `state` and `moments` are all that changes, and all that a checkpoint needs."""
+    """Advances one run. `state` and `moments` are all that changes, and all that a checkpoint needs.
+
+    Momenta are seen where segments end: at every draw of a run that keeps them, with `stops` at every recorded moment.
+    """
 
     setup: Setup
     engine: Engine
@@ -74,14 +78,17 @@ class Loop:
     pace: Pace = field(default_factory=Pace)
     rate: float = 0.0
     last: Progress | None = None
+    stops: bool = False
 
     @classmethod
     def make(
-        cls, setup: Setup, engine: Engine, state: State, moments: RunningMoments, threads: int | None = None
-    ) -> "Loop":
+        cls, setup: Setup, engine: Engine, state: State, moments: RunningMoments, threads: int | None = None,
+        stops: bool = False,
+    ) -> "Loop":  # fmt: skip
         """A loop over `setup` from `state`."""
         state = engine.load(state)
-        return cls(setup, engine, state, moments, setup.subject.observer(setup, moments, engine.device, threads))
+        observer = setup.subject.observer(setup, moments, engine.device, threads)
+        return cls(setup, engine, state, moments, observer, stops=stops)
 
     @cached_property
     def _direction(self) -> np.ndarray:
@@ -99,7 +106,7 @@ class Loop:
         agenda, moves, state = self.setup.agenda, self.setup.moves, self.state
         slots = ring_slots(self.moment_bytes, self.engine.device)
         while state.step < agenda.run.steps and state.running:
-            due = fold.next_stop(moves, state.step, agenda.next_draw(state.step))
+            due = min(self._next_stop(state.step), fold.next_stop(moves, state.step, agenda.next_draw(state.step)))
             stop = min(state.step + self.pace.next(), due)
             segment = agenda.segment(state.step, stop, slots)
             begin = time.perf_counter()
@@ -114,6 +121,21 @@ class Loop:
             self.rate = 0.7 * self.rate + 0.3 * segment.steps / max(
                 time.perf_counter() - begin, 1e-6
             )  # moves, averages, writing included
+
+    def _next_stop(self, step: int) -> int:
+        """Where a segment has to end for the sake of momenta."""
+        agenda = self.setup.agenda
+        if self.stops:
+            return agenda.next_record(step)
+        return agenda.next_draw(step) if "momenta" in agenda.run.keep else agenda.run.steps
+
+    def _momentum(self, step: int) -> np.ndarray | None:
+        """[R, P] momenta after `step`, where the segment ended there; NaN where frozen."""
+        if step != self.state.step or not (self.stops or "momenta" in self.setup.spec.run.keep):
+            return None
+        momentum = np.array(self.state.momentum)
+        momentum[self._status(step) != 0] = np.nan
+        return momentum
 
     def _energies(self, attempt: int, batch: int | None = None) -> Energies:
         """Energies of the replicas where they are, for a move that asks."""
@@ -144,8 +166,10 @@ class Loop:
                 energy=statistics.pop("energy"),
                 status=self._status(step),
                 statistics=statistics,
+                momentum=self._momentum(step),
             ),
             seen.predictions,
+            seen.log_likelihood,
         )
 
     def progress(self, moments: list[Moment], committed: int) -> Progress:

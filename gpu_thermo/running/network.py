@@ -39,10 +39,11 @@ from .subject import BLOCK, Observation, Setup, blocks, counted
 
 Array = Any
 
-MAX_PROBES = 32
+MAX_PROBES, _AT_ONCE = 32, 256
 _PHI = "predictions"
-_Seen = tuple[dict[str, np.ndarray], Any, Any]
-"""Of a block at one moment: statistics, phi at the points of the running averages, predictions at the probes."""
+_LOSSES = "log_likelihood"
+_Seen = tuple[dict[str, np.ndarray], Any, dict[str, np.ndarray]]
+"""Of a block at one moment: statistics, phi at the points of the running averages, and what is kept of draws."""
 _POINT = ("dataset", "point")
 
 
@@ -113,8 +114,9 @@ class NetworkSubject:
 
     @property
     def scores(self) -> tuple[str, ...]:
-        """Test scores, where there is a test set."""
-        return (f"test_{self.model.likelihood.score.name}", "test_nll") if self.data.test_points else ()
+        """Both parts of the energy, and test scores, where there is a test set."""
+        tested = (f"test_{self.model.likelihood.score.name}", "test_nll") if self.data.test_points else ()
+        return ("energy_data", "energy_prior", *tested)
 
     @property
     def points_seen(self) -> int:
@@ -192,7 +194,7 @@ class NetworkSubject:
         return {
             "outputs": self.model.likelihood.axis(data.classes, data.targets),
             "features": data.features, "probes": self.probes, "constant": constant_data(data) | self._probed,
-            "keep": tuple(self.spec.run.keep),
+            "keep": tuple(self.spec.run.keep), "about": ABOUT_DATA,
             "attributes": {"data": data_names(data), **noise_facts(self.model),
                            "assumptions": json.dumps(self.assumptions())},
         }  # fmt: skip
@@ -268,6 +270,21 @@ def noise_facts(model: MlpModel) -> dict[str, Any]:
     return {"noise_sd": LEARN, "noise_centre": json.dumps(list(model.centre))}
 
 
+ABOUT_DATA = {
+    "x_train": ("1", "inputs of the training points, as sampled (standardised, where they are)"),
+    "y_train": ("1", "answers of the training points: numbers of classes, or values as sampled"),
+    "x_test": ("1", "inputs of the test points, as sampled"),
+    "y_test": ("1", "answers of the test points"),
+    "weight_train": ("1", "weights of the training points"),
+    "feature_mean": ("1", "mean that was taken off each feature, in its own unit"),
+    "feature_sd": ("1", "standard deviation that each feature was divided by, in its own unit"),
+    "target_mean": ("1", "mean that was taken off each answer, in its own unit"),
+    "target_sd": ("1", "standard deviation that each answer was divided by, in its own unit"),
+    PROBE: ("1", "outputs of the network at fixed points, that a later one is held against"),
+}
+"""Units and meaning of the data."""
+
+
 def constant_data(data: Dataset) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
     """The data as sampled, and what they were standardised by: name -> (dims, values)."""
     values = ("target",) if TASKS[data.task].numeric else ()
@@ -324,7 +341,7 @@ class NetworkObserver:
         rows = blocks(len(position))
         one = lambda r: self._block(position[r], r, is_draw)  # noqa: E731
         whole: dict[str, np.ndarray] = {}
-        for r, (statistics, phi, predictions) in zip(rows, self._ahead(one, rows), strict=True):
+        for r, (statistics, phi, kept) in zip(rows, self._ahead(one, rows), strict=True):
             if is_draw and weigh is not None:
                 statistics["log_weight"] = weigh(statistics["energy"], r)
             if phi is not None:
@@ -334,11 +351,12 @@ class NetworkObserver:
                 self._moments.update(phi, self._setup.ensemble[r], log_weight, density, noise)
             elif is_draw:
                 self._add_sums(position[r], r, statistics.get("log_weight"))
-            for name, value in (statistics if predictions is None else statistics | {_PHI: predictions}).items():
+            for name, value in (statistics | kept).items():
                 if name not in whole:
                     whole[name] = np.empty((len(position), *value.shape[1:]), value.dtype)
                 whole[name][r] = value
-        return Observation({name: value for name, value in whole.items() if name != _PHI}, whole.get(_PHI))
+        predictions, losses = whole.pop(_PHI, None), whole.pop(_LOSSES, None)
+        return Observation(whole, predictions, losses)
 
     def _ahead(self, one: Callable[[slice], _Seen], rows: list[slice]) -> Iterator[_Seen]:
         """`one` of each block, in order; other threads are ahead by as many blocks as there are threads, and no more,
@@ -386,18 +404,37 @@ class NetworkObserver:
 
     def _block(self, position: np.ndarray, rows: slice, is_draw: bool) -> _Seen:
         with np.errstate(all="ignore"):
-            statistics = {"energy": self._energy(position, rows)} | self._test_scores(position, rows)
+            statistics = self._energies_of(position, rows) | self._test_scores(position, rows)
             phi = self._phi(position, rows, self._points) if is_draw and not self._sums else None
-            predictions = self._phi(position, rows, self._probes) if is_draw and self._probes is not None else None
-        return statistics, phi, predictions
+            kept = {_PHI: self._phi(position, rows, self._probes)} if is_draw and self._probes is not None else {}
+            if is_draw and _LOSSES in self._setup.spec.run.keep:
+                kept[_LOSSES] = self._log_likelihood(position, rows)
+        return statistics, phi, kept
 
     def _energy(self, position: np.ndarray, rows: slice) -> np.ndarray:
         """Full-batch U [Rb], prior included."""
+        return self._energies_of(position, rows)["energy"]
+
+    def _energies_of(self, position: np.ndarray, rows: slice) -> dict[str, np.ndarray]:
+        """Full-batch U [Rb], and its two parts: mean loss of the training points, and what the prior adds."""
         losses, _ = self._scores(position, rows, *self._train, self._subject.target.weight)
-        return losses / self._subject.data.points + self._prior(position)
+        data, prior = losses / self._subject.data.points, self._prior(position)
+        return {"energy": data + prior, "energy_data": data, "energy_prior": np.broadcast_to(prior, data.shape)}
+
+    def _log_likelihood(self, position: np.ndarray, rows: slice) -> np.ndarray:
+        """[Rb, N] log likelihood of each training point, times its weight."""
+        model, (x, y), weight = self._subject.model, self._train, self._subject.target.weight
+        out = np.empty((len(position), x.shape[1]), position.dtype)
+        for mine, dataset in self._pieces(rows):
+            few = position[mine]
+            for start in range(0, x.shape[1], _AT_ONCE):
+                at = slice(start, start + _AT_ONCE)
+                found = model.losses(model.outputs_at(few, x[dataset, at]), y[None, dataset, at], position=few)
+                out[mine, at] = -(found if weight is None else found * weight[dataset, at])
+        return out
 
     def _prior(self, position: np.ndarray) -> Any:
-        """The prior's part of U [Rb], or 0."""
+        """The prior's part of U [Rb], or 0; beside the gradient of the data."""
         return self._subject.model.prior_energy(position, self._subject.data.points)
 
     def _test_scores(self, position: np.ndarray, rows: slice) -> dict[str, np.ndarray]:

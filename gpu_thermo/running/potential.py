@@ -57,6 +57,11 @@ class PotentialSubject:
                 f"A potential is given, and the spec names target '{options.name}': use name = \"custom\", or leave it"
                 " out."
             )
+        if "log_likelihood" in spec.run.keep:
+            raise SpecError(
+                f"run.keep = \"log_likelihood\" is about data, and target '{options.name}' has no points whose likelihood"
+                " could be told: leave it out."
+            )
         potential = options.build() if potential is None else potential
         if options.name == "custom" and potential.layout.size != options.size:
             raise SpecError(
@@ -115,7 +120,7 @@ class PotentialSubject:
         return {
             "outputs": ("coordinate",), "features": names, "probes": np.zeros((0, len(names))), "constant": {},
             "tensors": {"position": (("coordinate",), (len(names),))},
-            "keep": tuple(k for k in self.spec.run.keep if k == "parameters"), "attributes": {},
+            "keep": tuple(k for k in self.spec.run.keep if k in ("parameters", "momenta")), "attributes": {},
         }  # fmt: skip
 
     def assumptions(self) -> list[str]:

@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
+from ..averages.ensembles import columns, labels
+from ..averages.moments import ABOUT as AVERAGED
 from ..averages.moments import RunningMoments
+from ..moves import fold
 from ..state import Snapshot
 from ..store import Draws, Header, Trace
 from .loop import Moment
@@ -25,8 +28,13 @@ def make_header(setup: Setup, engine: str, device: str, moments: RunningMoments)
     }  # fmt: skip
     trace = {name: value for name, value in statistics.items() if name not in _DRAWS_ONLY}
     of_subject = dict(setup.subject.header())
+    of_subject["about"] = ABOUT | AVERAGED | dict(of_subject.get("about", {})) | fold.about(setup.moves)
+    found = columns(chain, setup.ensemble)
+    together = fold.together(setup.moves)
     if setup.starts is not None:
-        of_subject["constant"] = {**of_subject["constant"], **setup.starts.constants()}
+        starts = setup.starts.constants()
+        of_subject["constant"] = {**of_subject["constant"], **starts}
+        of_subject["about"] |= {name: ("1", f"start of chains, {name}") for name in starts}
     return Header(
         spec=setup.spec.to_json(),
         fingerprint=setup.fingerprint,
@@ -43,11 +51,31 @@ def make_header(setup: Setup, engine: str, device: str, moments: RunningMoments)
         dtype=setup.job.dtype,
         draws=setup.agenda.draws,
         trace_steps=setup.spec.run.steps // setup.spec.run.trace,
+        together=together,
+        apart=fold.wander(setup.moves),
+        weighted="log_weight" in statistics and together == 1,
+        points=setup.job.target.points,
+        ensembles=found | {"label": np.array(labels(found, len(setup.ensemble_dataset)))},
         **of_subject,
     )
 
 
 _DRAWS_ONLY = ("lp", "diverging", "log_weight")
+ABOUT = {
+    "energy": ("nat", "energy U: negative log density per training point, or the potential"),
+    "energy_data": ("nat", "mean negative log likelihood of the training points"),
+    "energy_prior": ("nat", "negative log prior density per training point, without constants"),
+    "lp": ("nat", "log density of the posterior, -N U, without constants"),
+    "kinetic_temperature": ("1", "kinetic temperature p.p / n of each partition"),
+    "thermostat": ("1", "thermostat variable xi of each partition"),
+    "diverging": ("1", "whether the chain is frozen"),
+    "log_weight": ("nat", "log weight of the draw within its ensemble"),
+    "equivalent_temperature": ("1", "(1 + rho) / (1 - rho) of the momentum parameter in force"),
+    "test_nll": ("nat", "mean negative log likelihood of the test points"),
+    "test_accuracy": ("1", "share of the test points that are classified right"),
+    "test_rmse": ("1", "root mean squared error on the test points, in standardised units"),
+}
+"""Units and meaning of statistics."""
 
 
 def versions() -> dict[str, str]:
@@ -85,10 +113,13 @@ def pack_draws(setup: Setup, moments: Sequence[Moment], packed: Mapping[str, np.
     statistics["lp"] = -(setup.job.target.points or 1) * statistics["energy"]
     statistics["diverging"] = np.stack([s.status != 0 for s in shots])
     predictions = [m.predictions for m in moments if m.predictions is not None]
+    losses = [m.log_likelihood for m in moments if m.log_likelihood is not None]
     return Draws(
         draw=setup.agenda.index(steps), step=steps,
         position=np.stack([s.position for s in shots]) if "parameters" in keep else None,
         predictions=np.stack(predictions) if predictions else None, statistics=statistics,
+        momentum=np.stack([s.momentum for s in shots]) if "momenta" in keep else None,  # type: ignore[arg-type]
+        log_likelihood=np.stack(losses) if losses else None,
     )  # fmt: skip
 
 

@@ -32,10 +32,13 @@ _DRAWN = 2**18
 
 @dataclass
 class Observation:
-    """Numbers of one moment: `statistics` name -> [R] float64; `predictions` [R, probe, n] where asked for."""
+    """Numbers of one moment: `statistics` name -> [R] float64; `predictions` [R, probe, n] and `log_likelihood` [R, N]
+    where asked for.
+    """
 
     statistics: dict[str, np.ndarray]
     predictions: np.ndarray | None
+    log_likelihood: np.ndarray | None = None
 
 
 class Observer(Protocol):

@@ -61,8 +61,12 @@ class RunSection(Section):
         "zero", description="initial momenta: none, or drawn at the temperature"
     )
     trace: int = Field(2_000, ge=1, description="between points of the learning curves", json_schema_extra=STEPS)
-    keep: list[Literal["parameters", "predictions"]] = Field(
-        ["parameters", "predictions"], description="what each draw stores"
+    keep: list[Literal["parameters", "predictions", "momenta", "log_likelihood"]] = Field(
+        ["parameters", "predictions"],
+        description=(
+            "what each draw stores: parameters (group posterior), predictions at some 32 points (probes), momenta,"
+            " log_likelihood of every training point (for leave-one-out)"
+        ),
     )
 
     @model_validator(mode="after")

@@ -42,6 +42,7 @@ class ArraySpec:
     grows : the axis that draws or steps are appended along, or None.
     run : id of the run that the array belongs to; empty before format 2. crc : crc32c over the checksums of its chunks
     in order, of whole rows of chunks where it grows; None where it is not kept (checkpoints have one together).
+    about : units and meaning, for readers; ("", "") of what none reads.
     """
 
     dims: tuple[str, ...]
@@ -51,6 +52,7 @@ class ArraySpec:
     grows: int | None = None
     run: str = ""
     crc: int | None = None
+    about: tuple[str, str] = ("", "")
 
     @classmethod
     def fixed(
@@ -118,8 +120,9 @@ class ArraySpec:
 
     @property
     def belonging(self) -> dict[str, Any]:
-        """The array's attributes: whose it is, and what its bytes are."""
-        return ({"run_id": self.run} if self.run else {}) | ({} if self.crc is None else {"crc32c": self.crc})
+        """The array's attributes: whose it is, what its bytes are, and what it means."""
+        said = {name: text for name, text in zip(("units", "long_name"), self.about, strict=True) if text}
+        return ({"run_id": self.run} if self.run else {}) | ({} if self.crc is None else {"crc32c": self.crc}) | said
 
     @property
     def whole_rows(self) -> Iterator[tuple[int, ...]]:

@@ -18,6 +18,7 @@ from ..errors import StoreError, StoreExistsError
 from .arrays import ArraySpec, put_array
 from .files import LOCK, Lock, as_path, put_document
 from .header import FORMAT, Header, spec_digest
+from .meaning import meaning
 from .record import MAKER, Record, group_document, is_ours, require_assertions
 from .schema import CHANGING, Schema
 from .staging import staging
@@ -102,7 +103,10 @@ def _old_lock(path: Path, overwrite: bool) -> Lock | None:
 def _build(folder: Path, header: Header, schema: Schema) -> Record:
     """Write all groups and arrays at step 0; the record last."""
     run, derived = secrets.token_hex(16), schema.derived()
-    arrays = {p: replace(s, run=run, crc=None if p in derived else 0) for p, s in schema.arrays().items()}
+    arrays = {
+        p: replace(s, run=run, crc=None if p in derived else 0, about=meaning(p, schema, header.about))
+        for p, s in schema.arrays().items()
+    }
     groups = {path: _group_attributes(path, header, schema) for path in schema.groups()}
     record = Record(_root_attributes(header, schema) | {"run_id": run}, schema, groups, arrays)
     put_document(folder, "", group_document(record.attributes))
@@ -164,7 +168,12 @@ def _initial(path: str, spec: ArraySpec, header: Header, schema: Schema) -> np.n
     if name in CHANGING:
         return initial_values(name, spec)
     if name in header.chain and group in schema.chained:
-        return np.asarray(header.chain[name])
+        each = np.asarray(header.chain[name])
+        return each if spec.dims == ("replica",) else schema.of_chain(each)
+    if group == "predictive" and name in header.ensembles:
+        return np.asarray(header.ensembles[name])
+    if name == "ladder":
+        return np.arange(schema.replicas) // schema.together
     return schema.labels(name, spec.shape[0])
 
 

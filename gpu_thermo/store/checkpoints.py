@@ -21,7 +21,7 @@ from .files import DOCUMENT, PARTIAL, put_document, read, remove
 from .header import Checkpoint
 from .reader import check_files, damaged, read_array, read_slot, strangers
 from .record import Record, group_document, to_key
-from .schema import CHANGING
+from .schema import CHANGING, Schema
 
 LARGEST = 2**20
 """Bytes of a node's document; ours have less than a thousand."""
@@ -171,11 +171,21 @@ def _restore_documents(root: Path, record: Record) -> None:
 def _restore_derived(root: Path, record: Record, checkpoint: Checkpoint, predictive: dict[str, np.ndarray]) -> None:
     """Rewrite `predictive` and the coordinates that a run changes from the checkpoint."""
     values = {f"predictive/{name}": predictive.get(name) for name in record.schema.predictive}
+    state = {} if checkpoint.state is None else checkpoint.state.arrays()
     for group in record.schema.chained:
-        values |= {f"{group}/{name}": getattr(checkpoint.state, name, None) for name in CHANGING}
+        shown = changing(record.schema, group, state) if state else {}
+        values |= {f"{group}/{name}": shown.get(name) for name in CHANGING}
     for path, value in values.items():
         spec = record.arrays[path]
         put_values(root, path, spec, initial_values(path.rpartition("/")[2], spec) if value is None else value)
+
+
+def changing(schema: Schema, group: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The coordinates of a group that a run changes, of its replicas or its chains; `arrays` has them of replicas."""
+    each = {name: np.asarray(arrays[name]) for name in CHANGING}
+    if schema.lead(group)[0] == "replica" or schema.together == 1:
+        return each
+    return {name: schema.of_chain(value, each["status"]) for name, value in each.items()}
 
 
 def _reopen(root: Path, record: Record, path: str, spec: ArraySpec) -> Growing:

@@ -36,9 +36,14 @@ class Header:
     constant : variables of group `constant_data`: name -> (dims, values).
     predictive : variables of group `predictive`: name -> (dims, shape), float64.
     statistics, trace : variables of these groups: name -> (dims after chain and draw or step, dtype).
-    keep : of ("parameters", "predictions"). dtype : of parameters and predictions.
+    keep : of ("parameters", "momenta", "predictions", "log_likelihood"). dtype : of them.
     draws, trace_steps : how many are expected; they set the chunks and the disk bill, and bound nothing.
     attributes : further attributes of the root.
+    together : neighbouring replicas whose draws on the target rung make one chain. apart : whether replicas leave the
+    target rung, so that every one's own draws are kept apart (statistics then have a `rung`). weighted : whether draws
+    have weights (statistics then have a `log_weight`). points : training points, where log_likelihood is kept.
+    about : variable -> (units, long name), of whatever meaning.py does not know. ensembles : coordinates of the
+    ensembles in `predictive`, each [E]: what they differ in.
     """
 
     spec: str
@@ -62,6 +67,12 @@ class Header:
     trace_steps: int
     attributes: Mapping[str, str | float] = field(default_factory=dict)
     data_fingerprint: str = ""
+    together: int = 1
+    apart: bool = False
+    weighted: bool = False
+    points: int = 0
+    about: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    ensembles: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass
@@ -71,8 +82,8 @@ class Draws:
     Attributes
     ----------
     draw : [D] index of each draw. step : [D] the step it was recorded after.
-    position : [D, R, P], or None where parameters are not kept. predictions : [D, R, probe, output], or None likewise.
-    statistics : name -> [D, R, ...].
+    position, momentum : [D, R, P], or None where they are not kept. predictions : [D, R, probe, output], log_likelihood
+    : [D, R, N], or None likewise. statistics : name -> [D, R, ...].
     """
 
     draw: np.ndarray
@@ -80,11 +91,14 @@ class Draws:
     position: np.ndarray | None = None
     predictions: np.ndarray | None = None
     statistics: Mapping[str, np.ndarray] = field(default_factory=dict)
+    momentum: np.ndarray | None = None
+    log_likelihood: np.ndarray | None = None
 
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays."""
-        kept = (a for a in (self.position, self.predictions) if a is not None)
+        every = (self.position, self.predictions, self.momentum, self.log_likelihood)
+        kept = (a for a in every if a is not None)
         return sum(np.asarray(a).nbytes for a in (self.draw, self.step, *kept, *self.statistics.values()))
 
 

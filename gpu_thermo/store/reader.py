@@ -232,7 +232,7 @@ def _grown(schema: Schema, path: str, spec: ArraySpec) -> ArraySpec:
 
 def _length(schema: Schema, path: str) -> int:
     """Of an array that grows, when the run is done."""
-    return schema.trace_steps if path.startswith("trace/") else schema.draws
+    return schema.trace_steps if path.partition("/")[0] in schema.traced else schema.draws
 
 
 def _blocks(size: int) -> int:

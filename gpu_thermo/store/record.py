@@ -23,7 +23,7 @@ from .header import FORMAT, READABLE
 from .schema import SLOT_PARTS, SLOTS, Schema
 
 MAKER = "gpu_thermo"
-_MAX_RECORD = 64 << 20
+_MAX_RECORD, _MAX_TEXT = 64 << 20, 1000
 _EMPTY = {"kind": "inline", "must_understand": False, "metadata": {}}
 
 
@@ -213,10 +213,11 @@ def load_record(path: Path) -> Record:
 
 
 def _named(schema: Schema, nodes: dict[str, Any]) -> Schema:
-    """The schema with the names of the tensors' axes, which the documents of the group posterior alone have."""
-    if "posterior" not in schema.sampled:
+    """The schema with the names of the tensors' axes, which only the documents of their groups have."""
+    group = next((group for group in ("posterior", "momenta") if group in schema.sampled), None)
+    if group is None:
         return schema
-    axes = {name: nodes[f"posterior/{name}"]["dimension_names"] for name in schema.tensors}
+    axes = {name: nodes[f"{group}/{name}"]["dimension_names"] for name in schema.tensors}
     return schema.with_dims({name: tuple(dims[2:]) for name, dims in axes.items()})
 
 
@@ -231,8 +232,9 @@ def _parse(attributes: dict[str, Any], schema: Schema, nodes: dict[str, Any]) ->
         stored = _array(path, nodes.pop(path))
         if spec.grows is not None:
             length = stored.shape[spec.grows] if len(stored.shape) > spec.grows else -1
-            if lengths.setdefault(path.startswith("trace/"), length) != length:
-                raise ValueError(f"{path} has {length} draws, the others {lengths[path.startswith('trace/')]}")
+            traced = path.partition("/")[0] in schema.traced
+            if lengths.setdefault(traced, length) != length:
+                raise ValueError(f"{path} has {length} draws, the others {lengths[traced]}")
             spec = spec.at(length)
         if (stored.shape, stored.dims, stored.dtype) != (spec.shape, spec.dims, spec.dtype):
             raise ValueError(f"{path} is {stored.dtype} {stored.shape}, not {spec.dtype} {spec.shape}")
@@ -262,7 +264,10 @@ def _array(path: str, node: dict[str, Any]) -> ArraySpec:
     run, crc = node["attributes"].get("run_id", ""), node["attributes"].get("crc32c")
     if not isinstance(run, str) or not (crc is None or type(crc) is int):
         raise ValueError(f"{path} has run_id {run!r} and crc32c {crc!r}")
-    spec = ArraySpec(dims, shape, dtype, chunks, run=run, crc=crc)
+    about = node["attributes"].get("units", ""), node["attributes"].get("long_name", "")
+    if not all(isinstance(text, str) and len(text) <= _MAX_TEXT for text in about):
+        raise ValueError(f"{path} has odd units or long_name")
+    spec = ArraySpec(dims, shape, dtype, chunks, run=run, crc=crc, about=about)
     stored, ours = (
         [{key: value for key, value in codec.items() if value} for codec in some]
         for some in (node["codecs"], codecs(dtype))

@@ -20,14 +20,27 @@ from .header import Header
 Variable = tuple[tuple[str, ...], tuple[int, ...], str]
 """Dims, shape and dtype."""
 
-KEEP = ("parameters", "predictions")
+KEPT = {
+    "parameters": "posterior",
+    "momenta": "momenta",
+    "predictions": "probes",
+    "log_likelihood": "log_likelihood",
+}
+"""What a draw may keep, and the group that it goes to."""
+KEEP = tuple(KEPT)
 CHANGING = {"status": "int32", "frozen_step": "int64"}
 """Coordinates on chain that the run itself sets: rewritten at every commit that changes them, and from the checkpoint
 at recovery."""
 
 SLOTS = ("checkpoint/0", "checkpoint/1")
 SLOT_PARTS = ("extra", "sums", "predictive")
-_RESERVED = {"chain", "draw", "step", *CHANGING}
+RUNGS = "_rungs"
+"""Ending of the groups that hold every replica of a ladder, beside those that hold its target rung."""
+OF_RUNGS = ("rung", "log_weight")
+"""Statistics that say where on a ladder a replica is: nothing to say of draws of the target rung alone."""
+_LATER = {"together": 1, "apart": False, "weighted": False, "points": 0, "ensembles": {}}
+"""Fields that schemas had not from the first: their text leaves them out where they say nothing."""
+_RESERVED = {"chain", "replica", "ladder", "weight", "draw", "step", *CHANGING}
 _MAX = 1 << 48
 
 
@@ -40,8 +53,11 @@ class Schema:
     replicas : R. dtype : of parameters and predictions. tensors : name -> shape. probes : probe points.
     chain : static coordinate -> dtype. constant, predictive : name -> Variable. statistics, trace : name -> Variable of
     one draw or step.
-    dims : tensor -> names of its axes. Not in the JSON (format 1 has no place for them): the documents of the group
-    posterior say them.
+    dims : tensor -> names of its axes. Not in the JSON (format 1 has no place for them): the documents of the groups
+    posterior and momenta say them.
+    together : neighbouring replicas whose draws on the target rung make one chain. apart : whether every replica's own
+    draws stand in groups of their own, `posterior_rungs` and so on. weighted : whether draws have weights.
+    points : training points, of the group log_likelihood. ensembles : coordinate of an ensemble -> dtype.
     """
 
     replicas: int
@@ -60,6 +76,11 @@ class Schema:
     statistics: dict[str, Variable]
     trace: dict[str, Variable]
     dims: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    together: int = 1
+    apart: bool = False
+    weighted: bool = False
+    points: int = 0
+    ensembles: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, header: Header) -> "Schema":
@@ -71,7 +92,8 @@ class Schema:
 
     def to_json(self) -> str:
         """Text for the root's attribute `schema`."""
-        fixed = {name: value for name, value in asdict(self).items() if name != "dims"}
+        left_out = {"dims", *(name for name, nothing in _LATER.items() if getattr(self, name) == nothing)}
+        fixed = {name: value for name, value in asdict(self).items() if name not in left_out}
         return json.dumps(fixed)  # the order of the tensors is their order in a replica
 
     @classmethod
@@ -79,7 +101,8 @@ class Schema:
         """Inverse of `to_json`, dims left out; StoreError for anything else, however odd."""
         try:
             raw = json.loads(text)
-            if not isinstance(raw, dict) or set(raw) != {f.name for f in fields(cls)} - {"dims"}:
+            known = {f.name for f in fields(cls)} - {"dims"}
+            if not isinstance(raw, dict) or not known - set(_LATER) <= set(raw) <= known:
                 raise ValueError("its keys are not those of a schema")
             return _check(_from_raw(raw))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
@@ -95,15 +118,42 @@ class Schema:
     @property
     def sampled(self) -> tuple[str, ...]:
         """Groups that grow by draws."""
-        kept = {"posterior": "parameters" in self.keep, "probes": "predictions" in self.keep, "sample_stats": True}
-        return tuple(group for group, there in kept.items() if there)
+        return self._both(*(group for what, group in KEPT.items() if what in self.keep), "sample_stats")
+
+    @property
+    def traced(self) -> tuple[str, ...]:
+        """Groups of learning curves."""
+        return self._both("trace")
 
     @property
     def chained(self) -> tuple[str, ...]:
-        """Groups with a chain axis: DataTree inherits index coordinates only, so each has its own copy of those on
-        chain.
+        """Groups with a chain (or replica) axis: DataTree inherits index coordinates only, so each has its own copy of
+        those on it.
         """
-        return (*self.sampled, "trace")
+        return (*self.sampled, *self.traced)
+
+    def _both(self, *groups: str) -> tuple[str, ...]:
+        """The groups, and those of every rung where they stand apart."""
+        return (*groups, *(f"{group}{RUNGS}" for group in groups if self.apart))
+
+    @property
+    def chains(self) -> int:
+        """Chains: replicas, or ladders of them."""
+        return self.replicas // self.together
+
+    def lead(self, group: str) -> tuple[str, int]:
+        """First axis of a chained group and its length: chain, or replica where every rung stands apart."""
+        return ("replica", self.replicas) if group.endswith(RUNGS) else ("chain", self.chains)
+
+    def of_chain(self, values: np.ndarray, status: np.ndarray | None = None) -> np.ndarray:
+        """What a chain says of its replicas [R]: their common value, the first one's; of those that froze, the first
+        that did.
+        """
+        each = np.asarray(values).reshape(self.chains, self.together)
+        if status is None or self.together == 1:
+            return each[:, 0]
+        when = np.where(np.asarray(status).reshape(each.shape) != 0, 0, 1)
+        return np.take_along_axis(each, when.argmin(axis=1)[:, None], axis=1)[:, 0]
 
     def with_dims(self, dims: Mapping[str, tuple[str, ...]]) -> "Schema":
         """The same with names for the tensors' axes, as found in a store; TypeError for what can be none."""
@@ -117,7 +167,7 @@ class Schema:
             "output": len(self.outputs),
             "feature": len(self.features),
             "probe": self.probes,
-            "chain": self.replicas,
+            "chain": self.chains,
         }
 
     def groups(self) -> tuple[str, ...]:
@@ -140,41 +190,59 @@ class Schema:
 
     def _variables(self, group: str) -> Iterator[tuple[str, ArraySpec]]:
         if group in self.chained:
-            time, grid = "step" if group == "trace" else "draw", self._grid(group)
+            time, grid = "step" if group in self.traced else "draw", self._grid(group)
+            lead, length = self.lead(group)
             for name, (dims, shape, dtype) in self._sampled(group).items():
-                yield name, ArraySpec.growing(("chain", time, *dims), self.replicas, shape, dtype, grid)
+                yield name, ArraySpec.growing((lead, time, *dims), length, shape, dtype, grid)
         else:
             for name, variable in (self.predictive if group == "predictive" else self.constant).items():
                 yield name, ArraySpec.fixed(*variable)
 
     def _sampled(self, group: str) -> dict[str, Variable]:
         """What one draw or step of a chained group has, chain and draw left out."""
-        if group == "posterior":
+        own = group.removesuffix(RUNGS)
+        if own in ("posterior", "momenta"):
             return {name: (self.dims[name], shape, self.dtype) for name, shape in self.tensors.items()}
-        if group == "probes":
+        if own == "probes":
             return {"predictions": (("probe", "output"), (self.probes, len(self.outputs)), self.dtype)}
-        return self.statistics if group == "sample_stats" else self.trace
+        if own == "log_likelihood":
+            return {"y": (("point",), (self.points,), self.dtype)}
+        found = self.statistics if own == "sample_stats" else self.trace
+        gathered = self.together > 1 and own == group
+        return {name: v for name, v in found.items() if not (gathered and name in OF_RUNGS)}
+
+    def of_draws(self, group: str) -> dict[str, str]:
+        """Coordinates of every draw in a group, name -> dtype: its weight, or the replica that it is of."""
+        if group in self.traced or group.endswith(RUNGS):
+            return {}
+        return ({"replica": "int64"} if self.together > 1 else {}) | ({"weight": "float64"} if self.weighted else {})
 
     def _grid(self, group: str) -> tuple[int, int]:
         """Chains and draws (or steps) of every chunk in a chained group, so that xarray's chunks of it agree."""
         cells = [math.prod(shape) * np.dtype(dtype).itemsize for _, shape, dtype in self._sampled(group).values()]
-        return growing_chunks(self.replicas, max(cells, default=1), self._expected(group))
+        return growing_chunks(self.lead(group)[1], max(cells, default=1), self._expected(group))
 
     def _expected(self, group: str) -> int:
-        return self.trace_steps if group == "trace" else self.draws
+        return self.trace_steps if group in self.traced else self.draws
 
     def _coordinates(self, group: str, variables: Mapping[str, ArraySpec]) -> Iterator[tuple[str, ArraySpec]]:
         lengths = {d: n for spec in variables.values() for d, n in zip(spec.dims, spec.shape, strict=True)}
         if group in self.chained:
-            chains, length = self._grid(group)
-            for name, dtype in {"chain": "int64", **self.chain, **CHANGING}.items():
-                yield name, ArraySpec.fixed(("chain",), (self.replicas,), dtype, chains)
-            time = "step" if group == "trace" else "draw"
+            (chains, length), (lead, count) = self._grid(group), self.lead(group)
+            ladder = {"ladder": "int64"} if lead == "replica" and self.together > 1 else {}
+            for name, dtype in {lead: "int64", **ladder, **self.chain, **CHANGING}.items():
+                yield name, ArraySpec.fixed((lead,), (count,), dtype, chains)
+            time = "step" if group in self.traced else "draw"
             yield time, ArraySpec.axis((time,), "int64", max(1, min(4096, self._expected(group))))
-            if group != "trace":
+            if group not in self.traced:
                 yield "step", ArraySpec.axis(("draw",), "int64", length)
+            for name, dtype in self.of_draws(group).items():
+                yield name, ArraySpec.growing((lead, time), count, (), dtype, (chains, length))
+        if group == "predictive" and "ensemble" in lengths:
+            for name, dtype in self.ensembles.items():
+                yield name, ArraySpec.fixed(("ensemble",), (lengths["ensemble"],), dtype)
         for dim, length in lengths.items():
-            if dim not in ("chain", "draw", "step") and dim not in variables:
+            if dim not in ("chain", "replica", "draw", "step") and dim not in variables:
                 yield dim, ArraySpec.fixed((dim,), (length,), STRING if self.names(dim, length) else "int64")
 
     def names(self, dim: str, length: int) -> tuple[str, ...]:
@@ -243,6 +311,11 @@ def _from_header(header: Header) -> Schema:
         statistics={name: variable(*value) for name, value in header.statistics.items()},
         trace={name: variable(*value) for name, value in header.trace.items()},
         dims={name: tuple(dims) for name, (dims, _) in header.tensors.items()},
+        together=int(header.together),
+        apart=bool(header.apart),
+        weighted=bool(header.weighted),
+        points=int(header.points),
+        ensembles={name: dtype_name(np.asarray(value).dtype) for name, value in header.ensembles.items()},
     )
 
 
@@ -260,15 +333,21 @@ def _check(schema: Schema) -> Schema:
     """Refuse names that are not plain words, and sizes that are not counts; TypeError."""
     s = schema
     variables = [v for table in (s.constant, s.predictive, s.statistics, s.trace) for v in table.values()]
-    counts = [s.replicas, s.probes, s.draws, s.trace_steps, *(n for shape in s.tensors.values() for n in shape)]
+    counts = [s.replicas, s.probes, s.draws, s.trace_steps, s.points, s.together]
+    counts += [n for shape in s.tensors.values() for n in shape]
     for count in (*counts, *(n for _, shape, _ in variables for n in shape)):
         if type(count) is not int or not 0 <= count < _MAX:
             raise TypeError(f"{count!r} is not a size")
     if s.replicas < 1:
         raise TypeError("a store needs at least one replica")
+    if not s.together or s.replicas % s.together or type(s.apart) is not bool or type(s.weighted) is not bool:
+        raise TypeError(f"{s.replicas} replicas do not make chains of {s.together}")
+    if s.apart and "rung" not in s.statistics:
+        raise TypeError("replicas stand apart by rung, and there is no statistic rung")
     words = (
         *s.tensors,
         *s.chain,
+        *s.ensembles,
         *s.constant,
         *s.predictive,
         *s.statistics,
@@ -279,7 +358,7 @@ def _check(schema: Schema) -> Schema:
     for word in words:
         if not isinstance(word, str) or not re.fullmatch(r"[^\W\d]\w{0,99}", word) or word.startswith("__"):
             raise TypeError(f"{word!r} is not a name for a variable: letters, digits and _ only")
-    for dtype in (s.dtype, *s.chain.values(), *(dtype for _, _, dtype in variables)):
+    for dtype in (s.dtype, *s.chain.values(), *s.ensembles.values(), *(dtype for _, _, dtype in variables)):
         if dtype not in DTYPES:
             raise TypeError(f"dtype {dtype!r} is not one of {', '.join(DTYPES)}")
     for label in (*s.partitions, *s.outputs, *s.features):
@@ -300,6 +379,8 @@ def _check_clashes(schema: Schema) -> Schema:
         raise TypeError(f"the chain coordinate '{min(clash)}' has the name of a variable or an axis in the same group")
     if clash := set(s.tensors) & _RESERVED:
         raise TypeError(f"the parameter '{min(clash)}' has the name of a coordinate: give it another name")
+    if clash := set(s.ensembles) & (set(s.predictive) | {d for dims, _, _ in s.predictive.values() for d in dims}):
+        raise TypeError(f"the coordinate '{min(clash)}' of an ensemble has the name of a variable in predictive")
     clash = (set(s.statistics) | set(s.trace)) & (_RESERVED | set(s.sizes))
     if clash:
         raise TypeError(f"the statistic '{min(clash)}' has the name of a coordinate")

@@ -18,11 +18,12 @@ from ..errors import GpuThermoError, RunError, StoreError
 from ..state import State
 from .arrays import Growing, put_values
 from .birth import create_store
-from .checkpoints import Commit, recover, write_slot
+from .checkpoints import Commit, changing, recover, write_slot
 from .files import LOCK, Lock, put_document
 from .header import Checkpoint, Draws, Header, Trace
 from .record import Record, group_document, load_record, located, read_root, refuse_earlier
 from .schema import CHANGING, SLOTS
+from .targets import apart, of_draws
 
 QUEUE_BYTES = 8 * 2**20
 """What may wait for the disk before the caller waits too, one call at least, however large: it stays in memory until
@@ -128,23 +129,47 @@ class RunWriter:
             The arrays do not fit the header.
         """
         self.make_room(draws.nbytes)
-        draw, step = _own(draws.draw), _own(draws.step)
-        values = {f"sample_stats/{name}": _own(value) for name, value in draws.statistics.items()}
-        for group in self.schema.sampled:
+        draw, step, schema = _own(draws.draw), _own(draws.step), self.schema
+        statistics = {name: _own(value) for name, value in draws.statistics.items()}
+        self._check_ladder(statistics)
+        marks = of_draws(schema, statistics)
+        values: dict[str, np.ndarray] = {}
+        for group, own in self._groups(draws).items():
+            values |= apart(schema, group, own, statistics.get("rung"))
+        values |= apart(schema, "sample_stats", statistics, statistics.get("rung"))
+        for group in schema.sampled:
             values |= {f"{group}/draw": draw, f"{group}/step": step}
-        if draws.position is not None and "posterior" in self.schema.sampled:
-            values |= self._tensors(_own(draws.position))
-        if draws.predictions is not None and "probes" in self.schema.sampled:
-            values["probes/predictions"] = _own(draws.predictions)
-        self._send_values(values, self.schema.sampled, len(draw))
+            values |= {f"{group}/{name}": marks[name] for name in schema.of_draws(group)}
+        self._send_values(values, schema.sampled, len(draw))
+
+    def _groups(self, draws: Draws) -> dict[str, dict[str, np.ndarray]]:
+        """What draws keep, by group, statistics aside."""
+        out: dict[str, dict[str, np.ndarray]] = {}
+        kept = self.schema.sampled
+        if draws.position is not None and "posterior" in kept:
+            out["posterior"] = self._tensors(_own(draws.position), "position")
+        if draws.momentum is not None and "momenta" in kept:
+            out["momenta"] = self._tensors(_own(draws.momentum), "momentum")
+        if draws.predictions is not None and "probes" in kept:
+            out["probes"] = {"predictions": _own(draws.predictions)}
+        if draws.log_likelihood is not None and "log_likelihood" in kept:
+            out["log_likelihood"] = {"y": _own(draws.log_likelihood)}
+        return out
+
+    def _check_ladder(self, statistics: Mapping[str, np.ndarray]) -> None:
+        """StoreError where statistics do not say what tells draws of the target from others."""
+        wanted = (*(["rung"] if self.schema.apart else []), *(["log_weight"] if self.schema.weighted else []))
+        for name in wanted:
+            if np.shape(statistics.get(name, ())) != (len(statistics.get(name, ())), self.schema.replicas):
+                raise StoreError(f"Draws do not fit the store: statistic {name} is missing or of another shape.")
 
     def append_trace(self, trace: Trace) -> None:
         """Hand over points of the learning curves; arrays and errors as for `append`."""
         self.make_room(trace.nbytes)
-        values = {"trace/step": _own(trace.step)} | {
-            f"trace/{name}": _own(value) for name, value in trace.values.items()
-        }
-        self._send_values(values, ("trace",), len(trace.step))
+        step, own = _own(trace.step), {name: _own(value) for name, value in trace.values.items()}
+        values = {f"{group}/step": step for group in self.schema.traced}
+        values |= apart(self.schema, "trace", own, own.get("rung"))
+        self._send_values(values, self.schema.traced, len(trace.step))
 
     def commit(
         self,
@@ -206,16 +231,16 @@ class RunWriter:
             self._told = True  # the first error is the one to show
         self.close()
 
-    def _tensors(self, position: np.ndarray) -> dict[str, np.ndarray]:
-        """Views of the tensors in `position` [D, R, P]."""
+    def _tensors(self, position: np.ndarray, what: str) -> dict[str, np.ndarray]:
+        """Views of the tensors in `position` [D, R, P] (or momenta), by name."""
         if position.shape[1:] != (self.schema.replicas, self.schema.parameters):
             raise StoreError(
-                f"position has shape {position.shape}, not (D, {self.schema.replicas}, {self.schema.parameters})."
+                f"{what} has shape {position.shape}, not (D, {self.schema.replicas}, {self.schema.parameters})."
             )
         out, start = {}, 0
         for name, shape in self.schema.tensors.items():
             stop = start + int(np.prod(shape))
-            out[f"posterior/{name}"] = position[..., start:stop].reshape(*position.shape[:2], *shape)
+            out[name] = position[..., start:stop].reshape(*position.shape[:2], *shape)
             start = stop
         return out
 
@@ -306,11 +331,12 @@ class RunWriter:
         """
         for name, value in commit.predictive.items():
             put_values(self.path, f"predictive/{name}", record.arrays[f"predictive/{name}"], value)
-        for name in CHANGING:
-            if not np.array_equal(self._shown.get(name, ()), commit.arrays[name]):
-                for group in record.schema.chained:
-                    put_values(self.path, f"{group}/{name}", record.arrays[f"{group}/{name}"], commit.arrays[name])
-                self._shown[name] = commit.arrays[name]
+        moved = [name for name in CHANGING if not np.array_equal(self._shown.get(name, ()), commit.arrays[name])]
+        for group in record.schema.chained if moved else ():
+            values = changing(record.schema, group, commit.arrays)
+            for name in moved:
+                put_values(self.path, f"{group}/{name}", record.arrays[f"{group}/{name}"], values[name])
+        self._shown |= {name: commit.arrays[name] for name in moved}
         shown = {
             name: commit.attributes[name]
             for name in ("sampling_time", "moves")

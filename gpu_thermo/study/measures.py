@@ -65,7 +65,7 @@ def read_draws(run: xr.DataTree, groups: int, rungs: int = 1) -> Draws:
     log_w = np.where(bad, -np.inf, log_w)
     top = log_w.max() if np.isfinite(log_w).any() else 0.0
     weight, position = np.exp(log_w - top), np.where(bad[..., None], 0.0, position)
-    if rungs > 1:
+    if rungs > 1 and "log_weight" in stats:  # of stores of before, whose chains are replicas
         position, weight = _target_rung(position, weight, rungs)
     return Draws(position, weight, np.repeat(np.arange(groups), len(position) // groups))
 

@@ -100,13 +100,13 @@ def test_of_a_ladder_only_the_target_rung_is_judged() -> None:
     assert "(2 ladders of 4 rungs, 100 draws each)" in one.headline
     assert one.convergence is not None
     assert (one.convergence.chains, one.convergence.draws) == (2, 100)
-    on_target = tree["sample_stats"]["rung"].to_numpy() == 0
-    kinetic = tree["sample_stats"]["kinetic_temperature"].to_numpy()[..., 0]
+    on_target = tree["sample_stats_rungs"]["rung"].to_numpy() == 0
+    kinetic = tree["sample_stats_rungs"]["kinetic_temperature"].to_numpy()[..., 0]
     (t,) = one.temperatures
     assert t.kinetic == pytest.approx(kinetic[on_target].mean())
     assert kinetic.mean() > 2 * t.kinetic  # the others are hotter, and would have spoilt it
     position, gradient = (
-        tree["posterior"]["position"].to_numpy()[on_target],
+        tree["posterior_rungs"]["position"].to_numpy()[on_target],
         GaussianMixture([-6.0, 4.0], 1.0, [0.4, 0.6]).gradient,
     )
     assert t.configurational == pytest.approx((position * gradient(position)).mean())
@@ -140,7 +140,15 @@ def test_tempered_chains_are_compared_over_as_many_visits_each() -> None:
 
 def test_a_ladder_with_a_frozen_replica_is_left_out() -> None:
     tree = run([{"kind": "exchange", "rungs": 4, "hottest": 12.0, "interval": 10}])
-    stats, spec = tree["sample_stats"].to_dataset(), RunSpec.from_json(tree.attrs["spec"])
+    found, spec = tree["sample_stats"].to_dataset(), RunSpec.from_json(tree.attrs["spec"])
+    every = tree["sample_stats_rungs"].to_dataset()
+    counted = counted_draws(found, spec, np.array([1]), every)
+    assert counted.label == "1 ladders of 4 rungs"
+    assert (counted.chain == 1).all()
+    assert counted.left_out == 1
+    assert counted.visits == pytest.approx((every["rung"].to_numpy()[4:] == 0).mean(axis=1))
+    # stores of before held every replica as a chain
+    stats = every.drop_vars(["ladder"]).rename(replica="chain")
     counted = counted_draws(stats, spec, np.delete(np.arange(8), 2))
     assert counted.label == "1 ladders of 4 rungs"
     assert set(np.unique(counted.chain)) <= set(range(4, 8))

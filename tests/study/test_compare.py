@@ -70,8 +70,8 @@ def test_ladders_are_read_as_the_chain_of_their_target_rung(tmp_path: Path) -> N
     run = {"replicas": 8, "steps": 200, "burn_in": 0, "thin": 10, "trace": 200}
     target = {"name": "mixture", "preset": "two_modes"}
     with sample({"target": target, "method": SGLD, "moves": [LADDER], "run": run}, device="cpu", threads=1) as tree:
-        draws, rung = read_draws(tree, 2, 4), tree["sample_stats"]["rung"].to_numpy()
-        position = tree["posterior"]["position"].to_numpy()
+        draws, rung = read_draws(tree, 2, 4), tree["sample_stats_rungs"]["rung"].to_numpy()
+        position = tree["posterior_rungs"]["position"].to_numpy()
     assert draws.position.shape == (2, 20, 1)
     assert draws.weight.min() == 1
     for ladder in range(2):
