@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .averages.calibration import calibration
+    from .averages.canonical import canonical
+    from .averages.concat import concat
     from .averages.held_out import held_out
     from .averages.predictive import predict
+    from .averages.resample import resample
     from .data import Dataset
     from .errors import GpuThermoError, Status
     from .run import Interrupted, Progress, iterate, plan, resume, sample
@@ -33,6 +36,7 @@ __version__ = "0.2.0.dev0"
 
 _HOMES = {
     "Dataset": "data", "GpuThermoError": "errors", "Status": "errors", "predict": "averages.predictive",
+    "canonical": "averages.canonical", "concat": "averages.concat", "resample": "averages.resample",
     "calibration": "averages.calibration", "held_out": "averages.held_out", "predict_prior": "running.prior",
     "Interrupted": "run", "Progress": "run", "iterate": "run", "plan": "run", "resume": "run", "sample": "run",
     "RunSpec": "spec", "Snapshot": "state", "open_run": "store", "UserPotential": "targets.user",
@@ -43,8 +47,8 @@ _HOMES = {
 __all__ = [
     "Dataset", "GpuThermoError", "Interrupted", "JaxNetwork", "NumpyNetwork", "Progress", "RunSpec", "Snapshot",
     "Status", "TorchNetwork", "UserPotential",
-    "__version__", "calibration", "held_out", "iterate",
-    "open_run", "plan", "predict", "predict_prior", "resume", "sample",
+    "__version__", "calibration", "canonical", "concat", "held_out", "iterate",
+    "open_run", "plan", "predict", "predict_prior", "resample", "resume", "sample",
     "weights_from_sklearn", "weights_from_torch",
 ]  # fmt: skip
 

@@ -59,8 +59,8 @@ class PotentialSubject:
             )
         if "log_likelihood" in spec.run.keep:
             raise SpecError(
-                f"run.keep = \"log_likelihood\" is about data, and target '{options.name}' has no points whose likelihood"
-                " could be told: leave it out."
+                f"run.keep = \"log_likelihood\" is about data, and target '{options.name}' has no points whose"
+                " likelihood could be told: leave it out."
             )
         potential = options.build() if potential is None else potential
         if options.name == "custom" and potential.layout.size != options.size:

@@ -68,7 +68,8 @@ def make_setup(spec: RunSpec, subject: Subject) -> Setup:
         "p" in o.operands for k in range(len(partition.names)) for o in program.operations(k)
     ):
         raise SpecError(
-            f'run.keep = "momenta": {spec.method.name} has none. Leave it out, or use a method of words, such as langevin.'
+            f'run.keep = "momenta": {spec.method.name} has none. Leave it out, or use a method of words, such as'
+            " langevin."
         )
     hyper = resolve_hyper(spec.method, method, program, run.replicas, target.points, run.steps)
     seed = np.full(run.replicas, run.seed if run.seed_dynamics is None else run.seed_dynamics, np.uint64)

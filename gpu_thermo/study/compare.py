@@ -202,7 +202,8 @@ def _row(p: Planned, folder: Path, exact: Exact | None) -> dict[str, Any]:
     path = _store(folder, p)
     header = read_header(path)
     with opened(path) as tree:
-        frozen = int((tree["sample_stats"]["status"].to_numpy() != 0).sum())
+        every = "sample_stats_rungs" if "sample_stats_rungs" in tree.children else "sample_stats"
+        frozen = int((tree[every]["status"].to_numpy() != 0).sum())
         found = (
             on_networks(tree, p.groups) if exact is None else on_potential(read_draws(tree, p.groups, p.rungs), exact)
         )

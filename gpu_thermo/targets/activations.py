@@ -42,7 +42,7 @@ class Activation:
     value : (z, xp) -> act(z); may write over z unless `slope` reads it.
     slope : (z, value, xp) -> act'(z), a mask where it is 0 or 1; None where it is 1 everywhere.
     count, slope_count : arithmetic of one value, and of one slope when the value is known.
-    homogeneous : whether act(z) = act'(z) z, which saves a sum where there is one output.
+    homogeneous : whether act(z) = act'(z) z, which saves a sum where there is one output. odd : act(-z) = -act(z).
     kept : whether a value is expensive enough to be kept from the forward to the backward pass.
     """
 
@@ -55,6 +55,7 @@ class Activation:
     count: Count
     slope_count: Count = ONE
     homogeneous: bool = False
+    odd: bool = False
     kept: bool = False
 
     def __post_init__(self) -> None:
@@ -119,7 +120,7 @@ ACTIVATIONS: dict[str, Activation] = {
                 slope="return scalar(1) - value * value;",
                 by_value="return r - r * value * value;",
             ),
-            count=Count(9, 12), kept=True,
+            count=Count(9, 12), kept=True, odd=True,
         ),
         Activation(
             "softplus", "log(1 + exp z), slope 1 - exp(-value)", "Dugas, Bengio, Belisle, Nadeau and Garcia 2001",
@@ -141,7 +142,7 @@ ACTIVATIONS: dict[str, Activation] = {
             code=Code(
                 value="return z;", slope="return splat(scalar(1));", product="return r;", by_value="return r;"
             ),
-            count=Count(), homogeneous=True,
+            count=Count(), homogeneous=True, odd=True,
         ),
         Activation(
             "silu", "z s(z), s the logistic function", "Elfwing, Uchibe and Doya 2018",
@@ -175,7 +176,7 @@ ACTIVATIONS: dict[str, Activation] = {
             value=lambda z, xp: xp.sin(z),
             slope=lambda z, value, xp: xp.cos(z),
             code=Code(value=f"{TURNS}    return sine;", slope=f"{TURNS}    return cosine;"),
-            count=Count(14, 12), slope_count=Count(7, 3), kept=True,
+            count=Count(14, 12), slope_count=Count(7, 3), kept=True, odd=True,
         ),
         Activation(
             "leaky_relu", "z, and .01 z below 0", "Maas, Hannun and Ng 2013",
