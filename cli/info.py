@@ -198,8 +198,9 @@ def summarise(path: Path, tree: "xarray.DataTree | None" = None) -> dict[str, An
         "kept": list(header.keep),
         "engine": engines(history, str(header.attributes.get("engine", header.engine))),
         "device": engines(history, header.device, "device"),
-        "seconds": header.attributes.get("sampling_time"), "bytes": stored_bytes(path), "frozen": frozen(stats),
-        "assumptions": assumed(tree), "columns": columns_of(tree, spec), "scores": scores(tree),
+        "seconds": header.attributes.get("sampling_time"), "bytes": stored_bytes(path),
+        "frozen": frozen(every_replica(tree)), "columns": columns_of(tree, spec), "scores": scores(tree),
+        "assumptions": assumed(tree),
     }  # fmt: skip
 
 
@@ -224,6 +225,16 @@ def assumed(tree: "xarray.DataTree") -> list[str]:
 def planned_steps(header: "RunInfo", spec: "RunSpec") -> int:
     """Steps the run goes to, as last extended."""
     return int(header.attributes.get("steps", spec.run.steps))
+
+
+def every_replica(tree: "xarray.DataTree") -> "xarray.Dataset":
+    """Statistics with every replica as a chain, also of a ladder, of which one chain is its target rung."""
+    apart = "sample_stats_rungs"
+    return (
+        tree[apart].to_dataset().rename(replica="chain")
+        if apart in tree.children
+        else tree["sample_stats"].to_dataset()
+    )
 
 
 def frozen(stats: "xarray.Dataset") -> list[dict[str, Any]]:

@@ -57,6 +57,7 @@ class NetworkSubject:
     probe: np.ndarray | None = None
 
     potential = None
+    parts = ("energy_data", "energy_prior")
 
     @classmethod
     def make(
@@ -114,9 +115,8 @@ class NetworkSubject:
 
     @property
     def scores(self) -> tuple[str, ...]:
-        """Both parts of the energy, and test scores, where there is a test set."""
-        tested = (f"test_{self.model.likelihood.score.name}", "test_nll") if self.data.test_points else ()
-        return ("energy_data", "energy_prior", *tested)
+        """Test scores, where there is a test set."""
+        return (f"test_{self.model.likelihood.score.name}", "test_nll") if self.data.test_points else ()
 
     @property
     def points_seen(self) -> int:

@@ -32,6 +32,7 @@ class PotentialSubject:
 
     energy_range = None
     scores = ()
+    parts = ()
     points_seen = 0
 
     @classmethod

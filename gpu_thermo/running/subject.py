@@ -67,7 +67,8 @@ class Subject(Protocol):
     dataset : [R] int64, the data set of each replica.
     fingerprint : identity of what the spec alone does not say: the data, or the user's function.
     energy_range : energies that are not left downwards and rarely upwards; None where nothing is known.
-    scores : names of the numbers each replica is tested by. points_seen : points of the passes at a recorded moment.
+    scores : names of the numbers each replica is tested by. parts : names of the parts of its energy.
+    points_seen : points of the passes at a recorded moment.
     potential : the potential, whose exact energies can be had; None for what is defined by data.
     """
 
@@ -83,6 +84,8 @@ class Subject(Protocol):
     def energy_range(self) -> tuple[float, float] | None: ...
     @property
     def scores(self) -> tuple[str, ...]: ...
+    @property
+    def parts(self) -> tuple[str, ...]: ...
     @property
     def points_seen(self) -> int: ...
     @property
@@ -113,8 +116,8 @@ class Subject(Protocol):
         ...
 
     def header(self) -> Mapping[str, Any]:
-        """Fields of a store's Header: outputs, features, probes, constant, keep, attributes; and tensors,
-        where they are stored otherwise than the layout has them.
+        """Fields of a store's Header: outputs, features, probes, constant, keep, attributes; about, of its data; and
+        tensors, where they are stored otherwise than the layout has them.
         """
         ...
 
@@ -183,9 +186,11 @@ class Setup:
 
     @property
     def statistics(self) -> tuple[str, ...]:
-        """Names of the further numbers each draw has: test scores, and what the moves and the method say."""
+        """Names of the further numbers each draw has: parts of its energy, test scores, and what the moves, the method
+        and its work say.
+        """
         of_method, of_work = tuple(self.method_statistics(1)), WORK if self.job.counts_work else ()
-        return (*self.subject.scores, *fold.names(self.moves), *of_method, *of_work)
+        return (*self.subject.parts, *self.subject.scores, *fold.names(self.moves), *of_method, *of_work)
 
     def method_statistics(self, step: int) -> dict[str, np.ndarray]:
         """Per-replica numbers [R] that the method itself has at the moment after `step`: CoolMomentum's equivalent

@@ -87,6 +87,7 @@ class LineSubject:
     fingerprint = "a line"
     energy_range = None
     scores = ("test_height",)
+    parts = ()
     points_seen = POINTS
     potential = None
 
@@ -175,7 +176,9 @@ def test_promises(name: str) -> None:
     observer = subject.observer(ready, moments, "cpu", 1)
     make_engine(ready.job, "batched", "cpu").advance(state, Segment(0, 3, ()))
     seen = observer(state.position, True)
-    assert set(seen.statistics) == {"energy", *subject.scores}
+    assert set(seen.statistics) == {"energy", *subject.parts, *subject.scores}
+    if subject.parts:
+        np.testing.assert_array_equal(sum(seen.statistics[name] for name in subject.parts), seen.statistics["energy"])
     everything = Batch(None, np.arange(REPLICAS))
     exact = subject.target.energy_and_gradient(state.position, everything)[0]
     np.testing.assert_allclose(observer.energy(state.position), exact, rtol=1e-5)
@@ -190,7 +193,8 @@ def test_promises(name: str) -> None:
     header = make_header(ready, "batched", "cpu", moments)
     assert header.tensors == subject.header().get("tensors", subject.target.layout.variables)
     assert sum(int(np.prod(shape)) for _, shape in header.tensors.values()) == subject.target.layout.size
-    assert set(subject.header()) - {"tensors"} == {"outputs", "features", "probes", "constant", "keep", "attributes"}
+    fields = {"outputs", "features", "probes", "constant", "keep", "attributes"}
+    assert set(subject.header()) - {"tensors", "about"} == fields
     other = subject.with_dataset(np.zeros(REPLICAS, np.int64))
     assert type(other) is type(subject)
     assert not other.dataset.any()
