@@ -106,6 +106,9 @@ class LineSubject:
     def assumptions(self) -> list[str]:
         return ["answers lie on a line"]
 
+    def columns(self) -> list[str]:
+        return []
+
     def judge(self, mean: np.ndarray, dataset: np.ndarray, log_density: Any = None) -> list[dict[str, float]]:
         return [{"rmse": float(np.sqrt(((m[:, 0] - Y) ** 2).mean()))} for m in mean]
 
