@@ -68,7 +68,7 @@ def test_refusals():
         concat([first, first])
     with pytest.raises(SpecError, match=r"differs from run 0 in run.batch"):
         concat([first, sample(spec(seed=2, batch=5))])
-    with pytest.raises(SpecError, match="model.hidden"):
+    with pytest.raises(SpecError, match=r"model\.hidden"):
         concat([first, sample(spec(seed=2) | {"model": {"hidden": 7, "prior_sd": 1.0}})])
     with pytest.raises(StoreError, match="recorded steps"):
         concat([first, sample(spec(seed=2, steps=320))])
