@@ -1,7 +1,6 @@
 """[model] of a spec: the network, its likelihood and prior, and its initial state."""
 
 import difflib
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -35,6 +34,8 @@ GIVEN = "given"
 """Of model.init: starts that were given as arrays from Python."""
 MOST_UNITS = 2**20
 """Of one hidden layer."""
+SMALLEST, LARGEST = 1e-15, 1e15
+"""Of scales: their squares are numbers of float32, too."""
 
 
 def _parse_layers(given: Any) -> Any:
@@ -73,10 +74,11 @@ def _parse_scale(given: Any) -> Any:
     """A number above 0, "fan_in", or one of them for each layer."""
     for name, scale in given.items() if isinstance(given, Mapping) else [("", given)]:
         number = isinstance(scale, int | float) and not isinstance(scale, bool)
-        if scale != FAN_IN and not (number and 0 < scale < math.inf):
+        if scale != FAN_IN and not (number and SMALLEST <= scale <= LARGEST):
             at = f" of {name}" if name else ""
             raise ValueError(
-                f'{shorten(repr(scale), 40)}{at} is no scale of a prior: give a number greater than 0, "fan_in", or a'
+                f"{shorten(repr(scale), 40)}{at} is no scale of a prior: give a number greater than 0"
+                f' ({SMALLEST:g} to {LARGEST:g}), "fan_in", or a'
                 ' table with one for each layer, as in {hidden = 1.0, output = "fan_in"}'
             )
     if isinstance(given, Mapping):
@@ -87,9 +89,10 @@ def _parse_scale(given: Any) -> Any:
 def _parse_noise(given: Any) -> Any:
     """A number above 0, or "learn"."""
     number = isinstance(given, int | float) and not isinstance(given, bool)
-    if given != LEARN and not (number and 0 < given < math.inf):
+    if given != LEARN and not (number and SMALLEST <= given <= LARGEST):
         raise ValueError(
-            f'{shorten(repr(given), 40)} is no noise: give a number greater than 0, or "learn", for a parameter'
+            f"{shorten(repr(given), 40)} is no noise: give a number greater than 0 ({SMALLEST:g} to {LARGEST:g}), or"
+            ' "learn", for a parameter'
         )
     return given if given == LEARN else float(given)
 

@@ -28,14 +28,28 @@ VALID: dict[str, Any] = {
 }
 SECTIONS = {
     "data": ["name", "turns", "train", "test", "seed", "seeds", "noise", "path", "target", "features", "test_fraction",
-        "standardise"],
-    "model": ["hidden", "activation", "task", "init", "init_sd", "prior_sd", "noise_sd", "dtype"],
+        "standardise", "weight", "task"],
+    "model": ["hidden", "activation", "task", "init", "init_sd", "prior", "prior_sd", "noise_sd", "dtype", "likelihood",
+        "dof", "class_weight"],
     "method": ["name", "stepsize", "temperature", "posterior_temperature", "sigma", "epsilon", "friction", "thermostat",
         "momentum", "word",
                "partition", "freeze", "convention", "cooling"],
     "run": ["replicas", "steps", "burn_in", "thin", "batch", "minibatch", "seed", "seed_init", "seed_dynamics", "trace",
         "keep", "momenta"],
 }  # fmt: skip
+DEEP: dict[str, Any] = {
+    "data": {"name": "gap", "train": 20, "test": 10},
+    "model": {
+        "hidden": [3, 2],
+        "activation": "silu",
+        "likelihood": "student_t",
+        "dof": 5.0,
+        "prior": "laplace",
+        "prior_sd": {"hidden": 1.0, "output": "fan_in"},
+    },
+    "method": {"name": "adlala"},
+    "run": {"replicas": 4, "steps": 40, "burn_in": 20, "thin": 5, "batch": 5, "seed": 1},
+}
 POTENTIAL: dict[str, Any] = {
     "target": {"name": "mixture", "means": [-2.0, 2.0], "sd": 0.5},
     "method": {"name": "langevin", "stepsize": 0.1, "temperature": 1.0},
@@ -79,6 +93,8 @@ WORDS = st.one_of(
             "linear",
             "table",
             "regression",
+            *("gaussian", "heteroscedastic", "student_t", "poisson", "bernoulli", "categorical"),
+            *("laplace", "fan_in", "learn", "balanced", "prior", "silu", "sine"),
             "float64",
             "epoch",
             "all",
@@ -91,7 +107,9 @@ VALUES = st.recursive(
     lambda inner: st.one_of(
         st.lists(inner, max_size=3),
         st.dictionaries(
-            st.sampled_from(["value", "schedule", "cycles", "final", "hidden", "output", "all", "w1"]),
+            st.sampled_from(
+                ["value", "schedule", "cycles", "final", "hidden", "hidden2", "output", "likelihood", "all", "w1"]
+            ),
             inner,
             max_size=3,
         ),
@@ -135,8 +153,8 @@ def dry_run(folder: Path, text: str | bytes) -> Any:
     return done
 
 
-def check_changes(folder: Path, changes: list[tuple[str, str, Any]]) -> None:
-    tree = {name: dict(section) for name, section in VALID.items()}
+def check_changes(folder: Path, changes: list[tuple[str, str, Any]], valid: dict[str, Any] = VALID) -> None:
+    tree = {name: dict(section) for name, section in valid.items()}
     for section, key, value in changes:
         tree[section][key] = value
     dry_run(folder, tomli_w.dumps(tree))
@@ -153,6 +171,23 @@ def test_the_valid_spec_is_valid(tmp_path: Path) -> None:
 @given(CHANGES)
 def test_any_change_of_a_spec(tmp_path: Path, changes: list[tuple[str, str, Any]]) -> None:
     check_changes(tmp_path, changes)
+
+
+def test_the_valid_deep_spec_is_valid(tmp_path: Path) -> None:
+    assert dry_run(tmp_path, tomli_w.dumps(DEEP)).exit_code == 0
+
+
+@fuzz(60)
+@given(CHANGES)
+def test_any_change_of_a_deep_regression(tmp_path: Path, changes: list[tuple[str, str, Any]]) -> None:
+    check_changes(tmp_path, changes, DEEP)
+
+
+@pytest.mark.slow
+@fuzz(3000)
+@given(CHANGES)
+def test_any_change_of_a_deep_regression_at_length(tmp_path: Path, changes: list[tuple[str, str, Any]]) -> None:
+    check_changes(tmp_path, changes, DEEP)
 
 
 def check_move(folder: Path, kind: str, changes: list[tuple[str, Any]], target: list[tuple[str, Any]]) -> None:
@@ -210,7 +245,8 @@ ABSURD = [
     "data.test=1000000000000", "run.steps=9223372036854775807", "run.thin=1", "run.trace=1",
     "data.seeds=[0, 18446744073709551616]",
     "method.stepsize=1e308", "method.temperature=1e308", "run.seed=-1", "run.seed=18446744073709551616",
-    "data.turns=1e300",
+    "data.turns=1e300", "model.hidden=[1000000, 1000000, 1000000]", "model.prior_sd=1e308", "model.noise_sd=1e308",
+    "model.dof=1e308",
 ]  # fmt: skip
 
 
