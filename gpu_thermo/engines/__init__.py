@@ -119,8 +119,6 @@ def _obstacle(job: Job, device: str) -> str:
         return SHALLOW
     if target.bounds is not None:
         return "it knows no walls (bounds)"
-    if job.program.braces is not None:
-        return "it knows no braces"
     if device != "cpu" and target.fused.outputs > 32:
         return f"{target.fused.outputs} outputs are more than a warp has threads"
     return missing_compiler() if device == "cpu" and find_compiler() is None else ""

@@ -26,6 +26,7 @@ from .coefficients import Coefficients
 from .gpu import cuda_errors, open_gpu
 from .resident import ResidentState, visit
 from .rings import RingBuffers
+from .work import RECORDED, kept_arrays
 
 Array = Any
 _TABLE_BYTES = 8 * 2**20
@@ -43,6 +44,8 @@ _POINTERS = (
     "ring_kinetic", "ring_energy", "contour_log_weight", "contour_shift", "contour_multiplier", "contour_seen",
     "contour_visits",
     "contour_clipped", "contour_outside", "contour_log_omega",
+    "block_position", "block_momentum", "block_gradient", "block_energy", "block_work", "block_steps", "block",
+    "work_sums", *(f"ring_{name}" for name in RECORDED),
 )  # fmt: skip
 _SWITCHES = ("contour_bins", "contour_interacting", "contour_published")
 _LEVELS = ("contour_zeta", "contour_lowest", "contour_width", "contour_low", "contour_high")
@@ -166,6 +169,9 @@ class FusedEngine:
             "ring_thermostat": recorded.thermostat[ring],
             "ring_kinetic": recorded.kinetic_temperature[ring], "ring_energy": recorded.energy[ring],
         }  # fmt: skip
+        if self.job.counts_work:
+            arrays |= {f"ring_{name}": getattr(recorded, name)[ring] for name in RECORDED}
+            arrays["block"] = self._tables.hyper.block
         own = {name.removeprefix("extra/"): value for name, value in own_arrays(state).items()}
         _check_state(own, self.job)
         kept = {name: own.pop(name) for name in kept_names() if name in own}
@@ -196,6 +202,7 @@ def _check_state(arrays: Mapping[str, np.ndarray], job: Job) -> None:
     }
     expected |= {"frozen_step": (rows[:1], np.int64)}
     expected |= {} if job.contour is None else job.contour.arrays(job.replicas)
+    expected |= kept_arrays(job.program, *rows, job.dtype) if job.counts_work else {}
     for name, (shape, dtype) in expected.items():
         array = arrays.get(name)
         if array is None or array.shape != shape or array.dtype != dtype:
@@ -209,7 +216,7 @@ def make_emitter(job: Job) -> Emitter:
     batch = target.points if job.batching.mode == "full" else job.batching.size
     return Emitter(
         job.program, target.model, job.batching.mode, batch, np.dtype(job.dtype).itemsize * 8, job.contour is not None,
-        job.scale is not None,
+        job.scale is not None, job.counts_work,
     )  # fmt: skip
 
 

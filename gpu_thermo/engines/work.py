@@ -14,7 +14,8 @@ SUMS = "work_sums"
 work, their work and its square summed."""
 STATISTICS = ("acceptance", "shadow_work", "shadow_work_variance")
 """Fields of Recorded that stores keep."""
-_RECORDED = (*STATISTICS, "proposals")
+RECORDED = (*STATISTICS, "proposals")
+"""All that is recorded of work."""
 
 
 class Kept(NamedTuple):
@@ -50,7 +51,7 @@ def is_kept(name: str) -> bool:
 
 def open_record(recorded: Recorded, draws: int, replicas: int) -> None:
     """Room for what is recorded of work."""
-    for name in _RECORDED:
+    for name in RECORDED:
         setattr(recorded, name, np.full((draws, replicas), np.nan))
 
 
@@ -60,5 +61,5 @@ def write_record(recorded: Recorded, slot: int, rows: slice, sums: np.ndarray, r
     with np.errstate(all="ignore"):
         mean = total / finite
         values = accepted / count, mean, np.maximum(square / finite - mean * mean, 0.0), count
-    for name, value in zip(_RECORDED, values, strict=True):
+    for name, value in zip(RECORDED, values, strict=True):
         getattr(recorded, name)[slot, rows] = value

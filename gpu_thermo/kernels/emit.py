@@ -37,6 +37,7 @@ class Emitter:
     ----------
     program, model : what a step does, on which network. batch : B, or N in mode "full". mode : minibatch mode. bits :
     32 or 64.
+    work : whether the work of steps or proposals is counted (work.h).
     contour : whether gradients are scaled by a learned histogram (contour.h). scaled : whether parameters have masses,
     whose m^(-1/2) then stand behind what the operations keep.
 
@@ -47,7 +48,7 @@ class Emitter:
 
     def __init__(
         self, program: Program, model: MlpModel, mode: str, batch: int, bits: int, contour: bool = False,
-        scaled: bool = False,
+        scaled: bool = False, work: bool = False,
     ) -> None:  # fmt: skip
         self.program, self.model, self.mode, self.batch, self.bits, self.contour = (
             program,
@@ -64,8 +65,10 @@ class Emitter:
                 f" {MOST_KEPT}"
                 " such arrays. Use the batched engine."
             )
+        self.work = work
         self._tau = (InForce("temperature", active_partition(program)),) if contour else ()
-        self.plan = make_plan(program, self._tau)
+        self._heat = (InForce("temperature", None),) if work else ()
+        self.plan = make_plan(program, self._tau + self._heat, work)
         self._written = StepText(self.plan, self.kept)
 
     def source(self, entry: str, team: int = 1, lanes: int | None = None) -> str:
@@ -74,7 +77,7 @@ class Emitter:
         """
         step = self._step()
         functions = network.functions(self.model)
-        headers = inline(*network.headers(self.model), "contour.h", "step.h")
+        headers = inline(*network.headers(self.model), "contour.h", "work.h", "step.h")
         return "\n".join((self._constants(team, lanes), library(), functions, headers, step, ENTRIES[entry], ""))
 
     def _constants(self, team: int, lanes: int | None) -> str:
@@ -84,6 +87,9 @@ class Emitter:
             "MOST_KEPT": MOST_KEPT, "SUMS": len(self.plan.sums),
             "MOST_POINTS": _DEEP_TILE, "CONTOUR": self.contour,
             "TAU": self.plan.place(self._tau[0], 0, "w") if self._tau else 0,
+            "WORK": self.work, "BRACES": self.program.braces is not None, "LEADING": self.program.leading_gradient,
+            "ENDS_AT_EVALUATION": self.program.ends_at_evaluation,
+            "HEAT": self.plan.place(self._heat[0], 0, "w") if self._heat else 0,
             "COEFFICIENTS": self.plan.count("r"), "WIDE_COEFFICIENTS": self.plan.count("w"),
             "FACTORS": self._written.factors,
         }  # fmt: skip

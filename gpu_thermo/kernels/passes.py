@@ -5,11 +5,12 @@ parameter in one *pass* over the units, all partitions at once; noise with one i
 pass ends where an operation needs sums over its partition, such as E's p.p. Text comes from the operations' records.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 
 from ..method.operations import operation
-from ..method.record import placeholders
+from ..method.record import Work, placeholders
 from ..method.words import Evaluate, InForce, Program, Substep
 
 SCALE = "scale"
@@ -53,13 +54,22 @@ class Pass:
         return sorted({sub for parts in self.parts.values() for part in parts for sub in part.subs})
 
 
+class Brace(Enum):
+    """Where a proposal begins, and where a proposal or a plain step whose work is counted ends."""
+
+    OPEN = "open_proposal(run);"
+    CLOSE = "close_step(run);"
+
+
 @dataclass
 class Plan:
-    """One step: passes and evaluations (None) in order, the coefficients they read, the products they sum."""
+    """One step: passes, evaluations (None) and braces in order, the coefficients they read, the products they sum."""
 
-    actions: list[Pass | None]
+    actions: list[Pass | Brace | None]
     coefficients: list[Coefficient]
     sums: tuple[str, ...]
+    energy_at: int | None = None
+    """With work: which evaluation is made where the step ends, and is asked for its energy; -1 where none is."""
 
     def __post_init__(self) -> None:
         counters = {"r": 0, "w": 0}
@@ -78,11 +88,13 @@ class Plan:
         return self._place[(*_key(of), index, kind)]
 
 
-def make_plan(program: Program, reads: Iterable[InForce] = ()) -> Plan:
-    """Group the program's substeps into passes; `reads` are hyperparameters that the kernel needs besides."""
-    actions: list[Pass | None] = []
+def make_plan(program: Program, reads: Iterable[InForce] = (), work: bool = False) -> Plan:
+    """Group the program's substeps into passes; `reads` are hyperparameters that the kernel needs besides. With `work`
+    that of each step or proposal is counted.
+    """
+    actions: list[Pass | Brace | None] = []
     chunk: list[Substep] = []
-    for s in (*program.substeps, None):
+    for s in (*_with_braces(program, work), None):
         if isinstance(s, Substep):
             chunk.append(s)
             continue
@@ -90,13 +102,30 @@ def make_plan(program: Program, reads: Iterable[InForce] = ()) -> Plan:
         chunk = []
         if isinstance(s, Evaluate):
             actions.append(None)
+        elif s is not None:
+            actions.append(s)
     found: dict[tuple[object, ...], Substep] = {}
     for a in actions:
-        for s in () if a is None else (*(part.substep for parts in a.parts.values() for part in parts), *a.ends):
+        for s in () if not isinstance(a, Pass) else (*(part.substep for parts in a.parts.values() for part in parts), *a.ends):
             found.setdefault(_key(s), s)
     coefficients = [Coefficient(s, i, kind) for s in found.values() for i, kind in enumerate(_kinds(s))]
     sums = dict.fromkeys(product for record in program.records for product in record.sums)
-    return Plan(actions, coefficients + [Coefficient(r, 0, "w") for r in reads], tuple(sums))
+    last = program.gradients_per_step - 1 if program.ends_at_evaluation else -1
+    return Plan(actions, coefficients + [Coefficient(r, 0, "w") for r in reads], tuple(sums), last if work else None)
+
+
+def _with_braces(program: Program, work: bool) -> Iterator[Evaluate | Substep | Brace]:
+    """The program's substeps, with braces where they stand; where the work of a plain step is counted it ends with
+    one.
+    """
+    begin, end = program.braces or (None, len(program.substeps) if work else None)
+    for i, s in enumerate((*program.substeps, None)):
+        if i == begin:
+            yield Brace.OPEN
+        if i == end:
+            yield Brace.CLOSE
+        if s is not None:
+            yield s
 
 
 def _kinds(s: Substep) -> str:
@@ -150,9 +179,15 @@ class StepText:
         self._plan, self._kept, self.factors = plan, {name: f"x.kept[{i}]" for i, name in enumerate(keeps)}, 0
         passes: list[str] = []
         calls: list[str] = []
+        evaluations = 0
         for action in plan.actions:
             if action is None:
+                if plan.energy_at is not None:
+                    calls.append(f"run.want_energy = {str(evaluations == plan.energy_at).lower()};")
                 calls.append("run.evaluate();")
+                evaluations += 1
+            elif isinstance(action, Brace):
+                calls.append(action.value)
             else:
                 calls.append(f"run.visit<Pass{len(passes)}>();")
                 passes.append(self._pass(len(passes), action))
@@ -167,9 +202,12 @@ class StepText:
         draws = {(k, subs.index(sub)) for k, parts in action.parts.items() for part in parts for sub in part.subs}
         summed = {(s.partitions[0], product) for s in action.ends for product in operation(s.operation).sums}
         factors = "".join(f"    {line}\n" for line in self._factors)
+        turned = [self._turned(s) for s in action.ends if _work(s).code]
+        kicks = any(_work(part.substep).kinetic for parts in action.parts.values() for part in parts)
         return f"""\
 struct Pass{number} {{
   static constexpr int SLOTS = {len(subs)};
+  static constexpr bool KICKS = {str(kicks).lower()}, TURNS = {str(bool(turned)).lower()};
   HD static constexpr u32 sub(int slot) {{ return {_choose(dict(enumerate(subs)))}; }}
   HD static constexpr bool sums(int k) {{ return {_any_of({k for k, _ in summed})}; }}
   HD static constexpr bool moves(int k) {{ return {_any_of(k for k, v in action.parts.items() if v)}; }}
@@ -180,6 +218,7 @@ struct Pass{number} {{
 {cases}  }}
   HD static void add(int k, real p, real g, real* part) {{
 {self._added(summed)}  }}
+  HD static wide turned(const Coefficients& c, const Sums* sum) {{ return {" + ".join(turned) or "splat_wide(0)"}; }}
   HD static void settle(const Coefficients& c, const Sums* sum, wide* xi) {{
 {self._settled(action)}  }}
 }};"""
@@ -197,6 +236,8 @@ struct Pass{number} {{
                 names[f"f{i}"] = f"f[{self.factors}]"
                 self.factors += 1
         text = self._filled(part.text, part.substep, k, names)
+        if _work(part.substep).kinetic and self._plan.energy_at is not None:
+            return f"{{ const real p = x.p; {text} x.gain += (x.p - p) * (x.p + p); }}"
         if record.drifts and SCALE in self._kept:  # what it adds to theta, times m^(-1/2)
             return f"{{ const real q = x.q; x.q = zero(); {text} x.q = q + {self._kept[SCALE]} * x.q; }}"
         return text
@@ -209,6 +250,10 @@ struct Pass{number} {{
         sums = {f"s{i}": f"sum[{k}].of[{self._plan.sums.index(product)}]" for i, product in enumerate(record.sums)}
         return text.format(*c, xi=f"xi[{k}]", **ticks, **sums, **self._kept, **names or {})
 
+    def _turned(self, s: Substep) -> str:
+        """Work of its own of a substep whose sums end a pass, in units of tau."""
+        return self._filled(_work(s).code, s, s.partitions[0])
+
     def _added(self, summed: Iterable[tuple[int, str]]) -> str:
         terms = ((k, self._plan.sums.index(product), product.split(".")) for k, product in summed)
         return "".join(f"    if (k == {k}) part[{i}] += {a} * {b};\n" for k, i, (a, b) in sorted(terms))
@@ -216,6 +261,11 @@ struct Pass{number} {{
     def _settled(self, action: Pass) -> str:
         ends = [(s, operation(s.operation).settle) for s in action.ends]
         return "".join(f"    {self._filled(settle, s, s.partitions[0])}\n" for s, settle in ends if settle)
+
+
+def _work(s: Substep) -> Work:
+    """Of the substep's letter, nothing where that is not known."""
+    return operation(s.operation).work or Work()
 
 
 def _any_of(ks: Iterable[int]) -> str:

@@ -2,7 +2,7 @@
 //   key = (seed low, seed high); c0 = block; c1 = stream id; c2 = ordinal low 32 bits; c3 = purpose << 24 | sub << 16 | ordinal bits 32..47
 #pragma once
 
-enum Purpose { PURPOSE_POSITION = 0, PURPOSE_MOMENTUM = 1, PURPOSE_STEP = 2, PURPOSE_MINIBATCH = 3 };
+enum Purpose { PURPOSE_POSITION = 0, PURPOSE_MOMENTUM = 1, PURPOSE_STEP = 2, PURPOSE_MINIBATCH = 3, PURPOSE_ACCEPTANCE = 9 };
 
 constexpr u32 PHILOX_M0 = 0xD2511F53u, PHILOX_M1 = 0xCD9E8D57u, PHILOX_W0 = 0x9E3779B9u, PHILOX_W1 = 0xBB67AE85u;
 constexpr int PHILOX_ROUNDS = 10;

@@ -21,6 +21,12 @@ struct Arguments {
   i32* contour_visits;                                               // [R, m]
   i64 *contour_clipped, *contour_outside;                            // [R], [R]
   const double* contour_log_omega;                                   // [evaluations of the segment]
+  scalar *block_position, *block_momentum, *block_gradient;          // [R, P], start of the proposal; null without braces, as the next
+  double *block_energy, *block_work;                                 // [R], [R]
+  i64* block_steps;                                                  // [R]
+  const i64* block;                                                  // [R]
+  double* work_sums;                                                 // [R, 5]; null where work is not counted, as the next
+  double *ring_acceptance, *ring_shadow_work, *ring_shadow_work_variance, *ring_proposals;  // [D, R] each
   i64 start, ordinal;                                                // first step; ordinal of its first own gradient
   i64 replicas, groups, steps, scheduled, initial;                   // initial: evaluate once beforehand, ordinal 0
   i64 contour_bins, contour_interacting, contour_published;
@@ -37,6 +43,7 @@ struct Coefficients {
 // One parameter as operations see it: theta, p, gradient, and what they keep beside it, such as Adam's moments.
 struct Parameter {
   real q, p, g, kept[KEPT > 0 ? KEPT : 1];
+  real gain;  // twice what forces add to p.p/2, where that is counted
 };
 
 // Sums over the parameters of a partition that operations ask for, such as p.p.
@@ -74,9 +81,10 @@ struct Run {
   u64 ordinal;
   bool want_energy, one_dataset;  // one_dataset: the replicas of all lanes see the same
   mask running;
+  Proposal proposal;
 
   HD Run(const Arguments& a_, Replica& s_, Shared& shared_, int member)
-      : a(a_), s(s_), shared(shared_), team(member, &shared_.exchange), first(0), now(0), ordinal(0), want_energy(false), one_dataset(false), running() {}
+      : a(a_), s(s_), shared(shared_), team(member, &shared_.exchange), first(0), now(0), ordinal(0), want_energy(false), one_dataset(false), running(), proposal() {}
 
   HD int unit(int i) const { return i * TEAM + team.member; }
   template <class L> HD bool owns(int i) const { return (i + 1) * TEAM <= L::HIDDEN || unit(i) < L::HIDDEN; }
@@ -100,6 +108,7 @@ struct Run {
       UNROLL for (int j = 0; j < SUMS; ++j) s.sum[k].of[j] = team.sum(s.sum[k].of[j]);
     }
     visit_tail<Pass, 0>(at);
+    if constexpr (WORK && Pass::TURNS) proposal.alike += s.c.w[HEAT] * Pass::turned(s.c, s.sum);
     Pass::settle(s.c, s.sum, s.xi);
   }
 
@@ -128,9 +137,11 @@ struct Run {
       }
     }
     UNROLL for (int u = 0; u < U; ++u) {
-      UNROLL_SOME for (int c = 0; c < L::FAN; ++c) apply<Pass, part_w(L::INDEX)>(L::held(i + u), c, noise[u]);
-      apply<Pass, part_b(L::INDEX)>(L::held(i + u), L::FAN, noise[u]);
-      UNROLL_SOME for (int c = L::FAN + 1; c < L::PARAMETERS; ++c) apply<Pass, part_w(LAYERS)>(L::held(i + u), c, noise[u]);
+      real gain = zero();
+      UNROLL_SOME for (int c = 0; c < L::FAN; ++c) apply<Pass, part_w(L::INDEX)>(L::held(i + u), c, noise[u], gain);
+      apply<Pass, part_b(L::INDEX)>(L::held(i + u), L::FAN, noise[u], gain);
+      UNROLL_SOME for (int c = L::FAN + 1; c < L::PARAMETERS; ++c) apply<Pass, part_w(LAYERS)>(L::held(i + u), c, noise[u], gain);
+      if constexpr (WORK && Pass::KICKS) proposal.own += widen(gain * scalar(0.5));
       sum_unit<Pass, L>(L::held(i + u));
     }
   }
@@ -151,14 +162,15 @@ struct Run {
   }
 
   // Operations on parameter c of the unit whose parameters start at `unit`.
-  template <class Pass, int K, int LANES_OF_UNIT> HD void apply(int unit, int c, const real (*noise)[LANES_OF_UNIT]) {
+  template <class Pass, int K, int LANES_OF_UNIT> HD void apply(int unit, int c, const real (*noise)[LANES_OF_UNIT], real& gain) {
     if constexpr (!Pass::moves(K)) return;
     const int i = unit + c;
     real n[Pass::SLOTS > 0 ? Pass::SLOTS : 1];
     UNROLL for (int k = 0; k < Pass::SLOTS; ++k) n[k] = noise[k][c];
-    Parameter x = {s.q[i], s.p[i], s.g[i], {}};
+    Parameter x = {s.q[i], s.p[i], s.g[i], {}, zero()};
     UNROLL for (int e = 0; e < KEPT; ++e) x.kept[e] = s.kept[e][i];
     Pass::template apply<K>(x, n, s.c, s.factor);
+    if constexpr (WORK && Pass::KICKS) gain += x.gain;
     s.q[i] = x.q;
     s.p[i] = x.p;
     UNROLL for (int e = 0; e < KEPT; ++e) s.kept[e][i] = x.kept[e];
@@ -195,9 +207,10 @@ struct Run {
       UNROLL for (int i = FIRST; i < FIRST + COUNT; ++i) {
         real n[Pass::SLOTS > 0 ? Pass::SLOTS : 1];
         UNROLL for (int k = 0; k < Pass::SLOTS; ++k) n[k] = noise[k][i - 4 * BEGIN];
-        Parameter x = {s.tq[i], s.tp[i], s.tg[i], {}};
+        Parameter x = {s.tq[i], s.tp[i], s.tg[i], {}, zero()};
         UNROLL for (int e = 0; e < KEPT; ++e) x.kept[e] = s.tkept[e][i];
         Pass::template apply<K>(x, n, s.c, s.factor);
+        if constexpr (WORK && Pass::KICKS) proposal.alike += widen(x.gain * scalar(0.5));
         s.tq[i] = x.q;
         s.tp[i] = x.p;
         UNROLL for (int e = 0; e < KEPT; ++e) s.tkept[e][i] = x.kept[e];
@@ -225,12 +238,41 @@ struct Run {
       for (int start = TILE; start < BATCH; start += TILE) tile<false>(chooser, start, BATCH - start < TILE ? BATCH - start : TILE, loss);
     }
     if (want_energy) s.energy = team.sum(loss) * splat_wide(1.0 / BATCH);
-    if constexpr (PRIOR && !PRIOR_BY_TENSOR) add_prior<Prior>();
-    if constexpr (PRIOR && PRIOR_BY_TENSOR) add_priors<Prior>();
-    if constexpr (OWN > 0) add_own_prior();
+    add_all_priors<true>();
     if constexpr (CONTOUR) scale_gradient();
     if constexpr (SCALED) weigh_gradient();
     ++ordinal;
+  }
+
+  // U alone, on all points; the gradient stays as it is.
+  SLOW void evaluate_energy() {
+    const Chooser<MODE> chooser(s.keys, grid(), 0, BATCH);
+    Points& points = shared.points;
+    wide loss = splat_wide(0);
+    for (int start = 0; start < BATCH; start += TILE) {
+      const int count = BATCH - start < TILE ? BATCH - start : TILE;
+      team.sync();
+      fetch(chooser, start, count);
+      team.sync();
+      network_outputs(team, s.q, s.tq, points, s.hidden, count);
+      Noise noise;
+      noise.prepare(s.tq + OWN_ROW);
+      for (int t = team.member; t < count; t += TEAM) {
+        const real* y = points.row[t] + INPUTS;
+        const real of_point = Likelihood::loss(points.out[t], y, a.likelihood, noise.of);
+        loss += widen(WEIGHTED ? of_point * y[TARGETS] : of_point);
+      }
+      team.sync();
+    }
+    want_energy = true;
+    s.energy = team.sum(loss) * splat_wide(1.0 / BATCH);
+    add_all_priors<false>();
+  }
+
+  template <bool SLOPES> HD void add_all_priors() {
+    if constexpr (PRIOR && !PRIOR_BY_TENSOR) add_prior<Prior, SLOPES>();
+    if constexpr (PRIOR && PRIOR_BY_TENSOR) add_priors<Prior, SLOPES>();
+    if constexpr (OWN > 0) add_own_prior<SLOPES>();
   }
 
   template <bool FIRST> HD void tile(const Chooser<MODE>& chooser, int start, int count, wide& loss) {
@@ -308,12 +350,12 @@ struct Run {
   }
 
   // U += factor sum of the prior's terms
-  template <class Law> HD void add_prior() {
+  template <class Law, bool SLOPES> HD void add_prior() {
     double constant[CONSTANTS];
     UNROLL for (int i = 0; i < CONSTANTS; ++i) constant[i] = a.prior[i];
     wide sum = splat_wide(0), tail = splat_wide(0);
     ON_HELD(i) {
-      s.g[i] += Law::slope(s.q[i], constant);
+      if constexpr (SLOPES) s.g[i] += Law::slope(s.q[i], constant);
       if (want_energy) sum += widen(Law::term(s.q[i], constant));
     }
     UNROLL for (int i = 0; i < OWN_ROW; ++i) {
@@ -324,9 +366,9 @@ struct Run {
   }
 
   // The same where tensors have scales of their own: constants [tensors, CONSTANTS], in the order of State.position.
-  template <class Law> HD void add_priors() {
+  template <class Law, bool SLOPES> HD void add_priors() {
     wide sum = splat_wide(0), tail = splat_wide(0);
-    add_prior_of_layer<Law, 0>(sum);
+    add_prior_of_layer<Law, 0, SLOPES>(sum);
     const double* constant = a.prior + (2 * LAYERS + 1) * CONSTANTS;
     UNROLL for (int i = 0; i < OWN_ROW; ++i) {
       s.tg[i] += Law::slope(s.tq[i], constant);
@@ -335,26 +377,26 @@ struct Run {
     if (want_energy) s.energy += team.sum(sum) + tail;
   }
 
-  template <class Law, int L> HD void add_prior_of_layer(wide& sum) {
+  template <class Law, int L, bool SLOPES> HD void add_prior_of_layer(wide& sum) {
     using Of = Layer<L>;
-    add_prior_of<Law, Of>(0, Of::FAN, 2 * L, sum);
-    add_prior_of<Law, Of>(Of::FAN, Of::FAN + 1, 2 * L + 1, sum);
+    add_prior_of<Law, Of, SLOPES>(0, Of::FAN, 2 * L, sum);
+    add_prior_of<Law, Of, SLOPES>(Of::FAN, Of::FAN + 1, 2 * L + 1, sum);
     if constexpr (L + 1 == LAYERS) {
-      add_prior_of<Law, Of>(Of::FAN + 1, Of::PARAMETERS, 2 * LAYERS, sum);
+      add_prior_of<Law, Of, SLOPES>(Of::FAN + 1, Of::PARAMETERS, 2 * LAYERS, sum);
     } else {
-      add_prior_of_layer<Law, L + 1>(sum);
+      add_prior_of_layer<Law, L + 1, SLOPES>(sum);
     }
   }
 
   // Parameters begin .. end - 1 of every unit of a layer, which are of one tensor.
-  template <class Law, class Of> HD void add_prior_of(int begin, int end, int tensor, wide& sum) {
+  template <class Law, class Of, bool SLOPES> HD void add_prior_of(int begin, int end, int tensor, wide& sum) {
     double constant[CONSTANTS];
     UNROLL for (int i = 0; i < CONSTANTS; ++i) constant[i] = a.prior[tensor * CONSTANTS + i];
     wide terms = splat_wide(0);
     for (int u = 0; u < Of::UNITS; ++u) {
       UNROLL_SOME for (int c = begin; c < end; ++c) {
         const int i = Of::held(u) + c;
-        s.g[i] += Law::slope(s.q[i], constant);
+        if constexpr (SLOPES) s.g[i] += Law::slope(s.q[i], constant);
         if (want_energy) terms += widen(Law::term(s.q[i], constant));
       }
     }
@@ -362,12 +404,12 @@ struct Run {
   }
 
   // eta ~ N(centre, 1)
-  HD void add_own_prior() {
+  template <bool SLOPES> HD void add_own_prior() {
     const double share = 1.0 / a.points;
     wide sum = splat_wide(0);
     UNROLL for (int k = 0; k < OWN; ++k) {
       const real gap = s.tq[OWN_ROW + k] - scalar(a.own_centre[k]);
-      s.tg[OWN_ROW + k] += gap * scalar(share);
+      if constexpr (SLOPES) s.tg[OWN_ROW + k] += gap * scalar(share);
       sum += widen(gap * gap);
     }
     if (want_energy) s.energy += sum * splat_wide(share / 2);
@@ -438,6 +480,7 @@ struct Run {
   SLOW void freeze() {
     for (int l = 0; l < LANES; ++l) {
       if (!get(running, l)) continue;
+      if (BRACES && proposal.done[l] > 0) continue;  // it is rejected
       const int bad = team.any_bits(causes(l));
       if (!(bad & ~CAUSE_GRADIENT)) continue;
       const int cause = bad & CAUSE_THERMOSTAT ? 4 : bad & CAUSE_GRADIENT ? 1 : bad & CAUSE_MOMENTUM ? 2 : 3;  // errors.Status
@@ -507,13 +550,30 @@ struct Run {
   }
 
   SLOW void store_row(scalar* to, const real* held, const real* tail) const {
-    for (int l = 0; l < LANES && first + l < a.replicas; ++l) {
-      scalar* row = to + (first + l) * SIZE;
-      store_layers<0>(row, held, l);
-      if (team.member == 0) {
-        UNROLL for (int i = 0; i < TAIL; ++i) row[TAIL_ROW + i] = get(tail[i], l);
-      }
+    for (int l = 0; l < LANES && first + l < a.replicas; ++l) store_lane(to, held, tail, l);
+  }
+
+  HD void store_lane(scalar* to, const real* held, const real* tail, int l) const {
+    scalar* row = to + (first + l) * SIZE;
+    store_layers<0>(row, held, l);
+    if (team.member == 0) {
+      UNROLL for (int i = 0; i < TAIL; ++i) row[TAIL_ROW + i] = get(tail[i], l);
     }
+  }
+
+  // Lane l alone, times `sign`.
+  HD void load_lane(const scalar* from, real* held, real* tail, int l, scalar sign) {
+    const scalar* row = from + replica(l) * SIZE;
+    load_lane_of<0>(row, held, l, sign);
+    UNROLL for (int i = 0; i < TAIL; ++i) set(tail[i], l, sign * row[TAIL_ROW + i]);
+  }
+
+  template <int L> HD void load_lane_of(const scalar* row, real* held, int l, scalar sign) {
+    using Of = Layer<L>;
+    ON_UNITS(i, Of) {
+      UNROLL_SOME for (int c = 0; c < Of::PARAMETERS; ++c) if (owns<Of>(i)) set(held[Of::held(i) + c], l, sign * row[Of::at(unit(i), c)]);
+    }
+    if constexpr (L + 1 < LAYERS) load_lane_of<L + 1>(row, held, l, sign);
   }
 
   template <int L> HD void store_layers(scalar* row, const real* held, int l) const {
@@ -553,6 +613,7 @@ struct Run {
     load_row(a.gradient, s.g, s.tg);
     UNROLL for (int e = 0; e < KEPT; ++e) load_row(a.kept[e], s.kept[e], s.tkept[e]);
     load_coefficients(0);
+    if constexpr (WORK) load_proposal(*this);
   }
 
   SLOW void store() const {
@@ -560,6 +621,7 @@ struct Run {
     store_row(a.momentum, s.p, s.tp);
     store_row(a.gradient, s.g, s.tg);
     UNROLL for (int e = 0; e < KEPT - SCALED; ++e) store_row(a.kept[e], s.kept[e], s.tkept[e]);
+    if constexpr (BRACES) store_proposal(*this);
     for (int l = 0; l < LANES && first + l < a.replicas && team.member == 0; ++l) {
       a.energy[first + l] = get_wide(s.energy, l);
       for (int k = 0; k < PARTITIONS; ++k) a.thermostat[(first + l) * PARTITIONS + k] = get_wide(s.xi[k], l);
@@ -608,14 +670,17 @@ struct Run {
       want_energy = true;  // and with contour always
       evaluate();
     }
+    if constexpr (WORK && !LEADING) if (a.start == 0) evaluate_energy();
     for (i64 i = 0; i < a.steps; ++i) {
       if (i && a.scheduled) load_coefficients(i);
       const i64 slot = a.slot[i];
       want_energy = CONTOUR || slot >= 0 || i + 1 == a.steps;
       now = u64(a.start + i);
+      if constexpr (WORK) begin_work(*this);
       Step::run(*this);
       check();
       if (slot >= 0) record(slot);
+      if constexpr (WORK) if (slot >= 0) record_work(*this, slot);
     }
     store();
   }

@@ -23,7 +23,7 @@ def with_work(job: Job) -> Job:
                 f"{_named(job)} accepts a step by its change of energy, and {why}; or leave out the braces."
             )
         return job
-    return replace(job, work=not why and job.target.fused is None)
+    return replace(job, work=not why)
 
 
 def check_braces(method: MethodSpec, job: Job, moves: Sequence[Any]) -> None:
