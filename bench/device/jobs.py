@@ -4,12 +4,14 @@ and team size.
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from gpu_thermo.data import Dataset
 from gpu_thermo.engines.base import Batching, Job
+from gpu_thermo.engines.work import kept_arrays
 from gpu_thermo.method.named import METHODS, get_method, make_program
 from gpu_thermo.method.updates import UPDATES
 from gpu_thermo.moves.contour import Contour
@@ -33,6 +35,16 @@ CONTOURS = [
     )
 ]
 """Cases whose gradients a contour scales, beside the pairwise ones."""
+BRACES = [
+    dict(zip(FACTORS, row, strict=True)) | {"braces": "braces"}
+    for row in (
+        ("{BAOAB}", "binary", "tanh", "full", "layer", 64, 32),
+        ("{ABOBA}", "multiclass", "softplus", "full", "all", 64, 64),
+        ("O{BAB}O", "regression", "tanh", "full", "tensor", 64, 128),
+        ("{KAK}S", "binary", "tanh", "full", "all", 64, 32),
+    )
+]
+"""Cases with proposals of 0 to 4 steps."""
 HIDDEN = {32: 40, 64: 70, 128: 200}
 """Units by team: some members have one more than others."""
 Case = dict[str, Any]
@@ -89,8 +101,12 @@ def make_job(case: Case, replicas: int = 37, points: int = 150, batch: int = 10)
     if "contour" in case:
         values["temperature"] = values["temperature"][:, :1]  # one for all partitions
         contour = Contour(zeta=0.8, bins=20, lowest=0.0, width=0.1, omega_max=0.2, learn=7)
+    if "braces" in case:
+        values["temperature"] = values["temperature"][:, :1]
     stepsize = (0.02 if update else 0.1) * (1 + g.random(replicas))
     hyper = Hyper.constant(replicas, shape[1], stepsize, total=100, momentum=0.9, thermostat=0.1, **values)
+    if "braces" in case:
+        hyper = replace(hyper, block=np.arange(replicas) % 5)
     dtype = np.float32 if case["bits"] == 32 else np.float64
     target = MlpTarget(model, _data(task, m, n, points), np.arange(replicas) % 2, dtype)
     seed = np.arange(replicas, dtype=np.uint64) % 3 + 2**40
@@ -118,6 +134,9 @@ def make_state(job: Job, poison: bool = False) -> State:
     state.extra = {name: np.zeros(shape, job.dtype) for name in job.program.keeps}
     if job.contour is not None:
         job.contour.begin(state)
+    if job.counts_work:
+        kept = kept_arrays(job.program, *shape, job.dtype)
+        state.extra |= {name: np.zeros(a.shape, a.dtype) for name, a in kept.items()}
     if poison:
         state.gradient[...] = np.nan
     return state
@@ -126,5 +145,5 @@ def make_state(job: Job, poison: bool = False) -> State:
 def chosen(quick: bool) -> Iterator[tuple[int, Case]]:
     """Numbered cases: all, or a few of different words."""
     cases = pairwise()
-    few = [*list({c["word"]: c for c in cases}.values())[:6], CONTOURS[0]]
-    yield from enumerate(few if quick else [*CONTOURS, *cases])
+    few = [*list({c["word"]: c for c in cases}.values())[:6], CONTOURS[0], *BRACES[:2]]
+    yield from enumerate(few if quick else [*CONTOURS, *BRACES, *cases])

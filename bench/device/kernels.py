@@ -15,6 +15,7 @@ import numpy as np
 from gpu_thermo.engines import BatchedEngine, FusedEngine, Job
 from gpu_thermo.engines import batched as batched_module
 from gpu_thermo.engines import fused as fused_module
+from gpu_thermo.engines.work import RECORDED
 from gpu_thermo.kernels.toolchain import find_compiler
 from gpu_thermo.state import Recorded, Segment, State
 
@@ -60,7 +61,8 @@ def compare(reference: Any, engine: Any, job: Job) -> float:
     for steps in STEPS:
         (a, r), (b, q) = advanced(reference, job, steps, False), advanced(engine, job, steps, True)
         pairs = [(v, b.arrays()[name]) for name, v in a.arrays().items()]
-        pairs += [(getattr(r, n), getattr(q, n)) for n in ("position", "thermostat", "kinetic_temperature", "energy")]
+        names = ("position", "thermostat", "kinetic_temperature", "energy", *(RECORDED if job.counts_work else ()))
+        pairs += [(getattr(r, n), getattr(q, n)) for n in names]
         worst = max([worst, *(difference(x, y) for x, y in pairs)])
     return worst
 

@@ -251,7 +251,9 @@ class _Block:
         local = self.local
         index = self.ops.minibatch(self.job.batching, self.job.target.points, local.evaluations)
         batch = Batch(index, self.replica, self.keys, local.evaluations)
-        local.energy, local.gradient[...] = self.job.target.energy_and_gradient(local.position, batch)
+        energy, local.gradient[...] = self.job.target.energy_and_gradient(local.position, batch)
+        if self.proposals is None or self.program.ends_at_evaluation:
+            local.energy = energy
         if self.job.contour is not None:
             self._flatten(self.job.contour)
         if self.scale is not None:

@@ -105,8 +105,8 @@ def make_plan(program: Program, reads: Iterable[InForce] = (), work: bool = Fals
         elif s is not None:
             actions.append(s)
     found: dict[tuple[object, ...], Substep] = {}
-    for a in actions:
-        for s in () if not isinstance(a, Pass) else (*(part.substep for parts in a.parts.values() for part in parts), *a.ends):
+    for a in (a for a in actions if isinstance(a, Pass)):
+        for s in (*(part.substep for parts in a.parts.values() for part in parts), *a.ends):
             found.setdefault(_key(s), s)
     coefficients = [Coefficient(s, i, kind) for s in found.values() for i, kind in enumerate(_kinds(s))]
     sums = dict.fromkeys(product for record in program.records for product in record.sums)

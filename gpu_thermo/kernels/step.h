@@ -359,7 +359,7 @@ struct Run {
       if (want_energy) sum += widen(Law::term(s.q[i], constant));
     }
     UNROLL for (int i = 0; i < OWN_ROW; ++i) {
-      s.tg[i] += Law::slope(s.tq[i], constant);
+      if constexpr (SLOPES) s.tg[i] += Law::slope(s.tq[i], constant);
       tail += widen(Law::term(s.tq[i], constant));
     }
     if (want_energy) s.energy += (team.sum(sum) + tail) * splat_wide(constant[Law::FACTOR]);
@@ -371,7 +371,7 @@ struct Run {
     add_prior_of_layer<Law, 0, SLOPES>(sum);
     const double* constant = a.prior + (2 * LAYERS + 1) * CONSTANTS;
     UNROLL for (int i = 0; i < OWN_ROW; ++i) {
-      s.tg[i] += Law::slope(s.tq[i], constant);
+      if constexpr (SLOPES) s.tg[i] += Law::slope(s.tq[i], constant);
       tail += widen(Law::term(s.tq[i], constant)) * splat_wide(constant[Law::FACTOR]);
     }
     if (want_energy) s.energy += team.sum(sum) + tail;

@@ -12,6 +12,7 @@ from gpu_thermo.engines.base import Batching, Job
 from gpu_thermo.engines.batched import BatchedEngine
 from gpu_thermo.engines.fused import FusedEngine, aligned, fill, make_emitter
 from gpu_thermo.engines.operations.arrays import NumpyOperations
+from gpu_thermo.engines.work import RECORDED, kept_arrays
 from gpu_thermo.kernels.toolchain import host_library
 from gpu_thermo.method.named import get_method, make_program
 from gpu_thermo.method.schedules import Cosine, Linear
@@ -35,7 +36,7 @@ def make_data(task, m, n, points, count):
 
 def make_job(method="adlala", word=None, *, replicas=11, d=6, m=2, n=1, task="binary", activation="relu", mode="subset",
              batch=10, points=64, partition=None, sets=1, dtype=np.float32, freeze=(), prior=None, schedules=None,
-             convention="I", masses=False):  # fmt: skip
+             convention="I", masses=False, work=False):  # fmt: skip
     model = MlpModel(m, d, n, task, activation, prior, 0.7)
     split = model.layout.partition(partition or get_method(method).partition)
     program = make_program(get_method(method), split, word, freeze, convention)
@@ -49,9 +50,12 @@ def make_job(method="adlala", word=None, *, replicas=11, d=6, m=2, n=1, task="bi
     seed = np.arange(replicas, dtype=np.uint64) % 3 + 2**40
     batching = Batching(mode, points if mode == "full" else batch)
     hyper = dataclasses.replace(hyper, schedules=schedules or {})
+    if work:  # one temperature for all partitions, and proposals of 0 to 4 steps side by side
+        tau = np.repeat(hyper.temperature[:, :1], shape[1], axis=1)
+        hyper = dataclasses.replace(hyper, temperature=tau, block=np.arange(replicas) % 5)
     scale = 0.3 + g.random((replicas, model.layout.size)) if masses else None
     stream = np.arange(replicas, dtype=np.uint64)
-    return Job(program, target, hyper, batching, seed, stream, dtype, scale=scale)
+    return Job(program, target, hyper, batching, seed, stream, dtype, scale=scale, work=work)
 
 
 def make_state(job):
@@ -59,6 +63,9 @@ def make_state(job):
     position, momentum = ((size * g.normal(size=shape)).astype(job.dtype) for size in (0.3, 0.1))
     state = State.at(position, momentum, job.hyper.thermostat.copy())
     state.extra = {name: np.zeros(shape, job.dtype) for name in job.program.keeps}
+    if job.counts_work:
+        kept = kept_arrays(job.program, *shape, job.dtype)
+        state.extra |= {name: np.zeros(a.shape, a.dtype) for name, a in kept.items()}
     return state
 
 
@@ -106,6 +113,8 @@ def agree_with_batched(job, fused=None):
         assert_close(a, b, job.dtype)
         for name in ("position", "thermostat", "kinetic_temperature", "energy"):
             np.testing.assert_allclose(getattr(q, name), getattr(r, name), rtol=2e-5, atol=2e-6, err_msg=name)
+        for name in RECORDED if job.counts_work else ():  # U is rounded at its own size, and tau is .01
+            np.testing.assert_allclose(getattr(q, name), getattr(r, name), rtol=1e-4, atol=1e-3, err_msg=name)
 
 
 CASES = {
@@ -130,6 +139,28 @@ CASES = {
     "masses": {"method": "splitting", "word": "ABCDEFBA", "masses": True, "task": "multiclass", "n": 3, "prior": 1.0},
     "masses, fixed length": {"method": "mclmc", "masses": True, "n": 2, "task": "regression", "m": 3, "prior": 1.0},
 }  # fmt: skip
+
+
+_FULL = {"method": "splitting", "mode": "full", "work": True}
+WORK = {
+    "braces": _FULL | {"word": "{BAOAB}", "prior": 1.0},
+    "braces, float64, evaluated in the middle": _FULL | {
+        "word": "{ABOBA}", "dtype": np.float64, "task": "multiclass", "n": 5, "prior": 1.0, "points": 150, "sets": 3},
+    "braces, hybrid, deep": _FULL | {"word": "O{BABABAB}", "d": (6, 5), "activation": "tanh", "points": 53},
+    "braces, two words": _FULL | {"word": {"hidden": "{BAOAB}", "output": "O{BAB}O"}, "partition": "layer",
+                                  "task": "regression", "n": 2, "dtype": np.float64},
+    "braces, deep, masses": _FULL | {"word": "{OABAO}", "d": (3, 4), "masses": True, "prior": 1.5,
+                                     "partition": "layer"},
+    "braces, free flight": _FULL | {"word": "{UBU}", "activation": "tanh", "dtype": np.float64},
+    "braces, fixed length": _FULL | {"method": "mclmc", "word": "{KAK}S", "task": "regression", "m": 3, "n": 2,
+                                     "activation": "tanh", "prior": 1.0, "dtype": np.float64},
+    "braces, frozen output": _FULL | {"word": {"hidden": "{OBABO}"}, "freeze": ("output",), "partition": "layer"},
+    "work": _FULL | {"word": "BAOAB", "partition": "layer", "prior": 1.0},
+    "work, evaluated in the middle": _FULL | {"word": "ABOBA", "points": 150},
+    "work, fixed length": _FULL | {"method": "mclmc", "task": "regression", "m": 3, "n": 2, "prior": 1.0,
+                                   "dtype": np.float64},
+}  # fmt: skip
+"""Words whose work is counted, and proposals of 0 to 4 steps."""
 
 
 DEEP = {

@@ -8,10 +8,14 @@ import numpy as np
 from linear_maps import job_of
 
 from gpu_thermo import streams
-from gpu_thermo.engines.base import initial_state
+from gpu_thermo.data import Dataset
+from gpu_thermo.engines.base import Batching, Job, initial_state
 from gpu_thermo.method.letters import LETTERS
+from gpu_thermo.method.words import compile_program, parse_word
+from gpu_thermo.state import Hyper
 from gpu_thermo.targets.analytic.base import Analytic
 from gpu_thermo.targets.base import Batch
+from gpu_thermo.targets.networks import MlpModel, MlpTarget
 
 
 class Quartic(Analytic):
@@ -115,3 +119,50 @@ class Recursion:
         self.p = np.where(back[:, None], -self.start[1], self.p)
         self.steps[ended] = 0
         self.ended.append((ended, self.work.copy(), chance, back))
+
+
+class LogisticNetwork:
+    """A network of one frozen hidden unit on two classes: of two free parameters, output weight and bias, whose law is
+    had by quadrature.
+
+    Parameters
+    ----------
+    replicas, dtype : of its jobs.
+    """
+
+    TAU = 0.25
+
+    def __init__(self, replicas, dtype):
+        self.replicas, self.dtype = replicas, dtype
+        self.model = MlpModel(1, 1, 1, "binary", "tanh", 1.5, 0.7)
+        x = np.linspace(-2, 2, 9)[None, :, None]
+        y = (x[..., 0] + 0.7 * np.cos(7 * x[..., 0]) > 0.2).astype(np.int64)
+        self.data = Dataset("line", "binary", x, y, x[:, :1], y[:, :1], ("x",), ("no", "yes"), ())
+        self.hidden = np.array([1.5, -0.5])  # w1, b1
+        axis = np.linspace(-14, 14, 801)
+        w, b = (v.ravel() for v in np.meshgrid(axis, axis, indexing="ij"))
+        logit = np.tanh(1.5 * x[0, :, 0] - 0.5)[:, None] * w + b
+        energy = np.mean(np.logaddexp(0, logit) - y[0][:, None] * logit, axis=0) + (w * w + b * b) / (2 * 1.5**2 * 9)
+        density = np.exp(-(energy - energy.min()) / self.TAU)
+        self.below = np.cumsum(density) / density.sum()
+        self.grid, self.gap = np.stack([w, b], axis=1), axis[1] - axis[0]
+        density /= density.sum()
+        self.moments = np.array([(density * v).sum() for v in (w, b, w * w, b * b)])
+
+    def job(self, word, stepsize, block):
+        """`word` on the output layer."""
+        program = compile_program({"hidden": None, "output": parse_word(word)}, self.model.layout.partition("layer"))
+        target = MlpTarget(self.model, self.data, np.zeros(self.replicas, np.int64), self.dtype)
+        hyper = Hyper.constant(self.replicas, 2, stepsize, 100, temperature=self.TAU, friction=0.5)
+        hyper = replace(hyper, block=np.full(self.replicas, block))
+        seed, stream = np.full(self.replicas, 5, np.uint64), np.arange(self.replicas, dtype=np.uint64)
+        return Job(program, target, hyper, Batching("full", 9), seed, stream, self.dtype)
+
+    def start(self, job):
+        """A state of the exact law."""
+        rng = np.random.default_rng(6)
+        free = self.grid[np.searchsorted(self.below, rng.random(self.replicas))]
+        free = free + self.gap * (rng.random(free.shape) - 0.5)
+        still = np.zeros((self.replicas, 2))
+        position = np.column_stack([still + self.hidden, free])
+        return initial_state(job, position, np.column_stack([still, np.sqrt(self.TAU) * rng.normal(size=free.shape)]))

@@ -17,7 +17,7 @@ SPEC = {
     "method": METHOD,
     "run": RUN,
 }
-ENGINES = ("batched",)
+ENGINES = ("batched", "fused")
 WORK = ("acceptance", "shadow_work", "shadow_work_variance")
 
 
