@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from gpu_thermo.averages.claims import claim
 from gpu_thermo.averages.ensembles import chain_status, ensemble_labels
 from gpu_thermo.averages.held_out import held_out, sentence
 from gpu_thermo.averages.predictive import choices_of, opened, scores_on_test
@@ -16,6 +17,7 @@ from gpu_thermo.averages.trees import Run, names_damage
 from gpu_thermo.errors import SpecError, Status, StoreError
 from gpu_thermo.spec.reports import read_reports
 from gpu_thermo.spec.run import RunSpec
+from gpu_thermo.tuning.told import Told
 from gpu_thermo_analysis.convergence import (
     ESS_LIMIT,
     MIN_DRAWS,
@@ -35,6 +37,8 @@ from gpu_thermo_analysis.temperatures import (
 
 _PROPER = ("nll", "brier", "ece")
 """Scores that stand beside the calibration."""
+TOLERANCE = "tolerance"
+"""Topic of what a run that tunes itself says of its averages."""
 MOST_FROZEN = 0.1
 WEIGHT_ESS_LIMIT = 0.1
 
@@ -180,7 +184,8 @@ def _diagnose_one(tree: xr.DataTree, spec: RunSpec, ensemble: int, chains: np.nd
     all_status, all_steps = chain_status(stats)
     status, steps = all_status[chains], all_steps[chains]
     running = chains[status == Status.RUNNING]
-    verdicts = [*_frozen_verdict(steps, status)]
+    verdicts = [*_tuned_verdict(tree), *_frozen_verdict(steps, status)]
+    tuned = spec.run.tolerance is not None
     found, temperatures, weight_ess = None, [], math.nan
     every = tree["sample_stats_rungs"].to_dataset() if "sample_stats_rungs" in tree.children else None
     counted = counted_draws(stats, spec, running, every)
@@ -205,6 +210,8 @@ def _diagnose_one(tree: xr.DataTree, spec: RunSpec, ensemble: int, chains: np.nd
                 Verdict(f"kinetic temperature of {t.partition}", *kinetic_verdict(t, spec, thermostats[t.partition]))
             )
         verdicts.append(Verdict("configurational temperature", *configurational_verdict(temperatures, spec, weighted)))
+    if tuned:  # its verdict weighs every error; fixed limits only inform
+        verdicts = [v if v.topic == TOLERANCE else replace(v, passed=None) for v in verdicts]
     return EnsembleDiagnosis(
         ensemble,
         len(chains),
@@ -217,6 +224,17 @@ def _diagnose_one(tree: xr.DataTree, spec: RunSpec, ensemble: int, chains: np.nd
         counted.label,
         ensemble_labels(stats)[ensemble],
     )
+
+
+def _tuned_verdict(tree: xr.DataTree) -> list[Verdict]:
+    """What a run that tunes itself says of its averages; nothing for others."""
+    if "tuning" not in tree.children or "course" not in tree["tuning"].attrs:
+        return []
+    try:
+        told = Told.of(tree["tuning"].attrs)
+    except ValueError as error:
+        raise claim("group tuning", f"is damaged ({error})") from None
+    return [Verdict(TOLERANCE, told.verdict.trusted, f"Averages {told.verdict.text}.")]
 
 
 def _moves_verdicts(stats: xr.Dataset, counted: Counted, ensemble: int) -> list[Verdict]:

@@ -2,10 +2,13 @@
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from .arguments import Json, Run
+import typer
+
+from .arguments import Json, Overwrite, Run
 from .output import clock, echo, facts, plural, print_json, say, show, size
+from .tuning import show_tuning
 
 if TYPE_CHECKING:
     import xarray
@@ -27,10 +30,17 @@ FEW = 4
 """Frozen replicas that a warning names."""
 
 
-def info(store: Run, as_json: Json = False) -> None:
+Tuning = Annotated[bool, typer.Option("--tuning", help="How a run with run.tolerance tuned itself, window by window.")]
+Picture = Annotated[Path | None, typer.Option("--picture", metavar="FILE.png", help="With --tuning: draw it, too.")]
+
+
+def info(
+    store: Run, tuning: Tuning = False, picture: Picture = None, overwrite: Overwrite = False, as_json: Json = False
+) -> None:
     """Show where a run stands and what it is; of a study how much of it is done, and what has its numbers.
 
-    Progress, scores, sizes, frozen replicas with their remedies, spec, versions.
+    Progress, scores, sizes, frozen replicas with their remedies, spec, versions. With --tuning instead: what a run that
+    tunes itself decided, when, and from what.
 
     Reads committed draws only, so it is safe while the run goes on.
     """
@@ -40,6 +50,9 @@ def info(store: Run, as_json: Json = False) -> None:
 
     if is_study(store):
         _show_study(store, as_json)
+        return
+    if tuning or picture:
+        show_tuning(store, picture, overwrite, as_json)
         return
     tree, header = open_run(store), read_header(store)
     summary = summarise(store, tree) | {
@@ -126,15 +139,13 @@ def _show(store: Path, info: dict[str, Any], spec: str) -> None:
     network = f"{plural(info['replicas'], 'replica')} of {info['parameters']:,} parameters"
     lines = {
         "run": f"{store} ({state}, resumable: {info['resumable']})",
-        "progress": (
-            f"step {info['step']:,} of {info['total_steps']:,}, {info['draws']:,} of"
-            f" {plural(info['total_draws'], 'draw')}"
-        ),
+        "progress": _progress(info),
         "ensembles": f"{info['ensembles']:,}; {network}",
         **({"assumed": "; ".join(info["assumptions"])} if info["assumptions"] else {}),
         **({"columns": "\n".join(info["columns"])} if info["columns"] else {}),
         **score_lines(info["scores"]),
         **move_lines(info["moves"]),
+        **verdict_lines(info),
         "size": f"{size(info['bytes'])}, kept: {', '.join(info['kept']) or 'averages only'}",
         "sampled": (
             f"by {info['engine']} on {info['device']}, created {info['created_at']}"
@@ -148,6 +159,16 @@ def _show(store: Path, info: dict[str, Any], spec: str) -> None:
     echo("\n" + RunSpec.from_json(spec).to_toml().strip())
     warn(info)
     say("\nNext:\n" + "\n".join(f"  {command}" for command in next_commands(info)))
+
+
+def _progress(info: dict[str, Any]) -> str:
+    """Steps and draws of how many; of a run that tunes itself also its phase."""
+    if info["phase"] is not None:
+        most, draws = info["total_steps"], plural(info["draws"], "draw")
+        return f"{info['phase']}, step {info['step']:,} of at most {most:,}, {draws}"
+    return (
+        f"step {info['step']:,} of {info['total_steps']:,}, {info['draws']:,} of {plural(info['total_draws'], 'draw')}"
+    )
 
 
 def build_lines(history: list[dict[str, Any]]) -> dict[str, str]:
@@ -174,7 +195,7 @@ def engines(history: list[dict[str, Any]], otherwise: str, fact: str = "engine")
 
 def summarise(path: Path, tree: "xarray.DataTree | None" = None) -> dict[str, Any]:
     """Where a run stands, what it scores, what froze, and how large it is."""
-    from gpu_thermo.averages.claims import check_header
+    from gpu_thermo.averages.claims import check_header, told_of
     from gpu_thermo.averages.trees import opened
     from gpu_thermo.engines.builds import read_history
     from gpu_thermo.running.agenda import Agenda
@@ -187,9 +208,13 @@ def summarise(path: Path, tree: "xarray.DataTree | None" = None) -> dict[str, An
     tree = opened(path) if tree is None else opened(tree)
     total = planned_steps(header, spec)
     stats = tree["sample_stats"].to_dataset()
+    told = told_of(header.attributes)
     draws = Agenda.of(spec.model_copy(update={"run": spec.run.model_copy(update={"steps": total})})).draws
+    if spec.run.tolerance is not None:
+        draws = header.draws
+    ended = header.step >= total if spec.run.tolerance is None else told is not None and bool(told.course.ended)
     return {
-        "store": str(path), "complete": header.step >= total, "step": header.step, "total_steps": total,
+        "store": str(path), "complete": ended, "step": header.step, "total_steps": total,
         "draws": header.draws, "total_draws": draws, "replicas": header.replicas, "parameters": header.parameters,
         "ensembles": int(tree.sizes.get("ensemble", 0) or len(set(stats["ensemble"].values.tolist()))),
         "data": spec.data.name if spec.target is None else None, "target": spec.target.name if spec.target else None,
@@ -200,7 +225,8 @@ def summarise(path: Path, tree: "xarray.DataTree | None" = None) -> dict[str, An
         "device": engines(history, header.device, "device"),
         "seconds": header.attributes.get("sampling_time"), "bytes": stored_bytes(path),
         "frozen": frozen(every_replica(tree)), "columns": columns_of(tree, spec), "scores": scores(tree),
-        "assumptions": assumed(tree),
+        "assumptions": assumed(tree), "verdict": None if told is None else told.verdict.to_dict(),
+        "phase": None if told is None else told.course.phase,
     }  # fmt: skip
 
 
@@ -317,8 +343,14 @@ def stored_bytes(path: Path) -> int:
 
 def print_summary(summary: dict[str, Any]) -> None:
     """The end of `sample` and `resume` on stdout: where the run is, and what it scores."""
-    whole = f"{summary['total_steps']:,} steps"
-    done = "complete" if summary["complete"] else f"stopped at step {summary['step']:,} of {summary['total_steps']:,}"
+    tuned = summary["phase"] is not None
+    whole = f"{summary['step' if tuned else 'total_steps']:,} steps"
+    most = "at most " if tuned else ""
+    done = (
+        "complete"
+        if summary["complete"]
+        else f"stopped at step {summary['step']:,} of {most}{summary['total_steps']:,}"
+    )
     seconds = summary["seconds"]
     lines = {
         "run": f"{summary['store']}, {done}",
@@ -330,8 +362,14 @@ def print_summary(summary: dict[str, Any]) -> None:
         **move_lines(summary["moves"]),
         "size": size(summary["bytes"]),
         "map": summary.get("map"),
+        **verdict_lines(summary),
     }
     show(facts(lines))
+
+
+def verdict_lines(summary: dict[str, Any]) -> dict[str, str]:
+    """Whether the averages of a run that tunes itself may be trusted."""
+    return {} if summary["verdict"] is None else {"averages": summary["verdict"]["text"]}
 
 
 def score_lines(all_scores: dict[str, Any]) -> dict[str, str]:

@@ -61,17 +61,29 @@ def bar(progress: "Progress") -> "RenderableType":
     for _ in range(2):
         grid.add_column(no_wrap=True, justify="right")
     steps = f"{progress.step:,} of {progress.total_steps:,} steps"
-    grid.add_row(
-        ProgressBar(total=progress.total_steps, completed=progress.step), steps, f"{clock(progress.seconds_left)} left"
-    )
+    shown = ProgressBar(total=progress.total_steps, completed=progress.step)
+    grid.add_row(shown, *((_goal(progress), _left(progress)) if progress.phase else (steps, _left(progress))))
     return Group(grid, Text(_speed(progress)), Text(_physics(progress)))
 
 
 def line(progress: "Progress") -> str:
     """The same on one line."""
     percent = f"{100 * progress.step / max(1, progress.total_steps):.0f} %"
-    where = f"step {progress.step:,} of {progress.total_steps:,} ({percent}), {clock(progress.seconds_left)} left"
+    where = f"step {progress.step:,} of {progress.total_steps:,} ({percent}), {_left(progress)}"
+    if progress.phase:
+        where = f"{_goal(progress)}, {_left(progress)}"
     return ", ".join((where, _speed(progress), _physics(progress)))
+
+
+def _goal(progress: "Progress") -> str:
+    """Phase, and error against tolerance, of a run that stops itself."""
+    found = f", error {progress.error:.2g} of {progress.tolerance:g} sd" if math.isfinite(progress.error) else ""
+    return f"{progress.phase}, step {progress.step:,}{found}"
+
+
+def _left(progress: "Progress") -> str:
+    """Time left, as far as it is known."""
+    return f"{clock(progress.seconds_left)} left" if math.isfinite(progress.seconds_left) else "time left not known yet"
 
 
 def _speed(progress: "Progress") -> str:

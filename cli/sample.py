@@ -118,23 +118,29 @@ RESUME_EPILOG = """\b
 Examples:
   gpu-thermo resume run.zarr
   gpu-thermo resume run.zarr --draws 100
+  gpu-thermo resume run.zarr --tolerance 0.01
 """
 
 ResumedSpec = Annotated[
-    Path | None, typer.Argument(metavar="SPEC.toml", help="The run's spec; it may differ in run.steps only.")
+    Path | None, typer.Argument(metavar="SPEC.toml", help="The run's spec; it may differ in its length only.")
 ]
 Draws = Annotated[int, typer.Option(min=0, metavar="N", help="Add N draws to the run's plan.")]
+Tolerance = Annotated[
+    float | None,
+    typer.Option(metavar="X", help="Of a run that stops itself: go on to errors of X posterior sd."),
+]
 RecordedEngine = Annotated[
     str | None, typer.Option(metavar="ENGINE", help="auto, batched or fused.  [default: as recorded]")
 ]
 
 
 def resume(
-    store: Run, spec: ResumedSpec = None, draws: Draws = 0, device: Device = "auto", engine: RecordedEngine = None,
+    store: Run, spec: ResumedSpec = None, draws: Draws = 0, tolerance: Tolerance = None,
+    device: Device = "auto", engine: RecordedEngine = None,
     threads: Threads = None, time_limit: TimeLimit = None, allow_other_bits: AllowOtherBits = False,
     quiet: Quiet = False, as_json: JsonSummary = False,
 ) -> None:  # fmt: skip
-    """Continue a run to its end, or beyond it with --draws.
+    """Continue a run to its end, or beyond it with --draws, or with a smaller --tolerance where it stops itself.
 
     The result is bit for bit that of a run which never stopped, whether it ended by itself, by Ctrl-C or by kill -9. So
     another build (engine, compiler, processor type, ...) is refused, unless --allow-other-bits insists.
@@ -147,12 +153,14 @@ def resume(
     if not quiet:
         total = planned_steps(header, RunSpec.from_json(header.spec))
         more = f", {draws:,} more asked for" if draws else ""
+        more += f", on to a tolerance of {tolerance:g}" if tolerance is not None else ""
         say(f"{store}: step {header.step:,} of {total:,}, {header.draws:,} draws committed{more}")
     with Meter(quiet) as meter:
         tree = library.resume(
             store,
             spec,
             draws=draws,
+            tolerance=tolerance,
             device=device,
             engine=engine,
             on_progress=meter,
@@ -167,7 +175,10 @@ def print_bill(plan: "RunPlan", store: Path, quiet: bool = False) -> None:
     """What is about to run, where, and what it costs; and the warnings, which `quiet` keeps. On stderr."""
     if not quiet:
         replicas, draws = plural(plan.replicas, "replica"), plural(plan.draws, "draw")
-        say(f"{replicas} of {plan.parameters:,} parameters, {plan.steps:,} steps, {draws} each")
+        length = f"{plan.steps:,} steps, {draws} each"
+        if plan.tolerance is not None:
+            length = f"until averages are known to {plan.tolerance:g} posterior sd, at most {plan.steps:,} steps"
+        say(f"{replicas} of {plan.parameters:,} parameters, {length}")
         say(
             f"engine {plan.engine} on {plan.device}, about {size(plan.memory_bytes)} of memory, {size(plan.disk_bytes)}"
             f" in {store}"
@@ -191,9 +202,16 @@ def print_plan(plan: "RunPlan", as_json: bool) -> None:
         facts(
             {
                 "replicas": f"{plan.replicas:,}{ensembles}{datasets}, {plan.parameters:,} parameters each",
-                "steps": f"{plan.steps:,}, of these {plan.burn_in:,} burn-in",
+                **({} if plan.tolerance is None else {"tolerance": f"{plan.tolerance:g} posterior sd"}),
+                "steps": (
+                    f"{plan.steps:,}, of these {plan.burn_in:,} burn-in"
+                    if plan.tolerance is None
+                    else f"at most {plan.steps:,}; burn-in as it takes"
+                ),
                 "draws": (
-                    f"{plan.draws:,}, one every {plural(plan.thin, 'step')}"
+                    "as many as it takes"
+                    if plan.tolerance is not None
+                    else f"{plan.draws:,}, one every {plural(plan.thin, 'step')}"
                     + (" of the sampling stages" if plan.draws < (plan.steps - plan.burn_in) // plan.thin else "")
                 ),
                 "gradients": f"{plan.gradients_per_step} a step",

@@ -10,7 +10,7 @@ from typing import Any
 
 import xarray
 
-from .averages.claims import check_header
+from .averages.claims import check_header, told_of
 from .averages.moments import RunningMoments
 from .averages.predictive import restored_data
 from .averages.trees import opened
@@ -27,6 +27,7 @@ from .running.setup import prepare
 from .running.starts import stored_starts
 from .running.stored import make_header
 from .running.subject import Setup
+from .running.tuned import TunedLoop, launch_of
 from .spec.run import RunSpec
 from .state import Snapshot, State
 from .store import Checkpoint, Header, RunInfo, RunWriter, open_run, read_header, require_resumable
@@ -81,8 +82,7 @@ def iterate(
     chosen, moments = choose_engine(ready.job, engine, device), ready.moments()
     header = make_header(ready, chosen, device, moments)
     check_resources(make_plan(ready, header, moments, "none", threads), None)
-    running = make_engine(ready.job, chosen, device, threads)
-    loop = Loop.make(ready, running, ready.initial_state(), moments, threads)
+    loop = _make_loop(ready, chosen, device, moments, threads)
     for recorded in loop.segments():
         yield from (m.snapshot for m in recorded)
 
@@ -158,16 +158,44 @@ def _carry_out(
 ) -> None:  # fmt: skip
     """A new run from its first step into a new store; what it takes in memory is free when it is done."""
     engine, device = header.engine, header.device
-    running = make_engine(ready.job, engine, device, threads)
-    loop = Loop.make(ready, running, ready.initial_state(), moments, threads)
+    loop = _make_loop(ready, engine, device, moments, threads)
     history = continued([], describe_build(ready.job, engine, device), 0, True, str(path))
-    attributes = {"steps": ready.spec.run.steps, "engine": engine, "history": history}
+    attributes = {**_length(ready.spec), "engine": engine, "history": history}
     with RunWriter.create(path, header, overwrite) as writer:
         drive(loop, writer, path, limits, attributes)
 
 
+def _restore(checkpoint: Checkpoint, moments: RunningMoments) -> State | None:
+    """The state to go on from, None before the first commit; `moments` become what they were then."""
+    if checkpoint.state is None:
+        return None
+    moments.load(checkpoint.sums)
+    return checkpoint.state
+
+
+def _make_loop(
+    ready: Setup, engine: str, device: str, moments: RunningMoments, threads: int | None,
+    checkpoint: Checkpoint | None = None,
+) -> Loop:  # fmt: skip
+    """The loop of a run, from its start or from a checkpoint; `moments` become what they were then."""
+    kept = None if checkpoint is None else _restore(checkpoint, moments)
+    make = lambda job: make_engine(job, engine, device, threads)  # noqa: E731
+    launch = launch_of(ready)
+    if launch is not None:
+        said = None if kept is None or checkpoint is None else checkpoint.attributes
+        return TunedLoop.begin(launch, make, moments, threads, kept, said)
+    return Loop.make(ready, make(ready.job), ready.initial_state() if kept is None else kept, moments, threads)
+
+
+def _length(spec: RunSpec) -> dict[str, Any]:
+    """How long a run goes on, as commits say it: it may be extended."""
+    steps = {"steps": spec.run.steps}
+    return steps if spec.run.tolerance is None else steps | {"tolerance": spec.run.tolerance}
+
+
 def resume(
-    store: str | Path, spec: SpecLike = None, *, draws: int = 0, device: str = "auto", engine: str | None = None,
+    store: str | Path, spec: SpecLike = None, *, draws: int = 0, tolerance: float | None = None,
+    device: str = "auto", engine: str | None = None,
     on_progress: OnProgress | None = None, time_limit: float | None = None, threads: int | None = None,
     commit_seconds: float = COMMIT_SECONDS, potential: Potential | None = None, allow_other_bits: bool = False,
     network: Any = None,
@@ -176,8 +204,9 @@ def resume(
 
     Parameters
     ----------
-    store : the run. spec : checked against the run's own; it may differ in run.steps only. draws : extend by this many
-    draws.
+    store : the run. spec : checked against the run's own; it may differ in how long it is only (run.steps; or
+    run.tolerance, max_steps and max_time). draws : extend by this many draws. tolerance : of a run that stops itself,
+    one it shall go on to.
     engine, device : the recorded ones unless given ("auto" is the same). allow_other_bits : go on with another build
     (engine, compiler, flags, processor type, ...), whose bits differ; the store's history then says from which step on.
     potential, network : given again, where the run has one; it is compared with the first. Others as for `sample`.
@@ -195,29 +224,25 @@ def resume(
     info = read_header(path)
     require_resumable(path, info)
     recorded = check_header(info)
-    planned = recorded.model_copy(
-        update={"run": _with_steps(recorded, int(info.attributes.get("steps", recorded.run.steps)))}
-    )
-    target = _target_spec(planned, spec, draws)
+    planned = as_extended(recorded, info.attributes)
+    target = _tuned_target(planned, spec, draws, tolerance) or _target_spec(planned, spec, draws)
     ready = _counting_as_before(restore_setup(path, target, potential, network), path)
-    if target.run.steps != planned.run.steps:
+    if target.run.tolerance is None and target.run.steps != planned.run.steps:
         _check_extension(ready)
     _check_content(path, info, ready)
     device = resolve_device(_recorded_device(info) if device == "auto" else device, ready.job.target.library)
     chosen = _chosen_engine(ready, info, engine, device)
     build = describe_build(ready.job, chosen, device)
-    over = target.run.steps <= info.step
+    over = _is_over(target, info.step, info.attributes)
     _history(path, build, info.attributes, info.step, allow_other_bits, over)
     moments = ready.moments()
     check_resources(make_plan(ready, make_header(ready, chosen, device, moments), moments, threads=threads), path)
-    running = make_engine(ready.job, chosen, device, threads)
     writer, checkpoint = RunWriter.resume(path)
     with writer:
-        over = target.run.steps <= checkpoint.step
+        over = _is_over(target, checkpoint.step, checkpoint.attributes)
         history = _history(path, build, checkpoint.attributes, checkpoint.step, allow_other_bits, over)
-        state = _restore(ready, checkpoint, moments)
-        loop = Loop.make(ready, running, state, moments, threads)
-        attributes = {**checkpoint.attributes, "steps": target.run.steps, "engine": chosen, "history": history}
+        loop = _make_loop(ready, chosen, device, moments, threads, checkpoint)
+        attributes = {**checkpoint.attributes, **_length(target), "engine": chosen, "history": history}
         drive(loop, writer, path, Limits(on_progress, time_limit, commit_seconds), attributes)
     return open_run(path)
 
@@ -326,12 +351,57 @@ def _loaded(path: Path) -> xarray.DataTree:
         return tree.load()
 
 
-def _restore(ready: Setup, checkpoint: Checkpoint, moments: RunningMoments) -> State:
-    """The state to go on from; `moments` become what they were then."""
-    if checkpoint.state is None:
-        return ready.initial_state()
-    moments.load(checkpoint.sums)
-    return checkpoint.state
+def as_extended(spec: RunSpec, attributes: Mapping[str, Any]) -> RunSpec:
+    """The spec of a run as it was last extended, by what its commits say."""
+    if spec.run.tolerance is None:
+        return spec.model_copy(update={"run": _with_steps(spec, int(attributes.get("steps", spec.run.steps)))})
+    steps = int(attributes.get("steps", spec.run.steps))
+    return _with_tuning(spec, max_steps=steps, tolerance=float(attributes.get("tolerance", spec.run.tolerance)))
+
+
+def _with_tuning(spec: RunSpec, **changes: Any) -> RunSpec:
+    run = type(spec.run).model_validate({**spec.run.model_dump(), **changes})
+    return spec.model_copy(update={"run": run})
+
+
+def _tuned_target(planned: RunSpec, spec: SpecLike, draws: int, tolerance: float | None) -> RunSpec | None:
+    """The spec that a run which stops itself goes on to; None for others."""
+    if planned.run.tolerance is None:
+        if tolerance is not None:
+            raise SpecError(
+                "tolerance is for runs that stop themselves (run.tolerance), and this one has run.steps: ask for more"
+                " draws."
+            )
+        return None
+    if draws:
+        raise SpecError("This run stops itself (run.tolerance): give a smaller tolerance in place of draws.")
+    changes: dict[str, Any] = {} if tolerance is None else {"tolerance": tolerance}
+    if spec is not None:
+        given = completed(as_spec(spec)[0], planned)
+        if differing := planned.differing_fields(given):
+            raise SpecError(
+                f"The spec differs from the run's in {', '.join(differing)}: only run.tolerance, max_steps and max_time"
+                " may change. Start a new run instead."
+            )
+        of_spec = {name: getattr(given.run, name) for name in ("tolerance", "max_steps", "max_time")}
+        changes = {name: value for name, value in of_spec.items() if value is not None} | changes
+    if changes.get("max_steps", planned.run.max_steps) < planned.run.steps:
+        raise SpecError(
+            f"run.max_steps = {changes['max_steps']} is below the {planned.run.steps} of the run: it can be extended,"
+            " not shortened."
+        )
+    try:
+        return _with_tuning(planned, **changes)
+    except ValueError as error:
+        raise SpecError(f"tolerance = {changes.get('tolerance')} cannot be used: {error}") from None
+
+
+def _is_over(target: RunSpec, step: int, attributes: Mapping[str, Any]) -> bool:
+    """Whether nothing is left to do at this step."""
+    if target.run.tolerance is None:
+        return target.run.steps <= step
+    told = told_of(attributes)
+    return told is not None and not told.course.goes_on(target.run.tolerance, target.run.steps)
 
 
 def _with_steps(spec: RunSpec, steps: int) -> Any:

@@ -8,7 +8,7 @@ high):
  no.  purpose                  ordinal               sub
 ====  =======================  ====================  =============================================
   0   initial position         0                     0
-  1   initial momentum         0                     0
+  1   initial momentum         0, or step            0; 1 where a run that tunes itself starts anew
   2   step noise               step                  index among the word's O, D, F, S, U (twice)
   3   minibatch                gradient, or epoch    0
   4   energy minibatch, moves  attempt               0
@@ -16,6 +16,7 @@ high):
   6   tempering                attempt               0
   7   analytic-target noise    evaluation            0 gradient, 1 energy
   8   data                     0                     0 (key = data seed, stream = training, test or split)
+ 10   sign flips of tuning     step                  0 (stream = number of the flip)
 ====  =======================  ====================  =============================================
 
 Words travel as uint64 arrays holding 32-bit values, because the product of two words needs 64 bits. Functions accept
@@ -51,6 +52,7 @@ class Purpose(IntEnum):
     TARGET = 7
     DATA = 8
     ACCEPTANCE = 9
+    FLIPS = 10
 
 
 class Keys(NamedTuple):

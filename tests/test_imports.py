@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LAYERS = [  # a folder imports from its own and earlier layers only
     {"errors", "state", "streams", "cost"},
-    {"method", "data"},
+    {"method", "data", "tuning"},
     {"moves", "targets"},
     {"spec", "kernels"},
     {"engines"},

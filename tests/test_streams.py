@@ -108,9 +108,12 @@ def test_address_layout():
 
 
 def test_purposes_are_numbered_as_published():
-    names = ("POSITION", "MOMENTUM", "STEP", "MINIBATCH", "MOVE_MINIBATCH", "EXCHANGE", "TEMPERING", "TARGET", "DATA")
+    names = (
+        "POSITION", "MOMENTUM", "STEP", "MINIBATCH", "MOVE_MINIBATCH", "EXCHANGE", "TEMPERING", "TARGET", "DATA",
+        "ACCEPTANCE", "FLIPS",
+    )  # fmt: skip
     assert [p.name for p in Purpose] == list(names)
-    assert [p.value for p in Purpose] == list(range(9))
+    assert [p.value for p in Purpose] == list(range(11))
 
 
 @pytest.mark.parametrize("ordinal", [-1, MAX_ORDINAL, 2**60])

@@ -19,6 +19,7 @@ from ..spec.model import LEARN
 from ..spec.reports import read_reports
 from ..spec.run import RunSpec
 from ..store.header import RunInfo
+from ..tuning.told import Told
 
 MOST_STEPS = 2**53
 NAMES = ("features", "classes", "targets")
@@ -62,7 +63,24 @@ def check_header(info: RunInfo) -> RunSpec:
     if not isinstance(said.get("engine", ""), str):
         raise claim("attribute engine", f"is {_shown(said['engine'])}, no name")
     check_reports(said.get("moves"))
+    told_of(said)
     return spec
+
+
+def told_of(attributes: Mapping[str, Any]) -> Told | None:
+    """How a run tuned itself, by what its last commit says; None where it did not, or had not begun.
+
+    Raises
+    ------
+    StoreError
+        It is no such thing.
+    """
+    if attributes.get("tuning") is None:
+        return None
+    try:
+        return Told.of(attributes["tuning"])
+    except ValueError as error:
+        raise claim("attribute tuning", f"is damaged ({error})") from None
 
 
 def check_reports(stored: Any) -> None:

@@ -1,6 +1,6 @@
 """When a run records: its draws, and the points of its learning curves."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -9,6 +9,7 @@ from ..errors import SpecError
 from ..moves.base import Recording
 from ..spec.run import RunSection, RunSpec
 from ..state import Segment
+from ..tuning.course import DESCENT, SAMPLING, Course
 
 MOST_DRAWS = 10**8
 
@@ -22,9 +23,16 @@ class Agenda:
     run: RunSection
     stages: tuple[Recording, ...] = ()
 
+    @property
+    def traced(self) -> int:
+        """Points of the learning curves of the whole run."""
+        return self.run.steps // self.run.trace
+
     @classmethod
     def of(cls, spec: RunSpec) -> "Agenda":
         """The agenda of a run from its spec alone."""
+        if spec.run.tolerance is not None:
+            return TunedAgenda(spec.run)
         found = (move.recording(spec.run.steps) for move in spec.moves)
         return cls(spec.run, tuple(stages for stages in found if stages is not None))
 
@@ -66,6 +74,10 @@ class Agenda:
         """Number of the draw recorded after `step`, from 0."""
         return np.searchsorted(self.draw_steps, step)
 
+    def is_traced(self, step: int) -> bool:
+        """Whether the learning curves have a point after `step`."""
+        return step % self.run.trace == 0
+
     def is_draw(self, step: int) -> bool:
         """Whether a draw is recorded after `step`."""
         place = self.draws_by(step)
@@ -95,3 +107,56 @@ class Agenda:
             record = record[:ring]
             stop = record[-1]
         return Segment(start, stop - start, record)
+
+
+EXPECTED = 64
+"""Draws, and points of the learning curves, that a run which stops itself is laid out for."""
+
+
+@dataclass(frozen=True)
+class TunedAgenda(Agenda):
+    """Of a run that tunes itself: draws stand on a grid from where sampling began, which its course says; learning
+    curves have a point at the end of each stage.
+    """
+
+    course: Course = field(default_factory=Course)
+
+    @property
+    def draws(self) -> int:
+        """So many as are expected: nobody knows before."""
+        return EXPECTED
+
+    @property
+    def traced(self) -> int:
+        """As `draws`."""
+        return EXPECTED
+
+    @property
+    def _samples(self) -> bool:
+        return self.course.phase == SAMPLING
+
+    def draws_by(self, step: int) -> int:
+        """Draws recorded after the first `step` steps."""
+        return max(0, (step - self.course.origin) // self.course.kept) if self._samples else 0
+
+    def index(self, step: np.ndarray) -> np.ndarray:
+        """Number of the draw recorded after `step`, from 0."""
+        return (step - self.course.origin) // self.course.kept - 1
+
+    def is_draw(self, step: int) -> bool:
+        """Whether a draw is recorded after `step`."""
+        c = self.course
+        return self._samples and step > c.origin and (step - c.origin) % c.kept == 0
+
+    def is_traced(self, step: int) -> bool:
+        """Whether a stage ends with `step`."""
+        return step == self.course.stop
+
+    def record_steps(self, start: int, stop: int) -> tuple[int, ...]:
+        """Steps in (start, stop] after which something is recorded: every stride from where the stage began, and its
+        end.
+        """
+        c = self.course
+        stride = c.kept if c.phase == SAMPLING else c.stop - c.begun if c.phase == DESCENT else c.lengths.stride
+        first = c.begun + ((start - c.begun) // stride + 1) * stride
+        return tuple(sorted({*range(first, stop + 1, stride), *((c.stop,) if start < c.stop <= stop else ())}))

@@ -39,6 +39,7 @@ class RunPlan:
     memory : what the process takes at its peak, in bytes by purpose: "process" is what it takes already (interpreter,
     libraries, data, hyperparameters). device_bytes : memory of the GPU. disk_bytes : of the store.
     warnings : what the user should know. assumptions : of answers and parameters. columns : what became of a table's.
+    tolerance : of a run that stops itself; its `steps` are at most so many, and its draws a guess.
     """
 
     engine: str
@@ -61,6 +62,7 @@ class RunPlan:
     warnings: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
+    tolerance: float | None = None
 
     @property
     def memory_bytes(self) -> int:
@@ -105,6 +107,7 @@ def make_plan(
         warnings=tuple(_warnings(ready)),
         assumptions=tuple(ready.subject.assumptions()),
         columns=tuple(ready.subject.columns()),
+        tolerance=run.tolerance,
     )
 
 
@@ -125,6 +128,8 @@ def memory_bill(
         "process": resident_memory(), "state": state, "engine": engine.host, "averages": averages,
         "recording": slots * (moment_bytes(job) + _seen_bytes(ready, header)) + seen.host,
     }  # fmt: skip
+    if ready.spec.run.tolerance is not None:
+        memory["tuning"] = _tuning(ready)
     if outcome != "none":
         commit = state + averages + 2 * sum(8 * prod(shape) for _, shape in moments.schema().values())
         memory["writing"] = _writing(header, slots, commit)
@@ -133,9 +138,16 @@ def memory_bill(
     return memory, _device(engine, seen, job, slots) if device != "cpu" else 0
 
 
+def _tuning(ready: Setup) -> int:
+    """The group at h/2, where a stage began, and the sums of a window, twice, as a commit copies them."""
+    rows = ready.job.replicas + max(32, ready.job.replicas // 4)
+    one = 8 * 8 * (ready.subject.watched[0] + 1) + ready.job.target.layout.size * np.dtype(ready.job.dtype).itemsize
+    return 2 * rows * one + state_bytes(ready.job) // 4
+
+
 def _recorded(ready: Setup) -> int:
     """Most moments that a run records."""
-    return max(1, ready.agenda.draws + ready.spec.run.steps // ready.spec.run.trace)
+    return max(1, ready.agenda.draws + ready.agenda.traced)
 
 
 def _seen_bytes(ready: Setup, header: Header) -> int:

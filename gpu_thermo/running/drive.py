@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from ..errors import RunError, Status
-from ..moves import fold
 from ..store import RunWriter
 from .loop import Loop, Moment, Progress
 from .stored import pack
@@ -61,11 +60,10 @@ def drive(loop: Loop, writer: RunWriter, path: Path, limits: Limits, attributes:
 
     def commit(wait: bool) -> None:
         timed = {**attributes, "sampling_time": already + time.monotonic() - limits.began}
-        if moves := fold.reports(loop.setup.moves, loop.state):
-            timed["moves"] = moves
+        timed |= loop.said()
         shown = loop.moments.variables()  # of them those that the store was created for: an older one has fewer
         shown = {name: value for name, value in shown.items() if name in writer.schema.predictive}
-        writer.commit(loop.state, loop.moments.sums, shown, timed, wait=wait)
+        writer.commit(loop.saved(), loop.moments.sums, shown, timed, wait=wait)
 
     with stop_signals() as caught:
         for moments in loop.segments():
@@ -78,7 +76,7 @@ def drive(loop: Loop, writer: RunWriter, path: Path, limits: Limits, attributes:
                 break  # nothing is shown any more: after SIGHUP there may be nobody to show it to
             if limits.on_progress:
                 limits.on_progress(loop.progress(moments, writer.committed[1]))
-            if limits.over():
+            if limits.over() or loop.overdue(already + time.monotonic() - limits.began):
                 break
             del moments  # what they hold goes before the next segment is recorded
         commit(wait=True)
@@ -103,12 +101,12 @@ def _report(loop: Loop, path: Path, caught: list[int]) -> None:
     if not state.running:
         causes = ", ".join(sorted({Status(int(s)).remedy for s in np.unique(state.status)}))
         raise RunError(f"Every replica is frozen, the last at step {int(state.frozen_step.max())}: {causes}.")
-    if caught and state.step < run.steps:
-        name = signal.Signals(caught[0]).name
+    if caught and not loop.finished:
+        name, most = signal.Signals(caught[0]).name, "at most " if run.tolerance is not None else ""
         raise Interrupted(
             caught[0],
-            f"Stopped by {name} at step {state.step} of {run.steps}; all of it is committed. Continue with: gpu-thermo"
-            f" resume {path}",
+            f"Stopped by {name} at step {state.step} of {most}{run.steps}; all of it is committed. Continue with:"
+            f" gpu-thermo resume {path}",
         )
 
 

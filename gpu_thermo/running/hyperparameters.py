@@ -13,7 +13,7 @@ from ..method.named import Method
 from ..method.partition import Partition
 from ..method.schedules import Cooling, Schedule
 from ..method.words import Program
-from ..spec.method import MethodSpec
+from ..spec.method import AUTO, MethodSpec
 from ..spec.values import Scheduled
 from ..state import PARTITIONED, Hyper
 
@@ -28,7 +28,7 @@ def resolve_hyper(spec: MethodSpec, method: Method, program: Program, replicas: 
     """
     given = _given(spec, method, points)
     schedules: dict[tuple[str, int], Schedule] = {}
-    stepsize = spec.stepsize or Scheduled(value=method.defaults["stepsize"])
+    stepsize = Scheduled(value=method.defaults["stepsize"]) if spec.stepsize in (None, AUTO) else spec.stepsize
     values = {"stepsize": _spread("stepsize", stepsize, replicas)}
     if stepsize.schedule is not None:
         schedules["stepsize", 0] = stepsize.schedule
@@ -84,7 +84,7 @@ def first_zero(hyper: Hyper, name: str, k: int) -> int | None:
 
 def _given(spec: MethodSpec, method: Method, points: int) -> dict[str, Mapping[str, Scheduled]]:
     """What the user gave, in tau: T / N for posterior_temperature, sigma^2 / 2 for SGLD's sigma."""
-    given = {name: getattr(spec, name) for name in PARTITIONED if getattr(spec, name) is not None}
+    given = {name: getattr(spec, name) for name in PARTITIONED if getattr(spec, name) not in (None, AUTO)}
     if spec.posterior_temperature is not None:
         given["temperature"] = {place: _map(s, lambda t: t / points) for place, s in spec.posterior_temperature.items()}
     if method.name == "sgld" and spec.sigma is not None:

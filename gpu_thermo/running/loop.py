@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from ..engines.work import STATISTICS as WORK
 from ..moves import fold
 from ..moves.base import Energies
 from ..state import Recorded, Snapshot, State
+from .agenda import Agenda
 from .pace import Pace
 from .subject import Observer, Setup
 
@@ -26,7 +28,7 @@ MOST_MOMENTS = 256
 @dataclass(frozen=True)
 class Progress:
     """Where a run stands; `kinetic_temperature` maps partition to its mean over replicas and the last recorded
-    moments.
+    moments. Of a run that tunes itself: its phase, and its error so far against its tolerance, in posterior sd.
     """
 
     step: int
@@ -39,6 +41,9 @@ class Progress:
     frozen: int
     draws: int
     committed_draws: int
+    phase: str = ""
+    error: float = float("nan")
+    tolerance: float = float("nan")
 
     @property
     def replica_steps_per_second(self) -> float:
@@ -56,11 +61,15 @@ def ring_slots(moment: int, device: str) -> int:
 
 @dataclass(frozen=True)
 class Moment:
-    """One recorded moment: the snapshot, and what only the store wants."""
+    """One recorded moment: the snapshot, and what only the store wants: the draw's number, or -1; whether the learning
+    curves have a point here.
+    """
 
     snapshot: Snapshot
     predictions: np.ndarray | None
     log_likelihood: np.ndarray | None = None
+    draw: int = -1
+    traced: bool = False
 
 
 @dataclass
@@ -101,9 +110,32 @@ class Loop:
         """Bytes of one recorded moment, as it leaves the engine."""
         return moment_bytes(self.setup.job)
 
+    @property
+    def agenda(self) -> Agenda:
+        """When the run records."""
+        return self.setup.agenda
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing left to do."""
+        return self.state.step >= self.setup.spec.run.steps
+
+    def saved(self) -> State:
+        """The state as a checkpoint keeps it."""
+        return self.state
+
+    def said(self) -> dict[str, Any]:
+        """What else a commit is to say, as plain data."""
+        moves = fold.reports(self.setup.moves, self.state)
+        return {"moves": moves} if moves else {}
+
+    def overdue(self, seconds: float) -> bool:
+        """Whether the run ends because it has taken so long."""
+        return False
+
     def segments(self) -> Iterator[list[Moment]]:
         """Moments recorded by each segment, until the run is complete or every replica is frozen."""
-        agenda, moves, state = self.setup.agenda, self.setup.moves, self.state
+        agenda, moves, state = self.agenda, self.setup.moves, self.state
         slots = ring_slots(self.moment_bytes, self.engine.device)
         while state.step < agenda.run.steps and state.running:
             due = min(self._next_stop(state.step), fold.next_stop(moves, state.step, agenda.next_draw(state.step)))
@@ -151,7 +183,7 @@ class Loop:
 
     def _moment(self, recorded: Recorded, i: int) -> Moment:
         step, position, moves = recorded.steps[i], recorded.position[i], self.setup.moves
-        draw = self.setup.agenda.is_draw(step)
+        draw = self.agenda.is_draw(step)
         seen = self.observer(position, draw, fold.weigh(moves, self.state) if draw else None)
         of_moves = fold.statistics(moves, self.state, step)
         of_work = {name: getattr(recorded, name)[i] for name in WORK} if self.setup.job.counts_work else {}
@@ -170,6 +202,8 @@ class Loop:
             ),
             seen.predictions,
             seen.log_likelihood,
+            int(self.agenda.index(np.asarray(step))) if draw else -1,
+            self.agenda.is_traced(step),
         )
 
     def progress(self, moments: list[Moment], committed: int) -> Progress:
@@ -193,6 +227,6 @@ class Loop:
             step=self.state.step, total_steps=run.steps, replicas=run.replicas, steps_per_second=self.rate,
             seconds_left=(run.steps - self.state.step) / self.rate if self.rate else float("inf"), energy=energy,
             kinetic_temperature=kinetic, frozen=run.replicas - self.state.running,
-            draws=self.setup.agenda.draws_by(self.state.step), committed_draws=committed,
+            draws=self.agenda.draws_by(self.state.step), committed_draws=committed,
         )  # fmt: skip
         return self.last

@@ -87,6 +87,22 @@ class NetworkSubject:
         """The same with other data sets of the replicas [R]."""
         return replace(self, target=MlpTarget(self.model, weighted(self.spec, self.data), dataset, self.dtype))
 
+    def with_replicas(self, spec: RunSpec) -> "NetworkSubject":
+        """The same of as many replicas as the spec has."""
+        dataset = np.arange(spec.run.replicas, dtype=np.int64) // spec.tied % self.data.count
+        return replace(self, spec=spec).with_dataset(dataset)
+
+    @property
+    def watched(self) -> tuple[int, float]:
+        """At most 32 predictions at the probes. Probabilities that differ by less than a thousandth are settled."""
+        outputs = min(MAX_PROBES, self.probes.shape[1] * self.model.outputs)
+        return outputs, 1e-3 if self.model.likelihood.classes is not None else 0.0
+
+    @property
+    def proper(self) -> bool:
+        """Whether there is a prior."""
+        return self.model.prior_sd is not None
+
     @property
     def model(self) -> MlpModel:
         """The network."""
@@ -357,6 +373,16 @@ class NetworkObserver:
                 whole[name][r] = value
         predictions, losses = whole.pop(_PHI, None), whole.pop(_LOSSES, None)
         return Observation(whole, predictions, losses)
+
+    def watch(self, position: np.ndarray) -> np.ndarray:
+        """[R, Q] float64, predictions at the probes, evenly chosen where they are many."""
+        x, wanted = self._subject.probes.astype(self._subject.dtype), self._subject.watched[0]
+        out = np.empty((len(position), wanted))
+        chosen = np.linspace(0, x.shape[1] * self._subject.model.outputs - 1, wanted).round().astype(int)
+        for rows in blocks(len(position)):
+            phi = self._phi(position[rows], rows, x)
+            out[rows] = phi.reshape(len(phi), -1)[:, chosen]
+        return out
 
     def _ahead(self, one: Callable[[slice], _Seen], rows: list[slice]) -> Iterator[_Seen]:
         """`one` of each block, in order; other threads are ahead by as many blocks as there are threads, and no more,

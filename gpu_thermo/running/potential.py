@@ -3,7 +3,7 @@ running averages of the coordinates.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,9 @@ from ..targets.options import TargetOptions
 from .resources import check_least
 from .subject import Observation, Setup, counted
 
+MOST_COORDINATES = 32
+"""Coordinates by which a run that tunes itself judges."""
+
 
 @dataclass(frozen=True)
 class PotentialSubject:
@@ -31,6 +34,7 @@ class PotentialSubject:
     dataset: np.ndarray
 
     energy_range = None
+    proper = True
     scores = ()
     parts = ()
     points_seen = 0
@@ -71,6 +75,15 @@ class PotentialSubject:
             )
         check_least(spec, potential.layout.size, options.dtype)
         return cls(spec, options, potential, np.zeros(spec.run.replicas, np.int64))
+
+    def with_replicas(self, spec: RunSpec) -> "PotentialSubject":
+        """The same of as many replicas as the spec has."""
+        return replace(self, spec=spec, dataset=np.zeros(spec.run.replicas, np.int64))
+
+    @property
+    def watched(self) -> tuple[int, float]:
+        """At most 32 coordinates."""
+        return min(MOST_COORDINATES, self.potential.layout.size), 0.0
 
     def with_dataset(self, dataset: np.ndarray) -> "PotentialSubject":
         """Itself: there are no data."""
@@ -163,6 +176,12 @@ class PotentialObserver:
         """Exact U [R]."""
         with np.errstate(all="ignore"):
             return np.asarray(self._potential.energy(position), np.float64)
+
+    def watch(self, position: np.ndarray) -> np.ndarray:
+        """[R, Q] float64, coordinates, evenly chosen where they are many."""
+        size = self._potential.layout.size
+        chosen = np.linspace(0, size - 1, min(MOST_COORDINATES, size)).round().astype(int)
+        return np.asarray(position[:, chosen], np.float64)
 
     def energies(self, position: np.ndarray, attempt: int, batch: int | None = None) -> Energies:
         """Energies for a move, with the potential's own noise, fresh at each attempt."""

@@ -77,6 +77,14 @@ class Starts:
             for name, values in tensors.items():
                 views[name][...] = values
 
+    def repeated(self, replicas: int) -> "Starts":
+        """The same for so many replicas: those behind the last start where the first ones do."""
+
+        def longer(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            return {name: v if len(v) == 1 else v[np.arange(replicas) % len(v)] for name, v in tensors.items()}
+
+        return Starts(self.layout, longer(self.position), longer(self.momentum))
+
     def constants(self) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
         """Variables for a store's constant data."""
         out = {}

@@ -20,7 +20,8 @@ from .subject import Setup
 
 def make_header(setup: Setup, engine: str, device: str, moments: RunningMoments) -> Header:
     """Everything of the run that is fixed when its store is created."""
-    chain, layer = setup.chain_coordinates(), ("partition",)
+    unknown = {name: np.full(setup.job.replicas, np.nan) for name in setup.tuned}
+    chain, layer = setup.chain_coordinates() | unknown, ("partition",)
     statistics: dict[str, tuple[tuple[str, ...], Any]] = {
         "energy": ((), np.float64), "lp": ((), np.float64), "kinetic_temperature": (layer, np.float64),
         "thermostat": (layer, np.float64),
@@ -50,7 +51,8 @@ def make_header(setup: Setup, engine: str, device: str, moments: RunningMoments)
         trace=trace,
         dtype=setup.job.dtype,
         draws=setup.agenda.draws,
-        trace_steps=setup.spec.run.steps // setup.spec.run.trace,
+        trace_steps=setup.agenda.traced,
+        tuned=setup.tuned,
         together=together,
         apart=fold.wander(setup.moves),
         weighted="log_weight" in statistics and together == 1,
@@ -97,7 +99,7 @@ def pack(setup: Setup, moments: Sequence[Moment]) -> tuple[Draws | None, Trace |
     none.
     """
     draws = [m for m in moments if m.snapshot.is_draw]
-    traced = [m for m in moments if m.snapshot.step % setup.spec.run.trace == 0]
+    traced = [m for m in moments if m.traced]
     both = _statistics([m.snapshot for m in draws]) if draws == traced and draws else None  # one copy for two
     return (
         pack_draws(setup, draws, both) if draws else None,
@@ -118,7 +120,7 @@ def pack_draws(setup: Setup, moments: Sequence[Moment], packed: Mapping[str, np.
     predictions = [m.predictions for m in moments if m.predictions is not None]
     losses = [m.log_likelihood for m in moments if m.log_likelihood is not None]
     return Draws(
-        draw=setup.agenda.index(steps), step=steps,
+        draw=np.array([m.draw for m in moments]), step=steps,
         position=np.stack([s.position for s in shots]) if "parameters" in keep else None,
         predictions=np.stack(predictions) if predictions else None, statistics=statistics,
         momentum=np.stack([s.momentum for s in shots]) if "momenta" in keep else None,  # type: ignore[arg-type]

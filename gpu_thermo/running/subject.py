@@ -52,6 +52,10 @@ class Observer(Protocol):
         """Full-batch U [R]."""
         ...
 
+    def watch(self, position: np.ndarray) -> np.ndarray:
+        """[R, Q] float64 of the quantities by which a run that tunes itself judges; NaN where frozen."""
+        ...
+
     def energies(self, position: np.ndarray, attempt: int, batch: int | None = None) -> Energies:
         """Energies for a move, with their noise, fresh at each attempt; of `batch` points where it wants so few."""
         ...
@@ -69,6 +73,8 @@ class Subject(Protocol):
     energy_range : energies that are not left downwards and rarely upwards; None where nothing is known.
     scores : names of the numbers each replica is tested by. parts : names of the parts of its energy.
     points_seen : points of the passes at a recorded moment.
+    watched : how many quantities a run that tunes itself judges by, and the sd up to which one of them is settled.
+    proper : whether the density can be normalised, so that the virial is known.
     potential : the potential, whose exact energies can be had; None for what is defined by data.
     """
 
@@ -88,6 +94,10 @@ class Subject(Protocol):
     def parts(self) -> tuple[str, ...]: ...
     @property
     def points_seen(self) -> int: ...
+    @property
+    def watched(self) -> tuple[int, float]: ...
+    @property
+    def proper(self) -> bool: ...
     @property
     def potential(self) -> Potential | None: ...
 
@@ -131,6 +141,10 @@ class Subject(Protocol):
 
     def notices(self) -> Iterator[str]:
         """What the user should know before the run: what is allowed but rarely meant."""
+        ...
+
+    def with_replicas(self, spec: RunSpec) -> Self:
+        """The same of as many replicas as the spec has, more than its own."""
         ...
 
     def with_dataset(self, dataset: np.ndarray) -> Self:
@@ -218,6 +232,14 @@ class Setup:
                 if not np.isnan(column).all():
                     out[f"{name}_{partition.names[k]}"] = column
         return out
+
+    @property
+    def tuned(self) -> tuple[str, ...]:
+        """Coordinates of each replica that the run finds itself: none, or stepsize and frictions."""
+        if self.spec.run.tolerance is None:
+            return ()
+        gamma, names = self.job.hyper.friction, self.program.partition.names
+        return ("stepsize", *(f"friction_{name}" for k, name in enumerate(names) if not np.isnan(gamma[:, k]).any()))
 
     def initial_state(self) -> State:
         """The state at step 0."""

@@ -48,11 +48,12 @@ def explain(error: ValidationError, known_keys: KnownKeys) -> str:
 
 
 _NOISE = {"all", "value", "float", "int", "list[float]"}
+_UNIONS_OF = ("literal[", "function-", "dict[")
 """Parts of a location that are about our models, not about what the user wrote."""
 
 
 def _location(mistake: Any) -> list[str]:
-    return [text for text in map(str, mistake["loc"]) if text not in _NOISE and not text.startswith("literal[")]
+    return [text for text in map(str, mistake["loc"]) if text not in _NOISE and not text.startswith(_UNIONS_OF)]
 
 
 def _explain_one(mistake: Any, known_keys: KnownKeys) -> str:

@@ -14,6 +14,9 @@ from .mass import Mass
 from .section import Section
 from .values import Partitioned, Scheduled, Value
 
+AUTO = "auto"
+"""A hyperparameter that the run finds itself (run.tolerance)."""
+
 
 class MethodSpec(Section):
     """[method]: a named method and its hyperparameters; what is not given takes the method's default."""
@@ -28,10 +31,10 @@ class MethodSpec(Section):
         None, description="how parameters are grouped; the method's own by default"
     )
     freeze: list[str] = Field(default_factory=list, description="partitions that keep their initial values")
-    stepsize: Value | None = Field(None, description=HYPERPARAMETERS["stepsize"])
+    stepsize: Value | Literal["auto"] | None = Field(None, description=HYPERPARAMETERS["stepsize"])
     temperature: Partitioned | None = Field(None, description=HYPERPARAMETERS["temperature"])
     posterior_temperature: Partitioned | None = Field(None, description=HYPERPARAMETERS["posterior_temperature"])
-    friction: Partitioned | None = Field(None, description=HYPERPARAMETERS["friction"])
+    friction: Partitioned | Literal["auto"] | None = Field(None, description=HYPERPARAMETERS["friction"])
     sigma: Partitioned | None = Field(None, description=HYPERPARAMETERS["sigma"])
     epsilon: Partitioned | None = Field(None, description=HYPERPARAMETERS["epsilon"])
     thermostat: Partitioned | None = Field(None, description=HYPERPARAMETERS["thermostat"])
@@ -74,6 +77,8 @@ class MethodSpec(Section):
                 raise ValueError(f"{key} belongs to method '{owner}', not '{self.name}'")
         for name in HYPERPARAMETERS:
             given = getattr(self, name)
+            if given == AUTO:
+                continue
             for place, scheduled in ({"": given} if name == "stepsize" else given or {}).items():
                 if scheduled is not None:
                     _check_numbers(name, place, scheduled)

@@ -30,10 +30,19 @@ from .method import MethodSpec
 from .model import ModelSpec
 from .section import Section
 from .text import apply_overrides, read_toml
+from .tuned import check_tuned
 
 _EXTRA: list[dict[str, Any]] = [{"unit": unit} for unit in ("replicas", "steps", "points")]
 REPLICAS, STEPS, POINTS = _EXTRA
 """Units of keys, for who lists them (keys.py)."""
+
+
+MOST_STEPS, LEAST_STEPS = 200_000, 1_000
+"""Of a run with a tolerance: run.max_steps unless given, and the fewest it can be."""
+TUNED = ("steps", "burn_in", "thin", "trace")
+"""Keys of [run] that a run with a tolerance finds itself."""
+FREE = ("steps", "max_steps", "tolerance", "max_time")
+"""Keys of [run] in which a run may be continued otherwise than it began."""
 
 
 class RunSection(Section):
@@ -68,6 +77,60 @@ class RunSection(Section):
             " log_likelihood of every training point (for leave-one-out)"
         ),
     )
+
+    tolerance: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        allow_inf_nan=False,
+        description="in place of steps, burn_in, thin and trace: tune, burn in, sample, and stop when every average is"
+        " known to so many posterior standard deviations",
+    )
+    max_steps: int | None = Field(
+        None,
+        ge=LEAST_STEPS,
+        lt=2**48,
+        description=f"with tolerance: steps at most, {MOST_STEPS:,} by default",
+        json_schema_extra=STEPS,
+    )
+    max_time: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="with tolerance: time at most, after which the run ends with the error it has",
+        json_schema_extra={"unit": "seconds"},
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tuned_length(cls, tree: Any) -> Any:
+        """A run with a tolerance finds its own length: what would say another is refused, and max_steps bounds it."""
+        if not isinstance(tree, Mapping):
+            return tree
+        if tree.get("tolerance") is None:
+            for key in ("max_steps", "max_time"):
+                if tree.get(key) is not None:
+                    raise ValueError(
+                        f"{key} bounds a run that stops itself: give run.tolerance too, or run.steps instead"
+                    )
+            return tree
+        for key in TUNED:
+            if tree.get(key) is not None:
+                raise ValueError(
+                    f"tolerance = {tree['tolerance']} and {key} = {tree[key]} are both given: a run with a tolerance"
+                    f" finds burn-in and length itself (run.max_steps and run.max_time bound it), so leave out {key}"
+                )
+        most = tree.get("max_steps") or MOST_STEPS
+        out = {**tree, "max_steps": most, "steps": most, "burn_in": 0, "thin": 1}
+        if tree.get("minibatch") is None and tree.get("batch") is None:
+            out["minibatch"] = "full"
+        return out
+
+    @model_serializer(mode="wrap")
+    def _own_length(self, handler: Any) -> dict[str, Any]:
+        """A run with a tolerance has no length of its own to write."""
+        left_out = () if self.tolerance is None else TUNED
+        return {key: value for key, value in handler(self).items() if value is not None and key not in left_out}
 
     @model_validator(mode="after")
     def _whole_draws(self) -> "RunSection":
@@ -132,6 +195,8 @@ class RunSpec(Section):
     def _whole_blocks(self) -> "RunSpec":
         """Draws, and points of the learning curves, stand at the ends of blocks; the default of these moves there."""
         block, run = self.method.block or 1, self.run
+        if run.tolerance is not None:
+            return self
         if "trace" not in run.model_fields_set and run.trace % block:
             trace = -(-run.trace // block) * block
             object.__setattr__(self, "run", run.model_copy(update={"trace": trace}))
@@ -142,6 +207,14 @@ class RunSpec(Section):
                     f"run.{key} = {steps} is no multiple of method.block = {block}, and a replica may be recorded at"
                     f" the end of a proposal only: use {max(1, round(steps / block)) * block}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _tuned(self) -> "RunSpec":
+        """What tunes itself must be free to, and needs somebody who tunes."""
+        check_tuned(
+            self.run.tolerance, self.run.replicas, self.method, [move.kind for move in self.moves], self.run.keep
+        )
         return self
 
     @model_serializer(mode="wrap")
@@ -190,16 +263,18 @@ class RunSpec(Section):
         return tomli_w.dumps(self.to_dict())
 
     def fingerprint(self, data_fingerprint: str) -> str:
-        """Identity of the run: everything but `run.steps`, and the data's own content."""
+        """Identity of the run: everything but how long it is (FREE), and the data's own content."""
         tree = json.loads(self.to_json())
-        del tree["run"]["steps"]
+        for key in FREE:
+            tree["run"].pop(key, None)
         return hashlib.sha256(f"{json.dumps(tree, sort_keys=True)}\n{data_fingerprint}".encode()).hexdigest()
 
     def differing_fields(self, other: "RunSpec") -> list[str]:
-        """Dotted names of the fields in which `other` differs, `run.steps` aside."""
+        """Dotted names of the fields in which `other` differs, those of FREE aside."""
         ours, theirs = _flat(json.loads(self.to_json())), _flat(json.loads(other.to_json()))
+        free = {f"run.{key}" for key in FREE}
         return sorted(
-            key for key in ours.keys() | theirs.keys() if key != "run.steps" and ours.get(key) != theirs.get(key)
+            key for key in ours.keys() | theirs.keys() if key not in free and ours.get(key) != theirs.get(key)
         )
 
 

@@ -20,7 +20,7 @@ from .files import LOCK, Lock, as_path, put_document
 from .header import FORMAT, Header, spec_digest
 from .meaning import meaning
 from .record import MAKER, Record, group_document, is_ours, require_assertions
-from .schema import CHANGING, Schema
+from .schema import CHANGING, TUNING, Schema
 from .staging import staging
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
@@ -149,7 +149,7 @@ def _credits(header: Header) -> dict[str, str]:
 def _group_attributes(path: str, header: Header, schema: Schema) -> dict[str, Any]:
     if path == "checkpoint":
         return {"slot": -1, "step": 0, "draws": 0, "attributes": "{}"}
-    if path.startswith("checkpoint/"):
+    if path.startswith("checkpoint/") or path == TUNING:
         return {}
     return {"coordinates": schema.coordinates(path)} | (_credits(header) if path in schema.chained else {})
 

@@ -175,6 +175,7 @@ def _restore_derived(root: Path, record: Record, checkpoint: Checkpoint, predict
     for group in record.schema.chained:
         shown = changing(record.schema, group, state) if state else {}
         values |= {f"{group}/{name}": shown.get(name) for name in CHANGING}
+        values |= {f"{group}/{name}": state.get(f"extra/tuned_{name}") for name in record.schema.tuned}
     for path, value in values.items():
         spec = record.arrays[path]
         put_values(root, path, spec, initial_values(path.rpartition("/")[2], spec) if value is None else value)

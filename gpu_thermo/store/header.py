@@ -37,6 +37,7 @@ class Header:
     predictive : variables of group `predictive`: name -> (dims, shape), float64.
     statistics, trace : variables of these groups: name -> (dims after chain and draw or step, dtype).
     keep : of ("parameters", "momenta", "predictions", "log_likelihood"). dtype : of them.
+    tuned : names in `chain` that the run finds itself: what they are is in the State, extra `tuned_NAME` [R].
     draws, trace_steps : how many are expected; they set the chunks and the disk bill, and bound nothing.
     attributes : further attributes of the root.
     together : neighbouring replicas whose draws on the target rung make one chain. apart : whether replicas leave the
@@ -73,6 +74,7 @@ class Header:
     points: int = 0
     about: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     ensembles: Mapping[str, np.ndarray] = field(default_factory=dict)
+    tuned: tuple[str, ...] = ()
 
 
 @dataclass

@@ -32,13 +32,16 @@ CHANGING = {"status": "int32", "frozen_step": "int64"}
 """Coordinates on chain that the run itself sets: rewritten at every commit that changes them, and from the checkpoint
 at recovery."""
 
+TUNING = "tuning"
+"""Group of a run that tunes itself: what it decided, when and from what, as JSON in its attributes."""
+
 SLOTS = ("checkpoint/0", "checkpoint/1")
 SLOT_PARTS = ("extra", "sums", "predictive")
 RUNGS = "_rungs"
 """Ending of the groups that hold every replica of a ladder, beside those that hold its target rung."""
 OF_RUNGS = ("rung", "log_weight")
 """Statistics that say where on a ladder a replica is: nothing to say of draws of the target rung alone."""
-_LATER = {"together": 1, "apart": False, "weighted": False, "points": 0, "ensembles": {}}
+_LATER = {"together": 1, "apart": False, "weighted": False, "points": 0, "ensembles": {}, "tuned": ()}
 """Fields that schemas had not from the first: their text leaves them out where they say nothing."""
 _RESERVED = {"chain", "replica", "ladder", "weight", "draw", "step", *CHANGING}
 _MAX = 1 << 48
@@ -58,6 +61,7 @@ class Schema:
     together : neighbouring replicas whose draws on the target rung make one chain. apart : whether every replica's own
     draws stand in groups of their own, `posterior_rungs` and so on. weighted : whether draws have weights.
     points : training points, of the group log_likelihood. ensembles : coordinate of an ensemble -> dtype.
+    tuned : coordinates on chain that the run finds itself, as stepsize; with any of them there is a group `tuning`.
     """
 
     replicas: int
@@ -75,6 +79,7 @@ class Schema:
     predictive: dict[str, Variable]
     statistics: dict[str, Variable]
     trace: dict[str, Variable]
+    tuned: tuple[str, ...] = ()
     dims: dict[str, tuple[str, ...]] = field(default_factory=dict)
     together: int = 1
     apart: bool = False
@@ -173,7 +178,8 @@ class Schema:
     def groups(self) -> tuple[str, ...]:
         """Paths of all groups but the root, parents first."""
         parts = tuple(f"{slot}/{part}" for slot in SLOTS for part in SLOT_PARTS)
-        return (*self.chained, "predictive", "constant_data", "checkpoint", *SLOTS, *parts)
+        tuning = (TUNING,) if self.tuned else ()
+        return (*self.chained, "predictive", "constant_data", *tuning, "checkpoint", *SLOTS, *parts)
 
     def arrays(self) -> dict[str, ArraySpec]:
         """All arrays outside the checkpoint slots, by path."""
@@ -185,7 +191,7 @@ class Schema:
 
     def derived(self) -> frozenset[str]:
         """Paths of what the checkpoint says again, for readers: rewritten at commits and from it at recovery."""
-        changing = (f"{group}/{name}" for group in self.chained for name in CHANGING)
+        changing = (f"{group}/{name}" for group in self.chained for name in (*CHANGING, *self.tuned))
         return frozenset((*changing, *(f"predictive/{name}" for name in self.predictive)))
 
     def _variables(self, group: str) -> Iterator[tuple[str, ArraySpec]]:
@@ -310,6 +316,7 @@ def _from_header(header: Header) -> Schema:
         },
         statistics={name: variable(*value) for name, value in header.statistics.items()},
         trace={name: variable(*value) for name, value in header.trace.items()},
+        tuned=tuple(header.tuned),
         dims={name: tuple(dims) for name, (dims, _) in header.tensors.items()},
         together=int(header.together),
         apart=bool(header.apart),
@@ -321,8 +328,8 @@ def _from_header(header: Header) -> Schema:
 
 def _from_raw(raw: dict[str, Any]) -> Schema:
     raw = dict(raw)
-    for name in ("partitions", "outputs", "features", "keep"):
-        raw[name] = tuple(raw[name])
+    for name in ("partitions", "outputs", "features", "keep", "tuned"):
+        raw[name] = tuple(raw.get(name, ()))
     raw["tensors"] = {name: tuple(shape) for name, shape in raw["tensors"].items()}
     for name in ("constant", "predictive", "statistics", "trace"):
         raw[name] = {key: (tuple(dims), tuple(shape), dtype) for key, (dims, shape, dtype) in raw[name].items()}
@@ -366,6 +373,8 @@ def _check(schema: Schema) -> Schema:
             raise TypeError(f"{label!r} is not a label")
     if set(s.keep) - set(KEEP):
         raise TypeError(f"keep names {sorted(set(s.keep) - set(KEEP))}; it may name {', '.join(KEEP)}")
+    if odd := [name for name in s.tuned if s.chain.get(name) != "float64"]:
+        raise TypeError(f"what the run finds itself, {odd[0]!r}, is no number of each chain")
     return _check_clashes(s)
 
 

@@ -21,8 +21,8 @@ from .birth import create_store
 from .checkpoints import Commit, changing, recover, write_slot
 from .files import LOCK, Lock, put_document
 from .header import Checkpoint, Draws, Header, Trace
-from .record import Record, group_document, load_record, located, read_root, refuse_earlier
-from .schema import CHANGING, SLOTS
+from .record import Record, group_document, load_record, located, read_root, refuse_earlier, to_key
+from .schema import CHANGING, SLOTS, TUNING
 from .targets import apart, of_draws
 
 QUEUE_BYTES = 8 * 2**20
@@ -337,6 +337,8 @@ class RunWriter:
             for name in moved:
                 put_values(self.path, f"{group}/{name}", record.arrays[f"{group}/{name}"], values[name])
         self._shown |= {name: commit.arrays[name] for name in moved}
+        if record.schema.tuned:
+            self._show_tuning(record, commit)
         shown = {
             name: commit.attributes[name]
             for name in ("sampling_time", "moves")
@@ -347,6 +349,15 @@ class RunWriter:
         for group in record.schema.chained if shown else ():
             record.groups[group] = record.groups[group] | shown
             put_document(self.path, group, group_document(record.groups[group]))
+
+    def _show_tuning(self, record: Record, commit: Commit) -> None:
+        """What a run that tunes itself has found, on every chain, and its course as JSON."""
+        for name in record.schema.tuned:
+            value = commit.arrays[f"extra/{to_key(f'tuned_{name}')}"]
+            for group in record.schema.chained:
+                put_values(self.path, f"{group}/{name}", record.arrays[f"{group}/{name}"], value)
+        record.groups[TUNING] = {name: json.dumps(value) for name, value in commit.attributes["tuning"].items()}
+        put_document(self.path, TUNING, group_document(record.groups[TUNING]))
 
 
 def _own(array: Any) -> np.ndarray:

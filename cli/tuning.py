@@ -1,0 +1,70 @@
+"""`gpu-thermo info RUN --tuning`: what a run that tunes itself decided, window by window."""
+
+from pathlib import Path
+from typing import Any
+
+from .output import echo, print_json, say
+
+COLUMNS = ("step", "phase", "h", "accepted", "p", "ratio", "virial", "error", "then")
+_WIDTHS = (9, -10, 7, 8, 5, 5, 9, 6, -1)
+"""Of the columns; negative: aligned to the left."""
+
+
+def show_tuning(store: Path, picture: Path | None, overwrite: bool, as_json: bool) -> None:
+    """The windows as a table or JSON, the verdict, and, where it is asked for, the picture."""
+    from gpu_thermo.averages.claims import check_header, told_of
+    from gpu_thermo.errors import SpecError
+    from gpu_thermo.store import read_header
+
+    from .arguments import MAP_SUFFIXES, check_output
+
+    header = read_header(store)
+    check_header(header)
+    told = told_of(header.attributes)
+    if told is None:
+        raise SpecError(
+            f"{store} did not tune itself: that takes run.tolerance in its spec, such as --set run.tolerance=0.05."
+        )
+    if picture:
+        check_output(picture, overwrite, MAP_SUFFIXES)
+    plain = {"course": told.course.to_dict(), "rules": vars(told.tuner), "verdict": told.verdict.to_dict()}
+    if as_json:
+        print_json(plain)
+    else:
+        for cells in (COLUMNS, *map(_row, told.course.log)):
+            echo(_aligned(cells))
+        echo(f"\naverages {told.verdict.text}")
+    if picture:
+        from gpu_thermo_analysis.tuning import save_tuning
+
+        save_tuning(told, picture)
+        say(f"{picture} drawn")
+
+
+def _row(line: dict[str, Any]) -> tuple[str, ...]:
+    """One window."""
+    virial = " ".join(f"{v:.2f}" for v in line.get("virial") or ())
+    numbers = [_number(line.get(name), form) for name, form in (("acceptance", ".3f"), ("p", ".2f"), ("ratio", ".2f"))]
+    h = _number(line["stepsize"] or None, ".3g")
+    return f"{line['begun']:,}", line["phase"], h, *numbers, virial, _number(line.get("error"), ".3f"), _then(line)
+
+
+def _aligned(cells: tuple[str, ...]) -> str:
+    """One line of the table."""
+    pairs = zip(cells, _WIDTHS, strict=True)
+    return "  ".join(f"{cell:>{width}}" if width > 0 else f"{cell:<{-width}}" for cell, width in pairs).rstrip()
+
+
+def _then(line: dict[str, Any]) -> str:
+    """What was made of it."""
+    if line.get("again"):
+        return "again, h halved"
+    if line.get("failed"):
+        return f"on: {', '.join(line['failed'])}"
+    if "factor" in line:
+        return f"h x {line['factor']:.2f}"
+    return "over" if line.get("passed") else f"{line['draws']:,} draws" if "draws" in line else ""
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)

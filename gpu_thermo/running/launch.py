@@ -1,0 +1,214 @@
+"""What a run that tunes itself sets out with: one launch of its replicas and the group at h/2, and what is asked of the
+target beside the steps: full gradients, curvature, fresh momenta.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..engines import Job, initial_state
+from ..engines.base import with_fixed_length
+from ..method.words import Program, compile_update
+from ..spec.method import AUTO
+from ..spec.run import RunSpec
+from ..state import Hyper, State
+from ..streams import Purpose, make_keys, normals
+from ..targets.base import Batch
+from ..tuning.course import Course, Tuner
+from ..tuning.rules import DESCENT_RATE
+from .setup import make_setup
+from .subject import Setup
+
+GROUP = 4
+"""The group at h/2 is so much smaller than the ensemble, and 32 at least."""
+_AT_ONCE, _SAMPLE, _ITERATIONS, _NUDGE = 32, 32, 6, 0.01
+"""Replicas whose gradients are computed together; replicas whose curvature is taken, by so many power iterations, by
+differences of gradients at points so far apart, in units of |theta|."""
+_VERLET = 4
+"""Steps by which the acceptance is measured where the engine does not."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A run that tunes itself, made ready.
+
+    Attributes
+    ----------
+    ready : the run as its store knows it, of R replicas. whole : the same with the group at h/2 behind them, R + B.
+    tuner : its rules.
+    """
+
+    ready: Setup
+    whole: Setup
+    tuner: Tuner
+
+    @classmethod
+    def of(cls, ready: Setup) -> "Launch":
+        """From a run made ready."""
+        replicas = ready.spec.run.replicas
+        group = max(32, replicas // GROUP)
+        spec = ready.spec.model_copy(update={"run": ready.spec.run.model_copy(update={"replicas": replicas + group})})
+        whole = make_setup(spec, ready.subject.with_replicas(spec))
+        starts = None if ready.starts is None else ready.starts.repeated(replicas + group)
+        return cls(ready, replace(whole, starts=starts), _tuner(ready, spec))
+
+    @property
+    def replicas(self) -> int:
+        """R, those that count."""
+        return self.ready.job.replicas
+
+    @property
+    def job(self) -> Job:
+        """The main dynamics, of R + B replicas."""
+        return self.whole.job
+
+    def coordinates(self, course: Course) -> dict[str, np.ndarray]:
+        """[R] of each of `tuned`, NaN until they are found."""
+        names = self.job.program.partition.names
+        gamma = dict(zip(names, course.friction or [np.nan] * len(names), strict=True))
+        values = {f"friction_{name}": value for name, value in gamma.items()} | {"stepsize": course.stepsize or np.nan}
+        return {name: np.full(self.replicas, values[name]) for name in self.ready.tuned}
+
+    # -- hyperparameters and starts ------------------------------------------------------------------------------------
+
+    def hyper(self, course: Course) -> Hyper:
+        """Hyperparameters of all replicas in this stage; the group has half the stepsize."""
+        base = self.job.hyper
+        stepsize = np.full(self.job.replicas, course.stepsize)
+        stepsize[self.replicas :] /= 2
+        friction = np.where(np.isnan(base.friction), np.nan, np.asarray(course.friction))
+        return replace(base, stepsize=stepsize, friction=friction)
+
+    @cached_property
+    def descent(self) -> Job:
+        """Adam on the sampled density, from each replica's own start."""
+        job, frozen = self.job, tuple(k for k, text in enumerate(self.job.program.texts) if text is None)
+        program: Program = compile_update("adam", job.program.partition, frozen)
+        position = self.whole.initial_state().position
+        size = float(np.clip(np.sqrt(np.mean(np.square(position, dtype=np.float64))), 0.25, 4.0))
+        hyper = Hyper.constant(job.replicas, len(program.texts), DESCENT_RATE * size, job.hyper.total)
+        return Job(program, job.target, hyper, job.batching, job.seed, job.stream, job.dtype)
+
+    def start(self) -> State:
+        """Where the descent begins."""
+        return initial_state(self.descent, self.whole.initial_state().position)
+
+    def fresh(self, position: np.ndarray, step: int) -> State:
+        """The main dynamics at `position` [R + B, P] after `step` steps, with thermal momenta of that step's own."""
+        job = self.job
+        state = initial_state(job, position, self._momenta(step))
+        energy, gradient = self.full_gradient(state.position, np.arange(job.replicas))
+        state.energy[...] = energy
+        state.gradient[...] = gradient if job.scale is None else gradient * job.scale
+        state.step, state.evaluations = step, job.program.gradients_before(step)
+        return state
+
+    def _momenta(self, step: int) -> np.ndarray:
+        """[R + B, P] at each partition's temperature, addressed by the step (purpose 1, sub 1)."""
+        job = self.job
+        lanes = job.target.layout.lanes
+        blocks = np.arange(int(lanes.max()) // 4 + 1, dtype=np.uint64)
+        keys = make_keys(job.seed, job.stream)
+        drawn = normals(keys, blocks, Purpose.MOMENTUM, step, 1, dtype=np.dtype(job.dtype).type)[:, lanes]
+        tau = np.nan_to_num(job.hyper.temperature)
+        for k, columns in enumerate(job.program.partition.slices):
+            if not job.program.has_fixed_length(k):
+                drawn[:, columns] *= np.sqrt(tau[:, k : k + 1]).astype(job.dtype)
+        return with_fixed_length(job, np.ascontiguousarray(drawn))
+
+    # -- the target ----------------------------------------------------------------------------------------------------
+
+    def full_gradient(self, position: np.ndarray, replica: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """U [r] float64 and its gradient [r, P] on all points, without noise, of the replicas `replica` [r]."""
+        energy, gradient = np.empty(len(position)), np.empty_like(position)
+        with np.errstate(all="ignore"):
+            for i in range(0, len(position), _AT_ONCE):
+                rows = slice(i, i + _AT_ONCE)
+                energy[rows], gradient[rows] = self._evaluate(position[rows], replica[rows])
+        return energy, gradient
+
+    def _evaluate(self, position: np.ndarray, replica: np.ndarray) -> tuple[Any, Any]:
+        potential = self.whole.subject.potential
+        if potential is not None:
+            return potential.energy(position, replica), potential.gradient(position, replica)
+        return self.job.target.energy_and_gradient(position, Batch(None, replica))
+
+    def curvature(self, position: np.ndarray) -> float:
+        """The 90 % quantile over replicas of the largest curvature of U along a unit direction, masses taken off."""
+        job = self.job
+        rows = np.unique(np.linspace(0, job.replicas - 1, min(_SAMPLE, job.replicas)).round().astype(int))
+        scale = np.ones(1) if job.scale is None else np.broadcast_to(job.scale, position.shape)[rows]
+        q, v = position[rows].astype(np.float64), self._momenta(0)[rows].astype(np.float64)
+        nudge = _NUDGE * np.maximum(np.linalg.norm(q, axis=1, keepdims=True), _NUDGE)
+        size = np.ones(len(rows))
+        for _ in range(_ITERATIONS):
+            v /= np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1e-300)
+            ends = [self.full_gradient((q + sign * nudge * scale * v).astype(job.dtype), rows)[1] for sign in (1, -1)]
+            v = scale * (ends[0].astype(np.float64) - ends[1]) / (2 * nudge)
+            size = np.linalg.norm(v, axis=1)
+        found = size[np.isfinite(size) & (size > 0)]
+        return float(np.quantile(found, 0.9)) if len(found) else 1.0
+
+    def acceptance(self, position: np.ndarray, step: int, stepsize: float) -> float:
+        """Mean of min(1, exp(-w/tau)) over a few steps B A B on all points, w the change of energy, of some replicas at
+        `position` with fresh momenta: for words whose work the engine does not know, and for minibatches.
+        """
+        job = self.job
+        rows = np.unique(np.linspace(0, self.replicas - 1, min(2 * _SAMPLE, self.replicas)).round().astype(int))
+        scale = np.ones(1) if job.scale is None else np.broadcast_to(job.scale, position.shape)[rows]
+        tau = np.repeat(np.nan_to_num(job.hyper.temperature[0]), job.program.partition.counts)
+        moves = tau > 0
+        q, p = position[rows].astype(np.float64), self._momenta(step)[rows].astype(np.float64) * moves
+        energy, g = self.full_gradient(q.astype(job.dtype), rows)
+        seen = []
+        for _ in range(_VERLET):
+            before = energy + (p * p).sum(axis=1) / 2
+            p -= stepsize / 2 * moves * scale * g
+            q += stepsize * scale * p
+            energy, g = self.full_gradient(q.astype(job.dtype), rows)
+            p -= stepsize / 2 * moves * scale * g
+            with np.errstate(all="ignore"):
+                work = (energy + (p * p).sum(axis=1) / 2 - before) / tau[moves].max()
+                seen.append(np.where(np.isfinite(work), np.minimum(1, np.exp(-work)), 0.0))
+        return float(np.mean(seen))
+
+    def virials(self, position: np.ndarray) -> np.ndarray:
+        """[R + B, K] theta . dU/dtheta / n of each partition."""
+        _, gradient = self.full_gradient(position, np.arange(len(position)))
+        product = position.astype(np.float64) * gradient
+        return np.stack([product[:, c].mean(axis=1) for c in self.job.program.partition.slices], axis=1)
+
+    def variances(self, position: np.ndarray) -> list[float]:
+        """Of each partition the mean over parameters of their variance over the replicas that count."""
+        alive = position[: self.replicas][np.isfinite(position[: self.replicas]).all(axis=1)].astype(np.float64)
+        if len(alive) < 2:
+            return [float("nan")] * len(self.job.program.partition.names)
+        spread = alive.var(axis=0, ddof=1)
+        return [float(spread[c].mean()) for c in self.job.program.partition.slices]
+
+
+def _tuner(ready: Setup, spec: RunSpec) -> Tuner:
+    """The rules of a run from its spec and what it is about."""
+    job, run, method = ready.job, spec.run, spec.method
+    partition, tau = job.program.partition, job.hyper.temperature[0]
+    given = method.friction is not None and method.friction != AUTO
+    free = tuple(k for k, text in enumerate(job.program.texts) if text is not None)
+    words = [text for text in job.program.texts if text]
+    outputs, settled = ready.subject.watched
+    return Tuner(
+        tolerance=float(run.tolerance or 0.0), max_steps=int(run.max_steps or run.steps),
+        parameters=tuple(partition.counts[k] if k in free else 0 for k in range(len(tau))),
+        temperature=tuple(float(t) for t in np.nan_to_num(tau)), replicas=ready.job.replicas, outputs=outputs,
+        settled=settled, isokinetic=any(job.program.has_fixed_length(k) for k in free),
+        first_order=any(word != word[::-1] for word in words), proper=ready.subject.proper,
+        stepsize=None if method.stepsize in (None, AUTO) else float(job.hyper.stepsize[0]),
+        friction=_numbers(job.hyper.friction[0]) if given else None,
+        seed=int(run.seed if run.seed_dynamics is None else run.seed_dynamics),
+    )  # fmt: skip
+
+
+def _numbers(values: Sequence[float]) -> tuple[float, ...]:
+    return tuple(float(v) for v in np.nan_to_num(values, posinf=np.inf))

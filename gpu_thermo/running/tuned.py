@@ -1,0 +1,294 @@
+"""The loop of a run that tunes itself: advance to the end of a stage, look, decide, go on (equations.md section 14).
+
+What is decided is tuning/course.py's; here stands what the decisions are made from and what becomes of them: which
+engine advances, sums over windows, restarts of a window, what a checkpoint keeps. The group at h/2 stands behind the
+replicas that count, in the same launch, and is never seen outside.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ..averages.moments import RunningMoments
+from ..engines import Engine, Job
+from ..engines.base import moment_bytes
+from ..engines.work import STATISTICS as WORK
+from ..state import Hyper, Recorded, State
+from ..tuning.course import ADAPTATION, BURN_IN, DESCENT, SAMPLING, Course
+from ..tuning.verdict import Verdict, judge
+from ..tuning.windows import Window
+from .agenda import TunedAgenda
+from .launch import Launch
+from .loop import Loop, Moment, Progress, ring_slots
+from .subject import Observer, Setup
+
+_GROUP, _WINDOW, _TUNED, _HELD = "group/", "window/", "tuned_", "held"
+"""Names in a checkpoint's `extra`: of the group at h/2, of sums, of what was found, of where a window began."""
+Engines = Callable[[Job], Engine]
+
+
+@dataclass
+class TunedLoop(Loop):
+    """Advances one run that tunes itself. `state` has the rows of the whole launch; `saved` is what a store keeps.
+
+    Attributes
+    ----------
+    launch : what it set out with. engines : who makes the engine of a job. watcher : who sees all rows at the probes.
+    course : what was decided. window : sums of the stage. held : [R + B, P], where the stage began.
+    """
+
+    launch: Launch = field(kw_only=True)
+    engines: Engines = field(kw_only=True)
+    watcher: Observer = field(kw_only=True)
+    course: Course = field(kw_only=True)
+    window: Window = field(kw_only=True)
+    held: np.ndarray = field(kw_only=True)
+    hyper: Hyper | None = None
+
+    @classmethod
+    def begin(
+        cls, launch: Launch, engines: Engines, moments: RunningMoments, threads: int | None, kept: State | None = None,
+        said: dict[str, Any] | None = None,
+    ) -> "TunedLoop":  # fmt: skip
+        """A loop from its start, or from what a checkpoint `kept` and a commit `said`."""
+        ready, whole = launch.ready, launch.whole
+        course = Course() if said is None else _reopened(Course.of(said["tuning"]["course"]), launch)
+        engine = engines(launch.descent if course.phase == DESCENT else launch.job)
+        observe = lambda setup, sums: setup.subject.observer(setup, sums, engine.device, threads)  # noqa: E731
+        state = launch.start() if kept is None else _joined(kept)
+        held = state.position.copy() if kept is None else kept.extra[_HELD].copy()
+        loop = cls(
+            ready, engine, engine.load(state), moments, observe(ready, moments), launch=launch, engines=engines,
+            watcher=observe(whole, whole.moments()), course=course, held=held, window=_empty(launch, course),
+        )  # fmt: skip
+        if kept is not None:
+            loop.window = Window.of({name: kept.extra[_WINDOW + name] for name in vars(loop.window)})
+        return loop
+
+    @property
+    def agenda(self) -> TunedAgenda:
+        """When the stage records."""
+        return TunedAgenda(self.setup.spec.run, course=self.course)
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has stopped itself."""
+        return bool(self.course.ended)
+
+    @property
+    def moment_bytes(self) -> int:
+        """Bytes of one recorded moment of all rows."""
+        return moment_bytes(self.launch.job)
+
+    # -- advancing -----------------------------------------------------------------------------------------------------
+
+    def segments(self) -> Iterator[list[Moment]]:
+        """Moments recorded by each segment, draws among them once sampling has begun, until the run stops itself."""
+        slots = ring_slots(self.moment_bytes, self.engine.device)
+        while not self.finished and self.state.running:
+            step, stop = self.state.step, self.course.stop
+            segment = self.agenda.segment(step, min(step + self.pace.next(), stop), slots)
+            begin = time.perf_counter()
+            recorded = self.engine.advance(self.state, segment, self._in_force())
+            self.pace.saw(segment.steps, time.perf_counter() - begin)
+            moments = [m for i in range(len(recorded.steps)) if (m := self._look(recorded, i)) is not None]
+            del recorded
+            if self.state.step >= stop:
+                self._decide()
+            self.rate = segment.steps / max(time.perf_counter() - begin, 1e-6)
+            yield moments
+            del moments
+
+    def _in_force(self) -> Hyper:
+        """Hyperparameters of the stage; the same object as long as they are the same."""
+        if self.hyper is None:
+            job = self.launch.descent
+            self.hyper = job.hyper if self.course.phase == DESCENT else self.launch.hyper(self.course)
+        return self.hyper
+
+    def _look(self, recorded: Recorded, i: int) -> Moment | None:
+        """Add a moment to the window's sums; draws and the ends of stages are for others to see, too."""
+        step, phase = recorded.steps[i], self.course.phase
+        energy = np.asarray(recorded.energy[i], np.float64)[:, None]
+        if phase in (BURN_IN, SAMPLING):
+            values = np.hstack([self.watcher.watch(recorded.position[i]), energy])
+            self._add_virial(step, recorded.position[i])
+        else:
+            values = energy
+        self.window.add(self.launch.tuner.part(self.course, step), values)
+        if recorded.acceptance is not None and recorded.proposals is not None:
+            self.window.propose(recorded.acceptance[i], recorded.proposals[i])
+        if phase == SAMPLING or step == self.course.stop:
+            return self._moment(_head(recorded, self.launch.replicas, self.setup.job.counts_work), i)
+        return None
+
+    def _add_virial(self, step: int, position: np.ndarray) -> None:
+        """At the ends of the window's parts, the last of sampling the latest."""
+        c, tuner = self.course, self.launch.tuner
+        part = tuner.part(c, step)
+        stride = c.kept if c.phase == SAMPLING else c.lengths.stride
+        if step >= c.stop or tuner.part(c, step + stride) != part:
+            self.window.product[part] = self.launch.virials(position)
+
+    def _status(self, step: int) -> np.ndarray:
+        """[R] int32, why replicas were frozen by `step`; 0 elsewhere."""
+        rows, state = slice(self.launch.replicas), self.state
+        status, frozen_step = np.asarray(state.status)[rows], np.asarray(state.frozen_step)[rows]
+        return np.where((frozen_step >= 0) & (frozen_step <= step), status, 0).astype(np.int32)
+
+    def _momentum(self, step: int) -> None:
+        """Not seen: segments end where stages do."""
+
+    # -- deciding ------------------------------------------------------------------------------------------------------
+
+    def _decide(self) -> None:
+        """The stage is over: what comes next, from where, by whom, and with empty sums."""
+        before, step = self.course, self.state.step
+        decide = {
+            DESCENT: self._after_descent, ADAPTATION: self._after_adaptation, BURN_IN: self._after_burn_in,
+            SAMPLING: self._after_sampling,
+        }[before.phase]  # fmt: skip
+        self.course, start = decide(before, step)
+        self.hyper = None
+        if start is not None:
+            if before.phase == DESCENT and self.course.phase != DESCENT:
+                self.engine = self.engines(self.launch.job)
+            self.state = self.engine.load(self.launch.fresh(start, step))
+        if before.phase != SAMPLING or self.course.phase != SAMPLING:
+            self.window = _empty(self.launch, self.course)
+            self.held = np.array(self.state.position)
+
+    def _after_descent(self, course: Course, step: int) -> tuple[Course, np.ndarray | None]:
+        tuner, energy = self.launch.tuner, self._median(np.asarray(self.state.energy, np.float64))
+        if not tuner.descended(course, step, energy):
+            return tuner.descend(course, step, energy), None
+        position = np.array(self.state.position)
+        lost = ~np.isfinite(position).all(axis=1)
+        position[lost] = self.held[lost]
+        found = tuner.descend(course, step, energy)
+        return tuner.adapt(found, step, self.launch.curvature(position), self.launch.variances(position)), position
+
+    def _after_adaptation(self, course: Course, step: int) -> tuple[Course, np.ndarray | None]:
+        tuner, position = self.launch.tuner, np.array(self.state.position)
+        found, again = tuner.after_adaptation(
+            course, step, self._acceptance(), self._median(self.window.part_mean(0)),
+            self.launch.variances(position), self._sound(),
+        )  # fmt: skip
+        return found, self.held if again else None
+
+    def _acceptance(self) -> float:
+        """Of single steps, of the replicas that count: over the window where the engine counts work, else from where
+        they are now.
+        """
+        seen = self.window.rows(slice(self.launch.replicas)).mean_acceptance
+        if not np.isnan(seen):
+            return seen
+        return self.launch.acceptance(np.array(self.state.position), self.state.step, self.course.stepsize)
+
+    def _after_burn_in(self, course: Course, step: int) -> tuple[Course, np.ndarray | None]:
+        position = np.array(self.state.position)
+        variances = self.launch.variances(position)
+        found, again = self.launch.tuner.after_burn_in(course, step, self.window, variances, self._sound())
+        return found, self.held if again else None
+
+    def _after_sampling(self, course: Course, step: int) -> tuple[Course, None]:
+        return self.launch.tuner.after_sampling(course, step, self.window), None
+
+    def _sound(self) -> bool:
+        """Whether no row was frozen, and all that was seen is finite."""
+        return self.state.running == self.state.replicas and bool(self.window.finite().all())
+
+    def _median(self, values: np.ndarray) -> float:
+        """Over the replicas that count and are finite; infinite where none is."""
+        mine = values[: self.launch.replicas]
+        mine = mine[np.isfinite(mine)]
+        return float(np.median(mine)) if len(mine) else float("inf")
+
+    # -- what is kept and said -----------------------------------------------------------------------------------------
+
+    def saved(self) -> State:
+        """The state of the replicas that count; in `extra` the group at h/2, the sums, what was found."""
+        count, state = self.launch.replicas, self.state
+        mine, extra = {}, {_HELD: self.held}
+        for name, value in state.arrays().items():
+            mine[name] = value[:count]
+            extra[_GROUP + name] = value[count:]
+        extra |= {_WINDOW + name: value for name, value in self.window.arrays().items()}
+        extra |= {_TUNED + name: value for name, value in self.launch.coordinates(self.course).items()}
+        found = State.from_arrays(mine, state.step, state.evaluations)
+        found.extra |= extra
+        return found
+
+    def said(self) -> dict[str, Any]:
+        """The course so far, by what rules, and the verdict."""
+        tuner = self.launch.tuner
+        course = self.course.to_dict()
+        return {"tuning": {"course": course, "rules": vars(tuner), "verdict": self.verdict.to_dict()}}
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the run is worth so far."""
+        return judge(self.course, self.launch.tuner)
+
+    def overdue(self, seconds: float) -> bool:
+        """End the run where run.max_time has passed, with the error it has."""
+        most = self.setup.spec.run.max_time
+        if most is None or seconds < most or self.finished:
+            return False
+        course = self.course
+        if course.phase == SAMPLING and self.window.draws > 1 and not np.isnan(self.window.product).any():
+            course = self.launch.tuner.sampled(course, self.state.step, self.window)
+        self.course = replace(course, ended="max_time")
+        return True
+
+    def progress(self, moments: list[Moment], committed: int) -> Progress:
+        """Where the run stands after a segment: its phase, its error against its tolerance, the time that is left."""
+        shown, c, tuner = super().progress(moments, committed), self.course, self.launch.tuner
+        error = float(c.latest(SAMPLING).get("error", c.latest(BURN_IN).get("error", np.nan)))
+        total = c.expected(tuner.tolerance, tuner.max_steps, self.state.step)
+        left = float("inf") if total is None or not self.rate else max(total - self.state.step, 0) / self.rate
+        return replace(
+            shown, phase=c.phase, error=error, tolerance=tuner.tolerance, total_steps=total or tuner.max_steps,
+            seconds_left=left,
+            frozen=int((np.asarray(self.state.status)[: self.launch.replicas] != 0).sum()),
+        )  # fmt: skip
+
+
+def _reopened(course: Course, launch: Launch) -> Course:
+    """The course of a run that goes on, maybe for another tolerance than it stopped for."""
+    if course.ended in ("", "max_time"):
+        return replace(course, ended="")
+    return launch.tuner.go_on(course, course.stop)
+
+
+def _empty(launch: Launch, course: Course) -> Window:
+    """No draws of a stage yet."""
+    full = course.phase in (BURN_IN, SAMPLING)
+    quantities = launch.tuner.outputs + 1 if full else 1
+    return Window.empty(4 if full else 1, launch.job.replicas, quantities, len(launch.job.program.texts))
+
+
+def _head(recorded: Recorded, count: int, counts_work: bool) -> Recorded:
+    """The first replicas of a ring; work that the main dynamics count and the descent does not is NaN."""
+    arrays = {name: value[:, :count] for name, value in vars(recorded).items() if isinstance(value, np.ndarray)}
+    if counts_work and recorded.acceptance is None:
+        arrays |= {name: np.full(arrays["energy"].shape, np.nan) for name in WORK}
+    return replace(recorded, **arrays)
+
+
+def _joined(kept: State) -> State:
+    """All rows of a launch, from what `saved` made."""
+    arrays = {
+        name: np.concatenate([value, kept.extra[_GROUP + name]])
+        for name, value in kept.arrays().items()
+        if _GROUP + name in kept.extra
+    }
+    return State.from_arrays(arrays, kept.step, kept.evaluations)
+
+
+def launch_of(setup: Setup) -> Launch | None:
+    """The launch of a run that tunes itself; None for others."""
+    return Launch.of(setup) if setup.spec.run.tolerance is not None else None

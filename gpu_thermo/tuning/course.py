@@ -1,0 +1,386 @@
+"""The course of a run that tunes itself: descent, adaptation, burn-in, sampling (equations.md section 14).
+
+A Course is all that was decided so far, plain numbers that stand in the checkpoint as JSON; a Tuner holds what does not
+change and judges what a stage came to: Course, Window and a few reductions in, the next Course out. The step counter
+never goes back, and a stage's draws never count for the next.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ..errors import RunError
+from . import rules
+from .rules import Lengths
+from .statistics import (
+    Bias,
+    Estimate,
+    mean_error,
+    order_factor,
+    stationarity,
+    stepsize_bias,
+    total_variance,
+    variance_error,
+    variance_ratio,
+    virial,
+)
+from .windows import Window
+
+DESCENT, ADAPTATION, BURN_IN, SAMPLING = PHASES = ("descent", "adaptation", "burn-in", "sampling")
+
+
+@dataclass(frozen=True)
+class Course:
+    """Where a run stands and what it has decided.
+
+    Attributes
+    ----------
+    phase, window : one of PHASES, and the number of the stage in it. begun, stop : steps at which the stage began, and
+    is judged.
+    stepsize, friction : in force; gamma by partition. lengths : of blocks and windows. doubled : how often n was.
+    burned : whether burn-in ended by its own rules. stuck : windows in which nothing drifted and replicas did not mix.
+    lowered : whether h was lowered for its bias. ended : why the run has stopped: tolerance, max_steps, max_time; ""
+    while it goes on. kept : steps between kept draws.
+    origin, first : step at which sampling began, and steps of its first segment. log : what each stage came to.
+    """
+
+    phase: str = DESCENT
+    window: int = 0
+    begun: int = 0
+    stop: int = rules.DESCENT_STEPS
+    stepsize: float = 0.0
+    friction: tuple[float, ...] = ()
+    lengths: Lengths = field(default_factory=lambda: Lengths(1, 1, rules.QUARTER))
+    doubled: int = 0
+    burned: bool = False
+    stuck: int = 0
+    lowered: bool = False
+    ended: str = ""
+    kept: int = 1
+    origin: int = 0
+    first: int = 0
+    log: tuple[dict[str, Any], ...] = field(default=())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data; numbers come back bit for bit from JSON."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> "Course":
+        """Inverse of `to_dict`, after JSON."""
+        lengths = Lengths(**plain["lengths"])
+        return cls(**{**plain, "lengths": lengths, "friction": tuple(plain["friction"]), "log": tuple(plain["log"])})
+
+    def to_json(self) -> str:
+        """As text."""
+        return json.dumps(self.to_dict())
+
+    def goes_on(self, tolerance: float, max_steps: int) -> bool:
+        """Whether a run that has stopped goes on for another tolerance, or with more steps."""
+        if self.phase != SAMPLING or self.ended in ("", "max_time"):
+            return True
+        return bool(self.latest(SAMPLING)["error"] > tolerance and self.stop + self.kept <= max_steps)
+
+    def logged(self, **entry: Any) -> "Course":
+        """With one more line in the log."""
+        line = {"phase": self.phase, "window": self.window, "begun": self.begun, "stepsize": self.stepsize, **entry}
+        return replace(self, log=(*self.log, line))
+
+    def expected(self, tolerance: float, max_steps: int, step: int) -> int | None:
+        """Steps of the whole run, as the square of the error falls with the steps; None before burn-in was judged."""
+        if self.ended:
+            return step
+        error = self.latest(SAMPLING).get("error") or self.latest(BURN_IN).get("error")
+        if error is None:
+            return None
+        done = self.begun - self.origin if self.latest(SAMPLING) else 4 * self.lengths.quarter
+        start = self.origin if self.phase == SAMPLING else self.stop
+        whole = done * (error / tolerance) ** 2 * rules.MARGIN
+        return int(min(max(start + whole, self.stop), max_steps))
+
+    def latest(self, phase: str) -> Mapping[str, Any]:
+        """The last line of that phase; {} where there is none."""
+        return next((line for line in reversed(self.log) if line["phase"] == phase), {})
+
+
+@dataclass(frozen=True)
+class Tuner:
+    """What does not change while a run tunes itself.
+
+    Attributes
+    ----------
+    tolerance, max_steps : as the spec has them. parameters : P of each partition [K]. temperature : [K] tau.
+    replicas : R, those that count; rows behind them are the group at h/2. outputs : probe outputs among the quantities,
+    the energy is the last. settled : an output whose sd is not above this does not vary.
+    braces : whether blocks are accepted or rejected. isokinetic, first_order : of the word. proper : whether the
+    virial is known. stepsize, friction : those that the user gives, None where they are tuned. seed : of the run.
+    """
+
+    tolerance: float
+    max_steps: int
+    parameters: tuple[int, ...]
+    temperature: tuple[float, ...]
+    replicas: int
+    outputs: int
+    settled: float
+    braces: bool = False
+    isokinetic: bool = False
+    first_order: bool = False
+    proper: bool = True
+    stepsize: float | None = None
+    friction: tuple[float, ...] | None = None
+    seed: int = 0
+
+    @property
+    def allowed(self) -> float:
+        """What the median energy may fall or change when a stage ends: .1 P tau / 2."""
+        return rules.FALL * sum(p * t for p, t in zip(self.parameters, self.temperature, strict=True)) / 2
+
+    # -- descent and adaptation ----------------------------------------------------------------------------------------
+
+    def descended(self, course: Course, step: int, energy: float) -> bool:
+        """Whether the descent is over."""
+        before = course.latest(DESCENT).get("energy", math.inf)
+        return before - energy < self.allowed or step >= min(rules.DESCENT_MOST, self.max_steps // 4)
+
+    def descend(self, course: Course, step: int, energy: float) -> Course:
+        """On to the next look."""
+        found = course.logged(energy=energy)
+        return replace(found, window=course.window + 1, begun=step, stop=step + rules.DESCENT_STEPS)
+
+    def adapt(self, course: Course, step: int, curvature: float, variance: Sequence[float]) -> Course:
+        """From the descent to the first window of the adaptation."""
+        tau = max(self.temperature)
+        h = self.stepsize or rules.first_stepsize(curvature, tau, self.isokinetic)
+        found = course.logged(energy=course.latest(DESCENT).get("energy"), curvature=curvature)
+        return replace(
+            found, phase=ADAPTATION, window=0, begun=step, stop=step + rules.window_steps(0), stepsize=h,
+            friction=self._friction(variance, h), lengths=Lengths(1, rules.WINDOW // 5, rules.WINDOW),
+        )  # fmt: skip
+
+    def _friction(self, variance: Sequence[float], h: float) -> tuple[float, ...]:
+        """gamma of each partition."""
+        if self.friction is not None:
+            return self.friction
+        pairs = zip(variance, self.temperature, strict=True)
+        return tuple(rules.friction(v, tau, h, self.isokinetic) for v, tau in pairs)
+
+    def after_adaptation(
+        self, course: Course, step: int, acceptance: float, energy: float, variance: Sequence[float], sound: bool
+    ) -> tuple[Course, bool]:
+        """After a window of plain steps: the next course, and whether the window is done again from its start.
+
+        acceptance : mean over steps of min(1, exp(-w/tau)). energy : median over replicas. sound : all is finite.
+        """
+        self._check(course, step, sound)
+        if not sound or (acceptance < rules.LEAST and not self.stepsize):
+            return self._again(course, step, acceptance), True
+        h = course.stepsize
+        factor = 1.0 if self.stepsize else rules.adapted_factor(acceptance)
+        found = course.logged(
+            acceptance=acceptance, energy=energy, factor=factor, friction=list(course.friction), again=False
+        )
+        good = [line for line in found.log if line["phase"] == ADAPTATION and not line["again"]]
+        if rules.is_adapted([line["factor"] for line in good], [line["energy"] for line in good], self.allowed):
+            return self._burn(replace(found, window=-1), step, h * factor, variance, 0), False
+        if len(good) >= rules.MOST or self._late(step):
+            return self._burn(replace(found, window=-1), step, h * factor, variance, 0), False
+        steps, h = rules.window_steps(len(good)), h * factor
+        return replace(
+            found, window=course.window + 1, begun=step, stop=step + steps, stepsize=h,
+            friction=self._friction(variance, h), lengths=Lengths(1, steps // 5, steps),
+        ), False  # fmt: skip
+
+    def _check(self, course: Course, step: int, sound: bool) -> None:
+        """RunError where a given stepsize is too large, and where none is small enough."""
+        if sound:
+            return
+        if self.stepsize:
+            raise RunError(
+                f"Positions became infinite by step {step} at the given method.stepsize = {self.stepsize:g}: give a"
+                ' smaller one, or "auto".'
+            )
+        if course.window >= rules.MOST:
+            raise RunError(
+                f"Positions still become infinite at stepsize {course.stepsize:.3g}, after {course.window} windows: the"
+                " density has no smooth top there, or is none (a model without a prior?)."
+            )
+
+    def _again(self, course: Course, step: int, acceptance: float) -> Course:
+        """The window once more, from where it began, at half the stepsize."""
+        steps = course.stop - course.begun
+        shown = None if math.isnan(acceptance) else acceptance
+        found = course.logged(acceptance=shown, again=True, friction=list(course.friction))
+        return replace(
+            found, window=course.window + 1, begun=step, stop=step + steps,
+            stepsize=course.stepsize / 2, friction=tuple(min(g, 1 / course.stepsize) for g in course.friction),
+        )  # fmt: skip
+
+    def _late(self, step: int) -> bool:
+        """Whether half of the steps are gone."""
+        return step >= self.max_steps // 2
+
+    # -- burn-in -------------------------------------------------------------------------------------------------------
+
+    def _burn(self, course: Course, step: int, h: float, variance: Sequence[float], doubled: int) -> Course:
+        """The next window of burn-in, or sampling where there is no time for one."""
+        gamma = self._friction(variance, h)
+        rates = gamma if all(map(math.isfinite, gamma)) else (0.5 / h,)
+        lengths = Lengths.of(h, float(np.mean(rates)), self.braces, doubled)
+        found = replace(course, stepsize=h, friction=gamma, lengths=lengths, doubled=doubled)
+        if self._late(step):
+            return self._sample(found, step, math.inf)
+        left = self.max_steps // 2 - step
+        if left < 4 * lengths.quarter:
+            stride = lengths.block * max(1, left // (4 * rules.DRAWS * lengths.block))
+            found = replace(found, lengths=Lengths(lengths.block, stride, rules.DRAWS * stride))
+        steps = 4 * found.lengths.quarter
+        return replace(found, phase=BURN_IN, window=course.window + 1, begun=step, stop=step + steps)
+
+    def after_burn_in(
+        self, course: Course, step: int, window: Window, variance: Sequence[float], sound: bool
+    ) -> tuple[Course, bool]:
+        """After a window of burn-in, which is discarded: the next course, and whether the window is done again."""
+        self._check(course, step, sound)
+        if not sound:
+            entry = course.logged(again=True, passed=False)
+            h = course.stepsize / 2
+            return self._burn(entry, step, h, variance, course.doubled), True
+        found, passed, failed, bias = self.judged(course, step, window)
+        stuck = course.stuck + ("ratio" in failed and "drift" not in failed)
+        found = replace(found, stuck=stuck)
+        factor = rules.block_factor(window.mean_acceptance) if self.braces and not self.stepsize else 1.0
+        if passed and bias is not None and bias.excess(self.tolerance) and not course.lowered and not self.stepsize:
+            worst = float(abs(bias.by_quantity).max())
+            h = rules.lowered(course.stepsize, worst, self.tolerance, self.first_order)
+            return self._burn(replace(found, lowered=True), step, h, variance, course.doubled), False
+        if passed or course.window + 1 >= rules.MOST_WINDOWS or self._late(step):
+            return self._sample(replace(found, burned=passed), step, found.log[-1]["error"]), False
+        doubled = course.doubled + ("drift" in failed or "ratio" in failed)
+        return self._burn(found, step, course.stepsize * factor, variance, doubled), False
+
+    def judged(self, course: Course, step: int, window: Window) -> tuple[Course, bool, list[str], Bias | None]:
+        """A window's tests: the course with a line of what they came to, whether all passed, those that failed, and the
+        bias of the stepsize.
+        """
+        alive = window.finite()
+        every = window.rows(alive)
+        main = window.rows(np.flatnonzero(alive[: self.replicas]))
+        p = stationarity(every.change(self.outputs), self.seed, step)
+        mean, square = main.moments()
+        moving = self.moving(mean, square)
+        ratio = float(variance_ratio(mean, square)[moving].max(initial=0.0))
+        tests = {"drift": p > rules.SIZE, "ratio": ratio < rules.RATIO}
+        virials = self.virials(main)
+        tests["virial"] = all(v.within(1, rules.VIRIAL) for v in virials)
+        failed = [name for name, good in tests.items() if not good]
+        bias = self.bias(window)
+        line = course.logged(
+            p=p, ratio=ratio, virial=[v.value for v in virials], virial_error=[v.error for v in virials],
+            acceptance=_number(main.mean_acceptance), friction=list(course.friction), block=course.lengths.block,
+            error=self.error(mean, square), failed=failed, passed=not failed, again=False, **_bias_line(bias),
+        )  # fmt: skip
+        return line, not failed, failed, bias
+
+    def virials(self, main: Window) -> list[Estimate]:
+        """Of each partition that moves at a temperature, where the density is proper."""
+        pairs = zip(self.parameters, self.temperature, strict=True)
+        free = [k for k, (count, tau) in enumerate(pairs) if count and tau > 0]
+        return virial(main.virial()[:, free], np.array(self.temperature)[free]) if self.proper and free else []
+
+    def part(self, course: Course, step: int) -> int:
+        """Part of the window that a draw after `step` belongs to: a quarter of a window of burn-in, or of the first
+        segment of sampling, whose last one goes on.
+        """
+        if course.phase == BURN_IN:
+            return min(3, (step - course.begun - 1) // course.lengths.quarter)
+        return min(3, 4 * (step - course.origin - 1) // course.first) if course.phase == SAMPLING else 0
+
+    def moving(self, mean: np.ndarray, square: np.ndarray) -> np.ndarray:
+        """[Q] which probe outputs vary at all."""
+        varies = total_variance(mean, square) > self.settled**2
+        varies[self.outputs :] = False
+        return varies
+
+    def error(self, mean: np.ndarray, square: np.ndarray) -> float:
+        """The largest over probe outputs of the standard error of their means, in posterior sd."""
+        moving = self.moving(mean, square)
+        return float((mean_error(mean)[moving] / np.sqrt(total_variance(mean, square)[moving])).max(initial=0.0))
+
+    def bias(self, window: Window) -> Bias | None:
+        """What the group at h/2 says of the means; None without such a group, or where nothing moves."""
+        alive = window.finite()
+        half = window.rows(self.replicas + np.flatnonzero(alive[self.replicas :]))
+        if half.total.shape[1] < 3:
+            return None
+        main = window.rows(np.flatnonzero(alive[: self.replicas]))
+        mean, square = main.moments()
+        moving = self.moving(mean, square)
+        if not moving.any():
+            return None
+        sd = np.sqrt(total_variance(mean, square)[moving])
+        return stepsize_bias(mean[:, moving], half.moments()[0][:, moving], sd, order_factor(self.first_order))
+
+    # -- sampling ------------------------------------------------------------------------------------------------------
+
+    def _sample(self, course: Course, step: int, error: float) -> Course:
+        """Sampling, everything fixed from here on."""
+        n, stride = course.lengths.quarter, course.lengths.stride
+        wanted = 4 * n * (error / self.tolerance) ** 2 * rules.MARGIN if math.isfinite(error) else 4 * n
+        stride = rules.kept_stride(stride, int(min(wanted, self.max_steps - step)))
+        first = stride * math.ceil(min(max(wanted, 2 * n), 4 * n) / stride)
+        found = replace(course, phase=SAMPLING, window=0, begun=step, kept=stride, origin=step, first=first)
+        return replace(found, stop=self._until(found, step, first))
+
+    def _until(self, course: Course, step: int, steps: int) -> int:
+        """The stop after so many more steps, or what max_steps leaves, on the grid of draws."""
+        left = max(self.max_steps - step, 0) // course.kept * course.kept
+        return step + min(steps, left)
+
+    def after_sampling(self, course: Course, step: int, window: Window) -> Course:
+        """After a segment of sampling: the error so far, and on, unless it will do."""
+        return self.go_on(self.sampled(course, step, window), step)
+
+    def sampled(self, course: Course, step: int, window: Window) -> Course:
+        """The course with a line of what was sampled so far: its error, its bias, whether it drifts."""
+        alive = window.finite()
+        main = window.rows(np.flatnonzero(alive[: self.replicas]))
+        mean, square = main.moments()
+        error, moving, bias = self.error(mean, square), self.moving(mean, square), self.bias(window)
+        total = total_variance(mean, square)[moving]
+        spread = float((variance_error(mean, square)[moving] / total).max(initial=0.0))
+        virials = self.virials(main)
+        return course.logged(
+            p=stationarity(main.change(self.outputs), self.seed, step), virial=[v.value for v in virials],
+            virial_error=[v.error for v in virials], error=error, variance_error=spread, draws=window.draws,
+            frozen=int((~alive[: self.replicas]).sum()),
+            ratio=float(variance_ratio(mean, square)[moving].max(initial=0.0)), outputs=int(moving.sum()),
+            acceptance=_number(main.mean_acceptance), **_bias_line(bias),
+            excess=bool(bias is not None and bias.excess(self.tolerance)),
+        )  # fmt: skip
+
+    def go_on(self, course: Course, step: int) -> Course:
+        """The next segment, or the end: also for a tolerance or a number of steps that came later."""
+        error, done = course.latest(SAMPLING)["error"], step - course.origin
+        if error <= self.tolerance:
+            return replace(course, ended="tolerance")
+        more = rules.next_segment(done, error, self.tolerance, course.lengths.quarter, course.kept)
+        stop = self._until(course, step, more)
+        if stop <= step:
+            return replace(course, ended="max_steps")
+        return replace(course, phase=SAMPLING, window=course.window + 1, begun=step, stop=stop, ended="")
+
+
+def _number(value: float) -> float | None:
+    """NaN has no place in JSON."""
+    return None if math.isnan(value) else value
+
+
+def _bias_line(bias: Bias | None) -> dict[str, Any]:
+    if bias is None:
+        return {"bias": None, "bias_error": None}
+    return {"bias": bias.overall.value, "bias_error": bias.overall.error}

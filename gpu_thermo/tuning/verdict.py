@@ -1,0 +1,160 @@
+"""What a run that tunes itself is worth: may its averages be trusted, to what error, and if not, why and what to do.
+
+One function for the last line of `sample`, for `diagnose` and for JSON. Every threshold weighs its error.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from . import rules
+from .course import BURN_IN, SAMPLING, Course, Tuner
+
+DRIFT = 0.01
+"""p of a drift over the kept draws below which they are not trusted: a hundredth of good runs."""
+LOST = 0.01
+"""Share of replicas that may freeze."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the averages may be trusted.
+
+    Attributes
+    ----------
+    trusted : whether they may. size : to how many posterior sd: error and bias together; NaN before anything is known.
+    error : largest over probes of one standard error of a mean, in posterior sd. tolerance : what was asked for.
+    bias, bias_error : of the stepsize over all probes, NaN where steps are accepted or rejected. reasons : what stands
+    against it. remedies : what to do about each.
+    """
+
+    trusted: bool
+    size: float
+    error: float
+    tolerance: float
+    bias: float
+    bias_error: float
+    reasons: tuple[str, ...] = ()
+    remedies: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """One line."""
+        if self.trusted:
+            return f"may be trusted to {_up(self.size)} sd ({self.numbers})"
+        why = "; ".join(f"{reason}: {remedy}" for reason, remedy in zip(self.reasons, self.remedies, strict=True))
+        known = f" ({self.numbers})" if math.isfinite(self.error) else ""
+        return f"not yet, because {why}{known}"
+
+    @property
+    def numbers(self) -> str:
+        """The errors."""
+        error = f"largest standard error over probes {self.error:.2g}"
+        if math.isnan(self.bias):
+            return f"{error}; steps are accepted or rejected, so that the stepsize leaves no bias"
+        return f"{error}; stepsize bias {self.bias:.2g} +- {self.bias_error:.1g} over all probes"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data; NaN becomes None."""
+        plain = asdict(self) | {"text": self.text}
+        return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in plain.items()}
+
+
+def judge(course: Course, tuner: Tuner) -> Verdict:
+    """The verdict on a run from what it decided and by what rules."""
+    line = course.latest(SAMPLING)
+    found = list(_against(course, tuner))
+    error = float(line.get("error", math.nan))
+    bias, bias_error = (math.nan if line.get(name) is None else float(line[name]) for name in ("bias", "bias_error"))
+    size = math.hypot(error, 0.0 if math.isnan(bias) else bias)
+    return Verdict(
+        not found,
+        size,
+        error,
+        tuner.tolerance,
+        bias,
+        bias_error,
+        tuple(r for r, _ in found),
+        tuple(d for _, d in found),
+    )
+
+
+def _against(course: Course, tuner: Tuner) -> Iterator[tuple[str, str]]:
+    """What stands against a run, each with what to do."""
+    line = course.latest(SAMPLING)
+    if not course.ended:
+        doing = {SAMPLING: "it still samples", BURN_IN: "burn-in is not over"}.get(
+            course.phase, "it still tunes itself"
+        )
+        yield f"the run has not ended ({doing})", "resume it"
+    if not line:
+        if course.ended:
+            yield f"{course.ended} came before the first draw", "resume with more, or start from better values"
+        return
+    yield from _unburned(course)
+    yield from _drifting(line, tuner)
+    if line["error"] > tuner.tolerance:
+        yield (
+            f"the tolerance {tuner.tolerance:g} was not reached by {course.ended or 'now'}, and the largest error is"
+            f" {line['error']:.2g}",
+            f"resume with more, or be content with it (--tolerance {_up(line['error'])})",
+        )
+    if line["frozen"] > LOST * tuner.replicas:
+        yield f"{line['frozen']} of {tuner.replicas} replicas froze", "give a smaller method.stepsize"
+    if line["excess"] or (line["bias"] is not None and line["bias"] - 2 * line["bias_error"] > tuner.tolerance):
+        yield (
+            f"the stepsize {course.stepsize:.3g} biases averages by {line['bias']:.2g} +- {line['bias_error']:.1g} sd",
+            f"start again with method.stepsize = {course.stepsize / 2:.2g}",
+        )
+
+
+def _unburned(course: Course) -> Iterator[tuple[str, str]]:
+    """Burn-in that did not end by its own rules."""
+    if course.burned:
+        return
+    last = course.latest(BURN_IN)
+    if course.stuck >= rules.MODES and "ratio" in last.get("failed", ()):
+        yield (
+            f"nothing drifts and replicas stay apart (variance of their means {last['ratio']:.2f} of all there is):"
+            " several modes that do not mix, or motion too slow to tell",
+            'let moves carry replicas across ([[moves]] kind = "exchange", about as many times the gradients as it has'
+            " rungs), or count each mode for itself",
+        )
+        return
+    if not last:
+        yield "there was no time for burn-in", "start again with a larger run.max_steps"
+        return
+    names = {
+        "drift": f"averages drift (p {last['p']:.2g})",
+        "ratio": f"replicas remember their starts ({last['ratio']:.2f})",
+        "virial": "the virial theorem is missed",
+    }
+    why = " and ".join(names[name] for name in last["failed"])
+    yield f"burn-in did not end: {why}", "start again with a larger run.max_steps, or from better starts"
+
+
+def _drifting(line: dict[str, Any] | Any, tuner: Tuner) -> Iterator[tuple[str, str]]:
+    """What the kept draws themselves say."""
+    if line["p"] < DRIFT:
+        yield f"averages drift over the kept draws (p {line['p']:.2g})", "start again: these draws came too early"
+    if line["ratio"] > 2 * rules.RATIO:
+        yield (
+            f"replicas have not seen the same (variance of their means {line['ratio']:.2f} of all there is)",
+            "resume with a smaller tolerance",
+        )
+    for value, error in zip(line["virial"], line["virial_error"], strict=True):
+        if abs(value - 1) - rules.VIRIAL * error > tuner.tolerance:
+            yield (
+                f"the virial is {value:.3g} +- {error:.1g} where 1 is due: the law is not that of the temperature asked"
+                " for",
+                "lower the stepsize, or raise the batch (gradient noise heats)",
+            )
+
+
+def _up(value: float) -> str:
+    """Two digits, not rounded down."""
+    if not value > 0 or not math.isfinite(value):
+        return f"{value:.2g}"
+    digits = 1 - math.floor(math.log10(value))
+    return f"{math.ceil(value * 10**digits - 1e-9) / 10**digits:.2g}"

@@ -1,0 +1,216 @@
+"""Runs that tune and stop themselves, whole: the errors they report are true, they are the same bit for bit however
+they were cut, and what must not be trusted is not.
+"""
+
+import json
+import os
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from runs import NEEDS_COMPILER, differences
+from tuned_cases import STIFFNESS, told, well
+
+from gpu_thermo import iterate, plan, resume, sample
+from gpu_thermo.errors import RunError, SpecError
+from gpu_thermo.run import Interrupted
+from gpu_thermo.running.pace import Pace
+from gpu_thermo.store import read_header
+from gpu_thermo.tuning.course import PHASES
+
+REFERENCE = json.loads((Path(__file__).parents[1] / "reference" / "nuts_2_5_1.json").read_text())
+
+
+def errors(values):
+    """Mean [Q] of values [R, draw, Q] with its standard error, and the variance with its own by the jackknife."""
+    m, s = values.mean(axis=1), (values**2).mean(axis=1)
+    n = len(m)
+    left = (s.sum(0) - s) / (n - 1) - ((m.sum(0) - m) / (n - 1)) ** 2
+    spread = np.sqrt((n - 1) / n * ((left - left.mean(0)) ** 2).sum(0))
+    return m.mean(0), m.std(0, ddof=1) / np.sqrt(n), s.mean(0) - m.mean(0) ** 2, spread
+
+
+def network(seed, init="prior", **run):
+    """The 2-5-1 posterior of the NUTS reference, whose inputs are the test points."""
+    x, y, inputs = (np.array(REFERENCE[name]) for name in ("x", "y", "inputs"))
+    spec = {
+        "data": {"name": "arrays", "task": "binary", "standardise": False},
+        "model": {"hidden": REFERENCE["hidden"], "activation": "tanh", "prior_sd": REFERENCE["prior_sd"], "init": init},
+        "method": {"name": "langevin", "posterior_temperature": 1.0},
+        "run": {"replicas": 128, "tolerance": 0.05, "seed": seed, **run},
+    }
+    return spec, (x, y.astype(int), inputs, np.zeros(len(inputs), int))
+
+
+def nuts_scores(tree):
+    """z of means and variances [2, probes] against NUTS, both with the reference's error."""
+    at = tree["constant_data"]["x_probe"].to_numpy()[0]
+    rows = [int(np.argmin(((np.array(REFERENCE["inputs"]) - x) ** 2).sum(1))) for x in at]
+    mean, e_mean, variance, e_variance = errors(tree["probes"]["predictions"].to_numpy()[..., 0].astype(float))
+    exact = {name: np.array(REFERENCE[name])[rows] for name in ("mean", "variance", "mean_error", "variance_error")}
+    return np.stack([
+        (mean - exact["mean"]) / np.hypot(e_mean, exact["mean_error"]),
+        (variance - exact["variance"]) / np.hypot(e_variance, exact["variance_error"]),
+    ])  # fmt: skip
+
+
+class TestTruth:
+    def test_of_a_harmonic_well(self):
+        """Means and variances of three frequencies over 16 seeds: reported errors are the true ones."""
+        z = []
+        for seed in range(16):
+            tree = sample(well(seed))
+            _, verdict = told(tree)
+            assert verdict["error"] <= 0.1
+            mean, e_mean, variance, e_variance = errors(tree["posterior"]["position"].to_numpy())
+            z.append(np.concatenate([mean / e_mean, (variance - 1 / np.array(STIFFNESS)) / e_variance]))
+        assert 0.7 < np.sqrt(np.square(z).mean()) < 1.35
+        assert abs(np.array(z)).max() < 5
+
+    @NEEDS_COMPILER
+    @pytest.mark.parametrize("init", ["prior", "he"])
+    def test_against_nuts(self, init):
+        """rms z over 4 seeds and 32 correlated probes; the range is that of a perfect sampler at 99.9 %."""
+        z = []
+        for seed in range(4):
+            spec, data = network(seed, init)
+            tree = sample(spec, data=data)
+            course, verdict = told(tree)
+            assert verdict["trusted"], verdict["text"]
+            assert course["stop"] < 6_000
+            z.append(nuts_scores(tree))
+        assert 0.5 < np.sqrt(np.square(z).mean()) < 1.6
+        assert abs(np.array(z)).max() < 5
+
+    def test_averages_are_of_the_kept_draws(self):
+        tree = sample(well(3))
+        position = tree["posterior"]["position"].to_numpy()
+        np.testing.assert_allclose(tree["predictive"]["mean"].to_numpy()[0, :, 0], position.mean(axis=(0, 1)))
+        course, verdict = told(tree)
+        steps = tree["posterior"]["step"].to_numpy()
+        assert steps[0] > course["origin"]
+        assert set(np.diff(steps)) == {course["kept"]}
+        _, e_mean, variance, _ = errors(position)
+        assert verdict["error"] == pytest.approx((e_mean / np.sqrt(variance)).max())
+        for name, value in (("stepsize", course["stepsize"]), ("friction_all", course["friction"][0])):
+            np.testing.assert_array_equal(tree["posterior"][name].to_numpy(), value)
+
+
+class TestBits:
+    @pytest.mark.parametrize("engine", ["batched", pytest.param("fused", marks=NEEDS_COMPILER)])
+    def test_a_run_cut_everywhere_is_the_same(self, engine, tmp_path, monkeypatch):
+        """Stopped at the beginning and in the middle of every phase, and gone on with."""
+        spec, data = network(1, tolerance=0.025) if engine == "fused" else (well(tolerance=0.05), None)
+        sample(spec, tmp_path / "whole.zarr", data=data, engine=engine)
+        monkeypatch.setattr(Pace, "next", lambda self: 15)
+        cut, seen = tmp_path / "cut.zarr", []
+        for phase in (p for p in PHASES for _ in range(2)):
+
+            def stop(progress, phase=phase):
+                if PHASES.index(progress.phase) >= PHASES.index(phase):
+                    os.kill(os.getpid(), signal.SIGINT)
+
+            if cut.exists() and told_of(cut)["ended"]:
+                break
+
+            with suppress(Interrupted):
+                if cut.exists():
+                    resume(cut, on_progress=stop)
+                else:
+                    sample(spec, cut, data=data, engine=engine, on_progress=stop)
+            seen.append((told_of(cut)["phase"], read_header(cut).step > told_of(cut)["begun"]))
+        assert set(seen) >= {(phase, True) for phase in PHASES}
+        resume(cut)
+        assert differences(tmp_path / "whole.zarr", cut) == []
+        assert told_of(tmp_path / "whole.zarr") == told_of(cut)
+
+    def test_an_extension_keeps_what_is_there(self, tmp_path):
+        """As one that had the smaller tolerance from where the larger was reached; nothing is done again."""
+        first = sample(well(), tmp_path / "run.zarr")
+        before = first["posterior"]["position"].to_numpy().copy()
+        more = resume(tmp_path / "run.zarr", tolerance=0.02)
+        course, verdict = told(more)
+        np.testing.assert_array_equal(more["posterior"]["position"].to_numpy()[:, : before.shape[1]], before)
+        assert more.sizes.get("draw", more["posterior"].sizes["draw"]) > before.shape[1]
+        assert verdict["error"] <= 0.02
+        assert course["origin"] == told(first)[0]["origin"]
+        done = read_header(tmp_path / "run.zarr").step
+        resume(tmp_path / "run.zarr")
+        assert read_header(tmp_path / "run.zarr").step == done
+
+    def test_iterate_is_the_same_run(self):
+        shots = [s for s in iterate(well()) if s.is_draw]
+        tree = sample(well())
+        np.testing.assert_array_equal([s.step for s in shots], tree["posterior"]["step"].to_numpy())
+        np.testing.assert_array_equal(
+            np.stack([s.position for s in shots], axis=1), tree["posterior"]["position"].to_numpy()
+        )
+
+
+class TestNotTrusted:
+    """Planted failures."""
+
+    def verdict(self, spec, **more):
+        found = told(sample(spec, **more))[1]
+        assert not found["trusted"]
+        return found["text"]
+
+    def test_two_modes_that_do_not_mix(self):
+        target = {"name": "mixture", "means": [-6.0, 6.0], "start_sd": 8.0}
+        run = {"replicas": 64, "tolerance": 0.1, "max_steps": 20_000}
+        spec = {"target": target, "method": {"name": "langevin", "temperature": 1.0}, "run": run}
+        assert "several modes" in self.verdict(spec)
+
+    def test_a_stepsize_three_times_too_large(self):
+        """OBABO's variance of the stiffest coordinate is 1/(1 - h^2 k/4) of the right one: 2.3 at h = .3."""
+        method = {"name": "langevin", "word": "OBABO", "temperature": 1.0, "stepsize": 0.3}
+        assert "virial" in self.verdict(well() | {"method": method})
+
+    def test_a_given_stepsize_that_is_far_too_large(self):
+        with pytest.raises(RunError, match=r"at the given method.stepsize = 3: give a smaller one, or \"auto\""):
+            sample(well() | {"method": {"name": "langevin", "temperature": 1.0, "stepsize": 3.0}})
+
+    def test_gradient_noise_of_the_temperatures_size(self):
+        target = {"name": "harmonic", "stiffness": list(STIFFNESS), "gradient_noise_sd": 3.0}
+        method = {"name": "langevin", "temperature": 1.0}
+        spec = {"target": target, "method": method, "run": {"replicas": 128, "tolerance": 0.05, "max_steps": 20_000}}
+        assert "virial" in self.verdict(spec)
+
+    def test_too_few_steps(self):
+        text = self.verdict(well(tolerance=0.001, max_steps=2_000))
+        assert "0.001 was not reached by max_steps" in text
+
+    def test_no_time(self):
+        text = self.verdict(well(tolerance=0.001, max_time=0.05, max_steps=10**6))
+        assert "max_time" in text
+
+
+class TestRefusals:
+    def test_of_resumes(self, tmp_path):
+        path = tmp_path / "run.zarr"
+        sample(well(), path)
+        for wrong, message in (
+            ({"draws": 3}, "smaller tolerance in place of draws"), ({"tolerance": -1.0}, "tolerance = -1"),
+            ({"spec": well(2)}, "run.seed"), ({"spec": well(max_steps=5_000)}, "not shortened"),
+        ):  # fmt: skip
+            with pytest.raises(SpecError, match=message):
+                resume(path, **wrong)
+
+    def test_tolerance_for_a_run_of_given_steps(self, tmp_path):
+        run = {"replicas": 4, "steps": 40, "burn_in": 20, "thin": 10}
+        sample(well() | {"run": run}, tmp_path / "run.zarr")
+        with pytest.raises(SpecError, match="runs that stop themselves"):
+            resume(tmp_path / "run.zarr", tolerance=0.1)
+
+
+def test_plan_says_what_it_will_be():
+    found = plan(well())
+    assert found.tolerance == 0.1
+    assert found.steps == 200_000
+    assert found.memory["tuning"] > 0
+
+
+def told_of(path):
+    return read_header(path).attributes["tuning"]["course"]
