@@ -18,6 +18,11 @@ ELSEWHERE = {
         "data/test_tables.py",
         "pipes, devices and folders are refused by every reader of files",
     ),
+    "gpu_thermo/data/fields.py": ("data/test_tables.py", "fields that are good and bad are those of files"),
+    **{
+        f"gpu_thermo/data/sources/{name}.py": ("data/test_sources.py", "options of every name, built and refused")
+        for name in ("base", "bundled", "generated", "own")
+    },
     "gpu_thermo/averages/draws.py": (
         "averages/test_calibration.py",
         "what is read is compared there with draws read by hand",

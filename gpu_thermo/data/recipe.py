@@ -4,6 +4,7 @@ A raw column is an array [rows]: float64 (NaN is missing), objects (str, None is
 missing). What a column becomes was decided once, from the whole table (`kinds`), and never looked at a target.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -21,7 +22,7 @@ _DAYS, _SECONDS = 365.2425, 86_400.0
 Part = Literal["year", "month", "weekday", "hour"]
 
 
-class Encoder(BaseModel):
+class Encoder(BaseModel, ABC):
     """One column of a table.
 
     `fills` says that values were missing: a missing one then counts as the mean over the training part. `indicator`
@@ -66,11 +67,13 @@ class Encoder(BaseModel):
         return np.column_stack([*columns, absent.astype(np.float64)] if self.indicator else columns)
 
     @property
+    @abstractmethod
     def _names(self) -> list[str]:
-        raise NotImplementedError
+        """Of its inputs, the one for what is missing aside."""
 
+    @abstractmethod
     def _inputs(self, values: Raw) -> list[Floats]:
-        raise NotImplementedError
+        """These inputs [rows] each."""
 
     def _absent(self, values: Raw) -> NDArray[np.bool_]:
         return absent_in(values)

@@ -9,21 +9,21 @@ numbers, or miss values, is decided in `kinds`.
 import csv
 import difflib
 import json
-import math
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, NoReturn, TextIO
+from typing import NamedTuple, TextIO
 
 import numpy as np
 
 from ..errors import DataError
 from .dataset import MAX_MAGNITUDE, Floats, Schema, refuse_absurd
+from .fields import Fields, Reading, complain, number_in
 from .files import require_file
-from .kinds import dates_of, recipe_of
+from .kinds import recipe_of
 from .labels import MISSING, encode_labels, is_classification, shorten
 from .recipe import Raw, Recipe
 from .splits import Table
@@ -31,7 +31,6 @@ from .splits import Table
 DELIMITERS = ",;\t"
 MOST_COLUMNS = 100_000
 """Of a header: a network's input layer ends long before."""
-TRUTH = {"true": 1.0, "false": 0.0}
 
 
 class Columns(NamedTuple):
@@ -64,14 +63,6 @@ class Body(NamedTuple):
     raw: dict[str, Raw]
     targets: list[list[str]]
     lines: Sequence[int]
-
-
-class Reading(NamedTuple):
-    """How a feature column is read: as `texts`, or as numbers, which it must hold throughout where `strict`."""
-
-    texts: bool = False
-    strict: bool = False
-    may_miss: bool = True
 
 
 class Asked(NamedTuple):
@@ -222,7 +213,7 @@ def _resolve(path: Path, header: Record, target: Sequence[str], features: Sequen
     names = [name.strip() for name in header.fields]
     if len(names) > MOST_COLUMNS:
         raise DataError(f"{path} has {len(names):,} columns; at most {MOST_COLUMNS:,} are read. Choose fewer of them.")
-    if all(_number(name) is not None for name in names):
+    if all(number_in(name) is not None for name in names):
         raise DataError(
             f"{path}, line {header.line} is all numbers ({shorten(', '.join(names))}), but must name the columns. Add a"
             " header."
@@ -255,68 +246,6 @@ def _check_names(where: str, names: list[str], target: Sequence[str], features: 
             raise DataError(f"{where}: the column '{shorten(name)}' occurs twice. Rename one, or leave it out.")
 
 
-class Fields:
-    """The fields of one feature column as they come in; see `kinds` for what is decided of them.
-
-    Parameters
-    ----------
-    path, name : for messages. reading : how to take them. needed : whether the column cannot be left out.
-    """
-
-    def __init__(self, path: Path, name: str, reading: Reading, needed: bool) -> None:
-        self._path, self.name, self._reading, self._needed = path, name, reading, needed
-        self._numbers, self._texts = array("d"), list[str | None]()
-        self._first_text: tuple[int, str] | None = None
-        self._held = 0
-
-    def add(self, line: int, text: str) -> None:
-        """The field of one more row."""
-        if self._reading.texts:
-            self._texts.append(None if (stripped := text.strip()) in MISSING else stripped)
-            if self._texts[-1] is None and not self._reading.may_miss:
-                self._complain(line, text)
-            return
-        value = _feature(text)
-        if value is None or value != value:
-            value = math.nan
-            if text.strip() in MISSING:
-                if not self._reading.may_miss:
-                    self._complain(line, text)
-            elif self._reading.strict:
-                self._complain(line, text)
-            elif self._first_text is None:
-                self._first_text = (line, text)
-        elif abs(value) > MAX_MAGNITUDE:
-            self._complain(line, text)
-        else:
-            self._held += 1
-        self._numbers.append(value)
-
-    def holds_texts(self) -> bool:
-        """Whether it was read as numbers and holds texts; DataError where it holds mostly numbers: then one of them is
-        mistyped.
-        """
-        if self._first_text is None:
-            return False
-        absent = sum(map(math.isnan, self._numbers))
-        line, text = self._first_text
-        comma = _number(text.replace(",", ".")) is not None
-        if self._held * 2 >= self._held + absent or comma:
-            self._complain(line, text)
-        return True
-
-    def raw(self) -> Raw:
-        """The raw column."""
-        if not self._reading.texts:
-            return np.array(self._numbers, np.float64)
-        texts = np.array([*self._texts, None], object)[:-1]  # an array of objects, whatever it holds
-        dates = dates_of(texts)
-        return texts if dates is None else dates
-
-    def _complain(self, line: int, text: str) -> NoReturn:
-        _complain(self._path, line, self.name, text, self._needed, self._reading.strict)
-
-
 def _read_body(
     path: Path, rows: Iterator[Record], columns: Columns, reading: Callable[[str], Reading]
 ) -> tuple[Body, set[str]]:
@@ -336,7 +265,7 @@ def _read_body(
         for texts, i in zip(targets, columns.targets, strict=True):
             texts.append(fields[i].strip())
             if texts[-1] in MISSING:
-                _complain(path, line, columns.names[i], fields[i])
+                complain(path, line, columns.names[i], fields[i])
         lines.append(line)
         refuse_absurd(len(lines) * len(features), str(path))
     if not lines:
@@ -351,7 +280,7 @@ def _assemble(path: Path, columns: Columns, body: Body, asked: Asked) -> Table:
     recipe = recipe_of(body.raw, asked.features is not None, asked.kinds, asked.encode, str(path))
     x, schema = recipe.encode(body.raw), partial(Schema, "csv", recipe=None if recipe.is_plain else recipe)
     targets = tuple(columns.names[i] for i in columns.targets)
-    numeric = all(_number(text) is not None for text in body.targets[0])
+    numeric = all(number_in(text) is not None for text in body.targets[0])
     numbers = _target_numbers(path, body.lines, targets[0], body.targets[0]) if numeric else None
     if asked.task == "regression" or len(targets) > 1 or (asked.task == "auto" and not is_classification(numbers)):
         y = [_target_numbers(path, body.lines, *column) for column in zip(targets, body.targets, strict=True)]
@@ -360,48 +289,10 @@ def _assemble(path: Path, columns: Columns, body: Body, asked: Asked) -> Table:
     return Table(schema(labels.task, recipe.features, classes=labels.classes), x, labels.y)
 
 
-def _number(text: str) -> float | None:
-    """The number a field holds, or None; stricter than Python, which takes 1_000 for a number."""
-    try:
-        return None if "_" in text else float(text)
-    except ValueError:
-        return None
-
-
-def _feature(text: str) -> float | None:
-    """The number in a field of a feature column: True and False, as pandas and R write them, are 1 and 0."""
-    value = _number(text)
-    return TRUTH.get(text.strip().lower()) if value is None else value
-
-
 def _target_numbers(path: Path, lines: Sequence[int], name: str, texts: list[str]) -> Floats:
     """One target column as numbers [rows]."""
-    values = [_number(text) for text in texts]
+    values = [number_in(text) for text in texts]
     for line, text, value in zip(lines, texts, values, strict=True):
         if value is None or not abs(value) <= MAX_MAGNITUDE:
-            _complain(path, line, name, text)
+            complain(path, line, name, text)
     return np.array(values, dtype=np.float64)
-
-
-def _complain(path: Path, line: int, name: str, text: str, needed: bool = False, strict: bool = True) -> NoReturn:
-    """Raise the error of a field that is not a usable number; a column that is `needed` cannot be left out, and one
-    that is not `strict` could be read as texts.
-    """
-    where = f"{path}, line {line}, column '{shorten(name)}':"
-    value = _number(text)
-    if text.strip() in MISSING:
-        raise DataError(
-            f"{where} the value is missing ('{text.strip()}'). Fill it in, or leave out the row"
-            f"{'' if needed else ' or the column'}."
-        )
-    if value is None:
-        comma = " Write decimals with a point." if _number(text.replace(",", ".")) is not None else ""
-        if strict:
-            other = "" if needed else ", or leave the column out (features = [...])"
-        else:
-            other = f', or take the column for categories: kinds = {{"{shorten(name)}" = "category"}}'
-        raise DataError(f"{where} '{shorten(text)}' is not a number.{comma} Correct it{other}.")
-    raise DataError(
-        f"{where} '{shorten(text)}' is not a finite number up to {MAX_MAGNITUDE:g} in size. Correct it, or leave out"
-        " the row."
-    )

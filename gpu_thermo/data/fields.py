@@ -1,0 +1,124 @@
+"""The fields of one column of a CSV file, as they come in; errors name the file, the line in it and the column."""
+
+import math
+from array import array
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+import numpy as np
+
+from ..errors import DataError
+from .dataset import MAX_MAGNITUDE
+from .kinds import dates_of
+from .labels import MISSING, shorten
+from .recipe import Raw
+
+TRUTH = {"true": 1.0, "false": 0.0}
+
+
+class Reading(NamedTuple):
+    """How a feature column is read: as `texts`, or as numbers, which it must hold throughout where `strict`."""
+
+    texts: bool = False
+    strict: bool = False
+    may_miss: bool = True
+
+
+class Fields:
+    """The fields of one feature column as they come in; see `kinds` for what is decided of them.
+
+    Parameters
+    ----------
+    path, name : for messages. reading : how to take them. needed : whether the column cannot be left out.
+    """
+
+    def __init__(self, path: Path, name: str, reading: Reading, needed: bool) -> None:
+        self._path, self.name, self._reading, self._needed = path, name, reading, needed
+        self._numbers, self._texts = array("d"), list[str | None]()
+        self._first_text: tuple[int, str] | None = None
+        self._held = 0
+
+    def add(self, line: int, text: str) -> None:
+        """The field of one more row."""
+        if self._reading.texts:
+            self._texts.append(None if (stripped := text.strip()) in MISSING else stripped)
+            if self._texts[-1] is None and not self._reading.may_miss:
+                self._complain(line, text)
+            return
+        value = feature_in(text)
+        if value is None or value != value:
+            value = math.nan
+            if text.strip() in MISSING:
+                if not self._reading.may_miss:
+                    self._complain(line, text)
+            elif self._reading.strict:
+                self._complain(line, text)
+            elif self._first_text is None:
+                self._first_text = (line, text)
+        elif abs(value) > MAX_MAGNITUDE:
+            self._complain(line, text)
+        else:
+            self._held += 1
+        self._numbers.append(value)
+
+    def holds_texts(self) -> bool:
+        """Whether it was read as numbers and holds texts; DataError where it holds mostly numbers: then one of them is
+        mistyped.
+        """
+        if self._first_text is None:
+            return False
+        absent = sum(map(math.isnan, self._numbers))
+        line, text = self._first_text
+        comma = number_in(text.replace(",", ".")) is not None
+        if self._held * 2 >= self._held + absent or comma:
+            self._complain(line, text)
+        return True
+
+    def raw(self) -> Raw:
+        """The raw column."""
+        if not self._reading.texts:
+            return np.array(self._numbers, np.float64)
+        texts = np.array([*self._texts, None], object)[:-1]  # an array of objects, whatever it holds
+        dates = dates_of(texts)
+        return texts if dates is None else dates
+
+    def _complain(self, line: int, text: str) -> NoReturn:
+        complain(self._path, line, self.name, text, self._needed, self._reading.strict)
+
+
+def number_in(text: str) -> float | None:
+    """The number a field holds, or None; stricter than Python, which takes 1_000 for a number."""
+    try:
+        return None if "_" in text else float(text)
+    except ValueError:
+        return None
+
+
+def feature_in(text: str) -> float | None:
+    """The number in a field of a feature column: True and False, as pandas and R write them, are 1 and 0."""
+    value = number_in(text)
+    return TRUTH.get(text.strip().lower()) if value is None else value
+
+
+def complain(path: Path, line: int, name: str, text: str, needed: bool = False, strict: bool = True) -> NoReturn:
+    """Raise the error of a field that is not a usable number; a column that is `needed` cannot be left out, and one
+    that is not `strict` could be read as texts.
+    """
+    where = f"{path}, line {line}, column '{shorten(name)}':"
+    value = number_in(text)
+    if text.strip() in MISSING:
+        raise DataError(
+            f"{where} the value is missing ('{text.strip()}'). Fill it in, or leave out the row"
+            f"{'' if needed else ' or the column'}."
+        )
+    if value is None:
+        comma = " Write decimals with a point." if number_in(text.replace(",", ".")) is not None else ""
+        if strict:
+            other = "" if needed else ", or leave the column out (features = [...])"
+        else:
+            other = f', or take the column for categories: kinds = {{"{shorten(name)}" = "category"}}'
+        raise DataError(f"{where} '{shorten(text)}' is not a number.{comma} Correct it{other}.")
+    raise DataError(
+        f"{where} '{shorten(text)}' is not a finite number up to {MAX_MAGNITUDE:g} in size. Correct it, or leave out"
+        " the row."
+    )
