@@ -176,7 +176,7 @@ def kinetic_verdict(t: Temperature, spec: RunSpec, thermostatted: bool) -> tuple
     shown = f"Kinetic temperature of {t.partition}: {_plus_minus(t.kinetic, t.kinetic_error)}"
     if math.isnan(t.kinetic) and _fixed_length(spec):
         return None, f"Kinetic temperature of {t.partition}: none, its word holds |p| at one length."
-    if METHODS[spec.method.name].update is not None:
+    if spec.method.name not in METHODS or METHODS[spec.method.name].update is not None:
         return None, f"{shown}. {spec.method.name} keeps no thermal momenta: nothing to compare with."
     if math.isnan(t.target):
         return None, f"{shown}. Its word uses no temperature: nothing to compare with."
@@ -210,9 +210,11 @@ def kinetic_verdict(t: Temperature, spec: RunSpec, thermostatted: bool) -> tuple
 
 def _fixed_length(spec: RunSpec) -> bool:
     """Whether any word of the run, given or the method's own, holds momenta at a fixed length."""
-    word = spec.method.word or METHODS[spec.method.name].words
+    method = METHODS.get(spec.method.name)  # none of an update that is registered elsewhere
+    word = spec.method.word or (method.words if method else {})
     texts = [word] if isinstance(word, str) else [*word.values()]
-    return any(record.fixed_length for text in texts for record in parse_word(text).records)
+    here = [text for text in texts if not any(f"letter {letter}" in spec.registered for letter in text)]
+    return any(record.fixed_length for text in here for record in parse_word(text).records)
 
 
 def _agreement(value: float, error: float, target: float) -> tuple[bool | None, str]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .averages.resample import resample
     from .data import Dataset
     from .errors import GpuThermoError, Status
+    from .registration import register, registered, unregister
     from .run import Interrupted, Progress, iterate, plan, resume, sample
     from .running.prior import predict_prior
     from .spec.run import RunSpec
@@ -38,6 +39,7 @@ _HOMES = {
     "Dataset": "data", "GpuThermoError": "errors", "Status": "errors", "predict": "averages.predictive",
     "canonical": "averages.canonical", "concat": "averages.concat", "resample": "averages.resample",
     "calibration": "averages.calibration", "held_out": "averages.held_out", "predict_prior": "running.prior",
+    "register": "registration", "registered": "registration", "unregister": "registration",
     "Interrupted": "run", "Progress": "run", "iterate": "run", "plan": "run", "resume": "run", "sample": "run",
     "RunSpec": "spec", "Snapshot": "state", "open_run": "store", "UserPotential": "targets.user",
     "JaxNetwork": "targets.own", "NumpyNetwork": "targets.own", "TorchNetwork": "targets.own",
@@ -48,7 +50,7 @@ __all__ = [
     "Dataset", "GpuThermoError", "Interrupted", "JaxNetwork", "NumpyNetwork", "Progress", "RunSpec", "Snapshot",
     "Status", "TorchNetwork", "UserPotential",
     "__version__", "calibration", "canonical", "concat", "held_out", "iterate",
-    "open_run", "plan", "predict", "predict_prior", "resample", "resume", "sample",
+    "open_run", "plan", "predict", "predict_prior", "register", "registered", "resample", "resume", "sample", "unregister",
     "weights_from_sklearn", "weights_from_torch",
 ]  # fmt: skip
 

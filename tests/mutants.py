@@ -178,6 +178,9 @@ MUTANTS: dict[str, Mutant] = {
         ("tests/engines/test_batched.py", "tests/engines/test_fused.py", "tests/laws/test_stationary_laws.py")),
     "friction doubled": Mutant(((LETTERS, 'values["friction"] * h)', '2 * values["friction"] * h)'),),
         (LAWS, TRANSIENTS, VERIFY)),
+    "digests without answers": Mutant(
+        (("gpu_thermo/registration.py", "[_rounded(answer) for answer in _ANSWERS[kind](record)]", "[]"),),
+        ("tests/test_registration.py",), "gone_on or fingerprints"),
     "root 2 in SGHMC": Mutant(
         ((UPDATES, 'np.sqrt(2 * (1 - values["momentum"])', 'np.sqrt((1 - values["momentum"])'),),
         ("tests/laws/test_noisy_updates.py", "tests/contracts/test_operations.py"), "sghmc"),

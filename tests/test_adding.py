@@ -85,6 +85,20 @@ def agree(target, program, **hyper):
     return batched
 
 
+def test_from_python(tmp_path, capsys):
+    """The record is checked, registered and named by a spec, and its momenta are at half the temperature."""
+    import gpu_thermo as gt
+
+    try:
+        names = example("From Python, without touching the package")
+        assert "FAILS" not in capsys.readouterr().out
+        run = gt.sample(names["SPEC"] | {"run": {**names["SPEC"]["run"], "replicas": 64}})
+        kinetic = run["sample_stats"]["kinetic_temperature"].to_numpy()
+        assert kinetic[:, -1].mean() == pytest.approx(5e-4, rel=0.15)
+    finally:
+        gt.unregister("L")
+
+
 def test_a_letter(monkeypatch):
     """BALAB at friction 0 is BAB; with friction it is slower."""
     monkeypatch.setitem(LETTERS, "L", example("A letter")["L"])

@@ -14,6 +14,7 @@ LAYERS = [  # a folder imports from its own and earlier layers only
     {"errors", "state", "streams", "cost"},
     {"method", "data", "tuning"},
     {"moves", "targets"},
+    {"registration"},
     {"spec", "kernels"},
     {"engines"},
     {"store"},
@@ -21,6 +22,7 @@ LAYERS = [  # a folder imports from its own and earlier layers only
     {"running"},
     {"run"},
     {"study", "verify"},
+    {"testing"},
 ]
 LEVEL = {name: i for i, layer in enumerate(LAYERS) for name in layer}
 HEAVY = ("cupy", "dask", "distributed", "matplotlib", "zarr", "jax", "torch")

@@ -18,6 +18,7 @@ from ..data import Dataset, Standardisation
 from ..data.tasks import TASKS
 from ..engines import make_predictor, resolve_device
 from ..errors import DataError, SpecError, StoreError
+from ..registration import check_registered
 from ..spec.model import LEARN
 from ..spec.own import with_network
 from ..spec.run import RunSpec
@@ -208,7 +209,9 @@ def choices_of(tree: xr.DataTree) -> MlpModel:
     """What the spec of an opened run chooses for its network: likelihood, prior, sizes of ours; StoreError as for
     `data_names`.
     """
-    model, names = RunSpec.from_json(tree.attrs["spec"]).model, data_names(tree)
+    spec, names = RunSpec.from_json(tree.attrs["spec"]), data_names(tree)
+    check_registered(spec.registered, ("activation", "likelihood", "prior"))
+    model = spec.model
     likelihood = get_likelihood(model.likelihood or names["task"])
     outputs = likelihood.outputs(TASKS[names["task"]].outputs(len(names["classes"]) or len(names["targets"])))
     noise_sd, task = tree.attrs.get("noise_sd", model.noise_sd or 1.0), model.likelihood or names["task"]

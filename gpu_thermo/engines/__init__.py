@@ -86,6 +86,8 @@ def choose_engine(job: Job, engine: str, device: str) -> str:
     """
     if engine not in ENGINES:
         raise SpecError(f"engine = {engine!r} is unknown. Engines: {', '.join(ENGINES)}.")
+    if device != "cpu" and (arrays_only := _without_kernels(job)):
+        raise SpecError(f"{arrays_only}, and a GPU needs one: give it, or use --device cpu.")
     if engine == "batched":
         return engine
     obstacle = _obstacle(job, device)
@@ -114,14 +116,22 @@ def _obstacle(job: Job, device: str) -> str:
     """Why the fused engine cannot carry out `job`; empty if it can."""
     target = job.target
     if target.fused is None:
-        return "it samples perceptrons only"
+        return "it samples perceptrons only, whose records have C++ texts"
     if device != "cpu" and target.fused.layers > 1:
         return SHALLOW
+    if arrays_only := _without_kernels(job):
+        return arrays_only
     if target.bounds is not None:
         return "it knows no walls (bounds)"
     if device != "cpu" and target.fused.outputs > 32:
         return f"{target.fused.outputs} outputs are more than a warp has threads"
     return missing_compiler() if device == "cpu" and find_compiler() is None else ""
+
+
+def _without_kernels(job: Job) -> str:
+    """Which operation of `job` has no C++ text, if any."""
+    named = [record.symbol for record in job.program.records if not record.compiled]
+    return f"{' and '.join(named)} has no C++ text" if named else ""
 
 
 def _fits(job: Job, device: str) -> bool:
@@ -191,7 +201,7 @@ def describe_build(job: Job, engine: str, device: str) -> Build:
         emitter = make_emitter(job)
         sources.append(emitter.source("host") if device == "cpu" else emitter.source("device", team_size(emitter)))
     elif compiled:
-        sources.append(noise_source(bits) if device == "cpu" else elementwise_source(bits))
+        sources.append(noise_source(bits) if device == "cpu" else elementwise_source(bits, records=job.program.records))
     if compiled and predicted:
         sources.append(predict_source(model, bits) if device == "cpu" else predict_device_source(model, bits))
     arrays = engine == "batched" or not (compiled and predicted)

@@ -5,9 +5,9 @@ A kernel works on [rows, columns] views of [R, P] arrays; coefficients are one n
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from ..method.operations import LETTERS, OPERATIONS
+from ..method.operations import LETTERS, compiled_operations
 from ..method.record import Operation, placeholders
 from .emit import inline, library, prologue
 
@@ -18,16 +18,21 @@ _NOISE = (
 _PLAIN = ("i64 rows", "i64 columns", "i64 stride")
 
 
-def elementwise_source(bits: int, team: int = 32) -> str:
-    """Complete text of the batched engine's kernels: CUDA with warps for rows, or C++ with `team` 1."""
-    kernels = "\n".join(text for group in groups() for text in kernel_texts(group))
-    return "\n".join((prologue(bits, team, 1), library(), inline("elementwise.cu"), kernels))
+def elementwise_source(bits: int, team: int = 32, records: Iterable[Operation] = ()) -> str:
+    """Complete text of the batched engine's kernels: CUDA with warps for rows, or C++ with `team` 1; for all operations
+    of the package, and the user's own among `records`.
+    """
+    records = compiled_operations(records)
+    kernels = "\n".join(text for group in groups(records) for text in kernel_texts(group))
+    return "\n".join((prologue(bits, team, 1), library(records), inline("elementwise.cu"), kernels))
 
 
-def groups() -> Iterator[tuple[Operation, ...]]:
-    """Every operation alone, and every two letters that share a pass."""
-    yield from ((record,) for record in OPERATIONS.values())
-    yield from ((a, b) for a in LETTERS.values() for b in LETTERS.values() if joined(a, b))
+def groups(records: Iterable[Operation] | None = None) -> Iterator[tuple[Operation, ...]]:
+    """Every operation of `records` (all of the package by default) alone, and every two letters that share a pass."""
+    records = compiled_operations() if records is None else (*records,)
+    letters = [record for record in records if record.symbol in LETTERS]
+    yield from ((record,) for record in records)
+    yield from ((a, b) for a in letters for b in letters if joined(a, b))
 
 
 def joined(first: Operation, second: Operation) -> bool:

@@ -4,11 +4,13 @@ Text is made from records of operations, enumerations and integers only.
 """
 
 import re
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
 from ..errors import SpecError
-from ..method.operations import definitions
+from ..method.operations import compiled_operations, definitions
+from ..method.record import Operation
 from ..method.words import InForce, Program
 from ..moves.contour import active_partition
 from ..targets.networks import MlpModel
@@ -78,7 +80,8 @@ class Emitter:
         step = self._step()
         functions = network.functions(self.model)
         headers = inline(*network.headers(self.model), "contour.h", "work.h", "step.h")
-        return "\n".join((self._constants(team, lanes), library(), functions, headers, step, ENTRIES[entry], ""))
+        operations = library(self.program.records)
+        return "\n".join((self._constants(team, lanes), operations, functions, headers, step, ENTRIES[entry], ""))
 
     def _constants(self, team: int, lanes: int | None) -> str:
         values = {
@@ -149,10 +152,13 @@ def inline(*names: str) -> str:
     return re.sub(r'^#(pragma once|include ".*")\n', "", text, flags=re.MULTILINE)
 
 
-def library() -> str:
-    """What every kernel of the engines starts from: mathematics, random numbers, and the operations of all records."""
+def library(records: Iterable[Operation] | None = None) -> str:
+    """What every kernel of the engines starts from: mathematics, random numbers, and the operations of `records`, all
+    of the package by default.
+    """
+    records = compiled_operations() if records is None else records
     headers = inline("math.h", "philox.h", "normals.h", "minibatch.h")
-    return f"{headers}\n// ==== operations\n{definitions()}\n"
+    return f"{headers}\n// ==== operations\n{definitions(records)}\n"
 
 
 def _parts(program: Program, model: MlpModel) -> tuple[str, ...]:

@@ -50,8 +50,9 @@ def functions(model: MlpModel) -> str:
 
 
 def _activation(record: Activation) -> str:
-    flags = {"HOMOGENEOUS": record.homogeneous, "KEPT": record.kept, "SLOPE_KEPT": not record.code.by_value}
     code = record.code
+    assert code is not None  # MlpModel.has_kernels
+    flags = {"HOMOGENEOUS": record.homogeneous, "KEPT": record.kept, "SLOPE_KEPT": not code.by_value}
     return _struct(
         "Activation", record.name, flags, {
             "real value(real z)": code.value,
@@ -64,6 +65,7 @@ def _activation(record: Activation) -> str:
 
 def _likelihood(record: Likelihood) -> str:
     code = record.code
+    assert code is not None
     return _struct(
         "Likelihood", record.name, {"CLASSES": record.classes is not None} | _places(record.constant_names), {
             "real loss(const real* out, const real* y, const double* c, const real* noise)": code.loss,
@@ -79,6 +81,7 @@ def _prior(record: Prior | None) -> str:
     if record is None:
         return "struct Prior {};"
     code = record.code
+    assert code is not None
     return _struct(
         "Prior", record.name, _places(record.constant_names),
         {"real term(real q, const double* c)": code.term, "real slope(real q, const double* c)": code.slope},

@@ -46,6 +46,13 @@ class Method:
         return tuple(operation(symbol) for symbol in dict.fromkeys(symbols))
 
 
+def method_of(update: Operation) -> Method:
+    """The method that a whole-step update is by itself."""
+    return Method(
+        update.symbol, update.summary, update.reference, "all", update=update.symbol, defaults=update.defaults
+    )
+
+
 LANGEVIN = "".join(
     r.symbol for r in LETTERS.values() if not (r.thermostat or r.fixed_length or "sigma" in r.reads)
 )  # fmt: skip
@@ -57,8 +64,7 @@ _ADAPTIVE = {"stepsize": 0.15, "temperature": 1e-4, "sigma": 0.01, "epsilon": 0.
 METHODS: dict[str, Method] = {
     m.name: m
     for m in (
-        *(Method(u.symbol, u.summary, u.reference, "all", update=u.symbol, defaults=u.defaults)
-          for u in UPDATES.values() if u.summary),
+        *(method_of(u) for u in UPDATES.values() if u.summary),
         Method("langevin", f"underdamped Langevin by any splitting word of {', '.join(LANGEVIN)}",
                "Leimkuhler & Matthews 2013", "all", {"all": "BAOAB"},
                defaults={"stepsize": 0.25, "temperature": 1e-4, "friction": 1.0}, takes_word=True, letters=LANGEVIN),

@@ -48,8 +48,9 @@ class Work:
 class Operation:
     """A letter or a whole-step update.
 
-    In its C++ texts, {0}, {1} stand for coefficients, {t0} for one of `of_step`, {xi} for the thermostat, {f0} for a
-    factor, {s0} for a sum, {n} for the normal ({n0}, {n1} if there are several), and a name of `keeps` for that array.
+    Its C++ texts may be left out, all of them: then only array code on the CPU carries it out. In them {0}, {1} stand
+    for coefficients, {t0} for one of `of_step`, {xi} for the thermostat, {f0} for a factor, {s0} for a sum, {n} for the
+    normal ({n0}, {n1} if there are several), and a name of `keeps` for that array.
 
     Attributes
     ----------
@@ -95,7 +96,7 @@ class Operation:
     kinds: str
     reads: tuple[str, ...] = ()
     normals: int = 0
-    code: tuple[str, ...]
+    code: tuple[str, ...] = ()
     call: str = ""
     factors: tuple[str, ...] = ()
     sums: tuple[str, ...] = ()
@@ -136,16 +137,24 @@ class Operation:
         self._refuse("a sum of what is no operand", {*".".join(self.sums).split(".")} - {"", *self.operands})
         self._refuse("positive, but not read", {*self.positive} - {*self.reads})
         self._refuse("unknown type of coefficient", {*self.kinds} - {"r", "w"})
-        self._refuse("a normal that call does not use", {*self.normal_names} - placeholders(self.call))
+        if self.compiled:
+            self._refuse("a normal that call does not use", {*self.normal_names} - placeholders(self.call))
         self._refuse("a sum before there is one, in call", placeholders(self.factors_of(self.call)) & sums)
         if self.several:
             self._refuse("for several partitions at once", {*self.reads, *self.normal_names, *self.sums})
-        if not (self.call or self.sums) or bool(self.sums) != bool(self.settle or self.finish):
-            raise ValueError(f"operation {self.symbol}: give it a call, or sums and what comes of them")
+        if bool(self.sums) != bool(self.settle or self.finish) or (self.code and not self.compiled):
+            raise ValueError(
+                f"operation {self.symbol}: give it a call, or sums and what comes of them, or no C++ at all"
+            )
 
     def _refuse(self, what: str, found: set[str]) -> None:
         if found:
             raise ValueError(f"operation {self.symbol}: {what}: {', '.join(sorted(found))}")
+
+    @property
+    def compiled(self) -> bool:
+        """Whether it has C++ texts."""
+        return bool(self.call or self.sums)
 
     @property
     def ticks(self) -> int:

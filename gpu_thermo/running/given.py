@@ -90,6 +90,8 @@ def with_data(spec: RunSpec, given: Any) -> tuple[RunSpec, Dataset]:
 
 def completed(given: RunSpec, recorded: RunSpec) -> RunSpec:
     """A spec given for a resume, with what its run was given in Python filled in from the run's own spec."""
+    if not given.registered:
+        given = given.model_copy(update={"registered": recorded.registered})
     if given.target is not None or recorded.target is not None:
         return given
     return given.model_copy(update={"data": _same_data(given, recorded), "model": _same_model(given.model, recorded)})

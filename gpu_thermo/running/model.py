@@ -13,7 +13,7 @@ from ..data import Dataset
 from ..errors import DataError, SpecError
 from ..spec.model import LEARN
 from ..spec.run import RunSpec
-from ..targets.likelihoods import LEARNED, LIKELIHOODS, NAMED, Likelihood, get_likelihood
+from ..targets.likelihoods import LEARNED, LIKELIHOODS, Likelihood, get_likelihood, named
 from ..targets.likelihoods.laws import NORMAL
 from ..targets.likelihoods.values import ETA_BOUNDS
 from ..targets.networks import OWN_TENSOR, MlpModel
@@ -151,7 +151,7 @@ def _likelihood(spec: RunSpec, data: Dataset) -> Likelihood:
     """The likelihood in force; SpecError or DataError where the data, or its settings, do not fit it."""
     likelihood = get_likelihood(spec.model.likelihood or data.task)
     if likelihood.task != data.task:
-        fitting = ", ".join(name for name in NAMED if LIKELIHOODS[name].task == data.task)
+        fitting = ", ".join(name for name in named() if LIKELIHOODS[name].task == data.task)
         raise SpecError(
             f"model.likelihood = '{likelihood.name}' is for {likelihood.task}, and {data.name} is {data.task}: use"
             f" {fitting}, or leave it out."
@@ -159,7 +159,7 @@ def _likelihood(spec: RunSpec, data: Dataset) -> Likelihood:
     for key in ("noise_sd", "dof"):
         given = getattr(spec.model, key)
         if given is not None and key not in likelihood.settings:
-            fitting = " and ".join(name for name in NAMED if key in LIKELIHOODS[name].settings)
+            fitting = " and ".join(name for name in named() if key in LIKELIHOODS[name].settings)
             raise SpecError(
                 f"model.{key} = {given} is for {fitting}; the likelihood of {data.name} is {likelihood.name}: leave it"
                 " out."

@@ -237,7 +237,7 @@ class NetworkSubject:
                 " normalisable."
             )
         at_zero = self.model.activation_record.value(np.zeros(1), np)
-        if spec.model.init == "zero" and self.model.has_kernels and not at_zero.any():
+        if spec.model.init == "zero" and not self.model.library and not at_zero.any():
             yield (
                 f'init = "zero" with {self.model.activation}: all gradients but that of b{self.model.layers + 1} are'
                 " zero at the start."

@@ -10,14 +10,17 @@ from ..data import Dataset
 from ..engines import Batching, Job
 from ..errors import SpecError
 from ..method.named import get_method, make_program
+from ..method.words import Program
 from ..moves import fold
 from ..moves.base import Context
 from ..moves.fold import make_moves
+from ..registration import check_registered, registered
 from ..spec.mass import scale_of
 from ..spec.own import with_network
 from ..spec.run import RunSpec
 from ..state import PARTITIONED, Hyper, alike
 from ..targets.base import Potential
+from ..targets.networks import MlpTarget
 from ..targets.own import OwnNetwork
 from .braces import check_braces, with_work
 from .hyperparameters import check_positive, resolve_hyper
@@ -46,6 +49,7 @@ def prepare(
     SpecError, DataError
         Whatever in the spec or its data cannot be run, named.
     """
+    check_registered(spec.registered)
     spec, own, init = with_network(spec, network, init)
     spec, held = find_starts(spec, base, init)
     ready = make_setup(spec, choose_subject(spec, base, data, potential, own))
@@ -79,11 +83,22 @@ def make_setup(spec: RunSpec, subject: Subject) -> Setup:
     context = Context(program, seed, stream, ensemble, target.points, run.burn_in, run.steps, subject.energy_range)
     moves, hyper = make_moves(spec.moves, hyper, context)
     check_positive(program, hyper)
-    fans = None if target.fused is None else target.fused.weight_fans
+    network = target.model if isinstance(target, MlpTarget) and not target.library else None
+    fans = None if network is None else network.weight_fans
     scale = None if spec.method.mass is None else scale_of(spec.method.mass, target.layout, fans)
     job = Job(program, target, hyper, batching, seed, stream, subject.dtype, fold.in_gradients(moves), scale)
     check_braces(spec.method, job := with_work(job), spec.moves)
-    return Setup(spec, subject, job, ensemble, moves)
+    return Setup(with_registered(spec, program), subject, job, ensemble, moves)
+
+
+def with_registered(spec: RunSpec, program: Program) -> RunSpec:
+    """The spec that says by which registered records its run goes."""
+    used = [f"{kind} {record.symbol}" for record in program.records for kind in ("letter", "update")]
+    if spec.target is None:
+        named = {"activation": spec.model.activation, "prior": spec.model.prior, "likelihood": spec.model.likelihood}
+        used += [f"{kind} {name}" for kind, name in named.items()]
+    found = {label: digest for label, digest in registered().items() if label in used}
+    return spec if found == spec.registered else spec.model_copy(update={"registered": found})
 
 
 def choose_subject(

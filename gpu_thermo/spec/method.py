@@ -11,6 +11,7 @@ from pydantic import (
 
 from ..method.named import ALIASES, HYPERPARAMETERS, METHODS, get_method
 from .mass import Mass
+from .names import is_elsewhere
 from .section import Section
 from .values import Partitioned, Scheduled, Value
 
@@ -24,7 +25,7 @@ class MethodSpec(Section):
     name: str = Field(
         "adlala",
         description="the method (gpu-thermo methods lists them)",
-        json_schema_extra={"enum": [*METHODS, *ALIASES]},
+        json_schema_extra=lambda schema: schema.update(enum=[*METHODS, *ALIASES]),
     )
     word: str | dict[str, str] | None = Field(None, description="splitting word, or one per partition")
     partition: Literal["layer", "tensor", "all"] | None = Field(
@@ -67,6 +68,8 @@ class MethodSpec(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> "MethodSpec":
+        if is_elsewhere("update", self.name):
+            return self
         get_method(self.name)
         if self.temperature is not None and self.posterior_temperature is not None:
             raise ValueError("temperature and posterior_temperature are both given: give one (tau, or T = N tau)")

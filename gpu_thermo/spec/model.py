@@ -14,22 +14,20 @@ from pydantic import (
 from ..data.labels import shorten
 from ..data.tasks import TASKS
 from ..targets.activations import ACTIVATIONS
-from ..targets.likelihoods import NAMED
+from ..targets.likelihoods import named
 from ..targets.networks import INITS, MOST_LAYERS
 from ..targets.priors import FAN_IN, PRIORS
 from .explain import LONGEST
+from .names import OneOf
 from .section import Section
 
 if TYPE_CHECKING:
-    ActivationName = str
     TaskName = str
-    LikelihoodName = str
-    PriorName = str
-else:  # whatever has a record
-    ActivationName = Literal[*ACTIVATIONS]
+else:
     TaskName = Literal[*TASKS]
-    LikelihoodName = Literal[*NAMED]
-    PriorName = Literal[*PRIORS]
+ActivationName = Annotated[str, OneOf("activation", lambda: ACTIVATIONS)]
+LikelihoodName = Annotated[str, OneOf("likelihood", named)]
+PriorName = Annotated[str, OneOf("prior", lambda: PRIORS)]
 GIVEN = "given"
 """Of model.init: starts that were given as arrays from Python."""
 MOST_UNITS = 2**20

@@ -28,6 +28,7 @@ from ..targets.options import TARGETS, AnyTarget
 from .explain import explain as explain_errors
 from .method import MethodSpec
 from .model import ModelSpec
+from .names import elsewhere
 from .section import Section
 from .text import apply_overrides, read_toml
 from .tuned import check_tuned
@@ -167,6 +168,20 @@ class RunSpec(Section):
     method: MethodSpec = Field(default_factory=lambda: MethodSpec.model_validate(DEFAULT_METHOD))
     run: RunSection = Field(default_factory=RunSection)
     moves: list[AnyMove] = Field(default_factory=list, description="ensemble moves")
+    registered: dict[str, str] = Field(
+        default_factory=dict,
+        description="digests of the records registered from Python that a run goes by, written into its own spec",
+        json_schema_extra={"allowed": "what a run's own spec says"},
+    )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _as_registered(cls, tree: Any, handler: Any) -> "RunSpec":
+        """What was registered where the spec was written is taken by name."""
+        names = tree.get("registered") if isinstance(tree, Mapping) else None
+        with elsewhere(names if isinstance(names, Mapping) else ()):
+            made: RunSpec = handler(tree)
+            return made
 
     @model_validator(mode="before")
     @classmethod
@@ -221,6 +236,7 @@ class RunSpec(Section):
     def _subject_only(self, handler: Any) -> dict[str, Any]:
         """Write [target], or [data] and [model]."""
         left_out = ("target",) if self.target is None else ("data", "model")
+        left_out += () if self.registered else ("registered",)
         return {key: value for key, value in handler(self).items() if key not in left_out}
 
     @property

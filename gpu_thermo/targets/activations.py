@@ -39,6 +39,7 @@ class Activation:
 
     Attributes
     ----------
+    code : C++ bodies, or None where array code alone carries it out, on the batched engine.
     value : (z, xp) -> act(z); may write over z unless `slope` reads it.
     slope : (z, value, xp) -> act'(z), a mask where it is 0 or 1; None where it is 1 everywhere.
     count, slope_count : arithmetic of one value, and of one slope when the value is known.
@@ -51,7 +52,7 @@ class Activation:
     reference: str
     value: Callable[[Array, Any], Array]
     slope: Callable[[Array, Array, Any], Array] | None
-    code: Code
+    code: Code | None
     count: Count
     slope_count: Count = ONE
     homogeneous: bool = False

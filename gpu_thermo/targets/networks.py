@@ -65,8 +65,11 @@ class MlpModel:
     weighted: bool = False
 
     library = ""
-    has_kernels = True
-    """Whether kernels/ can write this network."""
+
+    @property
+    def has_kernels(self) -> bool:
+        """Whether kernels/ can write this network: all its records have C++ texts."""
+        return None not in [r.code for r in (self.activation_record, self.likelihood, self.prior_record) if r]
 
     def __post_init__(self) -> None:
         """Refuse unknown names and impossible layers at once; a number of hidden units is one layer."""

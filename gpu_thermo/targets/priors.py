@@ -42,6 +42,7 @@ class Prior:
     ----------
     constants : (b, N) -> numbers by name, among them `factor`, which multiplies the terms.
     term : (theta [R, P], constants) -> terms [R, P]. slope : (theta [R, P], constants) -> d U / d theta [R, P].
+    code : C++ bodies, or None where array code alone carries it out, on the batched engine.
     normals : standard normals that a draw takes. draw : (those, each [R, P]) -> draws of scale 1.
     total : (theta, b, N) -> the sum of the terms with their factors [R], where it has a rounding of its own.
     """
@@ -54,7 +55,7 @@ class Prior:
     slope: Callable[[Array, Constants], Array]
     normals: int
     draw: Callable[[Sequence[Array]], Array]
-    code: Code
+    code: Code | None
     total: Callable[[Array, Any, int], Array] | None = None
 
     def __post_init__(self) -> None:

@@ -53,8 +53,10 @@ def packed(constants: Mapping[str, float]) -> tuple[float, ...]:
 
 def check_bodies(what: str, code: Any, optional: tuple[str, ...] = ()) -> None:
     """ValueError unless every text of `code` is a function's body: without its C++ a record would be one thing to the
-    batched engine and nothing, or another, to the fused one.
+    batched engine and nothing, or another, to the fused one. `code` None is array code alone.
     """
+    if code is None:
+        return
     for field in fields(code):
         text = getattr(code, field.name)
         is_body = isinstance(text, str) and text.strip().endswith((";", "}"))

@@ -4,7 +4,7 @@ Importing this imports no CuPy; using CupyOperations does.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -144,8 +144,12 @@ class CupyOperations(KernelOperations):
 
     xp: Any = _LazyCupy()
 
+    @cached_property
+    def _source(self) -> str:
+        return elementwise_source(self._dtype.itemsize * 8, records=self._program.records)
+
     def _launch(self, name: str, work: int, *arguments: Any) -> None:
-        kernel = _module(self._dtype.itemsize * 8, self.xp.cuda.Device().id).get_function(name)
+        kernel = _module(self._source, self.xp.cuda.Device().id).get_function(name)
         typed = tuple(
             np.int64(a) if isinstance(a, int) else np.float64(a) if isinstance(a, float) else a for a in arguments
         )
@@ -153,6 +157,6 @@ class CupyOperations(KernelOperations):
 
 
 @cache
-def _module(bits: int, device: int) -> Any:
+def _module(source: str, device: int) -> Any:
     """The compiled kernels, once for each device."""
-    return cupy_module(elementwise_source(bits))
+    return cupy_module(source)

@@ -12,7 +12,6 @@ __all__ = [
     "DEFAULTS",
     "LEARNED",
     "LIKELIHOODS",
-    "NAMED",
     "SCORES",
     "Answers",
     "Classes",
@@ -23,6 +22,7 @@ __all__ = [
     "Values",
     "classes_of",
     "get_likelihood",
+    "named",
 ]
 
 LIKELIHOODS: dict[str, Likelihood] = {
@@ -32,8 +32,6 @@ LIKELIHOODS: dict[str, Likelihood] = {
         *(GAUSSIAN_LEARNED, STUDENT_T_LEARNED),
     )
 }
-NAMED: tuple[str, ...] = tuple(name for name, record in LIKELIHOODS.items() if record.own is None)
-"""What a spec may name; the others come of noise_sd = "learn"."""
 LEARNED: dict[str, str] = {record.own.of: name for name, record in LIKELIHOODS.items() if record.own is not None}
 """Likelihoods of known noise, and the same with learned noise."""
 DEFAULTS: dict[str, Likelihood] = {}
@@ -41,6 +39,11 @@ DEFAULTS: dict[str, Likelihood] = {}
 for _record in LIKELIHOODS.values():
     DEFAULTS.setdefault(_record.task, _record)
 SCORES: dict[str, Score] = {record.score.name: record.score for record in LIKELIHOODS.values()}
+
+
+def named() -> tuple[str, ...]:
+    """What a spec may name; the others come of noise_sd = "learn"."""
+    return tuple(name for name, record in LIKELIHOODS.items() if record.own is None)
 
 
 def classes_of(name: str) -> Classes:

@@ -130,6 +130,7 @@ class Likelihood:
     axis, names : (classes, targets) -> names of Phi's values in a store, and of what is averaged for people.
     answers : what can be answered, where not all of the task's answers can: they are then taken as they are, in their
     own units. own : the likelihood's own parameters, None where it has none.
+    code : C++ bodies, or None where array code alone carries it out, on the batched engine.
     count : arithmetic of the residual of one output of one point.
     """
 
@@ -152,7 +153,7 @@ class Likelihood:
     top: Callable[[int], float] | None
     axis: Callable[[Sequence[str], Sequence[str]], tuple[str, ...]]
     names: Callable[[Sequence[str], Sequence[str]], tuple[str, ...]]
-    code: Code
+    code: Code | None
     count: Count
     answers: Answers | None = None
     own: Own | None = None
