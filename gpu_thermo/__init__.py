@@ -50,7 +50,8 @@ __all__ = [
     "Dataset", "GpuThermoError", "Interrupted", "JaxNetwork", "NumpyNetwork", "Progress", "RunSpec", "Snapshot",
     "Status", "TorchNetwork", "UserPotential",
     "__version__", "calibration", "canonical", "concat", "held_out", "iterate",
-    "open_run", "plan", "predict", "predict_prior", "register", "registered", "resample", "resume", "sample", "unregister",
+    "open_run", "plan", "predict", "predict_prior", "register", "registered", "resample", "resume", "sample",
+    "unregister",
     "weights_from_sklearn", "weights_from_torch",
 ]  # fmt: skip
 

@@ -285,6 +285,8 @@ def _of_operation(record: Operation) -> Iterator[Any]:
     arrays = sample_arrays(record)
     noise = [np.random.default_rng(9 + i).normal(size=(3, 4)) for i in range(record.normals)]
     values = [np.broadcast_to(np.asarray(c, np.float64), (1, 3)).T for c in formed]
+    if record.work is not None and record.work.act is not None:
+        yield record.work.act(*arrays, *values)
     record.act(*arrays, *noise, *values, *record.of_step(5))
     yield from arrays
 

@@ -165,7 +165,8 @@ def _flow(record: Operation) -> Iterator[Finding]:
         return
     back = _acted(record, _acted(record, arrays, noise), noise, -0.3)
     worst = max(float(np.abs(a - b).max()) for a, b in zip(back, arrays, strict=True))
-    yield Finding("reversible: h and then -h is nothing", worst < 1e-10 or None, f"{worst:.2g}" + (
+    allowed = False if record.work is not None else None
+    yield Finding("reversible: h and then -h is nothing", worst < 1e-10 or allowed, f"{worst:.2g}" + (
         "" if worst < 1e-10 else ", it is no flow, and has no inverse for braces"))  # fmt: skip
 
 

@@ -130,7 +130,7 @@ class Operation:
             self._refuse(f"unknown name in {name}", placeholders(getattr(self, name)) - names)
         if self.work is not None:
             self._refuse("unknown name in work", placeholders(self.work.code) - values - sums)
-            if bool(self.work.act) != bool(self.work.code) or (self.work.code and not self.sums):
+            if (self.compiled and bool(self.work.act) != bool(self.work.code)) or (self.work.code and not self.sums):
                 raise ValueError(f"operation {self.symbol}: work of its own is an array function and C++ of its sums")
         self._refuse("unknown operand", {*self.operands} - {*VIEWS, *self.keeps})
         self._refuse("unknown sum", {*self.sums} - {*PRODUCTS})
