@@ -52,6 +52,12 @@ ON_TEMPERING = ("tests/moves/test_tempering.py", "tests/moves/test_tempering_law
 ON_SPHERES = ("tests/laws/test_isokinetic.py", "tests/contracts/test_operations.py")
 MASS = "gpu_thermo/spec/mass.py"
 OWN, USER, STARTS = "gpu_thermo/targets/own/model.py", "gpu_thermo/targets/user.py", "gpu_thermo/running/starts.py"
+PROPOSALS, WORK = "gpu_thermo/engines/proposals.py", "gpu_thermo/kernels/work.h"
+ON_BRACES = (
+    "tests/laws/test_metropolised.py",
+    "tests/engines/test_fused_work.py",
+    "tests/engines/test_proposals.py",
+)
 ON_LADDERS = ("tests/moves/test_exchange.py", "tests/moves/test_ladder.py", *ON_TEMPERING)
 
 
@@ -285,6 +291,25 @@ MUTANTS: dict[str, Mutant] = {
     "a move's minibatch repeated": Mutant(
         ((OBSERVE, "Purpose.MOVE_MINIBATCH, attempt", "Purpose.MOVE_MINIBATCH, 0"),),
         ("tests/moves/test_move_energies.py",)),
+    "flights left out of shadow work": Mutant(
+        ((PROPOSALS, "forces + (self.state.energy - start)", "forces + 0 * start"),
+         (WORK, "w + (get_wide(run.s.energy, l) - get_wide(p.inside[l] ? p.start : p.before, l))", "w")), ON_BRACES,
+        "double_well or (law_of_a_network and float64)"),
+    "momenta not turned round on rejection": Mutant(
+        ((PROPOSALS, '-start if name == "momentum" else start', "start"), (WORK, "l, scalar(-1));", "l, scalar(1));")),
+        ON_BRACES, "double_well or (law_of_a_network and float64)"),
+    "work of forces twice": Mutant(
+        ((PROPOSALS, "(self._kinetic - before) / 2", "self._kinetic - before"),
+         ("gpu_thermo/kernels/step.h", "gain * scalar(0.5)", "gain")), ON_BRACES,
+        "double_well or (law_of_a_network and float64)"),
+    "work of K without its dimension": Mutant(
+        ((LETTERS, "(length * length - 1) *", "(length * length - 2) *"),
+         (LETTERS, "widen(length * length - one)", "widen(length * length - one - one)")),
+        ON_BRACES, "many_widths"),
+    "one uniform for all proposals": Mutant(
+        ((PROPOSALS, "Purpose.ACCEPTANCE, step)", "Purpose.ACCEPTANCE, 0)"),
+         (WORK, "PURPOSE_ACCEPTANCE, run.now, 0", "PURPOSE_ACCEPTANCE, 0, 0")), ON_BRACES,
+        "double_well or recursion"),
     "frozen replica spreads": Mutant(
         (("gpu_thermo/engines/operations/arrays.py", "array[fresh] = np.nan", "array[:] = np.nan"),),
         ("tests/engines/test_batched.py", "tests/test_run.py")),
