@@ -182,11 +182,49 @@ def gpu_check(result: Result) -> str:
     return f"{result['device']['name']}.\n\n{verdicts}\n\n{table}"
 
 
+def lmv_depth(result: Result) -> str:
+    """Mean and quartiles of every cell."""
+    rows = [
+        (name, f"{c['mean']:.1f} +- {c['standard_error']:.1f}", f"{c['lower_quartile']:.1f}", f"{c['median']:.1f}",
+         f"{c['upper_quartile']:.1f}", f"{c['worst']:.1f}", f"{c['best']:.1f}")
+        for name, c in result["cells"].items()
+    ]  # fmt: skip
+    size = f"{result['runs']} runs of each, {result['steps']:,} steps, {result['processor_seconds']:.0f} s of one core"
+    head = ("start, method", "mean %", "lower quartile", "median", "upper quartile", "worst", "best")
+    return f"{where(result)} {size}.\n\n{markdown(head, rows)}"
+
+
+def tabular(result: Result) -> str:
+    """Scores on the test part, and the settings that were tried on the validation part."""
+    tested = [r for r in result["rows"] if r["part"] == "test"]
+    rows = [
+        (f"{r['shape']} {r['method']}", f"{r['stepsize']:g}", f"{r['rmse']:.3f}", f"{r['nll']:.3f}",
+         f"{r['nll_of_moments']:.3f}", percent(r["covered"]), f"{r['frozen']} of {r['replicas']}", f"{r['steps']:,}",
+         f"{r['processor_seconds'] / 2:.0f}", f"{r['seconds']:.0f}")
+        for r in tested
+    ]  # fmt: skip
+    head = ("", "h", "RMSE", "NLL", "NLL of moments", "in 90 %", "frozen", "steps", "processor s / 2", "wall s")
+    tried: dict[str, list[str]] = {}
+    for r in result["rows"]:
+        if r["part"] == "validation":
+            score = "-" if "error" in r else f"{r['nll']:.3f}" + (f" ({r['frozen']} frozen)" if r["frozen"] else "")
+            tried.setdefault(f"{r['shape']} {r['method']}", []).append(f"h {r['stepsize']:g}: {score}")
+    lines = [(name, "; ".join(scores)) for name, scores in tried.items()]
+    return "\n\n".join(
+        (where(result), markdown(head, rows), markdown(("tried, NLL on the validation part", ""), lines))
+    )
+
+
 TABLES: dict[str, Callable[[Result], str]] = {
     "compare": compare, "memory": memory, "scaling": scaling, "breakdown": breakdown, "observers": observers,
-    "deep": deep, "lmv_fig14": lmv_fig14,
-    "lmv_fig8": lmv_fig8, "gpu_check": gpu_check,
+    "deep": deep,
+    "lmv_fig14": lmv_fig14, "lmv_fig8": lmv_fig8, "lmv_depth": lmv_depth, "gpu_check": gpu_check,
+    "tabular_airfoil": tabular, "tabular_bikesharing": tabular,
 }  # fmt: skip
+
+
+HOW = {f"tabular_{name}": f"tabular {name}.csv" for name in ("airfoil", "bikesharing")}
+"""Commands of results that are not called as their module is."""
 
 
 def filled(text: str, folder: Path = RESULTS) -> str:
@@ -198,7 +236,7 @@ def filled(text: str, folder: Path = RESULTS) -> str:
         body = (
             TABLES[name](json.loads(path.read_text()))
             if path.exists()
-            else f"Not measured yet: `python -m bench.{name}`."
+            else f"Not measured yet: `python -m bench.{HOW.get(name, name)}`."
         )
         return f"<!-- table: {name} -->\n{body}\n<!-- end -->"
 

@@ -334,21 +334,52 @@ def test_probes_compile_for_gpus_without_one():
 
 
 @slow
-def test_airfoil_is_judged_apart_from_what_it_is_trained_on(tmp_path):
-    """The test part is a fifth, untouched by the comparison; scores are those of the mixture's mean and variance."""
-    from bench import airfoil
+def test_a_table_is_judged_apart_from_what_it_is_trained_on(tmp_path):
+    """The test part is a fifth, untouched by the comparison; every setting is tried, and the best one is tested."""
+    from bench import tabular
 
     g = np.random.default_rng(0)
     x = g.normal(size=(80, 5))
     table = np.column_stack([x, x[:, 0] - x[:, 1] + 0.1 * g.normal(size=80)])
-    np.savetxt(tmp_path / "a.csv", table, delimiter=",", header="x1,x2,x3,x4,x5,y", comments="")
-    data = airfoil.parts(tmp_path / "a.csv")
+    np.savetxt(tmp_path / "airfoil.csv", table, delimiter=",", header="x1,x2,x3,x4,x5,y", comments="")
+    data = tabular.parts(tmp_path / "airfoil.csv")
     fit, tried, test = (len(part[1]) for part in (data["validation"], data["test"], data["test"][2:]))
     assert (fit, len(data["validation"][3]), tried, test) == (51, 13, 64, 16)
     assert abs(data["test"][1].mean()) < 1e-12
     seen = {tuple(row) for row in np.vstack([data["validation"][0], data["validation"][2]]).round(9)}
     assert seen == {tuple(row) for row in data["test"][0].round(9)}
-    row = airfoil.judge(airfoil.METHODS["mclmc, fan_in"][0], data["validation"], 2, 100)
-    assert 0 < row["rmse"] < 3
-    assert np.isfinite(row["nll"])
-    assert row["frozen"] == 0
+    rows = tabular.compared("airfoil", "4 x 16", "mclmc", data, 0.01)
+    assert [row["part"] for row in rows] == ["validation"] * 3 + ["test"]
+    best = min(rows[:3], key=lambda row: row["nll"])
+    assert rows[3]["stepsize"] == best["stepsize"]
+    assert rows[3]["steps"] == 200
+    assert 0 < rows[3]["rmse"] < 1
+    assert 0.5 < rows[3]["covered"] <= 1
+    assert all(row["frozen"] == 0 for row in rows)
+
+
+def test_masses_name_every_tensor():
+    from bench import tabular
+
+    for layers in (1, 2, 4):
+        assert set(tabular.masses(layers)) == {f"{kind}{i}" for kind in "wb" for i in range(1, layers + 2)}
+
+
+@slow
+def test_methods_at_depth_by_one_command(tmp_path, monkeypatch):
+    """The spec is a study of two hidden layers, and its cells are those of the table."""
+    import sys
+
+    from bench import common, lmv_depth, tables
+
+    monkeypatch.setattr(lmv_depth, "save", lambda name, result: common.save(name, result, tmp_path))
+    monkeypatch.setattr(sys, "argv", ["lmv_depth", "--runs", "4", "--steps", "200"])
+    lmv_depth.main()
+    result = json.loads((tmp_path / "lmv_depth.json").read_text())
+    assert result["study"]["model"]["hidden"] == [20, 20]
+    assert set(result["cells"]) == {f"init {a}, {b}" for a in ("normal", "pytorch") for b in METHODS_AT_DEPTH}
+    assert all(30 < c["lower_quartile"] <= c["median"] <= c["upper_quartile"] < 80 for c in result["cells"].values())
+    assert "init pytorch, Adam" in tables.lmv_depth(result)
+
+
+METHODS_AT_DEPTH = ("AdLaLa", "LOL", "Langevin", "Adam")
