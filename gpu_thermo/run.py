@@ -22,6 +22,7 @@ from .running.agenda import Agenda
 from .running.bill import RunPlan, check_resources, make_plan
 from .running.drive import COMMIT_SECONDS, Interrupted, Limits, OnProgress, drive
 from .running.given import Given, SpecLike, as_spec, completed, make_ready
+from .running.launch import Launch
 from .running.loop import Loop, Progress
 from .running.setup import prepare
 from .running.starts import stored_starts
@@ -82,7 +83,7 @@ def iterate(
     chosen, moments = choose_engine(ready.job, engine, device), ready.moments()
     header = make_header(ready, chosen, device, moments)
     check_resources(make_plan(ready, header, moments, "none", threads), None)
-    loop = _make_loop(ready, chosen, device, moments, threads)
+    loop = _make_loop(ready, launch_of(ready), chosen, device, moments, threads)
     for recorded in loop.segments():
         yield from (m.snapshot for m in recorded)
 
@@ -158,8 +159,10 @@ def _carry_out(
 ) -> None:  # fmt: skip
     """A new run from its first step into a new store; what it takes in memory is free when it is done."""
     engine, device = header.engine, header.device
-    loop = _make_loop(ready, engine, device, moments, threads)
-    history = continued([], describe_build(ready.job, engine, device), 0, True, str(path))
+    launch = launch_of(ready)
+    loop = _make_loop(ready, launch, engine, device, moments, threads)
+    build = describe_build(ready.job if launch is None else launch.job, engine, device)
+    history = continued([], build, 0, True, str(path))
     attributes = {**_length(ready.spec), "engine": engine, "history": history}
     with RunWriter.create(path, header, overwrite) as writer:
         drive(loop, writer, path, limits, attributes)
@@ -174,13 +177,12 @@ def _restore(checkpoint: Checkpoint, moments: RunningMoments) -> State | None:
 
 
 def _make_loop(
-    ready: Setup, engine: str, device: str, moments: RunningMoments, threads: int | None,
+    ready: Setup, launch: Launch | None, engine: str, device: str, moments: RunningMoments, threads: int | None,
     checkpoint: Checkpoint | None = None,
 ) -> Loop:  # fmt: skip
     """The loop of a run, from its start or from a checkpoint; `moments` become what they were then."""
     kept = None if checkpoint is None else _restore(checkpoint, moments)
     make = lambda job: make_engine(job, engine, device, threads)  # noqa: E731
-    launch = launch_of(ready)
     if launch is not None:
         said = None if kept is None or checkpoint is None else checkpoint.attributes
         return TunedLoop.begin(launch, make, moments, threads, kept, said)
@@ -232,7 +234,8 @@ def resume(
     _check_content(path, info, ready)
     device = resolve_device(_recorded_device(info) if device == "auto" else device, ready.job.target.library)
     chosen = _chosen_engine(ready, info, engine, device)
-    build = describe_build(ready.job, chosen, device)
+    launch = launch_of(ready)
+    build = describe_build(ready.job if launch is None else launch.job, chosen, device)
     over = _is_over(target, info.step, info.attributes)
     _history(path, build, info.attributes, info.step, allow_other_bits, over)
     moments = ready.moments()
@@ -241,7 +244,7 @@ def resume(
     with writer:
         over = _is_over(target, checkpoint.step, checkpoint.attributes)
         history = _history(path, build, checkpoint.attributes, checkpoint.step, allow_other_bits, over)
-        loop = _make_loop(ready, chosen, device, moments, threads, checkpoint)
+        loop = _make_loop(ready, launch, chosen, device, moments, threads, checkpoint)
         attributes = {**checkpoint.attributes, **_length(target), "engine": chosen, "history": history}
         drive(loop, writer, path, Limits(on_progress, time_limit, commit_seconds), attributes)
     return open_run(path)

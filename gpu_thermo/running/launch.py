@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 
 from ..engines import Job, initial_state
-from ..engines.base import with_fixed_length
-from ..method.words import Program, compile_update
+from ..engines.base import why_no_work, with_fixed_length
+from ..errors import SpecError
+from ..method.words import Program, compile_program, compile_update, parse_word
 from ..spec.method import AUTO
 from ..spec.run import RunSpec
 from ..state import Hyper, State
 from ..streams import Purpose, make_keys, normals
 from ..targets.base import Batch
-from ..tuning.course import Course, Tuner
+from ..tuning.course import BURN_IN, SAMPLING, Course, Tuner
 from ..tuning.rules import DESCENT_RATE
 from .setup import make_setup
 from .subject import Setup
@@ -27,6 +28,7 @@ GROUP = 4
 _AT_ONCE, _SAMPLE, _ITERATIONS, _NUDGE = 32, 32, 6, 0.01
 """Replicas whose gradients are computed together; replicas whose curvature is taken, by so many power iterations, by
 differences of gradients at points so far apart, in units of |theta|."""
+_TURNED = str.maketrans("{}", "}{")
 _VERLET = 4
 """Steps by which the acceptance is measured where the engine does not."""
 
@@ -47,13 +49,15 @@ class Launch:
 
     @classmethod
     def of(cls, ready: Setup) -> "Launch":
-        """From a run made ready."""
-        replicas = ready.spec.run.replicas
-        group = max(32, replicas // GROUP)
+        """From a run made ready: in braces where its word can be, else with a group at h/2."""
+        replicas, program = ready.spec.run.replicas, _in_braces(ready)
+        group = 0 if program is not None else max(32, replicas // GROUP)
         spec = ready.spec.model_copy(update={"run": ready.spec.run.model_copy(update={"replicas": replicas + group})})
         whole = make_setup(spec, ready.subject.with_replicas(spec))
+        if program is not None:
+            whole = replace(whole, job=replace(whole.job, program=program, work=False))
         starts = None if ready.starts is None else ready.starts.repeated(replicas + group)
-        return cls(ready, replace(whole, starts=starts), _tuner(ready, spec))
+        return cls(ready, replace(whole, starts=starts), _tuner(ready, spec, program is not None))
 
     @property
     def replicas(self) -> int:
@@ -80,7 +84,8 @@ class Launch:
         stepsize = np.full(self.job.replicas, course.stepsize)
         stepsize[self.replicas :] /= 2
         friction = np.where(np.isnan(base.friction), np.nan, np.asarray(course.friction))
-        return replace(base, stepsize=stepsize, friction=friction)
+        block = course.lengths.block if self.tuner.braces and course.phase in (BURN_IN, SAMPLING) else 0
+        return replace(base, stepsize=stepsize, friction=friction, block=np.full(self.job.replicas, block, np.int64))
 
     @cached_property
     def descent(self) -> Job:
@@ -190,7 +195,25 @@ class Launch:
         return [float(spread[c].mean()) for c in self.job.program.partition.slices]
 
 
-def _tuner(ready: Setup, spec: RunSpec) -> Tuner:
+def _in_braces(ready: Setup) -> Program | None:
+    """The run's program with its words in braces; None where that is not exact: words that do not read the same
+    backwards, thermostats, minibatches, noisy gradients, several temperatures.
+    """
+    job, partition = ready.job, ready.program.partition
+    if job.program.braces is not None:
+        return job.program
+    tau = job.hyper.temperature[0][[text is not None for text in job.program.texts]]
+    if why_no_work(job.program, job.target, job.batching, job.contour) or not (tau > 0).all() or np.ptp(tau):
+        return None
+    texts = zip(partition.names, job.program.texts, strict=True)
+    try:
+        words = {name: None if text is None else parse_word("{" + text + "}") for name, text in texts}
+        return compile_program(words, partition)
+    except SpecError:
+        return None
+
+
+def _tuner(ready: Setup, spec: RunSpec, braces: bool) -> Tuner:
     """The rules of a run from its spec and what it is about."""
     job, run, method = ready.job, spec.run, spec.method
     partition, tau = job.program.partition, job.hyper.temperature[0]
@@ -202,8 +225,8 @@ def _tuner(ready: Setup, spec: RunSpec) -> Tuner:
         tolerance=float(run.tolerance or 0.0), max_steps=int(run.max_steps or run.steps),
         parameters=tuple(partition.counts[k] if k in free else 0 for k in range(len(tau))),
         temperature=tuple(float(t) for t in np.nan_to_num(tau)), replicas=ready.job.replicas, outputs=outputs,
-        settled=settled, isokinetic=any(job.program.has_fixed_length(k) for k in free),
-        first_order=any(word != word[::-1] for word in words), proper=ready.subject.proper,
+        settled=settled, braces=braces, isokinetic=any(job.program.has_fixed_length(k) for k in free),
+        first_order=any(word != word[::-1].translate(_TURNED) for word in words), proper=ready.subject.proper,
         stepsize=None if method.stepsize in (None, AUTO) else float(job.hyper.stepsize[0]),
         friction=_numbers(job.hyper.friction[0]) if given else None,
         seed=int(run.seed if run.seed_dynamics is None else run.seed_dynamics),

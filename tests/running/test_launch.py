@@ -7,12 +7,18 @@ from tuned_cases import STIFFNESS, well
 from gpu_thermo.running.launch import Launch
 from gpu_thermo.running.setup import prepare
 from gpu_thermo.spec.run import RunSpec
-from gpu_thermo.tuning.course import ADAPTATION, Course
+from gpu_thermo.tuning.course import ADAPTATION, BURN_IN, SAMPLING, Course
+from gpu_thermo.tuning.rules import Lengths
 
 
 @pytest.fixture(scope="module")
 def launch():
-    return Launch.of(prepare(RunSpec.from_dict(well())))
+    """Of a word that cannot be in braces."""
+    return Launch.of(prepare(RunSpec.from_dict(plain())))
+
+
+def plain(**run):
+    return well(**run) | {"method": {"name": "langevin", "word": "OBAB", "temperature": 1.0}}
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +31,35 @@ def position(launch):
 def test_a_group_stands_behind_the_replicas(launch):
     """A quarter of them, 32 at least, with streams of their own; those that count are as without it."""
     assert (launch.replicas, launch.job.replicas) == (64, 96)
-    assert Launch.of(prepare(RunSpec.from_dict(well(replicas=256)))).job.replicas == 320
+    assert Launch.of(prepare(RunSpec.from_dict(plain(replicas=256)))).job.replicas == 320
     np.testing.assert_array_equal(launch.job.stream[:64], launch.ready.job.stream)
     np.testing.assert_array_equal(launch.whole.initial_state().position[:64], launch.ready.initial_state().position)
+
+
+def test_in_braces_there_is_no_group():
+    """Words that read the same backwards at one temperature on all points: plain steps first, then blocks."""
+    launch = Launch.of(prepare(RunSpec.from_dict(well())))
+    assert launch.job.replicas == launch.replicas == 64
+    assert launch.job.program.texts == ("{BAOAB}",)
+    lengths = Lengths.of(0.2, 0.7, braces=True)
+    for phase, block in ((ADAPTATION, 0), (BURN_IN, lengths.block), (SAMPLING, lengths.block)):
+        hyper = launch.hyper(Course(phase=phase, stepsize=0.2, friction=(0.7,), lengths=lengths))
+        np.testing.assert_array_equal(hyper.block, block)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"method": {"name": "langevin", "word": "OBA", "temperature": 1.0}},
+        {"method": {"name": "langevin", "temperature": 0.0}},
+        {"method": {"name": "adl", "temperature": 1.0}},
+        {"target": {"name": "harmonic", "stiffness": 1.0, "gradient_noise_sd": 0.1}},
+    ],
+)
+def test_what_is_not_exact_in_braces_has_a_group(changes):
+    launch = Launch.of(prepare(RunSpec.from_dict(well() | changes)))
+    assert launch.job.replicas == 96
+    assert not launch.tuner.braces
 
 
 def test_hyperparameters_of_a_stage(launch):
