@@ -311,7 +311,7 @@ def _of_prior(record: Prior) -> Iterator[Any]:
         c = record.constants(scale, 10)
         yield from (np.broadcast_to(value, (25,)) for value in c.values())
         yield from (record.term(theta, c), record.slope(theta, c))
-    yield record.draw(np.random.default_rng(2).normal(size=(record.normals, 1, 50)))
+    yield record.draw([*np.random.default_rng(2).normal(size=(record.normals, 1, 50))])
 
 
 def _of_likelihood(record: Likelihood) -> Iterator[Any]:

@@ -185,12 +185,13 @@ def program_with(record: Operation) -> Program:
 
 
 def _model(task: str = "binary", activation: str = "tanh", prior: str = "normal", outputs: int = 1) -> MlpModel:
-    return MlpModel(2, 4, outputs, task, activation, 1.5, 0.7, prior)
+    return MlpModel(2, (4,), outputs, task, activation, 1.5, 0.7, prior)
 
 
 def _target(model: MlpModel, dtype: Any = np.float64) -> MlpTarget:
     """The network on random data that say something."""
     g, likelihood = np.random.default_rng(0), model.likelihood
+    y: Any
     x = g.normal(size=(1, POINTS, 2))
     if TASKS[likelihood.task].numeric:
         y = x[..., :1] + g.normal(size=(1, POINTS, 1))
@@ -198,7 +199,7 @@ def _target(model: MlpModel, dtype: Any = np.float64) -> MlpTarget:
             y = np.floor(abs(2 * y))
         kind, names = "regression", {"classes": (), "targets": ("y",)}
     else:
-        y = (x[..., 0] > 0).astype(np.int64) + (model.outputs > 2) * (x[..., 1] > 0)
+        y = np.where(x[..., 0] > 0, 1, 0) + np.where(x[..., 1] > 0, model.outputs > 2, 0)
         labels = ("no", "yes", "more")[: max(2, model.outputs)]
         kind, names = likelihood.task, {"classes": labels, "targets": ()}
     data = Dataset("made", kind, x, y, x[:, :4], y[:, :4], ("a", "b"), **names)  # type: ignore[arg-type]
@@ -274,7 +275,7 @@ def _of_prior(record: Prior) -> Iterator[Finding]:
 
     mass = 2 * quad(density, 0, np.inf, limit=200)[0]
     yield Finding("its density can be normalised", bool(np.isfinite(mass) and mass > 0), f"the integral is {mass:.4g}")
-    draws = record.draw(np.random.default_rng(5).normal(size=(record.normals, 1, 4000))).ravel()
+    draws = record.draw([*np.random.default_rng(5).normal(size=(record.normals, 1, 4000))]).ravel()
     at = np.quantile(np.abs(draws), np.linspace(0, 1, 100))
     below = np.array([2 * quad(density, 0, edge, limit=200)[0] / mass for edge in at])
     p = stats.kstest(np.abs(draws), lambda x: np.interp(x, at, below)).pvalue

@@ -18,25 +18,29 @@ from ..spec.values import Scheduled
 from ..state import PARTITIONED, Hyper
 
 
-def resolve_hyper(spec: MethodSpec, method: Method, program: Program, replicas: int, points: int, total: int) -> Hyper:
-    """Spread the user's values, or the method's defaults, over replicas and partitions.
+def resolve_hyper(
+    spec: MethodSpec, method: Method, program: Program, replicas: int, points: int, total: int,
+    streams: np.ndarray | None = None,
+) -> Hyper:  # fmt: skip
+    """Spread the user's values, or the method's defaults, over replicas and partitions; a replica of `streams` [R] has
+    what it has in a run of all.
 
     Raises
     ------
     SpecError
         A hyperparameter that no word uses, a partition named whose word does not use it, an array of the wrong length.
     """
-    given = _given(spec, method, points)
+    given, among = _given(spec, method, points), replicas if streams is None else streams
     schedules: dict[tuple[str, int], Schedule] = {}
     stepsize = Scheduled(value=method.defaults["stepsize"]) if spec.stepsize in (None, AUTO) else spec.stepsize
-    values = {"stepsize": _spread("stepsize", stepsize, replicas)}
+    values = {"stepsize": _spread("stepsize", stepsize, among)}
     if stepsize.schedule is not None:
         schedules["stepsize", 0] = stepsize.schedule
     for name in PARTITIONED:
         table = np.full((replicas, len(program.partition.names)), np.nan)
         written = "posterior_temperature" if name == "temperature" and spec.posterior_temperature is not None else name
         for k, scheduled in _by_partition(name, given.get(name), method, program, written).items():
-            table[:, k] = _spread(written, scheduled, replicas)
+            table[:, k] = _spread(written, scheduled, among)
             if scheduled.schedule is not None:
                 schedules[name, k] = scheduled.schedule
         values[name] = table
@@ -149,13 +153,18 @@ def _unused(name: str, written: str, place: str, program: Program) -> str:
     return f"method.{written}.{place} is not used: the word there is {texts.get(place) or 'frozen or split'}.{hint}"
 
 
-def _spread(name: str, scheduled: Scheduled, replicas: int) -> np.ndarray:
-    if isinstance(scheduled.value, list) and len(scheduled.value) != replicas:
+def _spread(name: str, scheduled: Scheduled, replicas: np.ndarray | int) -> np.ndarray:
+    """[R] a number, or a list over replicas, a shorter one again and again; `replicas` is how many, or their streams,
+    each of which takes what it has in a run of all.
+    """
+    streams = np.arange(replicas) if isinstance(replicas, int) else replicas.astype(np.int64)
+    values = np.asarray(scheduled.value, np.float64).reshape(-1)
+    if isinstance(replicas, int) and len(values) > replicas:
         raise SpecError(
-            f"method.{name} is a list of {len(scheduled.value)} values for {replicas} replicas: give one number, or one"
-            " for each replica."
+            f"method.{name} is a list of {len(values)} values for {replicas} replicas: give one number, one for each"
+            " replica, or fewer, which are then taken again and again."
         )
-    return np.broadcast_to(np.asarray(scheduled.value, np.float64), (replicas,)).copy()
+    return values[streams % len(values)].copy()
 
 
 def _cooling(spec: MethodSpec, rho: np.ndarray) -> dict[tuple[str, int], Schedule]:

@@ -80,7 +80,8 @@ class NetworkSubject:
             probe = check_network(network, data.inputs, model.outputs, f"the likelihood of {data.name}", dtype)
             model = OwnModel.of(model, network)
         check_least(spec, model.parameters, spec.model.dtype)
-        dataset = np.arange(spec.run.replicas, dtype=np.int64) // spec.tied % data.count
+        place = np.arange(spec.run.replicas) if spec.run.streams is None else np.array(spec.run.streams)
+        dataset = place.astype(np.int64) // spec.tied % data.count
         return cls(spec, data, MlpTarget(model, weighted(spec, data), dataset, dtype), probe)
 
     def with_dataset(self, dataset: np.ndarray) -> "NetworkSubject":
@@ -248,7 +249,7 @@ class NetworkSubject:
 def _check_sets(spec: RunSpec) -> None:
     """Refuse data sets that no replica would use, before any is made."""
     sets, replicas = len(spec.data.all_seeds), spec.run.replicas // spec.tied
-    if sets > max(1, replicas):
+    if spec.run.streams is None and sets > max(1, replicas):
         each = f" ({spec.tied} together)" if spec.tied > 1 else ""
         raise SpecError(
             f"data.seeds names {sets:,} data sets, and run.replicas = {spec.run.replicas:,}{each} would use"

@@ -75,9 +75,10 @@ def make_setup(spec: RunSpec, subject: Subject) -> Setup:
             f'run.keep = "momenta": {spec.method.name} has none. Leave it out, or use a method of words, such as'
             " langevin."
         )
-    hyper = resolve_hyper(spec.method, method, program, run.replicas, target.points, run.steps)
+    among = None if run.streams is None else np.array(run.streams, np.uint64)
+    hyper = resolve_hyper(spec.method, method, program, run.replicas, target.points, run.steps, among)
     seed = np.full(run.replicas, run.seed if run.seed_dynamics is None else run.seed_dynamics, np.uint64)
-    stream = np.arange(run.replicas, dtype=np.uint64)
+    stream = np.arange(run.replicas, dtype=np.uint64) if among is None else among
     ensemble = ensembles(subject.dataset, hyper)
     batching = _batching(spec, target.points)
     context = Context(program, seed, stream, ensemble, target.points, run.burn_in, run.steps, subject.energy_range)

@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tomli_w
 from pydantic import (
@@ -25,8 +25,9 @@ from ..errors import SpecError
 from ..method.named import DEFAULT_METHOD
 from ..moves.table import MOVES, AnyMove
 from ..targets.options import TARGETS, AnyTarget
+from .duration import Duration, with_duration
 from .explain import explain as explain_errors
-from .method import MethodSpec
+from .method import AUTO, MethodSpec
 from .model import ModelSpec
 from .names import elsewhere
 from .section import Section
@@ -46,6 +47,9 @@ FREE = ("steps", "max_steps", "tolerance", "max_time")
 """Keys of [run] in which a run may be continued otherwise than it began."""
 
 
+Stream = Annotated[int, Field(ge=0, lt=2**32)]
+
+
 class RunSection(Section):
     """[run]: how many replicas, how long, what is recorded."""
 
@@ -58,6 +62,17 @@ class RunSection(Section):
         ge=1,
         description="minibatch size B; 20 by default, all points for minibatch = full",
         json_schema_extra=POINTS,
+    )
+    duration: Duration | None = Field(
+        None,
+        description="stepsize x steps in place of steps, burn_in and thin, or a table of the three as times; a run's"
+        " own spec has the steps",
+        json_schema_extra={"allowed": "number > 0, or {total = .., burn_in = .., thin = ..}"},
+    )
+    streams: list[Stream] | None = Field(
+        None,
+        min_length=1,
+        description="stream of each replica, 0 to R - 1 unless given: [3000] is that one of a larger run, alone",
     )
     minibatch: Literal["subset", "epoch", "symmetric", "replacement", "full"] = Field(
         "subset",
@@ -133,6 +148,29 @@ class RunSection(Section):
         left_out = () if self.tolerance is None else TUNED
         return {key: value for key, value in handler(self).items() if value is not None and key not in left_out}
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_replica_a_stream(cls, tree: Any) -> Any:
+        """As many replicas as streams."""
+        if not isinstance(tree, Mapping) or not isinstance(tree.get("streams"), list | tuple):
+            return tree
+        return {"replicas": len(tree["streams"]), **tree}
+
+    @model_validator(mode="after")
+    def _different_streams(self) -> "RunSection":
+        if self.duration is not None:
+            raise ValueError("duration is for [run] of a run or a study, where there is a stepsize: give steps here")
+        if self.streams is None:
+            return self
+        if len(self.streams) != self.replicas:
+            raise ValueError(
+                f"replicas = {self.replicas} and {len(self.streams)} streams: leave replicas out, or give one for each"
+            )
+        twice = next((s for s in self.streams if self.streams.count(s) > 1), None)
+        if twice is not None:
+            raise ValueError(f"streams has {twice} twice: two replicas would be one and the same")
+        return self
+
     @model_validator(mode="after")
     def _whole_draws(self) -> "RunSection":
         if self.burn_in >= self.steps:
@@ -173,6 +211,30 @@ class RunSpec(Section):
         description="digests of the records registered from Python that a run goes by, written into its own spec",
         json_schema_extra={"allowed": "what a run's own spec says"},
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_duration(cls, tree: Any) -> Any:
+        """A duration is steps of the run's stepsize."""
+        return with_duration(tree)
+
+    @model_validator(mode="after")
+    def _alone(self) -> "RunSpec":
+        """What a replica does in a larger run it can do alone where it does not depend on others."""
+        if self.run.streams is None:
+            return self
+        together = next((move.kind for move in self.moves if move.kind != "cyclical"), None)
+        if self.run.tolerance is not None or self.method.stepsize == AUTO:
+            raise ValueError(
+                "run.streams are for replicas that go their own way, and a run that tunes itself goes by all of them:"
+                " give steps and a stepsize, or leave streams out"
+            )
+        if together is not None:
+            raise ValueError(
+                f"run.streams are for replicas that go their own way, and a move of kind {together} makes them depend"
+                " on each other: leave out one of the two"
+            )
+        return self
 
     @model_validator(mode="wrap")
     @classmethod

@@ -31,6 +31,7 @@ class Scheduled(Section):
     def _split(cls, given: Any) -> Any:
         if not isinstance(given, Mapping) or isinstance(given.get("schedule"), BaseModel):
             return given
+        given = _repeated(given)
         rest = {key: value for key, value in given.items() if key != "value"}
         if "value" not in given:
             raise ValueError(f"{dict(given)} needs a value beside its schedule")
@@ -52,6 +53,21 @@ class Scheduled(Section):
         )
 
 
+def _repeated(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """{values = [a, b], repeat = 2} as the list it stands for, a a b b."""
+    if "values" not in given and "repeat" not in given:
+        return given
+    rest = {key: value for key, value in given.items() if key not in ("values", "repeat")}
+    values, repeat = given.get("values"), given.get("repeat", 1)
+    if "value" in given or not isinstance(values, list | tuple) or not values:
+        raise ValueError(
+            f"{dict(given)}: repeat goes with a list of values in place of value, {{values = [0.1, 0.2], repeat = 32}}"
+        )
+    if isinstance(repeat, bool) or not isinstance(repeat, int) or repeat < 1:
+        raise ValueError(f"repeat = {repeat!r} is no number of neighbouring replicas: give a whole number, 1 or more")
+    return rest | {"value": [value for value in values for _ in range(repeat)]}
+
+
 def _parse_value(given: Any) -> Any:
     """A number or list stays short to write: it becomes a Scheduled without schedule."""
     if isinstance(given, Scheduled | Mapping):
@@ -64,7 +80,7 @@ Value = Annotated[Scheduled, BeforeValidator(_parse_value), ValueSchema]
 
 def _parse_partitioned(given: Any) -> Any:
     """One value for all partitions, or {partition: value}; told apart by the key `value`."""
-    if isinstance(given, Mapping) and "value" not in given and "schedule" not in given:
+    if isinstance(given, Mapping) and not {"value", "values", "schedule", "repeat"} & given.keys():
         if not given:
             raise ValueError("an empty table names no partition")
         return dict(given)

@@ -15,18 +15,26 @@ NUMBERS: Schema = {"anyOf": [NUMBER, {"type": "array", "items": NUMBER, "minItem
 def _scheduled() -> list[Schema]:
     """{value = ..., schedule = ...} for each schedule, with that schedule's own keys."""
     plain = {"type": "object", "properties": {"value": NUMBERS, "schedule": {"const": "constant"}}}
-    out: list[Schema] = [plain | {"required": ["value"], "additionalProperties": False}]
+    many = {"values": NUMBERS["anyOf"][1], "repeat": {"type": "integer", "minimum": 1}}
+    out: list[Schema] = [
+        plain | {"required": ["value"], "additionalProperties": False},
+        {"type": "object", "properties": many, "required": ["values"], "additionalProperties": False},
+    ]
     for model in get_args(get_args(AnySchedule)[0]):
         schema = model.model_json_schema()
-        schema["properties"] = {"value": NUMBERS} | schema["properties"]
-        out.append(schema | {"required": ["value", *schema.get("required", [])]})
+        own, required = schema["properties"], schema.get("required", [])
+        out.append(schema | {"properties": {"value": NUMBERS} | own, "required": ["value", *required]})
+        out.append(schema | {"properties": many | own, "required": ["values", *required]})
     return out
 
 
 class ValueSchema:
     """A number, a list over replicas, or {value, schedule}."""
 
-    says = "a number, a list over replicas, or {value = ..., schedule = ...}"
+    says = (
+        "a number, a list over replicas (a shorter one cycles), {values = [...], repeat = n}, or {value = ...,"
+        " schedule = ...}"
+    )
 
     @classmethod
     def written(cls) -> Schema:
@@ -50,6 +58,6 @@ class PartitionedSchema(ValueSchema):
         value = ValueSchema.written()
         by_name = {
             "type": "object", "additionalProperties": {"anyOf": value["anyOf"]}, "minProperties": 1,
-            "not": {"anyOf": [{"required": ["value"]}, {"required": ["schedule"]}]},
+            "not": {"anyOf": [{"required": ["value"]}, {"required": ["schedule"]}, {"required": ["values"]}]},
         }  # fmt: skip
         return {"anyOf": [*value["anyOf"], by_name], "allowed": cls.says}

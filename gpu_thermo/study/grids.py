@@ -279,7 +279,9 @@ def _run_spec(base: Mapping[str, Any], point: Mapping[str, Any]) -> RunSpec:
             node = inner
         node[last] = value
     run = tree.setdefault("run", {})
-    if isinstance(run, dict) and isinstance(steps := run.get("steps", 10_000), int) and steps > 0:
+    if isinstance(run, dict) and run.get("duration") is not None:
+        run |= {"replicas": 1, "keep": []}
+    elif isinstance(run, dict) and isinstance(steps := run.get("steps", 10_000), int) and steps > 0:
         run.setdefault("steps", steps)
         burn_in = run.setdefault("burn_in", 0)
         if isinstance(burn_in, int) and 0 <= burn_in < steps:

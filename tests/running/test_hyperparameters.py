@@ -7,6 +7,48 @@ from setup_cases import N, build, hyper
 from gpu_thermo.errors import SpecError
 from gpu_thermo.method.schedules import Cooling, Linear
 
+# -- lists over replicas -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([0.1, 0.2], [0.1, 0.2, 0.1, 0.2]),
+        ([0.1, 0.2, 0.3], [0.1, 0.2, 0.3, 0.1]),
+        ({"values": [0.1, 0.2], "repeat": 2}, [0.1, 0.1, 0.2, 0.2]),
+        ({"values": [0.3, 0.4], "repeat": 1}, [0.3, 0.4, 0.3, 0.4]),
+        ({"values": [0.1, 0.2]}, [0.1, 0.2, 0.1, 0.2]),
+        ({"values": [0.1], "repeat": 3}, [0.1, 0.1, 0.1, 0.1]),
+    ],
+)
+def test_shorter_lists_are_taken_again_and_again(given, expected):
+    np.testing.assert_array_equal(hyper({"name": "langevin", "stepsize": given}).stepsize, expected)
+    by_partition = hyper({"name": "lala", "friction": {"hidden": given, "output": 1.0}}).friction
+    np.testing.assert_array_equal(by_partition, np.column_stack([expected, np.ones(4)]))
+
+
+def test_values_with_a_schedule():
+    got = hyper({"name": "langevin", "stepsize": {"values": [0.1, 0.2], "repeat": 2, "schedule": "linear"}})
+    np.testing.assert_array_equal(got.stepsize, [0.1, 0.1, 0.2, 0.2])
+    assert isinstance(got.schedules["stepsize", 0], Linear)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"values": [0.1], "repeat": 0}, "repeat = 0 is no number of neighbouring replicas"),
+        ({"values": [0.1], "repeat": True}, "repeat = True is no number"),
+        ({"value": 0.1, "repeat": 2}, "repeat goes with a list of values in place of value"),
+        ({"values": 0.1, "repeat": 2}, "repeat goes with a list of values"),
+        ({"values": [], "repeat": 2}, "repeat goes with a list of values"),
+        ({"repeat": 2}, "repeat goes with a list of values"),
+    ],
+)
+def test_repeats_that_are_refused(given, message):
+    with pytest.raises(SpecError, match=message):
+        hyper({"name": "langevin", "stepsize": given})
+
+
 # -- one place converts temperatures --------
 
 
@@ -95,15 +137,18 @@ def test_schedules_reach_their_partitions():
         ({"name": "sgd", "temperature": 1.0}, "method.temperature is not used by sgd"),
         ({"name": "sgd", "posterior_temperature": 1.0}, "method.posterior_temperature is not used by sgd"),
         (
-            {"name": "langevin", "posterior_temperature": [1.0]},
-            "method.posterior_temperature is a list of 1 values for 4 replicas",
+            {"name": "langevin", "posterior_temperature": [1.0] * 6},
+            "method.posterior_temperature is a list of 6 values for 4 replicas",
         ),
         (
             {"name": "lol", "freeze": ["hidden"], "temperature": {"hidden": 1e-3}},
             "method.temperature.hidden is not used",
         ),
         ({"name": "adlala", "temperature": {"outptu": 1e-3}}, "There is no partition 'outptu'"),
-        ({"name": "adlala", "stepsize": [0.1, 0.2]}, "method.stepsize is a list of 2 values for 4 replicas"),
+        (
+            {"name": "adlala", "stepsize": {"values": [0.1, 0.2], "repeat": 3}},
+            "method.stepsize is a list of 6 values for 4 replicas",
+        ),
         ({"name": "adlala", "friction": [0.1] * 5}, "method.friction is a list of 5 values for 4 replicas"),
         ({"name": "sgld", "sigma": 0.1, "temperature": 1.0}, "temperature or sigma"),
         ({"name": "sgld", "sigma": 0.1, "posterior_temperature": 1.0}, "temperature or sigma"),

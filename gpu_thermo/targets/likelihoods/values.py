@@ -77,6 +77,9 @@ GAUSSIAN = Likelihood(
 )  # fmt: skip
 
 
+assert GAUSSIAN.code is not None  # it is what others take over
+
+
 # -- student_t ---------------------------------------------------------------------------------------------------------
 
 
