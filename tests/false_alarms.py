@@ -6,8 +6,8 @@ seeds.
 
 Prints for each check the number of scores, and of those beyond 3, 4, 5 and 6 standard errors, beside what independent
 Gaussian scores would give. `--of tests` measures test_transients.py, test_calibration.py, test_order.py,
-test_bayes_linear.py, test_reference.py. Distances of ranks from uniform, and of slopes from an order, are scaled to a
-limit of 6. The scores against NUTS share the reference's own error.
+test_bayes_linear.py, test_reference.py, test_nuts.py. Distances of ranks from uniform, and of slopes from an order, are
+scaled to a limit of 6. The scores against NUTS share the reference's own error.
 """
 
 import argparse
@@ -145,10 +145,11 @@ def _linear(seed: int) -> Scores:
 
 
 def _nuts(seed: int) -> Scores:
-    import test_reference as reference
+    import test_nuts as nuts
 
-    with TemporaryDirectory() as folder:
-        yield "2-5-1 network, NUTS", reference.nuts_scores(reference.network(Path(folder), seed=seed)).ravel()
+    for name in nuts.PACE:
+        for quantity, z in nuts.all_scores(name, nuts.run_of(name, seed=seed)).items():
+            yield f"{name.replace('_', '-')}, NUTS: {quantity}", z.ravel()
 
 
 FAMILIES: dict[str, Callable[[int], Scores]] = {

@@ -78,7 +78,8 @@ def with_data(spec: RunSpec, given: Any) -> tuple[RunSpec, Dataset]:
         if "data" in spec.model_fields_set:
             raise SpecError(f"Data are given, and the spec has data.name = '{options.name}': leave out one of the two.")
         options = Arrays()
-    data = build_given(given, as_answered(spec, options))
+    complete = isinstance(given, Dataset)  # nothing is left to settle for the likelihood
+    data = build_given(given, options if complete else as_answered(spec, options))
     found = data.fingerprint()
     if options.sha256 not in (None, found):
         raise SpecError(

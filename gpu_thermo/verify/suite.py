@@ -9,7 +9,7 @@ from functools import partial
 from ..engines import Engine, Job, resolve_device
 from ..errors import CompileError, GpuThermoError, SpecError
 from ..kernels.toolchain import find_compiler
-from . import ensembles, posterior, sameness, wells
+from . import ensembles, posterior, references, sameness, wells
 from .report import Check, Report
 from .sampling import SEED, Place, Plan
 
@@ -20,13 +20,16 @@ QUICK = {
     "well": Plan(512, 60, 30, 2), "silent": Plan(512, 60, 40, 2), "sgld": Plan(512, 40, 30, 1),
     "minibatch": Plan(512, 60, 60, 2),
     "adaptive": Plan(256, 200, 40, 15), "posterior": Plan(512, 60, 40, 3), "ladder": Plan(400, 120, 60, 2),
+    "nuts": Plan(128, 1000, 30, 50),
 }  # fmt: skip
 FULL = {
     "well": Plan(2048, 100, 100, 2), "silent": Plan(2048, 100, 150, 2), "sgld": Plan(2048, 60, 100, 1),
     "minibatch": Plan(2048, 100, 200, 2), "adaptive": Plan(512, 400, 150, 15), "posterior": Plan(2048, 100, 150, 3),
-    "ladder": Plan(2000, 400, 300, 2),
+    "ladder": Plan(2000, 400, 300, 2), "nuts": Plan(256, 1000, 60, 50),
 }  # fmt: skip
 QUICK_WORDS = ("BAOAB", "OBA", "BAEFEAB")
+NETWORKS = ("2_4_4_1", "1_6_6_heteroscedastic")
+"""Of the references: one that is deep, and one that is deep with a noise of its own at every input."""
 FULL_WORDS = ("BAOAB", "ABOBA", "OBABO", "OABAO", "OBA", "BAOA", "UBU", *wells.FIXED_XI)
 
 
@@ -132,6 +135,8 @@ def _laws(place: Place, plans: dict[str, Plan], full: bool) -> Iterator[tuple[tu
     for word in wells.FIXED_XI[: None if full else 1]:
         yield ("thermostat", word, engine), partial(wells.adaptive, place, word, plans["adaptive"])
     yield ("posterior", "closed form", engine), partial(posterior.closed_form, place, plans["posterior"])
+    for name in NETWORKS if full or engine == "fused" else ():  # array code takes ten times as long
+        yield ("posterior", name, engine), partial(references.against_nuts, place, name, plans["nuts"])
 
 
 def _run(name: tuple[str, str, str], step: Step) -> list[Check]:

@@ -42,6 +42,15 @@ def test_a_run_on_arrays_resumes_from_its_store_alone(tmp_path):
         gt.resume(part, {**again, "data": {"name": "spirals"}})
 
 
+def test_a_dataset_is_complete_under_any_likelihood():
+    """A likelihood says the task of arrays; a Dataset has its own, which is left as it is."""
+    data = gt.Dataset("mine", "regression", X[None], Y[None, :, None] + 0.0, X[None, :0], Y[None, :0, None] + 0.0,
+                      ("a", "b"), targets=("y",))  # fmt: skip
+    model = {**SPEC["model"], "likelihood": "poisson"}
+    run = gt.sample({**SPEC, "model": model, "method": {"name": "adam"}}, data=data)
+    np.testing.assert_array_equal(run["constant_data"]["y_train"].to_numpy(), data.y_train)
+
+
 def test_changed_data_in_a_store_are_refused(tmp_path):
     import zarr
 
