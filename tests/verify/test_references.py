@@ -64,6 +64,7 @@ def test_a_wrong_sampler_fails(name, mistake, monkeypatch):
     (check,) = references.against_nuts(Place(ENGINE), name, suite.QUICK["nuts"])
     assert check.passed == (mistake is None), check
     assert check.count == 100 * len(load(name).laws)
-    assert check.sees < 0.2
     if mistake:
-        assert check.value > 1.2 * LIMIT
+        assert check.value > 1.5 * LIMIT
+    else:
+        assert check.sees < 0.2
