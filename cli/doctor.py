@@ -21,7 +21,7 @@ PACKAGES = (
     "typer",
     "rich",
 )
-OPTIONAL = ("cupy-cuda13x", "cupy-cuda12x", "nvidia-cuda-nvrtc", "dask", "distributed")
+OPTIONAL = ("cupy-cuda13x", "cupy-cuda12x", "nvidia-cuda-nvrtc", "dask", "distributed", "jax", "torch")
 
 
 def doctor(as_json: Json = False) -> None:
@@ -40,7 +40,8 @@ def doctor(as_json: Json = False) -> None:
         "optional": _versions(OPTIONAL),
         "gpus": _gpus(),
         "compiler": _compiler(),
-        "default_run": _default_run(),
+        "default_run": _planned(None),
+        "deep_run": _planned({"model": {"hidden": [16] * 4, "activation": "silu"}}),
         "documentation": str(documentation() or "missing: install gpu-thermo again"),
     }
     if as_json:
@@ -139,15 +140,15 @@ def documentation() -> Path | None:
     return found[0] if found else None
 
 
-def _default_run() -> str:
-    """What `gpu-thermo sample` would do here."""
+def _planned(spec: dict[str, Any] | None) -> str:
+    """What `gpu-thermo sample` would do here, by default or with a spec."""
     from gpu_thermo.errors import GpuThermoError
     from gpu_thermo.run import plan
 
     from .output import size
 
     try:
-        bill = plan(None)
+        bill = plan(spec)
     except GpuThermoError as error:
         return f"refused: {error}"
     return (

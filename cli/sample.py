@@ -218,7 +218,8 @@ def print_plan(plan: "RunPlan", as_json: bool) -> None:
                 "moves": ", ".join(plan.moves) or None,
                 "assumed": "; ".join(plan.assumptions) or None,
                 "columns": "\n".join(plan.columns) or None,
-                "engine": f"{plan.engine} on {plan.device}",
+                "engine": f"{plan.engine} on {plan.device}"
+                + (f" ({plan.engine_reason})" if plan.engine_reason else ""),
                 "memory": f"about {size(plan.memory_bytes)}",
                 "disk": f"about {size(plan.disk_bytes)}",
             }

@@ -36,6 +36,7 @@ __all__ = [
     "make_predictor",
     "predictor_needs",
     "resolve_device",
+    "why_batched",
 ]
 
 
@@ -132,6 +133,13 @@ def _without_kernels(job: Job) -> str:
     """Which operation of `job` has no C++ text, if any."""
     named = [record.symbol for record in job.program.records if not record.compiled]
     return f"{' and '.join(named)} has no C++ text" if named else ""
+
+
+def why_batched(job: Job, device: str) -> str:
+    """Why `auto` leaves a job to array code; empty where it does not."""
+    if obstacle := _obstacle(job, device):
+        return f"not fused: {obstacle}"
+    return "" if _fits(job, device) else "the network is too large for the fused engine to be faster"
 
 
 def _fits(job: Job, device: str) -> bool:

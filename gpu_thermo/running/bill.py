@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..averages.moments import RunningMoments
-from ..engines import engine_needs
+from ..engines import engine_needs, why_batched
 from ..engines.base import Needs, moment_bytes, state_bytes
 from ..moves import fold
 from ..store import Header, array_bytes, disk_bill, draw_bytes, gathering_bytes
@@ -40,6 +40,7 @@ class RunPlan:
     libraries, data, hyperparameters). device_bytes : memory of the GPU. disk_bytes : of the store.
     warnings : what the user should know. assumptions : of answers and parameters. columns : what became of a table's.
     tolerance : of a run that stops itself; its `steps` are at most so many, and its draws a guess.
+    engine_reason : why the batched engine is taken, where it is not only because it was asked for.
     """
 
     engine: str
@@ -63,6 +64,7 @@ class RunPlan:
     assumptions: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     tolerance: float | None = None
+    engine_reason: str = ""
 
     @property
     def memory_bytes(self) -> int:
@@ -108,6 +110,7 @@ def make_plan(
         assumptions=tuple(ready.subject.assumptions()),
         columns=tuple(ready.subject.columns()),
         tolerance=run.tolerance,
+        engine_reason=why_batched(ready.job, header.device) if header.engine == "batched" else "",
     )
 
 

@@ -10,4 +10,6 @@ def test_doctor_says_what_a_run_would_use() -> None:
     found = json.loads(call("doctor", "--json").stdout)
     assert found["packages"]["numpy"] == np.__version__
     assert "engine" in found["default_run"]
+    assert "engine" in found["deep_run"]
+    assert {"jax", "torch"} <= found["optional"].keys()
     assert "cores usable" in call("doctor").stdout

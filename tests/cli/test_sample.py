@@ -159,3 +159,13 @@ def test_a_failed_map_says_that_the_run_is_there(monkeypatch: pytest.MonkeyPatch
     assert result.exit_code == 1
     assert "The run is in run.zarr, but its map was not drawn: no second feature" in result.stderr
     assert read_header("run.zarr").draws == 4
+
+
+def test_the_dry_run_says_why_it_is_not_fused() -> None:
+    """Wide networks; nothing where the fused engine runs, or only the user said so."""
+    wide = call("sample", "run.toml", "--dry-run", *sets("model.hidden=[700, 700]"))
+    assert "batched on cpu (the network is too large" in " ".join(wide.stdout.split())
+    found = json.loads(call("sample", "run.toml", "--dry-run", "--json", *sets("model.hidden=[16, 16, 16, 16]")).stdout)
+    assert (found["engine"], found["engine_reason"]) == ("fused", "")
+    asked = json.loads(call("sample", "run.toml", "--dry-run", "--json", "--engine", "batched").stdout)
+    assert (asked["engine"], asked["engine_reason"]) == ("batched", "")
