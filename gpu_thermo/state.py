@@ -28,7 +28,7 @@ class State:
         `evaluations - 1`.
     thermostat : [R, K] float64, xi.
     energy : [R] float64, the minibatch energy of the last evaluation; where work is counted, U where the replica
-        stands (of words that do not evaluate there: where its proposal began).
+        stands (in the middle of a proposal: where that began).
     status : [R] int32, errors.Status; frozen_step : [R] int64, the step a replica was frozen at, -1 while running.
     step : steps done. evaluations : gradients evaluated, the next one's ordinal.
     extra : named arrays of updates and moves (Adam's moments, contour weights, rungs), with R as first axis unless it

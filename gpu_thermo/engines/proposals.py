@@ -116,6 +116,7 @@ class Proposals:
             self._count(self._work, self._before, s.status == 0)
             return
         ending = self._ending
+        s.energy = xp.where(ending | ~self._inside, s.energy, self._before)
         e["block_work"] += xp.where(self._inside, self._work, 0.0)
         whole, start = (
             xp.where(self._inside, e["block_work"], self._work),

@@ -183,7 +183,8 @@ class StepText:
         for action in plan.actions:
             if action is None:
                 if plan.energy_at is not None:
-                    calls.append(f"run.want_energy = {str(evaluations == plan.energy_at).lower()};")
+                    wanted = "wants_energy(run)" if evaluations == plan.energy_at else "false"
+                    calls.append(f"run.want_energy = {wanted};")
                 calls.append("run.evaluate();")
                 evaluations += 1
             elif isinstance(action, Brace):

@@ -81,18 +81,23 @@ template <class Run> HD double count_work(Run& run, int l, double w) {
   return chance;
 }
 
+// Whether any lane's U must be known at the end of this step: in the middle of a proposal it need not.
+template <class Run> HD bool wants_energy(const Run& run) {
+  const Proposal& p = run.proposal;
+  bool any = !BRACES;
+  for (int l = 0; l < LANES; ++l) any |= !p.inside[l] || p.done[l] + 1 >= p.length[l];
+  return any;
+}
+
 // The other brace, or the end of a plain step: what ended is counted, and undone where it is rejected.
 template <class Run> SLOW void close_step(Run& run) {
   Proposal& p = run.proposal;
-  bool ended[LANES], any_ended = false;
-  for (int l = 0; l < LANES; ++l) any_ended |= ended[l] = !p.inside[l] || p.done[l] + 1 >= p.length[l];
+  bool ended[LANES];
+  for (int l = 0; l < LANES; ++l) ended[l] = !p.inside[l] || p.done[l] + 1 >= p.length[l];
   if constexpr (!ENDS_AT_EVALUATION) {
-    if (any_ended) {
-      const wide stale = run.s.energy;
-      run.evaluate_energy();
-      for (int l = 0; l < LANES; ++l) if (!ended[l]) set_wide(run.s.energy, l, get_wide(stale, l));
-    }
+    if (wants_energy(run)) run.evaluate_energy();
   }
+  for (int l = 0; l < LANES; ++l) if (!ended[l]) set_wide(run.s.energy, l, get_wide(p.before, l));
   const wide forces = run.team.sum(p.own) + p.alike;
   word chosen[1][4];
   if constexpr (BRACES) {
