@@ -58,6 +58,10 @@ ON_BRACES = (
     "tests/engines/test_fused_work.py",
     "tests/engines/test_proposals.py",
 )
+MIXTURES, CALIBRATION = "gpu_thermo/averages/mixtures.py", "gpu_thermo/averages/calibration.py"
+VALUES = "gpu_thermo/targets/likelihoods/values.py"
+ON_MIXTURES = ("tests/averages/test_mixtures.py", "tests/averages/test_calibration.py")
+ON_NETWORKS = ("tests/contracts/test_networks.py",)
 ON_LADDERS = ("tests/moves/test_exchange.py", "tests/moves/test_ladder.py", *ON_TEMPERING)
 
 
@@ -310,6 +314,28 @@ MUTANTS: dict[str, Mutant] = {
         ((PROPOSALS, "Purpose.ACCEPTANCE, step)", "Purpose.ACCEPTANCE, 0)"),
          (WORK, "PURPOSE_ACCEPTANCE, run.now, 0", "PURPOSE_ACCEPTANCE, 0, 0")), ON_BRACES,
         "double_well or recursion"),
+    "half dropped in the CRPS": Mutant(((MIXTURES, "distance(gap, sd)) / 2", "distance(gap, sd))"),), ON_MIXTURES),
+    "PIT of counts at the end of its step": Mutant(
+        ((MIXTURES, "return (self.cdf(y) + self.cdf(np.asarray(y) - 1)) / 2 if", "return self.cdf(y) if"),),
+        ON_MIXTURES),
+    "means of draws without weights": Mutant(
+        ((MIXTURES, "self.weight[order], axis=0)", "np.full(order.shape, 1 / len(order)), axis=0)"),),
+        ON_MIXTURES, "means"),
+    "NLL in the network's units": Mutant(
+        ((CALIBRATION, "np.log(unit) - mixture.log_density(y)", "-mixture.log_density(y)"),), ON_MIXTURES, "scores"),
+    "predictions of the prior not scaled back": Mutant(
+        (("gpu_thermo/running/prior.py", "out[n] * np.square(sd)", "out[n]"),), ("tests/running/test_prior.py",)),
+    "slope of eta forgotten": Mutant(
+        ((VALUES, "(1 - gap * gap * precision) * slope]", "1 - gap * gap * precision]"),
+            (VALUES, "gap * gap * precision) * slope * share", "gap * gap * precision) * share")),
+        ON_NETWORKS, "heteroscedastic"),
+    "nu for nu + 1 in student_t": Mutant(
+        ((VALUES, 'real(c["dof"] + 1) / (scaled', 'real(c["dof"]) / (scaled'),
+            (VALUES, "more = scalar(c[DOF] + 1)", "more = scalar(c[DOF])")),
+        ON_NETWORKS, "student_t"),
+    "log y! dropped": Mutant(
+        ((VALUES, "- y * out + log_factorial(y, xp)", "- y * out"), (VALUES, " + log_factorial_of(y[o])", "")),
+        ON_NETWORKS, "poisson"),
     "frozen replica spreads": Mutant(
         (("gpu_thermo/engines/operations/arrays.py", "array[fresh] = np.nan", "array[:] = np.nan"),),
         ("tests/engines/test_batched.py", "tests/test_run.py")),
