@@ -113,6 +113,7 @@ ALIASES: dict[str, tuple[str, str | None]] = {
     "sgnht": ("adl", None),
     "baoab": ("langevin", "BAOAB"),
     "vvvr": ("langevin", "OBABO"),
+    "ghmc": ("langevin", "O{BAB}O"),
 }
 """Other names, in the literature and in openmmtools: the method, and its word where the name says one."""
 

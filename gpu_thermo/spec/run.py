@@ -297,7 +297,7 @@ class RunSpec(Section):
     @model_serializer(mode="wrap")
     def _subject_only(self, handler: Any) -> dict[str, Any]:
         """Write [target], or [data] and [model]."""
-        left_out = ("target",) if self.target is None else ("data", "model")
+        left_out: tuple[str, ...] = ("target",) if self.target is None else ("data", "model")
         left_out += () if self.registered else ("registered",)
         return {key: value for key, value in handler(self).items() if key not in left_out}
 

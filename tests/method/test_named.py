@@ -37,8 +37,12 @@ def test_the_list_is_complete():
     assert set(EXPECTED) | {"splitting"} == set(METHODS)
 
 
-@pytest.mark.parametrize(("alias", "name", "word"), [("sgnht", "adl", None), ("baoab", "langevin", "BAOAB"),
-                                                     ("vvvr", "langevin", "OBABO")])  # fmt: skip
+OTHERS = [
+    ("sgnht", "adl", None), ("baoab", "langevin", "BAOAB"), ("vvvr", "langevin", "OBABO"), ("ghmc", "langevin", "O{BAB}O"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("alias", "name", "word"), OTHERS)
 def test_other_names(alias, name, word):
     """A spec keeps the method's own name, so that both are one run."""
     spec = MethodSpec.model_validate({"name": alias})

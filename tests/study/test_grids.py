@@ -72,3 +72,17 @@ def test_bad_studies_are_refused_before_anything_is_written(tmp_path: Path, stud
 def test_moves_and_targets_are_for_single_runs(change):
     with pytest.raises(SpecError, match="not for studies"):
         StudySpec.from_dict({"grid": {"method.stepsize": [0.1, 0.2]}} | change)
+
+
+def test_a_duration_gives_each_stepsize_its_own_steps():
+    """Equal physical times, and as many draws."""
+    run = {"duration": {"total": 20.0, "burn_in": 4.0, "thin": 4.0}, "batch": 5}
+    tree = {key: value for key, value in SMALL.items() if key != "grid"} | {
+        "run": run, "method": {"name": "langevin", "temperature": 1e-3}, "grid": {"method.stepsize": [0.1, 0.2, 0.4]},
+    }  # fmt: skip
+    runs = [cell.spec.run for cell in StudySpec.from_dict(tree).cells()]
+    assert [(r.steps, r.burn_in, r.thin, r.draws) for r in runs] == [
+        (200, 40, 40, 4),
+        (100, 20, 20, 4),
+        (50, 10, 10, 4),
+    ]
