@@ -38,7 +38,8 @@ def test_the_list_is_complete():
 
 
 OTHERS = [
-    ("sgnht", "adl", None), ("baoab", "langevin", "BAOAB"), ("vvvr", "langevin", "OBABO"), ("ghmc", "langevin", "O{BAB}O"),
+    ("sgnht", "adl", None), ("baoab", "langevin", "BAOAB"), ("vvvr", "langevin", "OBABO"),
+    ("ghmc", "langevin", "O{BAB}O"),
 ]  # fmt: skip
 
 
