@@ -62,12 +62,11 @@ def read_spec(path: Path | None, overrides: list[str]) -> "tuple[RunSpec, Path |
     """The spec of a run with `--set` applied, and the folder that paths in it start at; without a path, the embedded
     default.
     """
-    from gpu_thermo.method.named import DEFAULT_METHOD
+    from gpu_thermo.spec.default import default_spec
     from gpu_thermo.spec.run import RunSpec
-    from gpu_thermo.spec.text import apply_overrides
 
     if path is None:
-        return RunSpec.from_dict(apply_overrides({"method": DEFAULT_METHOD}, overrides)), None
+        return default_spec(overrides), None
     return RunSpec.from_toml(path, overrides), path.parent
 
 

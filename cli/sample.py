@@ -37,7 +37,7 @@ Examples:
 """
 
 Spec = Annotated[
-    Path | None, typer.Argument(metavar="SPEC.toml", help="The spec; none: AdLaLa on the four-turn spirals.")
+    Path | None, typer.Argument(metavar="SPEC.toml", help="The spec; none: a posterior of two-turn spirals.")
 ]
 Out = Annotated[
     Path | None, typer.Option(metavar="RUN.zarr", help="Store to create.  [default: SPEC's name, or run.zarr]")

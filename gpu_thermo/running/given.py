@@ -9,6 +9,7 @@ from ..data import Dataset
 from ..data.given import build_given
 from ..data.sources import Arrays
 from ..errors import SpecError
+from ..spec.default import default_spec
 from ..spec.model import GIVEN, ModelSpec
 from ..spec.run import RunSpec
 from ..spec.text import read_toml
@@ -43,7 +44,7 @@ def as_spec(spec: SpecLike, given: Given | None = None) -> tuple[RunSpec, Path |
     """
     arrays = given is not None and given.data is not None
     if spec is None:
-        return RunSpec(), None
+        return default_spec(), None
     if isinstance(spec, RunSpec):
         return spec, None
     folder = None

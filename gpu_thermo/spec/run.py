@@ -198,7 +198,9 @@ class RunSection(Section):
 
 
 class RunSpec(Section):
-    """A whole run. Without arguments: AdLaLa on the four-turn spirals, about a minute on two cores."""
+    """A whole run. Without arguments: AdLaLa on the four-turn spirals at LMV's setting, which optimises (default.py has
+    the main job).
+    """
 
     data: DataOptions = Field(default_factory=Spirals)
     model: ModelSpec = Field(default_factory=ModelSpec)

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from cli_cases import SPEC, call, listing, sampled, sets
 
-from gpu_thermo.spec.run import RunSpec
 from gpu_thermo.store import read_header
 
 # -- sample and resume -------------------------------------------------------------------------------------------------
@@ -39,8 +38,8 @@ def test_quiet_prints_nothing() -> None:
 
 
 def test_without_a_spec_one_key_changes_the_embedded_default() -> None:
-    plan = json.loads(call("sample", "--dry-run", "--json", *sets("run.replicas=3", "method.stepsize=0.2")).stdout)
-    assert (plan["replicas"], plan["steps"]) == (3, RunSpec().run.steps)
+    plan = json.loads(call("sample", "--dry-run", "--json", *sets("run.replicas=40", "method.stepsize=0.2")).stdout)
+    assert (plan["replicas"], plan["tolerance"], plan["parameters"]) == (40, 0.05, 201)
     short = sets(
         "method.stepsize=0.2",
         "data.train=40",
@@ -51,8 +50,9 @@ def test_without_a_spec_one_key_changes_the_embedded_default() -> None:
         "model.hidden=2",
     )
     assert call("sample", "--quiet", *short).exit_code == 0
-    method = json.loads(read_header("run.zarr").spec)["method"]
-    assert (method["stepsize"], method["epsilon"]) == (0.2, 0.01)
+    spec = json.loads(read_header("run.zarr").spec)
+    assert (spec["method"]["stepsize"], spec["method"]["friction"], spec["data"]["turns"]) == (0.2, 0.03, 2.0)
+    assert "tolerance" not in spec["run"]
 
 
 def test_set_keeps_brackets_and_lists() -> None:
