@@ -10,7 +10,22 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from . import bench, catalogue, compare, diagnose, doctor, figure, info, map, predict, sample, spec, study, verify
+from . import (
+    bench,
+    catalogue,
+    compare,
+    diagnose,
+    doctor,
+    evidence,
+    figure,
+    info,
+    map,
+    predict,
+    sample,
+    spec,
+    study,
+    verify,
+)
 
 COMMANDS: dict[Callable[..., None], str | None] = {
     sample.sample: sample.SAMPLE_EPILOG,
@@ -19,6 +34,7 @@ COMMANDS: dict[Callable[..., None], str | None] = {
     predict.predict: predict.EPILOG,
     map.map: map.EPILOG,
     diagnose.diagnose: diagnose.EPILOG,
+    evidence.evidence: evidence.EPILOG,
     study.study: study.STUDY_EPILOG,
     study.table: study.TABLE_EPILOG,
     compare.compare: compare.EPILOG,

@@ -124,6 +124,7 @@ class Hyper:
         temperature is tau in LMV's units, momentum is mu or rho_0, thermostat the initial xi.
     schedules : (name, k) -> Schedule for the ones that move; k is 0 for the stepsize.
     total : S, steps of the whole run.
+    power : [R] float64, of the likelihood (equations.md section 15); None where it is 1 throughout.
     block : [R] int64, steps of a proposal where the program is in braces (equations.md section 13), 1 unless given;
         0 is the plain word, of which nothing is accepted or rejected. To be changed where every replica is at the end
         of a block only.
@@ -139,6 +140,7 @@ class Hyper:
     schedules: Mapping[tuple[str, int], Tabulated] = field(default_factory=dict)
     total: int = 1
     block: np.ndarray = field(default=None)  # type: ignore[assignment]
+    power: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         """Blocks of one step."""
@@ -157,7 +159,8 @@ class Hyper:
     def take(self, rows: slice | np.ndarray) -> "Hyper":
         """The same for some replicas."""
         picked: dict[str, Any] = {name: getattr(self, name)[rows] for name in ("stepsize", "block", *PARTITIONED)}
-        return Hyper(schedules=self.schedules, total=self.total, **picked)
+        power = None if self.power is None else self.power[rows]
+        return Hyper(schedules=self.schedules, total=self.total, power=power, **picked)
 
     @classmethod
     def constant(cls, replicas: int, partitions: int, stepsize: Any, total: int = 1, **values: Any) -> "Hyper":

@@ -124,6 +124,8 @@ def _obstacle(job: Job, device: str) -> str:
         return arrays_only
     if target.bounds is not None:
         return "it knows no walls (bounds)"
+    if job.hyper.power is not None:
+        return "it knows no powers of a likelihood"
     if device != "cpu" and target.fused.outputs > 32:
         return f"{target.fused.outputs} outputs are more than a warp has threads"
     return missing_compiler() if device == "cpu" and find_compiler() is None else ""

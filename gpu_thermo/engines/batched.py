@@ -189,6 +189,8 @@ class _Block:
         self.box = None if bounds is None else _Box(self.local, float(bounds), self.xp)
         scale = job.scale if job.scale is None or job.scale.ndim == 1 else job.scale[rows]
         self.scale = None if scale is None else self.xp.asarray(scale, job.dtype)
+        power = job.hyper.power
+        self.power = None if power is None else self.xp.asarray(power[rows], job.dtype)
         self.proposals = self._proposals() if job.counts_work else None
         self.groups: list[tuple[Evaluate | Substep, ...]] = []
         self.plan: list[Action] = []
@@ -251,7 +253,8 @@ class _Block:
         local = self.local
         index = self.ops.minibatch(self.job.batching, self.job.target.points, local.evaluations)
         batch = Batch(index, self.replica, self.keys, local.evaluations)
-        energy, local.gradient[...] = self.job.target.energy_and_gradient(local.position, batch)
+        more = {} if self.power is None else {"power": self.power}
+        energy, local.gradient[...] = self.job.target.energy_and_gradient(local.position, batch, **more)
         if self.proposals is None or self.program.ends_at_evaluation:
             local.energy = energy
         if self.job.contour is not None:

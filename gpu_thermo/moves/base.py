@@ -29,11 +29,12 @@ class Energies:
     Attributes
     ----------
     value : [R] float64, U; NaN where frozen. variance : [R] float64, variance of the noise of `value`; 0 for full-batch
-    energies.
+    energies. prior : [R] float64, the part of `value` that is the prior's, or 0.
     """
 
     value: np.ndarray
     variance: np.ndarray
+    prior: Any = 0.0
 
 
 EnergiesOf = Callable[[int, int | None], Energies]
@@ -49,7 +50,8 @@ class Context:
     program : the method. seed, stream : [R] uint64. group : [R] ensembles. points : N, 0 without data. burn_in, steps :
     of the run.
     energy_range : energies that classification cannot leave downwards and rarely leaves upwards; None where nothing is
-    known. alone : whether the run has no other move.
+    known. alone : whether the run has no other move. prior_gradient : of positions [r, P], the prior's part of the
+    gradient as a state holds it; None without a prior or data.
     """
 
     program: Program
@@ -61,6 +63,7 @@ class Context:
     steps: int
     energy_range: tuple[float, float] | None = None
     alone: bool = True
+    prior_gradient: Callable[[np.ndarray], np.ndarray] | None = None
 
 
 class Recording(Protocol):

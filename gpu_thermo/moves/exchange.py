@@ -17,6 +17,7 @@ nothing.
 """
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
@@ -31,6 +32,7 @@ from . import kept
 from .base import Context, Energies, MoveOptions
 from .ladder import LadderOptions, OnLadder, follow_trips, make_ladder, smooth
 from .ladder_report import noise_warnings, pair_warnings, ratio
+from .powers import likelihood_ladder, moved_gradient
 
 ADAPTATION_POWER = 0.6
 """Gains of the temperatures' stochastic approximation are (n + 1)^-0.6."""
@@ -54,6 +56,13 @@ class ExchangeOptions(LadderOptions):
         ),
     )
     acceptance_factor: float = Field(1.0, gt=0, le=1, description="factor on every acceptance probability")
+    temper: Literal["temperature", "likelihood"] = Field(
+        "temperature",
+        description=(
+            "what a rung softens: all of the energy, or the likelihood alone, whose power is then 1/T (for"
+            " gpu-thermo evidence); by default its powers are (i/Q)^5"
+        ),
+    )
 
     @model_validator(mode="after")
     def _whole_window(self) -> Self:
@@ -62,13 +71,20 @@ class ExchangeOptions(LadderOptions):
         return self
 
     @property
+    def of_powers(self) -> bool:
+        """Whether the likelihood alone is tempered."""
+        return self.temper == "likelihood"
+
+    @property
     def together(self) -> int:
         """A ladder is Q neighbouring replicas."""
         return self.count
 
     def on_ladder(self, hyper: Hyper, context: Context) -> "Exchange":
         """The move itself."""
-        return Exchange.make(self, hyper, context.program, context.seed, context.burn_in)
+        return Exchange.make(
+            self, hyper, context.program, context.seed, context.burn_in, context.points, context.prior_gradient
+        )
 
 
 @dataclass
@@ -90,16 +106,21 @@ class Exchange(OnLadder):
     """
 
     options: ClassVar[type[MoveOptions]] = ExchangeOptions
+    about: ClassVar[Mapping[str, tuple[str, str]]] = {
+        **OnLadder.about, "power": ("1", "power of the likelihood on the rung"),
+    }  # fmt: skip
 
     keys: Keys
     window: int | str
     target: float | None
     acceptance_factor: float
+    prior_gradient: Callable[[np.ndarray], np.ndarray] | None = None
 
     @classmethod
     def make(
-        cls, options: ExchangeOptions, hyper: Hyper, program: Program, seed: np.ndarray, burn_in: int
-    ) -> "Exchange":
+        cls, options: ExchangeOptions, hyper: Hyper, program: Program, seed: np.ndarray, burn_in: int, points: int = 0,
+        prior_gradient: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> "Exchange":  # fmt: skip
         """The move for `hyper` of R replicas with dynamics seeds `seed` [R] uint64; see `make_ladder` for more errors.
 
         Raises
@@ -108,7 +129,11 @@ class Exchange(OnLadder):
             Replicas that do not fill whole ladders, or differ within one in what no rung sets; nothing to measure by
             during burn-in.
         """
-        ladder, count = make_ladder(options, hyper, program), options.count
+        if options.of_powers:
+            ladder = likelihood_ladder(options, hyper, program, points, prior_gradient is not None)
+        else:
+            ladder = make_ladder(options, hyper, program)
+        count = options.count
         _require_whole_ladders(hyper, count, ladder.values)
         adapting = [
             f"{name} = {value!r}"
@@ -123,13 +148,23 @@ class Exchange(OnLadder):
         keys = make_keys(np.asarray(seed)[::count], np.arange(hyper.replicas // count))
         return cls(
             ladder, options.interval, burn_in, options.correction, options.energy_batch, keys, options.window,
-            options.target_acceptance, options.acceptance_factor,
+            options.target_acceptance, options.acceptance_factor, prior_gradient,
         )  # fmt: skip
 
     @property
     def together(self) -> int:
         """A ladder."""
         return self.ladder.count
+
+    @property
+    def names(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The rung, and the power of its likelihood where these differ."""
+        return ("rung", "power") if self.ladder.points else ("rung",)
+
+    def statistics(self, state: State, step: int) -> dict[str, np.ndarray]:
+        """Rung, and power, of each replica [R] float64."""
+        power = {"power": 1 / state.extra["ladder_temperature"][state.extra["rung"]]} if self.ladder.points else {}
+        return super().statistics(state, step) | power
 
     def arrays(self, replicas: int) -> dict[str, tuple[tuple[int, ...], Any]]:
         """Shape and type of each array in `State.extra`."""
@@ -170,7 +205,8 @@ class Exchange(OnLadder):
         if self.window == "auto" and state.step <= self.burn_in:
             kept.add(extra["exchange_kept"], extra["rung"], extra["exchange_last"], energies.value, energies.variance)
             extra["exchange_last"][...] = energies.value
-        log_acceptance = self._log_acceptance(state, energies.value[who])
+        value = energies.value - energies.prior if self.ladder.points else energies.value
+        log_acceptance = self._log_acceptance(state, value[who])
         both = running[:, :-1] & running[:, 1:] & ~np.isnan(log_acceptance)
         tried = self._pairs(extra) & both
         w = words(self.keys, np.arange(self.ladder.count - 1, dtype=np.uint64), Purpose.EXCHANGE, number)
@@ -221,6 +257,11 @@ class Exchange(OnLadder):
         thermostat = state.edit("thermostat")
         thermostat[rows] = thermostat[back]
         self.ladder.rescale_momenta(state, rows, old, new)
+        if self.ladder.points and self.prior_gradient is not None:
+            gradient, power = state.edit("gradient"), 1 / state.extra["ladder_temperature"]
+            gradient[rows] = moved_gradient(
+                gradient[rows], self.prior_gradient(state.position[rows]), power[old], power[new]
+            )
         if self.window == "auto":
             state.extra["exchange_last"][rows] = np.nan
 

@@ -62,13 +62,18 @@ class LadderOptions(MoveOptions):
                 raise ValueError("temperatures gives the whole ladder: leave out rungs and hottest")
             if any(b <= a for a, b in zip(self.temperatures, self.temperatures[1:], strict=False)):
                 raise ValueError(f"temperatures = {self.temperatures} must increase: rung 0 is the target")
-        elif not all(geometric):
+        elif not all(geometric) and not (self.of_powers and geometric[0]):
             raise ValueError("give temperatures (one for each rung), or rungs and hottest for a geometric ladder")
         for name in ("stepsize", "friction", "sigma", "epsilon"):
             given = getattr(self, name)
             if given is not None and len(given) != self.count:
                 raise ValueError(f"{name} has {len(given)} values for {self.count} rungs: give one for each")
         return self
+
+    @property
+    def of_powers(self) -> bool:
+        """Whether rungs differ in the power of their likelihood, and not in the temperature of all."""
+        return False
 
     @property
     def count(self) -> int:
@@ -119,6 +124,7 @@ class Ladder:
     reference : the partition whose tau is the rung's. heuristic : partitions differ in tau, and no acceptance is exact.
     values : stepsize, friction, sigma, epsilon of every rung, [Q] float64 each, as far as the rungs set them.
     base : Hyper of R replicas for all the rest. program : the compiled method.
+    points : N where rungs are powers 1/T of the likelihood, `temperature` being T; 0 where they are temperatures.
     """
 
     temperature: np.ndarray
@@ -128,6 +134,7 @@ class Ladder:
     values: Mapping[str, np.ndarray]
     base: Hyper
     program: Program
+    points: int = 0
 
     @property
     def count(self) -> int:
@@ -136,7 +143,9 @@ class Ladder:
 
     def hyper(self, rung: np.ndarray, temperature: np.ndarray) -> Hyper:
         """Hyperparameters of replicas on `rung` [R] of a ladder `temperature` [Q], before schedules."""
-        changed = {"temperature": temperature[rung][:, None] * self.share}
+        changed: dict[str, Any] = {"temperature": temperature[rung][:, None] * self.share}
+        if self.points:
+            changed = {"power": 1 / temperature[rung]}
         for name, value in self.values.items():
             base = getattr(self.base, name)
             changed[name] = (
@@ -151,8 +160,10 @@ class Ladder:
 
     def inverse(self, temperature: np.ndarray, step: int) -> np.ndarray:
         """1 / tau in force on every rung [Q], tau as in the last of `step` steps done; infinite where a schedule has
-        cooled to 0.
+        cooled to 0. Of powers b, N b: what multiplies a mean loss.
         """
+        if self.points:
+            return np.asarray(self.points / temperature)
         with np.errstate(divide="ignore"):
             return 1 / (temperature * self.factor("temperature", self.reference, step))
 
@@ -169,8 +180,11 @@ class Ladder:
     def rescale_momenta(self, state: State, rows: np.ndarray, old: np.ndarray, new: np.ndarray) -> None:
         """p *= sqrt(tau_new / tau_old) for the replicas `rows` that went from rungs `old` to `new`.
 
-        A momentum of fixed length stays as it is; a velocity goes by h tau.
+        A momentum of fixed length stays as it is, and so do all where rungs share one temperature; a velocity goes by h
+        tau.
         """
+        if self.points:
+            return
         temperature = state.extra["ladder_temperature"]
         momentum = state.edit("momentum")
         scale = np.sqrt(temperature[new] / temperature[old]).astype(momentum.dtype)[:, None]
@@ -289,7 +303,7 @@ def make_ladder(options: LadderOptions, hyper: Hyper, program: Program) -> Ladde
     temperature = _temperatures(options, float(tau[0, reference]), heuristic)
     share = np.full(len(partition.names), np.nan)
     share[reading] = tau[0, reading] / tau[0, reference] if heuristic else 1.0
-    values = _values(options, program)
+    values = make_values(options, program)
     for name in values:
         rows = np.nan_to_num(getattr(hyper, name))
         if (rows != rows[0]).any():
@@ -361,7 +375,9 @@ def _temperatures(options: LadderOptions, target: float, heuristic: bool) -> np.
     return ladder
 
 
-def _values(options: LadderOptions, program: Program) -> dict[str, np.ndarray]:
+def make_values(options: LadderOptions, program: Program) -> dict[str, np.ndarray]:
+    """Stepsize, friction, sigma and epsilon of every rung, [Q] each, as far as the options set them."""
+    """Stepsize, friction, sigma and epsilon of every rung, [Q] each, as far as the options set them."""
     kind = options.kind
     given = {name: getattr(options, name) for name in ("stepsize", *BY_RUNG) if getattr(options, name) is not None}
     for name in given:

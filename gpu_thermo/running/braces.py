@@ -23,7 +23,7 @@ def with_work(job: Job) -> Job:
                 f"{_named(job)} accepts a step by its change of energy, and {why}; or leave out the braces."
             )
         return job
-    return replace(job, work=not why)
+    return replace(job, work=not why and job.hyper.power is None)
 
 
 def check_braces(method: MethodSpec, job: Job, moves: Sequence[Any]) -> None:
@@ -47,6 +47,10 @@ def check_braces(method: MethodSpec, job: Job, moves: Sequence[Any]) -> None:
                 " {BAOAB}, or leave block out."
             )
         return
+    if hyper.power is not None:
+        raise SpecError(
+            f'{_named(job)} accepts a step by the whole energy: temper = "likelihood" goes with plain words.'
+        )
     _check_temperature(job)
     block = int(hyper.block.max())
     if block > 1 and hyper.schedules:

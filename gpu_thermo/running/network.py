@@ -409,17 +409,21 @@ class NetworkObserver:
         (equations.md section 5).
         """
         if batch is None:
-            return Energies(self.energy(position), np.zeros(len(position)))
+            with np.errstate(all="ignore"):
+                seen = [self._energies_of(position[r], r) for r in blocks(len(position))]
+            value, prior = (np.concatenate([s[name] for s in seen]) for name in ("energy", "energy_prior"))
+            return Energies(value, np.zeros(len(position)), prior)
         setup, points = self._setup, self._subject.data.points
         keys = make_keys(setup.job.seed, setup.job.stream)
         index = permute(np.arange(batch), points, permutation_keys(keys, Purpose.MOVE_MINIBATCH, attempt))
-        value, variance = np.empty(len(position)), np.empty(len(position))
+        value, variance, prior = (np.empty(len(position)) for _ in range(3))
         with np.errstate(all="ignore"):
             for r in blocks(len(position)):
                 losses = self._batch_losses(position[r], index[r], setup.dataset[r])
-                value[r] = losses.mean(axis=1) + self._prior(position[r])
+                prior[r] = self._prior(position[r])
+                value[r] = losses.mean(axis=1) + prior[r]
                 variance[r] = (1 - batch / points) * losses.var(axis=1, ddof=1) / batch
-        return Energies(value, variance)
+        return Energies(value, variance, prior)
 
     def _batch_losses(self, position: np.ndarray, index: np.ndarray, dataset: np.ndarray) -> np.ndarray:
         """[r, B] float64 losses of each replica on its own points."""

@@ -1,5 +1,6 @@
 """From a RunSpec to everything a run needs, in one line: subject, program, hyperparameters, ensembles, moves, job."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -81,12 +82,15 @@ def make_setup(spec: RunSpec, subject: Subject) -> Setup:
     stream = np.arange(run.replicas, dtype=np.uint64) if among is None else among
     ensemble = ensembles(subject.dataset, hyper)
     batching = _batching(spec, target.points)
-    context = Context(program, seed, stream, ensemble, target.points, run.burn_in, run.steps, subject.energy_range)
-    moves, hyper = make_moves(spec.moves, hyper, context)
-    check_positive(program, hyper)
     network = target.model if isinstance(target, MlpTarget) and not target.library else None
     fans = None if network is None else network.weight_fans
     scale = None if spec.method.mass is None else scale_of(spec.method.mass, target.layout, fans)
+    context = Context(
+        program, seed, stream, ensemble, target.points, run.burn_in, run.steps, subject.energy_range,
+        prior_gradient=_prior_gradient(subject, scale),
+    )  # fmt: skip
+    moves, hyper = make_moves(spec.moves, hyper, context)
+    check_positive(program, hyper)
     job = Job(program, target, hyper, batching, seed, stream, subject.dtype, fold.in_gradients(moves), scale)
     check_braces(spec.method, job := with_work(job), spec.moves)
     return Setup(with_registered(spec, program), subject, job, ensemble, moves)
@@ -100,6 +104,14 @@ def with_registered(spec: RunSpec, program: Program) -> RunSpec:
         used += [f"{kind} {name}" for kind, name in named.items()]
     found = {label: digest for label, digest in registered().items() if label in used}
     return spec if found == spec.registered else spec.model_copy(update={"registered": found})
+
+
+def _prior_gradient(subject: Subject, scale: np.ndarray | None) -> Callable[[np.ndarray], np.ndarray] | None:
+    """What the prior adds to the gradients of a state, masses included; None where there is none."""
+    target: Any = subject.target
+    if not subject.parts or target.model.prior_sd is None:
+        return None
+    return lambda position: target.prior_gradient(position) * (1 if scale is None else scale.astype(position.dtype))
 
 
 def choose_subject(

@@ -39,7 +39,7 @@ SLOTS = ("checkpoint/0", "checkpoint/1")
 SLOT_PARTS = ("extra", "sums", "predictive")
 RUNGS = "_rungs"
 """Ending of the groups that hold every replica of a ladder, beside those that hold its target rung."""
-OF_RUNGS = ("rung", "log_weight")
+OF_RUNGS = ("rung", "power", "log_weight")
 """Statistics that say where on a ladder a replica is: nothing to say of draws of the target rung alone."""
 _LATER = {"together": 1, "apart": False, "weighted": False, "points": 0, "ensembles": {}, "tuned": ()}
 """Fields that schemas had not from the first: their text leaves them out where they say nothing."""

@@ -433,12 +433,22 @@ class MlpTarget(Target):
         moved._adopt(xp)
         return moved
 
-    def energy_and_gradient(self, position: Array, batch: Batch) -> tuple[Array, Array]:
-        """U [R] float64 and its gradient [R, P] on the batch's points."""
+    def energy_and_gradient(self, position: Array, batch: Batch, power: Array | None = None) -> tuple[Array, Array]:
+        """U [R] float64 and its gradient [R, P] on the batch's points; the loss times `power` [R], where that is
+        given (equations.md section 15).
+        """
         x, y, w = self._points(batch)
+        if power is not None:
+            w = power[:, None] if w is None else power[:, None] * w
         energy, gradient = self.model.mean_loss_and_gradient(position, x, y, self._xp, w)
         self._add_prior(position, energy, gradient)
         return energy, gradient
+
+    def prior_gradient(self, position: Array) -> Array:
+        """The prior's part of the gradient [R, P]."""
+        gradient = self._xp.zeros_like(position)
+        self._add_prior(position, self._xp.zeros(len(position)), gradient)
+        return gradient
 
     def _add_prior(self, position: Array, energy: Array, gradient: Array) -> None:
         """The network's prior, and that of the likelihood's own parameters, N(centre, 1)."""
