@@ -290,7 +290,7 @@ MUTANTS: dict[str, Mutant] = {
     "N/n: energy noise as with replacement": Mutant(((OBSERVE, "(1 - batch / points) * ", ""),),
         ("tests/moves/test_move_energies.py",)),
     "prior missing in a move's energy": Mutant(
-        ((OBSERVE, "losses.mean(axis=1) + self._prior(position[r])", "losses.mean(axis=1)"),),
+        ((OBSERVE, "losses.mean(axis=1) + prior[r]", "losses.mean(axis=1)"),),
         ("tests/moves/test_move_energies.py",)),
     "a move's minibatch repeated": Mutant(
         ((OBSERVE, "Purpose.MOVE_MINIBATCH, attempt", "Purpose.MOVE_MINIBATCH, 0"),),
