@@ -20,6 +20,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from helpers.mutants_of_predictions import OF_PREDICTIONS
+
 ROOT = Path(__file__).resolve().parents[1]
 BATCHED, FUSED, NATIVE = (
     "gpu_thermo/engines/batched.py",
@@ -45,23 +47,12 @@ LAWS, VERIFY, BAYES = (
 TRANSIENTS = "tests/laws/test_transients.py"
 RESUME = ("tests/test_run.py", "tests/verify/test_suite.py")
 LADDER, EXCHANGE, TEMPERING = (f"gpu_thermo/moves/{name}.py" for name in ("ladder", "exchange", "tempering"))
-CYCLICAL, OBSERVE = "gpu_thermo/moves/cyclical.py", "gpu_thermo/running/network.py"
 CONTOUR, CONTOUR_KERNEL = "gpu_thermo/moves/contour.py", "gpu_thermo/kernels/contour.h"
 ON_CONTOUR = tuple(f"tests/moves/test_contour{name}.py" for name in ("", "_engines", "_laws"))
 ON_TEMPERING = ("tests/moves/test_tempering.py", "tests/moves/test_tempering_laws.py")
 ON_SPHERES = ("tests/laws/test_isokinetic.py", "tests/contracts/test_operations.py")
 MASS = "gpu_thermo/spec/mass.py"
 OWN, USER, STARTS = "gpu_thermo/targets/own/model.py", "gpu_thermo/targets/user.py", "gpu_thermo/running/starts.py"
-PROPOSALS, WORK = "gpu_thermo/engines/proposals.py", "gpu_thermo/kernels/work.h"
-ON_BRACES = (
-    "tests/laws/test_metropolised.py",
-    "tests/engines/test_fused_work.py",
-    "tests/engines/test_proposals.py",
-)
-MIXTURES, CALIBRATION = "gpu_thermo/averages/mixtures.py", "gpu_thermo/averages/calibration.py"
-VALUES = "gpu_thermo/targets/likelihoods/values.py"
-ON_MIXTURES = ("tests/averages/test_mixtures.py", "tests/averages/test_calibration.py")
-ON_NETWORKS = ("tests/contracts/test_networks.py",)
 ON_LADDERS = ("tests/moves/test_exchange.py", "tests/moves/test_ladder.py", *ON_TEMPERING)
 
 
@@ -275,71 +266,10 @@ MUTANTS: dict[str, Mutant] = {
         ON_CONTOUR),
     "a contour that never stops learning": Mutant(
         ((CONTOUR, "np.where(k < self.learn, out, -np.inf)", "out"),), ON_CONTOUR),
-    "draws while exploring": Mutant(
-        ((CYCLICAL, "phase(step, self.length) >= self.explore", "phase(step, self.length) >= 0"),),
-        ("tests/moves/test_cyclical.py",)),
-    "exploring keeps its noise": Mutant(
-        ((CYCLICAL, "Exploring(options, factors[name])", "Exploring(options, 1.0)"),),
-        ("tests/moves/test_cyclical.py",)),
-    "gradient noise taken off twice": Mutant(((CYCLICAL, "h[0] * sd**2 / (2 * tau[0])", "h[0] * sd**2 / tau[0]"),),
-        ("tests/moves/test_cyclical.py",)),
-    "weights of draws ignored in averages": Mutant(
-        ((OBSERVE, 'counted(statistics.get("log_weight"))', "None"),
-            (OBSERVE, 'r, statistics.get("log_weight"))', "r, None)")),
-        ("tests/moves/test_moves_run.py",), "averages"),
-    "N/n: energy noise as with replacement": Mutant(((OBSERVE, "(1 - batch / points) * ", ""),),
-        ("tests/moves/test_move_energies.py",)),
-    "prior missing in a move's energy": Mutant(
-        ((OBSERVE, "losses.mean(axis=1) + prior[r]", "losses.mean(axis=1)"),),
-        ("tests/moves/test_move_energies.py",)),
-    "a move's minibatch repeated": Mutant(
-        ((OBSERVE, "Purpose.MOVE_MINIBATCH, attempt", "Purpose.MOVE_MINIBATCH, 0"),),
-        ("tests/moves/test_move_energies.py",)),
-    "flights left out of shadow work": Mutant(
-        ((PROPOSALS, "forces + (self.state.energy - start)", "forces + 0 * start"),
-         (WORK, "w + (get_wide(run.s.energy, l) - get_wide(p.inside[l] ? p.start : p.before, l))", "w")), ON_BRACES,
-        "double_well or (law_of_a_network and float64)"),
-    "momenta not turned round on rejection": Mutant(
-        ((PROPOSALS, '-start if name == "momentum" else start', "start"), (WORK, "l, scalar(-1));", "l, scalar(1));")),
-        ON_BRACES, "double_well or (law_of_a_network and float64)"),
-    "work of forces twice": Mutant(
-        ((PROPOSALS, "(self._kinetic - before) / 2", "self._kinetic - before"),
-         ("gpu_thermo/kernels/step.h", "gain * scalar(0.5)", "gain")), ON_BRACES,
-        "double_well or (law_of_a_network and float64)"),
-    "work of K without its dimension": Mutant(
-        ((LETTERS, "(length * length - 1) *", "(length * length - 2) *"),
-         (LETTERS, "widen(length * length - one)", "widen(length * length - one - one)")),
-        ON_BRACES, "many_widths"),
-    "one uniform for all proposals": Mutant(
-        ((PROPOSALS, "Purpose.ACCEPTANCE, step)", "Purpose.ACCEPTANCE, 0)"),
-         (WORK, "PURPOSE_ACCEPTANCE, run.now, 0", "PURPOSE_ACCEPTANCE, 0, 0")), ON_BRACES,
-        "double_well or recursion"),
-    "half dropped in the CRPS": Mutant(((MIXTURES, "distance(gap, sd)) / 2", "distance(gap, sd))"),), ON_MIXTURES),
-    "PIT of counts at the end of its step": Mutant(
-        ((MIXTURES, "return (self.cdf(y) + self.cdf(np.asarray(y) - 1)) / 2 if", "return self.cdf(y) if"),),
-        ON_MIXTURES),
-    "means of draws without weights": Mutant(
-        ((MIXTURES, "self.weight[order], axis=0)", "np.full(order.shape, 1 / len(order)), axis=0)"),),
-        ON_MIXTURES, "means"),
-    "NLL in the network's units": Mutant(
-        ((CALIBRATION, "np.log(unit) - mixture.log_density(y)", "-mixture.log_density(y)"),), ON_MIXTURES, "scores"),
-    "predictions of the prior not scaled back": Mutant(
-        (("gpu_thermo/running/prior.py", "out[n] * np.square(sd)", "out[n]"),), ("tests/running/test_prior.py",)),
-    "slope of eta forgotten": Mutant(
-        ((VALUES, "(1 - gap * gap * precision) * slope]", "1 - gap * gap * precision]"),
-            (VALUES, "gap * gap * precision) * slope * share", "gap * gap * precision) * share")),
-        ON_NETWORKS, "heteroscedastic"),
-    "nu for nu + 1 in student_t": Mutant(
-        ((VALUES, 'real(c["dof"] + 1) / (scaled', 'real(c["dof"]) / (scaled'),
-            (VALUES, "more = scalar(c[DOF] + 1)", "more = scalar(c[DOF])")),
-        ON_NETWORKS, "student_t"),
-    "log y! dropped": Mutant(
-        ((VALUES, "- y * out + log_factorial(y, xp)", "- y * out"), (VALUES, " + log_factorial_of(y[o])", "")),
-        ON_NETWORKS, "poisson"),
     "frozen replica spreads": Mutant(
         (("gpu_thermo/engines/operations/arrays.py", "array[fresh] = np.nan", "array[:] = np.nan"),),
         ("tests/engines/test_batched.py", "tests/test_run.py")),
-}  # fmt: skip
+} | {name: Mutant(*row) for name, row in OF_PREDICTIONS.items()}  # fmt: skip
 
 
 def main() -> int:
