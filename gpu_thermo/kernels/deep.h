@@ -5,7 +5,7 @@
 // From emit.py: MOST_POINTS.
 #pragma once
 
-constexpr int TILE = BATCH < MOST_POINTS ? BATCH : MOST_POINTS;  // points at hand at once: their activations stay in cache
+constexpr int TILE = BATCH > 0 && BATCH < MOST_POINTS ? BATCH : MOST_POINTS;  // points at hand at once: their activations stay in cache
 constexpr int HIGH = VECTOR_REGISTERS >= 32 ? 5 : 2, LONG = VECTOR_REGISTERS >= 32 ? 5 : 4;
 
 HD constexpr int units_before(int l) { return l == 0 ? 0 : units_before(l - 1) + width(l - 1); }

@@ -96,7 +96,8 @@ class Emitter:
             "COEFFICIENTS": self.plan.count("r"), "WIDE_COEFFICIENTS": self.plan.count("w"),
             "FACTORS": self._written.factors,
         }  # fmt: skip
-        sizes, parts = network.sizes(self.model, self.batch), _parts(self.program, self.model)
+        batch = 0 if self.mode == "full" else self.batch
+        sizes, parts = network.sizes(self.model, batch), _parts(self.program, self.model)
         return "\n".join((prologue(self.bits, team, lanes), sizes, network.constants(values), *parts))
 
     def _step(self) -> str:

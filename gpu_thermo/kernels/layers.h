@@ -1,5 +1,5 @@
 // Where the parameters of a perceptron stand: its layers, their units, and the tail behind them (equations.md section 12).
-// From network.py: INPUTS m, LAYERS L, width(l) = d_l, OUTPUTS n, TARGETS, BATCH, CONSTANTS; TAIL parameters in TAILS tensors of
+// From network.py: INPUTS m, LAYERS L, width(l) = d_l, OUTPUTS n, TARGETS, BATCH (0: all N points, known when it runs), CONSTANTS; TAIL parameters in TAILS tensors of
 // tail_size(t), b_out first.
 #pragma once
 

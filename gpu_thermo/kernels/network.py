@@ -21,7 +21,9 @@ def constants(values: Mapping[str, int | bool]) -> str:
 
 
 def sizes(model: MlpModel, batch: int) -> str:
-    """Declarations that layers.h asks for: m, L, d_l, n, the tail, values of a point's answer, a minibatch's points."""
+    """Declarations that layers.h asks for: m, L, d_l, n, the tail, values of a point's answer, a minibatch's points (0
+    where these are all points: kernels do not know N).
+    """
     numbers = {
         "INPUTS": model.inputs, "LAYERS": model.layers, "OUTPUTS": model.outputs,
         "TAIL": sum(t.size for t in model.tail), "TAILS": len(model.tail),

@@ -82,13 +82,19 @@ struct Run {
   bool want_energy, one_dataset;  // one_dataset: the replicas of all lanes see the same
   mask running;
   Proposal proposal;
+  double inverse;  // 1 / N
 
   HD Run(const Arguments& a_, Replica& s_, Shared& shared_, int member)
-      : a(a_), s(s_), shared(shared_), team(member, &shared_.exchange), first(0), now(0), ordinal(0), want_energy(false), one_dataset(false), running(), proposal() {}
+      : a(a_), s(s_), shared(shared_), team(member, &shared_.exchange), first(0), now(0), ordinal(0), want_energy(false), one_dataset(false), running(), proposal(), inverse(1.0 / a_.points) {}
 
   HD int unit(int i) const { return i * TEAM + team.member; }
   template <class L> HD bool owns(int i) const { return (i + 1) * TEAM <= L::HIDDEN || unit(i) < L::HIDDEN; }
   HD i64 replica(int l) const { return first + l < a.replicas ? first + l : a.replicas - 1; }  // padding lanes double the last one
+  HD int batch() const { return BATCH > 0 ? BATCH : int(a.points); }  // points of one evaluation
+  HD double share() const {
+    if constexpr (BATCH > 0) return 1.0 / BATCH;
+    else return inverse;
+  }
   HD Grid grid() const { return {a.points, a.grid_a, a.grid_b, a.grid_inverse}; }
 
   // -- operations ----------------------------------------------------------------------------------------------------------------
@@ -231,13 +237,14 @@ struct Run {
   SLOW void evaluate() {
     const Chooser<MODE> chooser(s.keys, grid(), ordinal, BATCH);
     wide loss = splat_wide(0);
-    if constexpr (BATCH <= TILE) {
+    if constexpr (BATCH > 0 && BATCH <= TILE) {
       tile<true>(chooser, 0, BATCH, loss);
     } else {
-      tile<true>(chooser, 0, TILE, loss);
-      for (int start = TILE; start < BATCH; start += TILE) tile<false>(chooser, start, BATCH - start < TILE ? BATCH - start : TILE, loss);
+      const int points = batch();
+      tile<true>(chooser, 0, points < TILE ? points : TILE, loss);
+      for (int start = TILE; start < points; start += TILE) tile<false>(chooser, start, points - start < TILE ? points - start : TILE, loss);
     }
-    if (want_energy) s.energy = team.sum(loss) * splat_wide(1.0 / BATCH);
+    if (want_energy) s.energy = team.sum(loss) * splat_wide(share());
     add_all_priors<true>();
     if constexpr (CONTOUR) scale_gradient();
     if constexpr (SCALED) weigh_gradient();
@@ -249,8 +256,8 @@ struct Run {
     const Chooser<MODE> chooser(s.keys, grid(), 0, BATCH);
     Points& points = shared.points;
     wide loss = splat_wide(0);
-    for (int start = 0; start < BATCH; start += TILE) {
-      const int count = BATCH - start < TILE ? BATCH - start : TILE;
+    for (int start = 0; start < batch(); start += TILE) {
+      const int count = batch() - start < TILE ? batch() - start : TILE;
       team.sync();
       fetch(chooser, start, count);
       team.sync();
@@ -265,7 +272,7 @@ struct Run {
       team.sync();
     }
     want_energy = true;
-    s.energy = team.sum(loss) * splat_wide(1.0 / BATCH);
+    s.energy = team.sum(loss) * splat_wide(share());
     add_all_priors<false>();
   }
 
@@ -290,7 +297,7 @@ struct Run {
         weigh(points.out[t], y, y[TARGETS], noise, loss, back);
       } else {
         if (want_energy) loss += widen(Likelihood::loss(points.out[t], y, a.likelihood, noise.of));
-        Likelihood::residual(points.out[t], y, a.likelihood, scalar(1.0 / BATCH), noise.of, back);
+        Likelihood::residual(points.out[t], y, a.likelihood, scalar(share()), noise.of, back);
       }
     }
     team.sync();
@@ -305,7 +312,7 @@ struct Run {
   HD void weigh(real* out, const real* y, real weight, const Noise& noise, wide& loss, real* back) {
     real own[OWN > 0 ? OWN : 1] = {};
     if (want_energy) loss += widen(Likelihood::loss(out, y, a.likelihood, noise.of) * weight);
-    Likelihood::residual(out, y, a.likelihood, scalar(1.0 / BATCH), noise.of, own);
+    Likelihood::residual(out, y, a.likelihood, scalar(share()), noise.of, own);
     UNROLL for (int o = 0; o < OUTPUTS; ++o) out[o] *= weight;
     UNROLL for (int k = 0; k < OWN; ++k) back[k] += own[k] * weight;
   }

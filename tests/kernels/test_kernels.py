@@ -165,6 +165,17 @@ def device_log(method="adlala", arch="sm_90", *, m=2, d=100, n=1, task="binary",
     return resources(log)["advance"]
 
 
+@pytest.mark.parametrize("hidden", [(20,), (8, 8)])
+@pytest.mark.parametrize("entry", ["host", "device"])
+def test_kernels_of_all_points_do_not_know_how_many(hidden, entry):
+    """One compiled kernel for every N; a minibatch's size is a constant of its loops."""
+    model = MlpModel(3, hidden, 1, "regression", "silu", 1.0, 0.5)
+    program = make_program(get_method("langevin"), model.layout.partition("all"))
+    text = lambda mode, batch: Emitter(program, model, mode, batch, 32).source(entry)  # noqa: E731
+    assert text("full", 30) == text("full", 3000)
+    assert text("subset", 30) != text("subset", 31)
+
+
 @needs_nvrtc
 @pytest.mark.parametrize("hidden", [20, 100, 200])
 def test_the_standard_kernel_does_not_spill_on_hopper(hidden):
