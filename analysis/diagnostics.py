@@ -40,6 +40,7 @@ _PROPER = ("nll", "brier", "ece")
 TOLERANCE = "tolerance"
 """Topic of what a run that tunes itself says of its averages."""
 MOST_FROZEN = 0.1
+LEAST_ACCEPTED = 0.3
 WEIGHT_ESS_LIMIT = 0.1
 
 
@@ -184,7 +185,7 @@ def _diagnose_one(tree: xr.DataTree, spec: RunSpec, ensemble: int, chains: np.nd
     all_status, all_steps = chain_status(stats)
     status, steps = all_status[chains], all_steps[chains]
     running = chains[status == Status.RUNNING]
-    verdicts = [*_tuned_verdict(tree), *_frozen_verdict(steps, status)]
+    verdicts = [*_tuned_verdict(tree), *_frozen_verdict(steps, status), *_acceptance_verdict(stats, running)]
     tuned = spec.run.tolerance is not None
     found, temperatures, weight_ess = None, [], math.nan
     every = tree["sample_stats_rungs"].to_dataset() if "sample_stats_rungs" in tree.children else None
@@ -255,6 +256,17 @@ def _frozen_verdict(steps: np.ndarray, status: np.ndarray) -> list[Verdict]:
     why = "; ".join(f"{n} since step {steps[status == s].min()}: {Status(s).remedy}" for s, n in causes.most_common())
     text = f"{frozen} of {len(status)} chains froze and are left out. {why}."
     return [Verdict("frozen chains", False if frozen > MOST_FROZEN * len(status) else None, text)]
+
+
+def _acceptance_verdict(stats: xr.Dataset, running: np.ndarray) -> list[Verdict]:
+    """How much of what a word in braces proposed was accepted; below LEAST_ACCEPTED most steps went for nothing."""
+    if "block" not in stats.coords or "acceptance" not in stats or not len(running):
+        return []
+    mean = float(np.nanmean(stats["acceptance"].to_numpy()[running]))
+    block = int(stats["block"].to_numpy()[running].max())
+    low = mean < LEAST_ACCEPTED
+    text = f"Proposals of {block} {'steps' if block > 1 else 'step'} are accepted at {mean:.3g}."
+    return [Verdict("acceptance", False if low else None, text + " Lower stepsize or block." * low)]
 
 
 def _convergence(tree: xr.DataTree, spec: RunSpec, counted: Counted) -> Convergence | None:

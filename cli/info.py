@@ -144,6 +144,7 @@ def _show(store: Path, info: dict[str, Any], spec: str) -> None:
         **({"assumed": "; ".join(info["assumptions"])} if info["assumptions"] else {}),
         **({"columns": "\n".join(info["columns"])} if info["columns"] else {}),
         **score_lines(info["scores"]),
+        **work_lines(info["work"]),
         **move_lines(info["moves"]),
         **verdict_lines(info),
         "size": f"{size(info['bytes'])}, kept: {', '.join(info['kept']) or 'averages only'}",
@@ -225,9 +226,33 @@ def summarise(path: Path, tree: "xarray.DataTree | None" = None) -> dict[str, An
         "device": engines(history, header.device, "device"),
         "seconds": header.attributes.get("sampling_time"), "bytes": stored_bytes(path),
         "frozen": frozen(every_replica(tree)), "columns": columns_of(tree, spec), "scores": scores(tree),
+        "work": of_work(stats),
         "assumptions": assumed(tree), "verdict": None if told is None else told.verdict.to_dict(),
         "phase": None if told is None else told.course.phase,
     }  # fmt: skip
+
+
+def of_work(stats: "xarray.Dataset") -> dict[str, float] | None:
+    """Mean acceptance of steps or proposals over draws and replicas, and their shadow work; None where not counted."""
+    import warnings
+
+    import numpy as np
+
+    if "acceptance" not in stats or not stats.sizes["draw"]:
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # nothing but NaN: all frozen, or several temperatures
+        mean = {name: float(np.nanmean(stats[name])) for name in ("acceptance", "shadow_work", "shadow_work_variance")}
+    return mean | ({"block": int(stats["block"].max())} if "block" in stats.coords else {})
+
+
+def work_lines(work: dict[str, float] | None) -> dict[str, str]:
+    """The same for people."""
+    if work is None or work["acceptance"] != work["acceptance"]:
+        return {}
+    block = int(work.get("block", 0))
+    of = f"proposals of {plural(block, 'step')}" if block else "steps, were they accepted by their work"
+    return {"acceptance": f"{work['acceptance']:.3g} of {of}"}
 
 
 def columns_of(tree: "xarray.DataTree", spec: "RunSpec") -> list[str]:
