@@ -139,7 +139,7 @@ class Hyper:
     thermostat: np.ndarray
     schedules: Mapping[tuple[str, int], Tabulated] = field(default_factory=dict)
     total: int = 1
-    block: np.ndarray = field(default=None)  # type: ignore[assignment]
+    block: np.ndarray = field(default=None)  # type: ignore[arg-type]
     power: np.ndarray | None = None
 
     def __post_init__(self) -> None:
