@@ -2,7 +2,7 @@
 
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -26,11 +26,12 @@ from .running.launch import Launch
 from .running.loop import Loop, Progress
 from .running.setup import prepare
 from .running.starts import stored_starts
+from .running.stepping import Stepping
 from .running.stored import make_header
 from .running.subject import Setup
 from .running.tuned import TunedLoop, launch_of
 from .spec.run import RunSpec
-from .state import Snapshot, State
+from .state import State
 from .store import Checkpoint, Header, RunInfo, RunWriter, open_run, read_header, require_resumable
 from .store.files import as_path
 from .targets.base import Potential
@@ -65,16 +66,24 @@ def plan(
 def iterate(
     spec: SpecLike = None, *, device: str = "auto", engine: str = "auto", threads: int | None = None,
     base: Path | None = None, potential: Potential | None = None, data: Any = None, init: Any = None,
-    network: Any = None,
-) -> Iterator[Snapshot]:  # fmt: skip
-    """Step through a run: yields a Snapshot at every draw and point of the learning curves, and writes nothing.
+    network: Any = None, changes: Sequence[Any] = (),
+) -> Stepping:  # fmt: skip
+    """Step through a run: an iterator of Snapshots at every draw and point of the learning curves, momenta included; it
+    writes nothing.
 
-    Parameters are those of `sample`.
+    The iterator's `change(stepsize=..., temperature=..., moves=[...], weights=...)` changes the run between two
+    snapshots, `stop()` ends it, and `changes` is what was changed.
+
+    Parameters
+    ----------
+    changes : of an earlier run, to make it again. Others are those of `sample`.
 
     Raises
     ------
     SpecError, DataError, DeviceError, ResourceError
         Before the first snapshot; the message says what to change.
+    RunError
+        On the way, where every replica is frozen.
     """
     given = Given(data, potential, init, network)
     spec, folder = as_spec(spec, given)
@@ -84,8 +93,8 @@ def iterate(
     header = make_header(ready, chosen, device, moments)
     check_resources(make_plan(ready, header, moments, "none", threads), None)
     loop = _make_loop(ready, launch_of(ready), chosen, device, moments, threads)
-    for recorded in loop.segments():
-        yield from (m.snapshot for m in recorded)
+    loop.stops = True
+    return Stepping(ready, lambda job: make_engine(job, chosen, device, threads), moments, loop, threads, changes)
 
 
 def sample(

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import RunError, Status
+from ..state import State
 from ..store import RunWriter
 from .loop import Loop, Moment, Progress
 from .stored import pack
@@ -95,12 +96,17 @@ def _append(loop: Loop, writer: RunWriter, moments: list[Moment]) -> None:
         writer.append_trace(trace)
 
 
-def _report(loop: Loop, path: Path, caught: list[int]) -> None:
-    """Turn how the run ended into an exception, where it is one."""
-    state, run = loop.state, loop.setup.spec.run
+def raise_if_frozen(state: State) -> None:
+    """RunError where no replica is left."""
     if not state.running:
         causes = ", ".join(sorted({Status(int(s)).remedy for s in np.unique(state.status)}))
         raise RunError(f"Every replica is frozen, the last at step {int(state.frozen_step.max())}: {causes}.")
+
+
+def _report(loop: Loop, path: Path, caught: list[int]) -> None:
+    """Turn how the run ended into an exception, where it is one."""
+    state, run = loop.state, loop.setup.spec.run
+    raise_if_frozen(state)
     if caught and not loop.finished:
         name, most = signal.Signals(caught[0]).name, "at most " if run.tolerance is not None else ""
         raise Interrupted(

@@ -104,6 +104,12 @@ class NetworkSubject:
         """Whether there is a prior."""
         return self.model.prior_sd is not None
 
+    def with_weights(self, weight: np.ndarray) -> "NetworkSubject":
+        """The same with other weights of the training points [D, N]."""
+        data = replace(self.data, weight=weight)
+        model = replace(self.model, weighted=True)
+        return replace(self, data=data, target=MlpTarget(model, data, self.dataset, self.dtype))
+
     @property
     def model(self) -> MlpModel:
         """The network."""
