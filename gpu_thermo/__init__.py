@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .averages.resample import resample
     from .data import Dataset
     from .errors import GpuThermoError, Status
+    from .estimators import BayesianMLPClassifier, BayesianMLPRegressor
     from .registration import register, registered, unregister
     from .run import Interrupted, Progress, iterate, plan, resume, sample
     from .running.prior import predict_prior
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 __version__ = "0.2.0.dev0"
 
 _HOMES = {
+    "BayesianMLPClassifier": "estimators", "BayesianMLPRegressor": "estimators",
     "Dataset": "data", "GpuThermoError": "errors", "Status": "errors", "predict": "averages.predictive",
     "canonical": "averages.canonical", "concat": "averages.concat", "resample": "averages.resample",
     "calibration": "averages.calibration", "held_out": "averages.held_out", "predict_prior": "running.prior",
@@ -47,6 +49,7 @@ _HOMES = {
 }  # fmt: skip
 
 __all__ = [
+    "BayesianMLPClassifier", "BayesianMLPRegressor",
     "Dataset", "GpuThermoError", "Interrupted", "JaxNetwork", "NumpyNetwork", "Progress", "RunSpec", "Snapshot",
     "Status", "TorchNetwork", "UserPotential",
     "__version__", "calibration", "canonical", "concat", "held_out", "iterate",

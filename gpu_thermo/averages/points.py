@@ -43,7 +43,8 @@ def points_of(x: Any, features: Sequence[str], targets: Sequence[str] = (), reci
         known = (*targets, *(c.name for c in recipe.left_out))
         _check_columns(names, recipe.names, known)
         return encoded(raw_columns(x, recipe.names, "x"), recipe)
-    return check_inputs(x if named is None else _by_name(x, named, features, targets), len(features))
+    may_miss = False if recipe is None else recipe.may_miss
+    return check_inputs(x if named is None else _by_name(x, named, features, targets), len(features), may_miss)
 
 
 def encoded(raw: Mapping[str, Raw], recipe: Recipe) -> np.ndarray:

@@ -54,8 +54,10 @@ def build_given(given: Any, options: Arrays) -> Dataset:
         What cannot be used, with its place. SpecError : an option that does not go with what was given.
     """
     if isinstance(given, Dataset):
-        of_no_use = ("target", "features", "task", "split_seed", "seeds", _WEIGHT)
+        of_no_use = ("target", "features", "split_seed", "seeds", _WEIGHT)
         _refuse_options(options, "a Dataset is complete", of_no_use)
+        if options.task not in ("auto", given.task):
+            raise SpecError(f"The Dataset's task is {given.task}, and {options.task} is asked for: give another one.")
         return given
     given, weight = _weighted(given, options)
     sets, names = _sets(given, options)

@@ -1,0 +1,176 @@
+"""What the regressor and the classifier share: parameters, fit, uncertainty, verdict."""
+
+import math
+from collections.abc import Mapping
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import xarray as xr
+from sklearn.base import BaseEstimator  # type: ignore[import-untyped]
+from sklearn.utils import check_random_state  # type: ignore[import-untyped]
+from sklearn.utils._param_validation import Interval, StrOptions  # type: ignore[import-untyped]
+from sklearn.utils.validation import (  # type: ignore[import-untyped]
+    _check_feature_names,
+    _check_n_features,
+    _check_sample_weight,
+    _check_y,
+    check_consistent_length,
+    check_is_fitted,
+    validate_data,
+)
+
+from ..averages.claims import told_of
+from ..averages.draws import Source
+from ..averages.predictive import MEMORY, model_of, predict
+from ..data import Dataset
+from ..errors import RunError
+from ..run import sample
+from ..targets.networks import MlpModel
+from .inputs import encoded, recipe_for
+
+Array = Any
+REPLICAS = 128
+
+
+class BayesianMLP(BaseEstimator):  # type: ignore[misc]
+    """Base of both estimators; see there for parameters and attributes."""
+
+    _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012
+        "hidden": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [str],
+        "likelihood": [str],
+        "prior": [str],
+        "prior_sd": [Interval(Real, 0, None, closed="neither"), StrOptions({"fan_in"})],
+        "tolerance": [Interval(Real, 0, 1, closed="right")],
+        "replicas": [Interval(Integral, 32, None, closed="left")],
+        "max_gradients": [Interval(Integral, 1000, None, closed="left")],
+        "max_seconds": [Interval(Real, 0, None, closed="neither"), None],
+        "draws": [Interval(Integral, 1, None, closed="left")],
+        "device": [str],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self, hidden: Any = (16, 16), *, activation: str = "silu", likelihood: str = "auto", prior: str = "normal",
+        prior_sd: Any = 1.0, tolerance: float = 0.05, replicas: int = REPLICAS, max_gradients: int = 20_000,
+        max_seconds: float | None = None, draws: int = 2048, device: str = "auto", random_state: Any = None,
+    ) -> None:  # fmt: skip
+        self.hidden = hidden
+        self.activation = activation
+        self.likelihood = likelihood
+        self.prior = prior
+        self.prior_sd = prior_sd
+        self.tolerance = tolerance
+        self.replicas = replicas
+        self.max_gradients = max_gradients
+        self.max_seconds = max_seconds
+        self.draws = draws
+        self.device = device
+        self.random_state = random_state
+
+    # -- fitting -------------------------------------------------------------------------------------------------------
+
+    def _checked(self, x: Any, y: Any, sample_weight: Any, **of_y: bool) -> tuple[Array, Array, Array | None]:
+        """X as inputs [n, m], y as it is, weights [n] or None; sets what scikit-learn wants of the columns."""
+        self._validate_params()
+        self.recipe_ = recipe_for(x)
+        if self.recipe_ is None:
+            x, y = validate_data(self, x, y, dtype=np.float64, ensure_min_samples=2, **of_y)
+        else:
+            _check_feature_names(self, x, reset=True)
+            _check_n_features(self, x, reset=True)
+            y = _check_y(y, **of_y, estimator=self)
+            x = encoded(x, self.recipe_)
+            check_consistent_length(x, y)
+        if sample_weight is None:
+            return x, y, None
+        return x, y, _check_sample_weight(sample_weight, x, ensure_non_negative=True)
+
+    @property
+    def _features(self) -> tuple[str, ...]:
+        if self.recipe_ is not None:
+            return self.recipe_.features
+        names = getattr(self, "feature_names_in_", None)
+        return tuple(f"x{i}" for i in range(self.n_features_in_)) if names is None else tuple(map(str, names))
+
+    def _run(self, data: Dataset, likelihood: str | None) -> Self:
+        """Sample the posterior of `data`, and keep what predictions need."""
+        spec = self._spec(likelihood)
+        tree = sample(spec, data=data, device=self.device)
+        self.run_ = self._thinned(tree)
+        told = told_of(_tuning(tree))
+        assert told is not None
+        self.trust_ = told.verdict
+        return self
+
+    def _spec(self, likelihood: str | None) -> dict[str, Any]:
+        """The spec of the run."""
+        hidden = [int(self.hidden)] if isinstance(self.hidden, Integral) else [int(d) for d in self.hidden]
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        model = {
+            "hidden": hidden, "activation": self.activation, "prior": self.prior, "prior_sd": self.prior_sd,
+            "init": "prior", "likelihood": likelihood,
+        }  # fmt: skip
+        run = {
+            "replicas": self.replicas, "seed": seed, "tolerance": self.tolerance, "max_steps": self.max_gradients,
+            "max_time": self.max_seconds, "keep": ["parameters"],
+        }  # fmt: skip
+        drop = lambda section: {key: value for key, value in section.items() if value is not None}  # noqa: E731
+        method = {"name": "langevin", "posterior_temperature": 1.0}
+        return {"model": drop(model), "method": method, "run": drop(run)}
+
+    def _thinned(self, tree: xr.DataTree) -> xr.DataTree:
+        """The run with at most `draws` networks, evenly spread over its draws."""
+        posterior = tree["posterior"].to_dataset()
+        chains, kept = posterior.sizes["chain"], posterior.sizes["draw"]
+        if kept == 0:
+            raise RunError("There was no time for a single draw: raise max_gradients or max_seconds.")
+        every = max(1, math.ceil(chains * kept / self.draws))
+        last = slice((kept - 1) % every, None, every)
+        groups = {name: node.to_dataset() for name, node in tree.children.items()}
+        for name in ("posterior", "sample_stats"):
+            groups[name] = groups[name].isel(draw=last) if "draw" in groups[name].sizes else groups[name]
+        return xr.DataTree.from_dict({"/": tree.to_dataset(), **groups})
+
+    # -- answers -------------------------------------------------------------------------------------------------------
+
+    def _inputs(self, x: Any) -> Array:
+        check_is_fitted(self, "run_")
+        if self.recipe_ is not None:
+            return encoded(x, self.recipe_)
+        return validate_data(self, x, dtype=np.float64, reset=False)
+
+    def _predicted(self, x: Any, quantiles: Any = ()) -> xr.Dataset:
+        inputs = self._inputs(x)  # says first that nothing is fitted yet
+        return predict(self.run_, inputs, 0, quantiles=quantiles, device=self.device)
+
+    @property
+    def _model(self) -> MlpModel:
+        return model_of(self.run_)
+
+    def _networks(self) -> Array:
+        """[draws, P] the networks kept."""
+        source = Source.of(self.run_, self._model.layout, 0)
+        return np.concatenate([chunk.position for chunk in source.chunks(MEMORY)])
+
+    def save(self, path: str | Path, draws: int = 256) -> None:
+        """Write the fitted estimator to one file of a few hundred kB; see `gpu_thermo.estimators.load`."""
+        from .saved import save
+
+        check_is_fitted(self, "run_")
+        save(self, Path(path), draws)
+
+    def __getattr__(self, name: str) -> Any:
+        """Say why there is no `partial_fit`, to people; to scikit-learn it is simply not there."""
+        if name == "partial_fit":
+            raise AttributeError(
+                "partial_fit is not offered: a posterior of more data is another one, and networks drawn from the old"
+                " one are no start that says how far they are from the new. Fit again on all rows."
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+
+def _tuning(tree: xr.DataTree) -> Mapping[str, Any]:
+    return {"tuning": dict(tree["tuning"].attrs)} if "tuning" in tree.children else {}

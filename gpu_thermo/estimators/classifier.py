@@ -1,0 +1,61 @@
+"""BayesianMLPClassifier."""
+
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import ClassifierMixin  # type: ignore[import-untyped]
+from sklearn.utils import Bunch  # type: ignore[import-untyped]
+from sklearn.utils.multiclass import check_classification_targets  # type: ignore[import-untyped]
+from sklearn.utils.validation import column_or_1d  # type: ignore[import-untyped]
+
+from ..data.tasks import classification
+from .base import Array, BayesianMLP
+from .inputs import dataset
+
+
+class BayesianMLPClassifier(ClassifierMixin, BayesianMLP):  # type: ignore[misc]
+    """Classification by the posterior of a small network: probabilities that know what they do not know.
+
+    Parameters and attributes as of BayesianMLPRegressor, and `classes_` [C]; likelihood is bernoulli or categorical by
+    the number of classes.
+    """
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Sample the posterior of the networks given X [n, m] and labels y [n] of any type.
+
+        Raises
+        ------
+        ValueError
+            What cannot be used, named; a single class among it.
+        """
+        x, y, weight = self._checked(X, y, sample_weight)
+        check_classification_targets(y)
+        y = column_or_1d(y, warn=True)
+        self.classes_, labels = np.unique(y, return_inverse=True)
+        present = self.classes_ if weight is None else np.unique(y[weight > 0])
+        if len(present) < 2:
+            raise ValueError(f"y has one class only, {present[0]!r}: a classifier needs two at least.")
+        names = tuple(map(str, self.classes_))
+        names = names if len(set(names)) == len(names) else tuple(map(repr, self.classes_))
+        task = classification(len(names))
+        data = dataset(task, x, labels.astype(np.int64), weight, self._features, names, (), self.recipe_)
+        return self._run(data, None if self.likelihood == "auto" else self.likelihood)
+
+    def predict_proba(self, X: Any) -> Array:
+        """Probabilities [n, C] of the classes, averaged over networks."""
+        mean = self._predicted(X)["mean"].transpose("point", "output").to_numpy()
+        out = np.hstack([1 - mean, mean]) if mean.shape[1] == 1 else mean
+        return out / out.sum(axis=1, keepdims=True)
+
+    def predict(self, X: Any) -> Array:
+        """The class [n] with the largest probability."""
+        proba = self.predict_proba(X)
+        return self.classes_[proba.argmax(axis=1)]
+
+    def uncertainty(self, X: Any) -> Bunch:
+        """Entropies [n] in nats: total, aleatoric (expected over networks), and epistemic, their difference (mutual
+        information).
+        """
+        out = self._predicted(X)
+        names = {"epistemic": "mutual_information", "aleatoric": "expected_entropy", "total": "entropy"}
+        return Bunch(**{name: out[of].to_numpy() for name, of in names.items()})

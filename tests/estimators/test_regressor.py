@@ -1,0 +1,94 @@
+"""The regressor's answers: units, shapes, and that they say the same thing in different words."""
+
+import numpy as np
+import pytest
+from estimator_cases import ROWS, SMALL, numbers
+
+from gpu_thermo import BayesianMLPRegressor
+from gpu_thermo.errors import SpecError
+
+X, Y = numbers()
+
+
+def test_it_learns_and_speaks_in_the_targets_units(regressor):
+    assert regressor.score(X, Y) > 0.9
+    mean, sd = regressor.predict(X, return_std=True)
+    assert mean.shape == sd.shape == (ROWS,)
+    parts = regressor.uncertainty(X)
+    np.testing.assert_allclose(np.hypot(parts.epistemic, parts.aleatoric), parts.total)
+    np.testing.assert_allclose(parts.total, sd)
+    assert 3 < parts.aleatoric.mean() < 12  # the noise's sd is 6
+
+
+def test_intervals_hold_what_they_say(regressor):
+    low, high = regressor.predict_interval(X, 0.9).T
+    assert 0.8 <= ((low < Y) & (high > Y)).mean() <= 1
+    five, half, ninety_five = regressor.predict_quantiles(X).T
+    np.testing.assert_allclose([low, high], [five, ninety_five])
+    assert ((five < half) & (half < ninety_five)).all()
+
+
+def test_draws_have_the_law_of_the_quantiles(regressor):
+    draws = regressor.sample_predictive(X[:3], 4000)
+    assert draws.shape == (4000, 3)
+    levels = (draws < regressor.predict_quantiles(X[:3], (0.1, 0.5, 0.9))[:, :, None].transpose(1, 2, 0)).mean(axis=1)
+    np.testing.assert_allclose(levels, np.repeat([[0.1], [0.5], [0.9]], 3, axis=1), atol=0.03)
+    np.testing.assert_array_equal(draws, regressor.sample_predictive(X[:3], 4000))
+
+
+def test_the_verdict_is_at_hand(regressor):
+    assert regressor.trust_.tolerance == 0.2
+    assert regressor.trust_.text
+    assert regressor.run_["posterior"].sizes["chain"] * regressor.run_["posterior"].sizes["draw"] <= regressor.draws
+
+
+def test_a_seed_decides_all_and_the_order_of_rows_nothing(regressor):
+    order = np.random.default_rng(1).permutation(ROWS)
+    again = BayesianMLPRegressor(**SMALL).fit(X[order], Y[order])
+    np.testing.assert_array_equal(again.predict(X), regressor.predict(X))
+
+
+def test_several_targets():
+    both = np.stack([Y, -Y], axis=1)
+    model = BayesianMLPRegressor(**SMALL).fit(X, both)
+    assert model.predict(X).shape == (ROWS, 2)
+    assert model.predict_interval(X).shape == (ROWS, 2, 2)
+    assert model.sample_predictive(X, 5).shape == (5, ROWS, 2)
+    assert model.score(X, both) > 0.9
+
+
+def test_a_table_as_it_comes():
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame(X, columns=["a", "b"]).assign(c=["red", "blue"] * (ROWS // 2))
+    table.loc[3, "a"] = np.nan
+    model = BayesianMLPRegressor(**SMALL).fit(table, Y)
+    assert model.recipe_.names == ("a", "b", "c")
+    assert list(model.feature_names_in_) == ["a", "b", "c"]
+    assert model.predict(table[["c", "b", "a"]]).shape == (ROWS,)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"tolerance": 0}, "tolerance"),
+        ({"replicas": 3}, "replicas"),
+        ({"hidden": (0,)}, "hidden"),
+        ({"activation": "tahn"}, "tanh"),
+        ({"likelihood": "gausian"}, "gaussian"),
+        ({"prior_sd": -1.0}, "prior_sd"),
+    ],
+)
+def test_bad_settings_are_named(settings, said):
+    with pytest.raises(ValueError, match=said):
+        BayesianMLPRegressor(**SMALL | settings).fit(X, Y)
+
+
+def test_a_coverage_is_a_probability(regressor):
+    with pytest.raises(SpecError, match="coverage = 90"):
+        regressor.predict_interval(X, 90)
+
+
+def test_partial_fit_says_why_not(regressor):
+    assert not hasattr(regressor, "partial_fit")
+    with pytest.raises(AttributeError, match="a posterior of more data is another one"):
+        regressor.partial_fit(X, Y)
