@@ -78,9 +78,11 @@ def encode_labels(numbers: Floats | None, texts: Sequence[str], task: str, where
             ' unasked. Correct a mistyped number, choose another target, or say task = "multiclass".'
         )
     if task == "binary" and len(names) != 2:
+        whole = numbers is None or bool((numbers == np.floor(numbers)).all())
+        remedy = 'Use task = "multiclass"' if whole else 'They are not whole numbers: use task = "regression"'
         raise DataError(
-            f'{where} has {len(names)} classes ({shown}), but task = "binary" wants two. Use task = "multiclass", or'
-            " leave rows out."
+            f'{where} has {len(names)} classes ({shown}), but task = "binary" (as of likelihood = "bernoulli") wants'
+            f" two. {remedy}, or leave rows out."
         )
     chosen = classification(len(names)) if task == "auto" else task
     return Labels(chosen, y, tuple(names))

@@ -9,7 +9,9 @@ from cli_cases import call, check_refused, listing, sets
 
 CSV = ["data.name=csv", "data.target=y", "data.split_seed=0"]
 COUNTS = [*CSV, "data.path=counts.csv", "model.likelihood=poisson"]
-WEIGHTED = [*CSV, "data.path=weighted.csv", "data.weight=w"]
+WEIGHTED = [*CSV, "data.path=weighted.csv", 'data.features=["x"]']
+ANSWERS = [*CSV, "data.path=answers.csv", 'data.features=["x"]']
+ARRAYS = ["data.name=npz", "data.task=multiclass"]
 
 LAYERS = {
     "no units": (["model.hidden=0"], ["0 is no number of hidden units", "1048576"]),
@@ -43,6 +45,28 @@ LIKELIHOODS = {
     ),
     "class weights of numbers": (["data.name=gap", "model.class_weight=balanced"], ["class_weight", "leave it out"]),
 }
+ANSWERED = {
+    "a label that is none": ([*ARRAYS, "data.path=label_nan.npz"], ["label_nan.npz", "y[7] is nan", "finite"]),
+    "a label beyond all numbers": ([*ARRAYS, "data.path=label_inf.npz"], ["label_inf.npz", "y[7] is inf", "finite"]),
+    "a label for each class": ([*ARRAYS, "data.path=onehot.npz"], ["(60, 3)", "one label for each", "argmax"]),
+    "three labels of two": (
+        [*ARRAYS, "data.path=three.npz", "data.task=binary"],
+        ["three.npz", "3 classes ('0', '1', '2')", "two", 'task = "multiclass"'],
+    ),
+    "one label of several": ([*ANSWERS, "data.target=alike", "data.task=multiclass"], ["alike", "one class only"]),
+    "half a label of a bernoulli": (
+        [*ANSWERS, "data.target=half", "model.likelihood=bernoulli"],
+        ["'half'", "3 classes ('0', '0.5', '1')", "bernoulli", "two", "not whole numbers", 'task = "regression"'],
+    ),
+    "probabilities of a bernoulli": (
+        [*ANSWERS, "data.target=p", "model.likelihood=bernoulli"],
+        ["'p'", "60 classes", "bernoulli", "not whole numbers", 'task = "regression"'],
+    ),
+    "half a label in arrays": (
+        ["data.name=npz", "data.path=half.npz", "model.likelihood=bernoulli"],
+        ["half.npz", "3 classes ('0', '0.5', '1')", "bernoulli", 'task = "regression"'],
+    ),
+}
 PRIORS = {
     "scale 0": (["model.prior_sd=0"], ["0 is no scale of a prior", "greater than 0"]),
     "negative scale": (["model.prior_sd=-1"], ["-1 is no scale of a prior"]),
@@ -57,11 +81,19 @@ PRIORS = {
     "starts of no prior": (["model.init=prior"], ['init = "prior"', "prior_sd"]),
 }
 WEIGHTS = {
-    "negative weight": ([*WEIGHTED, "data.weight=minus"], ["weight", "-1"]),
-    "a weight that is missing": ([*WEIGHTED, "data.weight=gap"], ["weighted.csv", "gap"]),
-    "no weight at all": ([*WEIGHTED, "data.weight=nothing"], ["weight", "0"]),
+    "negative weight": ([*WEIGHTED, "data.weight=minus"], ["weight of training point", "is -1", "not negative"]),
+    "a weight that is missing": ([*WEIGHTED, "data.weight=gap"], ["weighted.csv", "line 9", "gap"]),
+    "a weight that is no number": ([*WEIGHTED, "data.weight=lost"], ["weighted.csv", "line 9", "lost", "missing"]),
+    "a weight without end": ([*WEIGHTED, "data.weight=endless"], ["weighted.csv", "line 9", "endless", "finite"]),
+    "a weight in words": ([*WEIGHTED, "data.weight=words"], ["weighted.csv", "line 9", "words", "not a number"]),
+    "no weight at all": ([*WEIGHTED, "data.weight=nothing"], ["all weights", "0", "positive"]),
     "a weight that is no column": ([*WEIGHTED, "data.weight=ww"], ["weighted.csv", "ww"]),
-}
+    "a NaN among weights of arrays": (
+        ["data.name=npz", "data.path=weight_nan.npz"], ["weight_nan.npz", "weight[7] is nan", "finite"],
+    ),
+    "a negative one among them": (["data.name=npz", "data.path=weight_minus.npz"], ["is -2", "not negative"]),
+    "nothing but zeros among them": (["data.name=npz", "data.path=weight_zero.npz"], ["all weights", "positive"]),
+}  # fmt: skip
 STARTS = {
     "NaN in a weight": ("nan.npz", ["w1", "nan", "finite"]),
     "a tensor of the wrong length": ("short.npz", ["b1", "(3,)", "4"]),
@@ -72,6 +104,24 @@ STARTS = {
 }
 
 
+ODD_WEIGHTS = {"minus": "-1", "gap": "", "lost": "NaN", "endless": "inf", "words": "one"}
+"""By column of weighted.csv, the weight of its row 7."""
+
+
+def make_arrays(folder: Path) -> None:
+    """Files of arrays, each with what its name says at point 7."""
+    x, y, weight = np.arange(120.0).reshape(60, 2), np.arange(60) % 3, np.ones(60)
+    with_odd = lambda values, odd: np.where(np.arange(60) == 7, odd, values)  # noqa: E731
+    files = {
+        "label_nan": {"y": with_odd(y, np.nan)}, "label_inf": {"y": with_odd(y, np.inf)}, "onehot": {"y": np.eye(3)[y]},
+        "three": {"y": y}, "half": {"y": with_odd(y % 2, 0.5)},
+        "weight_nan": {"y": y, "weight": with_odd(weight, np.nan)},
+        "weight_minus": {"y": y, "weight": with_odd(weight, -2)}, "weight_zero": {"y": y, "weight": 0 * weight},
+    }  # fmt: skip
+    for name, held in files.items():
+        np.savez(folder / f"{name}.npz", x=x, **held)
+
+
 @pytest.fixture
 def tables(folder: Path) -> Path:
     """Tables with what is wrong in one column each."""
@@ -80,8 +130,15 @@ def tables(folder: Path) -> Path:
         + "".join(f"{i},{i % 4},{-1 if i == 7 else 2},{2.5 if i == 7 else 1},1e12\n" for i in range(60))
     )
     (folder / "labels.csv").write_text("x,y\n" + "".join(f"{i},{i % 3}\n" for i in range(60)))
-    rows = (f"{i},{i % 2},1,{-1 if i == 7 else 1},{'' if i == 7 else 1},0\n" for i in range(60))
-    (folder / "weighted.csv").write_text("x,y,w,minus,gap,nothing\n" + "".join(rows))
+    rows = (
+        f"{i},{i % 2},{','.join(odd) if i == 7 else '1,1,1,1,1'},0\n"
+        for i in range(60)
+        for odd in [ODD_WEIGHTS.values()]
+    )
+    (folder / "weighted.csv").write_text(f"x,y,{','.join(ODD_WEIGHTS)},nothing\n" + "".join(rows))
+    answers = (f"{i},{0.5 if i == 7 else i % 2},{i / 60},1\n" for i in range(60))
+    (folder / "answers.csv").write_text("x,half,p,alike\n" + "".join(answers))
+    make_arrays(folder)
     good = {"w1": np.zeros((4, 2)), "b1": np.zeros(4), "w2": np.zeros((1, 4)), "b2": np.zeros(1)}
     np.savez(folder / "nan.npz", **{**good, "w1": np.full((4, 2), np.nan)})
     np.savez(folder / "short.npz", **{**good, "b1": np.zeros(3)})
@@ -101,7 +158,7 @@ def refused(folder: Path, changes: Sequence[str], words: Sequence[str]) -> None:
 
 @pytest.mark.parametrize(
     ("changes", "words"),
-    [pytest.param(*case, id=name) for name, case in (LAYERS | LIKELIHOODS | PRIORS | WEIGHTS).items()],
+    [pytest.param(*case, id=name) for name, case in (LAYERS | LIKELIHOODS | ANSWERED | PRIORS | WEIGHTS).items()],
 )
 def test_models_that_cannot_be_are_refused(tables: Path, changes: Sequence[str], words: Sequence[str]) -> None:
     refused(tables, changes, words)
