@@ -45,6 +45,17 @@ BRACES = [
     )
 ]
 """Cases with proposals of 0 to 4 steps."""
+DEEP = [
+    dict(zip((*FACTORS, "hidden"), row, strict=True))
+    for row in (
+        ("BACDEDCAB", "regression", "tanh", "full", "layer", 32, 64, (13, 9, 6)),
+        ("BAEFEAB", "multiclass", "softplus", "subset", "tensor", 64, 32, (7, 5)),
+        ("KASAK", "binary", "relu", "epoch", "all", 64, 128, (20, 17, 33, 16)),
+        ("adam", "regression", "identity", "replacement", "layer", 64, 64, (16, 16)),
+    )
+]
+DEEP.append(BRACES[2] | {"team": 64, "hidden": (5, 9)})
+"""Cases of several hidden layers, beside the others."""
 HIDDEN = {32: 40, 64: 70, 128: 200}
 """Units by team: some members have one more than others."""
 Case = dict[str, Any]
@@ -84,7 +95,7 @@ def make_job(case: Case, replicas: int = 37, points: int = 150, batch: int = 10)
     """A job with a value of its own for each replica's hyperparameters, two data sets, a prior where the activation is
     not relu.
     """
-    task, hidden = case["task"], HIDDEN[case["team"]]
+    task, hidden = case["task"], case.get("hidden", HIDDEN[case["team"]])
     m, n = {"binary": (2, 1), "multiclass": (3, 3), "regression": (1, 2)}[task]
     prior = None if case["activation"] == "relu" else 1.5
     model = MlpModel(m, hidden, n, task, case["activation"], prior, 0.7)
@@ -145,5 +156,5 @@ def make_state(job: Job, poison: bool = False) -> State:
 def chosen(quick: bool) -> Iterator[tuple[int, Case]]:
     """Numbered cases: all, or a few of different words."""
     cases = pairwise()
-    few = [*list({c["word"]: c for c in cases}.values())[:6], CONTOURS[0], *BRACES[:2]]
-    yield from enumerate(few if quick else [*CONTOURS, *BRACES, *cases])
+    few = [*list({c["word"]: c for c in cases}.values())[:6], CONTOURS[0], *BRACES[:2], DEEP[0], DEEP[-1]]
+    yield from enumerate(few if quick else [*CONTOURS, *BRACES, *DEEP, *cases])

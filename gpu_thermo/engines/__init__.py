@@ -8,7 +8,8 @@ import numpy as np
 
 from ..errors import DeviceError, SpecError
 from ..kernels.elementwise import elementwise_source
-from ..kernels.emit import predict_device_source, predict_source, team_size
+from ..kernels.emit import predict_device_source, predict_source
+from ..kernels.sharing import TOO_LARGE
 from ..kernels.toolchain import NO_COMPILER, find_compiler, missing_compiler
 from ..targets.networks import MlpModel
 from .base import Batching, Engine, Job, Needs, initial_state
@@ -97,7 +98,7 @@ def choose_engine(job: Job, engine: str, device: str) -> str:
     if engine == "auto" and (obstacle or not _fits(job, device)):
         if obstacle.startswith(NO_COMPILER):
             _say_once(f"{obstacle}: using the slower batched engine. Install g++ or clang++, or set CXX.")
-        if obstacle == SHALLOW:
+        if obstacle.startswith(TOO_LARGE):
             _say_once(f"The fused engine is left out: {obstacle}. Using the batched engine.")
         return "batched"
     return "fused"
@@ -109,8 +110,8 @@ FUSED_INPUTS, FUSED_HIDDEN, FUSED_OUTPUTS = {"cpu": 64, "cuda": 16}, 1024, 16
 FUSED_DEEP_BYTES, VECTOR_BYTES, FUSED_DEEP_UNITS = 12 * 2**20, 64, 64
 """The same for several hidden layers. On the CPU: what the replicas of a vector's lanes hold in all. It was measured to
 win there by 1.6 to 3.3 times (2 x 256, minibatches of 128 and 20; second-level cache 1 MB, third 32 MB), and by 3 to 6
-times where it fits the second-level cache. On a GPU (predictions only): units whose values a thread holds."""
-SHALLOW = "on a GPU it has kernels for one hidden layer only"
+times where it fits the second-level cache. On a GPU: units of a layer, whose values a thread holds in predictions; in
+sampling the chip sets the limit (kernels/sharing.py)."""
 
 
 def _obstacle(job: Job, device: str) -> str:
@@ -118,8 +119,6 @@ def _obstacle(job: Job, device: str) -> str:
     target = job.target
     if target.fused is None:
         return "it samples perceptrons only, whose records have C++ texts"
-    if device != "cpu" and target.fused.layers > 1:
-        return SHALLOW
     if arrays_only := _without_kernels(job):
         return arrays_only
     if target.bounds is not None:
@@ -128,7 +127,13 @@ def _obstacle(job: Job, device: str) -> str:
         return "it knows no powers of a likelihood"
     if device != "cpu" and target.fused.outputs > 32:
         return f"{target.fused.outputs} outputs are more than a warp has threads"
-    return missing_compiler() if device == "cpu" and find_compiler() is None else ""
+    if device == "cpu":
+        return missing_compiler() if find_compiler() is None else ""
+    try:
+        make_emitter(job).sharing()
+    except DeviceError as error:
+        return str(error)
+    return ""
 
 
 def _without_kernels(job: Job) -> str:
@@ -209,7 +214,7 @@ def describe_build(job: Job, engine: str, device: str) -> Build:
     sources = []
     if engine == "fused":
         emitter = make_emitter(job)
-        sources.append(emitter.source("host") if device == "cpu" else emitter.source("device", team_size(emitter)))
+        sources.append(emitter.source("host") if device == "cpu" else emitter.source("device", emitter.sharing().team))
     elif compiled:
         sources.append(noise_source(bits) if device == "cpu" else elementwise_source(bits, records=job.program.records))
     if compiled and predicted:

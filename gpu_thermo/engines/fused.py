@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import CompileError, DeviceError
-from ..kernels.emit import MOST_KEPT, Emitter, team_size
+from ..kernels.emit import MOST_KEPT, Emitter
 from ..kernels.passes import Coefficient
 from ..kernels.toolchain import cupy_module, host_library
 from ..method.operations import kept_names
@@ -78,7 +78,7 @@ class FusedEngine:
     Raises
     ------
     DeviceError
-        If the target is no perceptron, or one of several hidden layers on a GPU, or there is no compiler.
+        If the target is no perceptron, or one that does not fit on a GPU's chip, or there is no compiler.
     """
 
     name = "fused"
@@ -86,10 +86,6 @@ class FusedEngine:
     def __init__(self, job: Job, device: str = "cpu", threads: int | None = None, team: int | None = None) -> None:
         if job.target.fused is None:
             raise DeviceError("The fused engine samples perceptrons only. Use the batched engine for other targets.")
-        if device != "cpu" and job.target.fused.layers > 1:
-            raise DeviceError(
-                "On a GPU the fused engine has kernels for one hidden layer only. Use the batched engine for more."
-            )
         if job.contour is not None:
             job.contour.check(job.program, job.hyper)
         self.job, self.device = job, device
@@ -347,9 +343,10 @@ class _Device:
 
     def __init__(self, emitter: Emitter, device: str, team: int | None, replicas: int) -> None:
         self._cupy, self._place = open_gpu(device)
-        self._team, self._name, self._replicas = team or team_size(emitter), device, replicas
+        self._sharing, self._name, self._replicas = emitter.sharing(team), device, replicas
         with self._place, self.errors(begun=False):
-            self._kernel = cupy_module(emitter.source("device", self._team) + _sized()).get_function("advance")
+            source = emitter.source("device", self._sharing.team) + _sized()
+            self._kernel = cupy_module(source).get_function("advance")
             self._rings = RingBuffers(self._cupy, self._place)
         self._resident: dict[str, tuple[np.ndarray, Any]] = {}
         self.most_steps = self.most_draws = 2**62
@@ -371,8 +368,8 @@ class _Device:
             there |= self._rings.take(rings)
             arguments = fill(there, {name: a.data.ptr for name, a in there.items()}, numbers)
             block = cp.asarray(np.frombuffer(bytes(arguments), np.uint8).copy())
-            threads = self._team if self._team > 32 else 128
-            self._kernel((-(-numbers["replicas"] // (threads // self._team)),), (threads,), (block,))
+            teams = self._sharing.teams
+            self._kernel((-(-numbers["replicas"] // teams),), (teams * self._sharing.team,), (block,))
             self._rings.send(rings)
 
     def finish(self) -> None:

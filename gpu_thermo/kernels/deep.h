@@ -8,7 +8,6 @@
 constexpr int TILE = BATCH > 0 && BATCH < MOST_POINTS ? BATCH : MOST_POINTS;  // points at hand at once: their activations stay in cache
 constexpr int HIGH = VECTOR_REGISTERS >= 32 ? 5 : 2, LONG = VECTOR_REGISTERS >= 32 ? 5 : 4;
 
-HD constexpr int units_before(int l) { return l == 0 ? 0 : units_before(l - 1) + width(l - 1); }
 HD constexpr int widest(int l) { return l == 0 ? 0 : width(l - 1) > widest(l - 1) ? width(l - 1) : widest(l - 1); }
 
 struct Points {  // one tile of the minibatch

@@ -16,6 +16,7 @@ from ..moves.contour import active_partition
 from ..targets.networks import MlpModel
 from . import network
 from .passes import SCALE, StepText, make_plan
+from .sharing import SHARED, Network, Sharing
 
 FOLDER = Path(__file__).parent
 MODES = ("subset", "epoch", "replacement", "full", "symmetric")
@@ -26,10 +27,6 @@ _TILE = 128
 _DEEP_TILE = 20
 """The same of a step through several layers, measured: a multiple of both block sizes of deep.h, few enough for its
 activations to stay in cache."""
-_REGISTERS = 96
-"""Registers a GPU thread may spend on position, momentum and gradient of its units."""
-_POLYNOMIALS = 32
-"""Of these, what an activation that is a polynomial takes in float64."""
 
 
 class Emitter:
@@ -74,21 +71,27 @@ class Emitter:
         self._written = StepText(self.plan, self.kept)
 
     def source(self, entry: str, team: int = 1, lanes: int | None = None) -> str:
-        """Complete text for `entry`: "host", "device" (teams_per_block = 4 warps at most) or "members" (the team
-        test).
-        """
+        """Complete text for `entry`: "host", "device" (with `team` threads a replica) or "members" (the team test)."""
         step = self._step()
         functions = network.functions(self.model)
-        headers = inline(*network.headers(self.model), "contour.h", "work.h", "step.h")
+        headers = inline(*network.headers(self.model, team), "contour.h", "work.h", "step.h")
         operations = library(self.program.records)
         return "\n".join((self._constants(team, lanes), operations, functions, headers, step, ENTRIES[entry], ""))
 
+    def sharing(self, team: int | None = None) -> Sharing:
+        """How a GPU's threads share a replica."""
+        return Network(self.model, self.bits, len(self.kept), self._points, self.contour).sharing(team)
+
     def _constants(self, team: int, lanes: int | None) -> str:
+        sharing = self.sharing(team) if team > 1 else None
         values = {
             "MODE": MODES.index(self.mode),
             "PARTITIONS": len(self.program.partition.names), "KEPT": len(self.kept), "SCALED": self.scaled,
             "MOST_KEPT": MOST_KEPT, "SUMS": len(self.plan.sums),
-            "MOST_POINTS": _DEEP_TILE, "CONTOUR": self.contour,
+            "MOST_POINTS": sharing.tile if sharing else _DEEP_TILE, "TEAMS": sharing.teams if sharing else 1,
+            "AT_LEAST": sharing.blocks if sharing else 1,
+            "MOST_SHARED": SHARED,
+            "CONTOUR": self.contour,
             "TAU": self.plan.place(self._tau[0], 0, "w") if self._tau else 0,
             "WORK": self.work, "BRACES": self.program.braces is not None, "LEADING": self.program.leading_gradient,
             "ENDS_AT_EVALUATION": self.program.ends_at_evaluation,
@@ -96,25 +99,16 @@ class Emitter:
             "COEFFICIENTS": self.plan.count("r"), "WIDE_COEFFICIENTS": self.plan.count("w"),
             "FACTORS": self._written.factors,
         }  # fmt: skip
-        batch = 0 if self.mode == "full" else self.batch
-        sizes, parts = network.sizes(self.model, batch), _parts(self.program, self.model)
+        sizes, parts = network.sizes(self.model, self._points), _parts(self.program, self.model)
         return "\n".join((prologue(self.bits, team, lanes), sizes, network.constants(values), *parts))
+
+    @property
+    def _points(self) -> int:
+        """Of a minibatch, as kernels are written for them: 0 where they are asked for N, which no kernel knows."""
+        return 0 if self.mode == "full" else self.batch
 
     def _step(self) -> str:
         return self._written.text
-
-
-def team_size(emitter: Emitter) -> int:
-    """Threads per replica on a GPU: a warp, or more where a thread's units would not fit its registers."""
-    model = emitter.model
-    arrays = 3 + len(emitter.kept)  # position, momentum, gradient, and what the operations keep
-    values = arrays * (model.inputs + 1 + model.outputs) * emitter.bits // 32
-    polynomials = emitter.bits == 64 and model.activation_record.kept
-    most = _REGISTERS - (_POLYNOMIALS if polynomials else 0)
-    team = 32
-    while team < 512 and -(-model.hidden[0] // team) * values > most:
-        team *= 2
-    return team
 
 
 def predict_source(model: MlpModel, bits: int) -> str:
@@ -216,8 +210,9 @@ void advance_member(const Arguments* a, void* workspace, i64 first, i64 last, i6
     ),
     "device": (
         """
-constexpr int THREADS = TEAM > 32 ? TEAM : 128, TEAMS = THREADS / TEAM;  // barriers of a block are one team's alone
-extern "C" __global__ void __launch_bounds__(THREADS, 1) advance(const Arguments* a) {
+static_assert(TEAMS == 1 || TEAM == 32, "barriers of a block are one team's alone");
+static_assert(sizeof(Shared) * TEAMS <= MOST_SHARED, "more shared memory than sharing.py counts");
+extern "C" __global__ void __launch_bounds__(TEAM * TEAMS, AT_LEAST) advance(const Arguments* a) {
   __shared__ Shared shared[TEAMS];
   const int place = threadIdx.x / TEAM;
   const i64 r = i64(blockIdx.x) * TEAMS + place;

@@ -8,18 +8,25 @@ constexpr int ROW = INPUTS + TARGETS + (WEIGHTED ? 1 : 0);  // a data point: inp
 HD constexpr int fan(int l) { return l == 0 ? INPUTS : width(l - 1); }
 HD constexpr int of_unit(int l) { return fan(l) + 1 + (l + 1 == LAYERS ? OUTPUTS : 0); }  // W_l[j,:], b_l[j], in the last layer W_out[:,j]
 HD constexpr int blocks_of_unit(int l) { return (of_unit(l) + 3) / 4; }                   // Philox blocks of one unit
-HD constexpr int units_of_member(int l) { return (width(l) + TEAM - 1) / TEAM; }          // units member, member + TEAM, ...
 
-HD constexpr int held_before(int l) {  // parameters of a member in the layers before l
-  int sum = 0;
-  for (int i = 0; i < l; ++i) sum += units_of_member(i) * of_unit(i);
-  return sum;
-}
+// A layer's parameters fall into pieces: its units, each with all that is its own, dealt out to a team layer by layer. At depth a team shares
+// them finer, by Philox blocks, four parameters of one unit or fewer, dealt out one after another through all layers.
+constexpr bool BY_BLOCK = LAYERS > 1 && TEAM > 1;
+HD constexpr int pieces(int l) { return BY_BLOCK ? width(l) * blocks_of_unit(l) : width(l); }
+HD constexpr int share(int count) { return (count + TEAM - 1) / TEAM; }  // the most of so many that a member has
+
 HD constexpr int blocks_before(int l) {
   int sum = 0;
   for (int i = 0; i < l; ++i) sum += width(i) * blocks_of_unit(i);
   return sum;
 }
+HD constexpr int held_before(int l) {  // parameters of a member in the layers before l
+  if (BY_BLOCK) return 4 * share(blocks_before(l));
+  int sum = 0;
+  for (int i = 0; i < l; ++i) sum += share(pieces(i)) * of_unit(i);
+  return sum;
+}
+HD constexpr int units_before(int l) { return l == 0 ? 0 : units_before(l - 1) + width(l - 1); }
 HD constexpr int stored_before(int l) {  // in a row of State.position
   int sum = 0;
   for (int i = 0; i < l; ++i) sum += width(i) * (fan(i) + 1);
@@ -44,16 +51,48 @@ constexpr int OUT_ROW = stored_before(LAYERS);               // of W_out in a ro
 constexpr int TAIL_ROW = OUT_ROW + width(LAYERS - 1) * OUTPUTS;
 constexpr int SIZE = TAIL_ROW + TAIL;                        // P
 
-// Layer l: unit i of a member has its parameters at held(i) .. held(i) + PARAMETERS - 1.
+// Layer l: a member's pieces BEGIN .. END - 1, some of which may be another layer's; piece i has its PIECE parameters from held(i) on.
 template <int L> struct Layer {
-  static constexpr int INDEX = L, FAN = fan(L), HIDDEN = width(L), PARAMETERS = of_unit(L), BLOCKS = blocks_of_unit(L);
-  static constexpr int UNITS = units_of_member(L), FIRST = held_before(L), FIRST_BLOCK = blocks_before(L);
-  HD static constexpr int held(int i) { return FIRST + i * PARAMETERS; }
+  static constexpr int INDEX = L, FAN = fan(L), HIDDEN = width(L), PARAMETERS = of_unit(L), BLOCKS = blocks_of_unit(L), FIRST_BLOCK = blocks_before(L);
+  static constexpr int PIECE = BY_BLOCK ? 4 : PARAMETERS, FIRST = BY_BLOCK ? FIRST_BLOCK : 0, COUNT = pieces(L);
+  static constexpr int BEGIN = FIRST / TEAM, END = share(FIRST + COUNT);
+  HD static constexpr int held(int i) { return BY_BLOCK ? 4 * i : held_before(L) + i * PARAMETERS; }
+  // Whether a member's piece i is of this layer.
+  HD static constexpr bool owns(int i, int member) {
+    return (i * TEAM >= FIRST || i * TEAM + member >= FIRST) && ((i + 1) * TEAM <= FIRST + COUNT || i * TEAM + member < FIRST + COUNT);
+  }
+  // Unit of a piece of the layer, and which of the unit's parameters its number c is: PARAMETERS and above are none.
+  HD static constexpr int unit(int piece) { return BY_BLOCK ? piece / BLOCKS : piece; }
+  HD static constexpr int column(int piece, int c) { return BY_BLOCK ? piece % BLOCKS * 4 + c : c; }
+  HD static constexpr int row(int j) { return 4 * (FIRST_BLOCK + j * BLOCKS); }  // of unit j among the team's positions
   // Index of parameter c of unit j in a row of State.position.
   HD static constexpr int at(int j, int c) {
     return c < FAN ? stored_before(L) + j * FAN + c : c == FAN ? stored_before(L) + HIDDEN * FAN + j : OUT_ROW + (c - FAN - 1) * HIDDEN + j;
   }
 };
+
+// Positions of a member: its own; or, shared by blocks, in the team's memory, where the others read its weights. Blocks follow one
+// another there, so that a unit's row is whole.
+struct Shares {
+  real* all;
+  int member;
+  HD real& operator[](int i) const { return all[(i / 4 * TEAM + member) * 4 + i % 4]; }
+};
+
+template <bool SHARED> struct Positions {
+  typedef real Of[HELD];
+  struct Home {
+    HD void give(Of&, int) {}
+  };
+};
+template <> struct Positions<true> {
+  typedef Shares Of;
+  struct Home {
+    alignas(16) real all[TEAM * HELD];
+    HD void give(Of& q, int member) { q = {all, member}; }
+  };
+};
+typedef Positions<BY_BLOCK>::Of Position;
 
 // What the likelihood's functions read of its own parameters eta: eta itself, and exp(-eta).
 struct Noise {

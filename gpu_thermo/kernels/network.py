@@ -41,9 +41,11 @@ def table(name: str, values: Sequence[int]) -> str:
     return f"HD constexpr int {name}(int i) {{ return {cases}{values[-1]}; }}"
 
 
-def headers(model: MlpModel) -> tuple[str, ...]:
-    """Which of the headers compute the network: outputs and gradient of one tile of points."""
-    return ("layers.h", "shlp.h", "wide.h") if model.layers == 1 else ("layers.h", "deep.h")
+def headers(model: MlpModel, team: int = 1) -> tuple[str, ...]:
+    """Which of the headers compute the network, for `team` members: outputs and gradient of one tile of points."""
+    if model.layers == 1:
+        return "layers.h", "shlp.h", "wide.h"
+    return "layers.h", "deep.h" if team == 1 else "team.h"
 
 
 def functions(model: MlpModel) -> str:

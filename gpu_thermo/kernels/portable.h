@@ -26,6 +26,7 @@ typedef float scalar;
 #define KERNEL extern "C" __global__ void
 #define UNROLL _Pragma("unroll")
 #define UNROLL_SOME UNROLL  // what lives in registers may not be indexed
+#define ROLLED _Pragma("unroll 1")  // a compiler that unrolls these takes a minute
 #define RESTRICT __restrict__
 #undef LANES
 #define LANES 1
@@ -41,6 +42,7 @@ constexpr bool ON_GPU = true;
 #define UNROLL _Pragma("GCC unroll 32")
 #define UNROLL_SOME _Pragma("GCC unroll 4")  // long loops over memory: copies cost time to compile and win none
 #endif
+#define ROLLED
 #define RESTRICT __restrict__
 #ifndef LANES
 #if defined(__AVX512F__)
@@ -349,13 +351,7 @@ struct Team {
   }
   // v[i] summed over the team, to member i of each group: halves are traded, so 31 shuffles serve 32 sums.
   HD scalar scatter_sum(scalar (&v)[GROUP]) {
-    UNROLL for (int d = GROUP / 2; d > 0; d /= 2) {
-      const bool upper = member & d;
-      UNROLL for (int i = 0; i < d; ++i) {
-        const scalar give = upper ? v[i] : v[i + d], keep = upper ? v[i + d] : v[i];
-        v[i] = keep + __shfl_xor_sync(0xFFFFFFFFu, give, d);
-      }
-    }
+    trade<GROUP / 2>(v);
     if constexpr (GROUPS == 1) return v[0];
     __syncthreads();
     shared->row[member / GROUP][member % GROUP] = v[0];
@@ -363,6 +359,14 @@ struct Team {
     scalar x = shared->row[0][member % GROUP];
     UNROLL for (int i = 1; i < GROUPS; ++i) x += shared->row[i][member % GROUP];
     return x;
+  }
+  template <int D> HD void trade(scalar (&v)[GROUP]) {
+    const bool upper = member & D;
+    UNROLL for (int i = 0; i < D; ++i) {
+      const scalar give = upper ? v[i] : v[i + D], keep = upper ? v[i + D] : v[i];
+      v[i] = keep + __shfl_xor_sync(0xFFFFFFFFu, give, D);
+    }
+    if constexpr (D > 1) trade<D / 2>(v);
   }
 };
 #else  // the test: members are threads, numbered by the caller; the barrier gives way so that two cores can carry many
@@ -423,6 +427,12 @@ struct Team {
 };
 #endif
 
+// x; but what follows from it is not kept in registers from step to step.
+HD int fresh(int x) {
+  asm volatile("" : "+r"(x));
+  return x;
+}
+
 // Units worked on side by side: enough independent arithmetic to hide its latency, few enough to stay in registers.
 constexpr int DRAW_BLOCK = ON_GPU || LANES == 1 ? 1 : 2;
 
@@ -439,11 +449,11 @@ constexpr int DRAW_BLOCK = ON_GPU || LANES == 1 ? 1 : 2;
   for (i64 row = 0; row < (rows); ++row)
 #endif
 
-// Loops over a member's units of layer L, or over all parameters of its units: unrolled where they live in registers.
+// Loops over a member's pieces of layer L (layers.h), or over all parameters of its pieces: unrolled where they live in registers.
 #if TEAM > 1
-#define ON_UNITS(i, L) UNROLL for (int i = 0; i < L::UNITS; ++i)
+#define ON_PIECES(i, L) UNROLL for (int i = L::BEGIN; i < L::END; ++i)
 #define ON_HELD(i) UNROLL for (int i = 0; i < HELD; ++i)
 #else
-#define ON_UNITS(i, L) for (int i = 0; i < L::UNITS; ++i)
+#define ON_PIECES(i, L) for (int i = L::BEGIN; i < L::END; ++i)
 #define ON_HELD(i) UNROLL_SOME for (int i = 0; i < HELD; ++i)
 #endif

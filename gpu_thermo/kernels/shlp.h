@@ -5,7 +5,7 @@
 
 static_assert(LAYERS == 1, "one hidden layer");
 constexpr int HIDDEN = width(0);
-constexpr int UNITS = units_of_member(0);                         // units of one member: member, member + TEAM, ...
+constexpr int UNITS = share(HIDDEN);                              // units of one member: member, member + TEAM, ...
 constexpr int PARAMETERS = of_unit(0);                            // of one unit: W1[j,:], b1[j], W2[:,j]
 constexpr int TILE = BATCH > 0 && BATCH < (ON_GPU ? 64 : 128) ? BATCH : (ON_GPU ? 64 : 128);  // points at hand at once
 constexpr bool SMALL = PARAMETERS <= 8;                           // a unit's weights fit in registers

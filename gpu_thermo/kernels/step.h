@@ -51,9 +51,10 @@ struct Sums {
   wide of[SUMS > 0 ? SUMS : 1];
 };
 
-// The replica's state: units of this member layer by layer, and the tail, which every member carries alike.
+// The replica's state: pieces of this member layer by layer, and the tail, which every member carries alike.
 struct Replica {
-  real q[HELD], p[HELD], g[HELD], kept[KEPT > 0 ? KEPT : 1][KEPT > 0 ? HELD : 1];
+  Position q;
+  real p[HELD], g[HELD], kept[KEPT > 0 ? KEPT : 1][KEPT > 0 ? HELD : 1];
   real tq[TAIL], tp[TAIL], tg[TAIL], tkept[KEPT > 0 ? KEPT : 1][TAIL];
   wide xi[PARTITIONS], energy;
   Sums sum[PARTITIONS];
@@ -66,6 +67,7 @@ struct Replica {
 struct Shared {
   Points points;
   Exchange exchange;
+  Positions<BY_BLOCK>::Home positions;
 };
 
 // Partition of parameter c of a unit of layer L; part_w(l), part_b(l), part_tail(t) are the emitter's.
@@ -85,10 +87,14 @@ struct Run {
   double inverse;  // 1 / N
 
   HD Run(const Arguments& a_, Replica& s_, Shared& shared_, int member)
-      : a(a_), s(s_), shared(shared_), team(member, &shared_.exchange), first(0), now(0), ordinal(0), want_energy(false), one_dataset(false), running(), proposal(), inverse(1.0 / a_.points) {}
+      : a(a_), s(s_), shared(shared_), team(member, &shared_.exchange), first(0), now(0), ordinal(0), want_energy(false), one_dataset(false), running(), proposal(), inverse(1.0 / a_.points) {
+    shared.positions.give(s.q, team.member);
+  }
 
-  HD int unit(int i) const { return i * TEAM + team.member; }
-  template <class L> HD bool owns(int i) const { return (i + 1) * TEAM <= L::HIDDEN || unit(i) < L::HIDDEN; }
+  // A member's piece number i of a layer, by its number in the layer; whether it is the layer's; and whether it has a number c.
+  template <class L> HD int piece(int i) const { return BY_BLOCK ? fresh(i * TEAM + team.member) - L::FIRST : i * TEAM + team.member; }
+  template <class L> HD bool owns(int i) const { return L::owns(i, team.member); }
+  template <class L> HD bool owns(int i, int piece, int c) const { return owns<L>(i) && (!BY_BLOCK || L::column(piece, c) < L::PARAMETERS); }
   HD i64 replica(int l) const { return first + l < a.replicas ? first + l : a.replicas - 1; }  // padding lanes double the last one
   HD int batch() const { return BATCH > 0 ? BATCH : int(a.points); }  // points of one evaluation
   HD double share() const {
@@ -126,10 +132,12 @@ struct Run {
   template <class Pass, class L> HD void visit_layer(const Address* at) {
     if constexpr (TEAM == 1) {
       int i = 0;
-      for (; i + DRAW_BLOCK <= L::UNITS; i += DRAW_BLOCK) visit_units<Pass, L, DRAW_BLOCK>(i, at);
-      if constexpr (L::UNITS % DRAW_BLOCK != 0) for (; i < L::UNITS; ++i) visit_units<Pass, L, 1>(i, at);
+      for (; i + DRAW_BLOCK <= L::END; i += DRAW_BLOCK) visit_units<Pass, L, DRAW_BLOCK>(i, at);
+      if constexpr (L::END % DRAW_BLOCK != 0) for (; i < L::END; ++i) visit_units<Pass, L, 1>(i, at);
+    } else if constexpr (BY_BLOCK) {
+      visit_blocks<Pass, L, L::BEGIN>(at);
     } else {
-      UNROLL for (int i = 0; i < L::UNITS; ++i) if (owns<L>(i)) visit_units<Pass, L, 1>(i, at);
+      ON_PIECES(i, L) if (owns<L>(i)) visit_units<Pass, L, 1>(i, at);
     }
   }
 
@@ -156,7 +164,7 @@ struct Run {
   template <class L, int U, int SLOTS> HD void draw(int i, int b, int k, const Address& at, real (&noise)[U][SLOTS][L::BLOCKS * 4]) const {
     u32 block[U];
     real n[U][4];
-    UNROLL for (int u = 0; u < U; ++u) block[u] = u32(L::FIRST_BLOCK + unit(i + u) * L::BLOCKS + b);
+    UNROLL for (int u = 0; u < U; ++u) block[u] = u32(L::FIRST_BLOCK + piece<L>(i + u) * L::BLOCKS + b);
     if constexpr (LAYERS == 1 || TEAM > 1) {
       normals(at, block, n);
     } else {
@@ -167,10 +175,52 @@ struct Run {
     }
   }
 
-  // Operations on parameter c of the unit whose parameters start at `unit`.
-  template <class Pass, int K, int LANES_OF_UNIT> HD void apply(int unit, int c, const real (*noise)[LANES_OF_UNIT], real& gain) {
+  template <class Pass, class L, int I> HD void visit_blocks(const Address* at) {  // a register has no index
+    if constexpr (I < L::END) {
+      if (owns<L>(I)) visit_block<Pass, L>(I, at);
+      visit_blocks<Pass, L, I + 1>(at);
+    }
+  }
+
+  // A block that is the member's own: whatever of its unit the four are.
+  template <class Pass, class L> HD void visit_block(int i, const Address* at) {
+    const int piece = this->template piece<L>(i);
+    const u32 block[1] = {u32(L::FIRST_BLOCK + piece)};
+    real noise[Pass::SLOTS > 0 ? Pass::SLOTS : 1][4];
+    UNROLL for (int k = 0; k < Pass::SLOTS; ++k) {
+      real n[1][4];
+      normals(at[k], block, n);
+      UNROLL for (int c = 0; c < 4; ++c) noise[k][c] = n[0][c];
+    }
+    constexpr int W = part_w(L::INDEX), B = part_b(L::INDEX), OUT = L::INDEX + 1 == LAYERS ? part_w(LAYERS) : B;
+    real gain = zero();
+    UNROLL for (int c = 0; c < 4; ++c) {
+      const int of_unit = L::column(piece, c);
+      if constexpr (W == B && B == OUT) {
+        if (of_unit < L::PARAMETERS) apply<Pass, B>(L::held(i), c, noise, gain);
+      } else if (of_unit < L::FAN) {
+        apply<Pass, W>(L::held(i), c, noise, gain);
+      } else if (of_unit == L::FAN) {
+        apply<Pass, B>(L::held(i), c, noise, gain);
+      } else if (of_unit < L::PARAMETERS) {
+        apply<Pass, OUT>(L::held(i), c, noise, gain);
+      }
+    }
+    if constexpr (WORK && Pass::KICKS) proposal.own += widen(gain * scalar(0.5));
+    UNROLL for (int k = 0; k < PARTITIONS; ++k) {
+      if (!Pass::sums(k)) continue;
+      real part[SUMS > 0 ? SUMS : 1] = {};
+      UNROLL for (int c = 0; c < 4; ++c) {
+        if (partition_of<L>(L::column(piece, c)) == k) Pass::add(k, s.p[L::held(i) + c], s.g[L::held(i) + c], part);
+      }
+      add_parts(k, part);
+    }
+  }
+
+  // Operations on parameter c of the piece whose parameters start at `piece`, with noise number c.
+  template <class Pass, int K, int LANES_OF_PIECE> HD void apply(int piece, int c, const real (*noise)[LANES_OF_PIECE], real& gain) {
     if constexpr (!Pass::moves(K)) return;
-    const int i = unit + c;
+    const int i = piece + c;
     real n[Pass::SLOTS > 0 ? Pass::SLOTS : 1];
     UNROLL for (int k = 0; k < Pass::SLOTS; ++k) n[k] = noise[k][c];
     Parameter x = {s.q[i], s.p[i], s.g[i], {}, zero()};
@@ -237,7 +287,12 @@ struct Run {
   SLOW void evaluate() {
     const Chooser<MODE> chooser(s.keys, grid(), ordinal, BATCH);
     wide loss = splat_wide(0);
-    if constexpr (BATCH > 0 && BATCH <= TILE) {
+    if constexpr (BY_BLOCK) {  // one text for all tiles: it is long
+      const int points = batch();
+      ON_HELD(i) s.g[i] = zero();
+      UNROLL for (int i = 0; i < TAIL; ++i) s.tg[i] = zero();
+      ROLLED for (int start = 0; start < points; start += TILE) tile<false>(chooser, start, points - start < TILE ? points - start : TILE, loss);
+    } else if constexpr (BATCH > 0 && BATCH <= TILE) {
       tile<true>(chooser, 0, BATCH, loss);
     } else {
       const int points = batch();
@@ -347,7 +402,7 @@ struct Run {
   }
 
   template <bool FIRST> HD void gradients(int count) {
-    const Points& points = shared.points;
+    Points& points = shared.points;
     network_gradients<FIRST>(team, s.q, s.g, points, s.hidden, count);
     UNROLL for (int o = 0; o < OUTPUTS; ++o) {
       real sum = FIRST ? zero() : s.tg[o];
@@ -395,13 +450,15 @@ struct Run {
     }
   }
 
-  // Parameters begin .. end - 1 of every unit of a layer, which are of one tensor.
+  // Parameters begin .. end - 1 of each unit of a layer, which are of one tensor.
   template <class Law, class Of, bool SLOPES> HD void add_prior_of(int begin, int end, int tensor, wide& sum) {
     double constant[CONSTANTS];
     UNROLL for (int i = 0; i < CONSTANTS; ++i) constant[i] = a.prior[tensor * CONSTANTS + i];
     wide terms = splat_wide(0);
-    for (int u = 0; u < Of::UNITS; ++u) {
-      UNROLL_SOME for (int c = begin; c < end; ++c) {
+    ON_PIECES(u, Of) {
+      const int piece = this->template piece<Of>(u);
+      UNROLL_SOME for (int c = BY_BLOCK ? 0 : begin; c < (BY_BLOCK ? Of::PIECE : end); ++c) {
+        if (BY_BLOCK && (!owns<Of>(u) || Of::column(piece, c) < begin || Of::column(piece, c) >= end)) continue;
         const int i = Of::held(u) + c;
         if constexpr (SLOPES) s.g[i] += Law::slope(s.q[i], constant);
         if (want_energy) terms += widen(Law::term(s.q[i], constant));
@@ -537,30 +594,34 @@ struct Run {
 
   // -- in and out ----------------------------------------------------------------------------------------------------------------
 
-  SLOW void load_row(const scalar* from, real* held, real* tail) {
+  template <class To> SLOW void load_row(const scalar* from, To& held, real* tail) {
+    if constexpr (BY_BLOCK) ON_HELD(i) held[i] = zero();  // what is no parameter stays so
     load_layers<0>(from, held);
     UNROLL for (int i = 0; i < TAIL; ++i) {
       for (int l = 0; l < LANES; ++l) set(tail[i], l, from[replica(l) * SIZE + TAIL_ROW + i]);
     }
   }
 
-  template <int L> HD void load_layers(const scalar* from, real* held) {
+  template <int L, class To> HD void load_layers(const scalar* from, To& held) {
     using Of = Layer<L>;
-    ON_UNITS(i, Of) {
-      UNROLL_SOME for (int c = 0; c < Of::PARAMETERS; ++c) {
+    ON_PIECES(i, Of) {
+      const int piece = this->template piece<Of>(i), unit = Of::unit(piece);
+      UNROLL_SOME for (int c = 0; c < Of::PIECE; ++c) {
+        const int at = Of::at(unit, Of::column(piece, c));
         for (int l = 0; l < LANES; ++l) {
-          set(held[Of::held(i) + c], l, owns<Of>(i) ? from[replica(l) * SIZE + Of::at(unit(i), c)] : scalar(0));
+          const bool owned = owns<Of>(i, piece, c);
+          if (owned || !BY_BLOCK) set(held[Of::held(i) + c], l, owned ? from[replica(l) * SIZE + at] : scalar(0));
         }
       }
     }
     if constexpr (L + 1 < LAYERS) load_layers<L + 1>(from, held);
   }
 
-  SLOW void store_row(scalar* to, const real* held, const real* tail) const {
+  template <class From> SLOW void store_row(scalar* to, const From& held, const real* tail) const {
     for (int l = 0; l < LANES && first + l < a.replicas; ++l) store_lane(to, held, tail, l);
   }
 
-  HD void store_lane(scalar* to, const real* held, const real* tail, int l) const {
+  template <class From> HD void store_lane(scalar* to, const From& held, const real* tail, int l) const {
     scalar* row = to + (first + l) * SIZE;
     store_layers<0>(row, held, l);
     if (team.member == 0) {
@@ -569,24 +630,30 @@ struct Run {
   }
 
   // Lane l alone, times `sign`.
-  HD void load_lane(const scalar* from, real* held, real* tail, int l, scalar sign) {
+  template <class To> HD void load_lane(const scalar* from, To& held, real* tail, int l, scalar sign) {
     const scalar* row = from + replica(l) * SIZE;
     load_lane_of<0>(row, held, l, sign);
     UNROLL for (int i = 0; i < TAIL; ++i) set(tail[i], l, sign * row[TAIL_ROW + i]);
   }
 
-  template <int L> HD void load_lane_of(const scalar* row, real* held, int l, scalar sign) {
+  template <int L, class To> HD void load_lane_of(const scalar* row, To& held, int l, scalar sign) {
     using Of = Layer<L>;
-    ON_UNITS(i, Of) {
-      UNROLL_SOME for (int c = 0; c < Of::PARAMETERS; ++c) if (owns<Of>(i)) set(held[Of::held(i) + c], l, sign * row[Of::at(unit(i), c)]);
+    ON_PIECES(i, Of) {
+      const int piece = this->template piece<Of>(i), unit = Of::unit(piece);
+      UNROLL_SOME for (int c = 0; c < Of::PIECE; ++c) {
+        if (owns<Of>(i, piece, c)) set(held[Of::held(i) + c], l, sign * row[Of::at(unit, Of::column(piece, c))]);
+      }
     }
     if constexpr (L + 1 < LAYERS) load_lane_of<L + 1>(row, held, l, sign);
   }
 
-  template <int L> HD void store_layers(scalar* row, const real* held, int l) const {
+  template <int L, class From> HD void store_layers(scalar* row, const From& held, int l) const {
     using Of = Layer<L>;
-    ON_UNITS(i, Of) {
-      UNROLL_SOME for (int c = 0; c < Of::PARAMETERS; ++c) if (owns<Of>(i)) row[Of::at(unit(i), c)] = get(held[Of::held(i) + c], l);
+    ON_PIECES(i, Of) {
+      const int piece = this->template piece<Of>(i), unit = Of::unit(piece);
+      UNROLL_SOME for (int c = 0; c < Of::PIECE; ++c) {
+        if (owns<Of>(i, piece, c)) row[Of::at(unit, Of::column(piece, c))] = get(held[Of::held(i) + c], l);
+      }
     }
     if constexpr (L + 1 < LAYERS) store_layers<L + 1>(row, held, l);
   }
@@ -658,9 +725,10 @@ struct Run {
 
   template <int L> HD void square_layers(int k, wide& square, int& count) const {
     using Of = Layer<L>;
-    ON_UNITS(i, Of) {
-      UNROLL_SOME for (int c = 0; c < Of::PARAMETERS; ++c) {
-        if (partition_of<Of>(c) == k) square += widen(s.p[Of::held(i) + c] * s.p[Of::held(i) + c]);
+    ON_PIECES(i, Of) {
+      const int piece = this->template piece<Of>(i);
+      UNROLL_SOME for (int c = 0; c < Of::PIECE; ++c) {
+        if ((!BY_BLOCK || owns<Of>(i)) && partition_of<Of>(Of::column(piece, c)) == k) square += widen(s.p[Of::held(i) + c] * s.p[Of::held(i) + c]);
       }
     }
     UNROLL_SOME for (int c = 0; c < Of::PARAMETERS; ++c) count += partition_of<Of>(c) == k ? Of::HIDDEN : 0;

@@ -314,6 +314,10 @@ def excerpt(source: str, output: str) -> str:
 # -- device ------------------------------------------------------------------------------------------------------------
 
 
+CUPY_FLAGS = ("-ftz=true",)
+"""What CuPy adds to the flags that it is given."""
+
+
 @dataclass(frozen=True)
 class Resources:
     """What ptxas says of one kernel: registers a thread, bytes spilled (stores and loads), stack and static shared
@@ -326,12 +330,19 @@ class Resources:
     stack: int
     shared: int
 
+    @property
+    def local(self) -> int:
+        """Bytes of local memory, which is the device's: spilled registers, and arrays that are indexed."""
+        return max(self.stack, self.spill_stores, self.spill_loads)
+
 
 @functools.cache
 def _nvrtc() -> ctypes.CDLL:
     """NVRTC from the wheel nvidia-cuda-nvrtc, else from the system."""
     for path in _nvrtc_candidates():
         try:
+            for beside in sorted(Path(path).parent.glob("libnvrtc-builtins.so.*")):
+                ctypes.CDLL(str(beside))  # which not every wheel finds by itself (13.0.88 does not)
             return ctypes.CDLL(path)
         except OSError:
             continue
@@ -347,6 +358,19 @@ def _nvrtc_candidates() -> list[str]:
         "libnvrtc.so.12",
         "libnvrtc.so",
     ]
+
+
+def nvrtc_version() -> str:
+    """What NVRTC says its version is, as "13.0".
+
+    Raises
+    ------
+    DeviceError
+        If there is none.
+    """
+    major, minor, lib = ctypes.c_int(), ctypes.c_int(), _nvrtc()
+    _checked(lib, lib.nvrtcVersion(ctypes.byref(major), ctypes.byref(minor)))
+    return f"{major.value}.{minor.value}"
 
 
 def has_nvrtc() -> bool:

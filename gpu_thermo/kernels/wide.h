@@ -165,26 +165,32 @@ template <bool FIRST> HD void all_gradients(const real* held, real* sums, const 
 
 // ---- a team --------------------------------------------------------------------------------------------------------------------
 
+constexpr int ROOM = OUTPUTS <= 1 ? 1 : OUTPUTS <= 2 ? 2 : OUTPUTS <= 4 ? 4 : OUTPUTS <= 8 ? 8 : OUTPUTS <= 16 ? 16 : 32;  // for a point's sums
+constexpr int AT_ONCE = GROUP < ROOM ? 1 : GROUP / ROOM;                                                              // points
+
+// A member's share of the outputs at the points start + B, start + B + 1, ...: by recursion, since a register has no index.
+template <int B> HD void partial_outputs(const Unit* q, const Points& points, int start, int count, real (&value)[GROUP]) {
+  UNROLL for (int o = 0; o < ROOM; ++o) value[B * ROOM + o] = zero();
+  if (start + B < count) {
+    UNROLL for (int i = 0; i < UNITS; ++i) {
+      real z = q[i][INPUTS];
+      UNROLL for (int k = 0; k < INPUTS; ++k) z += q[i][k] * points.row[start + B][k];
+      z = Activation::value(z);
+      UNROLL for (int o = 0; o < OUTPUTS; ++o) value[B * ROOM + o] += q[i][INPUTS + 1 + o] * z;
+    }
+  }
+  if constexpr (B + 1 < AT_ONCE) partial_outputs<B + 1>(q, points, start, count, value);
+}
+
 // Partial sums of a few points at a time, one value for each member of a group, then traded so that member i holds the i-th sum.
 HD void team_outputs(Team& team, const real* held, const real* b2, Points& points, int count) {
   const Unit* q = reinterpret_cast<const Unit*>(held);
-  constexpr int WIDTH = OUTPUTS <= 1 ? 1 : OUTPUTS <= 2 ? 2 : OUTPUTS <= 4 ? 4 : OUTPUTS <= 8 ? 8 : OUTPUTS <= 16 ? 16 : 32;
-  constexpr int AT_ONCE = GROUP < WIDTH ? 1 : GROUP / WIDTH;
-  static_assert(TEAM == 1 || WIDTH <= GROUP, "more outputs than a group has members");
+  static_assert(TEAM == 1 || ROOM <= GROUP, "more outputs than a group has members");
   for (int start = 0; start < count; start += AT_ONCE) {
-    real value[GROUP] = {};
-    UNROLL for (int b = 0; b < AT_ONCE; ++b) {
-      if (start + b < count) {
-        UNROLL for (int i = 0; i < UNITS; ++i) {
-          real z = q[i][INPUTS];
-          UNROLL for (int k = 0; k < INPUTS; ++k) z += q[i][k] * points.row[start + b][k];
-          z = Activation::value(z);
-          UNROLL for (int o = 0; o < OUTPUTS; ++o) value[b * WIDTH + o] += q[i][INPUTS + 1 + o] * z;
-        }
-      }
-    }
+    real value[GROUP];
+    partial_outputs<0>(q, points, start, count, value);
     const real sum = team.scatter_sum(value);
-    const int b = team.member / WIDTH, o = team.member % WIDTH;
+    const int b = team.member / ROOM, o = team.member % ROOM;
     if (team.member < GROUP && start + b < count && o < OUTPUTS) points.out[start + b][o] = sum;
   }
   team.sync();

@@ -25,7 +25,7 @@ from gpu_thermo.engines import choose_engine
 from gpu_thermo.engines.base import Batching, Job
 from gpu_thermo.engines.batched import BatchedEngine
 from gpu_thermo.engines.fused import FusedEngine
-from gpu_thermo.errors import DeviceError, SpecError, Status
+from gpu_thermo.errors import SpecError, Status
 from gpu_thermo.kernels.toolchain import find_compiler
 from gpu_thermo.method.named import get_method, make_program
 from gpu_thermo.method.schedules import Cosine
@@ -156,6 +156,10 @@ TEAMS = {
         32,
         {"d": 7, "task": "multiclass", "n": 3, "prior": 1.0, "partition": "tensor", "method": "adl"},
     ),
+    "at depth": (
+        32,
+        {"d": (7, 5, 6), "task": "regression", "n": 2, "activation": "silu", "mode": "full", "points": 41},
+    ),
     "two warps": (64, {"d": 70, "batch": 40, "task": "regression", "n": 2, "activation": "tanh"}),
 }
 
@@ -182,15 +186,13 @@ def test_a_team_freezes_together():
 
 
 def test_auto_at_depth():
-    """Fused on the CPU where a lane group's state stays in cache; on a GPU batched, and fused says why not."""
-    narrow, wide = make_job(d=(16, 16, 16, 16)), make_job(d=(512, 512))
-    assert [choose_engine(j, "auto", "cpu") for j in (narrow, wide)] == ["fused", "batched"]
+    """Fused where a lane group's state stays in cache on the CPU, and where a replica fits on a GPU's chip."""
+    narrow, wide, large = (make_job(d=d) for d in ((16, 16, 16, 16), (512, 512), (64, 64, 64)))
+    assert [choose_engine(j, "auto", "cpu") for j in (narrow, wide, large)] == ["fused", "batched", "fused"]
     assert choose_engine(wide, "fused", "cpu") == "fused"
-    assert choose_engine(narrow, "auto", "cuda:0") == "batched"
-    with pytest.raises(SpecError, match=r"on a GPU it has kernels for one hidden layer only. Use --engine batched"):
-        choose_engine(narrow, "fused", "cuda:0")
-    with pytest.raises(DeviceError, match="one hidden layer only"):
-        FusedEngine(narrow, "cuda:0")
+    assert [choose_engine(j, "auto", "cuda:0") for j in (narrow, wide, large)] == ["fused", "batched", "batched"]
+    with pytest.raises(SpecError, match=r"too large for a GPU's chip: \d+ KiB .* there are 48, .*Use --engine batched"):
+        choose_engine(large, "fused", "cuda:0")
 
 
 def test_a_state_of_another_job_is_refused(job):

@@ -23,6 +23,8 @@ from gpu_thermo.state import Segment
 Fault = tuple[int, str, str, str]
 FETCH, SYNC, GRADIENTS = "    fetch(chooser, start, count);\n", "    team.sync();\n", "    gradients<FIRST>(count);"
 SHUFFLE = "x += __shfl_xor_sync(0xFFFFFFFFu, x, d"
+THEN = "  if constexpr (INDEX + 1 < LAYERS) "
+SYNC_THEN = f"  team.sync();\n{THEN}"
 VALUE, BARRIER = "shared->wide_value[member / GROUP] = x;", "\n    __syncthreads();"
 ENERGY, ROW = "a.ring_energy[slot * a.replicas + first + l] = get_wide(s.energy, l);", "scalar* row = to + (first + l"
 TEXTS: dict[str, Fault] = {
@@ -40,16 +42,26 @@ TEXTS: dict[str, Fault] = {
     ),
     "sums over half a warp": (32, "portable.h", f"{SHUFFLE})", f"{SHUFFLE}, 16)"),
     "shuffles of other widths in a warp": (32, "portable.h", f"{SHUFFLE})", f"{SHUFFLE} * (member & 1) + 1)"),
+    "none, at depth": (64, "team.h", "", ""),
+    "no barrier between layers": (64, "team.h", SYNC_THEN + "forward", THEN + "forward"),
+    "no barrier between deltas": (
+        64,
+        "team.h",
+        "  team.sync();\n  if constexpr (INDEX > 0)",
+        "  if constexpr (INDEX > 0)",
+    ),
+    "no barrier after outputs": (64, "team.h", "  team.sync();\n}", "}"),
     "a ring that is not written": (32, "step.h", ENERGY, ""),
     "a row beyond the last": (32, "step.h", f"{ROW})", f"{ROW} + (first + l + 1 == a.replicas))"),
 }
 """Name: team, header, and what of its text becomes what."""
 
 
-def small(team: int) -> jobs.Job:
-    """Few replicas of a network whose members have units each, minibatches in several tiles."""
+def small(team: int, deep: bool = False) -> jobs.Job:
+    """Few replicas of a network whose members have units each, minibatches in several tiles; with three layers."""
     case = {"word": "BACDEDCAB", "task": "binary", "activation": "tanh", "mode": "full", "partition": "layer"}
-    return jobs.make_job(case | {"bits": 32, "team": team}, replicas=3)
+    layers = {"hidden": (9, 12, 7), "task": "regression"} if deep else {}  # two outputs
+    return jobs.make_job(case | {"bits": 32, "team": team} | layers, replicas=3)
 
 
 def run(job: jobs.Job, **where: object) -> list:
@@ -104,7 +116,7 @@ def find(name: str) -> str:
     import cupy
 
     team, file, old, new = TEXTS.get(name, (32, "", "", ""))
-    job = small(team)
+    job = small(team, deep=file == "team.h")
     with patch.object(fused, "empty_record", _poisoned):
         right = run(job)
         for order in (0, 1):

@@ -33,11 +33,14 @@ def assert_none_wrong(results, count):
 
 @needs_nvrtc
 def test_standard_kernels_compile_without_spills_for_every_architecture():
-    """AdLaLa on m 2, d 20 on all, and d 100 and 200 on sm_90, where none may spill; slow: the whole set on all."""
+    """AdLaLa on m 2, d 20 on all; d 100, 200 and two of several layers on sm_90, where none may spill; slow:
+    the whole set on all.
+    """
     variants = kernel_check.standard_variants()
     jobs = [(v, kernel_check.STRICT) for v in variants]
     jobs += [(variants[0], a) for a in kernel_check.ARCHITECTURES if a != kernel_check.STRICT]
-    assert_none_wrong([r for v, a in jobs for r in kernel_check.check(v, a)], 5)
+    jobs += [(v, kernel_check.STRICT) for v in kernel_check.deep_variants() if v.strict]
+    assert_none_wrong([r for v, a in jobs for r in kernel_check.check(v, a)], 7)
 
 
 @needs_nvrtc
@@ -62,8 +65,10 @@ def test_the_whole_pairwise_set_compiles():
     )
 
 
-def test_the_check_fails_by_spills_only_where_it_says():
-    spilling = Resources(255, 8, 8, 0, 0)
+@pytest.mark.parametrize(
+    "spilling", [Resources(255, 20, 8, 0, 0), Resources(255, 0, 0, 128, 0)], ids=["spills", "stack"]
+)
+def test_the_check_fails_by_local_memory_only_where_it_says(spilling):
     results = {
         (strict, arch): kernel_check.Result("fused", "", arch, "advance", strict, 0.0, spilling).wrong
         for strict in (False, True)

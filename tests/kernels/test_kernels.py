@@ -12,7 +12,6 @@ from widths import at_width, lanes, widths
 from gpu_thermo import streams
 from gpu_thermo.averages.moments import entropy
 from gpu_thermo.engines.base import permutation_grid
-from gpu_thermo.engines.fused import team_size
 from gpu_thermo.engines.predict.fused import FusedPredictor
 from gpu_thermo.kernels.emit import MODES, Emitter
 from gpu_thermo.kernels.toolchain import find_compiler, has_nvrtc, nvrtc_compile, resources
@@ -161,7 +160,7 @@ def device_log(method="adlala", arch="sm_90", *, m=2, d=100, n=1, task="binary",
     model = MlpModel(m, d, n, task, activation, prior)
     program = make_program(get_method(method), model.layout.partition(partition or get_method(method).partition), word)
     emitter = Emitter(program, model, mode, batch, bits)
-    _, log = nvrtc_compile(emitter.source("device", team_size(emitter)), arch, ("--ptxas-options=-v",))
+    _, log = nvrtc_compile(emitter.source("device", emitter.sharing().team), arch, ("--ptxas-options=-v",))
     return resources(log)["advance"]
 
 

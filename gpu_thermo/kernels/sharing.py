@@ -1,0 +1,133 @@
+"""How a GPU's threads share a replica: threads of a team, teams of a block, points at hand, from what fits on chip.
+
+With one hidden layer a member of a team holds units, all in registers. At depth (team.h) it holds Philox blocks,
+momenta and gradients in registers; positions and a tile of points stand in the team's shared memory.
+"""
+
+from dataclasses import dataclass
+
+from ..errors import DeviceError
+from ..targets.networks import MlpModel
+
+SHARED = 48 * 2**10
+"""Bytes of shared memory that a block has on every GPU."""
+_MULTIPROCESSOR = 227 * 2**10
+"""Bytes of it that the blocks on one multiprocessor share (sm_90), each with 1 KiB more of its own."""
+_WARPS = 16
+"""Warps on a multiprocessor that teams are made larger for: a quarter of what it can hold."""
+_FILE = 2**16
+"""Registers of a multiprocessor."""
+_BESIDE = {(1, 32): 78, (1, 64): 110, (2, 32): 140, (2, 64): 170}
+"""Registers beside half as many again as what is held: of one layer or more, in float32 and float64; and for a contour.
+Read off compiled kernels, the fewest that spill nothing (`python -m gpu_thermo.kernels.check` says so of each)."""
+_CONTOUR = 32
+_REGISTERS, _DEEP_REGISTERS = 96, 48
+"""Registers a thread may spend on what it holds of a replica: at depth what it does takes more beside them; and an
+activation that is a polynomial takes a third of them in float64."""
+TOO_LARGE = "a replica is too large"
+"""How the reason begins why a network has no kernel on a GPU."""
+_TEAMS = (32, 64, 128, 256, 512)
+_TILES = (32, 16, 8)
+_THREADS = 128
+"""Of a block of several teams."""
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """Threads of a `team`, and `teams` of a block; `tile` points at hand (at depth); bytes of `shared` memory a team;
+    `registers` that a thread is expected to need.
+    """
+
+    team: int
+    teams: int
+    tile: int
+    shared: int
+    registers: int
+
+    @property
+    def _blocks(self) -> int:
+        """Blocks that shared memory leaves room for on a multiprocessor."""
+        return min(32, _MULTIPROCESSOR // (self.shared * self.teams + 1024))
+
+    @property
+    def warps(self) -> int:
+        """Warps that shared memory leaves room for on a multiprocessor."""
+        return self._blocks * self.teams * self.team // 32
+
+    @property
+    def blocks(self) -> int:
+        """Blocks that are to run on a multiprocessor at once: as many as registers and shared memory have room for."""
+        registers = -(-self.registers // 8) * 8
+        return max(1, min(self._blocks, _FILE // (registers * self.teams * self.team)))
+
+
+@dataclass(frozen=True)
+class Network:
+    """What decides: the model, bits of a number, how many arrays operations keep, points of a minibatch
+    (0: all there are), a contour.
+    """
+
+    model: MlpModel
+    bits: int
+    kept: int
+    batch: int
+    contour: bool = False
+
+    def sharing(self, team: int | None = None) -> Sharing:
+        """The smallest team whose members have room for their parameters, or the one asked for.
+
+        Raises
+        ------
+        DeviceError
+            No team and no number of points fit; the message has the numbers.
+        """
+        most = _REGISTERS if self.model.layers == 1 else _DEEP_REGISTERS
+        if self.bits == 64 and self.model.activation_record.kept:
+            most -= most // 3
+        teams = _TEAMS if team is None else (team,)
+        fitting = [s for t in teams if (s := self._with(t)) and (team is not None or self._registers(t) <= most)]
+        if not fitting and self.model.layers == 1:  # registers are spilled
+            fitting = [s for t in teams[-1:] if (s := self._with(t))]
+        if not fitting:
+            needs = min(self._bytes(t, _TILES[-1]) for t in teams)
+            raise DeviceError(
+                f"{TOO_LARGE} for a GPU's chip: {needs / 2**10:.0f} KiB of shared memory, where there are"
+                f" {SHARED // 2**10}, and {self._registers(teams[-1])} registers in each of {teams[-1]} threads, where"
+                f" there are {most}"
+            )
+        return next((s for s in fitting if s.warps >= _WARPS), fitting[0])
+
+    def _with(self, team: int) -> Sharing | None:
+        """With the most points that fit."""
+        for tile in _TILES if self.model.layers > 1 else (0,):
+            if (shared := self._bytes(team, tile)) <= SHARED:
+                teams = min(_THREADS // team, SHARED // shared) if team == 32 else 1  # barriers of a block: one team's
+                beside = _BESIDE[min(2, self.model.layers), self.bits] + _CONTOUR * self.contour
+                return Sharing(team, teams, tile, shared, beside + 3 * self._registers(team) // 2)
+        return None
+
+    def _held(self, team: int) -> int:
+        """Parameters of a member."""
+        model = self.model
+        if model.layers == 1:
+            return -(-model.hidden[0] // team) * (model.inputs + 1 + model.outputs)
+        fans, last = (model.inputs, *model.hidden[:-1]), model.layers - 1
+        units = zip(model.hidden, fans, strict=True)
+        blocks = sum(d * -(-(f + 1 + (l == last) * model.outputs) // 4) for l, (d, f) in enumerate(units))
+        return 4 * -(-blocks // team)
+
+    def _registers(self, team: int) -> int:
+        arrays = (3 if self.model.layers == 1 else 2) + self.kept
+        return arrays * self._held(team) * self.bits // 32
+
+    def _bytes(self, team: int, tile: int) -> int:
+        """Of Shared in step.h, rounded up."""
+        model, item, groups = self.model, self.bits // 8, team // 32
+        row = model.inputs + model.targets + model.weighted + model.outputs
+        exchange = groups * (8 + 4 + 32 * item)
+        if model.layers == 1:
+            return min(self.batch or 64, 64) * row * item + exchange + 64
+        tile = min(self.batch or tile, tile)
+        pitch = 4 * (-(-tile // 4) | 1)
+        lines = 1 + model.inputs + 2 * sum(model.hidden) + model.outputs
+        return (tile * row + lines * pitch + self._held(team) * team) * item + exchange + 64
