@@ -31,7 +31,7 @@ class Convergence:
     chains, draws : used, at most about 2.6e5 pairs and evenly chosen. quantities : predictions at probes; settled :
     those that hardly vary.
     rhat, nested_rhat : largest over the quantities. ess_bulk, ess_tail : smallest over the quantities, of the chains
-    used.
+    used. ess_mean, ess_mean_median : of the mean, smallest and median over the quantities.
     groups, group_size, shared_start : superchains of nested R-hat; whether chains of one share their initial state.
     common_start : whether all chains were given one start.
     average_error : Monte Carlo error of the average over all chains used, in sd of the draws, from nested R-hat.
@@ -50,6 +50,8 @@ class Convergence:
     average_error: float = math.nan
     ess_bulk: float = math.nan
     ess_tail: float = math.nan
+    ess_mean: float = math.nan
+    ess_mean_median: float = math.nan
 
 
 def used_chains(chains: np.ndarray, draws: int, quantities: int) -> np.ndarray:
@@ -77,7 +79,10 @@ def convergence(predictions: np.ndarray, scale: float, superchain: np.ndarray | 
         bulk, tail = (
             float(np.min(array_stats.ess(moving, method=m, prob=p))) for m, p in (("bulk", None), ("tail", 0.05))
         )
-        found = replace(found, ess_bulk=bulk, ess_tail=tail)
+        each = np.atleast_1d(np.asarray(array_stats.ess(moving, method="mean"), np.float64))
+        found = replace(
+            found, ess_bulk=bulk, ess_tail=tail, ess_mean=float(each.min()), ess_mean_median=float(np.median(each))
+        )
         if chains < 2:
             return found
         return replace(found, rhat=float(np.max(array_stats.rhat(moving))), **_nested(moving, superchain, array_stats))

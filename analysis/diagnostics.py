@@ -27,6 +27,7 @@ from gpu_thermo_analysis.convergence import (
     convergence,
     used_chains,
 )
+from gpu_thermo_analysis.cost import cost, lines
 from gpu_thermo_analysis.multimodal_draws import Counted, counted_draws, visits_verdict
 from gpu_thermo_analysis.temperatures import (
     Temperature,
@@ -62,7 +63,7 @@ class EnsembleDiagnosis:
     chains, frozen, draws : all chains, those that froze and are left out, stored draws of each. label : chains that
     were
         judged; a ladder is one, its target rung.
-    differs : in what the ensemble differs from the run's others.
+    differs : in what the ensemble differs from the run's others. cost : what effective draws cost (cost.py).
     convergence : None where there are no predictions or no running chains. weight_ess : effective draws of importance
     weights, or NaN. calibration : what `held_out` says of it; empty of a potential.
     """
@@ -78,6 +79,7 @@ class EnsembleDiagnosis:
     label: str = ""
     differs: str = ""
     calibration: Mapping[str, Any] = field(default_factory=dict)
+    cost: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def trusted(self) -> bool:
@@ -211,6 +213,9 @@ def _diagnose_one(tree: xr.DataTree, spec: RunSpec, ensemble: int, chains: np.nd
                 Verdict(f"kinetic temperature of {t.partition}", *kinetic_verdict(t, spec, thermostats[t.partition]))
             )
         verdicts.append(Verdict("configurational temperature", *configurational_verdict(temperatures, spec, weighted)))
+    spent = cost(tree, spec, found, len(chains))
+    if spent:
+        verdicts.append(Verdict("cost", None, lines(spent)))
     if tuned:  # its verdict weighs every error; fixed limits only inform
         verdicts = [v if v.topic == TOLERANCE else replace(v, passed=None) for v in verdicts]
     return EnsembleDiagnosis(
@@ -224,6 +229,7 @@ def _diagnose_one(tree: xr.DataTree, spec: RunSpec, ensemble: int, chains: np.nd
         tuple(verdicts),
         counted.label,
         ensemble_labels(stats)[ensemble],
+        cost=spent,
     )
 
 

@@ -30,6 +30,9 @@ def make_header(setup: Setup, engine: str, device: str, moments: RunningMoments)
     trace = {name: value for name, value in statistics.items() if name not in _DRAWS_ONLY}
     of_subject = dict(setup.subject.header())
     of_subject["about"] = ABOUT | AVERAGED | dict(of_subject.get("about", {})) | fold.about(setup.moves)
+    of_subject["attributes"] = {
+        **of_subject["attributes"], "gradients_per_step": setup.program.gradients_per_step,
+    }  # fmt: skip
     found = columns(chain, setup.ensemble)
     together = fold.together(setup.moves)
     if setup.starts is not None:
