@@ -1,6 +1,8 @@
 """Shipped references: what is read of them, distances from them, and that wrong samplers fail."""
 
+import tomllib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -68,3 +70,11 @@ def test_a_wrong_sampler_fails(name, mistake, monkeypatch):
         assert check.value > 1.5 * LIMIT
     else:
         assert check.sees < 0.2
+
+
+def test_references_ship():
+    """A wheel has what pyproject.toml lists as the data of this package."""
+    folder = Path(references.__file__).parent
+    settings = tomllib.loads((folder.parents[1] / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    listed = {path for pattern in settings["gpu_thermo.verify"] for path in folder.glob(pattern)}
+    assert listed == {folder / "references" / f"{name}.json" for name in references.PACE}
