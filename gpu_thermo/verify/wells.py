@@ -27,7 +27,7 @@ from .sampling import (
 FIXED_XI = ("BACDEDCAB", "BAEFEAB")
 PROGRAMS = (
     {"w1": "BAOAB", "b1": "OBABO", "w2": "BACDEDCAB", "b2": "BAEFEAB"},
-    {"w1": "ABOBA", "b1": "OABAO", "w2": "OABAO", "b2": "ABOBA"},
+    {"w1": "ABOBA", "b1": "OABAO", "w2": "UBU", "b2": "ABOBA"},
     {"w1": "OBA", "b1": "BAOA", "w2": "BAOA", "b2": "OBA"},
 )
 """Every word of the table in three programs: words share one where they evaluate the force at the same fractions."""

@@ -71,8 +71,8 @@ def test_references_converged(name):
     assert reference.divergent < 1e-3 * reference.chains * reference.draws
     for law in reference.laws.values():
         assert law.split_rhat < 1.005
-        assert law.ess[0] > 20_000
-        assert (law.mean_error < 0.0075 * law.variance**0.5).all()
+        assert law.ess[0] > 35_000
+        assert (law.mean_error < 0.0055 * law.variance**0.5).all()
         assert (law.variance_error < 0.03 * law.variance).all()
 
 
