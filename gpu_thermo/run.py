@@ -397,7 +397,7 @@ def _tuned_target(planned: RunSpec, spec: SpecLike, draws: int, tolerance: float
             )
         of_spec = {name: getattr(given.run, name) for name in ("tolerance", "max_steps", "max_time")}
         changes = {name: value for name, value in of_spec.items() if value is not None} | changes
-    if changes.get("max_steps", planned.run.max_steps) < planned.run.steps:
+    if changes.get("max_steps", planned.run.steps) < planned.run.steps:
         raise SpecError(
             f"run.max_steps = {changes['max_steps']} is below the {planned.run.steps} of the run: it can be extended,"
             " not shortened."

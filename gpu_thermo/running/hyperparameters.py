@@ -32,7 +32,7 @@ def resolve_hyper(
     """
     given, among = _given(spec, method, points), replicas if streams is None else streams
     schedules: dict[tuple[str, int], Schedule] = {}
-    stepsize = Scheduled(value=method.defaults["stepsize"]) if spec.stepsize in (None, AUTO) else spec.stepsize
+    stepsize = spec.stepsize if isinstance(spec.stepsize, Scheduled) else Scheduled(value=method.defaults["stepsize"])
     values = {"stepsize": _spread("stepsize", stepsize, among)}
     if stepsize.schedule is not None:
         schedules["stepsize", 0] = stepsize.schedule

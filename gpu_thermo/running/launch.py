@@ -16,7 +16,7 @@ from ..method.words import Program, compile_program, compile_update, parse_word
 from ..spec.method import AUTO
 from ..spec.run import RunSpec
 from ..state import Hyper, State
-from ..streams import Purpose, make_keys, normals
+from ..streams import Purpose, make_keys, minibatch, normals
 from ..targets.base import Batch
 from ..tuning.course import BURN_IN, SAMPLING, Course, Tuner
 from ..tuning.rules import DESCENT_RATE
@@ -179,6 +179,26 @@ class Launch:
                 work = (energy + (p * p).sum(axis=1) / 2 - before) / tau[moves].max()
                 seen.append(np.where(np.isfinite(work), np.minimum(1, np.exp(-work)), 0.0))
         return float(np.mean(seen))
+
+    def noise(self, position: np.ndarray, ordinal: int) -> float:
+        """s^2 / tau of a minibatch's gradient, its masses taken off, in the partition where it is largest: half the
+        mean square of the difference of two minibatches at one place, over some replicas. 0 on all points.
+        """
+        job = self.job
+        if job.batching.mode == "full":
+            return 0.0
+        rows = np.unique(np.linspace(0, self.replicas - 1, min(_SAMPLE, self.replicas)).round().astype(int))
+        keys, (mode, size) = make_keys(job.seed[rows], job.stream[rows]), (job.batching.mode, job.batching.size)
+        scale = np.ones(1) if job.scale is None else np.broadcast_to(job.scale, position.shape)[rows]
+        ends = []
+        for k in (0, 1):
+            index = minibatch(keys, mode, job.target.points, size, ordinal + k)
+            batch = Batch(index, rows, keys, ordinal + k)
+            ends.append(job.target.energy_and_gradient(position[rows], batch)[1].astype(np.float64))
+        square = (scale * (ends[0] - ends[1])) ** 2 / 2
+        tau = np.nan_to_num(job.hyper.temperature[0])
+        parts = [square[:, c].mean() / t for c, t in zip(job.program.partition.slices, tau, strict=True) if t > 0]
+        return float(max(parts, default=0.0))
 
     def virials(self, position: np.ndarray) -> np.ndarray:
         """[R + B, K] theta . dU/dtheta / n of each partition."""

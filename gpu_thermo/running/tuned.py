@@ -175,7 +175,7 @@ class TunedLoop(Loop):
         tuner, position = self.launch.tuner, np.array(self.state.position)
         found, again = tuner.after_adaptation(
             course, step, self._acceptance(), self._median(self.window.part_mean(0)),
-            self.launch.variances(position), self._sound(),
+            self.launch.variances(position), self._sound(), self.launch.noise(position, self.state.evaluations),
         )  # fmt: skip
         return found, self.held if again else None
 
@@ -273,7 +273,9 @@ def _empty(launch: Launch, course: Course) -> Window:
 
 def _head(recorded: Recorded, count: int, counts_work: bool) -> Recorded:
     """The first replicas of a ring; work that the main dynamics count and the descent does not is NaN."""
-    arrays = {name: value[:, :count] for name, value in vars(recorded).items() if isinstance(value, np.ndarray)}
+    arrays: dict[str, Any] = {
+        name: value[:, :count] for name, value in vars(recorded).items() if isinstance(value, np.ndarray)
+    }
     if counts_work and recorded.acceptance is None:
         arrays |= {name: np.full(arrays["energy"].shape, np.nan) for name in WORK}
     return replace(recorded, **arrays)

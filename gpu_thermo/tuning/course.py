@@ -170,19 +170,25 @@ class Tuner:
         return tuple(rules.friction(v, tau, h, self.isokinetic) for v, tau in pairs)
 
     def after_adaptation(
-        self, course: Course, step: int, acceptance: float, energy: float, variance: Sequence[float], sound: bool
-    ) -> tuple[Course, bool]:
+        self, course: Course, step: int, acceptance: float, energy: float, variance: Sequence[float], sound: bool,
+        noise: float = 0.0,
+    ) -> tuple[Course, bool]:  # fmt: skip
         """After a window of plain steps: the next course, and whether the window is done again from its start.
 
         acceptance : mean over steps of min(1, exp(-w/tau)). energy : median over replicas. sound : all is finite.
+        noise : s^2 / tau of a minibatch's gradient in the noisiest partition.
         """
         self._check(course, step, sound)
         if not sound or (acceptance < rules.LEAST and not self.stepsize):
             return self._again(course, step, acceptance), True
         h = course.stepsize
         factor = 1.0 if self.stepsize else rules.adapted_factor(acceptance)
+        gamma = min(course.friction, default=0.0)
+        rho = rules.noise_share(h, noise, gamma) if noise and 0 < gamma < math.inf else 0.0
+        if rho and not self.stepsize:
+            factor = max(min(factor, rules.QUIET / rho), 0.1)
         found = course.logged(
-            acceptance=acceptance, energy=energy, factor=factor, friction=list(course.friction), again=False
+            acceptance=acceptance, energy=energy, factor=factor, friction=list(course.friction), again=False, rho=rho
         )
         good = [line for line in found.log if line["phase"] == ADAPTATION and not line["again"]]
         if rules.is_adapted([line["factor"] for line in good], [line["energy"] for line in good], self.allowed):

@@ -18,6 +18,8 @@ AIM, LEAST, SMALL = 0.035, 0.5, 0.08
 no more than noise."""
 FEWEST, MOST = 6, 60
 """Windows of the adaptation."""
+QUIET = 0.01
+"""rho = h s^2 / (2 gamma tau) that minibatches are to keep below: variances are too wide by 3 to 4 of it."""
 BLOCK_AIM = 0.05
 """1 - acceptance of a block aimed at."""
 QUARTER, TIMES, DRAWS = 100, 4.0, 8
@@ -51,6 +53,11 @@ def friction(variance: float, temperature: float, stepsize: float, isokinetic: b
 def adapted_factor(acceptance: float) -> float:
     """By what h is multiplied after a window of single steps: 1 - acceptance grows about as h^2.5."""
     return float(np.clip((AIM / max(1 - acceptance, 1e-9)) ** 0.4, 0.5, 1.3))
+
+
+def noise_share(stepsize: float, noise: float, gamma: float) -> float:
+    """rho of gradients with a noise of s^2 = noise tau in each component: what they add to the temperature."""
+    return stepsize * noise / (2 * gamma)
 
 
 def block_factor(acceptance: float) -> float:

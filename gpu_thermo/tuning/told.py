@@ -32,7 +32,7 @@ class Told:
         try:
             parts = {name: json.loads(plain[name]) if isinstance(plain[name], str) else plain[name]
                      for name in ("course", "rules")}  # fmt: skip
-            rules = {name: tuple(v) if isinstance(v, list) else v for name, v in parts["rules"].items()}
+            rules: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in parts["rules"].items()}
             course, tuner = Course.of(parts["course"]), Tuner(**rules)
             numbers = (course.stepsize, *course.friction, tuner.tolerance, *tuner.temperature)
             if course.phase not in PHASES or any(math.isnan(float(v)) for v in numbers):

@@ -102,6 +102,13 @@ def _against(course: Course, tuner: Tuner) -> Iterator[tuple[str, str]]:
         )
     if line["frozen"] > LOST * tuner.replicas:
         yield f"{line['frozen']} of {tuner.replicas} replicas froze", "give a smaller method.stepsize"
+    rho = next((entry["rho"] for entry in reversed(course.log) if entry.get("rho")), 0.0)
+    if rho > 2 * rules.QUIET:
+        yield (
+            f"gradient noise of the minibatches is {rho:.2g} of the temperature, and variances are too wide by 3 to 4"
+            " times that",
+            'raise run.batch, or use minibatch = "full"',
+        )
     if line["excess"] or (line["bias"] is not None and line["bias"] - 2 * line["bias_error"] > tuner.tolerance):
         yield (
             f"the stepsize {course.stepsize:.3g} biases averages by {line['bias']:.2g} +- {line['bias_error']:.1g} sd",

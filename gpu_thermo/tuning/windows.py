@@ -85,7 +85,7 @@ class Window:
 
     def finite(self) -> np.ndarray:
         """[R] whether all that a replica has shown is a number."""
-        return np.isfinite(self.square).all(axis=(0, 2))
+        return (np.isfinite(self.total) & np.isfinite(self.square)).all(axis=(0, 2))
 
     def moments(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and mean square [R, Q] of each replica's draws."""

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from gpu_thermo.run import resume, sample
+from gpu_thermo.running.pace import Pace
 from gpu_thermo.study import StudySpec, run_study
 from gpu_thermo.study.conduct import make_work, remote_shard
+from gpu_thermo.tuning.course import PHASES
 
 
 def server() -> Any:
@@ -44,3 +46,19 @@ def work_on(path: str, study: dict[str, Any], place: int, workers: int) -> None:
     shards = make_work(StudySpec.from_dict(study), Path.cwd(), "cpu", "auto").shards
     for shard in (*shards[place::workers], *shards[place + 1 :: workers]):
         remote_shard(shard, path, "cpu", "auto", 1)
+
+
+def tune_on(path: str, spec: dict[str, Any], engine: str, phase: Any, steps: int) -> None:
+    """Start or resume a run that tunes itself, in segments of so many steps, each committed; `phase` tells where it
+    is.
+    """
+    Pace.next = lambda self: steps  # type: ignore[method-assign]
+    named: dict[str, Any] = {"engine": engine, "commit_seconds": 0.0, "threads": 1}
+
+    def tell(progress: Any) -> None:
+        phase.value = PHASES.index(progress.phase)
+
+    if os.path.exists(path):
+        resume(path, on_progress=tell, **named)
+    else:
+        sample(spec, path, on_progress=tell, **named)

@@ -2,11 +2,9 @@
 they were cut, and what must not be trusted is not.
 """
 
-import json
 import os
 import signal
 from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,8 +17,9 @@ from gpu_thermo.run import Interrupted
 from gpu_thermo.running.pace import Pace
 from gpu_thermo.store import read_header
 from gpu_thermo.tuning.course import PHASES
+from gpu_thermo.verify.references import load
 
-REFERENCE = json.loads((Path(__file__).parents[1] / "reference" / "nuts_2_5_1.json").read_text())
+REFERENCE = load("2_5_1")
 
 
 def errors(values):
@@ -34,25 +33,25 @@ def errors(values):
 
 def network(seed, init="prior", **run):
     """The 2-5-1 posterior of the NUTS reference, whose inputs are the test points."""
-    x, y, inputs = (np.array(REFERENCE[name]) for name in ("x", "y", "inputs"))
+    inputs = REFERENCE.inputs
     spec = {
         "data": {"name": "arrays", "task": "binary", "standardise": False},
-        "model": {"hidden": REFERENCE["hidden"], "activation": "tanh", "prior_sd": REFERENCE["prior_sd"], "init": init},
+        "model": REFERENCE.model | {"init": init},
         "method": {"name": "langevin", "posterior_temperature": 1.0},
         "run": {"replicas": 128, "tolerance": 0.05, "seed": seed, **run},
     }
-    return spec, (x, y.astype(int), inputs, np.zeros(len(inputs), int))
+    return spec, (REFERENCE.x, REFERENCE.y.ravel().astype(int), inputs, np.zeros(len(inputs), int))
 
 
 def nuts_scores(tree):
     """z of means and variances [2, probes] against NUTS, both with the reference's error."""
     at = tree["constant_data"]["x_probe"].to_numpy()[0]
-    rows = [int(np.argmin(((np.array(REFERENCE["inputs"]) - x) ** 2).sum(1))) for x in at]
+    rows = [int(np.argmin(((REFERENCE.inputs - x) ** 2).sum(1))) for x in at]
     mean, e_mean, variance, e_variance = errors(tree["probes"]["predictions"].to_numpy()[..., 0].astype(float))
-    exact = {name: np.array(REFERENCE[name])[rows] for name in ("mean", "variance", "mean_error", "variance_error")}
+    law = REFERENCE.laws["p"]
     return np.stack([
-        (mean - exact["mean"]) / np.hypot(e_mean, exact["mean_error"]),
-        (variance - exact["variance"]) / np.hypot(e_variance, exact["variance_error"]),
+        (mean - law.mean[rows]) / np.hypot(e_mean, law.mean_error[rows]),
+        (variance - law.variance[rows]) / np.hypot(e_variance, law.variance_error[rows]),
     ])  # fmt: skip
 
 

@@ -84,6 +84,15 @@ class TestAdaptation:
         assert again
         assert (found.begun, found.stop, found.stepsize) == (50, 100, course.stepsize / 2)
 
+    def test_minibatches_lower_the_stepsize(self):
+        """By their share of the temperature, rho, until it is a hundredth."""
+        course = TUNER.adapt(Course(), 0, 1.0, VARIANCE)
+        for _ in range(12):
+            course, _ = TUNER.after_adaptation(course, course.stop, 0.99, 1.0, VARIANCE, True, noise=4.0)
+        line = course.latest(ADAPTATION)
+        assert line["rho"] == pytest.approx(rules.noise_share(line["stepsize"], 4.0, line["friction"][0]))
+        assert line["rho"] == pytest.approx(rules.QUIET, rel=0.35)
+
     def test_half_the_steps_are_kept_for_sampling(self):
         tuner = replace(TUNER, max_steps=1_000)
         course, _ = self.run(lambda h: 0.8, tuner)

@@ -32,6 +32,12 @@ def test_factors():
     assert rules.block_factor(0.999) == 1.2
 
 
+def test_share_of_the_noise():
+    """A gradient noise s^2 makes O's bath of 2 gamma tau h one of h (2 gamma tau + h s^2)."""
+    h, tau, gamma, s2 = 0.1, 0.02, 0.7, 0.05
+    assert rules.noise_share(h, s2 / tau, gamma) == pytest.approx(h * s2 / (2 * gamma * tau))
+
+
 @pytest.mark.parametrize("h", [0.05, 3.0])
 def test_the_factor_finds_its_aim(h):
     """Where 1 - a = c h^2, from far below and far above, within 20 windows."""

@@ -64,6 +64,13 @@ def test_what_stands_against_a_run_is_said_with_its_remedy(changes, why, do):
     assert found.text.startswith(f"not yet, because {found.reasons[0]}: ")
 
 
+def test_noise_of_minibatches():
+    loud = replace(course(), log=({"phase": "adaptation", "rho": 0.1}, *course().log))
+    assert "gradient noise of the minibatches is 0.1" in judge(loud, TUNER).text
+    quiet = replace(loud, log=({"phase": "adaptation", "rho": 0.012}, *course().log))
+    assert judge(quiet, TUNER).trusted
+
+
 def test_every_threshold_weighs_its_error():
     """The same numbers with larger errors say nothing."""
     assert judge(course(virial=[1.2], virial_error=[0.06]), TUNER).trusted
