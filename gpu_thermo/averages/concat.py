@@ -95,12 +95,12 @@ def _check_draws(i: int, tree: xr.DataTree, first: xr.DataTree) -> None:
             )
     if "constant_data" not in first.children:
         return
-    for name, values in first["constant_data"].data_vars.items():
-        if name not in tree["constant_data"] or not _same(tree["constant_data"][name], values):
+    for name, values in first["constant_data"].to_dataset().data_vars.items():
+        if name not in tree["constant_data"] or not _same(tree["constant_data"][str(name)], values):
             raise StoreError(f"Run {i} has other data than run 0 ({name}): concatenate runs on the same data.")
 
 
-def _same(a: xr.DataArray, b: xr.DataArray) -> bool:
+def _same(a: Any, b: Any) -> bool:
     return a.shape == b.shape and bool(np.array_equal(a.to_numpy(), b.to_numpy(), equal_nan=a.dtype.kind == "f"))
 
 

@@ -54,7 +54,7 @@ def resample(run: Run, draws: int | None = None, seed: int = 0) -> xr.DataTree:
     rng = np.random.default_rng(seed)
     taken = [_taken(weight, np.flatnonzero(of_chain == e), count, rng) for e in known]
     chain, draw = (np.stack([t[i] for t in taken]) for i in (0, 1))
-    coords = {name: ("chain", values) for name, values in ensemble_columns(stats).items()}
+    coords: dict[str, Any] = {name: ("chain", values) for name, values in ensemble_columns(stats).items()}
     coords |= {"ensemble": ("chain", known), "source_chain": (("chain", "draw"), chain),
                "source_draw": (("chain", "draw"), draw)}  # fmt: skip
     groups = {name: _picked(tree[name].to_dataset(), chain, draw, coords) for name in GROUPS if name in tree.children}

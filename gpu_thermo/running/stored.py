@@ -126,7 +126,7 @@ def pack_draws(setup: Setup, moments: Sequence[Moment], packed: Mapping[str, np.
         draw=np.array([m.draw for m in moments]), step=steps,
         position=np.stack([s.position for s in shots]) if "parameters" in keep else None,
         predictions=np.stack(predictions) if predictions else None, statistics=statistics,
-        momentum=np.stack([s.momentum for s in shots]) if "momenta" in keep else None,  # type: ignore[arg-type]
+        momentum=np.stack([np.asarray(s.momentum) for s in shots]) if "momenta" in keep else None,
         log_likelihood=np.stack(losses) if losses else None,
     )  # fmt: skip
 
