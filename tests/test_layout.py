@@ -23,6 +23,7 @@ ELSEWHERE = {
         f"gpu_thermo/data/sources/{name}.py": ("data/test_sources.py", "options of every name, built and refused")
         for name in ("base", "bundled", "generated", "own")
     },
+    "gpu_thermo/estimators/loaded.py": ("estimators/test_saved.py", "what is saved is loaded there"),
     "gpu_thermo/estimators/base.py": ("estimators/test_regressor.py", "what both estimators share is asked of one"),
     "gpu_thermo/averages/draws.py": (
         "averages/test_calibration.py",

@@ -29,6 +29,7 @@ from ..errors import RunError
 from ..run import sample
 from ..targets.networks import MlpModel
 from .inputs import encoded, recipe_for
+from .saved import save
 
 Array = Any
 REPLICAS = 128
@@ -157,8 +158,6 @@ class BayesianMLP(BaseEstimator):  # type: ignore[misc]
 
     def save(self, path: str | Path, draws: int = 256) -> None:
         """Write the fitted estimator to one file of a few hundred kB; see `gpu_thermo.estimators.load`."""
-        from .saved import save
-
         check_is_fitted(self, "run_")
         save(self, Path(path), draws)
 

@@ -11,11 +11,19 @@ import numpy as np
 from ..engines.base import Job, why_no_work
 from ..errors import SpecError
 from ..spec.method import MethodSpec
+from ..spec.run import RunSection
 from .hyperparameters import first_zero
 
 
-def with_work(job: Job) -> Job:
-    """`job` with the work of a plain word's steps counted, where it can be; that of a word in braces must be."""
+def with_work(job: Job, run: RunSection) -> Job:
+    """`job` with the work of a plain word's steps counted, where it is asked for or a run that tunes itself can use it;
+    that of a word in braces must be.
+
+    Raises
+    ------
+    SpecError
+        It cannot be counted, and is asked for or needed.
+    """
     why = why_no_work(job.program, job.target, job.batching, job.contour)
     if job.program.braces is not None:
         if why:
@@ -23,7 +31,11 @@ def with_work(job: Job) -> Job:
                 f"{_named(job)} accepts a step by its change of energy, and {why}; or leave out the braces."
             )
         return job
-    return replace(job, work=not why and job.hyper.power is None)
+    if job.hyper.power is not None:
+        why = 'temper = "likelihood" goes by a part of the energy'
+    if run.work and why:
+        raise SpecError(f"run.work = true counts the change of energy of each step, and {why}; or leave out work.")
+    return replace(job, work=not why and (bool(run.work) or run.tolerance is not None))
 
 
 def check_braces(method: MethodSpec, job: Job, moves: Sequence[Any]) -> None:

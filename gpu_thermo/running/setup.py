@@ -96,7 +96,7 @@ def make_setup(spec: RunSpec, subject: Subject) -> Setup:
     moves, hyper = make_moves(spec.moves, hyper, context)
     check_positive(program, hyper)
     job = Job(program, target, hyper, batching, seed, stream, subject.dtype, fold.in_gradients(moves), scale)
-    check_braces(spec.method, job := with_work(job), spec.moves)
+    check_braces(spec.method, job := with_work(job, spec.run), spec.moves)
     return Setup(with_registered(spec, program), subject, job, ensemble, moves)
 
 

@@ -94,6 +94,12 @@ class RunSection(Section):
         ),
     )
 
+    work: bool | None = Field(
+        None,
+        description="count the work of each step of a plain word on all points: acceptance and shadow_work in"
+        " sample_stats. Words in braces and runs with a tolerance count it in any case; small networks pay up to a"
+        " third for it (default false)",
+    )
     tolerance: float | None = Field(
         None,
         gt=0,

@@ -174,11 +174,11 @@ def test_what_a_store_says_moves_no_cursor(done: Path) -> None:
 @pytest.mark.parametrize(("word", "said"), [("{BAOAB}", "of proposals of 2 steps"), ("BAOAB", "of steps, were they")])
 def test_acceptance_is_shown(folder: Path, word: str, said: str) -> None:
     """By info, in its JSON, and where steps are accepted or rejected also by diagnose."""
-    block = "block = 2\n" if "{" in word else ""
+    block, work = ("block = 2\n", "") if "{" in word else ("", "work = true\n")
     method = f'[method]\nname = "langevin"\nword = "{word}"\nposterior_temperature = 1.0\n{block}stepsize = 0.3'
     Path("b.toml").write_text(
         f'[data]\nname = "moons"\ntrain = 20\ntest = 10\n[model]\nhidden = 3\nprior_sd = 1.0\n{method}\n[run]\n'
-        'replicas = 4\nsteps = 40\nburn_in = 20\nthin = 10\ntrace = 10\nminibatch = "full"\n'
+        f'replicas = 4\nsteps = 40\nburn_in = 20\nthin = 10\ntrace = 10\nminibatch = "full"\n{work}'
     )
     assert call("sample", "b.toml", "--out", "b.zarr").exit_code == 0
     work = json.loads(call("info", "b.zarr", "--json").stdout)["work"]

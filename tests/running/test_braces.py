@@ -76,12 +76,19 @@ def test_noise_and_walls_are_refused():
 
 
 def test_work_is_counted_where_it_can_be():
-    """Full batch and letters whose work is known; nothing else changes."""
-    counts = lambda tree: prepare(RunSpec.from_dict(tree)).job.counts_work  # noqa: E731
+    """In braces always, and of plain words where it is asked for: full batch, and letters whose work is known."""
+    counts = lambda tree, **run: prepare(RunSpec.from_dict(tree | {"run": tree["run"] | run})).job.counts_work  # noqa: E731
+    plain = of_potential("double_well") | {"method": {"name": "langevin", "word": "OBA", "temperature": 1.0}}
     assert counts(spec())
-    assert counts(of_potential("double_well") | {"method": {"name": "langevin", "word": "OBA", "temperature": 1.0}})
+    assert counts(plain, work=True)
+    assert not counts(plain)
     assert not counts(spec({"word": "BAOAB"}, MINIBATCH))
-    assert not counts(spec({"name": "adl", "word": None, "stepsize": 0.1, "posterior_temperature": 1.0}))
+    for tree, why in (
+        (spec({"word": "BAOAB"}, MINIBATCH), "changes U from step to step"),
+        (spec({"name": "adl", "word": None, "stepsize": 0.1, "posterior_temperature": 1.0}), "the work of"),
+    ):
+        with pytest.raises(SpecError, match=f"run.work = true counts the change of energy of each step, and .*{why}"):
+            counts(tree, work=True)
 
 
 def test_the_default_learning_curve_stands_at_block_ends():

@@ -1,0 +1,78 @@
+"""The fitted estimator of a file that `saved` wrote."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ..averages.predictive import model_of
+from ..data.arrays import read_npz
+from ..data.recipe import Recipe
+from ..errors import DataError
+from ..tuning.verdict import Verdict
+from .classifier import BayesianMLPClassifier
+from .regressor import BayesianMLPRegressor
+from .saved import FORMAT, SCALES
+
+Estimator = BayesianMLPRegressor | BayesianMLPClassifier
+_KINDS: dict[str, type[Estimator]] = {cls.__name__: cls for cls in (BayesianMLPRegressor, BayesianMLPClassifier)}
+
+
+def load(path: str | Path) -> Estimator:
+    """The fitted estimator of a file that `save` wrote.
+
+    Raises
+    ------
+    DataError
+        It is no such file, or damaged.
+    """
+    held = read_npz(Path(path), None)
+    try:
+        header = json.loads(str(held["header"][()]))
+        if header["format"] != FORMAT:
+            raise DataError(f"{path} is of format {header['format']}; this version reads format {FORMAT}.")
+        model = _KINDS[header["kind"]](**_given(header["parameters"]))
+        model.n_features_in_, model._flat = header["features"], header["flat"]
+        model.recipe_ = None if header["recipe"] is None else Recipe.model_validate(header["recipe"])
+        if "feature_names" in held:
+            model.feature_names_in_ = held["feature_names"].astype(object)
+        if "classes" in held:
+            model.classes_ = held["classes"]
+        trust = {k: tuple(v) if isinstance(v, list) else v for k, v in header["trust"].items() if k != "text"}
+        model.trust_ = Verdict(**{k: np.nan if v is None else v for k, v in trust.items()})
+        model.run_ = _tree(header, held)
+    except DataError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise DataError(f"{path} is no file of a fitted estimator ({type(error).__name__}: {error}).") from None
+    return model
+
+
+def _tree(header: dict[str, Any], held: dict[str, Any]) -> xr.DataTree:
+    """What predictions need of a run: networks, units and names."""
+    attributes = header["attributes"]
+    constant = {name: (("dataset", "feature" if "feature" in name else "target"), held[name])
+                for name in SCALES if name in held}  # fmt: skip
+    names = json.loads(attributes["data"])
+    m, n = len(names["features"]), len(names["targets"])
+    for part, point in (("train", "point"), ("test", "test_point")):  # the rows themselves are not kept
+        constant[f"x_{part}"] = (("dataset", point, "feature"), np.zeros((1, 0, m)))
+        constant[f"y_{part}"] = (("dataset", point, *(["target"] if n else [])), np.zeros((1, 0, *([n] if n else []))))
+    if header["weighted"]:
+        constant["weight_train"] = (("dataset", "point"), np.ones((1, 0)))
+    bare = xr.DataTree.from_dict({"/": xr.Dataset(attrs=attributes), "constant_data": xr.Dataset(constant)})
+    layout = model_of(bare).layout
+    networks, start, tensors = held["networks"].astype(np.float32), 0, {}
+    for name, shape in layout.tensors.items():
+        size = layout.sizes[name]
+        values = networks[:, start : start + size].reshape(len(networks), 1, *shape)
+        tensors[name] = (("chain", "draw", *(f"{name}_{i}" for i in range(len(shape)))), values)
+        start += size
+    return xr.DataTree.from_dict({"/": bare.to_dataset(), "constant_data": bare["constant_data"].to_dataset(),
+                                  "posterior": xr.Dataset(tensors)})  # fmt: skip
+
+
+def _given(parameters: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in parameters.items()}
