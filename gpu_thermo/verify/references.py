@@ -21,6 +21,7 @@ from ..spec.run import RunSpec
 from ..state import State
 from ..targets.functions import sigmoid
 from ..targets.likelihoods.values import log_noise
+from ..targets.networks import MlpTarget
 from .report import LIMIT, Check, Score, from_scores
 from .sampling import Observe, Place, Plan, average
 
@@ -103,9 +104,9 @@ def load(name: str) -> Reference:
             split_rhat=law["split_rhat"], ess=tuple(law["ess"]),
         ) for quantity, law in stored["quantities"].items()
     }  # fmt: skip
+    x, y, inputs = (np.array(stored[key]) for key in ("x", "y", "inputs"))
     return Reference(
-        name, tuple(stored["hidden"]), stored["likelihood"], stored["prior_sd"],
-        *(np.array(stored[key]) for key in ("x", "y", "inputs")), laws,
+        name, tuple(stored["hidden"]), stored["likelihood"], stored["prior_sd"], x, y, inputs, laws,
         stored["chains"], stored["draws"], stored["divergent"],
     )  # fmt: skip
 
@@ -169,7 +170,9 @@ def _listed(reference: Reference, quantity: str, law: Law, first: np.ndarray, se
 
 def _observer(reference: Reference, ready: Setup) -> Observe:
     """Quantities and their squares of a state."""
-    model = ready.subject.model
+    target = ready.subject.target
+    assert isinstance(target, MlpTarget)
+    model = target.model
 
     def observe(state: State) -> dict[str, np.ndarray]:
         position = state.position.astype(np.float64)
