@@ -42,15 +42,16 @@ class Table:
     Attributes
     ----------
     steps : of the tested run; those that choose have a third. descent : steps of Adam before. batches : minibatches of
-    a training set; 1 is the full batch.
+    a training set; 1 is the full batch. draws : of each replica, from the last 30 % of a run.
     """
 
     steps: int
     descent: int
     batches: int
+    draws: int
 
 
-TABLES = {"airfoil": Table(25_000, 1000, 1), "bikesharing": Table(50_000, 3000, 16)}
+TABLES = {"airfoil": Table(25_000, 1000, 1, 15), "bikesharing": Table(50_000, 1500, 16, 6)}
 REPLICAS = 16
 
 
@@ -60,7 +61,7 @@ class Method:
 
     Attributes
     ----------
-    fall : h falls by this factor over 70 % of a run and stays there; draws are of the last 30 %.
+    fall : h falls by this factor over 70 % of a run and stays there.
     fixed_length : its stepsizes are those of positions: h sqrt(tau). heavy : whether it has `masses`. batches :
     minibatches of a training set where the table has full batches, for as many steps more.
     """
@@ -146,19 +147,20 @@ def descent(table: Table, shape: str, data: Parts) -> dict[str, np.ndarray]:
 
 
 def judged(
-    method: Method, stepsize: float, shape: str, data: Parts, start: dict[str, np.ndarray], passes: int, batches: int
-) -> dict[str, float]:
-    """Scores, seconds and frozen replicas of one run of as many steps as a full batch would take in `passes`."""
+    method: Method, stepsize: float, shape: str, data: Parts, start: dict[str, np.ndarray], steps: int, table: Table
+) -> dict[str, Any]:
+    """Scores, seconds and frozen replicas of one run of so many steps, of more where the method has smaller batches."""
     wall, processor = time.perf_counter(), time.process_time()
-    points, more = len(data[1]), method.batches if batches == 1 else 1
-    thin = max(1, passes * more // 200)
+    points, more = len(data[1]), method.batches if table.batches == 1 else 1
+    thin, batches = max(1, int(0.3 * steps * more / table.draws)), table.batches * more
+    long = int(table.draws / 0.3) * thin
     spec = {
-        "data": DATA, "model": model(shape), "run": run_of(200 * thin, 60, thin, batches * more, points),
-        "method": method.spec(stepsize, points, 200 * thin, len(SHAPES[shape])),
+        "data": DATA, "model": model(shape), "run": run_of(long, table.draws, thin, batches, points),
+        "method": method.spec(stepsize, points, long, len(SHAPES[shape])),
     }  # fmt: skip
     tree = gt.sample(spec, data=data, init=start, threads=1)
     return {
-        **of_mixture(tree, data), "steps": 200 * thin, "replicas": REPLICAS, "batches": batches * more,
+        **of_mixture(tree, data), "steps": long, "replicas": REPLICAS, "batches": batches,
         "frozen": int((tree["sample_stats"]["status"].to_numpy() != 0).sum()),
         "seconds": time.perf_counter() - wall, "processor_seconds": time.process_time() - processor,
     }  # fmt: skip
@@ -185,7 +187,7 @@ def compared(name: str, shape: str, method: str, data: dict[str, Parts], share: 
     def row(part: str, stepsize: float, steps: float) -> dict[str, Any]:
         kind = {"table": name, "shape": shape, "method": method, "part": part, "stepsize": stepsize}
         try:
-            scores = judged(METHODS[method], stepsize, shape, data[part], start, int(steps), table.batches)
+            scores = judged(METHODS[method], stepsize, shape, data[part], start, int(steps), table)
         except gt.GpuThermoError as error:
             scores = {"nll": float("nan"), "frozen": REPLICAS, "error": str(error)}
         print(line(kind | scores), flush=True)

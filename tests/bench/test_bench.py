@@ -352,7 +352,7 @@ def test_a_table_is_judged_apart_from_what_it_is_trained_on(tmp_path):
     assert [row["part"] for row in rows] == ["validation"] * 3 + ["test"]
     best = min(rows[:3], key=lambda row: row["nll"])
     assert rows[3]["stepsize"] == best["stepsize"]
-    assert rows[3]["steps"] == 200
+    assert rows[3]["steps"] == 250
     assert 0 < rows[3]["rmse"] < 1
     assert 0.5 < rows[3]["covered"] <= 1
     assert all(row["frozen"] == 0 for row in rows)
