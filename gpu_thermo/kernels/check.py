@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any
 
@@ -26,6 +26,7 @@ from ..method.named import get_method, make_program
 from ..targets.networks import ACTIVATIONS, TASKS, MlpModel
 from .elementwise import elementwise_source
 from .emit import MODES, Emitter, predict_device_source
+from .sass import disassembled
 from .toolchain import CUPY_FLAGS, Resources, nvrtc_compile, nvrtc_version, resources
 
 ARCHITECTURES = ("sm_75", "sm_90", "sm_120")
@@ -60,7 +61,9 @@ class Variant:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one kernel of a variant on one architecture; `error` is empty where it compiled."""
+    """What came of one kernel of a variant on one architecture; `error` is empty where it compiled. Instructions are
+    counted where there is nvdisasm (sass.py).
+    """
 
     group: str
     name: str
@@ -70,6 +73,7 @@ class Result:
     seconds: float
     resources: Resources | None
     error: str = ""
+    instructions: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def wrong(self) -> bool:
@@ -232,14 +236,14 @@ def check(variant: Variant, arch: str) -> list[Result]:
     """Compile one variant; a failure is a result too."""
     start = time.process_time()
     try:
-        _, log = nvrtc_compile(variant.source, arch, (*CUPY_FLAGS, "--ptxas-options=-v"))
+        cubin, log = nvrtc_compile(variant.source, arch, (*CUPY_FLAGS, "--ptxas-options=-v"))
     except GpuThermoError as error:
         return [
             Result(variant.group, variant.name, arch, "", variant.strict, time.process_time() - start, None, str(error))
         ]
-    seconds = time.process_time() - start
+    seconds, counts = time.process_time() - start, disassembled(cubin)
     return [
-        Result(variant.group, variant.name, arch, k, variant.strict, seconds, r)
+        Result(variant.group, variant.name, arch, k, variant.strict, seconds, r, instructions=counts.get(k, {}))
         for k, r in sorted(resources(log).items())
     ]
 
