@@ -122,7 +122,8 @@ def _draw_plane(figure: "Figure", dataset: xr.Dataset, output: int) -> None:
     singles = [f"draw {i + 1}" for i in range(dataset.sizes["single"])]
     each = len(singles) // 3 or 1
     top = [name for name in ("mean", "epistemic", "total") for _ in range(each)]
-    panels: Any = figure.subplot_mosaic([top, (singles + ["."] * (3 * each))[: 3 * each]], height_ratios=[2.4, 1])
+    rows: list[Any] = [top, (singles + ["."] * (3 * each))[: 3 * each]]
+    panels: Any = figure.subplot_mosaic(rows, height_ratios=[2.4, 1])
     draw_panels(figure, [panels[name] for name in ("mean", "epistemic", "total")], dataset, output)
     panels["mean"].set_ylabel(dataset["v"].attrs["long_name"])
     for name in ("epistemic", "total"):

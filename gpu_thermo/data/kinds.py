@@ -171,7 +171,7 @@ def _marked(absent: Any) -> bool:
 
 
 def _category(name: str, values: Raw, absent: Any) -> Encoder:
-    from sklearn.preprocessing import OneHotEncoder  # type: ignore[import-untyped]
+    from sklearn.preprocessing import OneHotEncoder
 
     texts = np.array([MISSING_LEVEL if v is None else v for v in values], object)[:, None]
     encoder = OneHotEncoder(min_frequency=RARE, max_categories=MOST_LEVELS + 1, handle_unknown="infrequent_if_exist")

@@ -149,7 +149,8 @@ def initial_state(job: Job, position: Array, momentum: Array | None = None, keys
     state = State.at(position, with_fixed_length(job, given), np.nan_to_num(job.hyper.thermostat))
     state.extra = {name: np.zeros_like(position) for name in job.program.keeps}
     if job.counts_work:
-        kept = kept_arrays(job.program, *position.shape, job.dtype)
+        replicas, parameters = position.shape
+        kept = kept_arrays(job.program, replicas, parameters, job.dtype)
         state.extra |= {name: np.zeros(a.shape, a.dtype) for name, a in kept.items()}
     if job.contour is not None:
         job.contour.begin(state)

@@ -41,7 +41,7 @@ class Held:
             and ready.agenda.draws > 0
         )
         self._every = max(1, -(-ready.agenda.draws // DRAWS))
-        if self.active:
+        if self.active and isinstance(subject, NetworkSubject):
             self._chosen = _spread(subject.data.test_points, POINTS)
 
     def __call__(self, position: np.ndarray) -> None:
