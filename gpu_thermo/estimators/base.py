@@ -8,10 +8,10 @@ from typing import Any, Self
 
 import numpy as np
 import xarray as xr
-from sklearn.base import BaseEstimator  # type: ignore[import-untyped]
-from sklearn.utils import check_random_state  # type: ignore[import-untyped]
-from sklearn.utils._param_validation import Interval, StrOptions  # type: ignore[import-untyped]
-from sklearn.utils.validation import (  # type: ignore[import-untyped]
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import (
     _check_feature_names,
     _check_n_features,
     _check_sample_weight,
@@ -35,7 +35,7 @@ Array = Any
 REPLICAS = 128
 
 
-class BayesianMLP(BaseEstimator):  # type: ignore[misc]
+class BayesianMLP(BaseEstimator):
     """Base of both estimators; see there for parameters and attributes."""
 
     _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012

@@ -3,17 +3,17 @@
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import ClassifierMixin  # type: ignore[import-untyped]
-from sklearn.utils import Bunch  # type: ignore[import-untyped]
-from sklearn.utils.multiclass import check_classification_targets  # type: ignore[import-untyped]
-from sklearn.utils.validation import column_or_1d  # type: ignore[import-untyped]
+from sklearn.base import ClassifierMixin
+from sklearn.utils import Bunch
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d
 
 from ..data.tasks import classification
 from .base import Array, BayesianMLP
 from .inputs import dataset
 
 
-class BayesianMLPClassifier(ClassifierMixin, BayesianMLP):  # type: ignore[misc]
+class BayesianMLPClassifier(ClassifierMixin, BayesianMLP):
     """Classification by the posterior of a small network: probabilities that know what they do not know.
 
     Parameters and attributes as of BayesianMLPRegressor, and `classes_` [C]; likelihood is bernoulli or categorical by

@@ -3,8 +3,8 @@
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import RegressorMixin  # type: ignore[import-untyped]
-from sklearn.utils import Bunch, check_random_state  # type: ignore[import-untyped]
+from sklearn.base import RegressorMixin
+from sklearn.utils import Bunch, check_random_state
 
 from ..averages.draws import Scales
 from ..errors import SpecError
@@ -15,7 +15,7 @@ POISSON, MANY = "poisson", 300
 """The likelihood of counts; rows from which on the noise may depend on x, where nothing else is said."""
 
 
-class BayesianMLPRegressor(RegressorMixin, BayesianMLP):  # type: ignore[misc]
+class BayesianMLPRegressor(RegressorMixin, BayesianMLP):
     """Regression by the posterior of a small network: a mean with its uncertainty, intervals, quantiles.
 
     The run tunes itself and stops when every average is known to `tolerance` posterior standard deviations, or after
