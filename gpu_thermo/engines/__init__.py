@@ -117,6 +117,8 @@ sampling the chip sets the limit (kernels/sharing.py)."""
 def _obstacle(job: Job, device: str) -> str:
     """Why the fused engine cannot carry out `job`; empty if it can."""
     target = job.target
+    if target.library:
+        return f"what {target.library} computes is code of your own, which has no C++ text"
     if target.fused is None:
         return "it samples perceptrons only, whose records have C++ texts"
     if arrays_only := _without_kernels(job):

@@ -91,8 +91,12 @@ class OwnNetwork(ABC):
 
     @property
     def width(self) -> int:
-        """Values that a point takes in one replica, roughly: units counted by their biases."""
-        return max(LEAST_WIDTH, sum(shape[0] for shape in self.tensors.values() if len(shape) == 1))
+        """Values that a point takes in one replica, roughly: units counted by their biases, or by the weights, each of
+        which has two layers at its sides, in whatever order; most layers have a weight at both of theirs.
+        """
+        biases = sum(shape[0] for shape in self.tensors.values() if len(shape) == 1)
+        sides = sum(sum(sorted(shape)[-2:]) for shape in self.tensors.values() if len(shape) > 1)
+        return max(LEAST_WIDTH, biases, -(-sides // 2))
 
     @property
     def sha256(self) -> str:
