@@ -40,8 +40,10 @@ def load(path: str | Path) -> Estimator:
             model.feature_names_in_ = held["feature_names"].astype(object)
         if "classes" in held:
             model.classes_ = held["classes"]
-        trust = {k: tuple(v) if isinstance(v, list) else v for k, v in header["trust"].items() if k != "text"}
-        model.trust_ = Verdict(**{k: np.nan if v is None else v for k, v in trust.items()})
+        given = {k: v for k, v in header["trust"].items() if k != "text"}
+        trust: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
+        trust |= {k: np.nan for k, v in given.items() if v is None}
+        model.trust_ = Verdict(**trust)
         model.run_ = _tree(header, held)
     except DataError:
         raise
@@ -53,7 +55,7 @@ def load(path: str | Path) -> Estimator:
 def _tree(header: dict[str, Any], held: dict[str, Any]) -> xr.DataTree:
     """What predictions need of a run: networks, units and names."""
     attributes = header["attributes"]
-    constant = {name: (("dataset", "feature" if "feature" in name else "target"), held[name])
+    constant: dict[str, Any] = {name: (("dataset", "feature" if "feature" in name else "target"), held[name])
                 for name in SCALES if name in held}  # fmt: skip
     names = json.loads(attributes["data"])
     m, n = len(names["features"]), len(names["targets"])
