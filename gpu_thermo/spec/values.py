@@ -55,7 +55,7 @@ class Scheduled(Section):
 
 def _repeated(given: Mapping[str, Any]) -> Mapping[str, Any]:
     """{values = [a, b], repeat = 2} as the list it stands for, a a b b."""
-    if "values" not in given and "repeat" not in given:
+    if "values" not in given and ("repeat" not in given or "schedule" in given):  # a table's own repeat
         return given
     rest = {key: value for key, value in given.items() if key not in ("values", "repeat")}
     values, repeat = given.get("values"), given.get("repeat", 1)

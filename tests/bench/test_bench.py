@@ -377,9 +377,10 @@ def test_methods_at_depth_by_one_command(tmp_path, monkeypatch):
     lmv_depth.main()
     result = json.loads((tmp_path / "lmv_depth.json").read_text())
     assert result["study"]["model"]["hidden"] == [20, 20]
-    assert set(result["cells"]) == {f"init {a}, {b}" for a in ("normal", "pytorch") for b in METHODS_AT_DEPTH}
+    theirs = {f"init {a}, {b}" for a in ("normal", "pytorch") for b in METHODS_AT_DEPTH}
+    assert set(result["cells"]) == theirs | {f"init pytorch, {name}, chosen" for name in ("AdLaLa", "LOL", "Adam")}
     assert all(30 < c["lower_quartile"] <= c["median"] <= c["upper_quartile"] < 80 for c in result["cells"].values())
-    assert "init pytorch, Adam" in tables.lmv_depth(result)
+    assert "init pytorch, Adam, chosen" in tables.lmv_depth(result)
 
 
-METHODS_AT_DEPTH = ("AdLaLa", "LOL", "Langevin", "Adam")
+METHODS_AT_DEPTH = ("AdLaLa, fig. 9", "LOL, fig. 16", "Langevin, fig. 1", "Adam, fig. 7")

@@ -324,3 +324,12 @@ def test_draws():
     assert spec.run.draws == 4
     assert math.isinf(RunSpec.from_dict({"method": {"friction": INF}}).method.friction["all"].value)
     assert prepare(RunSpec.from_dict({"run": {"replicas": 1}})).job.replicas == 1
+
+
+@pytest.mark.parametrize("repeat", [False, True])
+def test_a_table_of_factors_is_read_back_from_a_store(repeat):
+    """Its own `repeat` is not that of a list of values."""
+    table = {"value": 0.1, "schedule": "table", "factors": [1.0, 0.5], "repeat": repeat}
+    spec = RunSpec.from_dict({"method": {"name": "langevin", "stepsize": table}})
+    assert RunSpec.from_json(spec.to_json()) == spec
+    assert spec.method.stepsize.schedule.repeat is repeat
