@@ -24,6 +24,7 @@ from ..running.setup import prepare
 from ..spec.run import RunSection, RunSpec, explain
 from ..spec.section import Section
 from ..spec.text import read_toml
+from .grids import refuse_tolerance
 
 Tree = dict[str, Any]
 ROUNDING = 1e-3
@@ -161,6 +162,7 @@ class ComparisonSpec(Section):
             raise SpecError(f"Entry '{entry.label}': {error}") from None
 
     def _spec(self, entry: Entry, run: RunSection) -> RunSpec:
+        refuse_tolerance(run.model_dump())
         return RunSpec.from_dict(
             {**self.subject, "method": entry.method, "run": run.model_dump(), "moves": entry.moves}
         )

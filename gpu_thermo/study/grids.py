@@ -259,6 +259,15 @@ def _reserved(field: str) -> str:
     return f"{field} is set by the study: give {_BY_SEEDS[field]} in [seeds]."
 
 
+def refuse_tolerance(run: Any) -> None:
+    """SpecError for what stops itself: the runs of a study share one clock."""
+    if isinstance(run, Mapping) and run.get("tolerance") is not None:
+        raise SpecError(
+            f"run.tolerance = {run['tolerance']} is for single runs, which tune and stop themselves: the runs of a"
+            " study or a comparison share one clock. Give run.steps in its place."
+        )
+
+
 def _run_spec(base: Mapping[str, Any], point: Mapping[str, Any]) -> RunSpec:
     """The run of one cell: the base, whole sections replaced first, single fields set then, and what studies leave out
     filled in.
@@ -288,6 +297,7 @@ def _run_spec(base: Mapping[str, Any], point: Mapping[str, Any]) -> RunSpec:
             run.setdefault("thin", steps - burn_in)
         run.setdefault("trace", max(1, steps // TRACE_POINTS))
         run |= {"replicas": 1, "keep": []}
+    refuse_tolerance(tree.get("run"))
     spec = RunSpec.from_dict(tree)
     for name in (
         "stepsize",

@@ -53,3 +53,18 @@ def test_how_long_a_run_is_does_not_change_what_it_is():
 def test_contradictions_are_refused(tree, message):
     with pytest.raises(SpecError, match=message):
         RunSpec.from_dict(tree)
+
+
+def test_the_runs_of_a_study_share_one_clock():
+    from gpu_thermo.study import StudySpec
+
+    with pytest.raises(SpecError, match=r"run\.tolerance = 0\.05 is for single runs"):
+        StudySpec.from_dict({"method": LANGEVIN, "run": {"tolerance": 0.05}, "grid": {"method.stepsize": [0.1, 0.2]}})
+
+
+def test_and_those_of_a_comparison():
+    from gpu_thermo.study.entries import ComparisonSpec
+
+    tree = {"target": {"name": "harmonic"}, "run": {"tolerance": 0.05}, "entry": [{"label": "a", "method": LANGEVIN}]}
+    with pytest.raises(SpecError, match=r"run\.tolerance|tolerance = 0\.05"):
+        ComparisonSpec.from_dict(tree).plan()
