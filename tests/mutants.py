@@ -20,6 +20,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from helpers.mutants_of_networks import OF_NETWORKS
 from helpers.mutants_of_predictions import OF_PREDICTIONS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -269,7 +270,7 @@ MUTANTS: dict[str, Mutant] = {
     "frozen replica spreads": Mutant(
         (("gpu_thermo/engines/operations/arrays.py", "array[fresh] = np.nan", "array[:] = np.nan"),),
         ("tests/engines/test_batched.py", "tests/test_run.py")),
-} | {name: Mutant(*row) for name, row in OF_PREDICTIONS.items()}  # fmt: skip
+} | {name: Mutant(*row) for name, row in (OF_NETWORKS | OF_PREDICTIONS).items()}  # fmt: skip
 
 
 def main() -> int:

@@ -224,3 +224,66 @@ def test_the_law_is_that_of_our_network(library):
 
     assert worst(own, ours) < 4.5
     assert worst(own, hot) > 6
+
+
+LIKELIHOODS = {
+    "bernoulli": (SPIRALS, {}),
+    "noise learned": ({"name": "gap", "train": 30, "test": 10}, {}),
+    "noise known": ({"name": "gap", "train": 30, "test": 10}, {"noise_sd": 0.2}),
+    "heteroscedastic": ({"name": "gap", "train": 30, "test": 10}, {"likelihood": "heteroscedastic"}),
+}
+
+
+def bare(inputs, outputs, units=10, biases=True):
+    """A NumPy network of one hidden layer, with biases or without."""
+    tensors = {"hidden.w": np.full((units, inputs), 0.1), "output.w": np.full((outputs, units), 0.1)}
+    if biases:
+        tensors |= {"hidden.b": np.zeros(units), "output.b": np.zeros(outputs)}
+        tensors = {name: tensors[name] for name in ("hidden.w", "hidden.b", "output.w", "output.b")}
+
+    def hidden(p, x):
+        return np.tanh(x @ p["hidden.w"].swapaxes(-1, -2) + (p["hidden.b"][:, None] if biases else 0))
+
+    def forward(p, x):
+        return hidden(p, x) @ p["output.w"].swapaxes(-1, -2) + (p["output.b"][:, None] if biases else 0)
+
+    def vjp(p, x, d):
+        h = hidden(p, x)
+        d_h = (d @ p["output.w"]) * (1 - h * h)
+        g = {"hidden.w": d_h.swapaxes(-1, -2) @ x, "output.w": d.swapaxes(-1, -2) @ h}
+        return g | ({"hidden.b": d_h.sum(axis=1), "output.b": d.sum(axis=1)} if biases else {})
+
+    return gt.NumpyNetwork(tensors, forward, vjp)
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_a_plan_says_of_it_what_it_says_of_ours(name):
+    """Partitions, parameters, draws, the store's size and what is assumed are those of our network of the same shape;
+    it goes by array code, and the plan says why.
+    """
+    data, model = LIKELIHOODS[name]
+    inputs, outputs = (1 if data["name"] == "gap" else 2), (2 if name == "heteroscedastic" else 1)
+    spec = {"data": data, "run": RUN, "method": {"name": "langevin", "partition": "layer"}}
+    ours = gt.plan({**spec, "model": {**model, "hidden": 10, "activation": "tanh", "prior_sd": 2.0}}, engine="batched")
+    plan = gt.plan({**spec, "model": {**model, "prior_sd": 2.0}}, network=bare(inputs, outputs))
+    for same in ("parameters", "ensembles", "draws", "substeps", "gradients_per_step", "assumptions", "columns"):
+        assert getattr(plan, same) == getattr(ours, same), same
+    assert {k: v for k, v in plan.words.items() if k != "likelihood"} == {
+        k: v for k, v in ours.words.items() if k != "likelihood"
+    }
+    assert plan.engine == "batched"
+    theirs = f"numpy {np.__version__}"
+    assert plan.engine_reason == f"not fused: what {theirs} computes is code of your own, which has no C++ text"
+    assert plan.disk_bytes == pytest.approx(ours.disk_bytes, rel=0.2)
+
+
+def test_a_plan_bills_units_whose_layers_have_no_biases():
+    """Activations dominate a wide network; whether biases count its units or weights do, the bill is that of ours."""
+    run = {"replicas": 64, "steps": 40, "burn_in": 20, "thin": 10, "minibatch": "full"}
+    spec = {"data": {**SPIRALS, "train": 500}, "run": run, "method": {"name": "sgd"}}
+    ours = gt.plan({**spec, "model": {"hidden": 1000, "activation": "tanh"}}, engine="batched").memory["engine"]
+    for biases in (True, False):
+        billed = gt.plan(spec, network=bare(2, 1, 1000, biases)).memory["engine"]
+        assert billed == pytest.approx(ours, rel=0.1), biases
+    narrow = gt.plan(spec, network=bare(2, 1, 100, False)).memory["engine"]
+    assert narrow < ours / 2
