@@ -21,6 +21,7 @@ from gpu_thermo.averages.trees import Run, names_damage
 from gpu_thermo.data import Dataset
 from gpu_thermo.data.tasks import TASKS
 from gpu_thermo.errors import DataError
+from gpu_thermo.spec.run import RunSpec
 from gpu_thermo_analysis.drawing import NotWrittenError, draw_map
 
 __all__ = ["draw_map", "save_map", "uncertainty_map"]
@@ -89,7 +90,12 @@ def uncertainty_map(
     differs = ensemble_labels(tree["sample_stats"].to_dataset()).get(chosen, "")
     which = f"Ensemble {chosen} of {len(known)}{f' ({differs})' * bool(differs)}." if len(known) > 1 else ""
     draws = int(out.attrs.pop("draws"))
-    return described(out, data, plane, f"{data.name}: {len(members)} networks, {draws} draws", which)
+    return described(out, data, plane, f"{label_of(tree)}: {len(members)} networks, {draws} draws", which)
+
+
+def label_of(tree: xr.DataTree) -> str:
+    """What a run's spec calls its data in titles."""
+    return RunSpec.from_json(tree.attrs["spec"]).data.label
 
 
 def check_extent(resolution: int, margin: float) -> None:

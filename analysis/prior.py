@@ -94,7 +94,7 @@ def prior_map(
     phi = found["phi"].to_numpy()
     out["prediction"] = (("single", *out["mean"].dims), phi.reshape(len(phi), *out["mean"].shape))
     out.attrs.pop("draws")
-    title = f"{prior.data.name}: {len(prior.position):,} draws from the prior, before any data"
+    title = f"{prior.label}: {len(prior.position):,} draws from the prior, before any data"
     return described(out, prior.data, plane, title, f"Assumed: {'; '.join(prior.assumptions)}.")
 
 

@@ -36,13 +36,14 @@ class PriorPredictive:
     Attributes
     ----------
     data : of the spec: units, classes, training points to compare with. model : the network. position : [draw, P]
-    float64. assumptions : in words, as every run prints them.
+    float64. assumptions : in words, as every run prints them. label : what titles call the data.
     """
 
     data: Dataset
     model: MlpModel
     position: np.ndarray
     assumptions: tuple[str, ...]
+    label: str
 
     @classmethod
     def of(
@@ -62,7 +63,7 @@ class PriorPredictive:
             )
         keys = make_keys(np.full(draws, np.uint64(made.run.seed)), np.arange(draws, dtype=np.uint64))
         position = subject.model.initial_position("prior", 0.0, keys, np.float64)
-        return cls(subject.data, subject.model, position, tuple(subject.assumptions()))
+        return cls(subject.data, subject.model, position, tuple(subject.assumptions()), subject.spec.data.label)
 
     def predict(self, x: Array, quantiles: Sequence[float] = QUANTILES, singles: int | None = None) -> xr.Dataset:
         """As `predict_prior`; phi is of the first `singles` draws, of all by default. Beside it and the result, memory

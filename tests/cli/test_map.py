@@ -64,3 +64,21 @@ def test_maps_of_priors_that_cannot_be_made_are_refused(folder: Path, done: Path
     check_refused(call("map", "run.zarr", "--set", "run.seed=1", *out), ["--set", "--prior"])
     check_refused(call("map", "run.zarr", "--draws", "5", *out), ["--draws", "--prior"])
     assert not (folder / "prior.png").exists()
+
+
+def test_titles_call_a_file_by_its_name(folder: Path) -> None:
+    """Those of maps, of maps of the prior, and of info."""
+    (folder / "tables").mkdir()
+    rows = "".join(f"{i},{(7 * i) % 5},{i % 2}\n" for i in range(30))
+    (folder / "tables" / "mill.csv").write_text("heat,load,fault\n" + rows)
+    given = sets("data.name=csv", "data.path=tables/mill.csv", "data.target=fault")
+    spec = (folder / "run.toml").read_text().replace('"spirals"', '"csv"').replace("train = 40", 'target = "fault"')
+    spec = spec.replace("test = 20", 'path = "tables/mill.csv"').replace("hidden = 4", "hidden = 4\nprior_sd = 1.0")
+    (folder / "prior.toml").write_text(spec)
+    found = sampled(*given)
+    drawn = call("map", found["store"], "--out", "map.png", "--resolution", "5")
+    assert "mill.csv: 8 networks, 32 draws: map in map.png" in " ".join(drawn.stderr.split()), drawn.stderr
+    prior = call("map", "prior.toml", "--prior", "--out", "prior.png", "--resolution", "5", "--draws", "30")
+    assert "mill.csv: 30 draws from the prior" in " ".join(prior.stderr.split()), prior.stderr
+    told = call("info", found["store"])
+    assert "mill.csv" in told.stdout.split('path = "')[0]

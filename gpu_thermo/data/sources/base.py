@@ -65,6 +65,11 @@ class DataSource(BaseModel, ABC):
         """The seed of each data set, [D]."""
         return list(self.seeds) if self.seeds is not None else [getattr(self, self.seed_field)]
 
+    @property
+    def label(self) -> str:
+        """What titles call the data."""
+        return self.name
+
     @abstractmethod
     def build(self, base: Path | None = None) -> Dataset:
         """Make or read the data; relative paths of files start at `base` (by default the current folder).

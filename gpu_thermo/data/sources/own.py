@@ -55,6 +55,11 @@ class TableFile(Real):
         return self
 
     @property
+    def label(self) -> str:
+        """The file's own name."""
+        return Path(self.path).name
+
+    @property
     def all_targets(self) -> list[str]:
         """Names of the target columns."""
         return [self.target] if isinstance(self.target, str) else list(self.target)
@@ -142,6 +147,11 @@ class Npz(DataSource):
         description="shift and scale to mean 0 and sd 1 over the training part (regression: targets too, unless"
         ' "features")',
     )
+
+    @property
+    def label(self) -> str:
+        """The file's own name."""
+        return Path(self.path).name
 
     def build(self, base: Path | None = None) -> Dataset:
         """Read the file, and split it if it is not split yet."""
