@@ -63,6 +63,10 @@ class Prior(Protocol):
     def assumptions(self) -> tuple[str, ...]:
         """In words."""
 
+    @property
+    def label(self) -> str:
+        """What titles call the data."""
+
     def predict(self, x: Any, quantiles: Sequence[float], singles: int | None) -> xr.Dataset:
         """As `predict_prior`, phi of the first `singles` draws."""
 
