@@ -30,7 +30,7 @@ BAD_SPECS = {
     "NaN": (["method.stepsize=nan"], ["stepsize", "nan", "not a finite number"]),
     "negative": (["method.friction=-1"], ["friction", "-1", "negative"]),
     "zero stepsize": (["method.stepsize=0"], ["stepsize", "above 0"]),
-    "array of the wrong length": (["method.stepsize=[0.1, 0.2]"], ["stepsize", "2 values for 8 replicas"]),
+    "array of the wrong length": ([f"method.stepsize={[0.1] * 9}"], ["stepsize", "9 values", "8 replicas"]),
     "batch above N": (["run.batch=41"], ["run.batch = 41", "40 points"]),
     "no whole draws": (["run.thin=7"], ["not whole", "steps ="]),
     "burn-in above steps": (["run.burn_in=40"], ["burn_in = 40"]),
@@ -38,7 +38,7 @@ BAD_SPECS = {
     "no = in --set": (["run.replicas"], ["run.replicas", "section.key=value"]),
     "csv that is not there": (["data.name=csv", "data.path=no.csv", "data.target=y"], ["no.csv"]),
     "csv with a missing value": (
-        ["data.name=csv", "data.path=missing.csv", "data.target=y"],
+        ["data.name=csv", "data.path=missing.csv", "data.target=y", "data.encode=numbers"],
         ["missing.csv, line 3", "column 'b'", "missing"],
     ),
     "csv with text": (

@@ -41,12 +41,15 @@ class Follow:
 
 @dataclass(frozen=True)
 class Law:
-    """A noisy operation: the stationary law of `method`; `exact(k)` gives <x^2>, <p^2>, <x p> at stiffness k."""
+    """A noisy operation: the stationary law of `method`; `exact(k)` gives <x^2>, <p^2>, <x p> at stiffness k. It takes
+    as many `replicas` as show its smallest coefficient.
+    """
 
     method: str
     exact: Callable
     hyper: dict = field(default_factory=dict)
     momenta: bool = True
+    replicas: int = 1500
 
 
 @dataclass(frozen=True)
@@ -172,7 +175,12 @@ CONTRACTS: dict[str, Follow | Law | Turned] = {
     "D": Law("ACDB", lambda k: moments("ACDB", 0.8, xi=XI, sigma=SIGMA, k=k), {"thermostat": XI, "sigma": SIGMA}),
     "F": Law("FBA", lambda k: moments("FBA", 0.8, xi=XI, sigma=SIGMA, k=k), {"thermostat": XI, "sigma": SIGMA}),
     "O": Law("OBA", lambda k: moments("OBA", 0.8, gamma=GAMMA, tau=TAU, k=k), {"friction": GAMMA, "temperature": TAU}),
-    "U": Law("UBU", lambda k: moments("UBU", 0.8, gamma=GAMMA, tau=TAU, k=k), {"friction": GAMMA, "temperature": TAU}),
+    "U": Law(
+        "UBU",
+        lambda k: moments("UBU", 0.8, gamma=GAMMA, tau=TAU, k=k),
+        {"friction": GAMMA, "temperature": TAU},
+        replicas=5000,
+    ),
     "K": Follow("KAK", word("KAK"), {"temperature": TAU}),
     "S": Turned("KAS", lambda n: refreshed(n, GAMMA, 0.8), {"friction": GAMMA, "temperature": 1e9}),
     "sgd": Follow("sgd", descent),
@@ -223,8 +231,9 @@ def drawn(well, job):
     return lambda step: normals(keys, blocks, Purpose.STEP, step, 0, np.float64)[:, lanes[-n:]]
 
 
-def law_z(contract, make, dtype, replicas=1500):
+def law_z(contract, make, dtype):
     """Largest |z| of second moments along all axes, replicas as the unit."""
+    replicas = contract.replicas
     well = NetworkWell(replicas, dtype)
     job = well.job(contract.method, 0.8, **contract.hyper)
     zero = np.zeros((replicas, len(well.stiffness)))
