@@ -85,6 +85,12 @@ def make_setup(spec: RunSpec, subject: Subject) -> Setup:
     seed = np.full(run.replicas, run.seed if run.seed_dynamics is None else run.seed_dynamics, np.uint64)
     stream = np.arange(run.replicas, dtype=np.uint64) if among is None else among
     ensemble = ensembles(subject.dataset, hyper)
+    if run.tolerance is not None and ensemble.max() > 0:
+        raise SpecError(
+            "run.tolerance takes errors from the spread over replicas that are alike, and these are of"
+            f" {ensemble.max() + 1} ensembles (data sets or hyperparameters): sample each in a run of its own, or give"
+            " run.steps in its place."
+        )
     batching = _batching(spec, target.points)
     network = target.model if isinstance(target, MlpTarget) and not target.library else None
     fans = None if network is None else network.weight_fans

@@ -166,7 +166,8 @@ def test_a_ladder_stays_on_one_data_set(tmp_path):
     several = {"name": "spirals", "train": 60, "test": 20, "seeds": [1, 2]}
     tree = sample(spec(EXCHANGE) | {"data": several}, tmp_path / "run.zarr")
     stats = tree["sample_stats"]
-    assert np.array_equal(stats["dataset"], [0, 0, 0, 1, 1, 1] * 2)
+    assert np.array_equal(stats["dataset"], [0, 1] * 2)
+    assert np.array_equal(tree["sample_stats_rungs"]["dataset"], [0, 0, 0, 1, 1, 1] * 2)
     assert np.array_equal(stats["ensemble"], stats["dataset"])
     assert tree["predictive"]["draws"].to_numpy().tolist() == [
         40,

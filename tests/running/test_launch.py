@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from tuned_cases import STIFFNESS, well
 
+from gpu_thermo import plan
+from gpu_thermo.errors import SpecError
 from gpu_thermo.running.launch import Launch
 from gpu_thermo.running.setup import prepare
 from gpu_thermo.spec.run import RunSpec
@@ -34,6 +36,16 @@ def test_a_group_stands_behind_the_replicas(launch):
     assert Launch.of(prepare(RunSpec.from_dict(plain(replicas=256)))).job.replicas == 320
     np.testing.assert_array_equal(launch.job.stream[:64], launch.ready.job.stream)
     np.testing.assert_array_equal(launch.whole.initial_state().position[:64], launch.ready.initial_state().position)
+
+
+def test_several_data_sets_are_refused():
+    """Spreads over replicas of different posteriors are no errors."""
+    spec = {
+        "data": {"name": "moons", "train": 20, "test": 4, "seeds": [1, 2]}, "model": {"hidden": 3, "prior_sd": 1.0},
+        "method": {"name": "langevin", "posterior_temperature": 1.0}, "run": {"replicas": 32, "tolerance": 0.1},
+    }  # fmt: skip
+    with pytest.raises(SpecError, match=r"these are of 2 ensembles.*run\.steps in its place"):
+        plan(spec)
 
 
 def test_in_braces_there_is_no_group():
