@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,12 @@ class TestTrouble:
     """Faults while writing: a RunError in the main thread, and everything committed stays."""
 
     def _fails(self, writer: RunWriter, start: int) -> str:
-        """The message of the first error, within a few calls."""
+        """The message of the first error, within a few calls, or as soon as the writing thread has had its turn."""
 
         def go_on() -> None:
-            for i in range(200):
+            for i in range(2000):
                 advance(writer, start + i, 1, wait=False)
+                time.sleep(0.001 if i < 200 else 0.01)
 
         with pytest.raises(RunError) as caught:
             go_on()
