@@ -15,12 +15,13 @@ _MULTIPROCESSOR = 227 * 2**10
 """Bytes of it that the blocks on one multiprocessor share (sm_90), each with 1 KiB more of its own."""
 _WARPS = 16
 """Warps on a multiprocessor that teams are made larger for: a quarter of what it can hold."""
-_FILE = 2**16
-"""Registers of a multiprocessor."""
+_FILE, _QUARTERS = 2**16, 4
+"""Registers of a multiprocessor, whose quarters have a share each, and run whole warps."""
 _BESIDE = {(1, 32): 78, (1, 64): 110, (2, 32): 140, (2, 64): 170}
-"""Registers beside half as many again as what is held: of one layer or more, in float32 and float64; and for a contour.
-Read off compiled kernels, the fewest that spill nothing (`python -m gpu_thermo.kernels.check` says so of each)."""
-_CONTOUR = 32
+"""Registers beside half as many again as what is held: of one layer or more, in float32 and float64; for a contour; and
+for an activation that is a polynomial. Read off compiled kernels, the fewest that spill nothing
+(`python -m gpu_thermo.kernels.check` says so of each)."""
+_CONTOUR, _POLYNOMIAL = 32, 8
 _REGISTERS, _DEEP_REGISTERS = 96, 48
 """Registers a thread may spend on what it holds of a replica: at depth what it does takes more beside them; and an
 activation that is a polynomial takes a third of them in float64."""
@@ -57,8 +58,8 @@ class Sharing:
     @property
     def blocks(self) -> int:
         """Blocks that are to run on a multiprocessor at once: as many as registers and shared memory have room for."""
-        registers = -(-self.registers // 8) * 8
-        return max(1, min(self._blocks, _FILE // (registers * self.teams * self.team)))
+        warps = _FILE // _QUARTERS // (32 * (-(-self.registers // 8) * 8))  # of a quarter
+        return max(1, min(self._blocks, _QUARTERS * warps // (self.teams * self.team // 32)))
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,7 @@ class Network:
             if (shared := self._bytes(team, tile)) <= SHARED:
                 teams = min(_THREADS // team, SHARED // shared) if team == 32 else 1  # barriers of a block: one team's
                 beside = _BESIDE[min(2, self.model.layers), self.bits] + _CONTOUR * self.contour
+                beside += _POLYNOMIAL * self.model.activation_record.kept
                 return Sharing(team, teams, tile, shared, beside + 3 * self._registers(team) // 2)
         return None
 
