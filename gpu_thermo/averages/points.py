@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.frames import raw_columns
+from ..data.frames import is_table, raw_columns
 from ..data.labels import shorten
 from ..data.recipe import Raw, Recipe
 from ..errors import DataError
@@ -62,7 +62,7 @@ def _columns(x: Any) -> list[Any] | None:
     """The columns of a table; None of an array, and of a table whose columns are only counted."""
     if isinstance(x, Mapping):
         columns = list(x)
-    elif hasattr(x, "columns") and hasattr(x, "__getitem__"):
+    elif is_table(x):
         columns = list(x.columns)
     elif getattr(getattr(x, "dtype", None), "names", None):
         columns = list(x.dtype.names)

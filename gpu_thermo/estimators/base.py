@@ -1,7 +1,6 @@
 """What the regressor and the classifier share: parameters, fit, uncertainty, verdict."""
 
 import math
-from collections.abc import Mapping
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Self
@@ -21,13 +20,13 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from ..averages.claims import told_of
 from ..averages.draws import Source
 from ..averages.predictive import MEMORY, model_of, predict
 from ..data import Dataset
 from ..errors import RunError
 from ..run import sample
 from ..targets.networks import MlpModel
+from ..tuning.told import Told
 from .inputs import encoded, recipe_for
 from .saved import save
 
@@ -101,9 +100,7 @@ class BayesianMLP(BaseEstimator):
         spec = self._spec(likelihood)
         tree = sample(spec, data=data, device=self.device)
         self.run_ = self._thinned(tree)
-        told = told_of(_tuning(tree))
-        assert told is not None
-        self.trust_ = told.verdict
+        self.trust_ = Told.of(tree["tuning"].attrs).verdict
         return self
 
     def _spec(self, likelihood: str | None) -> dict[str, Any]:
@@ -169,7 +166,3 @@ class BayesianMLP(BaseEstimator):
                 " one are no start that says how far they are from the new. Fit again on all rows."
             )
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
-
-def _tuning(tree: xr.DataTree) -> Mapping[str, Any]:
-    return {"tuning": dict(tree["tuning"].attrs)} if "tuning" in tree.children else {}

@@ -77,10 +77,6 @@ def make_setup(spec: RunSpec, subject: Subject) -> Setup:
             " langevin."
         )
     among = None if run.streams is None else np.array(run.streams, np.uint64)
-    if "momenta" in run.keep and run.tolerance is not None:
-        raise SpecError(
-            'run.keep = "momenta" goes with steps, not with a tolerance, whose stages set their own segments.'
-        )
     hyper = resolve_hyper(spec.method, method, program, run.replicas, target.points, run.steps, among)
     seed = np.full(run.replicas, run.seed if run.seed_dynamics is None else run.seed_dynamics, np.uint64)
     stream = np.arange(run.replicas, dtype=np.uint64) if among is None else among
