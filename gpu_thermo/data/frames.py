@@ -124,10 +124,7 @@ def _column(frame: Any, name: str) -> Any:
 
 def plain_array(values: Any, what: str, remedy: str = "Convert it") -> Values:
     """`values` as an array of numbers or of text; None and mixed kinds are refused with a reason."""
-    if np.ma.is_masked(values):  # asarray drops the mask, and what stands under it would be taken for data
-        raise DataError(
-            f"{what} has {np.ma.count_masked(values)} masked values: fill them in, or leave their points out."
-        )
+    _refuse_masked(values, what, "points")
     try:
         out = np.asarray(values)
         if out.dtype.kind in "OT":
@@ -137,6 +134,14 @@ def plain_array(values: Any, what: str, remedy: str = "Convert it") -> Values:
     if out.dtype.kind not in "biufU":
         raise DataError(f"{what} holds {out.dtype} values; numbers are wanted (or text, as labels). Convert it.")
     return out
+
+
+def _refuse_masked(values: Any, what: str, of: str) -> None:
+    """asarray drops a mask, and what stands under it would be taken for data; pandas' own masks it heeds."""
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise DataError(
+            f"{what} has {np.ma.count_masked(values)} masked values: fill them in, or leave their {of} out."
+        )
 
 
 def _plain(values: Values) -> Values:
@@ -162,10 +167,7 @@ def raw_column(values: Any, what: str) -> Raw:
     DataError
         Masked, complex or nested values, or spans of time.
     """
-    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):  # asarray would drop the mask
-        raise DataError(
-            f"{what} has {np.ma.count_masked(values)} masked values: fill them in, or leave their rows out."
-        )
+    _refuse_masked(values, what, "rows")
     try:
         array = np.asarray(values)
     except (TypeError, ValueError) as error:

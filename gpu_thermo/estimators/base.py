@@ -100,7 +100,8 @@ class BayesianMLP(BaseEstimator):
         spec = self._spec(likelihood)
         tree = sample(spec, data=data, device=self.device)
         self.run_ = self._thinned(tree)
-        self.trust_ = Told.of(tree["tuning"].attrs).verdict
+        tuning: Any = tree["tuning"].attrs
+        self.trust_ = Told.of(tuning).verdict
         return self
 
     def _spec(self, likelihood: str | None) -> dict[str, Any]:
