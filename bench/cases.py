@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from gpu_thermo.engines import Job
 from gpu_thermo.running.setup import prepare
 from gpu_thermo.running.subject import Setup
 from gpu_thermo.spec.run import RunSpec
@@ -35,6 +36,10 @@ class Case:
     def parameters(self) -> int:
         """P."""
         return self.hidden_parameters + (self.hidden + 1) * self.outputs
+
+    def job(self) -> Job:
+        """Our run of it, of one replica."""
+        return self.setup(1).job
 
     def setup(self, replicas: int) -> Setup:
         """Our run of this case."""

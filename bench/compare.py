@@ -1,4 +1,4 @@
-"""Our engines and all peers on AdLaLa, interleaved in one run.
+"""Our engines and all peers on AdLaLa, and on BAOAB with four hidden layers (`bench.deep`), interleaved in one run.
 
 `python -m bench.compare [--case d20_B25 ...] [--replicas 100 1000 10000] [--pairs 10] [--quick]`
 
@@ -10,6 +10,7 @@ Away from R = 1000 a third of the rounds is made, and each is half as long.
 import argparse
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +18,35 @@ from gpu_thermo.cost import count, total
 from gpu_thermo.kernels.toolchain import find_compiler
 from gpu_thermo.running.speed import multiply_adds
 
-from . import contenders, memory
+from . import contenders, deep, memory
 from .cases import CASES, Case, spirals
 from .common import RESULTS, adapted, human, interleave, ratios, save, summary
 
 PEAK = "peak"
+ALL: dict[str, Case | deep.Deep] = {**CASES, **deep.CASES}
 JAX = ("jax_threefry", "jax_rbg")
 MAIN_REPLICAS = 1000
+QUICK = (spirals(8, 10), deep.Deep("2x4_B10", (4, 4), 10))
+
+
+def makers(case: Case | deep.Deep, replicas: int) -> dict[str, Callable[[], Any]]:
+    """What makes each contender that this machine can run, ours first."""
+    if isinstance(case, deep.Deep):
+        return case.contenders(replicas)
+    return {name: partial(contenders.make, name, case, replicas) for name in contenders.names()}
 
 
 def prepared(
-    case: Case, replicas: int, names: list[str], seconds: float
+    case: Case | deep.Deep, replicas: int, only: list[str] | None, seconds: float
 ) -> tuple[dict[str, Callable[[], float]], dict[str, str]]:
     """A timed function for each contender that works, and why the others do not; the peak where there is a compiler."""
     figures: dict[str, Callable[[], float]] = {}
     failed = {}
-    for name in names:
+    for name, make in makers(case, replicas).items():
+        if only and name not in only:
+            continue
         try:
-            peer = contenders.make(name, case, replicas)
+            peer = make()
             figures[name] = adapted(peer.advance, peer.replicas, seconds)
         except Exception as error:  # a peer that breaks must not stop the others
             failed[name] = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -44,17 +56,19 @@ def prepared(
     return figures, failed
 
 
-def measure(case: Case, replicas: int, pairs: int, names: list[str], seconds: float) -> dict[str, Any]:
+def measure(
+    case: Case | deep.Deep, replicas: int, pairs: int, only: list[str] | None, seconds: float
+) -> dict[str, Any]:
     """One configuration: figures, ratios of the fused engine to each other contender, fractions of the peak."""
-    ready, failed = prepared(case, replicas, names, seconds)
+    ready, failed = prepared(case, replicas, only, seconds)
     return evaluate(case, interleave(ready, pairs), failed)
 
 
-def evaluate(case: Case, figures: Mapping[str, list[float]], failed: Mapping[str, str]) -> dict[str, Any]:
+def evaluate(case: Case | deep.Deep, figures: Mapping[str, list[float]], failed: Mapping[str, str]) -> dict[str, Any]:
     """What one configuration's figures say."""
     first = "fused" if "fused" in figures else "batched"
     rates = {name: f for name, f in figures.items() if name != PEAK}
-    parts = count(case.setup(1).job)
+    parts = count(case.job())
     operations = total(parts).operations
     out: dict[str, Any] = {
         "replica_steps_per_second": {name: summary(f) for name, f in rates.items()},
@@ -96,7 +110,7 @@ def show(title: str, result: Mapping[str, Any]) -> None:
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--case", nargs="+", default=list(CASES), choices=list(CASES))
+    parser.add_argument("--case", nargs="+", default=list(ALL), choices=list(ALL))
     parser.add_argument("--replicas", type=int, nargs="+", default=[1000, 100, 10_000])
     parser.add_argument("--pairs", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=0.7, help="length of one timing")
@@ -110,19 +124,18 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
 def main(given: list[str] | None = None) -> None:
     """Run all configurations, print their tables, write the result file after each."""
     args = arguments(given)
-    cases = [CASES[name] for name in args.case]
-    names = [n for n in contenders.names() if not args.only or n in args.only]
+    cases = [ALL[name] for name in args.case]
     if args.quick:
-        cases, args.replicas, args.pairs, args.seconds, args.no_memory = [spirals(8, 10)], [32], 2, 0.05, True
+        cases, args.replicas, args.pairs, args.seconds, args.no_memory = [*QUICK], [32], 2, 0.05, True
     results: dict[str, Any] = {}
     held: dict[str, Any] = {}
-    if not args.no_memory:
+    if not args.no_memory and isinstance(cases[0], Case):
         held = {cases[0].name: memory.measure(cases[0].name, 2000, 12_000)}
     for case in cases:
         for replicas in args.replicas:
             pairs = args.pairs if replicas == MAIN_REPLICAS else max(2, args.pairs // 3)
             seconds = args.seconds if replicas == MAIN_REPLICAS else args.seconds / 2
-            result = measure(case, replicas, pairs, names, seconds)
+            result = measure(case, replicas, pairs, args.only, seconds)
             results.setdefault(case.name, {})[str(replicas)] = result
             show(f"{case.name}, R {replicas}", result)
             save("compare", {"unit": "replica-steps/s", "cases": results, "memory": held}, args.out)

@@ -9,6 +9,8 @@ of known sd. Minibatches are subsets of ours and JAX's cheapest, drawn with repl
 import argparse
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -67,22 +69,44 @@ class Ours:
         return float((((out - y) / NOISE_SD) ** 2).mean())
 
 
-def contenders(hidden: tuple[int, ...], replicas: int, batch: int) -> dict[str, Any]:
-    """All that this machine can run, warm."""
-    out: dict[str, Any] = {name: Ours(hidden, replicas, batch, name) for name in ("fused", "batched")}
+def contenders(hidden: tuple[int, ...], replicas: int, batch: int) -> dict[str, Callable[[], Any]]:
+    """What makes each of those that this machine can run, warm."""
+    out: dict[str, Callable[[], Any]] = {
+        name: partial(Ours, hidden, replicas, batch, name) for name in ("fused", "batched")
+    }
     try:
         from .peers.jax_deep import FORMS
     except ImportError as error:
         print(f"without JAX: {error}", file=sys.stderr)
         return out
     for name, (form, generator) in FORMS.items():
-        out[name] = form(*arrays(), hidden, replicas, batch, H, TAU, NOISE_SD, generator)
+        out[name] = partial(form, *arrays(), hidden, replicas, batch, H, TAU, NOISE_SD, generator)
     return out
+
+
+@dataclass(frozen=True)
+class Deep:
+    """One configuration among those of `bench.compare`."""
+
+    name: str
+    hidden: tuple[int, ...]
+    batch: int
+
+    def job(self) -> Job:
+        """Our run of it, of one replica."""
+        return job_of(self.hidden, 1, self.batch)
+
+    def contenders(self, replicas: int) -> dict[str, Callable[[], Any]]:
+        """What makes each contender."""
+        return contenders(self.hidden, replicas, self.batch)
+
+
+CASES = {c.name: c for c in (Deep("4x16_full", (16,) * 4, POINTS), Deep("4x16_B128", (16,) * 4, 128))}
 
 
 def measure(hidden: tuple[int, ...], replicas: int, batch: int, pairs: int, seconds: float) -> dict[str, Any]:
     """One configuration: rates, ratios of the fused engine to each other contender, fraction of the machine's peak."""
-    peers = contenders(hidden, replicas, batch)
+    peers = {name: make() for name, make in contenders(hidden, replicas, batch).items()}
     figures: dict[str, Callable[[], float]] = {name: adapted(p.advance, replicas, seconds) for name, p in peers.items()}
     figures["peak"] = lambda: multiply_adds(0.1)
     found = interleave(figures, pairs)

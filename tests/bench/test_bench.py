@@ -214,9 +214,10 @@ def test_compare_and_its_table(tmp_path, capsys):
     from bench import compare, tables
 
     compare.main(["--quick", "--only", "fused", "batched", "--out", str(tmp_path)])
-    result = json.loads((tmp_path / "compare.json").read_text())["cases"]["d8_B10"]["32"]
-    assert set(result["replica_steps_per_second"]) == {"fused", "batched"}
-    assert result["ratios"]["batched"]["runs"] == 2
+    cases = json.loads((tmp_path / "compare.json").read_text())["cases"]
+    for result in (cases["d8_B10"]["32"], cases["2x4_B10"]["32"]):
+        assert set(result["replica_steps_per_second"]) == {"fused", "batched"}
+        assert result["ratios"]["batched"]["runs"] == 2
     assert "batched" in capsys.readouterr().out
     page = tables.filled("<!-- table: compare -->\n<!-- end -->\n<!-- table: scaling -->\nold\n<!-- end -->", tmp_path)
     assert "| batched |" in page
