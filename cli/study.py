@@ -55,21 +55,20 @@ def study(
     goes on from there, bit for bit. So another build (engine, compiler, processor type, ...) is refused, unless
     --allow-other-bits insists.
     """
-    from gpu_thermo.study import conduct as drive
+    from gpu_thermo.study import plan_study, run_study
+    from gpu_thermo.study.work import as_study
 
     from .output import say
 
     store = out or Path(f"{spec.stem}.zarr")
     if dry_run:
         print_plan(
-            drive.plan_study(
-                drive.as_study(spec, keep)[0], store, device=device, engine=engine, base=spec.resolve().parent
-            ),
+            plan_study(as_study(spec, keep)[0], store, device=device, engine=engine, base=spec.resolve().parent),
             as_json,
         )
         return
     with Bar(quiet) as bar:
-        found = drive.run_study(
+        found = run_study(
             spec, store, workers=workers, scheduler=scheduler, device=device, engine=engine, threads=threads, keep=keep,
             overwrite=overwrite, extend=extend, on_progress=bar, allow_other_bits=allow_other_bits,
         )  # fmt: skip

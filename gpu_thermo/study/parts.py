@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import RunError
 from . import builds
 from .shards import Shard
 
@@ -34,7 +35,18 @@ def part_path(store: Path, shard_id: str) -> Path:
     return store / PARTS / f"{shard_id}.npz"
 
 
-def write_part(store: Path, shard_id: str, arrays: Mapping[str, np.ndarray]) -> None:
+def write_part(store: Path, shard: Shard, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write a finished shard; RunError where the disk is full or the folder is gone."""
+    try:
+        _write(store, shard.id, arrays)
+    except OSError as error:
+        raise RunError(
+            f"Shard {shard.id} could not be written to '{store}': {error.strerror or error}. What was done before is"
+            " kept: mend the cause, then give the same command to continue."
+        ) from error
+
+
+def _write(store: Path, shard_id: str, arrays: Mapping[str, np.ndarray]) -> None:
     """Write a part whole and rename it into place; two writers of the same part write the same numbers, and either may
     win.
     """

@@ -10,7 +10,8 @@ from typing import Any
 from gpu_thermo.run import resume, sample
 from gpu_thermo.running.pace import Pace
 from gpu_thermo.study import StudySpec, run_study
-from gpu_thermo.study.conduct import make_work, remote_shard
+from gpu_thermo.study.work import make_work
+from gpu_thermo.study.workers import remote_shard
 from gpu_thermo.tuning.course import PHASES
 
 

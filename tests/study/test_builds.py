@@ -12,10 +12,10 @@ from study_cases import ADLALA, SMALL, changed, same
 
 from gpu_thermo.errors import OtherBitsError
 from gpu_thermo.kernels.toolchain import find_compiler
-from gpu_thermo.study import builds, conduct, open_study, run_study
-from gpu_thermo.study.conduct import as_study, make_work
+from gpu_thermo.study import builds, open_study, run_study, workers
 from gpu_thermo.study.parts import part_builds, part_path
 from gpu_thermo.study.reading import build_warning
+from gpu_thermo.study.work import as_study, make_work
 
 FEWER = {"count": 3}
 ONE: dict[str, Any] = {"grid": {"method": [ADLALA]}, "study": {"shard": 2}}
@@ -123,9 +123,9 @@ def test_workers_of_two_builds(half: Path) -> None:
     shards = make_work(study, base, "cpu", "auto").shards
     known = {shards[0].group: {**dict(next(iter(part_builds(half, shards)))[1]), "target": "another"}}
     with pytest.raises(OtherBitsError, match=r"(?s)worker of another build.*target: another then"):
-        conduct._agree(half, shards[0], known)
+        workers.agree(half, shards[0], known)
     assert not part_path(half, shards[0].id).exists()
-    conduct._agree(half, shards[1], {})
+    workers.agree(half, shards[1], {})
     assert part_path(half, shards[1].id).exists()
 
 

@@ -15,11 +15,11 @@ from gpu_thermo.run import iterate
 from gpu_thermo.study import StudySpec, labels, open_study, plan_study, run_study, summaries
 from gpu_thermo.study import conduct as study_drive
 from gpu_thermo.study.birth import writing
-from gpu_thermo.study.conduct import make_work
 from gpu_thermo.study.launch import run_shard
 from gpu_thermo.study.parts import part_path
 from gpu_thermo.study.reading import notices_of
 from gpu_thermo.study.tables import failures
+from gpu_thermo.study.work import make_work
 
 # -- what is computed --------------------------------------------------------------------------------------------------
 

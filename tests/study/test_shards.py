@@ -7,7 +7,7 @@ import pytest
 
 from gpu_thermo.spec.run import RunSpec
 from gpu_thermo.study import StudySpec
-from gpu_thermo.study.conduct import make_work
+from gpu_thermo.study.work import make_work
 
 
 def test_shards_are_cut_by_the_data_not_by_their_name(tmp_path: Path):

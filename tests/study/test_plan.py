@@ -6,9 +6,9 @@ import pytest
 from study_cases import SMALL, changed
 
 from gpu_thermo.study import StudySpec, plan_study, run_study
-from gpu_thermo.study import conduct as study_drive
-from gpu_thermo.study.conduct import make_work
+from gpu_thermo.study import plan as study_plan
 from gpu_thermo.study.parts import is_done
+from gpu_thermo.study.work import make_work
 
 
 def test_plan(small: Path):
@@ -22,7 +22,7 @@ def test_plan(small: Path):
 
 def test_planned_time_follows_the_arithmetic(monkeypatch: pytest.MonkeyPatch):
     """Known operations over a known peak; twice the steps take twice as long, and denser learning curves longer."""
-    monkeypatch.setattr(study_drive.speed, "measured_peak", lambda device: (1e9, "given"))
+    monkeypatch.setattr(study_plan.speed, "measured_peak", lambda device: (1e9, "given"))
     plain = changed(grid=None, method={"name": "sgd"}, run={"steps": 200, "batch": 10, "trace": 200})
     seconds = plan_study(plain, engine="fused").seconds
     step = (
