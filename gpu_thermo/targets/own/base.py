@@ -8,6 +8,7 @@ import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from importlib import metadata
 from typing import Any
 
@@ -89,11 +90,21 @@ class OwnNetwork(ABC):
         """The library with its version."""
         return version_of(self.library)
 
-    @property
-    def width(self) -> int:
-        """Values that a point takes in one replica, roughly: units counted by their biases, or by the weights, each of
-        which has two layers at its sides, in whatever order; most layers have a weight at both of theirs.
+    def units(self, points: int, inputs: int) -> int | None:
+        """Values that products with parameters (dense, convolutions) give at so many points, in one replica; None where
+        nobody can look inside.
         """
+        return None
+
+    def width(self, inputs: int) -> int:
+        """Values that a point takes in one replica, roughly, for bills and blocks: what one more point adds to the
+        library's own count; without one, units counted by their biases, or by the weights, each of which has two layers
+        at its sides, in whatever order; most layers have a weight at both of theirs.
+        """
+        with suppress(Exception):  # whatever the network cannot do is told where it is first evaluated
+            one, two = self.units(1, inputs), self.units(2, inputs)
+            if one is not None and two is not None and two > one:
+                return max(LEAST_WIDTH, two - one)
         biases = sum(shape[0] for shape in self.tensors.values() if len(shape) == 1)
         sides = sum(sum(sorted(shape)[-2:]) for shape in self.tensors.values() if len(shape) > 1)
         return max(LEAST_WIDTH, biases, -(-sides // 2))

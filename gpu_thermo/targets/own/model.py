@@ -32,7 +32,7 @@ class OwnModel(MlpModel):
     def of(cls, model: MlpModel, network: OwnNetwork) -> "OwnModel":
         """All choices of `model` but the network."""
         chosen = {f.name: getattr(model, f.name) for f in fields(MlpModel)}
-        return cls(**{**chosen, "hidden": (network.width,)}, network=network)
+        return cls(**{**chosen, "hidden": (network.width(model.inputs),)}, network=network)
 
     @property
     def own(self) -> OwnNetwork:

@@ -45,6 +45,11 @@ class JaxNetwork(OwnNetwork):
         out, pull = self._both[x.ndim - 2](position, x)
         return np.array(out), lambda d_out: np.asarray(self._pull(pull, d_out))
 
+    def units(self, points: int, inputs: int) -> int:
+        """Of the program that JAX makes of it, without running it."""
+        shaped = [self._jax.ShapeDtypeStruct(shape, np.float32) for shape in ((self.size,), (points, inputs))]
+        return _products(self._jax.make_jaxpr(self._one)(*shaped).jaxpr)
+
     def obstacle(self, dtype: np.dtype) -> str:
         """JAX computes in float32 unless told otherwise."""
         if dtype != np.float64 or self._jax.config.jax_enable_x64:
@@ -65,6 +70,17 @@ class JaxNetwork(OwnNetwork):
         if out.ndim not in (1, 2) or out.shape[0] != x.shape[0]:
             raise SpecError(f"The network returns shape {out.shape} for {x.shape[0]} points: return [points, outputs].")
         return out.reshape(x.shape[0], -1)
+
+
+def _products(program: Any) -> int:
+    """Values that matrix products and convolutions of a JAX program give, those of the functions it calls with them."""
+    count = 0
+    for equation in program.eqns:
+        inner = [p for p in equation.params.values() if hasattr(p, "eqns") or hasattr(p, "jaxpr")]
+        count += sum(_products(getattr(p, "jaxpr", p)) for p in inner)
+        if equation.primitive.name in ("dot_general", "conv_general_dilated"):
+            count += sum(out.aval.size for out in equation.outvars)
+    return count
 
 
 def _word(part: Any) -> str:

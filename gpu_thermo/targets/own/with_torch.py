@@ -8,6 +8,9 @@ import numpy as np
 from ...errors import SpecError
 from .base import OwnNetwork, Pull, require
 
+PRODUCTS = ("mm", "addmm", "bmm", "baddbmm", "mv", "dot", "convolution")
+"""PyTorch's operations that multiply by parameters."""
+
 
 class TorchNetwork(OwnNetwork):
     """A torch.nn.Module, called functionally with the tensors of every replica (torch.func), on the CPU.
@@ -51,6 +54,24 @@ class TorchNetwork(OwnNetwork):
             return gradient.numpy()
 
         return out.detach().numpy().copy(), pull
+
+    def units(self, points: int, inputs: int) -> int:
+        """Of one evaluation at zeros, watched."""
+        from torch.utils._python_dispatch import TorchDispatchMode
+
+        class Watch(TorchDispatchMode):
+            count = 0
+
+            def __torch_dispatch__(self, call: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+                """Count what products give."""
+                out = call(*args, **(kwargs or {}))
+                if call.overloadpacket.__name__ in PRODUCTS:
+                    self.count += out.numel()
+                return out
+
+        with self._torch.no_grad(), Watch() as watch:
+            self._run(self._tensor(np.zeros((1, self.size), np.float32)), np.zeros((points, inputs), np.float32))
+        return watch.count
 
     def _run(self, q: Any, x: np.ndarray) -> Any:
         """Outputs [R, B, n] as a tensor."""

@@ -66,3 +66,13 @@ def test_numbers_that_are_no_parameters_are_refused():
         JaxNetwork(lambda p, x: x, {"w": np.ones(2), "steps": 3})
     with pytest.raises(SpecError, match="is no function"):
         JaxNetwork(3, {})
+
+
+def test_what_a_point_takes_is_counted_by_pixels_and_channels():
+    def apply(p, x):
+        seen = jax.lax.conv(x.reshape(-1, 1, 8, 8), p["kernel"], (1, 1), "VALID")
+        return jax.jit(lambda h: h.reshape(len(x), -1) @ p["last"])(seen)
+
+    params = {"kernel": np.ones((6, 1, 3, 3), np.float32), "last": np.ones((6 * 36, 10), np.float32)}
+    assert JaxNetwork(apply, params).width(64) == 6 * 36 + 10
+    assert JaxNetwork(apply, params).width(63) == 118  # no image: from its weights, roughly

@@ -80,3 +80,10 @@ def test_what_is_no_module_is_refused():
         TorchNetwork(3)
     with pytest.raises(SpecError, match="no parameters"):
         TorchNetwork(nn.Tanh())
+
+
+def test_what_a_point_takes_is_counted_by_pixels_and_channels():
+    module = nn.Sequential(nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, 6, 3), nn.Flatten(), nn.Linear(6 * 36, 10))
+    assert TorchNetwork(module).width(64) == 6 * 36 + 10
+    one_point_at_a_time = nn.Sequential(nn.Linear(2, 50), nn.Unflatten(0, (1, 1)), nn.Flatten(0, 2), nn.Linear(50, 1))
+    assert TorchNetwork(one_point_at_a_time).width(2) == 52  # cannot be looked into: from its weights
