@@ -76,7 +76,7 @@ ELSEWHERE = {
     ),
     "gpu_thermo/study/parts.py": ("study/test_conduct.py", "parts are what a study leaves when it is stopped"),
     "gpu_thermo/study/assembly.py": ("study/test_conduct.py", "what a study looks like when its parts are together"),
-    "gpu_thermo/study/cluster.py": ("study/test_workers.py", "clients are made for workers, and refused there"),
+    "gpu_thermo/running/cluster.py": ("study/test_workers.py", "clients are made for workers, and refused there"),
     "gpu_thermo/study/launch.py": ("study/test_conduct.py", "what a shard gives is what a study has"),
     "gpu_thermo/study/progress.py": ("study/test_conduct.py", "where a study stands is told as it goes"),
     "gpu_thermo/study/work.py": ("study/test_plan.py", "cells, groups and shards are what plans count"),

@@ -12,13 +12,13 @@ import xarray as xr
 
 from ..engines.base import cores
 from ..errors import RunError, SpecError
+from ..running.cluster import cluster
 from ..running.drive import Interrupted, stop_signals
 from ..running.stored import versions
 from ..store.files import as_path
 from . import builds
 from .assembly import assemble
 from .birth import writing
-from .cluster import cluster
 from .launch import run_shard
 from .parts import is_done, part_builds, write_part
 from .progress import How, OnProgress, StudyProgress

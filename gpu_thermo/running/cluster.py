@@ -1,4 +1,4 @@
-"""A Dask client: of local processes that are started and ended here, or of a scheduler that is there."""
+"""A Dask client for studies and runs: of processes that are started and ended here, or of a scheduler that is there."""
 
 import signal
 import threading
