@@ -33,6 +33,8 @@ def show_tuning(store: Path, picture: Path | None, overwrite: bool, as_json: boo
     else:
         for cells in (COLUMNS, *map(_row, told.course.log)):
             echo(_aligned(cells))
+        if told.course.mass:
+            echo(f"\nmasses of {', '.join(f'{name} {m:.3g}' for name, m in told.course.mass.items())}")
         echo(f"\naverages {told.verdict.text}")
     if picture:
         from gpu_thermo_analysis.tuning import save_tuning
@@ -59,6 +61,8 @@ def _then(line: dict[str, Any]) -> str:
     """What was made of it."""
     if line.get("again"):
         return "again, h halved"
+    if "mass" in line:
+        return "again, with masses"
     if line.get("failed"):
         return f"on: {', '.join(line['failed'])}"
     if "factor" in line:

@@ -14,6 +14,7 @@ from ..averages.moments import RunningMoments
 from ..engines import engine_needs, why_batched
 from ..engines.base import Needs, moment_bytes, state_bytes
 from ..moves import fold
+from ..spec.mass import AUTO
 from ..store import Header, array_bytes, disk_bill, draw_bytes, gathering_bytes
 from ..store.writer import QUEUE_BYTES
 from .loop import ring_slots
@@ -101,7 +102,7 @@ def make_plan(
         draws=ready.agenda.draws,
         gradients_per_step=program.gradients_per_step,
         words={name: (program.texts[k], partition.counts[k]) for k, name in enumerate(partition.names)},
-        substeps=(*program.describe(), *_masses(ready.job.scale)),
+        substeps=(*program.describe(), *_masses(ready)),
         disk_bytes=disk_bill(header, kept),
         memory=memory,
         device_bytes=device_bytes,
@@ -188,9 +189,12 @@ def _nbytes(arrays: Mapping[str, np.ndarray]) -> int:
     return sum(a.nbytes for a in arrays.values())
 
 
-def _masses(scale: np.ndarray | None) -> Iterator[str]:
+def _masses(ready: Setup) -> Iterator[str]:
     """Of what size the parameters' masses are."""
-    if scale is not None:
+    scale = ready.job.scale
+    if ready.spec.method.mass == AUTO:
+        yield "parameters have masses that the run estimates over its ensemble, one for each tensor"
+    elif scale is not None:
         yield f"parameters have masses from {scale.max() ** -2:g} to {scale.min() ** -2:g}"
 
 

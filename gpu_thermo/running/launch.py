@@ -2,7 +2,7 @@
 target beside the steps: full gradients, curvature, fresh momenta.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -18,6 +18,7 @@ from ..spec.run import RunSpec
 from ..state import Hyper, State
 from ..streams import Purpose, make_keys, minibatch, normals
 from ..targets.base import Batch
+from ..tuning import masses
 from ..tuning.course import BURN_IN, SAMPLING, Course, Tuner
 from ..tuning.rules import DESCENT_RATE
 from .setup import make_setup
@@ -28,6 +29,8 @@ GROUP = 4
 _AT_ONCE, _SAMPLE, _ITERATIONS, _NUDGE = 32, 32, 6, 0.01
 """Replicas whose gradients are computed together; replicas whose curvature is taken, by so many power iterations, by
 differences of gradients at points so far apart, in units of |theta|."""
+_ONE_BY_ONE = 512
+"""Coordinates of a potential that has no tensors up to which each has a mass of its own."""
 _TURNED = str.maketrans("{}", "}{")
 _VERLET = 4
 """Steps by which the acceptance is measured where the engine does not."""
@@ -75,6 +78,32 @@ class Launch:
         gamma = dict(zip(names, course.friction or [np.nan] * len(names), strict=True))
         values = {f"friction_{name}": value for name, value in gamma.items()} | {"stepsize": course.stepsize or np.nan}
         return {name: np.full(self.replicas, values[name]) for name in self.ready.tuned}
+
+    # -- masses --------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def groups(self) -> dict[str, slice]:
+        """Parameters that have one mass: those of a tensor; of a potential without tensors every coordinate alone."""
+        parts = self.job.target.layout.partition("tensor")
+        names = parts.names
+        if self.whole.subject.potential is not None and len(names) == 1 and parts.counts[0] <= _ONE_BY_ONE:
+            return {f"{names[0]}[{i}]": slice(i, i + 1) for i in range(parts.counts[0])}
+        return dict(zip(names, parts.slices, strict=True))
+
+    def masses(self, position: np.ndarray) -> dict[str, float]:
+        """Of each group, from the gradients of the replicas that count."""
+        mine = position[: self.replicas]
+        free = np.zeros(mine.shape[1], bool)
+        for k, columns in enumerate(self.job.program.partition.slices):
+            free[columns] = self.job.program.texts[k] is not None
+        return masses.estimate(self.full_gradient(mine, np.arange(len(mine)))[1], self.groups, free)
+
+    def with_masses(self, mass: Mapping[str, float]) -> "Launch":
+        """The same with these masses; itself where there are none."""
+        if not mass:
+            return self
+        scale = masses.scale(mass, self.groups, self.job.target.layout.size)
+        return replace(self, whole=replace(self.whole, job=replace(self.job, scale=scale)))
 
     # -- hyperparameters and starts ------------------------------------------------------------------------------------
 
@@ -207,11 +236,12 @@ class Launch:
         return np.stack([product[:, c].mean(axis=1) for c in self.job.program.partition.slices], axis=1)
 
     def variances(self, position: np.ndarray) -> list[float]:
-        """Of each partition the mean over parameters of their variance over the replicas that count."""
+        """Of each partition the mean over parameters of the variance of theta/s over the replicas that count."""
         alive = position[: self.replicas][np.isfinite(position[: self.replicas]).all(axis=1)].astype(np.float64)
         if len(alive) < 2:
             return [float("nan")] * len(self.job.program.partition.names)
-        spread = alive.var(axis=0, ddof=1)
+        scale = self.job.scale
+        spread = alive.var(axis=0, ddof=1) if scale is None else alive.var(axis=0, ddof=1) / np.square(scale)
         return [float(spread[c].mean()) for c in self.job.program.partition.slices]
 
 
@@ -248,7 +278,7 @@ def _tuner(ready: Setup, spec: RunSpec, braces: bool) -> Tuner:
         settled=settled, braces=braces, isokinetic=any(job.program.has_fixed_length(k) for k in free),
         first_order=any(word != word[::-1].translate(_TURNED) for word in words), proper=ready.subject.proper,
         stepsize=None if method.stepsize in (None, AUTO) else float(job.hyper.stepsize[0]),
-        friction=_numbers(job.hyper.friction[0]) if given else None,
+        friction=_numbers(job.hyper.friction[0]) if given else None, masses=method.mass == AUTO,
         seed=int(run.seed if run.seed_dynamics is None else run.seed_dynamics),
     )  # fmt: skip
 

@@ -54,8 +54,9 @@ class TunedLoop(Loop):
         said: dict[str, Any] | None = None,
     ) -> "TunedLoop":  # fmt: skip
         """A loop from its start, or from what a checkpoint `kept` and a commit `said`."""
-        ready, whole = launch.ready, launch.whole
         course = Course() if said is None else _reopened(Course.of(said["tuning"]["course"]), launch)
+        launch = launch.with_masses(course.mass)
+        ready, whole = launch.ready, launch.whole
         engine = engines(launch.descent if course.phase == DESCENT else launch.job)
         observe = lambda setup, sums: setup.subject.observer(setup, sums, engine.device, threads)  # noqa: E731
         state = launch.start() if kept is None else _joined(kept)
@@ -177,7 +178,17 @@ class TunedLoop(Loop):
             course, step, self._acceptance(), self._median(self.window.part_mean(0)),
             self.launch.variances(position), self._sound(), self.launch.noise(position, self.state.evaluations),
         )  # fmt: skip
+        if tuner.weighs(course, found, step):
+            return self._weighed(found, step, position), position
         return found, self.held if again else None
+
+    def _weighed(self, course: Course, step: int, position: np.ndarray) -> Course:
+        """The course with masses, and a launch and an engine that have them."""
+        mass = self.launch.masses(position)
+        self.launch = self.launch.with_masses(mass)
+        self.engine = self.engines(self.launch.job)
+        curvature, variances = self.launch.curvature(position), self.launch.variances(position)
+        return self.launch.tuner.weigh(course, step, mass, curvature, variances)
 
     def _acceptance(self) -> float:
         """Of single steps, of the replicas that count: over the window where the engine counts work, else from where

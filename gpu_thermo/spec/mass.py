@@ -1,6 +1,7 @@
 """Masses of parameters as a spec writes them, and spread over the parameters of a replica (equations.md section 16).
 
 A mass is a number, "fan_in", or one number for each parameter; for all parameters, or by the name of a tensor or layer.
+Or all are "auto": a run that tunes itself estimates them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,19 +13,19 @@ from pydantic import BeforeValidator, WithJsonSchema
 from ..errors import SpecError
 from ..targets.base import Layout
 
-FAN_IN = "fan_in"
+AUTO, FAN_IN = "auto", "fan_in"
 _NUMBERS = {"type": "array", "items": {"type": "number", "exclusiveMinimum": 0}, "minItems": 1}
 _ONE = {"anyOf": [{"const": FAN_IN}, {"type": "number", "exclusiveMinimum": 0}, _NUMBERS]}
 _SCHEMA = {
-    "anyOf": [*_ONE["anyOf"], {"type": "object", "additionalProperties": _ONE, "minProperties": 1}],
-    "allowed": '"fan_in", a number, one for each parameter, or {tensor or layer = ...}',
+    "anyOf": [{"const": AUTO}, *_ONE["anyOf"], {"type": "object", "additionalProperties": _ONE, "minProperties": 1}],
+    "allowed": '"auto" (with run.tolerance), "fan_in", a number, one for each parameter, or {tensor or layer = ...}',
 }  # fmt: skip
 
 
 def _parse(given: Any) -> Any:
     """Arrays become flat lists of numbers, an npz file a table by tensor."""
     if not isinstance(given, Mapping):
-        return _one(given, "mass")
+        return given if isinstance(given, str) and given == AUTO else _one(given, "mass")
     if not given:
         raise ValueError("an empty table names no parameters")
     return {str(name): _one(value, f"mass of {name}") for name, value in given.items()}
@@ -32,6 +33,10 @@ def _parse(given: Any) -> Any:
 
 def _one(given: Any, what: str) -> str | float | list[float]:
     if isinstance(given, str):
+        if given == AUTO:
+            raise ValueError(
+                f"{what} = 'auto' is one of many: a run estimates all masses or none, so give mass = 'auto'"
+            )
         if given != FAN_IN:
             raise ValueError(
                 f"{what} = {given[:40]!r} is unknown: give a number above 0, one for each parameter, or 'fan_in'"
@@ -57,7 +62,7 @@ Mass = Annotated[
 
 
 def scale_of(mass: Any, layout: Layout, fans: np.ndarray | None) -> np.ndarray:
-    """m^(-1/2) [P] of each parameter.
+    """m^(-1/2) [P] of each parameter; 1 of those that the run is still to estimate.
 
     Parameters
     ----------
@@ -68,7 +73,7 @@ def scale_of(mass: Any, layout: Layout, fans: np.ndarray | None) -> np.ndarray:
     SpecError
         A name that is no tensor or layer, numbers that are not as many as the parameters, fan_in without units.
     """
-    by_name = mass if isinstance(mass, Mapping) else {"all": mass}
+    by_name = mass if isinstance(mass, Mapping) else {"all": 1.0 if mass == AUTO else mass}
     partition, out = layout.partition("tensor"), np.ones(layout.size)
     places = {name: _resolve(partition, name) for name in by_name}
     for name in sorted(by_name, key=lambda name: -len(places[name])):  # the narrower name has the last word

@@ -10,13 +10,12 @@ from pydantic import (
 )
 
 from ..method.named import ALIASES, HYPERPARAMETERS, METHODS, get_method
-from .mass import Mass
+from .mass import AUTO, Mass
 from .names import is_elsewhere
 from .section import Section
 from .values import Partitioned, Scheduled, Value
 
-AUTO = "auto"
-"""A hyperparameter that the run finds itself (run.tolerance)."""
+__all__ = ["AUTO", "MethodSpec"]
 
 
 class MethodSpec(Section):
@@ -40,7 +39,7 @@ class MethodSpec(Section):
     epsilon: Partitioned | None = Field(None, description=HYPERPARAMETERS["epsilon"])
     thermostat: Partitioned | None = Field(None, description=HYPERPARAMETERS["thermostat"])
     momentum: Partitioned | None = Field(None, description=HYPERPARAMETERS["momentum"])
-    mass: Mass | None = Field(None, description="masses of the parameters under a splitting word; 1 unless given")
+    mass: Mass | None = Field(None, description="masses of the parameters under a splitting word")
     block: int | None = Field(
         None,
         ge=1,

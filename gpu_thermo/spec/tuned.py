@@ -12,11 +12,11 @@ FEWEST = 32
 def check_tuned(tolerance: float | None, replicas: int, method: MethodSpec, moves: list[str], keep: list[Any]) -> None:
     """ValueError where [method] or [[moves]] do not go with the tolerance, or with none."""
     if tolerance is None:
-        for name in ("stepsize", "friction"):
+        for name in ("stepsize", "friction", "mass"):
             if getattr(method, name) == AUTO:
                 raise ValueError(
                     f'{name} = "auto" needs run.tolerance, as only a run that tunes itself finds one: give'
-                    f" run.tolerance = 0.05, or a number for {name}"
+                    f" run.tolerance = 0.05, or {'numbers' if name == 'mass' else 'a number'} for {name}"
                 )
         return
     if replicas < FEWEST:

@@ -41,7 +41,8 @@ class Course:
     ----------
     phase, window : one of PHASES, and the number of the stage in it. begun, stop : steps at which the stage began, and
     is judged.
-    stepsize, friction : in force; gamma by partition. lengths : of blocks and windows. doubled : how often n was.
+    stepsize, friction : in force; gamma by partition. mass : of each tensor, once it is estimated.
+    lengths : of blocks and windows. doubled : how often n was.
     burned : whether burn-in ended by its own rules. stuck : windows in which nothing drifted and replicas did not mix.
     lowered : whether h was lowered for its bias. ended : why the run has stopped: tolerance, max_steps, max_time; ""
     while it goes on. kept : steps between kept draws.
@@ -54,6 +55,7 @@ class Course:
     stop: int = rules.DESCENT_STEPS
     stepsize: float = 0.0
     friction: tuple[float, ...] = ()
+    mass: dict[str, float] = field(default_factory=dict)
     lengths: Lengths = field(default_factory=lambda: Lengths(1, 1, rules.QUARTER))
     doubled: int = 0
     burned: bool = False
@@ -117,7 +119,8 @@ class Tuner:
     replicas : R, those that count; rows behind them are the group at h/2. outputs : probe outputs among the quantities,
     the energy is the last. settled : an output whose sd is not above this does not vary.
     braces : whether blocks are accepted or rejected. isokinetic, first_order : of the word. proper : whether the
-    virial is known. stepsize, friction : those that the user gives, None where they are tuned. seed : of the run.
+    virial is known. stepsize, friction : those that the user gives, None where they are tuned. masses : whether the
+    run estimates them. seed : of the run.
     """
 
     tolerance: float
@@ -133,6 +136,7 @@ class Tuner:
     proper: bool = True
     stepsize: float | None = None
     friction: tuple[float, ...] | None = None
+    masses: bool = False
     seed: int = 0
 
     @property
@@ -190,8 +194,9 @@ class Tuner:
         found = course.logged(
             acceptance=acceptance, energy=energy, factor=factor, friction=list(course.friction), again=False, rho=rho
         )
-        good = [line for line in found.log if line["phase"] == ADAPTATION and not line["again"]]
-        if rules.is_adapted([line["factor"] for line in good], [line["energy"] for line in good], self.allowed):
+        good = _good(found)
+        fewest = rules.WEIGHED if found.mass else rules.FEWEST
+        if rules.is_adapted([line["factor"] for line in good], [line["energy"] for line in good], self.allowed, fewest):
             return self._burn(replace(found, window=-1), step, h * factor, variance, 0), False
         if len(good) >= rules.MOST or self._late(step):
             return self._burn(replace(found, window=-1), step, h * factor, variance, 0), False
@@ -200,6 +205,23 @@ class Tuner:
             found, window=course.window + 1, begun=step, stop=step + steps, stepsize=h,
             friction=self._friction(variance, h), lengths=Lengths(1, steps // 5, steps),
         ), False  # fmt: skip
+
+    def weighs(self, before: Course, after: Course, step: int) -> bool:
+        """Whether masses are to be estimated now: once, where the adaptation would end, when the gradients are warm."""
+        ends = (before.phase, after.phase) == (ADAPTATION, BURN_IN) and not self._late(step)
+        return ends and self.masses and not before.mass
+
+    def weigh(
+        self, course: Course, step: int, mass: Mapping[str, float], curvature: float, variance: Sequence[float]
+    ) -> Course:
+        """The adaptation begins again with these masses; curvature and variances are of the coordinates theta/s."""
+        line = course.log[-1] | {"mass": dict(mass), "curvature": curvature}
+        found = replace(course, mass=dict(mass), log=(*course.log[:-1], line))
+        h = self.stepsize or rules.first_stepsize(curvature, max(self.temperature), self.isokinetic)
+        return replace(
+            found, phase=ADAPTATION, window=line["window"] + 1, begun=step, stop=step + rules.window_steps(0),
+            stepsize=h, friction=self._friction(variance, h), lengths=Lengths(1, rules.WINDOW // 5, rules.WINDOW),
+        )  # fmt: skip
 
     def _check(self, course: Course, step: int, sound: bool) -> None:
         """RunError where a given stepsize is too large, and where none is small enough."""
@@ -379,6 +401,17 @@ class Tuner:
         if stop <= step:
             return replace(course, ended="max_steps")
         return replace(course, phase=SAMPLING, window=course.window + 1, begun=step, stop=stop, ended="")
+
+
+def _good(course: Course) -> list[dict[str, Any]]:
+    """Windows of the adaptation that stand, since the masses are what they are."""
+    lines: list[dict[str, Any]] = []
+    for line in course.log:
+        if line["phase"] == ADAPTATION and not line["again"]:
+            lines.append(line)
+        if "mass" in line:
+            lines = []
+    return lines
 
 
 def _number(value: float) -> float | None:

@@ -18,6 +18,8 @@ AIM, LEAST, SMALL = 0.035, 0.5, 0.08
 no more than noise."""
 FEWEST, MOST = 6, 60
 """Windows of the adaptation."""
+WEIGHED = 3
+"""Windows of the adaptation once masses were estimated, at least: the ensemble is warm by then."""
 QUIET = 0.01
 """rho = h s^2 / (2 gamma tau) that minibatches are to keep below: variances are too wide by 3 to 4 of it."""
 BLOCK_AIM = 0.05
@@ -71,9 +73,9 @@ def window_steps(window: int) -> int:
     return int(min(WINDOW * 2 ** (window // DOUBLE_EVERY), LONGEST))
 
 
-def is_adapted(factors: list[float], energies: list[float], allowed: float) -> bool:
+def is_adapted(factors: list[float], energies: list[float], allowed: float, fewest: int = FEWEST) -> bool:
     """Whether h stands: its last two changes were small, and the median energy of the last three windows, too."""
-    if len(factors) < FEWEST:
+    if len(factors) < fewest:
         return False
     steady = all(abs(math.log(f)) < SMALL for f in factors[-2:])
     last = energies[-3:]

@@ -13,7 +13,7 @@ def spec(method=None, **run):
 
 
 def test_reads_back_from_toml_and_json():
-    found = RunSpec.from_dict(spec({"stepsize": "auto", "friction": "auto"}))
+    found = RunSpec.from_dict(spec({"stepsize": "auto", "friction": "auto", "mass": "auto"}))
     assert RunSpec.from_toml(found.to_toml()) == found
     assert RunSpec.from_json(found.to_json()) == found
     assert found.run.steps == found.run.max_steps == 200_000
