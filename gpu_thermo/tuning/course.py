@@ -260,12 +260,10 @@ class Tuner:
         rates = gamma if all(map(math.isfinite, gamma)) else (0.5 / h,)
         lengths = Lengths.of(h, float(np.mean(rates)), self.braces, doubled)
         found = replace(course, stepsize=h, friction=gamma, lengths=lengths, doubled=doubled)
-        if self._late(step):
+        room = self.max_steps // 2 - step
+        if room <= 0 or (course.phase == BURN_IN and room < lengths.quarter):
             return self._sample(found, step, math.inf)
-        left = self.max_steps // 2 - step
-        if left < 4 * lengths.quarter:
-            stride = lengths.block * max(1, left // (4 * rules.DRAWS * lengths.block))
-            found = replace(found, lengths=Lengths(lengths.block, stride, rules.DRAWS * stride))
+        found = replace(found, lengths=lengths.within(room))
         steps = 4 * found.lengths.quarter
         return replace(found, phase=BURN_IN, window=course.window + 1, begun=step, stop=step + steps)
 
@@ -357,6 +355,7 @@ class Tuner:
 
     def _sample(self, course: Course, step: int, error: float) -> Course:
         """Sampling, everything fixed from here on."""
+        course = replace(course, lengths=course.lengths.within(self.max_steps - step))
         n, stride = course.lengths.quarter, course.lengths.stride
         wanted = 4 * n * (error / self.tolerance) ** 2 * rules.MARGIN if math.isfinite(error) else 4 * n
         stride = rules.kept_stride(stride, int(min(wanted, self.max_steps - step)))

@@ -106,6 +106,15 @@ class Lengths:
         stride = block * max(1, math.ceil(wanted / (DRAWS * block)))
         return cls(block, stride, DRAWS * stride)
 
+    def within(self, steps: int) -> "Lengths":
+        """The same, or so much shorter, blocks included, that a window of four quarters fits into so many steps."""
+        most = max(1, steps // (4 * DRAWS))
+        if self.stride <= most:
+            return self
+        block = min(self.block, most)
+        stride = block * (most // block)
+        return Lengths(block, stride, DRAWS * stride)
+
 
 def kept_stride(stride: int, steps: int) -> int:
     """Steps between kept draws, a multiple of `stride`, where about so many steps are to be sampled."""

@@ -123,13 +123,28 @@ class TestBurnIn:
         assert self.judge(tuner=replace(TUNER, proper=False), virial=3.0).phase == SAMPLING
 
     def test_ends_unburned_after_eight_windows(self):
-        course = burning()
+        course, tuner = burning(), replace(TUNER, max_steps=1_000_000)
         for seed in range(rules.MOST_WINDOWS):
             assert course.phase == BURN_IN
-            course = TUNER.after_burn_in(course, course.stop, window(seed, spread=2.0), VARIANCE, True)[0]
+            course = tuner.after_burn_in(course, course.stop, window(seed, spread=2.0), VARIANCE, True)[0]
         assert course.phase == SAMPLING
         assert not course.burned
         assert course.stuck >= rules.MODES
+
+    @pytest.mark.parametrize("max_steps", [1_100, 2_000, 3_000, 20_000])
+    def test_keeps_to_half_of_few_steps(self, max_steps):
+        """However long its windows want to be; sampling has draws in all four parts, and ends with its steps."""
+        tuner, h, wide = replace(TUNER, max_steps=max_steps), 1e-2, [1e6]
+        course = tuner._burn(Course(phase=ADAPTATION, window=-1, stepsize=h), 500, h, wide, 0)
+        for seed in range(rules.MOST_WINDOWS):
+            if course.phase == SAMPLING:
+                break
+            assert course.stop <= max(max_steps // 2, 500 + 4 * rules.DRAWS)
+            course = tuner.after_burn_in(course, course.stop, window(seed, spread=2.0), wide, True)[0]
+        assert course.phase == SAMPLING
+        assert max_steps - course.kept <= course.stop <= max_steps or course.stop == course.origin + course.first
+        steps = range(course.origin + course.kept, course.stop + 1, course.kept)
+        assert {tuner.part(course, step) for step in steps} == {0, 1, 2, 3}
 
     def test_a_bias_lowers_the_stepsize_once(self):
         course = self.judge(bias=1.0)

@@ -90,3 +90,15 @@ def test_lowered():
     assert rules.lowered(1.0, 0.1, 0.1, True) == pytest.approx(0.5)
     assert rules.lowered(1.0, 100.0, 0.1, True) == 0.25
     assert np.isclose(rules.lowered(1.0, 0.01, 0.1, False), 0.8)
+
+
+@pytest.mark.parametrize(("block", "stride"), [(1, 1), (1, 40), (7, 14), (265, 265)])
+@pytest.mark.parametrize("steps", [20, 32, 250, 2_000, 10_000])
+def test_lengths_that_fit(block, stride, steps):
+    """A window of four quarters fits, blocks divide what stands between draws, and what fits already stays."""
+    lengths = Lengths(block, stride, rules.DRAWS * stride)
+    found = lengths.within(steps)
+    assert 4 * found.quarter <= max(steps, 4 * rules.DRAWS)
+    assert found.stride % found.block == 0
+    assert found.quarter == rules.DRAWS * found.stride
+    assert (found == lengths) == (4 * lengths.quarter <= steps or stride == 1)
