@@ -47,8 +47,9 @@ def spec(place: Place = None, as_json: Json = False, json_schema: JsonSchema = F
 def _schema(place: str | None) -> dict[str, Any]:
     from gpu_thermo.errors import SpecError
     from gpu_thermo.spec.keys import file_schema, json_schema
+    from gpu_thermo.study.cells import SECTIONS
     from gpu_thermo.study.entries import ComparisonSpec
-    from gpu_thermo.study.grids import SECTIONS, StudySpec
+    from gpu_thermo.study.grids import StudySpec
 
     if place is None:
         return json_schema()

@@ -122,6 +122,16 @@ class MoveOptions(BaseModel):
         return 1
 
     @property
+    def learns_together(self) -> bool:
+        """Whether replicas that never trade places still share what it learns: numbers of each depend on the others."""
+        return self.interacts
+
+    @property
+    def interacts(self) -> bool:
+        """Whether replicas alike in data set and hyperparameters are meant to share something all along."""
+        return False
+
+    @property
     def bytes_per_replica(self) -> int:
         """About what its largest arrays take, before any is made."""
         return 0
@@ -217,6 +227,10 @@ class Move:
 
     def watched(self, state: State) -> dict[str, np.ndarray]:
         """Further numbers [R], for pictures of every step."""
+        return {}
+
+    def outcomes(self, state: State) -> dict[str, np.ndarray]:
+        """What it came to for each independent part of the run [R / together] float64, in numbers: for studies."""
         return {}
 
     # -- what to say ---------------------------------------------------------------------------------------------------

@@ -69,6 +69,11 @@ class ContourOptions(MoveOptions):
         return self
 
     @property
+    def interacts(self) -> bool:
+        """Whether a histogram is shared."""
+        return self.interacting
+
+    @property
     def bytes_per_replica(self) -> int:
         """A weight, a flag and a count for each bin."""
         return 13 * self.bins
@@ -329,6 +334,14 @@ class Contour(Move):
             "visits": sums["visits"].tolist(), "never_seen": (sums["visits"] == 0).sum(axis=1).tolist(),
             "clipped": (sums["clipped"] / evaluations).tolist(), "outside": (sums["outside"] / evaluations).tolist(),
         }  # fmt: skip
+
+    def outcomes(self, state: State) -> dict[str, np.ndarray]:
+        """Of each replica [R]: evaluations whose energy was outside the bins, and whose multiplier was clipped, of
+        all.
+        """
+        extra = state.extra
+        evaluations = np.maximum(extra["contour_visits"].sum(axis=1), 1)
+        return {f"contour_{name}": extra[f"contour_{name}"] / evaluations for name in ("outside", "clipped")}
 
     def facts(self, state: State) -> dict[str, Any]:
         """`summary` of each ensemble, or of all together where there are many."""

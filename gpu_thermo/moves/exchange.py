@@ -80,10 +80,16 @@ class ExchangeOptions(LadderOptions):
         """A ladder is Q neighbouring replicas."""
         return self.count
 
+    @property
+    def learns_together(self) -> bool:
+        """Temperatures and windows are found by all ladders together."""
+        return self.target_acceptance is not None or self.window == "auto"
+
     def on_ladder(self, hyper: Hyper, context: Context) -> "Exchange":
         """The move itself."""
+        ladders = context.stream[:: self.count] // np.uint64(self.count)
         return Exchange.make(
-            self, hyper, context.program, context.seed, context.burn_in, context.points, context.prior_gradient
+            self, hyper, context.program, context.seed, context.burn_in, context.points, context.prior_gradient, ladders
         )
 
 
@@ -119,9 +125,10 @@ class Exchange(OnLadder):
     @classmethod
     def make(
         cls, options: ExchangeOptions, hyper: Hyper, program: Program, seed: np.ndarray, burn_in: int, points: int = 0,
-        prior_gradient: Callable[[np.ndarray], np.ndarray] | None = None,
+        prior_gradient: Callable[[np.ndarray], np.ndarray] | None = None, ladders: np.ndarray | None = None,
     ) -> "Exchange":  # fmt: skip
-        """The move for `hyper` of R replicas with dynamics seeds `seed` [R] uint64; see `make_ladder` for more errors.
+        """The move for `hyper` of R replicas with dynamics seeds `seed` [R] uint64, its ladders numbered `ladders` [L]
+        or as they stand; see `make_ladder` for more errors.
 
         Raises
         ------
@@ -145,7 +152,8 @@ class Exchange(OnLadder):
                 f"exchange: {' and '.join(adapting)} is measured during burn-in, and run.burn_in = {burn_in} has fewer"
                 f" than two attempts (interval = {options.interval}): give more burn-in."
             )
-        keys = make_keys(np.asarray(seed)[::count], np.arange(hyper.replicas // count))
+        numbers = np.arange(hyper.replicas // count) if ladders is None else ladders
+        keys = make_keys(np.asarray(seed)[::count], numbers)
         return cls(
             ladder, options.interval, burn_in, options.correction, options.energy_batch, keys, options.window,
             options.target_acceptance, options.acceptance_factor, prior_gradient,
@@ -309,6 +317,14 @@ class Exchange(OnLadder):
             extra["exchange_occupation"] += np.bincount(start * count + rung, minlength=count**2).reshape(count, count)
 
     # -- what to report ------------------------------------------------------------------------------------------------
+
+    def outcomes(self, state: State) -> dict[str, np.ndarray]:
+        """Of each ladder [L]: accepted swaps of all tried ones of its worst pair, and round trips of its replicas."""
+        extra, count = state.extra, self.ladder.count
+        with np.errstate(invalid="ignore", divide="ignore"):
+            accepted = (extra["exchange_accepted"] / extra["exchange_attempts"]).min(axis=1)
+        trips = extra["exchange_round_trips"].reshape(-1, count).sum(axis=1)
+        return {"swap_acceptance": accepted, "round_trips": trips.astype(np.float64)}
 
     def _acceptance(self, state: State) -> list[float | None]:
         """Of each pair of rungs, over all ladders."""

@@ -105,6 +105,11 @@ def statistics(moves: Moves, state: State, step: int) -> dict[str, np.ndarray]:
     return {name: value for m in moves for name, value in m.statistics(state, step).items()}
 
 
+def outcomes(moves: Moves, state: State) -> dict[str, np.ndarray]:
+    """What they came to for each independent part of the run, [R / together]."""
+    return {name: value for m in moves for name, value in m.outcomes(state).items()}
+
+
 def watched(moves: Moves, state: State) -> dict[str, np.ndarray]:
     """Further numbers [R], for pictures of every step."""
     return {name: value for m in moves for name, value in m.watched(state).items()}

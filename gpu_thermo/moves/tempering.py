@@ -34,6 +34,11 @@ class TemperingOptions(LadderOptions):
         """A variance and a count for each rung."""
         return 12 * self.count
 
+    @property
+    def learns_together(self) -> bool:
+        """The weights of the rungs are found by all replicas together."""
+        return True
+
     def on_ladder(self, hyper: Hyper, context: Context) -> "Tempering":
         """The move itself."""
         return Tempering.make(self, hyper, context.program, context.seed, context.stream, context.burn_in)
@@ -207,6 +212,10 @@ class Tempering(OnLadder):
         follow_trips(extra["rung"], count - 1, extra["tempering_direction"], extra["tempering_round_trips"])
 
     # -- what to report ------------------------------------------------------------------------------------------------
+
+    def outcomes(self, state: State) -> dict[str, np.ndarray]:
+        """Round trips of each replica [R]."""
+        return {"round_trips": state.extra["tempering_round_trips"].astype(np.float64)}
 
     def _noise(self, state: State) -> list[float | None]:
         """D^2 v of each pair of rungs, v the larger of both, mean over the replicas."""

@@ -60,8 +60,10 @@ def prepare(
     return replace(ready, spec=with_hash(spec, starts), starts=starts)
 
 
-def make_setup(spec: RunSpec, subject: Subject) -> Setup:
-    """The run of a subject; SpecError where the method, its hyperparameters or moves do not fit it."""
+def make_setup(spec: RunSpec, subject: Subject, stream: np.ndarray | None = None, given: Hyper | None = None) -> Setup:
+    """The run of a subject, its replicas with streams [R] uint64 and hyperparameters of their own where these are
+    given; SpecError where the method, its hyperparameters or moves do not fit it.
+    """
     run, target = spec.run, subject.target
     method = get_method(spec.method.name)
     kind = spec.method.partition or ("layer" if spec.method.freeze else method.partition)
@@ -77,9 +79,10 @@ def make_setup(spec: RunSpec, subject: Subject) -> Setup:
             " langevin."
         )
     among = None if run.streams is None else np.array(run.streams, np.uint64)
-    hyper = resolve_hyper(spec.method, method, program, run.replicas, target.points, run.steps, among)
+    hyper = given or resolve_hyper(spec.method, method, program, run.replicas, target.points, run.steps, among)
     seed = np.full(run.replicas, run.seed if run.seed_dynamics is None else run.seed_dynamics, np.uint64)
-    stream = np.arange(run.replicas, dtype=np.uint64) if among is None else among
+    if stream is None:
+        stream = np.arange(run.replicas, dtype=np.uint64) if among is None else among
     ensemble = ensembles(subject.dataset, hyper)
     if run.tolerance is not None and ensemble.max() > 0:
         raise SpecError(

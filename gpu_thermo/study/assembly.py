@@ -73,15 +73,13 @@ def assemble(
     return finished
 
 
-_COORDINATES = ("status", "frozen_step", "stepsize")
+_COORDINATES = ("status", "frozen_step", "stepsize", "block")
 _HYPER = ("temperature_", "friction_", "sigma_", "epsilon_", "momentum_", "thermostat_")
 
 
 def _columns(store: Path, done: list[Shard], dtypes: Mapping[str, Any], runs: int) -> dict[str, np.ndarray]:
     """What has one number for each run, from all parts."""
-    out = {
-        n: np.full(runs, PENDING if n in ("status", "frozen_step") else np.nan, dtype) for n, dtype in dtypes.items()
-    }
+    out = {n: np.full(runs, PENDING if dtype.kind in "iu" else np.nan, dtype) for n, dtype in dtypes.items()}
     for shard, part in each_part(store, done):
         for name in out.keys() & set(part.files):
             out[name][shard.rows] = part[name]
@@ -181,6 +179,8 @@ def _axes(name: str, dims: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     """Axes behind the runs: of a learning curve, of a tensor at each draw, or of one at the start."""
     if name.startswith("curve_"):
         return ("step",)
+    if name == "log_weight":
+        return ("draw",)
     tensor = name.removeprefix("initial_")
     return dims[tensor] if tensor != name else ("draw", *dims[tensor])
 

@@ -118,7 +118,7 @@ def _start(job: Work, todo: list[Shard], workers: int) -> StudyProgress:
     done = [s for s in job.shards if s.id not in missing]
     steps = sum(s.replicas * s.steps for s in done)
     return StudyProgress(
-        len(done), len(job.shards), sum(s.replicas for s in done), sum(s.replicas for s in job.shards), steps,
+        len(done), len(job.shards), sum(s.runs for s in done), sum(s.runs for s in job.shards), steps,
         sum(s.replicas * s.steps for s in job.shards), workers, earlier=steps,
     )  # fmt: skip
 

@@ -24,7 +24,7 @@ from ..running.setup import prepare
 from ..spec.run import RunSection, RunSpec, explain
 from ..spec.section import Section
 from ..spec.text import read_toml
-from .grids import refuse_tolerance
+from .cells import refuse_tolerance
 
 Tree = dict[str, Any]
 ROUNDING = 1e-3

@@ -1,6 +1,6 @@
 """StudySpec: a run spec, a grid over any of its fields, and seeds; validated, TOML and JSON both ways.
 
-    [data]                       # [data], [model], [method], [run]: the base run
+    [data]                       # [data], [model] or [target], [method], [run], [[moves]]: the base run
     name = "spirals"
     [grid]                       # every combination of these ...
     model.hidden = [20, 100]
@@ -15,8 +15,9 @@
     [seeds]
     count = 100                  # or data, init, dynamics: a number n (0 to n - 1) or a list
 
-What is left out of [run] is made for studies: burn_in = 0, one draw at the end, twenty points of the learning curves,
-nothing kept.
+Keys of a move are named by its kind, moves.exchange.rungs = [4, 8]; whole moves replaced, moves = [[], [{kind =
+"exchange", ...}]]. What is left out of [run] is made for studies: burn_in = 0, one draw at the end, twenty points of
+the learning curves, nothing kept.
 """
 
 import difflib
@@ -35,18 +36,15 @@ from ..errors import SpecError
 from ..spec.run import RunSpec, explain
 from ..spec.section import Section
 from ..spec.text import read_toml
+from .cells import SECTIONS, label_of, run_of
 from .seeds import SeedsSpec
 
-SECTIONS = ("data", "model", "method", "run")
-SINGLE = ("moves", "target")
-"""Sections of single runs only: a study sets each replica's hyperparameters itself, and ladders move them."""
-TRACE_POINTS = 20
 MAX_CELLS = 10**6
 _BY_SEEDS = {
     "data.seed": "data", "data.seeds": "data", "data.split_seed": "data", "run.seed_init": "init",
     "run.seed_dynamics": "dynamics",
 }  # fmt: skip
-_FIXED = ("run.replicas", "run.keep", *_BY_SEEDS)
+_FIXED = ("run.replicas", "run.keep", "run.streams", *_BY_SEEDS)
 """Fields that a study sets itself."""
 
 
@@ -77,7 +75,8 @@ class Cell:
 
 
 class StudySpec(Section):
-    """A study: [data], [model], [method] and [run] of a base run, a grid over any of their fields, and seeds.
+    """A study: the sections of a base run ([data] and [model] or [target], [method], [run], [[moves]]), a grid over any
+    of their fields, and seeds.
 
     `base` holds the sections of the base run as given.
     """
@@ -98,8 +97,6 @@ class StudySpec(Section):
         """Validate nested dictionaries, every cell included; SpecError names the field, the value and the remedy."""
         known = ("name", *SECTIONS, "grid", "zip", "seeds", "study")
         for key in tree:
-            if key in SINGLE:
-                raise SpecError(_for_single_runs(key))
             if key not in known:
                 near = difflib.get_close_matches(key, known, 1)
                 hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known)}."
@@ -163,16 +160,16 @@ class StudySpec(Section):
         out: list[Cell] = []
         labels: dict[str, int] = {}
         for point in self._points():
-            label = ", ".join(filter(None, (_label(field, value) for field, value in point.items())))
+            label = ", ".join(filter(None, (label_of(field, value) for field, value in point.items())))
             label = label or str(self.base.get("method", {}).get("name", "adlala"))
             labels[label] = labels.get(label, 0) + 1
             label = label if labels[label] == 1 else f"{label} ({labels[label]})"
             fields = {
-                field: _label(field, value) if isinstance(value, Mapping | list) else value
+                field: label_of(field, value) if isinstance(value, Mapping | list) else value
                 for field, value in point.items()
             }
             try:
-                out.append(Cell(len(out), label, fields, _run_spec(self.base, point)))
+                out.append(Cell(len(out), label, fields, run_of(self.base, point)))
             except SpecError as error:
                 raise SpecError(f"{error}{f' (in the cell {label})' if point else ''}") from None
         return out
@@ -204,11 +201,29 @@ class StudySpec(Section):
         )
         if count > MAX_CELLS:
             raise SpecError(f"The grid has {count:.3g} cells, more than {MAX_CELLS:,}: use fewer values.")
-        self.cells()
+        for cell in self.cells():
+            _check_seeds(cell, self.seeds)
 
 
-def _for_single_runs(field: str) -> str:
-    return f"{field}: ensemble moves and targets without data are not for studies. Use gpu-thermo sample, or compare."
+def _check_seeds(cell: Cell, seeds: SeedsSpec) -> None:
+    """Refuse seeds that mean nothing to a cell."""
+    table, spec = seeds.table(), cell.spec
+    if spec.target is not None and seeds.data is not None:
+        raise SpecError(
+            "seeds.data is about data sets, and a [target] has none: give count, or init and dynamics, in [seeds]."
+        )
+    highest, tied = int(max(table.init.max(), table.dynamics.max())), spec.tied
+    if (highest + 1) * tied > 2**32:
+        raise SpecError(
+            f"Seed {highest} of ladders of {tied} rungs would need the stream {(highest + 1) * tied - 1}, beyond"
+            f" 2^32: use seeds below {2**32 // tied}."
+        )
+    interacting = next((m.kind for m in spec.moves if m.interacts), None)
+    if interacting and spec.target is None and len(set(table.data.tolist())) == len(table) > 1:
+        raise SpecError(
+            f"{interacting}: replicas with one data set share a histogram, and here each has its own: give data = 1"
+            " beside count in [seeds], or leave interacting out."
+        )
 
 
 def _axes(tree: Any, where: str, prefix: str = "") -> dict[str, list[Any]]:
@@ -219,8 +234,6 @@ def _axes(tree: Any, where: str, prefix: str = "") -> dict[str, list[Any]]:
     for key, value in tree.items():
         field = f"{prefix}.{key}" if prefix else str(key)
         section = field.partition(".")[0]
-        if section in SINGLE:
-            raise SpecError(_for_single_runs(field))
         if section not in SECTIONS:
             near = difflib.get_close_matches(section, SECTIONS, 1)
             hint = f"Did you mean '{near[0]}'?" if near else f"Sections: {', '.join(SECTIONS)}."
@@ -237,6 +250,8 @@ def _axes(tree: Any, where: str, prefix: str = "") -> dict[str, list[Any]]:
             )
         elif field in _FIXED:
             raise SpecError(_reserved(field))
+        elif field == "moves":
+            out[field] = [_moves(v) for v in value]
         elif field in SECTIONS and not all(isinstance(v, Mapping) for v in value):
             raise SpecError(
                 f"{where}.{field} replaces a whole section: give tables, or name a field, as in {field}.name."
@@ -248,88 +263,27 @@ def _axes(tree: Any, where: str, prefix: str = "") -> dict[str, list[Any]]:
     return out
 
 
+def _moves(value: Any) -> Any:
+    """One value of the field moves: a move, or a list of them."""
+    if not isinstance(value, Mapping) and not (isinstance(value, list) and all(isinstance(v, Mapping) for v in value)):
+        raise SpecError(
+            f"grid.moves has {value!r}: each value is a move or a list of moves, as in moves = [[], [{{kind ="
+            ' "exchange", ...}]], or name a key, as in moves.exchange.rungs.'
+        )
+    return value
+
+
 def _reserved(field: str) -> str:
     if field == "run.replicas":
         return "run.replicas is the number of seeds in a study: give it as count in [seeds]."
+    if field == "run.streams":
+        return "run.streams is set by the study: give init and dynamics in [seeds]."
     if field == "run.keep":
         return (
             "run.keep is for single runs: in a study, keep = true in [study] (or --keep) keeps the parameters of every"
             " draw."
         )
     return f"{field} is set by the study: give {_BY_SEEDS[field]} in [seeds]."
-
-
-def refuse_tolerance(run: Any) -> None:
-    """SpecError for what stops itself: the runs of a study share one clock."""
-    if isinstance(run, Mapping) and run.get("tolerance") is not None:
-        raise SpecError(
-            f"run.tolerance = {run['tolerance']} is for single runs, which tune and stop themselves: the runs of a"
-            " study or a comparison share one clock. Give run.steps in its place."
-        )
-
-
-def _run_spec(base: Mapping[str, Any], point: Mapping[str, Any]) -> RunSpec:
-    """The run of one cell: the base, whole sections replaced first, single fields set then, and what studies leave out
-    filled in.
-    """
-    tree = {name: dict(section) if isinstance(section, Mapping) else section for name, section in base.items()}
-    for field, value in sorted(point.items(), key=lambda item: item[0].count(".")):
-        *path, last = field.split(".")
-        if not path:
-            tree[last] = {key: v for key, v in value.items() if key != "label"}
-            continue
-        node = tree
-        for i, part in enumerate(path):
-            inner = node.get(part, {})
-            inner = dict(inner) if isinstance(inner, Mapping) else {"all": inner} if i else inner
-            if not isinstance(inner, dict):
-                raise SpecError(f"{field}: {part} is a value, not a section.")
-            node[part] = inner
-            node = inner
-        node[last] = value
-    run = tree.setdefault("run", {})
-    if isinstance(run, dict) and run.get("duration") is not None:
-        run |= {"replicas": 1, "keep": []}
-    elif isinstance(run, dict) and isinstance(steps := run.get("steps", 10_000), int) and steps > 0:
-        run.setdefault("steps", steps)
-        burn_in = run.setdefault("burn_in", 0)
-        if isinstance(burn_in, int) and 0 <= burn_in < steps:
-            run.setdefault("thin", steps - burn_in)
-        run.setdefault("trace", max(1, steps // TRACE_POINTS))
-        run |= {"replicas": 1, "keep": []}
-    refuse_tolerance(tree.get("run"))
-    spec = RunSpec.from_dict(tree)
-    for name in (
-        "stepsize",
-        "temperature",
-        "posterior_temperature",
-        "friction",
-        "sigma",
-        "epsilon",
-        "thermostat",
-        "momentum",
-    ):
-        given = getattr(spec.method, name)
-        for scheduled in given.values() if isinstance(given, dict) else [given]:
-            if scheduled is not None and isinstance(scheduled.value, list):
-                raise SpecError(f"method.{name} is a list over replicas: in a study, vary it in [grid] or [[zip]].")
-    return spec
-
-
-def _label(field: str, value: Any) -> str:
-    """How a value is named: "hidden 20", or a section's own label or name."""
-    if field in SECTIONS and isinstance(value, Mapping):
-        given = value.get("label") or value.get("name")
-        return str(given) if given else ", ".join(f"{k} {v}" for k, v in value.items())
-    short = field.partition(".")[2] or field
-    shown = (
-        f"{value:g}"
-        if isinstance(value, float)
-        else json.dumps(value)
-        if isinstance(value, Mapping | list)
-        else str(value)
-    )
-    return shown if short == "name" else f"{short} {shown}"
 
 
 def _finite(value: Any) -> Any:

@@ -12,6 +12,7 @@ from ..averages.mixtures import CLOSED_FORM, Mixture
 from ..averages.moments import BLOCK
 from ..running.network import NetworkSubject
 from ..running.subject import Setup
+from .seen import Seen, Speakers
 
 Arrays = dict[str, np.ndarray]
 DRAWS, POINTS = 32, 256
@@ -30,8 +31,10 @@ class Held:
     nothing without a test set.
     """
 
-    def __init__(self, ready: Setup) -> None:
+    def __init__(self, ready: Setup, speak: Speakers) -> None:
         self._ready, subject = ready, ready.subject
+        self._dataset = speak.first(ready.dataset)
+        self._log_weights: list[np.ndarray] = []
         self._laws: list[tuple[np.ndarray, np.ndarray]] = []
         self._seen = 0
         self.active = (
@@ -44,13 +47,18 @@ class Held:
         if self.active and isinstance(subject, NetworkSubject):
             self._chosen = _spread(subject.data.test_points, POINTS)
 
-    def __call__(self, position: np.ndarray) -> None:
-        """Take a draw [R, P] of all runs."""
+    def __call__(self, seen: Seen) -> None:
+        """Take a moment of all runs, where it is a draw."""
+        if not seen.is_draw:
+            return
         self._seen += 1
+        position = seen.position
         if self.active and (self._seen - 1) % self._every == 0:
             with np.errstate(all="ignore"):
                 rows = [slice(i, i + BLOCK) for i in range(0, len(position), BLOCK)]
-                laws = [self._law(position[r], self._ready.dataset[r]) for r in rows]
+                laws = [self._law(position[r], self._dataset[r]) for r in rows]
+            if "log_weight" in seen.statistics:
+                self._log_weights.append(seen.statistics["log_weight"])
             self._laws.append((np.concatenate([m for m, _ in laws]), np.concatenate([s for _, s in laws])))
 
     def _law(self, position: np.ndarray, dataset: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -66,18 +74,35 @@ class Held:
         """By name, [R] (see NAMES): shares of answers in central intervals; the mean distance of sorted probability
         integral transforms from where uniform ones lie; CRPS in the network's units. NaN for runs that stopped.
         """
-        runs = len(self._ready.dataset)
+        runs = len(self._dataset)
         out = {name: np.full(runs, np.nan) for name in NAMES} if self.active else {}
         if not self._laws:
             return out
         location, scale = (np.stack(part).astype(np.float64) for part in zip(*self._laws, strict=True))
+        if self._log_weights:
+            place = equal(np.stack(self._log_weights))[:, :, None, None]
+            location, scale = (np.take_along_axis(a, place, axis=0) for a in (location, scale))
         (good,) = np.nonzero(np.isfinite(location).all(axis=(0, 2, 3)) & np.isfinite(scale).all(axis=(0, 2, 3)))
         if len(good):
             subject: Any = self._ready.subject
-            y = subject.data.y_test[self._ready.dataset[good]][:, self._chosen].astype(np.float64)
+            y = subject.data.y_test[self._dataset[good]][:, self._chosen].astype(np.float64)
             for name, values in _judge(subject.model, location[:, good], scale[:, good], y).items():
                 out[name][good] = values
         return out
+
+
+def equal(log_weight: np.ndarray) -> np.ndarray:
+    """[D, R] int, for each run as many of its draws with logarithms of weights [D, R] as it has, those that weigh most
+    several times: systematic resampling. One that counts for nothing is never taken where another counts.
+    """
+    known = np.where(np.isnan(log_weight), -np.inf, log_weight)
+    top = known.max(axis=0)
+    w = np.exp(known - np.where(np.isfinite(top), top, 0.0))
+    upto = np.cumsum(w, axis=0)
+    upto /= np.where(upto[-1] > 0, upto[-1], 1.0)
+    wanted = (np.arange(len(w)) + 0.5) / len(w)
+    found = [np.searchsorted(column, wanted, side="right") for column in upto.T]
+    return np.minimum(np.stack(found, axis=1), len(w) - 1)
 
 
 def _spread(points: int, most: int) -> np.ndarray:

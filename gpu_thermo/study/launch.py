@@ -2,29 +2,35 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
 from ..averages.moments import RunningMoments
 from ..cost import operations
 from ..engines import choose_engine, describe_build, make_engine, resolve_device
-from ..errors import Status
-from ..running.loop import Loop, Moment
+from ..moves import fold
+from ..running.loop import Loop
 from ..running.subject import Setup
 from ..targets.likelihoods import SCORES
 from . import builds
+from .collect import Collector
 from .grids import Cell, StudySpec
 from .held import Held
 from .parts import NOTICES
+from .seen import Speakers
 from .shards import Group, Shard, initial_state, make_launch, make_shard
 
 Arrays = dict[str, np.ndarray]
 OnSteps = Callable[[int], None]
 """Called after every segment with the steps done; it may raise to abandon the shard."""
 
+MOST_COORDINATES = 16
+"""Coordinates of a potential whose averages are kept, the first ones."""
+OF_A_COORDINATE = 100.0
+"""Operations of a potential's gradient and step, roughly: how its work is cut does not depend on a measurement."""
 IDENTITY = ("ensemble", "dataset", "seed", "stream")
 """Chain coordinates of a run that a study names in its own way."""
 
@@ -55,151 +61,69 @@ def run_shard(
     ready = launch.setup
     device = resolve_device(device)
     state, moments = initial_state(launch), ready.moments()
-    initial = state.position.copy()
+    speak = Speakers(ready, shard.runs)
+    initial = speak.first(state.position.copy())
     chosen = choose_engine(ready.job, engine, device)
     worker = make_engine(ready.job, chosen, device, threads)
     loop = Loop.make(ready, worker, state, moments, threads)
-    seen, held = Collector(ready, shard), Held(ready)
-    for recorded in loop.segments():
-        for moment in recorded:
-            seen(moment)
-            if moment.snapshot.is_draw:
-                held(moment.snapshot.position)
-        if on_steps is not None:
-            on_steps(loop.state.step)
-    out = {"rows": shard.rows.astype(np.int64)} | seen.status(loop.state.status, loop.state.frozen_step)
-    out |= {name: values for name, values in ready.chain_coordinates().items() if name not in IDENTITY}
-    out |= seen.arrays(initial) | averages(ready, moments) | held.arrays()
+    watched = _watch(loop, speak, shard, on_steps)
+    out = {"rows": shard.rows.astype(np.int64)}
+    out |= watched.collected.status(*speak.status(loop.state.status, loop.state.frozen_step))
+    out |= {n: speak.first(v) for n, v in ready.chain_coordinates().items() if n not in IDENTITY}
+    out |= watched.collected.arrays(initial) | averages(ready, moments) | watched.held.arrays()
+    out |= fold.outcomes(ready.moves, loop.state)
     out[builds.NAME] = builds.as_array(describe_build(ready.job, chosen, device).to_dict())
-    out[NOTICES] = np.array(json.dumps([*ready.subject.notices()]))
-    out["seconds"] = np.full(shard.replicas, (time.perf_counter() - began) / shard.replicas)
+    out[NOTICES] = np.array(json.dumps(list(_notices(loop, shard))))
+    out["seconds"] = np.full(shard.runs, (time.perf_counter() - began) / shard.runs)
     return out
 
 
-class Collector:
-    """Gathers learning curves, and what is kept of draws, moment by moment."""
+class Watched(NamedTuple):
+    """Who looked at the moments of a shard."""
 
-    def __init__(self, ready: Setup, shard: Shard) -> None:
-        run = ready.spec.run
-        self._ready, self._shard, self._trace = ready, shard, run.trace
-        self._steps = np.arange(run.trace, run.steps + 1, run.trace)
-        self._curves: dict[str, np.ndarray] = {}
-        self._draws: list[np.ndarray] = []
-        self._last: Moment | None = None
+    collected: Collector
+    held: Held
 
-    def __call__(self, moment: Moment) -> None:
-        """Take what is wanted of one recorded moment."""
-        snapshot = moment.snapshot
-        self._last = moment
-        if snapshot.is_draw and self._shard.keep:
-            self._draws.append(snapshot.position.copy())
-        if snapshot.step % self._trace:
-            return
-        values = self._scores(moment) | {
-            f"rms_{name}": rms for name, rms in self._weights(snapshot.position, "rms").items()
-        }
-        for k, name in enumerate(self._ready.program.partition.names):
-            values[f"kinetic_temperature_{name}"] = snapshot.kinetic_temperature[:, k]
-        at = snapshot.step // self._trace - 1
-        for name, column in values.items():
-            table = self._curves.setdefault(name, np.full((len(column), len(self._steps)), np.nan, np.float32))
-            table[:, at] = column
 
-    def status(self, status: np.ndarray, frozen_step: np.ndarray) -> Arrays:
-        """Of each run, one that ended without a finite loss among those that stopped: at the first recorded step from
-        which on it has none.
-        """
-        status, frozen_step = status.copy(), frozen_step.copy()
-        if self._last is None:
-            return {"status": status, "frozen_step": frozen_step}
-        (lost,) = np.nonzero((status == 0) & ~np.isfinite(self._last.snapshot.energy))
-        steps = np.append(self._steps, self._last.snapshot.step)
-        loss = self._curves.get("loss", np.full((len(status), len(self._steps)), np.nan))
-        for r in lost:
-            (good,) = np.nonzero(np.isfinite(loss[r]))
-            status[r], frozen_step[r] = Status.NONFINITE_LOSS, steps[good[-1] + 1 if len(good) else 0]
-        return {"status": status, "frozen_step": frozen_step}
+def _watch(loop: Loop, speak: Speakers, shard: Shard, on_steps: OnSteps | None) -> Watched:
+    """Run to the end, every moment seen by runs."""
+    watched = Watched(Collector(loop.setup, shard), Held(loop.setup, speak))
+    for recorded in loop.segments():
+        for moment in recorded:
+            seen = speak(moment.snapshot)
+            for each in watched:
+                each(seen)
+        if on_steps is not None:
+            on_steps(loop.state.step)
+    return watched
 
-    def arrays(self, initial: np.ndarray) -> Arrays:
-        """Everything gathered."""
-        if self._last is None:  # every run was frozen before the first recorded step
-            return self._nothing(len(initial))
-        finished = self._last.snapshot.step == self._ready.spec.run.steps
-        position = self._last.snapshot.position if finished else np.full_like(initial, np.nan)
-        out = {
-            name: values if finished else np.full(len(initial), np.nan)
-            for name, values in self._scores(self._last).items()
-        }
-        for kind in ("mean", "rms", "max"):
-            out |= {f"{kind}_{name}": values for name, values in self._weights(position, kind).items()}
-        out |= (
-            self._first_steps()
-            | {"steps": self._steps}
-            | {f"curve_{name}": table for name, table in self._curves.items()}
-        )
-        if self._shard.keep:
-            split = self._ready.job.target.layout.split
-            draws = (
-                np.stack(self._draws, axis=1)
-                if self._draws
-                else np.empty((len(initial), 0, initial.shape[1]), initial.dtype)
+
+def _notices(loop: Loop, shard: Shard) -> Iterator[str]:
+    """What of the runs is allowed but rarely meant, and what their moves have to say."""
+    yield from loop.setup.subject.notices()
+    for move in loop.setup.moves:
+        options = next(o for o in loop.setup.spec.moves if o.kind == move.kind)
+        if options.learns_together and len(shard.seeds) > 1:
+            yield (
+                f"{move.kind}: the runs of a cell learn together, as replicas of one run do, and are not independent:"
+                " their spread over seeds is no error bar."
             )
-            out |= {name: _tensor(values) for name, values in split(draws).items()}
-            out |= {f"initial_{name}": _tensor(values) for name, values in split(initial).items()}
-        return out
-
-    def _nothing(self, runs: int) -> Arrays:
-        scores = [name.removeprefix("test_") for name in self._ready.subject.scores]
-        weights = [
-            f"{kind}_{name}" for kind in ("mean", "rms", "max") for name in self._ready.job.target.layout.tensors
-        ]
-        steps = [accuracy_name(level) for level in self._shard.accuracies] if "accuracy" in scores else []
-        return {name: np.full(runs, np.nan) for name in ("loss", *scores, *weights, *steps)} | {"steps": self._steps}
-
-    def _scores(self, moment: Moment) -> Arrays:
-        found = {
-            name.removeprefix("test_"): np.asarray(v, np.float64) for name, v in moment.snapshot.statistics.items()
-        }
-        return {"loss": np.asarray(moment.snapshot.energy, np.float64)} | {
-            k: found[k] for k in (*SCORES, "nll") if k in found
-        }
-
-    def _weights(self, position: np.ndarray, kind: str) -> Arrays:
-        """Mean, root mean square or largest magnitude of each tensor, [R]."""
-        flat = {
-            name: v.reshape(len(v), -1).astype(np.float64)
-            for name, v in self._ready.job.target.layout.split(position).items()
-        }
-        with np.errstate(all="ignore"):
-            if kind == "mean":
-                return {name: v.mean(axis=1) for name, v in flat.items()}
-            return {
-                name: np.abs(v).max(axis=1) if kind == "max" else np.sqrt((v * v).mean(axis=1))
-                for name, v in flat.items()
-            }
-
-    def _first_steps(self) -> Arrays:
-        accuracy = self._curves.get("accuracy")
-        if accuracy is None:
-            return {}
-        out = {}
-        for level in self._shard.accuracies:
-            reached = accuracy >= np.float32(level - 1e-9)
-            out[accuracy_name(level)] = np.where(reached.any(axis=1), self._steps[reached.argmax(axis=1)], np.nan)
-        return out
-
-
-def accuracy_name(level: float) -> str:
-    """Name of the first step at an accuracy: steps_to_90, steps_to_99.5."""
-    return f"steps_to_{100 * level:g}"
+        yield from move.notices()
+        yield from move.report(loop.state).warnings
 
 
 def averages(ready: Setup, moments: RunningMoments) -> Arrays:
     """Scores of each run's averaged prediction on its own test set, [R]; empty without a test set, NaN for runs without
-    a draw.
+    a draw. Of a potential mean and variance of its coordinates over the run's draws.
     """
     found = moments.variables()
-    rows = ready.subject.judge(found["mean"], ready.dataset, found.get("log_density"))
+    if (potential := ready.subject.potential) is not None:
+        names = list(potential.coordinates)[:MOST_COORDINATES]
+        return {
+            f"{label}_{name}": found[kind][:, i, 0]
+            for kind, label in (("mean", "average"), ("variance", "variance")) for i, name in enumerate(names)
+        }  # fmt: skip
+    rows = ready.subject.judge(found["mean"], ready.ensemble_dataset, found.get("log_density"))
     names = next((list(row) for row in rows if row), [])
     renamed = {name: f"average_{name}" for name in (*SCORES, "nll")}
     return {renamed.get(name, name): np.array([row.get(name, np.nan) for row in rows]) for name in names}
@@ -211,10 +135,9 @@ def make_group(study: StudySpec, base: Path | None, cells: list[Cell], device: s
     """
     ready = make_launch(make_shard(study, base, study.seeds.table(), 0, cells[:1], (0, 1))).setup
     chosen = choose_engine(ready.job, engine, resolve_device(device))
-    each = operations(ready.job, ready.subject.points_seen, ready.spec.run.trace)
+    if ready.subject.potential is None:
+        each = operations(ready.job, ready.subject.points_seen, ready.spec.run.trace)
+    else:
+        each = OF_A_COORDINATE * ready.job.target.layout.size * ready.program.gradients_per_step
     build = describe_build(ready.job, chosen, resolve_device(device)).to_dict()
     return Group(cells, each, chosen, ready.job.target.layout, ready.program.partition.names, build)
-
-
-def _tensor(values: Any) -> np.ndarray:
-    return np.ascontiguousarray(values, np.float32)

@@ -37,7 +37,7 @@ class StudyProgress:
     def count(self, shard: Shard) -> None:
         """Another shard is done."""
         self.shards += 1
-        self.runs += shard.replicas
+        self.runs += shard.runs
 
 
 OnProgress = Callable[[StudyProgress], None]

@@ -1,8 +1,11 @@
 """From a StudySpec to shards: what one launch does, and how a launch is made ready.
 
 Cells that share everything but hyperparameters run side by side in one launch, each replica with its own
-hyperparameters, data set and streams. How the work is cut depends on the spec and its data alone, never on workers;
-every shard has an id that names its content, so that a study that is continued or extended finds what is done already.
+hyperparameters, data set and streams. A run is one replica, or the ladder of them that trade places: ladders are never
+cut. Where replicas learn something together (interacting histograms, temperatures and weights of rungs found on the
+way), all seeds of a cell are one shard, alone: it is the single run of so many replicas. How the work is cut depends on
+the spec and its data alone, never on workers; every shard has an id that names its content, so that a study that is
+continued or extended finds what is done already.
 """
 
 import hashlib
@@ -17,8 +20,9 @@ import numpy as np
 
 from ..errors import SpecError
 from ..method.named import get_method
+from ..moves.ladder import BY_RUNG
 from ..running.hyperparameters import resolve_hyper
-from ..running.setup import prepare
+from ..running.setup import make_setup, prepare
 from ..running.subject import Setup
 from ..spec.run import RunSpec
 from ..state import PARTITIONED, Hyper
@@ -56,6 +60,11 @@ class Group:
         """The first cell's run, which the others differ from in hyperparameters only."""
         return self.cells[0].spec
 
+    @property
+    def together(self) -> bool:
+        """Whether what a run becomes depends on the other seeds of its cell."""
+        return any(move.learns_together for move in self.spec.moves)
+
 
 @dataclass(frozen=True)
 class Shard:
@@ -80,31 +89,52 @@ class Shard:
     base: Path | None = None
 
     @property
-    def replicas(self) -> int:
+    def runs(self) -> int:
         """Runs in this shard."""
         return len(self.rows)
 
-    @cached_property
+    @property
+    def tied(self) -> int:
+        """Replicas of each run."""
+        return int(self._run["replicas"])
+
+    @property
+    def replicas(self) -> int:
+        """Replicas of the launch."""
+        return self.runs * self.tied
+
+    @property
     def steps(self) -> int:
         """Steps of each run."""
-        return int(json.loads(self.specs[0])["run"]["steps"])
+        return int(self._run["steps"])
+
+    @cached_property
+    def _run(self) -> dict[str, Any]:
+        return dict(json.loads(self.specs[0])["run"])
 
 
 def launch_key(spec: RunSpec) -> str:
     """Text that is equal for runs that can share a launch: all but the values of hyperparameters (schedules must
-    agree).
+    agree), on a ladder those aside that its rungs set.
     """
     tree = json.loads(spec.to_json())
-    method = tree["method"]
+    method, kept = tree["method"], _set_by_rungs(spec)
     for name in ("stepsize", "posterior_temperature", *PARTITIONED):
-        if name in method and not (name == "momentum" and method["name"] == "coolmomentum"):
+        if name in method and name not in kept and not (name == "momentum" and method["name"] == "coolmomentum"):
             method[name] = _schedules(method[name])
     if "posterior_temperature" in method:
         method["temperature"] = method.pop("posterior_temperature")
-    if method["name"] == "sgld" and "sigma" in method:
+    if method["name"] == "sgld" and "sigma" in method and not kept:
         method["temperature"] = method.pop("sigma")
     tree["method"] = {key: value for key, value in method.items() if value is not None}
     return json.dumps(tree, sort_keys=True)
+
+
+def _set_by_rungs(spec: RunSpec) -> set[str]:
+    """Hyperparameters that a ladder's replicas have from their rungs: of a launch they have one ladder of them."""
+    ladders = [move for move in spec.moves if move.count > 1]
+    by_rung = {name for name in ("stepsize", *BY_RUNG) for m in ladders if getattr(m, name, None) is not None}
+    return by_rung | {"temperature", "posterior_temperature", "sigma"} if ladders else set()
 
 
 def _schedules(value: Any) -> Any:
@@ -126,7 +156,7 @@ def group_cells(cells: list[Cell]) -> list[list[Cell]]:
 
 def shard_size(group: Group) -> int:
     """Runs of one shard: a power of two, by the operations of one run alone."""
-    size, run = SMALLEST, group.operations * group.spec.run.steps
+    size, run = SMALLEST, group.operations * group.spec.run.steps * group.spec.tied
     while size < LARGEST and 2 * size * run <= SHARD_WORK:
         size *= 2
     return size
@@ -138,7 +168,7 @@ def make_shards(study: StudySpec, base: Path | None, groups: list[Group]) -> lis
     return [
         make_shard(study, base, seeds, number, some, span)
         for number, group in enumerate(groups)
-        for some, span in _cuts(group.cells, len(seeds), study.study.shard or shard_size(group))
+        for some, span in _cuts(group, len(seeds), study.study.shard or shard_size(group))
     ]
 
 
@@ -155,15 +185,17 @@ def make_shard(
     return Shard(name, number, tuple(cell.index for cell in cells), rows, specs, cut, start, *options)
 
 
-def _cuts(group: list[Cell], seeds: int, size: int) -> Iterator[tuple[list[Cell], tuple[int, int]]]:
+def _cuts(group: Group, seeds: int, size: int) -> Iterator[tuple[list[Cell], tuple[int, int]]]:
+    """Some cells and a span of the seeds for each shard."""
+    size, cells = seeds if group.together else size, group.cells
     if seeds >= size:
-        for cell in group:
+        for cell in cells:
             for start in range(0, seeds, size):
                 yield [cell], (start, min(start + size, seeds))
         return
     several = max(1, size // seeds)
-    for i in range(0, len(group), several):
-        yield group[i : i + several], (0, seeds)
+    for i in range(0, len(cells), several):
+        yield cells[i : i + several], (0, seeds)
 
 
 def _shard_id(specs: tuple[str, ...], seeds: SeedTable, study: StudySpec, contents: str) -> str:
@@ -175,7 +207,7 @@ def _shard_id(specs: tuple[str, ...], seeds: SeedTable, study: StudySpec, conten
 
 def _contents(spec: RunSpec, base: Path | None) -> str:
     """Size and time of change of the files that a run reads: a study of changed data is another study."""
-    path = getattr(spec.data, "path", None)
+    path = getattr(spec.data, "path", None) if spec.target is None else None
     if path is None:
         return ""
     place = (base or Path()) / Path(path).expanduser()
@@ -188,9 +220,7 @@ def _contents(spec: RunSpec, base: Path | None) -> str:
 
 @dataclass(frozen=True)
 class Launch:
-    """A shard made ready: a Setup whose replicas are its runs, each an ensemble of its own; `init` [R] are the initial
-    state's streams.
-    """
+    """A shard made ready: a Setup whose runs are ensembles of their own; `init` [R] are the initial state's streams."""
 
     setup: Setup
     init: np.ndarray
@@ -204,8 +234,8 @@ def make_launch(shard: Shard) -> Launch:
     SpecError, DataError
         Whatever in a cell or its data cannot be run.
     """
-    specs = [RunSpec.from_json(text) for text in shard.specs]
-    each = len(shard.seeds)
+    specs, tied = [RunSpec.from_json(text) for text in shard.specs], shard.tied
+    each = len(shard.seeds) * tied
     distinct, dataset = np.unique(shard.seeds.data, return_inverse=True)
     first = _with_data(specs[0], [int(s) for s in distinct], shard.replicas)
     made = prepare(first, shard.base)
@@ -214,11 +244,15 @@ def make_launch(shard: Shard) -> Launch:
             f"model.init = '{first.model.init}': a study draws the starts of its runs from seeds. Name a way to draw"
             " them (normal, pytorch, he, prior, zero), or sample runs one by one."
         )
-    subject = made.subject.with_dataset(np.tile(dataset.astype(np.int64), len(specs)))
-    stream = np.tile(shard.seeds.dynamics, len(specs)).astype(np.uint64)
-    job = replace(made.job, target=subject.target, hyper=_hyper(specs, made, each), stream=stream)
-    ready = replace(made, subject=subject, job=job, ensemble=np.arange(shard.replicas, dtype=np.int64))
-    return Launch(ready, np.tile(shard.seeds.init, len(specs)))
+    subject = made.subject.with_dataset(np.repeat(np.tile(dataset.astype(np.int64), len(specs)), tied))
+    init, dynamics = (_streams(np.tile(seeds, len(specs)), tied) for seeds in (shard.seeds.init, shard.seeds.dynamics))
+    ready = make_setup(made.spec, subject, dynamics, _hyper(specs, made, each))
+    return Launch(replace(ready, ensemble=np.repeat(np.arange(shard.runs, dtype=np.int64), tied)), init)
+
+
+def _streams(seeds: np.ndarray, tied: int) -> np.ndarray:
+    """[R] uint64 streams of the replicas of runs with these seeds: run s is ladder s of a single run."""
+    return (seeds.astype(np.uint64)[:, None] * np.uint64(tied) + np.arange(tied, dtype=np.uint64)).ravel()
 
 
 def initial_state(launch: Launch) -> Any:
@@ -229,14 +263,15 @@ def initial_state(launch: Launch) -> Any:
 
 def _with_data(spec: RunSpec, seeds: list[int], replicas: int) -> RunSpec:
     tree = spec.to_dict()
-    tree["data"].pop(spec.data.seed_field, None)
-    tree["data"]["seeds"] = seeds
+    if spec.target is None:
+        tree["data"].pop(spec.data.seed_field, None)
+        tree["data"]["seeds"] = seeds
     tree["run"]["replicas"] = replicas
     return RunSpec.from_dict(tree)
 
 
 def _hyper(specs: list[RunSpec], made: Setup, each: int) -> Hyper:
-    """Hyperparameters of all cells, each repeated for its seeds."""
+    """Hyperparameters of all cells, each repeated for the replicas of its seeds."""
     method = get_method(specs[0].method.name)
     points, steps = made.job.target.points, specs[0].run.steps
     parts = [resolve_hyper(spec.method, method, made.program, 1, points, steps) for spec in specs]

@@ -65,15 +65,6 @@ def test_bad_studies_are_refused_before_anything_is_written(tmp_path: Path, stud
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("change", [
-    {"moves": [{"kind": "cyclical", "cycles": 2}]}, {"target": {"name": "harmonic", "size": 2}},
-    {"grid": {"moves.rungs": [2, 3]}}, {"grid": {"target.size": [2, 3]}},
-])  # fmt: skip
-def test_moves_and_targets_are_for_single_runs(change):
-    with pytest.raises(SpecError, match="not for studies"):
-        StudySpec.from_dict({"grid": {"method.stepsize": [0.1, 0.2]}} | change)
-
-
 def test_a_duration_gives_each_stepsize_its_own_steps():
     """Equal physical times, and as many draws."""
     run = {"duration": {"total": 20.0, "burn_in": 4.0, "thin": 4.0}, "batch": 5}
