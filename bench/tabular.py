@@ -1,7 +1,8 @@
 """Airfoil and bike sharing with networks that know their own noise: BAOAB, BAOAB with masses, adaptive Langevin and
 mclmc, each with one, two and four hidden layers.
 
-`python -m bench.tabular airfoil.csv [--shapes "4 x 16"] [--methods mclmc] [--share 1]`, likewise bikesharing.csv
+`python -m bench.tabular airfoil.csv [--shapes "4 x 16"] [--methods mclmc] [--share 1] [--activation relu]`, likewise
+bikesharing.csv
 
 Both are files of EmanuelSommer/MILE (UCI data): a line of names, the target last. The split is that of the published
 tables (a fifth for testing, random_state 0), standardised on the training part. **Stepsizes are chosen on a validation
@@ -17,7 +18,7 @@ the wall clock, and of the processor: twice what two idle cores would take. The 
 import argparse
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,7 @@ class Table:
     descent: int
     batches: int
     draws: int
+    activation: str = "silu"
 
 
 TABLES = {"airfoil": Table(25_000, 1000, 1, 15), "bikesharing": Table(50_000, 1500, 16, 6)}
@@ -113,9 +115,9 @@ def parts(path: Path) -> dict[str, Parts]:
     return {"validation": cut(fit, judge), "test": cut(train, test)}
 
 
-def model(shape: str) -> dict[str, Any]:
+def model(shape: str, activation: str) -> dict[str, Any]:
     """[model]"""
-    return {"hidden": SHAPES[shape], "activation": "silu", "likelihood": "heteroscedastic", "prior_sd": 1.0}
+    return {"hidden": SHAPES[shape], "activation": activation, "likelihood": "heteroscedastic", "prior_sd": 1.0}
 
 
 DATA = {"name": "arrays", "task": "regression", "standardise": False}
@@ -139,7 +141,8 @@ def descent(table: Table, shape: str, data: Parts) -> dict[str, np.ndarray]:
     steps = table.descent
     fall = {"value": 0.02, "schedule": "cosine", "final": 0.1}
     spec = {
-        "data": DATA, "model": {**model(shape), "init": "he"}, "method": {"name": "adam", "stepsize": fall},
+        "data": DATA, "model": {**model(shape, table.activation), "init": "he"},
+        "method": {"name": "adam", "stepsize": fall},
         "run": run_of(steps, 1, steps, table.batches, len(data[1])),
     }  # fmt: skip
     posterior = gt.sample(spec, data=data, threads=1)["posterior"]
@@ -155,7 +158,7 @@ def judged(
     thin, batches = max(1, int(0.3 * steps * more / table.draws)), table.batches * more
     long = int(table.draws / 0.3) * thin
     spec = {
-        "data": DATA, "model": model(shape), "run": run_of(long, table.draws, thin, batches, points),
+        "data": DATA, "model": model(shape, table.activation), "run": run_of(long, table.draws, thin, batches, points),
         "method": method.spec(stepsize, points, long, len(SHAPES[shape])),
     }  # fmt: skip
     tree = gt.sample(spec, data=data, init=start, threads=1)
@@ -179,9 +182,10 @@ def of_mixture(tree: Any, data: Parts) -> dict[str, float]:
     }
 
 
-def compared(name: str, shape: str, method: str, data: dict[str, Parts], share: float) -> list[dict[str, Any]]:
+def compared(
+    name: str, table: Table, shape: str, method: str, data: dict[str, Parts], share: float, test: bool
+) -> list[dict[str, Any]]:
     """Rows of every setting of one method on the validation part, then of the best of them on the test part."""
-    table = TABLES[name]
     start = descent(table, shape, data["validation"])
 
     def row(part: str, stepsize: float, steps: float) -> dict[str, Any]:
@@ -195,7 +199,7 @@ def compared(name: str, shape: str, method: str, data: dict[str, Parts], share: 
 
     rows = [row("validation", h, table.steps * share / 3) for h in METHODS[method].stepsizes]
     best = min(rows, key=lambda row: (row["frozen"], np.nan_to_num(row["nll"], nan=np.inf)))
-    if np.isfinite(best["nll"]):
+    if test and np.isfinite(best["nll"]):
         start = descent(table, shape, data["test"])
         rows.append(row("test", best["stepsize"], table.steps * share))
     return rows
@@ -221,18 +225,23 @@ def main() -> None:
     parser.add_argument("--shapes", nargs="+", default=[*SHAPES], choices=[*SHAPES])
     parser.add_argument("--methods", nargs="+", default=[*METHODS], choices=[*METHODS])
     parser.add_argument("--share", type=float, default=1.0, help="of the steps")
+    parser.add_argument("--activation", default="silu", help="of all layers")
+    parser.add_argument("--validation-only", action="store_true", help="choose, and leave the test part alone")
     parser.add_argument("--jobs", type=int, default=cores(), help="processes, each with one thread")
     given = parser.parse_args()
     name = given.table or given.data.stem
     if name not in TABLES:
         parser.error(f"{given.data} is none of {', '.join(TABLES)} by its name: say which with --table")
-    data = parts(given.data)
+    data, table = parts(given.data), replace(TABLES[name], activation=given.activation)
     cells = [(shape, method) for method in given.methods for shape in given.shapes]
     with ProcessPoolExecutor(given.jobs, get_context("spawn")) as pool:
-        done = [pool.submit(compared, name, *cell, data, given.share) for cell in cells]
+        done = [
+            pool.submit(compared, name, table, *cell, data, given.share, not given.validation_only) for cell in cells
+        ]
         rows = [row for cell in done for row in cell.result()]
     settings = {method: asdict(METHODS[method]) for method in given.methods}
-    save(f"tabular_{name}", {"share": given.share, **asdict(TABLES[name]), "methods": settings, "rows": rows})
+    suffix = "" if given.activation == "silu" else f"_{given.activation}"
+    save(f"tabular_{name}{suffix}", {"share": given.share, **asdict(table), "methods": settings, "rows": rows})
 
 
 if __name__ == "__main__":

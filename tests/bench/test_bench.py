@@ -349,7 +349,7 @@ def test_a_table_is_judged_apart_from_what_it_is_trained_on(tmp_path):
     assert abs(data["test"][1].mean()) < 1e-12
     seen = {tuple(row) for row in np.vstack([data["validation"][0], data["validation"][2]]).round(9)}
     assert seen == {tuple(row) for row in data["test"][0].round(9)}
-    rows = tabular.compared("airfoil", "4 x 16", "mclmc", data, 0.01)
+    rows = tabular.compared("airfoil", tabular.TABLES["airfoil"], "4 x 16", "mclmc", data, 0.01, True)
     assert [row["part"] for row in rows] == ["validation"] * 3 + ["test"]
     best = min(rows[:3], key=lambda row: row["nll"])
     assert rows[3]["stepsize"] == best["stepsize"]
