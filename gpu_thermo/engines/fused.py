@@ -362,14 +362,14 @@ class _Device:
 
     def __call__(self, arrays: dict[str, Array], numbers: dict[str, Any], written: tuple[str, ...]) -> None:
         """Launch the segment of `numbers` on `arrays`, whose rings arrive later."""
-        cp, rings = self._cupy, {name: a for name, a in arrays.items() if name.startswith("ring_")}
+        rings = {name: a for name, a in arrays.items() if name.startswith("ring_")}
         with self._place:
             there = {name: self._constant(name, a) for name, a in arrays.items() if name not in rings}
             there |= self._rings.take(rings)
             arguments = fill(there, {name: a.data.ptr for name, a in there.items()}, numbers)
-            block = cp.asarray(np.frombuffer(bytes(arguments), np.uint8).copy())
             teams = self._sharing.teams
-            self._kernel((-(-numbers["replicas"] // teams),), (teams * self._sharing.team,), (block,))
+            by_value = np.frombuffer(bytes(arguments), np.dtype((np.void, ctypes.sizeof(arguments))))
+            self._kernel((-(-numbers["replicas"] // teams),), (teams * self._sharing.team,), (by_value,))
             self._rings.send(rings)
 
     def finish(self) -> None:

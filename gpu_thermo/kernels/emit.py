@@ -212,13 +212,13 @@ void advance_member(const Arguments* a, void* workspace, i64 first, i64 last, i6
         """
 static_assert(TEAMS == 1 || TEAM == 32, "barriers of a block are one team's alone");
 static_assert(sizeof(Shared) * TEAMS <= MOST_SHARED, "more shared memory than sharing.py counts");
-extern "C" __global__ void __launch_bounds__(TEAM * TEAMS, AT_LEAST) advance(const Arguments* a) {
+extern "C" __global__ void __launch_bounds__(TEAM * TEAMS, AT_LEAST) advance(const __grid_constant__ Arguments a) {
   __shared__ Shared shared[TEAMS];
   const int place = threadIdx.x / TEAM;
   const i64 r = i64(blockIdx.x) * TEAMS + place;
-  if (r >= a->replicas) return;
+  if (r >= a.replicas) return;
   Replica replica;
-  Run run(*a, replica, shared[place], threadIdx.x % TEAM);
+  Run run(a, replica, shared[place], threadIdx.x % TEAM);
   run.segment<Step>(r);
 }
 """

@@ -9,6 +9,7 @@ import sys
 import threading
 
 import pytest
+from fused_cases import make_job
 
 from gpu_thermo.engines.fused import make_emitter
 from gpu_thermo.errors import CompileError, DeviceError
@@ -221,6 +222,18 @@ def test_arguments_are_laid_out_as_the_compiler_does():
     assert ctypes.sizeof(Arguments) == sum(
         ctypes.sizeof(kind) for _, kind in Arguments._fields_
     )  # no padding to differ in
+
+
+@needs_compiler
+def test_a_short_argument_struct_is_refused_by_the_host(monkeypatch):
+    """The device's compiler is asked by an assertion (tests/device/test_standin.py); the host's kernel for its size."""
+    from gpu_thermo.engines import fused
+
+    short = type("Short", (ctypes.Structure,), {"_fields_": fused.Arguments._fields_[:-1]})
+    fused.FusedEngine(make_job())
+    monkeypatch.setattr(fused, "Arguments", short)
+    with pytest.raises(CompileError, match="lays out the kernel's arguments unlike Python"):
+        fused.FusedEngine(make_job())
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="flags of x86 processors")

@@ -104,6 +104,8 @@ def _value(argument: Any) -> Any:
         if argument.device_id != current():
             raise CUDADriverError(f"an array of device {argument.device_id} for a kernel on device {current()}")
         return np.uint64(argument.a.ctypes.data)
+    if isinstance(argument, np.ndarray) and argument.size == 1:  # a value, as CuPy hands it over
+        return argument.reshape(())[()]
     kinds = {bool: np.bool_, int: np.int64, float: np.float64}
     if isinstance(argument, np.generic) or type(argument) in kinds:
         return kinds.get(type(argument), lambda x: x)(argument)
