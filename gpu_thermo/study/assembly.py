@@ -156,11 +156,11 @@ def _put(
             root[name].resize(values.shape)
             root[name][...] = values
             return
-    fill = PENDING if name == "status" else np.nan if values.dtype.kind == "f" else 0
+    fill: Any = PENDING if name == "status" else {"f": np.nan, "T": ""}.get(values.dtype.kind, 0)
     array = root.create_array(
         name,
         shape=values.shape,
-        dtype=values.dtype,
+        dtype="string" if values.dtype.kind == "T" else values.dtype,
         chunks=(rows,),
         dimension_names=dims,
         fill_value=fill,
@@ -216,10 +216,11 @@ def _put_table(
 
 
 def _static(cells: list[Cell], seeds: Any, runs: int) -> dict[str, tuple[np.ndarray, dict[str, Any]]]:
-    """What is known before anything ran: cell, seeds, and each varied field (numbers, or codes with their labels)."""
+    """What is known before anything ran: cell, its label, seeds, and each varied field, numbers or texts."""
     each = len(seeds)
     out: dict[str, tuple[np.ndarray, dict[str, Any]]] = {
-        "cell": (np.repeat(np.arange(len(cells), dtype=np.int64), each), {}),
+        "cell": (np.repeat(np.arange(len(cells), dtype=np.int64), each), {"long_name": "number of the cell"}),
+        "label": (_texts([cell.label for cell in cells], each), {"long_name": "the cell's label"}),
         "seed_index": (np.tile(np.arange(each, dtype=np.int64), len(cells)), {}),
     }
     for kind, values in seeds._asdict().items():
@@ -229,10 +230,12 @@ def _static(cells: list[Cell], seeds: Any, runs: int) -> dict[str, tuple[np.ndar
         if all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
             out[field] = (np.repeat(np.asarray(values, np.float64), each), {})
         else:
-            labels = list(dict.fromkeys(str(v) for v in values))
-            codes = np.array([labels.index(str(v)) for v in values], np.int64)
-            out[field] = (np.repeat(codes, each), {"labels": json.dumps(labels)})
+            out[field] = (_texts(values, each), {})
     return out
+
+
+def _texts(values: list[Any], each: int) -> np.ndarray:
+    return np.repeat(np.array([str(v) for v in values], np.dtypes.StringDType()), each)
 
 
 def _attributes(

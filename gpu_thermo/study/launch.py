@@ -19,6 +19,7 @@ from . import builds
 from .collect import Collector
 from .grids import Cell, StudySpec
 from .held import Held
+from .mixing import Mixing
 from .parts import NOTICES
 from .seen import Speakers
 from .shards import Group, Shard, initial_state, make_launch, make_shard
@@ -71,7 +72,7 @@ def run_shard(
     out |= watched.collected.status(*speak.status(loop.state.status, loop.state.frozen_step))
     out |= {n: speak.first(v) for n, v in ready.chain_coordinates().items() if n not in IDENTITY}
     out |= watched.collected.arrays(initial) | averages(ready, moments) | watched.held.arrays()
-    out |= fold.outcomes(ready.moves, loop.state)
+    out |= fold.outcomes(ready.moves, loop.state) | watched.mixing.arrays(watched.seconds)
     out[builds.NAME] = builds.as_array(describe_build(ready.job, chosen, device).to_dict())
     out[NOTICES] = np.array(json.dumps(list(_notices(loop, shard))))
     out["seconds"] = np.full(shard.runs, (time.perf_counter() - began) / shard.runs)
@@ -79,23 +80,27 @@ def run_shard(
 
 
 class Watched(NamedTuple):
-    """Who looked at the moments of a shard."""
+    """Who looked at the moments of a shard, and what a run took, in seconds."""
 
     collected: Collector
     held: Held
+    mixing: Mixing
+    seconds: float
 
 
 def _watch(loop: Loop, speak: Speakers, shard: Shard, on_steps: OnSteps | None) -> Watched:
     """Run to the end, every moment seen by runs."""
-    watched = Watched(Collector(loop.setup, shard), Held(loop.setup, speak))
+    began = time.perf_counter()
+    collected, held, mixing = Collector(loop.setup, shard), Held(loop.setup, speak), Mixing(loop, speak)
     for recorded in loop.segments():
         for moment in recorded:
             seen = speak(moment.snapshot)
-            for each in watched:
-                each(seen)
+            collected(seen)
+            held(seen)
+            mixing(seen, moment.snapshot.position)
         if on_steps is not None:
             on_steps(loop.state.step)
-    return watched
+    return Watched(collected, held, mixing, (time.perf_counter() - began) / shard.runs)
 
 
 def _notices(loop: Loop, shard: Shard) -> Iterator[str]:

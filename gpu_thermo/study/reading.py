@@ -43,12 +43,21 @@ def open_study(store: str | Path) -> xr.Dataset:
                 names = str(dataset.attrs.get("coordinates", "")).split()
                 dataset = dataset.set_coords([name for name in names if name in dataset.variables])
                 _check_claims(path, dataset)
-                return dataset
+                return _named(dataset)
     except BROKEN as error:
         raise StoreError(f"'{path}' cannot be read: {error}. Restore it from a copy, or run the study again.") from None
     raise StoreError(
         f"'{path}' was interrupted before its first result was put together. Continue it with: gpu-thermo study"
     )
+
+
+def _named(dataset: xr.Dataset) -> xr.Dataset:
+    """With texts in place of the codes that studies of before have for methods and other names."""
+    coded = {str(n): c for n, c in dataset.coords.items() if "labels" in c.attrs and c.dtype.kind in "iu"}
+    for name, coordinate in coded.items():
+        texts = np.array([str(text) for text in json.loads(coordinate.attrs["labels"])], np.dtypes.StringDType())
+        dataset = dataset.assign_coords({name: ("chain", texts[values_of(dataset, name)])})
+    return dataset
 
 
 def _check_claims(path: Path, dataset: xr.Dataset) -> None:

@@ -20,7 +20,7 @@ class Seen:
     position : [n, P]. kinetic_temperature : [n, K]. energy, statistics : [n]. whole : [n] bool, whether all replicas
     have a finite energy. there : [n] bool, whether the moment says something of the run, which it does not where nobody
     is on the target and the run goes on; None where it always does. A run that has stopped, or with nobody there, has
-    NaN.
+    NaN. who : [n] the replicas that speak; None for all.
     """
 
     step: int
@@ -31,6 +31,7 @@ class Seen:
     statistics: Arrays
     whole: np.ndarray
     there: np.ndarray | None = None
+    who: np.ndarray | None = None
 
     def after(self, before: "Seen | None") -> "Seen":
         """The last that is known of each run: this, or what was known `before` of runs with nobody there."""
@@ -63,8 +64,17 @@ class Speakers:
         take = lambda a: np.where(there if a.ndim == 1 else there[:, None], a[who], np.nan)  # noqa: E731
         return Seen(
             s.step, s.is_draw, take(s.position), take(s.energy), take(s.kinetic_temperature),
-            {name: take(value) for name, value in statistics.items()}, whole, there | ~alive,
+            {name: take(value) for name, value in statistics.items()}, whole, there | ~alive, who,
         )  # fmt: skip
+
+    @property
+    def tied(self) -> int:
+        """Replicas of a run."""
+        return self._tied
+
+    def pick(self, values: np.ndarray, seen: Seen) -> np.ndarray:
+        """[n, ..] of numbers of the replicas [R, ..] at the moment `seen`."""
+        return values if seen.who is None else values[seen.who]
 
     def status(self, status: np.ndarray, frozen_step: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Of each run [n]: a ladder has stopped where one of its replicas has, with the first one's cause and step."""

@@ -1,7 +1,6 @@
 """Numbers out of a study: one row for each kind of run, and how the kinds compare."""
 
 import difflib
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,7 +18,7 @@ _SMALL = ("nll", *(name for name, score in SCORES.items() if score.lower_is_bett
 LOWER_IS_BETTER = (
     *_SMALL,
     *(f"average_{name}" for name in _SMALL),
-    *("loss", "brier", "ece", "crps", "miscalibration", "steps_to", "seconds"),
+    *("loss", "brier", "ece", "crps", "miscalibration", "steps_to", "gradients_to", "seconds", "autocorrelation"),
 )
 TIMES = "steps_to"
 """What the names of outcomes begin with that say when: a run without one never got there."""
@@ -35,7 +34,8 @@ def outcomes(study: xr.Dataset) -> list[str]:
 def best_outcome(study: xr.Dataset) -> str:
     """What a table is about unless asked for: the last network's score, or its loss."""
     known = outcomes(study)
-    return next((name for name in (*SCORES, "loss") if name in known), known[0] if known else "status")
+    wanted = (*SCORES, "loss", "ess_per_gradient", "energy")
+    return next((name for name in wanted if name in known), known[0] if known else "status")
 
 
 def lower_is_better(outcome: str) -> bool:
@@ -62,16 +62,23 @@ def codes(study: xr.Dataset, by: Sequence[str] = ()) -> tuple[np.ndarray, list[s
                 f"There is no '{name}' to group by. {f'Did you mean {near[0]!r}?' if near else f'Known: {known}.'}"
             )
         parts.append(values_of(study, name))
-    table = np.column_stack([np.asarray(p, np.float64) for p in parts])
+    table = np.column_stack([_ranks(p) for p in parts])
     _, first, inverse = np.unique(table, axis=0, return_index=True, return_inverse=True)
     names = [", ".join(_value(study, name, part[i]) for name, part in zip(by, parts, strict=True)) for i in first]
     return inverse.reshape(-1), names
 
 
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """[chain] by which groups are ordered: numbers by their size, texts as they come."""
+    if values.dtype.kind not in "TUO":
+        return np.asarray(values, np.float64)
+    _, first, inverse = np.unique(values, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[inverse].astype(np.float64)
+
+
 def _value(study: xr.Dataset, name: str, value: Any) -> str:
-    texts = study[name].attrs.get("labels")
-    if texts is not None:
-        return str(json.loads(texts)[int(value)])
+    if isinstance(value, str):
+        return value
     return f"{name.removeprefix('method.')} {value:g}"
 
 

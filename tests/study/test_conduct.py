@@ -2,11 +2,13 @@
 
 import json
 import shutil
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 from cli_cases import call
 from study_cases import ADLALA, SMALL, changed, same
 
@@ -179,6 +181,26 @@ def test_a_study_of_the_older_format_is_read_and_not_continued(small: Path):
             run_study(SMALL, small, extend=extend)
     same(before, open_study(small).load())
     same(before, run_study(SMALL, small, overwrite=True))
+
+
+def test_names_are_names(small: Path, tmp_path: Path):
+    """Methods and labels are texts, for xarray as it is; a study that has numbers in their place is read as one."""
+    plain = xr.open_zarr(small, chunks=None)
+    assert plain["method"].to_numpy().tolist() == ["sgd"] * 5 + ["adlala"] * 5 + ["thick"] * 5
+    assert plain["label"].to_numpy().tolist() == plain["method"].to_numpy().tolist()
+    root = zarr.open_group(shutil.copytree(small, tmp_path / "s.zarr"), mode="r+", use_consolidated=False)
+    del root["method"]
+    texts = json.dumps(["sgd", "adlala", "thick"])
+    codes = root.create_array(
+        "method", shape=(15,), dtype="int64", dimension_names=("chain",), attributes={"labels": texts}
+    )
+    codes[...] = np.repeat([0, 1, 2], 5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        zarr.consolidate_metadata(root.store)
+    before = open_study(tmp_path / "s.zarr")
+    assert before["method"].to_numpy().tolist() == plain["method"].to_numpy().tolist()
+    assert list(summaries(before, by=["method"])) == ["sgd", "adlala", "thick"]
 
 
 def test_infinity_is_the_same_study(tmp_path: Path):
