@@ -49,9 +49,12 @@ class Cost:
         return {**vars(self), "ess_per_gradient": self.ess_per_gradient, "ess_per_second": self.ess_per_second}
 
 
-def cost(tree: xr.DataTree, spec: RunSpec, found: Convergence | None, chains: int) -> dict[str, float]:
-    """What the draws of an ensemble of `chains` of a run cost; {} where its autocorrelations are not known, or the run
-    tuned itself, whose steps before the draws were of another kind.
+def cost(
+    tree: xr.DataTree, spec: RunSpec, found: Convergence | None, chains: int, thin: float | None = None
+) -> dict[str, float]:
+    """What the draws of an ensemble of `chains` of a run cost, `thin` of its own steps apart (the run's unless given); {}
+    where its autocorrelations are not known, or the run tuned itself, whose steps before the draws were of another
+    kind.
     """
     stats = tree["sample_stats"]
     known = found is not None and found.draws >= MIN_DRAWS and not math.isnan(found.ess_mean)
@@ -59,14 +62,15 @@ def cost(tree: xr.DataTree, spec: RunSpec, found: Convergence | None, chains: in
         return {}
     steps = int(stats["step"].to_numpy()[-1])
     sampling = steps - spec.run.burn_in
-    thin = sampling / stats.sizes["draw"]
+    own = 1.0 if thin is None else thin / spec.run.thin
+    thin = sampling * own / stats.sizes["draw"]
     every = (
         tree["sample_stats_rungs"].sizes["replica"] if "sample_stats_rungs" in tree.children else stats.sizes["chain"]
     )
     share = chains / stats.sizes["chain"]
     used = chains / found.chains  # of many chains some are looked at
     total = found.chains * found.draws
-    gradients = float(tree.attrs.get("gradients_per_step", math.nan)) * sampling * every * share
+    gradients = float(tree.attrs.get("gradients_per_step", math.nan)) * sampling * own * every * share
     seconds = float(stats.attrs.get("sampling_time", math.nan)) * share * sampling / steps
     times = (total / found.ess_mean * thin, total / found.ess_mean_median * thin)
     return Cost(found.ess_mean * used, found.ess_mean_median * used, *times, gradients, seconds).to_dict()

@@ -213,7 +213,8 @@ def _diagnose_one(tree: xr.DataTree, spec: RunSpec, ensemble: int, chains: np.nd
                 Verdict(f"kinetic temperature of {t.partition}", *kinetic_verdict(t, spec, thermostats[t.partition]))
             )
         verdicts.append(Verdict("configurational temperature", *configurational_verdict(temperatures, spec, weighted)))
-    spent = cost(tree, spec, found, len(chains))
+    thin = float(stats["thin"].to_numpy()[chains[0]]) if "thin" in stats.coords else None
+    spent = cost(tree, spec, found, len(chains), thin)
     if spent:
         verdicts.append(Verdict("cost", None, lines(spent)))
     if tuned:  # its verdict weighs every error; fixed limits only inform

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = [  # a folder imports from its own and earlier layers only
-    {"errors", "state", "streams", "cost"},
+    {"errors", "state", "clock", "streams", "cost"},
     {"method", "data", "tuning"},
     {"moves", "targets"},
     {"registration"},

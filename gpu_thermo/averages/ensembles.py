@@ -8,7 +8,7 @@ import xarray as xr
 
 from ..errors import Status
 
-OF_CHAIN = ("chain", "ensemble", "dataset", "seed", "stream", "status", "frozen_step", "superchain")
+OF_CHAIN = ("chain", "ensemble", "dataset", "seed", "stream", "status", "frozen_step", "superchain", "thin")
 """Coordinates of a chain that are no hyperparameters."""
 
 

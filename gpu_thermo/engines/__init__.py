@@ -19,6 +19,7 @@ from .fused import FusedEngine, make_emitter
 from .operations.native import noise_source
 from .predict.arrays import ArrayPredictor, Predictor
 from .predict.fused import FusedPredictor
+from .timed import TimedEngine
 
 ENGINES = ("auto", "batched", "fused")
 
@@ -125,8 +126,6 @@ def _obstacle(job: Job, device: str) -> str:
         return arrays_only
     if target.bounds is not None:
         return "it knows no walls (bounds)"
-    if job.hyper.power is not None:
-        return "it knows no powers of a likelihood"
     if device != "cpu" and target.fused.outputs > 32:
         return f"{target.fused.outputs} outputs are more than a warp has threads"
     if device == "cpu":
@@ -198,11 +197,15 @@ def predictor_needs(model: MlpModel, dtype: Any, points: int, device: str, threa
 
 def engine_needs(job: Job, engine: str, device: str, threads: int | None = None) -> Needs:
     """What the engine of that name would take beside state and ring."""
+    if job.clock is not None:
+        return TimedEngine.needs(job, device, threads, lambda some: engine_needs(some, engine, device, threads))
     return (FusedEngine if engine == "fused" else BatchedEngine).needs(job, device, threads)
 
 
 def make_engine(job: Job, engine: str, device: str, threads: int | None = None) -> Engine:
-    """The engine of that name."""
+    """The engine of that name; of replicas that keep one time, one for each number of steps."""
+    if job.clock is not None:
+        return TimedEngine(job, lambda some: make_engine(some, engine, device, threads))
     if engine == "fused":
         return FusedEngine(job, device, threads)
     return BatchedEngine(job, device, threads)

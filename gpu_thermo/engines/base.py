@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from ..clock import Clock
 from ..errors import SpecError
 from ..method.operations import kept_names
 from ..method.words import Program
@@ -39,6 +40,7 @@ class Job:
     scale : [P] or [R, P], m^(-1/2) of each parameter's mass m, or None where all are 1 (equations.md section 16).
     work : whether the work of a plain word's steps is counted, too (`why_no_work` says where it can be); that of a word
         in braces always is.
+    clock : how many steps each replica does of so many of the run's, or None where all do as many (timed.py).
     """
 
     program: Program
@@ -51,6 +53,7 @@ class Job:
     contour: Contour | None = None
     scale: np.ndarray | None = None
     work: bool = False
+    clock: Clock | None = None
 
     @property
     def replicas(self) -> int:

@@ -43,7 +43,7 @@ _POINTERS = (
     "ring_thermostat",
     "ring_kinetic", "ring_energy", "contour_log_weight", "contour_shift", "contour_multiplier", "contour_seen",
     "contour_visits",
-    "contour_clipped", "contour_outside", "contour_log_omega",
+    "contour_clipped", "contour_outside", "contour_log_omega", "power",
     "block_position", "block_momentum", "block_gradient", "block_energy", "block_work", "block_steps", "block",
     "work_sums", *(f"ring_{name}" for name in RECORDED),
 )  # fmt: skip
@@ -168,6 +168,8 @@ class FusedEngine:
         if self.job.counts_work:
             arrays |= {f"ring_{name}": getattr(recorded, name)[ring] for name in RECORDED}
             arrays["block"] = self._tables.hyper.block
+        if self._tables.hyper.power is not None:
+            arrays["power"] = self._tables.hyper.power
         own = {name.removeprefix("extra/"): value for name, value in own_arrays(state).items()}
         _check_state(own, self.job)
         kept = {name: own.pop(name) for name in kept_names() if name in own}
@@ -212,7 +214,7 @@ def make_emitter(job: Job) -> Emitter:
     batch = target.points if job.batching.mode == "full" else job.batching.size
     return Emitter(
         job.program, target.model, job.batching.mode, batch, np.dtype(job.dtype).itemsize * 8, job.contour is not None,
-        job.scale is not None, job.counts_work,
+        job.scale is not None, job.counts_work, job.hyper.power is not None,
     )  # fmt: skip
 
 

@@ -37,6 +37,7 @@ class Emitter:
     program, model : what a step does, on which network. batch : B, or N in mode "full". mode : minibatch mode. bits :
     32 or 64.
     work : whether the work of steps or proposals is counted (work.h).
+    power : whether the likelihood has powers.
     contour : whether gradients are scaled by a learned histogram (contour.h). scaled : whether parameters have masses,
     whose m^(-1/2) then stand behind what the operations keep.
 
@@ -47,7 +48,7 @@ class Emitter:
 
     def __init__(
         self, program: Program, model: MlpModel, mode: str, batch: int, bits: int, contour: bool = False,
-        scaled: bool = False, work: bool = False,
+        scaled: bool = False, work: bool = False, power: bool = False,
     ) -> None:  # fmt: skip
         self.program, self.model, self.mode, self.batch, self.bits, self.contour = (
             program,
@@ -64,7 +65,7 @@ class Emitter:
                 f" {MOST_KEPT}"
                 " such arrays. Use the batched engine."
             )
-        self.work = work
+        self.work, self.power = work, power
         self._tau = (InForce("temperature", active_partition(program)),) if contour else ()
         self._heat = (InForce("temperature", None),) if work else ()
         self.plan = make_plan(program, self._tau + self._heat, work)
@@ -91,7 +92,7 @@ class Emitter:
             "MOST_POINTS": sharing.tile if sharing else _DEEP_TILE, "TEAMS": sharing.teams if sharing else 1,
             "AT_LEAST": sharing.blocks if sharing else 1,
             "MOST_SHARED": SHARED,
-            "CONTOUR": self.contour,
+            "CONTOUR": self.contour, "POWER": self.power,
             "TAU": self.plan.place(self._tau[0], 0, "w") if self._tau else 0,
             "WORK": self.work, "BRACES": self.program.braces is not None, "LEADING": self.program.leading_gradient,
             "ENDS_AT_EVALUATION": self.program.ends_at_evaluation,

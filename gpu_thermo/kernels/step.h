@@ -21,6 +21,7 @@ struct Arguments {
   i32* contour_visits;                                               // [R, m]
   i64 *contour_clipped, *contour_outside;                            // [R], [R]
   const double* contour_log_omega;                                   // [evaluations of the segment]
+  const double* power;                                               // [R], of the likelihood; null where it is 1
   scalar *block_position, *block_momentum, *block_gradient;          // [R, P], start of the proposal; null without braces, as the next
   double *block_energy, *block_work;                                 // [R], [R]
   i64* block_steps;                                                  // [R]
@@ -300,6 +301,7 @@ struct Run {
       for (int start = TILE; start < points; start += TILE) tile<false>(chooser, start, points - start < TILE ? points - start : TILE, loss);
     }
     if (want_energy) s.energy = team.sum(loss) * splat_wide(share());
+    if constexpr (POWER) temper();
     add_all_priors<true>();
     if constexpr (CONTOUR) scale_gradient();
     if constexpr (SCALED) weigh_gradient();
@@ -477,6 +479,16 @@ struct Run {
       sum += widen(gap * gap);
     }
     if (want_energy) s.energy += sum * splat_wide(share / 2);
+  }
+
+  // The likelihood to the replica's power: what is there before the priors' parts are added.
+  HD void temper() {
+    wide power = splat_wide(1);
+    for (int l = 0; l < LANES; ++l) set_wide(power, l, a.power[replica(l)]);
+    const real of_slopes = narrow(power);
+    ON_HELD(i) s.g[i] *= of_slopes;
+    UNROLL for (int i = 0; i < TAIL; ++i) s.tg[i] *= of_slopes;
+    if (want_energy) s.energy = s.energy * power;
   }
 
   // The gradient by masses m: times m^(-1/2), which stands behind what operations keep.

@@ -5,9 +5,12 @@ from functools import cached_property
 
 import numpy as np
 
+from ..clock import Clock
 from ..errors import SpecError
 from ..moves.base import Recording
+from ..spec.duration import clock_of
 from ..spec.run import RunSection, RunSpec
+from ..spec.values import Scheduled
 from ..state import Segment
 from ..tuning.course import DESCENT, SAMPLING, Course
 
@@ -33,6 +36,8 @@ class Agenda:
         """The agenda of a run from its spec alone."""
         if spec.run.tolerance is not None:
             return TunedAgenda(spec.run)
+        if (clock := _clock(spec)) is not None:
+            return TimedAgenda(spec.run, clock=clock)
         found = (move.recording(spec.run.steps) for move in spec.moves)
         return cls(spec.run, tuple(stages for stages in found if stages is not None))
 
@@ -107,6 +112,47 @@ class Agenda:
             record = record[:ring]
             stop = record[-1]
         return Segment(start, stop - start, record)
+
+
+def _clock(spec: RunSpec) -> Clock | None:
+    """Of all stepsizes that the spec has, whichever replicas are here."""
+    given = spec.method.stepsize
+    return clock_of(spec, np.array(given.value)) if isinstance(given, Scheduled) and spec.run.equal_times else None
+
+
+@dataclass(frozen=True)
+class TimedAgenda(Agenda):
+    """Of replicas that keep one time: learning curves have their points where all have just done a step, about
+    `run.trace` steps apart.
+    """
+
+    clock: Clock = field(kw_only=True)
+
+    @cached_property
+    def _traced(self) -> np.ndarray:
+        every = max(1, round(self.run.trace / self.run.thin))
+        return self.clock.meetings(self.run.steps)[every - 1 :: every]
+
+    @property
+    def traced(self) -> int:
+        """Points of the learning curves of the whole run."""
+        return len(self._traced)
+
+    def is_traced(self, step: int) -> bool:
+        """Whether the learning curves have a point after `step`."""
+        place = int(np.searchsorted(self._traced, step))
+        return place < self.traced and bool(self._traced[place] == step)
+
+    def next_record(self, step: int) -> int:
+        """As Agenda has it."""
+        place = int(np.searchsorted(self._traced, step, side="right"))
+        return min(self.next_draw(step), int(self._traced[place]) if place < self.traced else self.run.steps)
+
+    def record_steps(self, start: int, stop: int) -> tuple[int, ...]:
+        """Steps in (start, stop] after which something is recorded, in order."""
+        draws = self.draw_steps[self.draws_by(start) : self.draws_by(stop)]
+        traced = self._traced[(self._traced > start) & (self._traced <= stop)]
+        return tuple(sorted({*draws.tolist(), *traced.tolist()}))
 
 
 EXPECTED = 64

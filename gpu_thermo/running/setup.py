@@ -16,6 +16,7 @@ from ..moves import fold
 from ..moves.base import Context
 from ..moves.fold import make_moves
 from ..registration import check_registered, registered
+from ..spec.duration import clock_of
 from ..spec.mass import scale_of
 from ..spec.own import with_network
 from ..spec.run import RunSpec
@@ -100,7 +101,18 @@ def make_setup(spec: RunSpec, subject: Subject, stream: np.ndarray | None = None
     )  # fmt: skip
     moves, hyper = make_moves(spec.moves, hyper, context)
     check_positive(program, hyper)
-    job = Job(program, target, hyper, batching, seed, stream, subject.dtype, fold.in_gradients(moves), scale)
+    job = Job(
+        program,
+        target,
+        hyper,
+        batching,
+        seed,
+        stream,
+        subject.dtype,
+        fold.in_gradients(moves),
+        scale,
+        clock=clock_of(spec, hyper.stepsize),
+    )
     check_braces(spec.method, job := with_work(job, spec.run), spec.moves)
     return Setup(with_registered(spec, program), subject, job, ensemble, moves)
 

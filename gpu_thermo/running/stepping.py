@@ -156,6 +156,10 @@ def _changed(spec: RunSpec, change: Change) -> RunSpec:
     fixed = sorted({"name", "word", "partition", "freeze", "convention", "mass", "block"} & set(change.method))
     if fixed:
         raise SpecError(f"method.{fixed[0]} makes another run and cannot change on the way: start one with it.")
+    if spec.run.equal_times and "stepsize" in change.method:
+        raise SpecError(
+            "run.equal_times makes each replica's steps of its stepsize, which so cannot change on the way."
+        )
     tree = spec.to_dict()
     tree["method"] = {**tree["method"], **change.method}
     if change.moves is not None:

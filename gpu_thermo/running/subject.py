@@ -223,9 +223,10 @@ class Setup:
         """
         hyper, partition = self.job.hyper, self.program.partition
         block = {} if self.program.braces is None else {"block": hyper.block}
+        time = {} if self.job.clock is None else {"thin": self.job.clock.between}
         out = {
             "ensemble": self.ensemble, "dataset": self.dataset, "seed": self.job.seed, "stream": self.job.stream,
-            "stepsize": hyper.stepsize, **block,
+            "stepsize": hyper.stepsize, **block, **time,
         }  # fmt: skip
         for name in PARTITIONED:
             for k, column in enumerate(getattr(hyper, name).T):

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from pydantic import Field
 
+from ..clock import Clock
 from ..method.named import ALIASES, DEFAULT_METHOD, METHODS
 from .section import Section
 
@@ -25,12 +27,13 @@ class Duration(Section):
 
 def with_duration(tree: Any) -> Any:
     """The sections of a run whose [run] duration is replaced by the steps, burn_in and thin that it is at the run's
-    stepsize: draws and their number stay those of the times, each rounded to whole steps.
+    stepsize: draws and their number stay those of the times, each rounded to whole steps. Of several stepsizes it is
+    the smallest, and `equal_times` says that the others keep its times.
 
     Raises
     ------
     ValueError
-        Steps are given as well, there is no one stepsize, or no whole number of draws fits.
+        Steps are given as well, stepsizes have a schedule, or no whole number of draws fits.
     """
     run = tree.get("run") if isinstance(tree, Mapping) else None
     if not isinstance(run, Mapping) or run.get("duration") is None:
@@ -42,14 +45,15 @@ def with_duration(tree: Any) -> Any:
             " {total = .., burn_in = .., thin = ..}"
         )
     wanted = run["duration"] if isinstance(run["duration"], Mapping) else {"total": run["duration"]}
-    times, h = Duration.model_validate(wanted), _stepsize(tree.get("method"))
-    lengths = _steps(times, h)
+    times, stepsizes = Duration.model_validate(wanted), _stepsizes(tree.get("method"))
+    lengths = _steps(times, min(stepsizes))
+    lengths |= {"equal_times": True} if max(stepsizes) > min(stepsizes) else {}
     rest = {key: value for key, value in run.items() if key != "duration"}
     trace = {"trace": max(1, lengths["steps"] // POINTS)}
     return {**tree, "run": trace | rest | lengths}
 
 
-def _steps(times: Duration, h: float) -> dict[str, int]:
+def _steps(times: Duration, h: float) -> dict[str, Any]:
     burn_in = times.total * SHARE if times.burn_in is None else times.burn_in
     if burn_in >= times.total:
         raise ValueError(f"run.duration: burn_in = {burn_in:g} leaves nothing of total = {times.total:g} to draw from")
@@ -68,21 +72,66 @@ def _steps(times: Duration, h: float) -> dict[str, int]:
     return {"steps": before + draws * between, "burn_in": before, "thin": between}
 
 
-def _stepsize(method: Any) -> float:
-    """The one stepsize of a method as it is written, or its default."""
+def _stepsizes(method: Any) -> list[float]:
+    """The stepsizes of a method as it is written, or its default."""
     if method is None:
-        return float(DEFAULT_METHOD["stepsize"])
+        return [float(DEFAULT_METHOD["stepsize"])]
     tree = method if isinstance(method, Mapping) else method.model_dump()
     given: Any = tree.get("stepsize")
     if given is None:
         name = str(tree.get("name", "adlala"))
         known = METHODS.get(ALIASES.get(name, (name,))[0])
         given = 0.1 if known is None else known.defaults["stepsize"]  # an unknown name is refused elsewhere
-    if isinstance(given, Mapping) and set(given) == {"value"}:
-        given = given["value"]
-    if isinstance(given, bool) or not isinstance(given, int | float) or not given > 0:
+    values = _numbers(given)
+    if not values or not all(v > 0 for v in values):
         raise ValueError(
-            f"run.duration is stepsize x steps, and method.stepsize = {given!r} is no one number above 0: give one, or"
-            " run.steps; a study over method.stepsize gives each its own number of steps"
+            f"run.duration is stepsize x steps, and method.stepsize = {given!r} is no number above 0 or list of such:"
+            " give one, or run.steps"
         )
-    return float(given)
+    return values
+
+
+def _numbers(given: Any) -> list[float]:
+    """A number or a list of them, with or without its name; [] for what is neither."""
+    if isinstance(given, Mapping):
+        given = given.get("values", given.get("value")) if not given.keys() - {"value", "values", "repeat"} else None
+    values = given if isinstance(given, list | tuple) else [given]
+    fit = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+    return [float(v) for v in values] if fit else []
+
+
+def smallest_of(spec: Any) -> float | None:
+    """The stepsize whose steps a run with equal times counts; None where its stepsizes are all one."""
+    value = None if spec.method.stepsize is None else spec.method.stepsize.value
+    return min(value) if isinstance(value, list) and len(set(value)) > 1 else None
+
+
+def clock_of(spec: Any, stepsize: np.ndarray) -> Clock | None:
+    """By what clock replicas with the stepsizes [R] go; None where all do as many steps."""
+    smallest = smallest_of(spec) if spec.run.equal_times else None
+    return None if smallest is None else Clock.of(spec.run.burn_in, spec.run.thin, stepsize, smallest)
+
+
+def check_equal_times(spec: Any) -> None:
+    """ValueError where replicas of a run cannot keep one time."""
+    run, method = spec.run, spec.method
+    moves = [move.kind for move in spec.moves]
+    if run.tolerance is not None or method.stepsize == "auto":
+        raise ValueError("equal_times is for runs whose stepsizes are given, and this one finds its own: leave it out")
+    if moves:
+        raise ValueError(
+            f"equal_times goes with no move, and there is {moves[0]}: moves act after so many steps of all replicas."
+            " Give each stepsize a run of its own, as a study over method.stepsize does"
+        )
+    if method.block is not None and method.block > 1:
+        raise ValueError(f"equal_times goes with blocks of one step, not method.block = {method.block}: leave one out")
+    if (smallest := smallest_of(spec)) is None:
+        return
+    if method.stepsize.schedule is not None:
+        raise ValueError("equal_times needs stepsizes that stay as they are: leave out their schedule")
+    largest = max(method.stepsize.value)
+    if round(run.thin * smallest / largest) < 1:
+        raise ValueError(
+            f"equal_times: draws {run.thin} steps of {smallest:g} apart are closer than one step of stepsize"
+            f" {largest:g}: raise run.thin, or duration.thin, to {largest / smallest:.3g} of the smallest steps, or more"
+        )

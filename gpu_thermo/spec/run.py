@@ -25,7 +25,7 @@ from ..errors import SpecError
 from ..method.named import DEFAULT_METHOD
 from ..moves.table import MOVES, AnyMove
 from ..targets.options import TARGETS, AnyTarget
-from .duration import Duration, with_duration
+from .duration import Duration, check_equal_times, with_duration
 from .explain import explain as explain_errors
 from .method import AUTO, MethodSpec
 from .model import ModelSpec
@@ -68,6 +68,11 @@ class RunSection(Section):
         description="stepsize x steps in place of steps, burn_in and thin, or a table of the three as times; a run's"
         " own spec has the steps",
         json_schema_extra={"allowed": "number > 0, or {total = .., burn_in = .., thin = ..}"},
+    )
+    equal_times: bool | None = Field(
+        None,
+        description="steps, burn_in, thin and trace are those of the smallest stepsize; replicas of larger ones do as"
+        " many fewer as take the same time. A duration with several stepsizes is written so (default false)",
     )
     streams: list[Stream] | None = Field(
         None,
@@ -292,6 +297,13 @@ class RunSpec(Section):
                     f"run.{key} = {steps} is no multiple of method.block = {block}, and a replica may be recorded at"
                     f" the end of a proposal only: use {max(1, round(steps / block)) * block}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _equal_times(self) -> "RunSpec":
+        """Replicas of several stepsizes can keep one time where each goes its own way."""
+        if self.run.equal_times:
+            check_equal_times(self)
         return self
 
     @model_validator(mode="after")

@@ -25,6 +25,7 @@ COORDINATES: dict[str, About] = {
     "superchain": ("1", "chains that share a start"),
     "status": ("1", "0 while running, else why the chain froze"),
     "frozen_step": ("step", "step that the chain froze at, -1 while running"),
+    "thin": ("step", "steps of the chain between two draws, where chains of different stepsizes keep one time"),
     "stepsize": ("1", "stepsize, or learning rate"),
     "partition": ("1", "partition of the parameters"),
     "output": ("1", "output of the network"),

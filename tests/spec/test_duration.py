@@ -47,8 +47,10 @@ def test_the_run_says_its_steps():
     [
         (10.0, 0.1, {"steps": 100}, "run.duration and run.steps are both given"),
         (10.0, 0.1, {"thin": 100}, "run.duration and run.thin are both given"),
-        (10.0, [0.1, 0.2], {}, "is no one number above 0.*a study over method.stepsize"),
-        (10.0, {"value": 0.1, "schedule": "cosine"}, {}, "is no one number above 0"),
+        (10.0, [0.1, -0.2], {}, "is no number above 0 or list of such"),
+        (10.0, {"value": 0.1, "schedule": "cosine"}, {}, "is no number above 0 or list of such"),
+        (10.0, "auto", {}, "is no number above 0 or list of such"),
+        ({"total": 10.0, "thin": 0.1}, [0.1, 0.3], {}, "closer than one step of stepsize 0.3: .* to 3 of the smallest"),
         (-1.0, 0.1, {}, "greater than 0"),
         ({"total": 10.0, "burn_in": 10.0}, 0.1, {}, "leaves nothing of total = 10"),
         ({"total": 10.0, "burn_in": 0.0, "thin": 3.0}, 0.1, {}, "= 3.33333 is not whole: use total = 9"),
@@ -59,6 +61,39 @@ def test_the_run_says_its_steps():
 def test_refused(duration, stepsize, run, message):
     with pytest.raises(SpecError, match=message):
         run_of(duration, stepsize, **run)
+
+
+def test_several_stepsizes_are_steps_of_the_smallest():
+    """However the list is written; of one stepsize, or of streams that have but one, it is the same."""
+    for stepsize in ([0.3, 0.1], {"values": [0.3, 0.1], "repeat": 2}):
+        run = run_of({"total": 60, "thin": 0.3}, stepsize)
+        assert (run.steps, run.burn_in, run.thin, run.equal_times) == (600, 300, 3, True)
+    assert run_of(60.0, [0.1, 0.1]).equal_times is None
+    written = RunSpec.from_dict({"method": {"name": "langevin", "stepsize": [0.3, 0.1]}, "run": {"duration": 60.0}})
+    assert RunSpec.from_toml(written.to_toml()) == written
+    assert "equal_times" not in RunSpec.from_dict({}).to_dict()["run"]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"moves": [{"kind": "exchange", "temperatures": [1.0, 2.0]}]}, "no move, and there is exchange"),
+        ({"method": {"word": "{BAOAB}", "block": 2}}, "blocks of one step, not method.block = 2"),
+        ({"method": {"stepsize": {"value": [0.1, 0.2], "schedule": "cosine"}}}, "leave out their schedule"),
+        ({"method": {"stepsize": "auto"}, "run": {"tolerance": 0.1}}, "finds its own"),
+        ({"run": {"thin": 1}}, "draws 1 steps of 0.1 apart are closer than one step of stepsize 0.4"),
+    ],
+)  # fmt: skip
+def test_what_cannot_keep_one_time(more, message):
+    base = {
+        "target": {"name": "harmonic", "size": 2},
+        "method": {"name": "langevin", "stepsize": [0.1, 0.4]},
+        "run": {"replicas": 4, "steps": 40, "burn_in": 20, "thin": 10, "equal_times": True},
+    }
+    if "tolerance" in more.get("run", {}):
+        base["run"] = {"replicas": 64, "equal_times": True}
+    with pytest.raises(SpecError, match=message):
+        RunSpec.from_dict({k: {**base.get(k, {}), **v} if isinstance(v, dict) else v for k, v in (base | more).items()})
 
 
 def test_a_bias_is_compared_at_equal_times():
