@@ -52,8 +52,8 @@ class Cost:
 def cost(
     tree: xr.DataTree, spec: RunSpec, found: Convergence | None, chains: int, thin: float | None = None
 ) -> dict[str, float]:
-    """What the draws of an ensemble of `chains` of a run cost, `thin` of its own steps apart (the run's unless given); {}
-    where its autocorrelations are not known, or the run tuned itself, whose steps before the draws were of another
+    """What the draws of an ensemble of `chains` of a run cost, `thin` of its own steps apart (the run's unless given);
+    {} where its autocorrelations are not known, or the run tuned itself, whose steps before the draws were of another
     kind.
     """
     stats = tree["sample_stats"]

@@ -133,5 +133,5 @@ def check_equal_times(spec: Any) -> None:
     if round(run.thin * smallest / largest) < 1:
         raise ValueError(
             f"equal_times: draws {run.thin} steps of {smallest:g} apart are closer than one step of stepsize"
-            f" {largest:g}: raise run.thin, or duration.thin, to {largest / smallest:.3g} of the smallest steps, or more"
+            f" {largest:g}: raise run.thin, or duration.thin, to {largest / smallest:.3g} of the smallest, or more"
         )
