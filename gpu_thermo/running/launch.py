@@ -2,7 +2,8 @@
 target beside the steps: full gradients, curvature, fresh momenta.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -77,6 +78,7 @@ class Launch:
         names = self.job.program.partition.names
         gamma = dict(zip(names, course.friction or [np.nan] * len(names), strict=True))
         values = {f"friction_{name}": value for name, value in gamma.items()} | {"stepsize": course.stepsize or np.nan}
+        values |= {f"sigma_{name}": value for name, value in zip(names, self._sigma(course)[0], strict=True)}
         return {name: np.full(self.replicas, values[name]) for name in self.ready.tuned}
 
     # -- masses --------------------------------------------------------------------------------------------------------
@@ -113,8 +115,16 @@ class Launch:
         stepsize = np.full(self.job.replicas, course.stepsize)
         stepsize[self.replicas :] /= 2
         friction = np.where(np.isnan(base.friction), np.nan, np.asarray(course.friction))
+        sigma = base.sigma if self.ready.spec.method.sigma is not None else self._sigma(course)
         block = course.lengths.block if self.tuner.braces and course.phase in (BURN_IN, SAMPLING) else 0
-        return replace(base, stepsize=stepsize, friction=friction, block=np.full(self.job.replicas, block, np.int64))
+        block = np.full(self.job.replicas, block, np.int64)
+        return replace(base, stepsize=stepsize, friction=friction, sigma=sigma, block=block)
+
+    def _sigma(self, course: Course) -> np.ndarray:
+        """[R + B, K] sqrt(2 gamma tau), with which xi has the mean gamma; NaN where a word adds no noise."""
+        base = self.job.hyper
+        gamma = np.asarray(course.friction or [np.nan] * base.sigma.shape[1])
+        return np.where(np.isnan(base.sigma), np.nan, np.sqrt(2 * gamma * np.nan_to_num(base.temperature)))
 
     @cached_property
     def descent(self) -> Job:
@@ -190,7 +200,7 @@ class Launch:
         """Mean of min(1, exp(-w/tau)) over a few steps B A B on all points, w the change of energy, of some replicas at
         `position` with fresh momenta: for words whose work the engine does not know, and for minibatches.
         """
-        job = self.job
+        job, stepsize = self.job, math.sqrt(2 * stepsize) if self.tuner.overdamped else stepsize
         rows = np.unique(np.linspace(0, self.replicas - 1, min(2 * _SAMPLE, self.replicas)).round().astype(int))
         scale = np.ones(1) if job.scale is None else np.broadcast_to(job.scale, position.shape)[rows]
         tau = np.repeat(np.nan_to_num(job.hyper.temperature[0]), job.program.partition.counts)
@@ -267,7 +277,6 @@ def _tuner(ready: Setup, spec: RunSpec, braces: bool) -> Tuner:
     """The rules of a run from its spec and what it is about."""
     job, run, method = ready.job, spec.run, spec.method
     partition, tau = job.program.partition, job.hyper.temperature[0]
-    given = method.friction is not None and method.friction != AUTO
     free = tuple(k for k, text in enumerate(job.program.texts) if text is not None)
     words = [text for text in job.program.texts if text]
     outputs, settled = ready.subject.watched
@@ -278,10 +287,16 @@ def _tuner(ready: Setup, spec: RunSpec, braces: bool) -> Tuner:
         settled=settled, braces=braces, isokinetic=any(job.program.has_fixed_length(k) for k in free),
         first_order=any(word != word[::-1].translate(_TURNED) for word in words), proper=ready.subject.proper,
         stepsize=None if method.stepsize in (None, AUTO) else float(job.hyper.stepsize[0]),
-        friction=_numbers(job.hyper.friction[0]) if given else None, masses=method.mass == AUTO,
+        friction=_given_friction(ready), overdamped=job.program.update is not None, masses=method.mass == AUTO,
         seed=int(run.seed if run.seed_dynamics is None else run.seed_dynamics),
     )  # fmt: skip
 
 
-def _numbers(values: Sequence[float]) -> tuple[float, ...]:
-    return tuple(float(v) for v in np.nan_to_num(values, posinf=np.inf))
+def _given_friction(ready: Setup) -> tuple[float | None, ...] | None:
+    """gamma of each partition that the spec names and None of others; None where it names none."""
+    given, partition = ready.spec.method.friction, ready.program.partition
+    if given is None or given == AUTO:
+        return None
+    named = {k for place in given for k in partition.resolve(place)}
+    values = np.nan_to_num(ready.job.hyper.friction[0], posinf=np.inf)
+    return tuple(float(v) if k in named else None for k, v in enumerate(values))

@@ -236,11 +236,17 @@ class Setup:
 
     @property
     def tuned(self) -> tuple[str, ...]:
-        """Coordinates of each replica that the run finds itself: none, or stepsize and frictions."""
+        """Coordinates of each replica that the run finds itself: none, or stepsize, frictions, and sigma where the spec
+        gives none.
+        """
         if self.spec.run.tolerance is None:
             return ()
-        gamma, names = self.job.hyper.friction, self.program.partition.names
-        return ("stepsize", *(f"friction_{name}" for k, name in enumerate(names) if not np.isnan(gamma[:, k]).any()))
+        hyper, names = self.job.hyper, self.program.partition.names
+        found = {"friction": hyper.friction} | ({} if self.spec.method.sigma is not None else {"sigma": hyper.sigma})
+        used = (
+            (kind, k) for kind, table in found.items() for k in range(len(names)) if not np.isnan(table[:, k]).any()
+        )
+        return ("stepsize", *(f"{kind}_{names[k]}" for kind, k in used))
 
     def initial_state(self) -> State:
         """The state at step 0."""

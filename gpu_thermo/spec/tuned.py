@@ -24,10 +24,11 @@ def check_tuned(tolerance: float | None, replicas: int, method: MethodSpec, move
             f"run.replicas = {replicas} with run.tolerance: errors come from the spread over replicas, and need"
             f" {FEWEST} of them at least; 128 or more are better"
         )
-    if get_method(method.name).update is not None:
+    if get_method(method.name).update not in (None, "sgld"):
         raise ValueError(
-            f"method '{method.name}' is a whole-step update, which run.tolerance does not tune: use a splitting word,"
-            " such as method langevin, or give run.steps in place of run.tolerance"
+            f"method '{method.name}' is a whole-step update that descends, or whose law is not that of its temperature:"
+            " run.tolerance tunes samplers, so use a splitting word, such as method langevin, or sgld; or give"
+            " run.steps in place of run.tolerance"
         )
     if moves:
         raise ValueError(f"run.tolerance goes without moves, and there is '{moves[0]}': give run.steps in its place")

@@ -119,8 +119,9 @@ class Tuner:
     replicas : R, those that count; rows behind them are the group at h/2. outputs : probe outputs among the quantities,
     the energy is the last. settled : an output whose sd is not above this does not vary.
     braces : whether blocks are accepted or rejected. isokinetic, first_order : of the word. proper : whether the
-    virial is known. stepsize, friction : those that the user gives, None where they are tuned. masses : whether the
-    run estimates them. seed : of the run.
+    virial is known. stepsize, friction : those that the user gives, None where they are tuned (friction: of all
+    partitions, or of one). masses : whether the run estimates them. seed : of the run. overdamped : of sgld, which has
+    no momenta; its "friction" is the rate tau / variance at which positions forget.
     """
 
     tolerance: float
@@ -135,9 +136,10 @@ class Tuner:
     first_order: bool = False
     proper: bool = True
     stepsize: float | None = None
-    friction: tuple[float, ...] | None = None
+    friction: tuple[float | None, ...] | None = None
     masses: bool = False
     seed: int = 0
+    overdamped: bool = False
 
     @property
     def allowed(self) -> float:
@@ -159,7 +161,7 @@ class Tuner:
     def adapt(self, course: Course, step: int, curvature: float, variance: Sequence[float]) -> Course:
         """From the descent to the first window of the adaptation."""
         tau = max(self.temperature)
-        h = self.stepsize or rules.first_stepsize(curvature, tau, self.isokinetic)
+        h = self.stepsize or self._first(curvature, tau)
         found = course.logged(energy=course.latest(DESCENT).get("energy"), curvature=curvature)
         return replace(
             found, phase=ADAPTATION, window=0, begun=step, stop=step + rules.window_steps(0), stepsize=h,
@@ -167,11 +169,16 @@ class Tuner:
         )  # fmt: skip
 
     def _friction(self, variance: Sequence[float], h: float) -> tuple[float, ...]:
-        """gamma of each partition."""
-        if self.friction is not None:
-            return self.friction
-        pairs = zip(variance, self.temperature, strict=True)
-        return tuple(rules.friction(v, tau, h, self.isokinetic) for v, tau in pairs)
+        """gamma of each partition: the user's, or found."""
+        given = self.friction or (None,) * len(self.temperature)
+        rate = rules.relaxation if self.overdamped else rules.friction
+        found = (rate(v, tau, h, self.isokinetic) for v, tau in zip(variance, self.temperature, strict=True))
+        return tuple(f if g is None else g for g, f in zip(given, found, strict=True))
+
+    def _first(self, curvature: float, temperature: float) -> float:
+        """h_0."""
+        h = rules.first_stepsize(curvature, temperature, self.isokinetic)
+        return rules.overdamped(h) if self.overdamped else h
 
     def after_adaptation(
         self, course: Course, step: int, acceptance: float, energy: float, variance: Sequence[float], sound: bool,
@@ -186,8 +193,9 @@ class Tuner:
         if not sound or (acceptance < rules.LEAST and not self.stepsize):
             return self._again(course, step, acceptance), True
         h = course.stepsize
-        factor = 1.0 if self.stepsize else rules.adapted_factor(acceptance)
-        gamma = min(course.friction, default=0.0)
+        adapted = rules.overdamped_factor if self.overdamped else rules.adapted_factor
+        factor = 1.0 if self.stepsize else adapted(acceptance)
+        gamma = 1.0 if self.overdamped else min(course.friction, default=0.0)
         rho = rules.noise_share(h, noise, gamma) if noise and 0 < gamma < math.inf else 0.0
         if rho and not self.stepsize:
             factor = max(min(factor, rules.QUIET / rho), 0.1)
@@ -217,7 +225,7 @@ class Tuner:
         """The adaptation begins again with these masses; curvature and variances are of the coordinates theta/s."""
         line = course.log[-1] | {"mass": dict(mass), "curvature": curvature}
         found = replace(course, mass=dict(mass), log=(*course.log[:-1], line))
-        h = self.stepsize or rules.first_stepsize(curvature, max(self.temperature), self.isokinetic)
+        h = self.stepsize or self._first(curvature, max(self.temperature))
         return replace(
             found, phase=ADAPTATION, window=line["window"] + 1, begun=step, stop=step + rules.window_steps(0),
             stepsize=h, friction=self._friction(variance, h), lengths=Lengths(1, rules.WINDOW // 5, rules.WINDOW),

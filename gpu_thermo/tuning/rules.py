@@ -13,9 +13,9 @@ FIRST = 0.3
 """h_0 sqrt(lambda), and m gamma h of a block."""
 WINDOW, DOUBLE_EVERY, LONGEST = 50, 4, 400
 """Steps of the first window of the adaptation; windows after which they are doubled, up to the longest."""
-AIM, LEAST, SMALL = 0.035, 0.5, 0.08
-"""1 - acceptance of a single step aimed at; the acceptance below which a window is done again; |ln factor| of h that is
-no more than noise."""
+AIM, AIM_OVERDAMPED, LEAST, SMALL = 0.035, 0.02, 0.5, 0.08
+"""1 - acceptance of a single step aimed at, and of sgld, whose bias nothing takes off; the acceptance below which a
+window is done again; |ln factor| of h that is no more than noise."""
 FEWEST, MOST = 6, 60
 """Windows of the adaptation."""
 WEIGHED = 3
@@ -52,9 +52,24 @@ def friction(variance: float, temperature: float, stepsize: float, isokinetic: b
     return min(math.sqrt((1.0 if isokinetic else temperature) / variance), 0.5 / stepsize)
 
 
-def adapted_factor(acceptance: float) -> float:
+def relaxation(variance: float, temperature: float, stepsize: float, isokinetic: bool) -> float:
+    """Rate at which the softest coordinate forgets without momenta, tau / variance, and at most .5 / h."""
+    return 0.5 / stepsize if not variance > 0 else min(temperature / variance, 0.5 / stepsize)
+
+
+def overdamped(stepsize: float) -> float:
+    """Stepsize of sgld that makes the same step as B A B of fresh momenta at `stepsize`: h^2 / 2."""
+    return stepsize**2 / 2
+
+
+def adapted_factor(acceptance: float, aim: float = AIM) -> float:
     """By what h is multiplied after a window of single steps: 1 - acceptance grows about as h^2.5."""
-    return float(np.clip((AIM / max(1 - acceptance, 1e-9)) ** 0.4, 0.5, 1.3))
+    return float(np.clip((aim / max(1 - acceptance, 1e-9)) ** 0.4, 0.5, 1.3))
+
+
+def overdamped_factor(acceptance: float) -> float:
+    """The same of sgld, for the stepsize of `overdamped`."""
+    return adapted_factor(acceptance, AIM_OVERDAMPED) ** 2
 
 
 def noise_share(stepsize: float, noise: float, gamma: float) -> float:

@@ -41,7 +41,7 @@ def test_how_long_a_run_is_does_not_change_what_it_is():
         (spec(replicas=8), "need 32 of them at least"),
         ({"method": LANGEVIN | {"stepsize": "auto"}}, "needs run.tolerance"),
         ({"method": LANGEVIN | {"friction": "auto"}}, "needs run.tolerance"),
-        ({"method": {"name": "sgld"}, "run": {"tolerance": 0.05}}, "whole-step update"),
+        ({"method": {"name": "psgld"}, "run": {"tolerance": 0.05}}, "whole-step update"),
         (spec({"stepsize": [0.1, 0.2]}), "one ensemble of replicas alike"),
         (spec({"temperature": {"value": 1e-3, "schedule": "cosine"}}), "samples one law"),
         (spec() | {"moves": [{"kind": "exchange", "rungs": 2, "hottest": 1.0, "interval": 10}]}, "goes without moves"),
