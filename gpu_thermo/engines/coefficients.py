@@ -47,9 +47,16 @@ class Coefficients:
         if isinstance(what, InForce):
             return (self.temperature(at) if what.k is None else self.in_force(what.name, what.k, at),)
         record, k = operation(what.operation), what.partitions[0]
-        h = self.in_force("stepsize", 0, at) * what.fraction.numerator / what.fraction.denominator
+        h = self.in_force("stepsize", 0, at) * self._pace(k, at) * what.fraction.numerator / what.fraction.denominator
         read = {name: self.in_force(name, k, at) for name in record.reads}
         return record.coefficients(h, read | {"count": self._program.partition.counts[k]})
+
+    def _pace(self, k: int, at: int | None) -> Array:
+        """How many stepsizes partition k moves by, where that is not one in every step."""
+        factor = self._factors.get(("every", k))
+        if factor is None:
+            return 1
+        return factor[:, None] if at is None else factor[at]
 
     def of_step(self, what: Substep | InForce) -> tuple[Array, ...]:
         """Further coefficients of a substep, [T, 1], that depend on the number of the step alone."""

@@ -192,6 +192,25 @@ class Cooling(Schedule):
         return rho_k / rho
 
 
+class Every(Schedule):
+    """Multirate: a partition rests, and in the last of every `period` steps moves by as many at once; not for specs,
+    made from method.every.
+    """
+
+    schedule: Literal["every"] = "every"
+    period: Annotated[int, Field(ge=2)]
+
+    @property
+    def spans_run(self) -> bool:
+        """False."""
+        return False
+
+    def tabulate(self, start: int, steps: int, total: int) -> np.ndarray:
+        """m where k mod m = m - 1, else 0."""
+        last = (start + np.arange(steps)) % self.period == self.period - 1
+        return np.where(last, float(self.period), 0.0)
+
+
 AnySchedule = Annotated[
     Linear | Exponential | Cosine | Cyclical | Polynomial | Piecewise | Table, Field(discriminator="schedule")
 ]

@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import SpecError
 from ..method.named import Method
 from ..method.partition import Partition
-from ..method.schedules import Cooling, Schedule
+from ..method.schedules import Cooling, Every, Schedule
 from ..method.words import Program
 from ..spec.method import AUTO, MethodSpec
 from ..spec.values import Scheduled
@@ -46,6 +46,13 @@ def resolve_hyper(
         values[name] = table
     if method.update == "coolmomentum":
         schedules |= _cooling(spec, values["momentum"])
+    schedules |= {("every", k): Every(period=m) for k, m in enumerate(program.paces) if m > 1}
+    for k, m in enumerate(program.paces):
+        if m > 1 and np.isinf(values["friction"][:, k]).any():
+            raise SpecError(
+                f"friction of {program.partition.names[k]} is inf, which forgets the momentum in the shortest step, and"
+                " method.every lets that partition rest: give a number."
+            )
     block = np.full(replicas, spec.block or 1, np.int64)
     return Hyper(**values, schedules=schedules, total=total, block=block)
 

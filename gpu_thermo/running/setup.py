@@ -1,6 +1,6 @@
 """From a RunSpec to everything a run needs, in one line: subject, program, hyperparameters, ensembles, moves, job."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from ..data import Dataset
 from ..engines import Batching, Job
 from ..errors import SpecError
 from ..method.named import get_method, make_program
-from ..method.words import Program
+from ..method.words import Program, with_paces
 from ..moves import fold
 from ..moves.base import Context
 from ..moves.fold import make_moves
@@ -72,6 +72,7 @@ def make_setup(spec: RunSpec, subject: Subject, stream: np.ndarray | None = None
     program = make_program(
         method, partition, spec.method.word, tuple(spec.method.freeze), spec.method.convention or "I"
     )
+    program = with_paces(program, _paces(spec.method.every or {}, program))
     if "momenta" in run.keep and not any(
         "p" in o.operands for k in range(len(partition.names)) for o in program.operations(k)
     ):
@@ -115,6 +116,17 @@ def make_setup(spec: RunSpec, subject: Subject, stream: np.ndarray | None = None
     )
     check_braces(spec.method, job := with_work(job, spec.run), spec.moves)
     return Setup(with_registered(spec, program), subject, job, ensemble, moves)
+
+
+def _paces(every: Mapping[str, int], program: Program) -> tuple[int, ...]:
+    """Every how many steps each partition moves; the narrower name has the last word."""
+    partition, out = program.partition, dict.fromkeys(range(len(program.partition.names)), 1)
+    for place, pace in sorted(every.items(), key=lambda item: -len(partition.resolve(item[0]))):
+        found = [k for k in partition.resolve(place) if program.texts[k] is not None]
+        if not found:
+            raise SpecError(f"method.every.{place}: that is frozen, and never moves. Leave it out.")
+        out |= dict.fromkeys(found, pace)
+    return tuple(out.values())
 
 
 def with_registered(spec: RunSpec, program: Program) -> RunSpec:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     Field,
@@ -40,6 +40,11 @@ class MethodSpec(Section):
     thermostat: Partitioned | None = Field(None, description=HYPERPARAMETERS["thermostat"])
     momentum: Partitioned | None = Field(None, description=HYPERPARAMETERS["momentum"])
     mass: Mass | None = Field(None, description="masses of the parameters under a splitting word")
+    every: dict[str, Annotated[int, Field(ge=1)]] | None = Field(
+        None,
+        description="multirate: a partition with m here moves in the last of every m steps only, by m stepsizes",
+        json_schema_extra={"allowed": "{partition = steps, ..}", "unit": "steps"},
+    )
     block: int | None = Field(
         None,
         ge=1,
@@ -74,6 +79,11 @@ class MethodSpec(Section):
             raise ValueError("temperature and posterior_temperature are both given: give one (tau, or T = N tau)")
         if self.mass is not None and get_method(self.name).update is not None:
             raise ValueError(f"mass belongs to splitting words, and '{self.name}' is a whole-step update: leave it out")
+        if self.every is not None and get_method(self.name).update is not None:
+            raise ValueError(
+                f"every belongs to splitting words, and '{self.name}' is a whole-step update, which moves all at once:"
+                " leave it out"
+            )
         for key, owner in (("convention", "momentum"), ("cooling", "coolmomentum")):
             if getattr(self, key) is not None and self.name != owner:
                 raise ValueError(f"{key} belongs to method '{owner}', not '{self.name}'")

@@ -300,6 +300,24 @@ class RunSpec(Section):
         return self
 
     @model_validator(mode="after")
+    def _whole_periods(self) -> "RunSpec":
+        """Draws stand where all partitions have come as far."""
+        period = math.lcm(*(self.method.every or {}).values())
+        if period > 1 and (self.run.tolerance is not None or self.run.equal_times):
+            what = "tolerance" if self.run.tolerance is not None else "equal_times"
+            raise ValueError(
+                f"run.{what} needs steps that are all alike, and method.every lets some rest: leave one out"
+            )
+        for key in ("burn_in", "thin"):
+            steps = getattr(self.run, key)
+            if steps % period:
+                raise ValueError(
+                    f"run.{key} = {steps} is no multiple of the {period} steps after which all partitions of"
+                    f" method.every have moved: use {max(1, round(steps / period)) * period}"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _equal_times(self) -> "RunSpec":
         """Replicas of several stepsizes can keep one time where each goes its own way."""
         if self.run.equal_times:
