@@ -85,12 +85,13 @@ def print_plan(plan: "StudyPlan", as_json: bool) -> None:
     if as_json:
         print_json(plan.to_dict())
         return
+    most = "at most " if plan.at_most else ""
     done = f", {plan.done:,} of them done" if plan.done else ""
     show(
         facts({
             "runs": f"{plan.runs:,} ({plan.cells:,} cells x {plan.seeds:,} seeds)", "launch groups": plan.ensembles,
-            "shards": f"{plan.shards:,}{done}", "work": f"{count(plan.replica_steps)} replica-steps",
-            "time": f"roughly {clock(plan.seconds)} on {plan.device}, as busy as it is now",
+            "shards": f"{plan.shards:,}{done}", "work": f"{most}{count(plan.replica_steps)} replica-steps",
+            "time": f"{most or 'roughly '}{clock(plan.seconds)} on {plan.device}, as busy as it is now",
             "disk": f"about {size(plan.bytes)}",
         })
     )  # fmt: skip

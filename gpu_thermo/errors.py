@@ -60,6 +60,10 @@ class RunError(GpuThermoError, RuntimeError):
     run: object = None
 
 
+class DivergedError(RunError):
+    """A run that tunes itself found no stepsize at which positions stay finite, or was given one where they do not."""
+
+
 class Status(IntEnum):
     """Why a replica was frozen; 0 is running."""
 

@@ -14,7 +14,7 @@ from ..store.files import as_path, refuse_links
 from ..store.staging import staging
 from .assembly import begin
 from .grids import Cell, StudySpec
-from .parts import PARTS
+from .parts import PARTS, RUNS
 from .shards import FORMAT
 
 _LOCK = Path("status") / "lock"
@@ -46,6 +46,7 @@ def writing(
             if overwrite:
                 shutil.rmtree(store / PARTS)
                 (store / PARTS).mkdir()
+                shutil.rmtree(store / RUNS, ignore_errors=True)
             for left in (store / PARTS).glob("*.partial"):
                 left.unlink(missing_ok=True)
             yield

@@ -21,8 +21,9 @@ def refuse_tolerance(run: Any) -> None:
     """SpecError for what stops itself: the runs of a comparison share one clock."""
     if isinstance(run, Mapping) and run.get("tolerance") is not None:
         raise SpecError(
-            f"run.tolerance = {run['tolerance']} is for single runs, which tune and stop themselves: the runs of a"
-            " study or a comparison share one clock. Give run.steps in its place."
+            f"run.tolerance = {run['tolerance']} is for runs that tune and stop themselves, and the entries of a"
+            " comparison share one clock: give run.steps in its place, or make it a study, whose cells stop each by"
+            " itself."
         )
 
 
@@ -45,10 +46,9 @@ def run_of(base: Mapping[str, Any], point: Mapping[str, Any]) -> RunSpec:
         else:
             _set(tree, field, [section, *path], value)
     _fill_in(tree)
-    refuse_tolerance(tree.get("run"))
     spec = RunSpec.from_dict(tree)
     _refuse_lists(spec)
-    if spec.tied > 1:
+    if spec.tied > 1 and spec.run.tolerance is None:
         spec = spec.model_copy(update={"run": spec.run.model_copy(update={"replicas": spec.tied})})
     return spec
 
@@ -95,7 +95,9 @@ def _with_move(moves: Any, path: Sequence[str], value: Any) -> list[Any]:
 def _fill_in(tree: dict[str, Any]) -> None:
     """What [run] leaves out: no burn-in, one draw at the end, twenty points of the learning curves, nothing kept."""
     run = tree.setdefault("run", {})
-    if isinstance(run, dict) and run.get("duration") is not None:
+    if isinstance(run, dict) and run.get("tolerance") is not None:
+        run["keep"] = []
+    elif isinstance(run, dict) and run.get("duration") is not None:
         run |= {"replicas": 1, "keep": []}
     elif isinstance(run, dict) and isinstance(steps := run.get("steps", 10_000), int) and steps > 0:
         run.setdefault("steps", steps)

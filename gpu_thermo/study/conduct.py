@@ -24,6 +24,7 @@ from .parts import is_done, part_builds, write_part
 from .progress import How, OnProgress, StudyProgress
 from .reading import open_study
 from .shards import Shard
+from .tuned import forget, run_tuned
 from .work import StudyLike, Work, as_study, make_work
 from .workers import known_builds, run_there
 
@@ -76,7 +77,7 @@ def run_study(
             if not caught:
                 report(progress)
                 if client is None:
-                    _run_here(todo, path, (device, engine, threads), caught, progress, report)
+                    _run_here(todo, path, (device, engine, threads), caught, progress, report, allow_other_bits)
                 else:
                     each = threads or (max(1, cores() // workers) if workers else None)
                     known = None if allow_other_bits else known_builds(job, path)
@@ -128,7 +129,7 @@ class _Stop(Exception):
 
 
 def _run_here(
-    todo: list[Shard], path: Path, how: How, caught: list[int], progress: StudyProgress, report: OnProgress
+    todo: list[Shard], path: Path, how: How, caught: list[int], progress: StudyProgress, report: OnProgress, allow: bool
 ) -> None:
     device, engine, threads = how
     for shard in todo:
@@ -141,10 +142,17 @@ def _run_here(
             report(progress)
 
         try:
-            arrays = run_shard(shard, device, engine, threads, on_steps)
+            if shard.tuned:
+                arrays = run_tuned(shard, path, device, engine, threads, on_steps, allow)
+            else:
+                arrays = run_shard(shard, device, engine, threads, on_steps)
         except _Stop:
             return
+        except Interrupted as stop:  # it has committed what it did
+            caught.append(stop.exit_code - 128)
+            return
         write_part(path, shard, arrays)
+        forget(path, shard)
         progress.steps = before + shard.steps * shard.replicas
         progress.count(shard)
         report(progress)

@@ -182,6 +182,11 @@ class StudySpec(Section):
         for parts in product(*axes):
             yield {field: value for part in parts for field, value in part.items()}
 
+    def _tunes(self) -> bool:
+        """Whether runs tune and stop themselves."""
+        run, axes = self.base.get("run"), (self.grid, *self.zip)
+        return (isinstance(run, Mapping) and "tolerance" in run) or any("run.tolerance" in axis for axis in axes)
+
     def _check(self) -> None:
         """Refuse what would go wrong later, every cell included."""
         named = [field for group in (self.grid, *self.zip) for field in group]
@@ -194,7 +199,7 @@ class StudySpec(Section):
                 found = ", ".join(f"{n} of {field}" for field, n in lengths.items())
                 raise SpecError(f"Fields that go in step need lists of equal length; there are {found}.")
         for key in (f"{s}.{k}" for s, section in self.base.items() if isinstance(section, Mapping) for k in section):
-            if key in _FIXED:
+            if key in _FIXED and not (key == "run.replicas" and self._tunes()):
                 raise SpecError(_reserved(key))
         count = np.prod(
             [float(len(v)) for v in self.grid.values()] + [float(len(next(iter(g.values())))) for g in self.zip]
@@ -275,7 +280,10 @@ def _moves(value: Any) -> Any:
 
 def _reserved(field: str) -> str:
     if field == "run.replicas":
-        return "run.replicas is the number of seeds in a study: give it as count in [seeds]."
+        return (
+            "run.replicas is the number of seeds in a study: give it as count in [seeds]. (Of runs with run.tolerance"
+            " it is how many replicas each has: set it in [run].)"
+        )
     if field == "run.streams":
         return "run.streams is set by the study: give init and dynamics in [seeds]."
     if field == "run.keep":

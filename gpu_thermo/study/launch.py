@@ -2,27 +2,25 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-from ..averages.moments import RunningMoments
 from ..cost import operations
-from ..engines import choose_engine, describe_build, make_engine, resolve_device
+from ..engines import Job, choose_engine, describe_build, make_engine, resolve_device
 from ..moves import fold
 from ..running.loop import Loop
 from ..running.subject import Setup
 from ..targets.likelihoods import SCORES
 from . import builds
 from .collect import Collector
-from .grids import Cell, StudySpec
+from .grids import Cell
 from .held import Held
 from .mixing import Mixing
 from .parts import NOTICES
 from .seen import Speakers
-from .shards import Group, Shard, initial_state, make_launch, make_shard
+from .shards import Group, Shard, initial_state, make_launch
 
 Arrays = dict[str, np.ndarray]
 OnSteps = Callable[[int], None]
@@ -71,7 +69,7 @@ def run_shard(
     out = {"rows": shard.rows.astype(np.int64)}
     out |= watched.collected.status(*speak.status(loop.state.status, loop.state.frozen_step))
     out |= {n: speak.first(v) for n, v in ready.chain_coordinates().items() if n not in IDENTITY}
-    out |= watched.collected.arrays(initial) | averages(ready, moments) | watched.held.arrays()
+    out |= watched.collected.arrays(initial) | averages(ready, moments.variables()) | watched.held.arrays()
     out |= fold.outcomes(ready.moves, loop.state) | watched.mixing.arrays(watched.seconds)
     out[builds.NAME] = builds.as_array(describe_build(ready.job, chosen, device).to_dict())
     out[NOTICES] = np.array(json.dumps(list(_notices(loop, shard))))
@@ -117,11 +115,10 @@ def _notices(loop: Loop, shard: Shard) -> Iterator[str]:
         yield from move.report(loop.state).warnings
 
 
-def averages(ready: Setup, moments: RunningMoments) -> Arrays:
-    """Scores of each run's averaged prediction on its own test set, [R]; empty without a test set, NaN for runs without
-    a draw. Of a potential mean and variance of its coordinates over the run's draws.
+def averages(ready: Setup, found: Mapping[str, np.ndarray]) -> Arrays:
+    """Of running averages `found`, [E]: scores of each run's averaged prediction on its own test set; empty without a
+    test set, NaN for runs without a draw. Of a potential mean and variance of its coordinates over the run's draws.
     """
-    found = moments.variables()
     if (potential := ready.subject.potential) is not None:
         names = list(potential.coordinates)[:MOST_COORDINATES]
         return {
@@ -134,15 +131,21 @@ def averages(ready: Setup, moments: RunningMoments) -> Arrays:
     return {renamed.get(name, name): np.array([row.get(name, np.nan) for row in rows]) for name in names}
 
 
-def make_group(study: StudySpec, base: Path | None, cells: list[Cell], device: str, engine: str) -> Group:
-    """A launch group from one run of its first cell made ready: mistakes in spec, data, device and engine show before
+def make_group(first: Shard, cells: list[Cell], device: str, engine: str) -> Group:
+    """A launch group of `cells` from the `first` run made ready: mistakes in spec, data, device and engine show before
     anything runs.
     """
-    ready = make_launch(make_shard(study, base, study.seeds.table(), 0, cells[:1], (0, 1))).setup
-    chosen = choose_engine(ready.job, engine, resolve_device(device))
+    ready = make_launch(first).setup
+    return group_of(ready, ready.job, cells, device, engine)
+
+
+def group_of(ready: Setup, job: Job, cells: list[Cell], device: str, engine: str) -> Group:
+    """A launch group of cells like a run made ready, whose engine carries out `job`."""
+    device = resolve_device(device)
+    chosen = choose_engine(job, engine, device)
     if ready.subject.potential is None:
-        each = operations(ready.job, ready.subject.points_seen, ready.spec.run.trace)
+        each = operations(job, ready.subject.points_seen, ready.spec.run.trace)
     else:
-        each = OF_A_COORDINATE * ready.job.target.layout.size * ready.program.gradients_per_step
-    build = describe_build(ready.job, chosen, resolve_device(device)).to_dict()
-    return Group(cells, each, chosen, ready.job.target.layout, ready.program.partition.names, build)
+        each = OF_A_COORDINATE * job.target.layout.size * job.program.gradients_per_step
+    build = describe_build(job, chosen, device).to_dict()
+    return Group(cells, each, chosen, job.target.layout, job.program.partition.names, build)

@@ -3,6 +3,7 @@ record; the data set (assembly.py) is made again from them whenever a study ends
 
     STUDY.zarr/              a plain Zarr group: xarray opens it as it is
       status/parts/ID.npz    one finished shard
+      status/runs/ID.zarr    a run that stops itself, under way
       status/lock            held by the coordinator
 
 (Inside an array's folder, where Zarr never lists and so never wonders about them.) A part never changes; a run whose
@@ -26,6 +27,8 @@ PENDING = -1
 """Status of a run that was not done yet."""
 PARTS = Path("status") / "parts"
 """Where they are in a store."""
+RUNS = Path("status") / "runs"
+"""Where runs that stop themselves are while they are under way, and when they are kept."""
 NOTICES = "notices"
 """The array of a part that says, as JSON, what of its runs is allowed but rarely meant."""
 

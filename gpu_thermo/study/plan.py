@@ -23,6 +23,7 @@ ACHIEVED = {"fused": 0.45, "batched": 0.05}
 class StudyPlan:
     """What a study would do and cost. `ensembles` are launch groups: cells alike in all but hyperparameters.
 
+    at_most : whether runs stop themselves, and steps and seconds are the most they may take.
     seconds : for the shards still to run, from their arithmetic and a short measurement of the `device` as busy as it
     is now.
     """
@@ -39,6 +40,7 @@ class StudyPlan:
     labels: tuple[str, ...]
     device: str = "cpu"
     groups: tuple[tuple[str, int, int, int], ...] = ()
+    at_most: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary."""
@@ -63,13 +65,21 @@ def plan_study(
     for number, group in enumerate(job.groups):
         first, last = group.cells[0].label, group.cells[-1].label
         name = first if len(group.cells) == 1 else f"{first} ... {last}"
-        groups.append((name, len(group.cells), sum(s.group == number for s in job.shards), group.spec.run.steps))
+        groups.append(
+            (
+                name,
+                len(group.cells),
+                sum(s.group == number for s in job.shards),
+                group.spec.run.max_steps or group.spec.run.steps,
+            )
+        )
     steps = sum(s.replicas * s.steps for s in job.shards)
     todo = [s for s in job.shards if not (store and is_done(as_path(store), s))]
     device = resolve_device(device)
     return StudyPlan(
         len(job.cells), seeds, len(job.cells) * seeds, len(groups), len(job.shards), len(job.shards) - len(todo), steps,
         _seconds(job, todo, device), _disk(job, seeds), tuple(cell.label for cell in job.cells), device, tuple(groups),
+        any(s.tuned for s in job.shards),
     )  # fmt: skip
 
 

@@ -105,8 +105,13 @@ class Shard:
 
     @property
     def steps(self) -> int:
-        """Steps of each run."""
-        return int(self._run["steps"])
+        """Steps of each run; of one that stops itself the most it may take."""
+        return int(self._run["max_steps" if self.tuned else "steps"])
+
+    @property
+    def tuned(self) -> bool:
+        """Whether it is one run that tunes and stops itself."""
+        return self._run.get("tolerance") is not None
 
     @cached_property
     def _run(self) -> dict[str, Any]:
@@ -118,6 +123,8 @@ def launch_key(spec: RunSpec) -> str:
     agree), on a ladder those aside that its rungs set.
     """
     tree = json.loads(spec.to_json())
+    if spec.run.tolerance is not None:
+        return json.dumps(tree, sort_keys=True)
     method, kept = tree["method"], _set_by_rungs(spec)
     for name in ("stepsize", "posterior_temperature", *PARTITIONED):
         if name in method and name not in kept and not (name == "momentum" and method["name"] == "coolmomentum"):
@@ -187,7 +194,7 @@ def make_shard(
 
 def _cuts(group: Group, seeds: int, size: int) -> Iterator[tuple[list[Cell], tuple[int, int]]]:
     """Some cells and a span of the seeds for each shard."""
-    size, cells = seeds if group.together else size, group.cells
+    size, cells = seeds if group.together else 1 if group.spec.run.tolerance is not None else size, group.cells
     if seeds >= size:
         for cell in cells:
             for start in range(0, seeds, size):
@@ -237,7 +244,7 @@ def make_launch(shard: Shard) -> Launch:
     specs, tied = [RunSpec.from_json(text) for text in shard.specs], shard.tied
     each = len(shard.seeds) * tied
     distinct, dataset = np.unique(shard.seeds.data, return_inverse=True)
-    first = _with_data(specs[0], [int(s) for s in distinct], shard.replicas)
+    first = with_seeds(specs[0], [int(s) for s in distinct], shard.replicas)
     made = prepare(first, shard.base)
     if made.starts is not None:
         raise SpecError(
@@ -261,12 +268,13 @@ def initial_state(launch: Launch) -> Any:
     return replace(ready, job=replace(ready.job, stream=launch.init.astype(np.uint64))).initial_state()
 
 
-def _with_data(spec: RunSpec, seeds: list[int], replicas: int) -> RunSpec:
+def with_seeds(spec: RunSpec, seeds: list[int], replicas: int | None = None) -> RunSpec:
+    """The spec about the data sets of these seeds, with so many replicas."""
     tree = spec.to_dict()
     if spec.target is None:
         tree["data"].pop(spec.data.seed_field, None)
         tree["data"]["seeds"] = seeds
-    tree["run"]["replicas"] = replicas
+    tree["run"]["replicas"] = replicas or spec.run.replicas
     return RunSpec.from_dict(tree)
 
 

@@ -34,7 +34,7 @@ def outcomes(study: xr.Dataset) -> list[str]:
 def best_outcome(study: xr.Dataset) -> str:
     """What a table is about unless asked for: the last network's score, or its loss."""
     known = outcomes(study)
-    wanted = (*SCORES, "loss", "ess_per_gradient", "energy")
+    wanted = (*SCORES, "loss", "gradients_to_tolerance", "ess_per_gradient", "energy")
     return next((name for name in wanted if name in known), known[0] if known else "status")
 
 
@@ -118,6 +118,9 @@ def _until(values: np.ndarray, end: float) -> np.ndarray:
 
 def ends(study: xr.Dataset) -> np.ndarray:
     """The last recorded step of each cell [cell]: until when its runs were watched."""
+    if '"tolerance"' in study.attrs["study"] or '"run.tolerance"' in study.attrs["study"]:
+        specs = [cell.spec.run for cell in StudySpec.from_json(study.attrs["study"]).cells()]
+        return np.array([run.max_steps or run.steps for run in specs], np.float64)
     last = float(values_of(study, "step")[-1])
     if '"run.steps"' not in study.attrs["study"] and '"run.trace"' not in study.attrs["study"]:
         return np.full(len(labels(study)), last)

@@ -7,7 +7,8 @@ from typing import Any
 
 from .grids import Cell, StudySpec
 from .launch import make_group
-from .shards import Group, Shard, group_cells, make_shards
+from .shards import Group, Shard, group_cells, make_shard, make_shards
+from .tuned import tuned_group
 
 StudyLike = StudySpec | Mapping[str, Any] | str | Path
 
@@ -44,5 +45,11 @@ def make_work(study: StudySpec, base: Path | None, device: str, engine: str) -> 
     written.
     """
     cells = study.cells()
-    groups = [make_group(study, base, some, device, engine) for some in group_cells(cells)]
+    groups = [_group(study, base, some, device, engine) for some in group_cells(cells)]
     return Work(study, cells, groups, make_shards(study, base, groups))
+
+
+def _group(study: StudySpec, base: Path | None, cells: list[Cell], device: str, engine: str) -> Group:
+    """A launch group, its first run made ready."""
+    first = make_shard(study, base, study.seeds.table(), 0, cells[:1], (0, 1))
+    return (tuned_group if first.tuned else make_group)(first, cells, device, engine)

@@ -12,6 +12,7 @@ from .launch import run_shard
 from .parts import is_done, part_builds, remove_part, write_part
 from .progress import OnProgress, StudyProgress
 from .shards import Shard
+from .tuned import forget, run_tuned
 from .work import Work
 
 GRACE_SECONDS = 5.0
@@ -24,7 +25,11 @@ def remote_shard(shard: Shard, path: str, device: str, engine: str, threads: int
     if not where.is_dir():
         raise RunError(f"A worker does not see '{path}': put the study on a file system that all workers share.")
     if not is_done(where, shard):
-        write_part(where, shard, run_shard(shard, device, engine, threads))
+        if shard.tuned:
+            write_part(where, shard, run_tuned(shard, where, device, engine, threads))
+        else:
+            write_part(where, shard, run_shard(shard, device, engine, threads))
+        forget(where, shard)
     return shard.id
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import RunError
+from ..errors import DivergedError
 from . import rules
 from .rules import Lengths
 from .statistics import (
@@ -236,12 +236,12 @@ class Tuner:
         if sound:
             return
         if self.stepsize:
-            raise RunError(
+            raise DivergedError(
                 f"Positions became infinite by step {step} at the given method.stepsize = {self.stepsize:g}: give a"
                 ' smaller one, or "auto".'
             )
         if course.window >= rules.MOST:
-            raise RunError(
+            raise DivergedError(
                 f"Positions still become infinite at stepsize {course.stepsize:.3g}, after {course.window} windows: the"
                 " density has no smooth top there, or is none (a model without a prior?)."
             )
