@@ -35,6 +35,17 @@ def parse_duration(text: str | float) -> float:
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Store of the run, a .zarr folder.")]
 Device = Annotated[str, typer.Option(metavar="DEVICE", help="auto (a GPU where there is one), cpu, cuda, or cuda:1.")]
+Devices = Annotated[
+    str,
+    typer.Option(
+        metavar="DEVICE",
+        help="auto (a GPU where there is one), cpu, cuda, cuda:1; or several: cuda:0,cuda:1, cuda:all.",
+    ),
+]
+Workers = Annotated[int, typer.Option(min=0, metavar="N", help="Local worker processes (needs Dask); 0: this process.")]
+Scheduler = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler that is there, tcp://host:port.")
+]
 Threads = Annotated[int | None, typer.Option(min=1, metavar="N", help="CPU threads.  [default: all cores]")]
 TimeLimit = Annotated[
     float | None,

@@ -150,7 +150,7 @@ def _show(store: Path, info: dict[str, Any], spec: str) -> None:
         **verdict_lines(info),
         "size": f"{size(info['bytes'])}, kept: {', '.join(info['kept']) or 'averages only'}",
         "sampled": (
-            f"by {info['engine']} on {info['device']}, created {info['created_at']}"
+            f"by {info['engine']} on {info['device']}{shared_among(info['shares'])}, created {info['created_at']}"
             + (f", {clock(info['seconds'])} of sampling" if info["seconds"] is not None else "")
         ),
         **build_lines(info["history"]),
@@ -189,6 +189,14 @@ def build_lines(history: list[dict[str, Any]]) -> dict[str, str]:
     return out
 
 
+def shared_among(shares: list[tuple[str, int]]) -> str:
+    """Among whom a run's replicas were shared out last."""
+    if not shares:
+        return ""
+    kind = "devices" if str(shares[0][0]).startswith("cuda") else plural(len(shares), "worker").partition(" ")[2]
+    return f", shared out among {len(shares)} {kind}"
+
+
 def engines(history: list[dict[str, Any]], otherwise: str, fact: str = "engine") -> str:
     """The engine (or device) that sampled, or each in its turn."""
     named = [str(one["build"].get(fact, "?")) for one in history] or [otherwise]
@@ -225,6 +233,7 @@ def summarise(path: Path, tree: "xarray.DataTree | None" = None) -> dict[str, An
         "kept": list(header.keep),
         "engine": engines(history, str(header.attributes.get("engine", header.engine))),
         "device": engines(history, header.device, "device"),
+        "shares": header.attributes.get("shares", []),
         "seconds": header.attributes.get("sampling_time"), "bytes": stored_bytes(path),
         "frozen": frozen(every_replica(tree)), "columns": columns_of(tree, spec), "scores": scores(tree),
         "work": of_work(stats),

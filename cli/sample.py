@@ -8,13 +8,15 @@ import typer
 from .arguments import (
     MAP_SUFFIXES,
     AllowOtherBits,
-    Device,
+    Devices,
     JsonSummary,
     Overwrite,
     Quiet,
     Run,
+    Scheduler,
     Threads,
     TimeLimit,
+    Workers,
     check_output,
     read_spec,
 )
@@ -34,6 +36,9 @@ Examples:
   gpu-thermo sample run.toml --out run.zarr --set run.replicas=1024
   gpu-thermo sample --set data.name=digits --set method.stepsize=0.1
   gpu-thermo sample run.toml --dry-run
+  gpu-thermo sample run.toml --device cuda:all
+  gpu-thermo sample run.toml --workers 4
+  gpu-thermo sample run.toml --scheduler tcp://host:8786
 """
 
 Spec = Annotated[
@@ -51,8 +56,9 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would run
 
 
 def sample(
-    spec: Spec = None, out: Out = None, changes: Changes = None, map_file: Map = None, device: Device = "auto",
-    engine: Engine = "auto", threads: Threads = None, time_limit: TimeLimit = None, dry_run: DryRun = False,
+    spec: Spec = None, out: Out = None, changes: Changes = None, map_file: Map = None, device: Devices = "auto",
+    engine: Engine = "auto", workers: Workers = 0, scheduler: Scheduler = None, threads: Threads = None,
+    time_limit: TimeLimit = None, dry_run: DryRun = False,
     overwrite: Overwrite = False, quiet: Quiet = False, as_json: JsonSummary = False,
 ) -> None:  # fmt: skip
     """Sample an ensemble of networks and store its chains.
@@ -65,7 +71,10 @@ def sample(
     ready, base = read_spec(spec, changes or [])
     store = out or Path(f"{spec.stem}.zarr" if spec else "run.zarr")
     if dry_run:
-        print_plan(library.plan(ready, device=device, engine=engine, base=base), as_json)
+        bill = library.plan(
+            ready, device=device, engine=engine, base=base, threads=threads, workers=workers, scheduler=scheduler
+        )
+        print_plan(bill, as_json)
         return
     if map_file:
         _check_map(map_file, overwrite, ready)
@@ -75,6 +84,8 @@ def sample(
             store,
             device=device,
             engine=engine,
+            workers=workers,
+            scheduler=scheduler,
             on_plan=lambda bill: print_bill(bill, store, quiet),
             on_progress=meter,
             overwrite=overwrite,
@@ -136,7 +147,7 @@ RecordedEngine = Annotated[
 
 def resume(
     store: Run, spec: ResumedSpec = None, draws: Draws = 0, tolerance: Tolerance = None,
-    device: Device = "auto", engine: RecordedEngine = None,
+    device: Devices = "auto", engine: RecordedEngine = None, workers: Workers = 0, scheduler: Scheduler = None,
     threads: Threads = None, time_limit: TimeLimit = None, allow_other_bits: AllowOtherBits = False,
     quiet: Quiet = False, as_json: JsonSummary = False,
 ) -> None:  # fmt: skip
@@ -163,6 +174,8 @@ def resume(
             tolerance=tolerance,
             device=device,
             engine=engine,
+            workers=workers,
+            scheduler=scheduler,
             on_progress=meter,
             time_limit=time_limit,
             threads=threads,
@@ -180,8 +193,8 @@ def print_bill(plan: "RunPlan", store: Path, quiet: bool = False) -> None:
             length = f"until averages are known to {plan.tolerance:g} posterior sd, at most {plan.steps:,} steps"
         say(f"{replicas} of {plan.parameters:,} parameters, {length}")
         say(
-            f"engine {plan.engine} on {plan.device}, about {size(plan.memory_bytes)} of memory, {size(plan.disk_bytes)}"
-            f" in {store}"
+            f"engine {plan.engine} on {shared(plan)}, about {size(plan.memory_bytes)} of memory,"
+            f" {size(plan.disk_bytes)} in {store}"
         )
         for line in plan.assumptions:
             say(f"assumed: {line}")
@@ -189,6 +202,17 @@ def print_bill(plan: "RunPlan", store: Path, quiet: bool = False) -> None:
             say(f"column {line}")
     for warning in plan.warnings:
         say(f"Warning: {warning}")
+
+
+def shared(plan: "RunPlan") -> str:
+    """The device of a run, and among how many its replicas are shared out."""
+    if not plan.shares:
+        return plan.device
+    most = max(count for _, count in plan.shares)
+    if plan.worker_bytes:
+        kind = plan.device.partition(":")[0]
+        return f"{kind} of {plural(len(plan.shares), 'worker')}, at most {plural(most, 'replica')} each"
+    return f"{plan.device}, at most {plural(most, 'replica')} each"
 
 
 def print_plan(plan: "RunPlan", as_json: bool) -> None:
@@ -218,9 +242,11 @@ def print_plan(plan: "RunPlan", as_json: bool) -> None:
                 "moves": ", ".join(plan.moves) or None,
                 "assumed": "; ".join(plan.assumptions) or None,
                 "columns": "\n".join(plan.columns) or None,
-                "engine": f"{plan.engine} on {plan.device}"
+                "engine": f"{plan.engine} on {shared(plan)}"
                 + (f" ({plan.engine_reason})" if plan.engine_reason else ""),
                 "memory": f"about {size(plan.memory_bytes)}",
+                "of a worker": f"about {size(plan.worker_bytes)}" if plan.worker_bytes else None,
+                "of a GPU": f"about {size(plan.device_bytes)}" if plan.device_bytes else None,
                 "disk": f"about {size(plan.disk_bytes)}",
             }
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
-from .arguments import AllowOtherBits, Device, Json, Overwrite, Quiet, Threads
+from .arguments import AllowOtherBits, Device, Json, Overwrite, Quiet, Scheduler, Threads, Workers
 
 if TYPE_CHECKING:
     import xarray
@@ -31,10 +31,6 @@ Examples:
 Spec = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="A run's spec with [grid], [[zip]] and [seeds].")]
 Out = Annotated[
     Path | None, typer.Option(metavar="STUDY.zarr", help="Store to create or continue.  [default: STUDY's name]")
-]
-Workers = Annotated[int, typer.Option(min=0, metavar="N", help="Local worker processes (needs Dask); 0: this process.")]
-Scheduler = Annotated[
-    str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler that is there, tcp://host:port.")
 ]
 Engine = Annotated[str, typer.Option(metavar="ENGINE", help="auto, batched or fused.")]
 Keep = Annotated[bool, typer.Option("--keep", help="Keep the parameters of every draw, too.")]

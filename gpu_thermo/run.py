@@ -14,16 +14,18 @@ from .averages.claims import check_header, told_of
 from .averages.moments import RunningMoments
 from .averages.predictive import restored_data
 from .averages.trees import opened
-from .engines import choose_engine, describe_build, make_engine, resolve_device
+from .engines import choose_engine, make_engine, resolve_device
 from .engines.builds import Build, continued, read_history
 from .engines.work import STATISTICS as WORK
 from .errors import RunError, SpecError, StoreError
+from .moves import fold
 from .running.agenda import Agenda
 from .running.bill import RunPlan, check_resources, make_plan
 from .running.drive import COMMIT_SECONDS, Interrupted, Limits, OnProgress, drive
 from .running.given import Given, SpecLike, as_spec, completed, make_ready
 from .running.launch import Launch
 from .running.loop import Loop, Progress
+from .running.places import Place, place_of, planned_place
 from .running.setup import prepare
 from .running.starts import stored_starts
 from .running.stepping import Stepping
@@ -40,27 +42,38 @@ from .targets.own.check import PROBE, check_same
 _PROMISES = re.compile(r"; all of it is committed|\. Step \d+ with \d+ draws is committed")
 """Where errors begin to say what a store keeps."""
 
+Devices = str | Sequence[str]
+"""A device, or several of them by name."""
+
 __all__ = ["Interrupted", "Progress", "RunPlan", "iterate", "plan", "resume", "sample"]
 
 
 def plan(
     spec: SpecLike,
     *,
-    device: str = "auto",
+    device: Devices = "auto",
     engine: str = "auto",
     base: Path | None = None,
     potential: Potential | None = None,
     data: Any = None,
     init: Any = None,
     network: Any = None,
+    threads: int | None = None,
+    workers: int = 0,
+    scheduler: str | None = None,
 ) -> RunPlan:
-    """Validate a spec with its data, and say what it would do and cost; what is given beside it as for `sample`."""
+    """Validate a spec with its data, and say what it would do and cost; what is given beside it as for `sample`.
+    Workers of one's own are counted, not started.
+    """
     given = Given(data, potential, init, network)
     spec, folder = as_spec(spec, given)
     ready = make_ready(spec, base or folder, given)
-    device = resolve_device(device, ready.job.target.library)
     moments = ready.moments()
-    return make_plan(ready, make_header(ready, choose_engine(ready.job, engine, device), device, moments), moments)
+    with planned_place(ready, device, threads, workers, scheduler) as place:
+        chosen = choose_engine(ready.job, engine, place.device)
+        return make_plan(
+            ready, make_header(ready, chosen, place.device, moments), moments, threads=threads, place=place
+        )
 
 
 def iterate(
@@ -92,13 +105,14 @@ def iterate(
     chosen, moments = choose_engine(ready.job, engine, device), ready.moments()
     header = make_header(ready, chosen, device, moments)
     check_resources(make_plan(ready, header, moments, "none", threads), None)
-    loop = _make_loop(ready, launch_of(ready), chosen, device, moments, threads)
+    loop = _make_loop(ready, launch_of(ready), chosen, Place(device, threads), moments)
     loop.stops = True
     return Stepping(ready, lambda job: make_engine(job, chosen, device, threads), moments, loop, threads, changes)
 
 
 def sample(
-    spec: SpecLike = None, store: str | Path | None = None, *, device: str = "auto", engine: str = "auto",
+    spec: SpecLike = None, store: str | Path | None = None, *, device: Devices = "auto", engine: str = "auto",
+    workers: int = 0, scheduler: str | None = None,
     on_plan: Callable[[RunPlan], None] | None = None, on_progress: OnProgress | None = None, overwrite: bool = False,
     time_limit: float | None = None, threads: int | None = None, base: Path | None = None,
     commit_seconds: float = COMMIT_SECONDS,
@@ -111,7 +125,10 @@ def sample(
     spec : RunSpec, nested dictionaries, a TOML file, or None for the embedded default.
     store : the folder to create; None keeps the run in memory (its store is a temporary one, and is loaded).
     overwrite : replace a run that is there.
-    device : auto, cpu, cuda or cuda:i. engine : auto, batched or fused. threads : CPU threads, all cores by default.
+    device : auto, cpu, cuda or cuda:i; or several GPUs, ["cuda:0", "cuda:1"] or "cuda:all", among which the replicas
+        are shared out. engine : auto, batched or fused. threads : CPU threads, all cores by default.
+    workers : local Dask processes that carry a share of the replicas each; 0 is this process. scheduler : address of a
+        Dask scheduler, tcp://host:port, whose workers do. Neither changes a bit.
     on_plan : called with the plan before anything is written. on_progress : called with a Progress after every segment.
     time_limit : seconds after which to commit and return.
     base : folder that relative paths in the spec start at; the spec's own folder, or the current one.
@@ -144,17 +161,15 @@ def sample(
     given = Given(data, potential, init, network)
     spec, folder = as_spec(spec, given)
     ready = make_ready(spec, base or folder, given)
-    device = resolve_device(device, ready.job.target.library)
-    chosen, moments = choose_engine(ready.job, engine, device), ready.moments()
-    header = make_header(ready, chosen, device, moments)
-    bill = make_plan(ready, header, moments, "memory" if store is None else "store", threads)
-    limits = Limits(on_progress, time_limit, commit_seconds)
-    with _place(store) as path:
+    moments, limits = ready.moments(), Limits(on_progress, time_limit, commit_seconds)
+    with _place(store) as path, place_of(ready, device, threads, workers, scheduler) as place:
+        header = make_header(ready, choose_engine(ready.job, engine, place.device), place.device, moments)
+        bill = make_plan(ready, header, moments, "memory" if store is None else "store", threads, place)
         check_resources(bill, path)
         if on_plan:
             on_plan(bill)
         try:
-            _carry_out(ready, header, moments, path, limits, threads, overwrite)
+            _carry_out(ready, header, moments, path, limits, place, overwrite)
         except RunError as error:
             if store is None:
                 _without_store(error, path)
@@ -163,18 +178,16 @@ def sample(
 
 
 def _carry_out(
-    ready: Setup, header: Header, moments: RunningMoments, path: Path, limits: Limits, threads: int | None,
-    overwrite: bool,
+    ready: Setup, header: Header, moments: RunningMoments, path: Path, limits: Limits, place: Place, overwrite: bool,
 ) -> None:  # fmt: skip
     """A new run from its first step into a new store; what it takes in memory is free when it is done."""
-    engine, device = header.engine, header.device
-    launch = launch_of(ready)
-    loop = _make_loop(ready, launch, engine, device, moments, threads)
-    build = describe_build(ready.job if launch is None else launch.job, engine, device)
+    engine, launch = header.engine, launch_of(ready)
+    build = place.build(ready.job if launch is None else launch.job, engine)
+    loop = _make_loop(ready, launch, engine, place, moments)
     history = continued([], build, 0, True, str(path))
-    attributes = {**_length(ready.spec), "engine": engine, "history": history}
+    attributes = {**_length(ready.spec), **place.said(ready), "engine": engine, "history": history}
     with RunWriter.create(path, header, overwrite) as writer:
-        drive(loop, writer, path, limits, attributes)
+        drive(loop, writer, path, limits, attributes, place.caught)
 
 
 def _restore(checkpoint: Checkpoint, moments: RunningMoments) -> State | None:
@@ -186,16 +199,16 @@ def _restore(checkpoint: Checkpoint, moments: RunningMoments) -> State | None:
 
 
 def _make_loop(
-    ready: Setup, launch: Launch | None, engine: str, device: str, moments: RunningMoments, threads: int | None,
+    ready: Setup, launch: Launch | None, engine: str, place: Place, moments: RunningMoments,
     checkpoint: Checkpoint | None = None,
 ) -> Loop:  # fmt: skip
     """The loop of a run, from its start or from a checkpoint; `moments` become what they were then."""
     kept = None if checkpoint is None else _restore(checkpoint, moments)
-    make = lambda job: make_engine(job, engine, device, threads)  # noqa: E731
+    make = lambda job: place.make(job, engine, fold.together(ready.moves))  # noqa: E731
     if launch is not None:
         said = None if kept is None or checkpoint is None else checkpoint.attributes
-        return TunedLoop.begin(launch, make, moments, threads, kept, said)
-    return Loop.make(ready, make(ready.job), ready.initial_state() if kept is None else kept, moments, threads)
+        return TunedLoop.begin(launch, make, moments, place.seeing, kept, said)
+    return Loop.make(ready, make(ready.job), ready.initial_state() if kept is None else kept, moments, place.seeing)
 
 
 def _length(spec: RunSpec) -> dict[str, Any]:
@@ -206,7 +219,7 @@ def _length(spec: RunSpec) -> dict[str, Any]:
 
 def resume(
     store: str | Path, spec: SpecLike = None, *, draws: int = 0, tolerance: float | None = None,
-    device: str = "auto", engine: str | None = None,
+    device: Devices = "auto", engine: str | None = None, workers: int = 0, scheduler: str | None = None,
     on_progress: OnProgress | None = None, time_limit: float | None = None, threads: int | None = None,
     commit_seconds: float = COMMIT_SECONDS, potential: Potential | None = None, allow_other_bits: bool = False,
     network: Any = None,
@@ -218,7 +231,8 @@ def resume(
     store : the run. spec : checked against the run's own; it may differ in how long it is only (run.steps; or
     run.tolerance, max_steps and max_time). draws : extend by this many draws. tolerance : of a run that stops itself,
     one it shall go on to.
-    engine, device : the recorded ones unless given ("auto" is the same). allow_other_bits : go on with another build
+    engine, device : the recorded ones unless given ("auto" is the same; of several devices it is one). workers,
+    scheduler : as for `sample`; whoever sampled it before. allow_other_bits : go on with another build
     (engine, compiler, flags, processor type, ...), whose bits differ; the store's history then says from which step on.
     potential, network : given again, where the run has one; it is compared with the first. Others as for `sample`.
 
@@ -241,21 +255,23 @@ def resume(
     if target.run.tolerance is None and target.run.steps != planned.run.steps:
         _check_extension(ready)
     _check_content(path, info, ready)
-    device = resolve_device(_recorded_device(info) if device == "auto" else device, ready.job.target.library)
-    chosen = _chosen_engine(ready, info, engine, device)
-    launch = launch_of(ready)
-    build = describe_build(ready.job if launch is None else launch.job, chosen, device)
-    over = _is_over(target, info.step, info.attributes)
-    _history(path, build, info.attributes, info.step, allow_other_bits, over)
-    moments = ready.moments()
-    check_resources(make_plan(ready, make_header(ready, chosen, device, moments), moments, threads=threads), path)
-    writer, checkpoint = RunWriter.resume(path)
-    with writer:
-        over = _is_over(target, checkpoint.step, checkpoint.attributes)
-        history = _history(path, build, checkpoint.attributes, checkpoint.step, allow_other_bits, over)
-        loop = _make_loop(ready, launch, chosen, device, moments, threads, checkpoint)
-        attributes = {**checkpoint.attributes, **_length(target), "engine": chosen, "history": history}
-        drive(loop, writer, path, Limits(on_progress, time_limit, commit_seconds), attributes)
+    device = _recorded_device(info) if device == "auto" else device
+    launch, limits = launch_of(ready), Limits(on_progress, time_limit, commit_seconds)
+    with place_of(ready, device, threads, workers, scheduler) as place:
+        chosen = _chosen_engine(ready, info, engine, place.device)
+        build = place.build(ready.job if launch is None else launch.job, chosen)
+        over = _is_over(target, info.step, info.attributes)
+        _history(path, build, info.attributes, info.step, allow_other_bits, over)
+        moments = ready.moments()
+        header = make_header(ready, chosen, place.device, moments)
+        check_resources(make_plan(ready, header, moments, threads=threads, place=place), path)
+        writer, checkpoint = RunWriter.resume(path)
+        with writer:
+            over = _is_over(target, checkpoint.step, checkpoint.attributes)
+            history = _history(path, build, checkpoint.attributes, checkpoint.step, allow_other_bits, over)
+            loop = _make_loop(ready, launch, chosen, place, moments, checkpoint)
+            own = {**_length(target), **place.said(ready), "engine": chosen, "history": history}
+            drive(loop, writer, path, limits, {**checkpoint.attributes, **own}, place.caught)
     return open_run(path)
 
 

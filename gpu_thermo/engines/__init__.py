@@ -14,11 +14,14 @@ from ..kernels.toolchain import NO_COMPILER, find_compiler, missing_compiler
 from ..targets.networks import MlpModel
 from .base import Batching, Engine, Job, Needs, initial_state
 from .batched import BatchedEngine
-from .builds import Build, make_build
+from .builds import Build, differences, make_build
+from .devices import each_device, resolve_device, resolve_devices
 from .fused import FusedEngine, make_emitter
 from .operations.native import noise_source
 from .predict.arrays import ArrayPredictor, Predictor
 from .predict.fused import FusedPredictor
+from .predict.pooled import PooledPredictor
+from .sharded import ShardedEngine
 from .timed import TimedEngine
 
 ENGINES = ("auto", "batched", "fused")
@@ -38,45 +41,9 @@ __all__ = [
     "make_predictor",
     "predictor_needs",
     "resolve_device",
+    "resolve_devices",
     "why_batched",
 ]
-
-
-def resolve_device(device: str, library: str = "") -> str:
-    """Device "cpu" or "cuda:i" from what the user asked for; "auto" takes a GPU where there is one, but for what is
-    computed by another `library`.
-
-    Raises
-    ------
-    DeviceError
-        If a GPU is asked for and CuPy or the GPU is missing.
-    """
-    kind, _, index = device.partition(":")
-    if kind not in ("auto", "cpu", "cuda") or (index and (kind != "cuda" or not index.isdigit())):
-        raise SpecError(f"device = {device!r} is unknown. Devices: auto, cpu, cuda, cuda:0, cuda:1, ...")
-    if library and kind == "cuda":
-        raise DeviceError(f"device = {device!r}: what {library} computes runs on the CPU here. Use --device cpu.")
-    if kind == "cpu" or library:
-        return "cpu"
-    count, why = _count_gpus()
-    if count > int(index or 0):
-        return f"cuda:{index or 0}"
-    if kind == "auto":
-        return "cpu"
-    why = why or f"there are {count} GPUs, numbered from 0"
-    raise DeviceError(f"device = {device!r}: {why}. Use --device cpu, or see gpu-thermo doctor.")
-
-
-def _count_gpus() -> tuple[int, str]:
-    """Number of usable GPUs, and why there is none."""
-    try:
-        import cupy
-    except ImportError:
-        return 0, 'CuPy is not installed: pip install "gpu-thermo[cuda13]" (or cuda12)'
-    try:
-        return int(cupy.cuda.runtime.getDeviceCount()), ""
-    except cupy.cuda.runtime.CUDARuntimeError as error:
-        return 0, f"CUDA finds no GPU ({error})"
 
 
 def choose_engine(job: Job, engine: str, device: str) -> str:
@@ -173,7 +140,11 @@ def _say_once(message: str) -> None:
 
 
 def make_predictor(model: MlpModel, dtype: Any, device: str = "cpu", threads: int | None = None) -> Predictor:
-    """Who does forward passes over many points: the fused kernels where they can, array code elsewhere."""
+    """Who does forward passes over many points: the fused kernels where they can, array code elsewhere; on several
+    devices by turns.
+    """
+    if len(devices := each_device(device)) > 1:
+        return PooledPredictor([make_predictor(model, dtype, one, threads) for one in devices])
     if _predicts_fused(model, device):
         return FusedPredictor(model, dtype, threads, device)
     if device == "cpu":
@@ -202,8 +173,14 @@ def engine_needs(job: Job, engine: str, device: str, threads: int | None = None)
     return (FusedEngine if engine == "fused" else BatchedEngine).needs(job, device, threads)
 
 
-def make_engine(job: Job, engine: str, device: str, threads: int | None = None) -> Engine:
-    """The engine of that name; of replicas that keep one time, one for each number of steps."""
+def make_engine(job: Job, engine: str, device: str, threads: int | None = None, together: int = 1) -> Engine:
+    """The engine of that name; of replicas that keep one time, one for each number of steps. On several devices one on
+    each, and no share cuts `together` neighbours.
+    """
+    if len(devices := each_device(device)) > 1:
+        return ShardedEngine.on(
+            job, devices, lambda share, one: make_engine(share, engine, one, threads), engine, together
+        )
     if job.clock is not None:
         return TimedEngine(job, lambda some: make_engine(some, engine, device, threads))
     if engine == "fused":
@@ -212,7 +189,21 @@ def make_engine(job: Job, engine: str, device: str, threads: int | None = None) 
 
 
 def describe_build(job: Job, engine: str, device: str) -> Build:
-    """What decides the bits of `job` carried out by that engine on that device, its observers included."""
+    """What decides the bits of `job` carried out by that engine on that device, its observers included.
+
+    Raises
+    ------
+    DeviceError
+        Several devices are not alike.
+    """
+    if len(devices := each_device(device)) > 1:
+        builds = [describe_build(job, engine, one) for one in devices]
+        for one, build in zip(devices, builds, strict=True):
+            if text := differences(builds[0].to_dict(), build.to_dict(), devices[0], one):
+                raise DeviceError(
+                    f"{devices[0]} and {one} are not alike, and give other bits:\n{text}\nUse devices that are."
+                )
+        return builds[0]
     model, bits = job.target.fused, np.dtype(job.dtype).itemsize * 8
     compiled = device != "cpu" or find_compiler() is not None
     predicted = model is not None and _small(model, device)

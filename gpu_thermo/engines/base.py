@@ -2,7 +2,7 @@
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -41,6 +41,7 @@ class Job:
     work : whether the work of a plain word's steps is counted, too (`why_no_work` says where it can be); that of a word
         in braces always is.
     clock : how many steps each replica does of so many of the run's, or None where all do as many (timed.py).
+    first : the target's number of the first of these replicas, where they are a share of a run's.
     """
 
     program: Program
@@ -54,11 +55,20 @@ class Job:
     scale: np.ndarray | None = None
     work: bool = False
     clock: Clock | None = None
+    first: int = 0
 
     @property
     def replicas(self) -> int:
         """R."""
         return self.hyper.replicas
+
+    def take(self, rows: slice) -> "Job":
+        """The same for the replicas `rows`, a run of neighbours: each as it is among all."""
+        scale = self.scale if self.scale is None or self.scale.ndim == 1 else self.scale[rows]
+        return replace(
+            self, hyper=self.hyper.take(rows), seed=self.seed[rows], stream=self.stream[rows], scale=scale,
+            clock=None if self.clock is None else self.clock.take(rows), first=self.first + rows.start,
+        )  # fmt: skip
 
     @property
     def counts_work(self) -> bool:

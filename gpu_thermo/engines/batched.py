@@ -178,7 +178,7 @@ class _Block:
         if "ops" not in self._kept:
             keys = make_keys(job.seed[rows], job.stream[rows], operations.xp)
             self._kept["ops"] = operations(job.program, job.target.layout.lanes, keys, job.dtype)
-            self._kept["who"] = self.xp.arange(rows.start, rows.stop), keys
+            self._kept["who"] = job.first + self.xp.arange(rows.start, rows.stop), keys
         self.ops, (self.replica, self.keys) = self._kept["ops"], self._kept["who"]
         self.in_force = Coefficients(job.program, job.hyper.take(rows), segment.start, segment.steps)
         own = own_arrays(state)

@@ -162,13 +162,13 @@ def differing(then: Mapping[str, str], now: Mapping[str, str]) -> dict[str, tupl
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def differences(then: Mapping[str, str], now: Mapping[str, str]) -> str:
-    """One line for each fact that differs; of flags, those that do."""
+def differences(then: Mapping[str, str], now: Mapping[str, str], first: str = "then", second: str = "now") -> str:
+    """One line for each fact that differs, with who has which; of flags, those that do."""
     lines = []
     for name, (old, new) in differing(then, now).items():
         if name == "flags" and "nothing" not in (old, new):
             old, new = _without(old, new), _without(new, old)
-        lines.append(f"  {name}: {old} then, {new} now")
+        lines.append(f"  {name}: {old} {first}, {new} {second}")
     return "\n".join(lines)
 
 

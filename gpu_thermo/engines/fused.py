@@ -235,7 +235,8 @@ def _constant_arrays(job: Job) -> dict[str, np.ndarray]:
     return {
         "seed_low": (seed & np.uint64(0xFFFFFFFF)).astype(np.uint32),
         "seed_high": (seed >> np.uint64(32)).astype(np.uint32),
-        "stream": np.asarray(job.stream).astype(np.uint32), "dataset": np.asarray(target.dataset, np.int32),
+        "stream": np.asarray(job.stream).astype(np.uint32),
+        "dataset": np.asarray(target.dataset[job.first : job.first + job.replicas], np.int32),
         "data": np.ascontiguousarray(np.concatenate([target.x_train, y, *weight], axis=-1), dtype=job.dtype),
         "prior": np.array([packed(c) for c in model.prior_constants(target.points)]), "own_centre": model.centre,
     }  # fmt: skip

@@ -27,11 +27,15 @@ class ResidentState(State):
     def __init__(self, state: State, xp: Any, place: Any) -> None:
         own = own_arrays(state)
         self._xp, self._place = xp, place
+        with place:
+            self._there = {name: xp.asarray(np.ascontiguousarray(value)) for name, value in own.items()}
+        self._begin(state, own)
+
+    def _begin(self, state: State, own: Mapping[str, Array]) -> None:
+        """What is on the host: copies of the engine's arrays, and those of moves."""
         self._here = {name: _read_only(np.asarray(value)) for name, value in own.items()}
         self._edited: set[str] = set()
         self._running: int | None = None
-        with place:
-            self._there = {name: xp.asarray(np.ascontiguousarray(value)) for name, value in own.items()}
         extra: Any = _Extra(self, {n: v for n, v in state.extra.items() if f"extra/{n}" not in own})
         self.extra, self.step, self.evaluations = extra, state.step, state.evaluations
 
@@ -60,9 +64,13 @@ class ResidentState(State):
     def fetch(self, name: str) -> np.ndarray:
         """An array of the engine's, on the host."""
         if name not in self._here:
-            with self._place:
-                self._here[name] = _read_only(self._there[name].get())
+            self._here[name] = _read_only(self.download(name))
         return self._here[name]
+
+    def download(self, name: str) -> np.ndarray:
+        """An array of the engine's, from where it lives."""
+        with self._place:
+            return self._there[name].get()
 
     def where(self) -> dict[str, Array]:
         """All arrays by name, the engine's on the device, with what was edited taken over."""

@@ -13,11 +13,13 @@ import numpy as np
 from ..averages.moments import RunningMoments
 from ..engines import engine_needs, why_batched
 from ..engines.base import Needs, moment_bytes, state_bytes
+from ..engines.devices import each_device
 from ..moves import fold
 from ..spec.mass import AUTO
 from ..store import Header, array_bytes, disk_bill, draw_bytes, gathering_bytes
 from ..store.writer import QUEUE_BYTES
 from .loop import ring_slots
+from .places import Place
 from .resources import check_device, check_disk, check_memory, resident_memory
 from .subject import Setup
 
@@ -41,6 +43,8 @@ class RunPlan:
     libraries, data, hyperparameters). device_bytes : memory of the GPU. disk_bytes : of the store.
     warnings : what the user should know. assumptions : of answers and parameters. columns : what became of a table's.
     tolerance : of a run that stops itself; its `steps` are at most so many, and its draws a guess.
+    shares : who carries how many replicas, where several do; `device_bytes` are then of each. worker_bytes : of the
+    process of each worker at its peak.
     engine_reason : why the batched engine is taken, where it is not only because it was asked for.
     """
 
@@ -66,6 +70,8 @@ class RunPlan:
     columns: tuple[str, ...] = ()
     tolerance: float | None = None
     engine_reason: str = ""
+    shares: tuple[tuple[str, int], ...] = ()
+    worker_bytes: int = 0
 
     @property
     def memory_bytes(self) -> int:
@@ -83,12 +89,16 @@ class RunPlan:
 
 
 def make_plan(
-    ready: Setup, header: Header, moments: RunningMoments, outcome: Outcome = "store", threads: int | None = None
-) -> RunPlan:
-    """The plan of a run made ready, from what its store will be created with and its (empty) running averages."""
+    ready: Setup, header: Header, moments: RunningMoments, outcome: Outcome = "store", threads: int | None = None,
+    place: Place | None = None,
+) -> RunPlan:  # fmt: skip
+    """The plan of a run made ready, from what its store will be created with and its (empty) running averages; and
+    where it is carried out, unless by this process on one device.
+    """
     run, program, partition = ready.spec.run, ready.program, ready.program.partition
     kept = _nbytes(moments.sums) + fold.nbytes(ready.moves, run.replicas)
-    memory, device_bytes = memory_bill(ready, header, moments, outcome, threads)
+    shares = () if place is None else place.shares(ready)
+    memory, device_bytes = memory_bill(ready, header, moments, outcome, threads, place)
     return RunPlan(
         engine=header.engine,
         device=header.device,
@@ -112,12 +122,15 @@ def make_plan(
         columns=tuple(ready.subject.columns()),
         tolerance=run.tolerance,
         engine_reason=why_batched(ready.job, header.device) if header.engine == "batched" else "",
+        shares=shares,
+        worker_bytes=_worker(ready, header, place, shares) if place is not None and place.workers else 0,
     )
 
 
 def memory_bill(
-    ready: Setup, header: Header, moments: RunningMoments, outcome: Outcome = "store", threads: int | None = None
-) -> tuple[dict[str, int], int]:
+    ready: Setup, header: Header, moments: RunningMoments, outcome: Outcome = "store", threads: int | None = None,
+    place: Place | None = None,
+) -> tuple[dict[str, int], int]:  # fmt: skip
     """Bytes of the process at its peak, by purpose, and of the GPU.
 
     Each term is asked of whoever takes the memory. What is recorded in a segment is there three times at most: in the
@@ -125,13 +138,17 @@ def memory_bill(
     """
     job, device = ready.job, header.device
     slots = min(ring_slots(moment_bytes(job), device), _recorded(ready))
-    engine, seen = engine_needs(job, header.engine, device, threads), ready.subject.needs(ready, device, threads)
+    shares = () if place is None else place.shares(ready)
+    share = job.take(slice(0, max(count for _, count in shares))) if shares else job
+    engine, seen = engine_needs(share, header.engine, device, threads), ready.subject.needs(ready, device, threads)
     state = state_bytes(job) + fold.nbytes(ready.moves, job.replicas)
     averages = _nbytes(moments.sums)
     memory = {
         "process": resident_memory(), "state": state, "engine": engine.host, "averages": averages,
         "recording": slots * (moment_bytes(job) + _seen_bytes(ready, header)) + seen.host,
     }  # fmt: skip
+    if place is not None and shares:
+        memory |= _shared(ready, header, place, slots, engine)
     if ready.spec.run.tolerance is not None:
         memory["tuning"] = _tuning(ready)
     if outcome != "none":
@@ -139,7 +156,31 @@ def memory_bill(
         memory["writing"] = _writing(header, slots, commit)
     if outcome == "memory":
         memory = _loaded(memory, array_bytes(header))
-    return memory, _device(engine, seen, job, slots) if device != "cpu" else 0
+    return memory, _device(engine, seen, share, slots) if device != "cpu" else 0
+
+
+_WORKER = 160 * 2**20
+"""Interpreter and libraries of a worker, before it has a share."""
+
+
+def _shared(ready: Setup, header: Header, place: Place, slots: int, engine: Needs) -> dict[str, int]:
+    """Beside what one process would take: what is recorded of each share before all are put together; the state as it
+    was at the last commit; and the workers of our own, in place of an engine here.
+    """
+    state, ring = state_bytes(ready.job), slots * moment_bytes(ready.job)
+    if not place.workers:
+        return {"engine": place.count * engine.host, "shares": state + ring}
+    own = place.team is None or place.team.own
+    workers = place.workers * _worker(ready, header, place, place.shares(ready)) if own else 0
+    return {"engine": 0, "shares": state + 2 * ring, "workers": workers}
+
+
+def _worker(ready: Setup, header: Header, place: Place, shares: tuple[tuple[str, int], ...]) -> int:
+    """Of a worker's process: its share's state, as it came and as it is, engine and ring, which is sent as a copy."""
+    share = ready.job.take(slice(0, max(count for _, count in shares)))
+    slots = min(ring_slots(moment_bytes(ready.job), header.device), _recorded(ready))
+    needs = engine_needs(share, header.engine, header.device, place.threads)
+    return _WORKER + 2 * state_bytes(share) + needs.host + 2 * slots * moment_bytes(share)
 
 
 def _tuning(ready: Setup) -> int:
@@ -222,6 +263,7 @@ def check_resources(bill: RunPlan, store: Path | None) -> None:
     """Refuse a run that cannot fit in memory, on its GPU or on disk, with the numbers."""
     check_memory(bill.new_bytes, bill.replicas)
     if bill.device != "cpu":
-        check_device(bill.device_bytes, bill.replicas, bill.device)
+        for device in each_device(bill.device):
+            check_device(bill.device_bytes, bill.replicas, device)
     if store is not None:
         check_disk(bill.disk_bytes, store)

@@ -17,6 +17,7 @@ ANSWER_SECONDS = 5
 @contextmanager
 def cluster(workers: int, scheduler: str | None) -> Iterator[Any]:
     """A Dask client, or None for this process."""
+    check_workers(workers, scheduler)
     if not workers and scheduler is None:
         yield None
         return
@@ -30,10 +31,6 @@ def cluster(workers: int, scheduler: str | None) -> Iterator[Any]:
         with _client(distributed, scheduler) as client:
             yield client
         return
-    if workers > 4 * cores():
-        raise ResourceError(
-            f"workers = {workers} is far more than the {cores()} cores of this machine: use at most {4 * cores()}."
-        )
     options = {
         "n_workers": workers,
         "threads_per_worker": 1,
@@ -45,6 +42,18 @@ def cluster(workers: int, scheduler: str | None) -> Iterator[Any]:
     with distributed.LocalCluster(**options) as local, distributed.Client(local) as client:
         client.register_plugin(_deaf(distributed.WorkerPlugin))
         yield client
+
+
+def check_workers(workers: int, scheduler: str | None) -> None:
+    """SpecError, ResourceError where workers cannot be had as they are asked for."""
+    if workers and scheduler:
+        raise SpecError("workers and scheduler are both given: start local workers, or use a cluster that is there.")
+    if workers < 0:
+        raise SpecError(f"workers = {workers} must not be negative: 0 is this process.")
+    if workers > 4 * cores():
+        raise ResourceError(
+            f"workers = {workers} is far more than the {cores()} cores of this machine: use at most {4 * cores()}."
+        )
 
 
 def _start_tracker() -> None:

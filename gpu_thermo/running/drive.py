@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,8 +46,12 @@ class Limits:
         return self.time_limit is not None and time.monotonic() - self.began >= self.time_limit
 
 
-def drive(loop: Loop, writer: RunWriter, path: Path, limits: Limits, attributes: Mapping[str, Any]) -> None:
-    """Run `loop` to its end, a signal or the time limit, with everything committed to `writer`.
+def drive(
+    loop: Loop, writer: RunWriter, path: Path, limits: Limits, attributes: Mapping[str, Any],
+    earlier: Sequence[int] = (),
+) -> None:  # fmt: skip
+    """Run `loop` to its end, a signal or the time limit, with everything committed to `writer`. `earlier` signals were
+    caught before.
 
     Raises
     ------
@@ -67,6 +71,7 @@ def drive(loop: Loop, writer: RunWriter, path: Path, limits: Limits, attributes:
         writer.commit(loop.saved(), loop.moments.sums, shown, timed, wait=wait)
 
     with stop_signals() as caught:
+        caught.extend(earlier)
         for moments in loop.segments():
             if moments:
                 _append(loop, writer, moments)

@@ -11,8 +11,8 @@ from pathlib import Path
 import xarray as xr
 
 from ..engines.base import cores
-from ..errors import RunError, SpecError
-from ..running.cluster import cluster
+from ..errors import RunError
+from ..running.cluster import check_workers, cluster
 from ..running.drive import Interrupted, stop_signals
 from ..running.stored import versions
 from ..store.files import as_path
@@ -61,8 +61,7 @@ def run_study(
         goes on.
     """
     study, base = as_study(study, keep, base)
-    if workers and scheduler:
-        raise SpecError("workers and scheduler are both given: start local workers, or use a cluster that is there.")
+    check_workers(workers, scheduler)
     job, path = make_work(study, base.resolve() if base else Path.cwd(), device, engine), as_path(store).absolute()
     if not overwrite:
         _check_builds(job, path, allow_other_bits, elsewhere=scheduler is not None)

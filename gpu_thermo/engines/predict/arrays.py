@@ -22,6 +22,8 @@ class Predictor(Protocol):
 
     has_moments: bool
     """Whether `moments` is there: sums over replicas without the array in between."""
+    at_once: int
+    """Calls that are best made at a time, from as many threads; 0 where it is for the caller to say."""
 
     def phi(self, position: Array, x: Array) -> np.ndarray:
         """Phi [r, T, n]."""
@@ -37,7 +39,7 @@ class Predictor(Protocol):
 class ArrayPredictor:
     """NumPy or CuPy; points in chunks and replicas in pieces, so that hidden activations stay small."""
 
-    has_moments = False
+    has_moments, at_once = False, 0
 
     def __init__(self, model: MlpModel, xp: Any = np) -> None:
         self.model, self._xp = model, xp

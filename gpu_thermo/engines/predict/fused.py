@@ -56,7 +56,7 @@ class FusedPredictor:
         If there is no C++ compiler, or no CuPy for a GPU.
     """
 
-    has_moments = True
+    has_moments, at_once = True, 0
 
     def __init__(
         self, model: MlpModel, dtype: Any = np.float32, threads: int | None = None, device: str = "cpu"

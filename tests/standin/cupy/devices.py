@@ -8,6 +8,7 @@ spoils the copy.
 import os
 import threading
 from collections.abc import Callable
+from functools import cache
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -91,6 +92,7 @@ class Stream:
     def __init__(self, null: bool = False, non_blocking: bool = False, ptds: bool = False) -> None:
         self._waiting: list[Callable[[], None]] = []
         self.launches, self._seen, self._done = 0, {}, 0  # type: ignore[var-annotated]
+        self._device = current()
         Stream.every.append(self)
 
     def __enter__(self) -> "Stream":
@@ -103,7 +105,9 @@ class Stream:
     def later(self, copy: Callable[[], None]) -> None:
         """Queue a copy, after a check that it waits for every launch."""
         for other in Stream.every:
-            if other is not self and self._seen.get(id(other), 0) < other.launches:
+            if other._device != self._device or other is self:
+                continue
+            if self._seen.get(id(other), 0) < other.launches:
                 raise AssertionError("a copy does not wait for the kernel that another stream was given before")
         self._waiting.append(copy)
 
@@ -154,9 +158,15 @@ class Event:
 
 
 def current_stream() -> Stream:
-    """The stream of this thread."""
+    """The stream of this thread, or else its device's own."""
     streams = getattr(_local, "streams", [])
-    return streams[-1] if streams else Stream.null
+    return streams[-1] if streams else Stream.null if current() == 0 else _own_stream(current())
+
+
+@cache
+def _own_stream(device: int) -> Stream:
+    """The null stream of a device other than the first."""
+    return Stream(null=True)
 
 
 Stream.null = Stream()

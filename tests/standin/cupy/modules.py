@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,10 @@ CALL = """
 extern "C" int standin_launch_{name}(void** values, const long long* sizes, int count, unsigned grid, unsigned block) {{
   return standin::launch(&{name}, values, sizes, count, grid, block);
 }}"""
+
+
+_ONE = threading.Lock()
+"""Kernels of several devices run one after another: a library's fibers and shared memory are there once."""
 
 
 class RawModule:
@@ -91,10 +96,13 @@ class Function:
         values = [np.array([_value(a)]) for a in arguments]
         pointers = (ctypes.c_void_p * len(values))(*[v.ctypes.data for v in values])
         sizes = (ctypes.c_longlong * len(values))(*[v.itemsize for v in values])
-        if self._run(pointers, sizes, len(values), grid[0], block[0]):
+        with _ONE:
+            failed = self._run(pointers, sizes, len(values), grid[0], block[0])
+        if failed:
             raise CUDARuntimeError(f"cudaErrorLaunchFailure: {self._name}: {self._library.standin_trouble().decode()}")
         (stream or current_stream()).launches += 1
         COUNTS["launches"] += 1
+        COUNTS[f"launches_on_{current()}"] += 1
         COUNTS[f"launch_{self._name}"] += 1
 
 

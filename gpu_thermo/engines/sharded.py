@@ -1,0 +1,268 @@
+"""An engine made of engines: the replicas of one run shared out, each share with a device or a process of its own.
+
+Streams are numbers of replicas and sums are taken by who looks at all of them, so that how replicas are cut changes no
+bit. Whoever carries a share is a Part: a thread of this process here, a worker elsewhere (running/workers.py).
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..errors import SpecError
+from ..state import Hyper, Recorded, Segment, State
+from .base import Engine, Job, own_arrays
+from .resident import ResidentState, visit
+
+Array = Any
+Arrays = Mapping[str, np.ndarray]
+_BLOCKS, _LEAST = (256, 16, 1), 8
+"""Shares are multiples of the first of these of which each gets so many."""
+
+
+def cut_rows(replicas: int, parts: int, together: int = 1) -> list[slice]:
+    """Rows of each share: as equal as may be, and none cuts the `together` neighbours of a ladder.
+
+    Raises
+    ------
+    SpecError
+        There are fewer replicas, or ladders, than shares.
+    """
+    if replicas // together < parts:
+        what = f"{replicas} replicas" if together == 1 else f"{replicas // together} ladders of {together} replicas"
+        raise SpecError(
+            f"{what} cannot be shared out among {parts} devices or workers: use at most {replicas // together}, or more"
+            " replicas."
+        )
+    units = [math.lcm(block, together) for block in _BLOCKS]
+    unit = next((u for u in units if replicas // u >= _LEAST * parts), units[-1])
+    ends = [round(i * (replicas // unit) / parts) * unit for i in range(parts)] + [replicas]
+    return [slice(first, last) for first, last in itertools.pairwise(ends)]
+
+
+class Runner:
+    """An engine with the state of one share; lives where that is computed.
+
+    Parameters
+    ----------
+    engine : of the share's job.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._state: State | None = None
+
+    def load(self, arrays: Arrays, step: int, evaluations: int) -> None:
+        """Begin at a state of the share's rows, which are copied."""
+        own = {name: np.array(value) for name, value in arrays.items()}
+        self._state = self.engine.load(State.from_arrays(own, step, evaluations))
+
+    def advance(self, segment: Segment, hyper: Hyper | None, edits: Arrays) -> tuple[Recorded, int]:
+        """What a segment records, once arrays are as `edits` say; and how many replicas still run."""
+        assert self._state is not None
+        for name, value in edits.items():
+            self._state.edit(name)[...] = value
+        recorded = self.engine.advance(self._state, segment, hyper)
+        return recorded, self._state.running
+
+    def fetch(self, name: str) -> np.ndarray:
+        """An array of the state, on the host."""
+        assert self._state is not None
+        return np.asarray(self._state.arrays()[name])
+
+
+class Waiting(Protocol):
+    """Something that was begun."""
+
+    def result(self) -> Any:
+        """What came of it, or the error it ended in."""
+        ...
+
+
+class Part(Protocol):
+    """Who carries a share: the methods of a Runner, begun here and waited for later.
+
+    Attributes
+    ----------
+    where : its device or address, for people. burden : bytes it keeps to begin anew from the last anchor.
+    """
+
+    where: str
+    burden: int
+
+    def load(self, arrays: Arrays, step: int, evaluations: int) -> Waiting: ...
+    def advance(self, segment: Segment, hyper: Hyper | None, edits: Arrays) -> Waiting: ...
+    def fetch(self, name: str) -> Waiting: ...
+
+    def anchor(self, arrays: Arrays, step: int, evaluations: int) -> None:
+        """The state is known to be this, and stays so: if the part is lost it may begin anew from here."""
+        ...
+
+
+class ThreadPart:
+    """A share carried by a thread of this process.
+
+    Parameters
+    ----------
+    make : makes the engine of a job on a device.
+    """
+
+    burden = 0
+
+    def __init__(self, job: Job, device: str, make: Callable[[Job, str], Engine]) -> None:
+        self.where = device
+        self._pool = ThreadPoolExecutor(1)
+        self._runner = self._pool.submit(lambda: Runner(make(job, device)))
+
+    def load(self, arrays: Arrays, step: int, evaluations: int) -> Waiting:
+        return self._pool.submit(lambda: self._runner.result().load(arrays, step, evaluations))
+
+    def advance(self, segment: Segment, hyper: Hyper | None, edits: Arrays) -> Waiting:
+        return self._pool.submit(lambda: self._runner.result().advance(segment, hyper, edits))
+
+    def fetch(self, name: str) -> Waiting:
+        return self._pool.submit(lambda: self._runner.result().fetch(name))
+
+    def anchor(self, arrays: Arrays, step: int, evaluations: int) -> None:
+        """Threads are not lost."""
+
+
+class ShardedEngine:
+    """Advances all replicas of a job, each share by its own part.
+
+    Parameters
+    ----------
+    job : of all replicas. rows : of each share, in order (`cut_rows`). parts : who carries them. name, device : of the
+    engines and devices in them.
+    """
+
+    def __init__(self, job: Job, rows: Sequence[slice], parts: Sequence[Part], name: str, device: str) -> None:
+        self.job, self.rows, self.parts, self.name, self.device = job, tuple(rows), tuple(parts), name, device
+        self._hyper: tuple[Hyper | None, list[Hyper | None]] = None, [None] * len(rows)
+
+    @classmethod
+    def on(
+        cls, job: Job, devices: Sequence[str], make: Callable[[Job, str], Engine], name: str, together: int = 1
+    ) -> "ShardedEngine":
+        """Shares on several devices of this process."""
+        rows = cut_rows(job.replicas, len(devices), together)
+        parts = [ThreadPart(job.take(r), device, make) for r, device in zip(rows, devices, strict=True)]
+        for part in parts:
+            part._runner.result()  # what cannot be made is refused now
+        return cls(job, rows, parts, name, ",".join(devices))
+
+    def load(self, state: State) -> State:
+        """See Engine."""
+        if isinstance(state, ShardedState):
+            return state
+        found = ShardedState(state, self)
+        own = {name: np.asarray(value) for name, value in own_arrays(state).items()}
+        self.everywhere("load", [(self._of(own, r), state.step, state.evaluations) for r in self.rows])
+        return found
+
+    def advance(self, state: State, segment: Segment, hyper: Hyper | None = None) -> Recorded:
+        """Advance `state` in place through `segment`; see Engine."""
+        if not isinstance(state, ShardedState):
+            return visit(self, state, segment, hyper)
+        edits, hypers = state.taken(), self._taken(hyper)
+        each = [(segment, h, self._of(edits, r)) for h, r in zip(hypers, self.rows, strict=True)]
+        found = self.everywhere("advance", each)
+        state.step = segment.start + segment.steps
+        state.evaluations = self.job.program.gradients_before(state.step)
+        state.advanced(sum(running for _, running in found))
+        if sum(part.burden for part in self.parts) > state.nbytes:
+            state.arrays()  # a new place to begin from
+        return joined([recorded for recorded, _ in found])
+
+    def fetch(self, name: str) -> np.ndarray:
+        """An array of all replicas."""
+        return np.concatenate(self.everywhere("fetch", [(name,)] * len(self.parts)))
+
+    def anchor(self, arrays: Arrays, step: int, evaluations: int) -> None:
+        """All parts' state is known to be this."""
+        for part, rows in zip(self.parts, self.rows, strict=True):
+            part.anchor(self._of(arrays, rows), step, evaluations)
+
+    def everywhere(self, what: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Begin something in all parts, and wait for all of them, also where one fails."""
+        waiting = [getattr(part, what)(*given) for part, given in zip(self.parts, arguments, strict=True)]
+        found, errors = [], []
+        for one in waiting:
+            try:
+                found.append(one.result())
+            except Exception as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+        return found
+
+    def _taken(self, hyper: Hyper | None) -> list[Hyper | None]:
+        """Hyperparameters of each share: the same objects for the same object."""
+        if hyper is not self._hyper[0]:
+            self._hyper = hyper, [None if hyper is None else hyper.take(r) for r in self.rows]
+        return self._hyper[1]
+
+    @staticmethod
+    def _of(arrays: Arrays, rows: slice) -> dict[str, np.ndarray]:
+        return {name: value[rows] for name, value in arrays.items()}
+
+
+def joined(parts: Sequence[Recorded]) -> Recorded:
+    """The ring of all replicas, from those of the shares."""
+    values: dict[str, Any] = {"steps": parts[0].steps}
+    for name in (f.name for f in fields(Recorded) if f.name != "steps"):
+        each = [getattr(part, name) for part in parts]
+        values[name] = None if each[0] is None else np.concatenate(each, axis=1)
+    return Recorded(**values)
+
+
+class ShardedState(ResidentState):
+    """A state whose engine's arrays are with the parts of a sharded engine; those of moves are here."""
+
+    def __init__(self, state: State, engine: ShardedEngine) -> None:
+        self._engine = engine
+        self._begin(state, own_arrays(state))
+        self._there = dict.fromkeys(own_arrays(state))
+        self.nbytes = sum(value.nbytes for value in self._here.values())
+        self._count = state.replicas
+
+    @property
+    def replicas(self) -> int:
+        """R."""
+        return self._count
+
+    @property
+    def running(self) -> int:
+        """Replicas that are not frozen."""
+        if self._running is None:
+            self._running = int(np.count_nonzero(np.asarray(self.status) == 0))
+        return self._running
+
+    def download(self, name: str) -> np.ndarray:
+        """An array of all replicas, from the parts."""
+        return self._engine.fetch(name)
+
+    def where(self) -> dict[str, Array]:
+        """All arrays by name, on the host."""
+        return super(ResidentState, self).arrays()
+
+    def arrays(self) -> dict[str, Array]:
+        """All arrays by name, on the host. Parts may begin anew from here, if they are lost."""
+        found = super().arrays()
+        self._engine.anchor({name: found[name] for name in self._there}, self.step, self.evaluations)
+        return found
+
+    def taken(self) -> dict[str, np.ndarray]:
+        """Copies of the arrays that were edited, for the parts to take over."""
+        edits = {name: np.array(self._here[name]) for name in self._edited}
+        self._edited.clear()
+        return edits
+
+    def advanced(self, running: int) -> None:
+        """The parts have advanced, and so many replicas run."""
+        self.moved()
+        self._running = running

@@ -1,0 +1,384 @@
+"""Shares of a run on the workers of a Dask client: handed out, held to one build, and begun anew elsewhere when a
+worker is lost.
+
+A worker keeps the engine and the state of its share from segment to segment. Here is kept what its state was at the
+last commit, and what was asked of it since: another worker does that again, to the same bits, and goes on.
+"""
+
+import itertools
+import logging
+import pickle
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..engines import describe_build, make_engine, resolve_devices
+from ..engines.base import Job
+from ..engines.builds import differences
+from ..engines.devices import each_device
+from ..engines.sharded import Arrays, Runner, ShardedEngine, cut_rows
+from ..errors import DeviceError, GpuThermoError, OtherBitsError, RunError, SpecError
+from ..state import Hyper, Segment
+
+POLL_SECONDS = 0.5
+"""Between two looks at whether a worker that is waited for is still there."""
+PATIENCE_SECONDS = 60.0
+"""How long to wait for another worker where none is left: those of this machine are started again."""
+_LARGE = 2**18
+"""Bytes from which on arguments travel as data, not in the graph."""
+
+# -- at a worker -------------------------------------------------------------------------------------------------------
+
+_RUNNERS: dict[str, tuple[Runner, list[Hyper | None]]] = {}
+"""Shares this process carries, and the hyperparameters last sent to each."""
+
+
+def examine(asked: str, number: int, everything: bool, library: str) -> str:
+    """The device of worker `number`, of those that it is `asked` to use; of `everything` each takes one in turn."""
+    if everything and asked in ("auto", "cuda") and resolve_devices(asked, library) != "cpu":
+        asked = "cuda:all"
+    names = each_device(resolve_devices(asked, library))
+    return names[number % len(names)]
+
+
+def build_there(job: bytes, engine: str, device: str) -> dict[str, str]:
+    """What decides bits at this worker."""
+    return describe_build(pickle.loads(job), engine, device).to_dict()
+
+
+def open_share(key: str, job: bytes, engine: str, device: str, threads: int | None) -> None:
+    """Make the engine of a share, in place of one of that name."""
+    _RUNNERS.pop(key, None)
+    _RUNNERS[key] = Runner(make_engine(pickle.loads(job), engine, device, threads)), [None]
+
+
+def do(key: str, what: str, arguments: tuple[Any, ...], hyper: tuple[Hyper | None] | None, silent: bool) -> Any:
+    """A method of a share's runner; `hyper` where other ones are in force from now on; with `silent` nothing is sent
+    back.
+    """
+    runner, held = _RUNNERS[key]
+    if what == "advance":
+        if hyper is not None:
+            held[0] = hyper[0]
+        arguments = (arguments[0], held[0], arguments[1])
+    found = getattr(runner, what)(*arguments)
+    return None if silent else found
+
+
+def forget(run: str) -> None:
+    """Drop all shares of a run."""
+    for key in [key for key in _RUNNERS if key.startswith(run)]:
+        del _RUNNERS[key]
+
+
+# -- here --------------------------------------------------------------------------------------------------------------
+
+
+class Lost(Exception):
+    """A worker is gone."""
+
+
+class Team:
+    """The workers of one run.
+
+    Parameters
+    ----------
+    client : of Dask. own : whether they were started for this run, on this machine. most : take no more of them.
+
+    Attributes
+    ----------
+    addresses : of the workers that carry shares, in order; one may carry several, after others were lost.
+    """
+
+    def __init__(self, client: Any, own: bool, most: int | None = None) -> None:
+        self.client, self.own = client, own
+        self.addresses = sorted(self.alive())[:most]
+        self._run, self._numbers = uuid.uuid4().hex[:12], itertools.count()
+        self._asked: tuple[str, str] = "auto", ""
+        self._devices: dict[str, str] = {}
+        self._check: Callable[[str], None] = lambda address: None
+
+    def alive(self) -> list[str]:
+        """Addresses of the workers there are; RunError where the scheduler itself is gone."""
+        try:
+            return list(self.client.scheduler_info(n_workers=-1).get("workers", {}))
+        except (OSError, TimeoutError, RuntimeError, AttributeError) as error:
+            raise RunError(
+                f"The Dask scheduler does not answer any more ({error!r}). What was committed can be resumed."
+            ) from error
+
+    def resolve(self, device: str, library: str) -> str:
+        """The kind of device that all workers have, "cpu" or "cuda".
+
+        Raises
+        ------
+        DeviceError, SpecError
+            A worker has no such device, or no gpu_thermo like this one; or some have GPUs and some not.
+        """
+        if library:
+            raise SpecError(
+                f"What {library} computes stays in the process it was made in: leave out --workers and --scheduler."
+            )
+        self._asked = device, library
+        for number, address in enumerate(self.addresses):
+            self._devices[address] = self._device(address, number)
+        kinds = {one.partition(":")[0]: address for address, one in self._devices.items()}
+        if len(kinds) > 1:
+            raise DeviceError(
+                f"Workers have different devices: {kinds['cpu']} has no GPU, {kinds['cuda']} has one. Use --device cpu,"
+                " or workers that are alike."
+            )
+        return next(iter(kinds))
+
+    def _device(self, address: str, number: int) -> str:
+        return str(self.ask(address, examine, self._asked[0], number, self.own, self._asked[1]))
+
+    def agree(self, job: Job, engine: str, here: dict[str, str]) -> None:
+        """Hold the workers, and those that come later, to the build of this process, which looks at what they do.
+
+        Raises
+        ------
+        OtherBitsError
+            A worker has another build; the message names what differs.
+        """
+        packed = pack(job)
+
+        def check(address: str) -> None:
+            there = self.ask(address, build_there, self._large(packed, address), engine, self._devices[address])
+            if text := differences(here, there, "here", "there"):
+                raise OtherBitsError(
+                    f"Worker {address} has another build than this process, and would give other bits:\n{text}\nUse"
+                    " workers that are alike, and start the run on a machine like theirs."
+                )
+
+        self._check = check
+        for address in self.addresses:
+            check(address)
+
+    def engine(self, job: Job, name: str, device: str, threads: int | None, together: int) -> ShardedEngine:
+        """The engine that is made of the workers' engines; `device` is that of this process."""
+        rows = cut_rows(job.replicas, len(self.addresses), together)
+        parts = [WorkerPart(self, i, pack(job.take(r)), name, threads) for i, r in enumerate(rows)]
+        for part in parts:
+            part.begun.result()
+        return ShardedEngine(job, rows, parts, name, device)
+
+    def close(self) -> None:
+        """Let workers that live on forget the run."""
+        if not self.own:
+            for address in {*self.alive()} & {*self.addresses}:
+                self.begin(address, forget, self._run)
+
+    # -- calls ---------------------------------------------------------------------------------------------------------
+
+    def key(self, number: int) -> str:
+        """Name of a share at workers."""
+        return f"{self._run}-{number}"
+
+    def device_of(self, address: str) -> str:
+        """The device that a worker computes on."""
+        return self._devices[address]
+
+    def begin(self, address: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        """A future of what a worker answers."""
+        key = f"gpu-thermo-{self._run}-{next(self._numbers)}"
+        where = {"workers": [address], "allow_other_workers": False}
+        return self.client.submit(function, *arguments, key=key, pure=False, retries=0, **where)
+
+    def wait(self, future: Any, address: str) -> Any:
+        """What a worker answers, or its error; Lost where it is gone."""
+        while True:
+            try:
+                return future.result(timeout=POLL_SECONDS)
+            except GpuThermoError:
+                raise
+            except Exception as error:
+                if address not in self.alive():
+                    self.client.cancel([future])
+                    raise Lost from error
+                if isinstance(error, TimeoutError) and not future.done():
+                    continue
+                raise RunError(
+                    f"Worker {address} failed: {error!r}. What was committed can be resumed; see the worker's own log."
+                ) from error
+
+    def ask(self, address: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        """What a worker answers before the run; DeviceError where it cannot."""
+        try:
+            return self.wait(self.begin(address, function, *arguments), address)
+        except (Lost, RunError) as error:
+            raise DeviceError(
+                f"Worker {address} cannot take part: {error.__cause__!r}. Start workers with the same gpu_thermo,"
+                " Python and Dask as this process."
+            ) from error
+
+    def large(self, value: Any, address: str) -> Any:
+        """An argument for a worker: itself, or a future of it where it is large; Lost where the worker is gone."""
+        try:
+            return self._large(value, address)
+        except (OSError, TimeoutError, ValueError) as error:
+            if address not in self.alive():
+                raise Lost from error
+            raise
+
+    def _large(self, value: Any, address: str) -> Any:
+        if size_of(value) < _LARGE:
+            return value
+        return self.client.scatter([value], workers=[address], hash=False)[0]
+
+    def another(self, lost: str, what: str) -> str:
+        """The worker that takes over a share of one that is lost: another of the same build, the least burdened."""
+        end = time.monotonic() + PATIENCE_SECONDS
+        refused: dict[str, GpuThermoError] = {}
+        while time.monotonic() < end:
+            there = [address for address in self.alive() if address not in refused and address != lost]
+            if there:
+                found = min(there, key=lambda address: (self.addresses.count(address), address))
+                try:
+                    if found not in self._devices:
+                        self._devices[found] = self._device(found, self.addresses.index(lost))
+                        self._check(found)
+                except GpuThermoError as error:
+                    self._devices.pop(found, None)
+                    refused[found] = error
+                    continue
+                self.addresses[self.addresses.index(lost)] = found
+                logging.getLogger("gpu_thermo").warning("Worker %s is lost: %s goes on at %s.", lost, what, found)
+                return found
+            time.sleep(POLL_SECONDS)
+        why = "".join(f" {error}" for error in refused.values())
+        raise RunError(
+            f"Worker {lost} is lost, and no other can take over {what}.{why} What was committed can be resumed."
+        )
+
+
+class WorkerPart:
+    """A share carried by a worker: see engines.sharded.Part."""
+
+    def __init__(self, team: Team, number: int, job: bytes, engine: str, threads: int | None) -> None:
+        self._team, self._number, self._job, self._how = team, number, job, (engine, threads)
+        self.where, self.burden = team.addresses[number], 0
+        self._anchor: tuple[Arrays, int, int] | None = None
+        self._since: list[tuple[Segment, Hyper | None, Arrays]] = []
+        self._sent: Any = self  # hyperparameters last sent; nothing yet
+        self.begun = _Call(self, "open", ())
+
+    def load(self, arrays: Arrays, step: int, evaluations: int) -> "_Call":
+        self.anchor(arrays, step, evaluations)
+        return _Call(self, "load", (dict(arrays), step, evaluations))
+
+    def advance(self, segment: Segment, hyper: Hyper | None, edits: Arrays) -> "_Call":
+        return _Call(self, "advance", (segment, hyper, dict(edits)))
+
+    def fetch(self, name: str) -> "_Call":
+        return _Call(self, "fetch", (name,))
+
+    def anchor(self, arrays: Arrays, step: int, evaluations: int) -> None:
+        """The state from which another worker may begin anew."""
+        self._anchor, self._since, self.burden = (dict(arrays), step, evaluations), [], 0
+
+    def did(self, arguments: tuple[Segment, Hyper | None, Arrays]) -> None:
+        """The share was advanced: another worker would have to do this, too."""
+        self._since.append(arguments)
+        self.burden += sum(value.nbytes for value in arguments[2].values()) + 1000
+
+    def start(self, what: str, arguments: tuple[Any, ...], silent: bool = False) -> Any:
+        """A future of something asked of the share; Lost where its worker is gone."""
+        team, key = self._team, self._team.key(self._number)
+        if what == "open":
+            engine, threads = self._how
+            job = team.large(self._job, self.where)
+            return team.begin(self.where, open_share, key, job, engine, team.device_of(self.where), threads)
+        hyper = None
+        if what == "advance":
+            segment, wanted, edits = arguments
+            if wanted is not self._sent:
+                hyper, self._sent = (wanted,), wanted
+            arguments = segment, edits
+        hyper = team.large(hyper, self.where)
+        return team.begin(self.where, do, key, what, team.large(arguments, self.where), hyper, silent)
+
+    def move(self) -> None:
+        """Another worker begins where the last commit was, and does again what was done since."""
+        step = 0 if self._anchor is None else self._anchor[1]
+        while True:
+            self.where, self._sent = self._team.another(self.where, f"its share, from step {step} on,"), self
+            try:
+                self._again("open", ())
+                if self._anchor is not None:
+                    self._again("load", self._anchor)
+                for arguments in self._since:
+                    self._again("advance", arguments)
+                return
+            except Lost:
+                continue
+
+    def _again(self, what: str, arguments: tuple[Any, ...]) -> None:
+        self._team.wait(self.start(what, arguments, silent=True), self.where)
+
+    def answer(self, future: Any) -> Any:
+        """What a future of the share comes to."""
+        if future is None:
+            raise Lost
+        return self._team.wait(future, self.where)
+
+
+class _Call:
+    """Something asked of a share's worker, and asked again of another one where it is lost."""
+
+    def __init__(self, part: WorkerPart, what: str, arguments: tuple[Any, ...]) -> None:
+        self._part, self._what, self._arguments = part, what, arguments
+        self._future = self._start()
+
+    def _start(self) -> Any:
+        try:
+            return self._part.start(self._what, self._arguments)
+        except Lost:
+            return None
+
+    def result(self) -> Any:
+        """What the worker answers."""
+        while True:
+            try:
+                found = self._part.answer(self._future)
+            except Lost:
+                self._part.move()
+                self._future = self._start()
+                continue
+            if self._what == "advance":
+                self._part.did(self._arguments)
+            self._future = None
+            return found
+
+
+def pack(job: Job) -> bytes:
+    """A job for another process.
+
+    Raises
+    ------
+    SpecError
+        It holds something of the user's own that cannot be sent.
+    """
+    import cloudpickle  # type: ignore[import-untyped]  # of Dask
+
+    try:
+        return bytes(cloudpickle.dumps(job))
+    except Exception as error:
+        raise SpecError(
+            f"The run cannot be sent to workers: {error}. Define potentials and records of your own in a module that"
+            " workers can import, or leave out --workers and --scheduler."
+        ) from error
+
+
+def size_of(value: Any) -> int:
+    """About how many bytes an argument takes."""
+    if isinstance(value, np.ndarray | bytes):
+        return value.nbytes if isinstance(value, np.ndarray) else len(value)
+    if isinstance(value, dict):
+        return sum(map(size_of, value.values()))
+    if isinstance(value, tuple | list):
+        return sum(map(size_of, value))
+    return value.replicas * 100 if isinstance(value, Hyper) else 0
