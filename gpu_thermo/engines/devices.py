@@ -50,7 +50,8 @@ def resolve_devices(device: str | Sequence[str], library: str = "") -> str:
     DeviceError, SpecError
         As for one; and where one of several is no GPU, or named twice.
     """
-    asked = [name.strip() for name in (device.split(",") if isinstance(device, str) else [str(d) for d in device])] or [""]
+    names = device.split(",") if isinstance(device, str) else [str(name) for name in device]
+    asked = [name.strip() for name in names] or [""]
     if asked == [ALL]:
         count = 0 if library else count_gpus()[0]
         asked = [f"cuda:{i}" for i in range(count)] or ["cuda"]  # of which it is said that there is none

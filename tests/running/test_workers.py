@@ -121,7 +121,7 @@ def test_a_worker_without_the_library_is_refused(client, monkeypatch):
         raise ModuleNotFoundError("No module named 'gpu_thermo'")
 
     monkeypatch.setattr(workers, "examine", examine)
-    with pytest.raises(DeviceError, match="cannot take part: ModuleNotFoundError.*the same gpu_thermo, Python and Dask"):
+    with pytest.raises(DeviceError, match=r"cannot take part: ModuleNotFoundError.*the same gpu_thermo, Python"):
         sample(spec(None, **SHORT), scheduler="x", **HOW)
 
 

@@ -7,7 +7,8 @@ import time
 from collections import Counter
 
 COUNTS: Counter[str] = Counter()
-"""`launches`, `launches_on_DEVICE`, `launch_NAME`, `to_device`, `to_device_bytes`, `to_host`, `to_host_bytes`, `syncs`, `modules`."""
+"""`launches`, `launches_on_DEVICE`, `launch_NAME`, `to_device`, `to_device_bytes`, `to_host`, `to_host_bytes`, `syncs`,
+`modules`."""
 HELD: Counter[int] = Counter()
 """Bytes held on each device."""
 GIGABYTES_A_SECOND = float(os.environ.get("STANDIN_PCIE", "0"))
