@@ -82,8 +82,8 @@ def taken(job: Job, rows: np.ndarray) -> Job:
     hyper, total = job.hyper.take(rows), int(job.clock.take(rows[:1]).own(job.hyper.total)[0])
     scale = job.scale if job.scale is None or job.scale.ndim == 1 else job.scale[rows]
     return replace(
-        job, target=_Taken(job.target, job.first + rows), hyper=replace(hyper, total=max(1, total)), seed=job.seed[rows],
-        stream=job.stream[rows], scale=scale, clock=None, first=0,
+        job, target=_Taken(job.target, job.first + rows), hyper=replace(hyper, total=max(1, total)),
+        seed=job.seed[rows], stream=job.stream[rows], scale=scale, clock=None, first=0,
     )  # fmt: skip
 
 

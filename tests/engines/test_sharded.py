@@ -131,6 +131,20 @@ def test_a_run_that_stops_itself_decides_from_all_replicas(monkeypatch):
         np.testing.assert_array_equal(found["posterior"][name].to_numpy(), value.to_numpy(), err_msg=str(name))
 
 
+@pytest.mark.parametrize("engine", ["fused", "batched"])
+def test_replicas_that_keep_one_time_are_shared_out_as_well(engine, monkeypatch):
+    """Stepsizes and data sets by turns, so that every share has replicas of all of them."""
+    duration = {"total": 6.0, "burn_in": 2.0, "thin": 1.0}
+    given = {
+        "data": {"turns": 1, "train": 30, "test": 6, "seeds": [0, 1]}, "model": {"hidden": 3, "prior_sd": 1.0},
+        "method": {"name": "langevin", "stepsize": [0.1, 0.17, 0.65], "temperature": 1e-3},
+        "run": {"replicas": 8, "duration": duration, "batch": 5, "trace": 10},
+    }  # fmt: skip
+    expected = sample(given, device="cpu", engine=engine)
+    share_out(monkeypatch, 2)
+    same(expected, sample(given, device="cpu", engine=engine))
+
+
 def test_frozen_replicas_are_found_in_every_share(monkeypatch):
     given = spec(None, {"name": "sgld", "stepsize": [0.01, 1e30] * 6, "temperature": 1.0}, **SHORT)
     expected = sample(given, device="cpu", engine="batched")
