@@ -6,6 +6,7 @@
     answer = gt.predict(run, [[0.5, -0.2]])                    # mean, variance, entropy, mutual information
     for snapshot in gt.iterate("spec.toml"):                   # or step through it
         print(snapshot.step, snapshot.energy.mean())
+    table = gt.study("study.toml", "study.zarr")               # grids of anything times seeds, as an xarray.Dataset
 
 Public names are loaded when first used, so that the import itself stays light: it never imports CuPy, Dask, matplotlib
 or zarr.
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from .spec.run import RunSpec
     from .state import Snapshot
     from .store import open_run
+    from .study.conduct import study
+    from .study.reading import open_study
     from .targets.own import JaxNetwork, NumpyNetwork, TorchNetwork
     from .targets.user import UserPotential
     from .targets.weights import weights_from_sklearn, weights_from_torch
@@ -43,6 +46,7 @@ _HOMES = {
     "calibration": "averages.calibration", "held_out": "averages.held_out", "predict_prior": "running.prior",
     "register": "registration", "registered": "registration", "unregister": "registration",
     "Interrupted": "run", "Progress": "run", "iterate": "run", "plan": "run", "resume": "run", "sample": "run",
+    "open_study": "study.reading",
     "RunSpec": "spec", "Snapshot": "state", "open_run": "store", "UserPotential": "targets.user",
     "JaxNetwork": "targets.own", "NumpyNetwork": "targets.own", "TorchNetwork": "targets.own",
     "weights_from_sklearn": "targets.weights", "weights_from_torch": "targets.weights",
@@ -53,14 +57,16 @@ __all__ = [
     "Dataset", "GpuThermoError", "Interrupted", "JaxNetwork", "NumpyNetwork", "Progress", "RunSpec", "Snapshot",
     "Status", "TorchNetwork", "UserPotential",
     "__version__", "calibration", "canonical", "concat", "held_out", "iterate",
-    "open_run", "plan", "predict", "predict_prior", "register", "registered", "resample", "resume", "sample",
-    "unregister",
+    "open_run", "open_study", "plan", "predict", "predict_prior", "register", "registered", "resample", "resume",
+    "sample", "study", "unregister",
     "weights_from_sklearn", "weights_from_torch",
 ]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name from its module."""
+    """Load a public name from its module; `study` is a package that can be called."""
+    if name == "study":
+        return import_module(".study", __name__)
     if name not in _HOMES:
         raise AttributeError(f"module 'gpu_thermo' has no attribute {name!r}")
     return getattr(import_module(f".{_HOMES[name]}", __name__), name)

@@ -5,13 +5,15 @@ and each is written by whoever ran it, under a name of its own.
 """
 
 import signal
+import tempfile
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
 from ..engines.base import cores
-from ..errors import RunError
+from ..errors import RunError, SpecError
 from ..running.cluster import check_workers, cluster
 from ..running.drive import Interrupted, stop_signals
 from ..running.stored import versions
@@ -93,6 +95,45 @@ def run_study(
                 " and kept. Give the same command to continue.",
             )
     return open_study(path)
+
+
+def study(
+    spec: StudyLike, out: str | Path | None = None, *, workers: int = 0, scheduler: str | None = None,
+    device: str = "auto", engine: str = "auto", threads: int | None = None, keep: bool = False, overwrite: bool = False,
+    extend: bool = False, on_progress: OnProgress | None = None, base: Path | None = None,
+    allow_other_bits: bool = False,
+) -> xr.Dataset:  # fmt: skip
+    """Run a study: a grid of methods, hyperparameters, data, networks, moves or potentials, times seeds.
+
+    Parameters
+    ----------
+    spec : a StudySpec, nested dictionaries, or a TOML file: a run's sections with [grid], [[zip]] and [seeds].
+    out : the Zarr folder to create or continue; None keeps the study in memory. Others are those of `run_study`.
+
+    Returns
+    -------
+    xarray.Dataset
+        A row of `chain` for each run, with outcomes, and the varied fields, hyperparameters and seeds as coordinates;
+        opened lazily from `out`, as xarray.open_zarr opens it, too.
+
+    Raises
+    ------
+    SpecError, DataError, DeviceError, StoreError, OtherBitsError, RunError
+        As `run_study`.
+    """
+    how: dict[str, Any] = {
+        "workers": workers, "scheduler": scheduler, "device": device, "engine": engine, "threads": threads,
+        "keep": keep, "on_progress": on_progress, "base": base, "allow_other_bits": allow_other_bits,
+    }  # fmt: skip
+    if out is not None:
+        return run_study(spec, out, overwrite=overwrite, extend=extend, **how)
+    if overwrite or extend:
+        raise SpecError("overwrite and extend are about a store, and none is given: name one, out = 'study.zarr'.")
+    with (
+        tempfile.TemporaryDirectory(prefix="gpu_thermo-") as folder,
+        run_study(spec, Path(folder) / "s.zarr", **how) as s,
+    ):
+        return s.load()
 
 
 def _check_builds(job: Work, path: Path, allow: bool, elsewhere: bool) -> None:

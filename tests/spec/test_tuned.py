@@ -55,14 +55,7 @@ def test_contradictions_are_refused(tree, message):
         RunSpec.from_dict(tree)
 
 
-def test_the_runs_of_a_study_share_one_clock():
-    from gpu_thermo.study import StudySpec
-
-    with pytest.raises(SpecError, match=r"run\.tolerance = 0\.05 is for single runs"):
-        StudySpec.from_dict({"method": LANGEVIN, "run": {"tolerance": 0.05}, "grid": {"method.stepsize": [0.1, 0.2]}})
-
-
-def test_and_those_of_a_comparison():
+def test_the_entries_of_a_comparison_share_one_clock():
     from gpu_thermo.study.entries import ComparisonSpec
 
     tree = {"target": {"name": "harmonic"}, "run": {"tolerance": 0.05}, "entry": [{"label": "a", "method": LANGEVIN}]}

@@ -1,9 +1,13 @@
 """Studies conducted: independence of the grid bit for bit, frozen runs, continuation, places that are taken."""
 
+import inspect
 import json
 import shutil
+import subprocess
+import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +16,8 @@ import zarr
 from cli_cases import call
 from study_cases import ADLALA, SMALL, changed, same
 
-from gpu_thermo.errors import Status, StoreError, StoreExistsError, StoreLockedError
+import gpu_thermo
+from gpu_thermo.errors import SpecError, Status, StoreError, StoreExistsError, StoreLockedError
 from gpu_thermo.run import iterate
 from gpu_thermo.study import StudySpec, labels, open_study, plan_study, run_study, summaries
 from gpu_thermo.study import conduct as study_drive
@@ -38,6 +43,21 @@ def test_a_run_is_the_run_of_its_own_spec(small: Path):
     np.testing.assert_array_equal(mine["accuracy"], last.statistics["test_accuracy"])
     np.testing.assert_array_equal(mine["nll"], last.statistics["test_nll"])
     np.testing.assert_array_equal(mine["loss"], last.energy)
+
+
+def test_study_is_a_function_beside_sample(small: Path, tmp_path: Path):
+    """From dictionaries, a file or a spec, into a store or into memory; whatever of the package was imported before."""
+    study: Any = gpu_thermo.study
+    assert list(inspect.signature(study).parameters)[:2] == ["spec", "out"]
+    same(study(SMALL), open_study(small))
+    (tmp_path / "s.toml").write_text(StudySpec.from_dict(SMALL).to_toml())
+    same(study(tmp_path / "s.toml", tmp_path / "s.zarr"), gpu_thermo.open_study(small))
+    assert study(StudySpec.from_dict(SMALL), out=tmp_path / "s.zarr").sizes["chain"] == 15
+    with pytest.raises(SpecError, match="about a store"):
+        study(SMALL, overwrite=True)
+    code = "import gpu_thermo as gt; gt.study; print(callable(gt.study), 'zarr' in __import__('sys').modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split()[0] == "True"
 
 
 def test_a_cell_does_not_depend_on_the_rest(small: Path, tmp_path: Path):
