@@ -23,7 +23,8 @@ class Verdict:
 
     Attributes
     ----------
-    trusted : whether they may. size : to how many posterior sd: error and bias together; NaN before anything is known.
+    trusted : whether they may. size : to how many posterior sd: error, bias and the bias's own error together; NaN
+    before anything is known.
     error : largest over probes of one standard error of a mean, in posterior sd. tolerance : what was asked for.
     bias, bias_error : of the stepsize over all probes, NaN where steps are accepted or rejected. reasons : what stands
     against it. remedies : what to do about each.
@@ -67,7 +68,7 @@ def judge(course: Course, tuner: Tuner) -> Verdict:
     found = list(_against(course, tuner))
     error = float(line.get("error", math.nan))
     bias, bias_error = (math.nan if line.get(name) is None else float(line[name]) for name in ("bias", "bias_error"))
-    size = math.hypot(error, 0.0 if math.isnan(bias) else bias)
+    size = error if math.isnan(bias) else math.hypot(error, bias, bias_error)
     return Verdict(
         not found,
         size,
@@ -151,7 +152,7 @@ def _drifting(line: dict[str, Any] | Any, tuner: Tuner) -> Iterator[tuple[str, s
             "resume with a smaller tolerance",
         )
     for value, error in zip(line["virial"], line["virial_error"], strict=True):
-        if abs(value - 1) - rules.VIRIAL * error > tuner.tolerance:
+        if abs(value - 1) > max(rules.VIRIAL * error, tuner.tolerance):
             yield (
                 f"the virial is {value:.3g} +- {error:.1g} where 1 is due: the law is not that of the temperature asked"
                 " for",

@@ -24,9 +24,9 @@ def course(burn_in=None, ended="tolerance", burned=True, **line):
 def test_a_good_run_is_trusted():
     found = judge(course(), TUNER)
     assert found.trusted
-    assert found.size == pytest.approx(math.hypot(0.028, 0.01))
+    assert found.size == pytest.approx(math.hypot(0.028, 0.01, 0.012))
     assert found.text == (
-        "may be trusted to 0.03 sd (largest standard error over probes 0.028;"
+        "may be trusted to 0.033 sd (largest standard error over probes 0.028;"
         " stepsize bias 0.01 +- 0.01 over all probes)"
     )
 
@@ -74,6 +74,8 @@ def test_noise_of_minibatches():
 def test_every_threshold_weighs_its_error():
     """The same numbers with larger errors say nothing."""
     assert judge(course(virial=[1.2], virial_error=[0.06]), TUNER).trusted
+    assert judge(course(virial=[1.04], virial_error=[0.005]), TUNER).trusted
+    assert not judge(course(virial=[1.1], virial_error=[0.02]), TUNER).trusted
     assert judge(course(bias=0.2, bias_error=0.09), TUNER).trusted
 
 
