@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .averages.calibration import calibration
     from .averages.canonical import canonical
     from .averages.concat import concat
+    from .averages.evidence import evidence
     from .averages.held_out import held_out
     from .averages.predictive import predict
     from .averages.resample import resample
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from .registration import register, registered, unregister
     from .run import Interrupted, Progress, iterate, plan, resume, sample
     from .running.prior import predict_prior
+    from .settle import sample_evidence
     from .spec.run import RunSpec
     from .state import Snapshot
     from .store import open_run
@@ -44,6 +46,7 @@ _HOMES = {
     "Dataset": "data", "GpuThermoError": "errors", "Status": "errors", "predict": "averages.predictive",
     "canonical": "averages.canonical", "concat": "averages.concat", "resample": "averages.resample",
     "calibration": "averages.calibration", "held_out": "averages.held_out", "predict_prior": "running.prior",
+    "evidence": "averages.evidence", "sample_evidence": "settle",
     "register": "registration", "registered": "registration", "unregister": "registration",
     "Interrupted": "run", "Progress": "run", "iterate": "run", "plan": "run", "resume": "run", "sample": "run",
     "open_study": "study.reading",
@@ -56,9 +59,9 @@ __all__ = [
     "BayesianMLPClassifier", "BayesianMLPRegressor",
     "Dataset", "GpuThermoError", "Interrupted", "JaxNetwork", "NumpyNetwork", "Progress", "RunSpec", "Snapshot",
     "Status", "TorchNetwork", "UserPotential",
-    "__version__", "calibration", "canonical", "concat", "held_out", "iterate",
+    "__version__", "calibration", "canonical", "concat", "evidence", "held_out", "iterate",
     "open_run", "open_study", "plan", "predict", "predict_prior", "register", "registered", "resample", "resume",
-    "sample", "study", "unregister",
+    "sample", "sample_evidence", "study", "unregister",
     "weights_from_sklearn", "weights_from_torch",
 ]  # fmt: skip
 

@@ -5,7 +5,6 @@ come nearest to the run's, so that all are recorded at equal times; between two 
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -20,35 +19,34 @@ class Clock:
     ----------
     burn_in, thin : steps of the run, which are those of its smallest stepsize.
     before, between : [R] int64, steps of each replica in the burn-in, and between draws.
+    parts : equal parts of the burn-in after which all replicas of the run meet: in each the slowest takes about as many
+        steps as between draws. 0 where its burn-in is shorter than that.
     """
 
     burn_in: int
     thin: int
     before: np.ndarray
     between: np.ndarray
+    parts: int
 
     @classmethod
-    def of(cls, burn_in: int, thin: int, stepsize: np.ndarray, smallest: float) -> "Clock":
-        """Of replicas with the stepsizes [R], where the run counts steps of length `smallest`."""
-        steps = smallest / np.asarray(stepsize, np.float64)
-        before, between = (np.rint(n * steps).astype(np.int64) for n in (burn_in, thin))
-        return cls(burn_in, thin, before, between)
+    def of(cls, burn_in: int, thin: int, stepsize: np.ndarray, every: np.ndarray) -> "Clock":
+        """Of replicas with the stepsizes [R], in a run that has the stepsizes `every`."""
+
+        def steps(n: int, h: np.ndarray) -> np.ndarray:
+            return np.rint(n * (np.min(every) / h)).astype(np.int64)
+
+        parts = int((steps(burn_in, every) // steps(thin, every)).min())
+        return cls(burn_in, thin, steps(burn_in, stepsize), steps(thin, stepsize), parts)
 
     def take(self, rows: slice | np.ndarray) -> "Clock":
         """The same for some replicas."""
-        return Clock(self.burn_in, self.thin, self.before[rows], self.between[rows])
+        return Clock(self.burn_in, self.thin, self.before[rows], self.between[rows], self.parts)
 
     def groups(self) -> list[np.ndarray]:
         """Rows of the replicas that take as many steps, for each number of steps."""
         _, group = alike([self.before, self.between])
         return [np.flatnonzero(group == g) for g in range(int(group.max()) + 1)]
-
-    @cached_property
-    def parts(self) -> int:
-        """Equal parts of the burn-in after which replicas meet: in each the slowest takes about as many steps as
-        between draws. 0 where its burn-in is shorter than that.
-        """
-        return int((self.before // self.between).min())
 
     def own(self, step: int) -> np.ndarray:
         """[R] int64, steps that each replica has done after `step` steps of the run.

@@ -156,12 +156,25 @@ def sample(
         Trouble on the way (disk full, every replica frozen, Interrupted): what was committed can be read and resumed.
         Of a run in memory, the error's attribute `run` is the tree drawn until then.
     """
-    if store is None and overwrite:
-        raise SpecError("overwrite = True is about a store, and none is given: name the store, or leave overwrite out.")
     given = Given(data, potential, init, network)
     spec, folder = as_spec(spec, given)
+    limits = Limits(on_progress, time_limit, commit_seconds)
     ready = make_ready(spec, base or folder, given)
-    moments, limits = ready.moments(), Limits(on_progress, time_limit, commit_seconds)
+    return start(
+        ready, store, limits, device=device, engine=engine, on_plan=on_plan, overwrite=overwrite, threads=threads,
+        workers=workers, scheduler=scheduler,
+    )  # fmt: skip
+
+
+def start(
+    ready: Setup, store: str | Path | None, limits: Limits, *, device: Devices = "auto", engine: str = "auto",
+    on_plan: Callable[[RunPlan], None] | None = None, overwrite: bool = False, threads: int | None = None,
+    workers: int = 0, scheduler: str | None = None,
+) -> xarray.DataTree:  # fmt: skip
+    """A run made ready, from its first step; as `sample` has it."""
+    if store is None and overwrite:
+        raise SpecError("overwrite = True is about a store, and none is given: name the store, or leave overwrite out.")
+    moments = ready.moments()
     with _place(store) as path, place_of(ready, device, threads, workers, scheduler) as place:
         header = make_header(ready, choose_engine(ready.job, engine, place.device), place.device, moments)
         bill = make_plan(ready, header, moments, "memory" if store is None else "store", threads, place)

@@ -14,7 +14,7 @@ def test_times_agree(burn_in, thin, stepsizes):
     what whole steps take.
     """
     h = np.array(stepsizes)
-    clock = Clock.of(burn_in, thin, h, h[0])
+    clock = Clock.of(burn_in, thin, h, h)
     assert np.all(np.abs(clock.before * h - burn_in * h[0]) <= h / 2 + 1e-12)
     assert np.all(np.abs(clock.between * h - thin * h[0]) <= h / 2 + 1e-12)
     own = np.array([clock.own(s) for s in range(burn_in + 5 * thin + 1)])
@@ -28,7 +28,7 @@ def test_times_agree(burn_in, thin, stepsizes):
 @pytest.mark.parametrize(("burn_in", "thin", "stepsizes"), CASES)
 def test_all_step_where_they_meet(burn_in, thin, stepsizes):
     """So that what is recorded there is of a step that a segment has just done, however segments are cut."""
-    clock = Clock.of(burn_in, thin, np.array(stepsizes), stepsizes[0])
+    clock = Clock.of(burn_in, thin, np.array(stepsizes), np.array(stepsizes))
     meetings = clock.meetings(burn_in + 5 * thin)
     assert np.all(np.diff(meetings) > 0)
     assert len(meetings) == clock.parts + 5
@@ -37,7 +37,9 @@ def test_all_step_where_they_meet(burn_in, thin, stepsizes):
 
 
 def test_groups_and_the_step_of_a_count():
-    clock = Clock.of(20, 10, np.array([0.1, 0.4, 0.1, 0.4, 0.2]), 0.1)
+    h = np.array([0.1, 0.4, 0.1, 0.4, 0.2])
+    clock = Clock.of(20, 10, h, h)
+    assert clock.take(np.array([4])).parts == Clock.of(20, 10, h[:1], h).parts == clock.parts == 2
     assert sorted(map(list, clock.groups())) == [[0, 2], [1, 3], [4]]
     for replica in (0, 1, 4):
         for own in range(1, int(clock.own(60)[replica]) + 1):

@@ -21,7 +21,7 @@ LAYERS = [  # a folder imports from its own and earlier layers only
     {"averages"},
     {"running"},
     {"run"},
-    {"study", "verify", "estimators"},
+    {"study", "verify", "estimators", "settle"},
     {"testing"},
 ]
 LEVEL = {name: i for i, layer in enumerate(LAYERS) for name in layer}

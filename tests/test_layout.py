@@ -55,7 +55,8 @@ ELSEWHERE = {
     "gpu_thermo/moves/base.py": ("contracts/test_moves.py", "the protocol, asked of every move"),
     "gpu_thermo/moves/fold.py": ("moves/test_moves_run.py", "moves of one run are asked in turn in whole runs"),
     "gpu_thermo/moves/ladder_report.py": ("moves/test_ladder.py", "numbers and lines of ladders, with their warnings"),
-    "gpu_thermo/moves/powers.py": ("analysis/test_evidence.py", "rungs are held to their closed forms there"),
+    "analysis/evidence.py": ("averages/test_evidence.py", "its picture is drawn by the command there"),
+    "gpu_thermo/moves/powers.py": ("averages/test_evidence.py", "rungs are held to their closed forms there"),
     "gpu_thermo/moves/report.py": ("moves/test_protocol.py", "lines and verdicts of a move's report"),
     "gpu_thermo/moves/table.py": ("contracts/test_moves.py", "the table of all moves is gone through there"),
     "gpu_thermo/running/model.py": (
@@ -123,7 +124,7 @@ ELSEWHERE = {
     "gpu_thermo/verify/sampling.py": ("verify/test_suite.py", "jobs that the checks sample"),
     "gpu_thermo/verify/wells.py": ("verify/test_suite.py", "checks on wells, and that wrong letters fail"),
     "cli/evidence.py": (
-        "analysis/test_evidence.py",
+        "averages/test_evidence.py",
         "the command and the numbers behind it are run on one store there",
     ),
     "cli/bench.py": ("bench/test_bench.py", "the command's numbers are the benchmark's"),

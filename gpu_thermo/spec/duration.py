@@ -108,8 +108,9 @@ def smallest_of(spec: Any) -> float | None:
 
 def clock_of(spec: Any, stepsize: np.ndarray) -> Clock | None:
     """By what clock replicas with the stepsizes [R] go; None where all do as many steps."""
-    smallest = smallest_of(spec) if spec.run.equal_times else None
-    return None if smallest is None else Clock.of(spec.run.burn_in, spec.run.thin, stepsize, smallest)
+    if not spec.run.equal_times or smallest_of(spec) is None:
+        return None
+    return Clock.of(spec.run.burn_in, spec.run.thin, stepsize, np.array(spec.method.stepsize.value))
 
 
 def check_equal_times(spec: Any) -> None:

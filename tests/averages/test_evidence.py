@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from cli_cases import call
 
+from gpu_thermo.averages.evidence import evidence, integrate
 from gpu_thermo.errors import SpecError
 from gpu_thermo.kernels.toolchain import find_compiler
 from gpu_thermo.moves.powers import moved_gradient
 from gpu_thermo.run import plan, sample
 from gpu_thermo.store import open_run
-from gpu_thermo_analysis.evidence import evidence, integrate
 
 POINTS, NOISE, PRIOR, HIDDEN = 24, 0.4, 0.8, 3
 X = np.random.default_rng(0).uniform(-2, 2, (POINTS, 2))
