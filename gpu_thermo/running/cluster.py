@@ -35,7 +35,7 @@ def cluster(workers: int, scheduler: str | None) -> Iterator[Any]:
         "n_workers": workers,
         "threads_per_worker": 1,
         "processes": True,
-        "dashboard_address": None,
+        "dashboard_address": "localhost:0",  # any port that is free: other runs have clusters of their own
         "silence_logs": 50,
     }
     _start_tracker()

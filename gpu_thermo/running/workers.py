@@ -8,10 +8,11 @@ last commit, and what was asked of it since: another worker does that again, to 
 import itertools
 import logging
 import pickle
+import threading
 import time
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,6 +28,8 @@ POLL_SECONDS = 0.5
 """Between two looks at whether a worker that is waited for is still there."""
 PATIENCE_SECONDS = 60.0
 """How long to wait for another worker where none is left: those of this machine are started again."""
+MOST_TRIES = 5
+"""Times that an answer is asked for which does not arrive, of a worker that is there."""
 _LARGE = 2**18
 """Bytes from which on arguments travel as data, not in the graph."""
 
@@ -79,6 +82,13 @@ def forget(run: str) -> None:
 
 class Lost(Exception):
     """A worker is gone."""
+
+
+class Asked(NamedTuple):
+    """Something a worker was asked: Dask's future, and whether it is over."""
+
+    future: Any
+    over: threading.Event
 
 
 class Team:
@@ -182,28 +192,37 @@ class Team:
         """The device that a worker computes on."""
         return self._devices[address]
 
-    def begin(self, address: str, function: Callable[..., Any], *arguments: Any) -> Any:
-        """A future of what a worker answers."""
+    def begin(self, address: str, function: Callable[..., Any], *arguments: Any) -> "Asked":
+        """Ask a worker; its answer is waited for later."""
         key = f"gpu-thermo-{self._run}-{next(self._numbers)}"
         where = {"workers": [address], "allow_other_workers": False}
-        return self.client.submit(function, *arguments, key=key, pure=False, retries=0, **where)
+        future = self.client.submit(function, *arguments, key=key, pure=False, retries=0, **where)
+        asked = Asked(future, threading.Event())
+        future.add_done_callback(lambda _: asked.over.set())
+        return asked
 
-    def wait(self, future: Any, address: str) -> Any:
+    def wait(self, asked: "Asked", address: str) -> Any:
         """What a worker answers, or its error; Lost where it is gone."""
+        future, trouble, tries = asked.future, None, 0
         while True:
-            try:
-                return future.result(timeout=POLL_SECONDS)
-            except GpuThermoError:
-                raise
-            except Exception as error:
-                if address not in self.alive():
-                    self.client.cancel([future])
-                    raise Lost from error
-                if isinstance(error, TimeoutError) and not future.done():
-                    continue
+            asked.over.wait(POLL_SECONDS)
+            if (status := future.status) != "pending":
+                try:
+                    return future.result(timeout=PATIENCE_SECONDS)
+                except GpuThermoError:
+                    raise
+                except Exception as error:  # the task's, or that of its result's way here, which may go better
+                    trouble, tries = error, tries + 1
+            if address not in self.alive():
+                self.client.cancel([future])
+                raise Lost from trouble
+            if trouble is not None and (status == "error" or tries > MOST_TRIES):
                 raise RunError(
-                    f"Worker {address} failed: {error!r}. What was committed can be resumed; see the worker's own log."
-                ) from error
+                    f"Worker {address} failed: {trouble!r}. What was committed can be resumed; see the worker's own"
+                    " log."
+                ) from trouble
+            if asked.over.is_set():
+                time.sleep(POLL_SECONDS / 10)
 
     def ask(self, address: str, function: Callable[..., Any], *arguments: Any) -> Any:
         """What a worker answers before the run; DeviceError where it cannot."""
@@ -285,8 +304,8 @@ class WorkerPart:
         self._since.append(arguments)
         self.burden += sum(value.nbytes for value in arguments[2].values()) + 1000
 
-    def start(self, what: str, arguments: tuple[Any, ...], silent: bool = False) -> Any:
-        """A future of something asked of the share; Lost where its worker is gone."""
+    def start(self, what: str, arguments: tuple[Any, ...], silent: bool = False) -> Asked:
+        """Ask something of the share's worker; Lost where it is gone."""
         team, key = self._team, self._team.key(self._number)
         if what == "open":
             engine, threads = self._how
@@ -319,11 +338,11 @@ class WorkerPart:
     def _again(self, what: str, arguments: tuple[Any, ...]) -> None:
         self._team.wait(self.start(what, arguments, silent=True), self.where)
 
-    def answer(self, future: Any) -> Any:
-        """What a future of the share comes to."""
-        if future is None:
+    def answer(self, asked: Asked | None) -> Any:
+        """What was asked of the share comes to."""
+        if asked is None:
             raise Lost
-        return self._team.wait(future, self.where)
+        return self._team.wait(asked, self.where)
 
 
 class _Call:
@@ -331,9 +350,9 @@ class _Call:
 
     def __init__(self, part: WorkerPart, what: str, arguments: tuple[Any, ...]) -> None:
         self._part, self._what, self._arguments = part, what, arguments
-        self._future = self._start()
+        self._asked = self._start()
 
-    def _start(self) -> Any:
+    def _start(self) -> Asked | None:
         try:
             return self._part.start(self._what, self._arguments)
         except Lost:
@@ -343,14 +362,14 @@ class _Call:
         """What the worker answers."""
         while True:
             try:
-                found = self._part.answer(self._future)
+                found = self._part.answer(self._asked)
             except Lost:
                 self._part.move()
-                self._future = self._start()
+                self._asked = self._start()
                 continue
             if self._what == "advance":
                 self._part.did(self._arguments)
-            self._future = None
+            self._asked = None
             return found
 
 

@@ -34,12 +34,17 @@ class Future:
             except Exception as error:
                 self._error = error
 
-    def done(self):
-        return self._answered
+    @property
+    def status(self):
+        if not self._answered or self._address not in self._client.registries:
+            return "pending"
+        return "finished" if self._error is None else "error"
+
+    def add_done_callback(self, call):
+        if self._answered:
+            call(self)
 
     def result(self, timeout=None):
-        if not self._answered or self._address not in self._client.registries:
-            raise TimeoutError
         if self._error is not None:
             raise self._error
         return self._value

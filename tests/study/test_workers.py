@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import tomli_w
+from processes import NEEDS_PROC, all_gone, descendants
 from study_cases import SMALL, changed, same
 
 from gpu_thermo.errors import DeviceError, SpecError
@@ -91,7 +92,7 @@ def test_any_number_of_workers(small: Path, tmp_path: Path, workers: int):
 def test_a_scheduler_that_is_there(small: Path, tmp_path: Path):
     """A cluster started by others runs the study; one without workers is refused, and the cluster outlives us."""
     distributed = pytest.importorskip("distributed")
-    options = {"threads_per_worker": 1, "processes": True, "dashboard_address": None, "silence_logs": 50}
+    options = {"threads_per_worker": 1, "processes": True, "dashboard_address": "localhost:0", "silence_logs": 50}
     with distributed.LocalCluster(n_workers=2, **options) as cluster:
         same(
             open_study(small),
@@ -107,29 +108,8 @@ def test_a_scheduler_that_is_there(small: Path, tmp_path: Path):
     assert not (tmp_path / "t.zarr").exists()
 
 
-def descendants(pid: int) -> list[int]:
-    """Processes below one, those of its children included."""
-    lists = [p.read_text().split() for p in Path(f"/proc/{pid}/task").glob("*/children")]
-    return [found for pids in lists for child in map(int, pids) for found in (child, *descendants(child))]
-
-
-def all_gone(pids: list[int], seconds: float = 10) -> bool:
-    """Whether none of them runs any more, soon."""
-
-    def running(pid: int) -> bool:
-        try:
-            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-        except OSError:
-            return False
-
-    end = time.monotonic() + seconds
-    while any(map(running, pids)) and time.monotonic() < end:
-        time.sleep(0.05)
-    return not any(map(running, pids))
-
-
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="processes are found in /proc")
+@NEEDS_PROC
 @pytest.mark.parametrize(
     ("signum", "to_all"),
     [(signal.SIGTERM, False), (signal.SIGINT, True), (signal.SIGHUP, True), (signal.SIGTERM, True)],
@@ -159,7 +139,7 @@ def test_signals_end_workers_in_good_order(tmp_path: Path, signum: int, to_all: 
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="processes are found in /proc")
+@NEEDS_PROC
 def test_a_second_signal_leaves_at_once(tmp_path: Path):
     """And takes the workers along."""
     pytest.importorskip("distributed")
