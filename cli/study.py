@@ -165,6 +165,7 @@ Examples:
   gpu-thermo table study.zarr
   gpu-thermo table study.zarr --outcome nll --by method.temperature
   gpu-thermo table study.zarr --against "adlala" --json
+  gpu-thermo table study.zarr --outcome ess_per_gradient --plot cost.png
 """
 
 Study = Annotated[Path, typer.Argument(metavar="STUDY", help="Store of the study, a .zarr folder.")]
@@ -174,10 +175,19 @@ Outcome = Annotated[
 By = Annotated[
     str | None, typer.Option(metavar="A,B", help="Fields, hyperparameters or seeds to group by.  [default: each cell]")
 ]
+Plot = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Draw it over the grid's axes (or --by) into FILE.png, .svg or .pdf, with a CSV."
+    ),
+]
 Against = Annotated[str | None, typer.Option(metavar="LABEL", help="Compare every group with this one only.")]
 
 
-def table(store: Study, outcome: Outcome = None, by: By = None, against: Against = None, as_json: Json = False) -> None:
+def table(
+    store: Study, outcome: Outcome = None, by: By = None, against: Against = None, plot: Plot = None,
+    as_json: Json = False,
+) -> None:  # fmt: skip
     """Summarise a study: mean, spread, worst seed, and which differences are clear.
 
     Intervals are 95 % (bootstrap). Comparisons are paired by seed (t test) and corrected for their number (Holm);
@@ -187,12 +197,23 @@ def table(store: Study, outcome: Outcome = None, by: By = None, against: Against
     from gpu_thermo.study import open_study
 
     chosen = tuple(name.strip() for name in by.split(",")) if by else ()
-    print_table(open_study(store), outcome, chosen, as_json, against)
+    drawn = None if plot is None else _draw(store, outcome, chosen, plot)
+    print_table(open_study(store), outcome, chosen, as_json, against, drawn)
+
+
+def _draw(store: Path, outcome: str | None, by: tuple[str, ...], path: Path) -> list[Path]:
+    """The study's own figure; what was written."""
+    from gpu_thermo.study import open_study
+    from gpu_thermo_analysis.grid_figure import check_suffix, figure, write
+
+    check_suffix(path)
+    return write(figure(open_study(store), outcome, by), path)
 
 
 def print_table(
-    found: "xarray.Dataset", outcome: str | None, by: tuple[str, ...], as_json: bool, against: str | None
-) -> None:
+    found: "xarray.Dataset", outcome: str | None, by: tuple[str, ...], as_json: bool, against: str | None,
+    drawn: list[Path] | None = None,
+) -> None:  # fmt: skip
     """The table of a study on stdout."""
     from gpu_thermo.study import comparisons, summaries
     from gpu_thermo.study.reading import values_of
@@ -211,6 +232,7 @@ def print_table(
             "outcome": name, "runs": len(status), "done": done, "frozen": sum(f["runs"] for f in failed),
             "groups": {label: s.to_dict() for label, s in rows.items()},
             "comparisons": [c.to_dict() for c in pairs], "failed": failed,
+            **({} if drawn is None else {"drawn": [str(path) for path in drawn]}),
         })  # fmt: skip
     else:
         echo(
@@ -223,6 +245,8 @@ def print_table(
             show(_comparisons(pairs))
         for line in _missing(rows, pairs):
             echo(line)
+        if drawn:
+            echo(f"Drawn: {', '.join(map(str, drawn))}")
     say_warnings(found, failed)
 
 
