@@ -74,7 +74,7 @@ def test_two_and_three_axes():
     assert panel.get_xscale() == "linear"
     assert {"relu", "tanh", "activation"} <= set(texts(two))
     three = figure(
-        made_up({"run.batch": [5.0, 10.0], "model.activation": ["a", "b", "c"], "method.stepsize": [1, 2, 3, 4.0]})
+        made_up({"run.batch": [5, 10], "model.activation": ["relu", "tanh", "silu"], "method.stepsize": [1, 2, 3, 4]})
     )
     assert [p.get_title() for p in three.figure.axes] == ["batch (points) 5", "batch (points) 10"]
     assert len({row[:3] for row in three.rows}) == 24
@@ -82,9 +82,9 @@ def test_two_and_three_axes():
 
 def test_names_lie_apart():
     """Of texts each has a place; of more lines they stand beside each other."""
-    found = figure(made_up({"method": ["sgd", "adam", "lala"], "model.activation": ["relu", "tanh"]}))
+    found = figure(made_up({"method.name": ["sgd", "adam", "sgld"], "model.activation": ["relu", "tanh"]}))
     (panel,) = found.figure.axes
-    assert [t.get_text() for t in panel.get_xticklabels()] == ["sgd", "adam", "lala"]
+    assert [t.get_text() for t in panel.get_xticklabels()] == ["sgd", "adam", "sgld"]
     x = [float(v) for line in panel.lines for v in np.atleast_1d(line.get_xdata())]
     assert {round(v, 3) for v in x} >= {-0.05, 0.05, 0.95, 1.05}
 
@@ -104,14 +104,14 @@ def test_who_never_gets_there_is_on_top():
 
 def test_more_axes_than_a_picture_has():
     """Named, with what to do; the rest counts together."""
-    axes: dict[str, list[Any]] = {"a": [1, 2.0], "b": [1, 2.0], "c": [1, 2.0], "d": [1, 2.0]}
-    study = made_up({f"method.{k}": v for k, v in axes.items()}, seeds=2)
-    with pytest.raises(SpecError, match=r"4 axes \(method\.a, .*--by A,B"):
+    fields = ("method.stepsize", "run.batch", "model.hidden", "model.init_sd")
+    study = made_up({field: [1, 2] for field in fields}, seeds=2)
+    with pytest.raises(SpecError, match=r"4 axes \(method\.stepsize, .*--by A,B"):
         figure(study)
-    assert [row[2] for row in figure(study, by=["method.a", "method.b"]).rows] == [8] * 4
+    assert [row[2] for row in figure(study, by=["run.batch", "model.hidden"]).rows] == [8] * 4
     with pytest.raises(SpecError, match="Did you mean"):
-        figure(study, by=["method.e"])
-    many = made_up({"method.a": list(np.arange(14.0)), "method.b": list(np.arange(14.0))}, seeds=2)
+        figure(study, by=["run.bach"])
+    many = made_up({"method.stepsize": list(range(1, 15)), "run.batch": list(range(1, 15))}, seeds=2)
     with pytest.raises(SpecError, match="14 values, more than"):
         figure(many)
 
