@@ -39,6 +39,7 @@ def doctor(as_json: Json = False) -> None:
         "packages": _versions(PACKAGES),
         "optional": _versions(OPTIONAL),
         "gpus": _gpus(),
+        "workers": _workers(),
         "compiler": _compiler(),
         "default_run": _planned(None),
         "deep_run": _planned({"model": {"hidden": [16] * 4, "activation": "silu"}}),
@@ -105,9 +106,22 @@ def _gpus() -> list[str]:
             p = runtime.getDeviceProperties(i)
             memory = size(p["totalGlobalMem"])
             lines.append(f"cuda:{i} {p['name'].decode()}, {memory}, compute capability {p['major']}.{p['minor']}")
+        if len(lines) > 2:
+            lines.append("--device cuda:all shares the replicas of a run out among them")
     except runtime.CUDARuntimeError as error:
         return [f"none: CuPy {cupy.__version__} is installed, but CUDA finds no GPU ({error})"]
     return lines
+
+
+def _workers() -> str:
+    """Whether runs and studies can be shared out among processes."""
+    from importlib.util import find_spec
+
+    from gpu_thermo.engines.base import cores
+
+    if find_spec("distributed") is None:
+        return 'none: Dask is not installed: pip install "gpu-thermo[cluster]"'
+    return f"sample, resume and study take --workers N (of this machine, {cores()} cores) and --scheduler ADDRESS"
 
 
 def _cuda_version(number: int) -> str:

@@ -39,9 +39,21 @@ def cluster(workers: int, scheduler: str | None) -> Iterator[Any]:
         "silence_logs": 50,
     }
     _start_tracker()
-    with distributed.LocalCluster(**options) as local, distributed.Client(local) as client:
+    with _local(distributed, options) as local, distributed.Client(local) as client:
         client.register_plugin(_deaf(distributed.WorkerPlugin))
         yield client
+
+
+def _local(distributed: Any, options: dict[str, Any]) -> Any:
+    """Processes of our own; DeviceError where they do not start."""
+    try:
+        return distributed.LocalCluster(**options)
+    except (RuntimeError, OSError, TimeoutError) as error:
+        raise DeviceError(
+            f"Workers could not be started ({error}). Each is a new Python that imports the script it was started from:"
+            ' the script has to be a file, and to call gpu_thermo below `if __name__ == "__main__":`. Or leave out'
+            " workers."
+        ) from error
 
 
 def check_workers(workers: int, scheduler: str | None) -> None:

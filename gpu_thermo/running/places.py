@@ -10,6 +10,7 @@ from ..engines.base import cores
 from ..engines.builds import Build
 from ..engines.devices import each_device
 from ..engines.sharded import cut_rows
+from ..errors import SpecError
 from ..moves import fold
 from .cluster import check_workers, cluster
 from .drive import stop_signals
@@ -91,6 +92,7 @@ def place_of(
         yield found
         return
     Place("cpu", workers=workers or 1).shares(ready)
+    _check_sendable(ready)
     with stop_signals() as caught, cluster(workers, scheduler) as client:
         team = Team(client, own=workers > 0, most=most)
         kind = team.resolve(device if isinstance(device, str) else ",".join(map(str, device)), library)
@@ -99,6 +101,16 @@ def place_of(
             yield Place(resolve_device(kind), each, len(team.addresses), team, caught)
         finally:
             team.close()
+
+
+def _check_sendable(ready: Setup) -> None:
+    """SpecError where a run needs what only this process has."""
+    if ready.spec.registered:
+        names = ", ".join(ready.spec.registered)
+        raise SpecError(
+            f"{names}: records of your own are registered in this process only, and workers do not know them. Leave out"
+            " --workers and --scheduler; several GPUs of this machine are --device cuda:all."
+        )
 
 
 def planned_place(
@@ -113,6 +125,7 @@ def planned_place(
 @contextmanager
 def _counted(ready: Setup, device: str | Sequence[str], threads: int | None, workers: int) -> Iterator[Place]:
     check_workers(workers, None)
+    _check_sendable(ready)
     found = resolve_devices(device, ready.job.target.library)
     place = Place(each_device(found)[0], threads, workers)
     place.shares(ready)

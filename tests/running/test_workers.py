@@ -1,5 +1,6 @@
 """Shares on workers that are only played here: handed out, lost, begun anew. Real ones are in test_real_workers.py."""
 
+import dataclasses
 import logging
 
 import numpy as np
@@ -8,11 +9,13 @@ from move_runs import MOVES, same, spec
 from shared_runs import PlayedClient, played
 from tuned_cases import well
 
-from gpu_thermo.errors import DeviceError, OtherBitsError, RunError, SpecError
-from gpu_thermo.run import resume, sample
+import gpu_thermo as gt
+from gpu_thermo.errors import DeviceError, OtherBitsError, ResourceError, RunError, SpecError
+from gpu_thermo.run import plan, resume, sample
 from gpu_thermo.running import workers
 from gpu_thermo.running.workers import Team
 from gpu_thermo.store import read_header
+from gpu_thermo.targets.priors import get_prior
 
 SHORT = {"steps": 60, "burn_in": 20, "thin": 8, "trace": 20, "replicas": 12}
 HOW = {"device": "cpu", "engine": "batched", "commit_seconds": 0.0}
@@ -154,6 +157,35 @@ def test_each_worker_of_our_own_has_a_gpu_of_its_own(monkeypatch):
     assert [workers.examine("cuda", i, False, "") for i in range(3)] == ["cuda:0"] * 3
     assert [workers.examine("cuda:1,cuda:3", i, True, "") for i in range(3)] == ["cuda:1", "cuda:3", "cuda:1"]
     assert workers.examine("cuda:1", 1, True, "") == "cuda:1"
+
+
+def test_plans_count_workers_without_starting_any():
+    """Shares, what a worker takes, and what all take here; refusals as those of the run."""
+    given = spec(MOVES["exchange"], **(SHORT | {"replicas": 3000}))
+    one, two = plan(given, device="cpu"), plan(given, device="cpu", workers=2)
+    assert two.shares == (("worker 0", 1488), ("worker 1", 1512))
+    assert one.shares == ()
+    assert one.worker_bytes == 0
+    assert two.memory["workers"] == 2 * two.worker_bytes > 2 * 100 * 2**20
+    assert two.memory["engine"] == 0
+    for asked, said in ((-1, "must not be negative"), (1000, "far more than the")):
+        with pytest.raises((SpecError, ResourceError), match=said):
+            plan(given, device="cpu", workers=asked)
+    with pytest.raises(SpecError, match="1 ladders of 3 replicas cannot be shared out among 2"):
+        plan(spec(MOVES["exchange"], **(SHORT | {"replicas": 3})), device="cpu", workers=2)
+
+
+@pytest.mark.parametrize("how", [{"workers": 2}, {"scheduler": "tcp://x:1"}])
+def test_records_of_ones_own_stay_here(how):
+    record = dataclasses.replace(get_prior("normal"), name="heavy")
+    gt.register(record)
+    try:
+        given = spec(None, **SHORT)
+        given = given | {"model": given["model"] | {"prior": "heavy"}}
+        with pytest.raises(SpecError, match=r"prior heavy: records of your own .* Leave out --workers"):
+            sample(given, device="cpu", **how)
+    finally:
+        gt.unregister("heavy")
 
 
 def test_a_run_that_stops_itself_survives_a_loss(client):

@@ -1,0 +1,114 @@
+"""What sharing out a run costs: the run loop with its store, of one process, of threads with an engine each, and of
+Dask workers, after their start, interleaved; and the start itself.
+
+`python -m bench.sharding [--rounds 3] [--seconds 4]`; workers need the extra `cluster`.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from gpu_thermo.engines import make_engine
+from gpu_thermo.engines.base import cores
+from gpu_thermo.engines.sharded import ShardedEngine
+from gpu_thermo.run import sample
+from gpu_thermo.running import places
+
+from .common import interleave, ratios, save, summary
+
+LONG = 100_000
+CASES = {"d 20": (20, 25, 2048), "d 100": (100, 20, 1024)}
+"""Hidden units, minibatch, replicas."""
+WAYS = {"one process": 0, "one worker": 1, "two workers": 2, "four workers": 4}
+THREADS = "two engines in threads"
+
+
+def spec(case: str) -> dict[str, Any]:
+    """AdLaLa on four-turn spirals, recorded as by default."""
+    hidden, batch, replicas = CASES[case]
+    run = {"replicas": replicas, "steps": LONG, "burn_in": 0, "thin": 500, "trace": 500, "batch": batch}
+    return {"data": {"name": "spirals"}, "model": {"hidden": hidden}, "run": run}
+
+
+@contextmanager
+def in_threads() -> Iterator[None]:
+    """Two engines of this process, each with half of the cores, as two GPUs would be."""
+    each, real = max(1, cores() // 2), places.make_engine
+
+    def make(job: Any, engine: str, device: str, threads: int | None, together: int) -> ShardedEngine:
+        found = ShardedEngine.on(
+            job, ["cpu"] * 2, lambda share, one: make_engine(share, engine, one, each), engine, together
+        )
+        found.device = "cpu"
+        return found
+
+    places.make_engine = make  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        places.make_engine = real  # type: ignore[attr-defined]
+
+
+def timed(case: str, way: str, seconds: float, slack: float = 10.0) -> tuple[float, float]:
+    """Replica-steps a second once the run is under way, and the seconds until its first segment is done, which
+    should be well below `slack`.
+    """
+    seen: list[tuple[float, int]] = []
+    began = time.perf_counter()
+
+    def on_progress(progress: Any) -> None:
+        seen.append((time.perf_counter(), progress.step))
+
+    with tempfile.TemporaryDirectory() as folder:
+        sample(
+            spec(case), Path(folder) / "run.zarr", device="cpu", workers=WAYS.get(way, 0), on_progress=on_progress,
+            time_limit=seconds + slack,
+        ).close()  # fmt: skip
+    under_way = [one for one in seen if one[0] > seen[-1][0] - seconds]
+    (first, before), (last, after) = under_way[0], under_way[-1]
+    return CASES[case][2] * (after - before) / (last - first), seen[0][0] - began
+
+
+def measure(case: str, rounds: int, seconds: float) -> dict[str, Any]:
+    """Every way of one case."""
+    starts: dict[str, list[float]] = {way: [] for way in (*WAYS, THREADS)}
+
+    def of(way: str) -> Callable[[], float]:
+        def once() -> float:
+            with in_threads() if way == THREADS else tempfile.TemporaryDirectory():
+                rate, start = timed(case, way, seconds)
+            starts[way].append(start)
+            return rate
+
+        return once
+
+    found = interleave({way: of(way) for way in starts}, rounds)
+    return {
+        way: {
+            "replica_steps_per_second": summary(found[way]), "cost": ratios(found["one process"], found[way]),
+            "start_seconds": min(starts[way]),
+        }
+        for way in found
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Measure, print, write the result file."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--case", choices=CASES, nargs="+", default=list(CASES))
+    given = parser.parse_args()
+    results = {case: measure(case, given.rounds, given.seconds) for case in given.case}
+    for case, ways in results.items():
+        for way, figures in ways.items():
+            print(case, way, figures)
+    save("sharding", {"unit": "replica-steps/s", "cases": results})
+
+
+if __name__ == "__main__":
+    main()
