@@ -61,8 +61,10 @@ def _then(line: dict[str, Any]) -> str:
     """What was made of it."""
     if line.get("again"):
         return "again, h halved"
+    if "turned" in line:
+        return f"the falling way: {line['turned']}"
     if "mass" in line:
-        return "again, with masses"
+        return "masses" if line["phase"] == "fall" else "again, with masses"
     if line.get("failed"):
         return f"on: {', '.join(line['failed'])}"
     if "factor" in line:

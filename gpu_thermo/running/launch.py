@@ -61,7 +61,7 @@ class Launch:
         if program is not None:
             whole = replace(whole, job=replace(whole.job, program=program, work=False))
         starts = None if ready.starts is None else ready.starts.repeated(replicas + group)
-        return cls(ready, replace(whole, starts=starts), _tuner(ready, spec, program is not None))
+        return cls(ready, replace(whole, starts=starts), make_tuner(ready, spec, program is not None))
 
     @property
     def replicas(self) -> int:
@@ -75,8 +75,9 @@ class Launch:
 
     def coordinates(self, course: Course) -> dict[str, np.ndarray]:
         """[R] of each of `tuned`, NaN until they are found."""
-        names = self.job.program.partition.names
-        gamma = dict(zip(names, course.friction or [np.nan] * len(names), strict=True))
+        names = self.ready.program.partition.names
+        each = course.friction or (np.nan,)
+        gamma = dict(zip(names, each * len(names) if len(each) == 1 else each, strict=True))
         values = {f"friction_{name}": value for name, value in gamma.items()} | {"stepsize": course.stepsize or np.nan}
         values |= {f"sigma_{name}": value for name, value in zip(names, self._sigma(course)[0], strict=True)}
         return {name: np.full(self.replicas, values[name]) for name in self.ready.tuned}
@@ -180,13 +181,15 @@ class Launch:
             return potential.energy(position, replica), potential.gradient(position, replica)
         return self.job.target.energy_and_gradient(position, Batch(None, replica))
 
-    def curvature(self, position: np.ndarray) -> float:
-        """The 90 % quantile over replicas of the largest curvature of U along a unit direction, masses taken off."""
+    def curvature(self, position: np.ndarray, apart: float = _NUDGE) -> float:
+        """The 90 % quantile over replicas of the largest curvature of U along a unit direction, masses taken off, from
+        gradients `apart` in units of |theta|.
+        """
         job = self.job
         rows = np.unique(np.linspace(0, job.replicas - 1, min(_SAMPLE, job.replicas)).round().astype(int))
         scale = np.ones(1) if job.scale is None else np.broadcast_to(job.scale, position.shape)[rows]
         q, v = position[rows].astype(np.float64), self._momenta(0)[rows].astype(np.float64)
-        nudge = _NUDGE * np.maximum(np.linalg.norm(q, axis=1, keepdims=True), _NUDGE)
+        nudge = apart * np.maximum(np.linalg.norm(q, axis=1, keepdims=True), _NUDGE)
         size = np.ones(len(rows))
         for _ in range(_ITERATIONS):
             v /= np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1e-300)
@@ -273,7 +276,7 @@ def _in_braces(ready: Setup) -> Program | None:
         return None
 
 
-def _tuner(ready: Setup, spec: RunSpec, braces: bool) -> Tuner:
+def make_tuner(ready: Setup, spec: RunSpec, braces: bool) -> Tuner:
     """The rules of a run from its spec and what it is about."""
     job, run, method = ready.job, spec.run, spec.method
     partition, tau = job.program.partition, job.hyper.temperature[0]

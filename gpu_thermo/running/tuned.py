@@ -16,11 +16,15 @@ from ..averages.moments import RunningMoments
 from ..engines import Engine, Job
 from ..engines.base import moment_bytes
 from ..engines.work import STATISTICS as WORK
+from ..errors import SpecError
+from ..spec.run import FALLING, ORDINARY
 from ..state import Hyper, Recorded, State
 from ..tuning.course import ADAPTATION, BURN_IN, DESCENT, SAMPLING, Course
+from ..tuning.falling import Falling
 from ..tuning.verdict import Verdict, judge
 from ..tuning.windows import Window
 from .agenda import TunedAgenda
+from .falling import Decisions, Way, held_out, why_not
 from .launch import Launch
 from .loop import Loop, Moment, Progress, ring_slots
 from .subject import Observer, Setup
@@ -31,22 +35,28 @@ Engines = Callable[[Job], Engine]
 
 
 @dataclass
-class TunedLoop(Loop):
+class TunedLoop(Loop, Decisions):
     """Advances one run that tunes itself. `state` has the rows of the whole launch; `saved` is what a store keeps.
 
     Attributes
     ----------
-    launch : what it set out with. engines : who makes the engine of a job. watcher : who sees all rows at the probes.
+    first : what it set out with. launch : what is in force, with masses once they are there, or of the falling way.
+    engines : who makes the engine of a job. watch : who makes the watcher of a launch: who sees all rows at the probes.
     course : what was decided. window : sums of the stage. held : [R + B, P], where the stage began.
     """
 
+    first: Launch = field(kw_only=True)
     launch: Launch = field(kw_only=True)
     engines: Engines = field(kw_only=True)
+    watch: Callable[[Setup], Observer] = field(kw_only=True)
     watcher: Observer = field(kw_only=True)
     course: Course = field(kw_only=True)
     window: Window = field(kw_only=True)
     held: np.ndarray = field(kw_only=True)
+    way: Way | None = field(kw_only=True)
     hyper: Hyper | None = None
+    clock: tuple[float, float] = (0.0, 0.0)
+    paced: tuple[int, float] = (0, 0.0)
 
     @classmethod
     def begin(
@@ -54,19 +64,23 @@ class TunedLoop(Loop):
         said: dict[str, Any] | None = None,
     ) -> "TunedLoop":  # fmt: skip
         """A loop from its start, or from what a checkpoint `kept` and a commit `said`."""
+        way = _way(launch.ready)
         course = Course() if said is None else _reopened(Course.of(said["tuning"]["course"]), launch)
-        launch = launch.with_masses(course.mass)
-        ready, whole = launch.ready, launch.whole
-        engine = engines(launch.descent if course.phase == DESCENT else launch.job)
-        observe = lambda setup, sums: setup.subject.observer(setup, sums, engine.device, threads)  # noqa: E731
-        state = launch.start() if kept is None else _joined(kept)
+        if said is None and way is not None and launch.ready.spec.run.path == FALLING:
+            course = way.rules.begin(course, 0, "")
+        now, ready = in_force(launch, way, course), launch.ready
+        watch = lambda whole: whole.subject.observer(whole, whole.moments(), engine.device, threads)  # noqa: E731
+        engine = engines(_job(now, course))
+        state = (way.start(0) if course.path and way else now.start()) if kept is None else _joined(kept)
         held = state.position.copy() if kept is None else kept.extra[_HELD].copy()
         loop = cls(
-            ready, engine, engine.load(state), moments, observe(ready, moments), launch=launch, engines=engines,
-            watcher=observe(whole, whole.moments()), course=course, held=held, window=_empty(launch, course),
+            ready, engine, engine.load(state), moments, ready.subject.observer(ready, moments, engine.device, threads),
+            first=launch, launch=now, engines=engines, watch=watch, watcher=watch(now.whole), course=course, held=held,
+            window=_empty(now, course), way=way,
         )  # fmt: skip
         if kept is not None:
             loop.window = Window.of({name: kept.extra[_WINDOW + name] for name in vars(loop.window)})
+        loop.clock, loop.paced = (0.0, time.perf_counter()), (loop.state.step, time.perf_counter())
         return loop
 
     @property
@@ -106,8 +120,11 @@ class TunedLoop(Loop):
     def _in_force(self) -> Hyper:
         """Hyperparameters of the stage; the same object as long as they are the same."""
         if self.hyper is None:
-            job = self.launch.descent
-            self.hyper = job.hyper if self.course.phase == DESCENT else self.launch.hyper(self.course)
+            course, of_descent = self.course, self.launch.descent.hyper
+            self.hyper = of_descent if course.phase == DESCENT else self.launch.hyper(course)
+            if course.phase == DESCENT and course.path and self.way is not None:
+                rate = np.full(of_descent.replicas, self.way.rules.rate(course))
+                self.hyper = replace(of_descent, stepsize=rate)
         return self.hyper
 
     def _look(self, recorded: Recorded, i: int) -> Moment | None:
@@ -123,7 +140,8 @@ class TunedLoop(Loop):
         if recorded.acceptance is not None and recorded.proposals is not None:
             self.window.propose(recorded.acceptance[i], recorded.proposals[i])
         if phase == SAMPLING or step == self.course.stop:
-            return self._moment(_head(recorded, self.launch.replicas, self.setup.job.counts_work), i)
+            head = _head(recorded, self.launch.replicas, self.setup.job.counts_work)
+            return self._moment(self.way.as_ready(head) if self.way and self.course.path else head, i)
         return None
 
     def _add_virial(self, step: int, position: np.ndarray) -> None:
@@ -148,19 +166,37 @@ class TunedLoop(Loop):
     def _decide(self) -> None:
         """The stage is over: what comes next, from where, by whom, and with empty sums."""
         before, step = self.course, self.state.step
-        decide = {
-            DESCENT: self._after_descent, ADAPTATION: self._after_adaptation, BURN_IN: self._after_burn_in,
-            SAMPLING: self._after_sampling,
-        }[before.phase]  # fmt: skip
-        self.course, start = decide(before, step)
+        if before.path:
+            self.course, start = self._fallen(before, step)
+        else:
+            self.course, start = self._ordinary(before, step)
+            self.course = self._turned(self.course, step)
         self.hyper = None
-        if start is not None:
-            if before.phase == DESCENT and self.course.phase != DESCENT:
-                self.engine = self.engines(self.launch.job)
+        if _kind(before) != _kind(self.course):
+            self._take()
+        if self.way is not None and self.course.path != before.path:
+            self.state = self.engine.load(self.way.start(step))
+        elif start is not None:
             self.state = self.engine.load(self.launch.fresh(start, step))
         if before.phase != SAMPLING or self.course.phase != SAMPLING:
             self.window = _empty(self.launch, self.course)
             self.held = np.array(self.state.position)
+        self.paced = (step, time.perf_counter())
+
+    def _ordinary(self, before: Course, step: int) -> tuple[Course, np.ndarray | None]:
+        """The next course by the ordinary rules, and the positions from which it begins anew, where it does."""
+        decide = {
+            DESCENT: self._after_descent, ADAPTATION: self._after_adaptation, BURN_IN: self._after_burn_in,
+            SAMPLING: self._after_sampling,
+        }[before.phase]  # fmt: skip
+        return decide(before, step)
+
+    def _take(self) -> None:
+        """The launch, the engine and the watcher of the course in force."""
+        rows, self.launch = self.launch.job.replicas, in_force(self.first, self.way, self.course)
+        self.engine = self.engines(_job(self.launch, self.course))
+        if self.launch.job.replicas != rows:
+            self.watcher = self.watch(self.launch.whole)
 
     def _after_descent(self, course: Course, step: int) -> tuple[Course, np.ndarray | None]:
         tuner, energy = self.launch.tuner, self._median(np.asarray(self.state.energy, np.float64))
@@ -183,12 +219,11 @@ class TunedLoop(Loop):
         return found, self.held if again else None
 
     def _weighed(self, course: Course, step: int, position: np.ndarray) -> Course:
-        """The course with masses, and a launch and an engine that have them."""
+        """The course with masses."""
         mass = self.launch.masses(position)
-        self.launch = self.launch.with_masses(mass)
-        self.engine = self.engines(self.launch.job)
-        curvature, variances = self.launch.curvature(position), self.launch.variances(position)
-        return self.launch.tuner.weigh(course, step, mass, curvature, variances)
+        launch = self.launch.with_masses(mass)
+        curvature, variances = launch.curvature(position), launch.variances(position)
+        return launch.tuner.weigh(course, step, mass, curvature, variances)
 
     def _acceptance(self) -> float:
         """Of single steps, of the replicas that count: over the window where the engine counts work, else from where
@@ -207,6 +242,12 @@ class TunedLoop(Loop):
 
     def _after_sampling(self, course: Course, step: int) -> tuple[Course, None]:
         return self.launch.tuner.after_sampling(course, step, self.window), None
+
+    def _sampled(self, course: Course, step: int) -> Course:
+        """The course with what was sampled so far."""
+        if course.path and self.way is not None:
+            return self.way.rules.sampled(course, step, self.window, held_out(self.setup, self.moments.variables()))
+        return self.launch.tuner.sampled(course, step, self.window)
 
     def _sound(self) -> bool:
         """Whether no row was frozen, and all that was seen is finite."""
@@ -246,12 +287,13 @@ class TunedLoop(Loop):
 
     def overdue(self, seconds: float) -> bool:
         """End the run where run.max_time has passed, with the error it has."""
+        self.clock = seconds, time.perf_counter()
         most = self.setup.spec.run.max_time
         if most is None or seconds < most or self.finished:
             return False
         course = self.course
         if course.phase == SAMPLING and self.window.draws > 1 and not np.isnan(self.window.product).any():
-            course = self.launch.tuner.sampled(course, self.state.step, self.window)
+            course = self._sampled(course, self.state.step)
         self.course = replace(course, ended="max_time")
         return True
 
@@ -268,8 +310,37 @@ class TunedLoop(Loop):
         )  # fmt: skip
 
 
+def in_force(first: Launch, way: Way | None, course: Course) -> Launch:
+    """What goes on in this stage of a run that set out with `first`."""
+    if not course.path or way is None:
+        return first.with_masses(course.mass)
+    return (way.held if course.phase == SAMPLING else way.fall).with_masses(course.mass)
+
+
+def _kind(course: Course) -> tuple[Any, ...]:
+    """Stages of one kind have one launch and one engine."""
+    return course.path, course.phase == DESCENT, bool(course.path) and course.phase == SAMPLING, bool(course.mass)
+
+
+def _job(launch: Launch, course: Course) -> Job:
+    return launch.descent if course.phase == DESCENT else launch.job
+
+
+def _way(ready: Setup) -> Way | None:
+    """The falling way of a run; None where it has none, SpecError where it is asked for."""
+    path = ready.spec.run.path
+    why = why_not(ready) if path != ORDINARY else "it is not asked for"
+    if why and path == FALLING:
+        raise SpecError(f'run.path = "{FALLING}" cannot be gone: {why}.')
+    return None if why else Way(ready)
+
+
 def _reopened(course: Course, launch: Launch) -> Course:
     """The course of a run that goes on, maybe for another tolerance than it stopped for."""
+    if course.path and course.phase == SAMPLING and course.ended:
+        run = launch.ready.spec.run
+        left = int(run.max_steps or run.steps) - course.stop
+        return Falling(launch.tuner).go_on(course, course.stop, left, "max_steps")
     if course.ended in ("", "max_time"):
         return replace(course, ended="")
     return launch.tuner.go_on(course, course.stop)

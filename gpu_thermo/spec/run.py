@@ -41,6 +41,8 @@ REPLICAS, STEPS, POINTS = _EXTRA
 
 MOST_STEPS, LEAST_STEPS = 200_000, 1_000
 """Of a run with a tolerance: run.max_steps unless given, and the fewest it can be."""
+ORDINARY, FALLING = "ordinary", "falling"
+"""Values of run.path: how a run with a tolerance goes about it; None takes the first and, where need be, the second."""
 TUNED = ("steps", "burn_in", "thin", "trace")
 """Keys of [run] that a run with a tolerance finds itself."""
 FREE = ("steps", "max_steps", "tolerance", "max_time")
@@ -127,6 +129,12 @@ class RunSection(Section):
         description="with tolerance: time at most, after which the run ends with the error it has",
         json_schema_extra={"unit": "seconds"},
     )
+    path: Literal["ordinary", "falling"] | None = Field(
+        None,
+        description='with tolerance: "ordinary" rules alone; or, for stiff networks, "falling" at once: an isokinetic'
+        " word whose stepsize falls to a last one, an answer within the budget that may not be trusted. Unless given:"
+        " the ordinary ones, and the falling way where burn-in does not end in a quarter of the budget",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -135,6 +143,10 @@ class RunSection(Section):
         if not isinstance(tree, Mapping):
             return tree
         if tree.get("tolerance") is None:
+            if tree.get("path") is not None:
+                raise ValueError(
+                    f"path = {tree['path']!r} is how a run that tunes itself goes about it: give run.tolerance too"
+                )
             for key in ("max_steps", "max_time"):
                 if tree.get(key) is not None:
                     raise ValueError(

@@ -30,7 +30,7 @@ from .statistics import (
 )
 from .windows import Window
 
-DESCENT, ADAPTATION, BURN_IN, SAMPLING = PHASES = ("descent", "adaptation", "burn-in", "sampling")
+DESCENT, ADAPTATION, BURN_IN, FALL, SAMPLING = PHASES = ("descent", "adaptation", "burn-in", "fall", "sampling")
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,9 @@ class Course:
     burned : whether burn-in ended by its own rules. stuck : windows in which nothing drifted and replicas did not mix.
     lowered : whether h was lowered for its bias. ended : why the run has stopped: tolerance, max_steps, max_time; ""
     while it goes on. kept : steps between kept draws.
-    origin, first : step at which sampling began, and steps of its first segment. log : what each stage came to.
+    origin, first : step at which sampling began, and steps of its first segment. path : "" for the ordinary way, or
+    that of falling.py, of which plan : windows of the descent; fall : stepsizes from which and to which.
+    log : what each stage came to.
     """
 
     phase: str = DESCENT
@@ -65,6 +67,9 @@ class Course:
     kept: int = 1
     origin: int = 0
     first: int = 0
+    path: str = ""
+    plan: int = 0
+    fall: tuple[float, ...] = ()
     log: tuple[dict[str, Any], ...] = field(default=())
 
     def to_dict(self) -> dict[str, Any]:
@@ -75,7 +80,8 @@ class Course:
     def of(cls, plain: Mapping[str, Any]) -> "Course":
         """Inverse of `to_dict`, after JSON."""
         lengths = Lengths(**plain["lengths"])
-        return cls(**{**plain, "lengths": lengths, "friction": tuple(plain["friction"]), "log": tuple(plain["log"])})
+        rows = {name: tuple(plain.get(name, ())) for name in ("friction", "fall", "log")}
+        return cls(**{**plain, **rows, "lengths": lengths})
 
     def to_json(self) -> str:
         """As text."""
@@ -85,7 +91,8 @@ class Course:
         """Whether a run that has stopped goes on for another tolerance, or with more steps."""
         if self.phase != SAMPLING or self.ended in ("", "max_time"):
             return True
-        return bool(self.latest(SAMPLING)["error"] > tolerance and self.stop + self.kept <= max_steps)
+        wanting = self.latest(SAMPLING)["error"] > tolerance or bool(self.path and not self.burned)
+        return wanting and self.stop + self.kept <= max_steps
 
     def logged(self, **entry: Any) -> "Course":
         """With one more line in the log."""
@@ -363,11 +370,14 @@ class Tuner:
 
     def _sample(self, course: Course, step: int, error: float) -> Course:
         """Sampling, everything fixed from here on."""
-        course = replace(course, lengths=course.lengths.within(self.max_steps - step))
+        left = self.max_steps - step
+        course = replace(course, lengths=course.lengths.within(left))
         n, stride = course.lengths.quarter, course.lengths.stride
+        if 4 * stride > left:
+            return replace(course, phase=SAMPLING, window=0, begun=step, stop=step, origin=step, ended="max_steps")
         wanted = 4 * n * (error / self.tolerance) ** 2 * rules.MARGIN if math.isfinite(error) else 4 * n
-        stride = rules.kept_stride(stride, int(min(wanted, self.max_steps - step)))
-        first = stride * math.ceil(min(max(wanted, 2 * n), 4 * n) / stride)
+        stride = rules.kept_stride(stride, int(min(wanted, left)))
+        first = stride * min(math.ceil(min(max(wanted, 2 * n), 4 * n) / stride), left // stride)
         found = replace(course, phase=SAMPLING, window=0, begun=step, kept=stride, origin=step, first=first)
         return replace(found, stop=self._until(found, step, first))
 

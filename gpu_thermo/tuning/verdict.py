@@ -13,6 +13,8 @@ from .course import BURN_IN, SAMPLING, Course, Tuner
 
 DRIFT = 0.01
 """p of a drift over the kept draws below which they are not trusted: a hundredth of good runs."""
+SHOWN = ("rmse", "nll", "accuracy")
+"""Scores that the verdict on a fall shows."""
 LOST = 0.01
 """Share of replicas that may freeze."""
 
@@ -93,8 +95,9 @@ def _against(course: Course, tuner: Tuner) -> Iterator[tuple[str, str]]:
         if course.ended:
             yield f"{course.ended} came before the first draw", "resume with more, or start from better values"
         return
-    yield from _unburned(course)
-    yield from _drifting(line, tuner)
+    yield from _fallen(course, tuner) if course.path else _unburned(course)
+    if not course.path:
+        yield from _drifting(line, tuner)
     if line["error"] > tuner.tolerance:
         yield (
             f"the tolerance {tuner.tolerance:g} was not reached by {course.ended or 'now'}, and the largest error is"
@@ -110,11 +113,44 @@ def _against(course: Course, tuner: Tuner) -> Iterator[tuple[str, str]]:
             " times that",
             'raise run.batch, or use minibatch = "full"',
         )
-    if line["excess"] or (line["bias"] is not None and line["bias"] - 2 * line["bias_error"] > tuner.tolerance):
+    seen = line["bias"] is not None and line["bias"] - 2 * line["bias_error"] > tuner.tolerance
+    if not course.path and (line["excess"] or seen):
         yield (
             f"the stepsize {course.stepsize:.3g} biases averages by {line['bias']:.2g} +- {line['bias_error']:.1g} sd",
             f"start again with method.stepsize = {course.stepsize / 2:.2g}",
         )
+
+
+def _fallen(course: Course, tuner: Tuner) -> Iterator[tuple[str, str]]:
+    """What stands against draws at the last stepsize of a fall, and what they are worth all the same."""
+    line, why = course.latest(SAMPLING), []
+    failed = line["failed"]
+    if {"ratio", "drift"} & set(failed):
+        drift = f", drift p {line['p']:.2g}" if "drift" in failed else ""
+        why.append(f"of slow modes (variance of the replicas' means {line['ratio']:.2f} of all there is{drift})")
+    if "bias" in failed:
+        heat = f", U {line['heat']:.2g} +- {line['heat_error']:.1g} a point above it" if line.get("heat_excess") else ""
+        bias = (
+            ""
+            if line["bias"] is None
+            else f" ({line['bias']:.2g} +- {line['bias_error']:.1g} sd from half of it{heat})"
+        )
+        why.append(f"of a stepsize bias at {course.stepsize:.3g}{bias}")
+    if "virial" in failed:
+        why.append("the virial theorem is missed")
+    if not why:
+        return
+    scores = ", ".join(f"{name.upper()} {value:.3g}" for name, value in line["scores"].items() if name in SHOWN)
+    worth = (
+        f"predictions that held-out points judge ({scores})"
+        if scores
+        else "predictions, which held-out points can judge"
+    )
+    yield (
+        f"the network is stiff: {' and '.join(why)}",
+        f"these draws are worth {worth}, and promise no posterior: spreads and intervals may be off by as much; resume"
+        " with more (run.max_steps, run.max_time), or ask it of a smaller network or a tighter prior",
+    )
 
 
 def _unburned(course: Course) -> Iterator[tuple[str, str]]:

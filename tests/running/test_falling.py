@@ -1,0 +1,177 @@
+"""The falling way, whole: a small stiff network ends within its budget with good predictions and a verdict that does
+not trust it; the same bit for bit however it was cut; one that is not stiff comes to be trusted.
+"""
+
+import os
+import signal
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from runs import NEEDS_COMPILER, differences
+from tuned_cases import told, well
+
+from gpu_thermo import resume, sample
+from gpu_thermo.errors import SpecError
+from gpu_thermo.run import Interrupted
+from gpu_thermo.running.falling import Way, why_not
+from gpu_thermo.running.pace import Pace
+from gpu_thermo.running.setup import prepare
+from gpu_thermo.spec.run import RunSpec
+from gpu_thermo.store import read_header
+from gpu_thermo.tuning.course import DESCENT, FALL, SAMPLING
+
+SD = 0.02
+"""Noise of the answers: small against them, so that the posterior is stiff."""
+
+
+def data(seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(-2, 2, (100, 1))
+    y = (np.sin(2 * x) + SD * rng.normal(size=x.shape)).ravel()
+    return x[:60], y[:60], x[60:], y[60:]
+
+
+def stiff(model=None, method=None, **run):
+    return {
+        "data": {"name": "arrays", "task": "regression"},
+        "model": {
+            "hidden": [8, 8], "activation": "silu", "likelihood": "heteroscedastic", "prior_sd": 1.0, **(model or {})
+        },
+        "method": {"name": "langevin", "posterior_temperature": 1.0, **(method or {})},
+        "run": {"replicas": 32, "tolerance": 0.05, "max_steps": 2_500, **run},
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def tree():
+    return sample(stiff(), data=data())
+
+
+@NEEDS_COMPILER
+class TestAStiffNetwork:
+    def test_it_turns_by_itself_and_ends_within_its_budget(self, tree):
+        course, verdict = told(tree)
+        assert any("turned" in line for line in course["log"])
+        assert course["path"] == "falling"
+        assert course["ended"] == "max_steps"
+        assert course["stop"] <= 2_500
+        assert not verdict["trusted"]
+        assert "the network is stiff: of slow modes" in verdict["text"]
+        assert "RMSE" in verdict["text"]
+
+    def test_its_predictions_are_good(self, tree):
+        """Of held-out points, in the answers' units: their sd is .7."""
+        score = told(tree)[0]["log"][-1]["scores"]
+        assert score["rmse"] < 4 * SD
+        assert score["nll"] < -1
+
+    def test_draws_are_of_the_last_stepsize_only(self, tree):
+        course, _ = told(tree)
+        fall = [line for line in course["log"] if line["phase"] == FALL and line["window"]]
+        steps = tree["posterior"]["step"].to_numpy()
+        assert steps[0] > course["origin"] > fall[-1]["begun"]
+        assert course["stepsize"] == pytest.approx(fall[-1]["stepsize"])
+        assert fall[0]["stepsize"] / fall[-1]["stepsize"] == pytest.approx(4)
+        np.testing.assert_array_equal(tree["posterior"]["stepsize"].to_numpy(), course["stepsize"])
+        assert course["mass"]["b3"] > 2 * course["mass"]["w2"], "biases of the output are stiff, inner weights are not"
+
+    def test_of_words_by_layer(self):
+        """The store keeps the run's own partitions, which have no temperature under the other word."""
+        method = {"name": "langevin", "partition": "layer"}
+        found = sample(stiff(method=method, path="falling", max_steps=1_500), data=data())
+        assert found["sample_stats"]["kinetic_temperature"].shape[-1] == 3
+        assert np.isnan(found["sample_stats"]["kinetic_temperature"]).all()
+        np.testing.assert_array_equal(found["posterior"]["friction_hidden2"], 0.1)
+
+    def test_a_budget_of_time(self):
+        found = sample(stiff(path="falling", max_steps=10**6, max_time=4.0, tolerance=0.001), data=data())
+        course, verdict = told(found)
+        assert course["ended"] == "max_time"
+        assert found["posterior"].attrs["sampling_time"] < 4.5
+        assert course["log"][-1]["phase"] == SAMPLING
+        assert not verdict["trusted"]
+
+
+@NEEDS_COMPILER
+def test_a_network_that_is_not_stiff_comes_to_be_trusted():
+    """A wide noise: the draws pass the tests of a burn-in, and the group at half the stepsize agrees."""
+    spec = stiff(
+        {"hidden": 3, "likelihood": "gaussian", "noise_sd": 1.0, "activation": "tanh"}, path="falling", tolerance=0.1,
+        max_steps=20_000,
+    )  # fmt: skip
+    course, verdict = told(sample(spec, data=data()))
+    assert course["ended"] == "tolerance", verdict["text"]
+    assert verdict["trusted"], verdict["text"]
+
+
+@pytest.mark.parametrize("engine", ["batched", pytest.param("fused", marks=NEEDS_COMPILER)])
+def test_a_run_cut_everywhere_is_the_same(engine, tmp_path, monkeypatch):
+    """Stopped in the descent, while gradients warm up, in the fall and among the draws; and extended."""
+    spec = stiff({"hidden": [4, 4]} if engine == "batched" else None, path="falling", max_steps=1_300)
+    whole, cut = tmp_path / "whole.zarr", tmp_path / "cut.zarr"
+    sample(spec, whole, data=data(), engine=engine)
+    monkeypatch.setattr(Pace, "next", lambda self: 30)
+    seen = []
+    for stop in (75, 330, 500, 1_000):
+
+        def when(progress, stop=stop):
+            if progress.step >= stop:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        with suppress(Interrupted):
+            resume(cut, on_progress=when) if cut.exists() else sample(
+                spec, cut, data=data(), engine=engine, on_progress=when
+            )
+        seen.append(course(cut)["phase"])
+    assert seen == [DESCENT, FALL, FALL, SAMPLING]
+    resume(cut)
+    assert differences(whole, cut) == []
+    assert course(whole) == course(cut)
+    more = resume(cut, stiff({"hidden": [4, 4]} if engine == "batched" else None, path="falling", max_steps=2_000))
+    assert told(more)[0]["stop"] > course(whole)["stop"]
+    assert told(more)[0]["origin"] == course(whole)["origin"]
+
+
+def course(path):
+    return read_header(path).attributes["tuning"]["course"]
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"method": {"freeze": ["output"]}}, "some are frozen"), ({"method": {"name": "adl"}}, "has thermostats"),
+            ({"method": {"stepsize": 0.1}}, "leave them out"), ({"method": {"mass": 2.0}}, "masses itself"),
+            ({"batch": 10}, 'minibatch = "subset"'), ({"model": {"prior_sd": None}}, "needs a prior"),
+        ],
+    )  # fmt: skip
+    def test_who_cannot_go(self, changes, message):
+        given = {"path": "falling", **changes}
+        with pytest.raises(SpecError, match=f'run.path = "falling" cannot be gone: .*{message}'):
+            sample(stiff(**given), data=data())
+
+    def test_of_potentials_and_without_a_tolerance(self):
+        assert "this run is of a potential" in why_not(prepare(RunSpec.from_dict(well())))
+        with pytest.raises(SpecError, match="path = 'falling' is how a run that tunes itself"):
+            RunSpec.from_dict({"run": {"path": "falling"}})
+
+    def test_the_ordinary_way_alone_does_not_turn(self):
+        spec = stiff(path="ordinary", max_steps=1_500)
+        found, verdict = told(sample(spec, data=data(), engine="batched"))
+        assert not found["path"]
+        assert not verdict["trusted"]
+
+
+@NEEDS_COMPILER
+def test_starts_near_0_are_replaced_by_he():
+    """Others are the user's."""
+    from gpu_thermo.run import Given, as_spec, make_ready
+
+    for init, alike in (("normal", False), ("prior", True)):
+        given = Given(data(), None, None, None)
+        spec, _ = as_spec(stiff({"init": init}), given)
+        ready = make_ready(spec, None, given)
+        position = Way(ready).start(0).position
+        assert np.array_equal(position, ready.initial_state().position) == alike
+        assert position.std() > 0.1
