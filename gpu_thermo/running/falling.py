@@ -38,6 +38,8 @@ def why_not(ready: Setup) -> str:
     tau = job.hyper.temperature[0]
     if ready.subject.potential is not None:
         return "it is for networks, and this run is of a potential"
+    if job.program.update is not None:
+        return f"it takes the place of a splitting word, and '{job.program.update}' is none"
     if any(text is None for text in job.program.texts):
         return "it moves all parameters, and some are frozen (method.freeze)"
     if not job.program.has_work:

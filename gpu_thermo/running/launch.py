@@ -79,7 +79,8 @@ class Launch:
         each = course.friction or (np.nan,)
         gamma = dict(zip(names, each * len(names) if len(each) == 1 else each, strict=True))
         values = {f"friction_{name}": value for name, value in gamma.items()} | {"stepsize": course.stepsize or np.nan}
-        values |= {f"sigma_{name}": value for name, value in zip(names, self._sigma(course)[0], strict=True)}
+        if not course.path:  # words of that way have no noise of a thermostat
+            values |= {f"sigma_{name}": value for name, value in zip(names, self._sigma(course)[0], strict=True)}
         return {name: np.full(self.replicas, values[name]) for name in self.ready.tuned}
 
     # -- masses --------------------------------------------------------------------------------------------------------

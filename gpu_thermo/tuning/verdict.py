@@ -124,32 +124,26 @@ def _against(course: Course, tuner: Tuner) -> Iterator[tuple[str, str]]:
 def _fallen(course: Course, tuner: Tuner) -> Iterator[tuple[str, str]]:
     """What stands against draws at the last stepsize of a fall, and what they are worth all the same."""
     line, why = course.latest(SAMPLING), []
-    failed = line["failed"]
-    if {"ratio", "drift"} & set(failed):
-        drift = f", drift p {line['p']:.2g}" if "drift" in failed else ""
-        why.append(f"of slow modes (variance of the replicas' means {line['ratio']:.2f} of all there is{drift})")
+    failed = set(line["failed"])
+    if {"ratio", "drift"} & failed:
+        drift = f", and they drift (p {line['p']:.2g})" if "drift" in failed else ""
+        why.append(f"slow modes (variance of the replicas' means {line['ratio']:.2f} of all there is{drift})")
     if "bias" in failed:
-        heat = f", U {line['heat']:.2g} +- {line['heat_error']:.1g} a point above it" if line.get("heat_excess") else ""
-        bias = (
-            ""
-            if line["bias"] is None
-            else f" ({line['bias']:.2g} +- {line['bias_error']:.1g} sd from half of it{heat})"
+        heat = f"U {line['heat']:.2g} +- {line['heat_error']:.1g} a point" if line.get("heat_excess") else ""
+        means = "" if line["bias"] is None else f"{line['bias']:.2g} +- {line['bias_error']:.1g} sd"
+        why.append(
+            f"a stepsize bias (at {course.stepsize:.3g} from half of it: {', '.join(filter(None, (means, heat)))})"
         )
-        why.append(f"of a stepsize bias at {course.stepsize:.3g}{bias}")
     if "virial" in failed:
-        why.append("the virial theorem is missed")
+        why.append("a virial that is missed")
     if not why:
         return
     scores = ", ".join(f"{name.upper()} {value:.3g}" for name, value in line["scores"].items() if name in SHOWN)
-    worth = (
-        f"predictions that held-out points judge ({scores})"
-        if scores
-        else "predictions, which held-out points can judge"
-    )
     yield (
-        f"the network is stiff: {' and '.join(why)}",
-        f"these draws are worth {worth}, and promise no posterior: spreads and intervals may be off by as much; resume"
-        " with more (run.max_steps, run.max_time), or ask it of a smaller network or a tighter prior",
+        f"the network is stiff, with {' and '.join(why)}",
+        f"its predictions are worth what held-out points say{f' ({scores})' if scores else ''}, and no posterior is"
+        " promised: spreads and intervals may be off; resume with more (run.max_steps, run.max_time), or ask it of a"
+        " smaller network or a tighter prior",
     )
 
 

@@ -57,7 +57,7 @@ class TestAStiffNetwork:
         assert course["ended"] == "max_steps"
         assert course["stop"] <= 2_500
         assert not verdict["trusted"]
-        assert "the network is stiff: of slow modes" in verdict["text"]
+        assert "the network is stiff, with slow modes" in verdict["text"]
         assert "RMSE" in verdict["text"]
 
     def test_its_predictions_are_good(self, tree):

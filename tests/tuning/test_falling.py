@@ -160,8 +160,8 @@ class TestDraws:
         ("kind", "failed", "says"),
         [
             ({"spread": 1.0}, "ratio", "slow modes"), ({"drift": 1.0}, "drift", "slow modes"),
-            ({"bias": 1.0}, "bias", "stepsize bias"), ({"heat": 1.0}, "bias", "a point above it"),
-            ({"virial": 3.0}, "virial", "virial theorem is missed"),
+            ({"bias": 1.0}, "bias", "stepsize bias"), ({"heat": 1.0}, "bias", "a point"),
+            ({"virial": 3.0}, "virial", "a virial that is missed"),
         ],
     )  # fmt: skip
     def test_else_it_goes_on_to_the_end_of_its_budget(self, kind, failed, says):
@@ -175,7 +175,7 @@ class TestDraws:
         assert not verdict.trusted
         assert says in verdict.text
         assert "RMSE 0.2" in verdict.text
-        assert "promise no posterior" in verdict.text
+        assert "no posterior is promised" in verdict.text
 
     def test_a_resumed_one_goes_on_until_it_agrees(self):
         ended, _ = self.after(left=0, spread=1.0)
