@@ -1,6 +1,7 @@
 """`gpu-thermo study`, and `gpu-thermo table` of what came out."""
 
 import math
+import sys
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any, Self
@@ -39,11 +40,42 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would run
 AsJson = Annotated[bool, typer.Option("--json", help="Print the plan or the final table as JSON.")]
 
 
+Import = Annotated[
+    list[str] | None,
+    typer.Option("--import", metavar="MODULE", help="Module (name or path) that registers one's own records."),
+]
+
+
+def _import(modules: list[str] | None) -> None:
+    """Import what registers; SpecError where it cannot be, with why."""
+    from importlib import import_module
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    from gpu_thermo.errors import SpecError
+
+    for name in modules or []:
+        try:
+            if not name.endswith(".py"):
+                import_module(name)
+                continue
+            found = spec_from_file_location(Path(name).stem, name)
+            assert found is not None
+            assert found.loader is not None
+            module = module_from_spec(found)
+            sys.modules[found.name] = module
+            found.loader.exec_module(module)
+        except Exception as error:
+            raise SpecError(
+                f"--import {name}: it cannot be imported ({type(error).__name__}: {error}). Give the name of an"
+                " installed module, or the path of a file."
+            ) from error
+
+
 def study(
     spec: Spec, out: Out = None, workers: Workers = 0, scheduler: Scheduler = None, device: Device = "auto",
     engine: Engine = "auto", threads: Threads = None, keep: Keep = False, extend: Extend = False,
     dry_run: DryRun = False, overwrite: Overwrite = False, allow_other_bits: AllowOtherBits = False,
-    quiet: Quiet = False, as_json: AsJson = False,
+    modules: Import = None, quiet: Quiet = False, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Run a grid of methods and hyperparameters over many seeds, as few large launches.
 
@@ -56,6 +88,7 @@ def study(
 
     from .output import say
 
+    _import(modules)
     store = out or Path(f"{spec.stem}.zarr")
     if dry_run:
         print_plan(

@@ -59,7 +59,8 @@ _DIGESTS: dict[str, str] = {}
 def register(record: Record) -> Record:
     """Put a record of one's own into its table, so that specs may name it; the record, for use as it is.
 
-    Registering an equal one again does nothing. Each process registers for itself: workers of a study do, too.
+    Registering an equal one again does nothing. Each process registers for itself; workers of a study are sent what is
+    registered here.
 
     Parameters
     ----------
@@ -112,6 +113,11 @@ def unregister(name: str) -> None:
 def registered() -> dict[str, str]:
     """Digest of each registered record, by kind and name: {"letter L": "..."}."""
     return dict(_DIGESTS)
+
+
+def records() -> list[Record]:
+    """The registered records themselves, as they were given."""
+    return [KINDS[kind].table[name] for kind, name in (label.split() for label in _DIGESTS)]
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..errors import SpecError
 from ..moves.table import MOVES
+from ..registration import registered
 from ..spec.run import RunSpec
 
 SECTIONS = ("data", "model", "target", "method", "run", "moves")
@@ -27,9 +28,10 @@ def refuse_tolerance(run: Any) -> None:
         )
 
 
-def run_of(base: Mapping[str, Any], point: Mapping[str, Any]) -> RunSpec:
+def run_of(base: Mapping[str, Any], point: Mapping[str, Any], known: Mapping[str, str] | None = None) -> RunSpec:
     """The run of one cell: the base, whole sections replaced first, single fields set then, and what studies leave out
-    filled in. Its replicas are those of one run of the study: a ladder's rungs, else one.
+    filled in. Its replicas are those of one run of the study: a ladder's rungs, else one. It says by which registered
+    records it goes: of those `known` where the study was made, or of those that are registered here.
 
     Raises
     ------
@@ -46,11 +48,24 @@ def run_of(base: Mapping[str, Any], point: Mapping[str, Any]) -> RunSpec:
         else:
             _set(tree, field, [section, *path], value)
     _fill_in(tree)
-    spec = RunSpec.from_dict(tree)
+    known = known or registered()
+    spec = RunSpec.from_dict(tree | ({"registered": dict(known)} if known else {}))
+    if known:
+        spec = spec.model_copy(update={"registered": {n: d for n, d in known.items() if _names(spec, *n.split())}})
     _refuse_lists(spec)
     if spec.tied > 1 and spec.run.tolerance is None:
         spec = spec.model_copy(update={"run": spec.run.model_copy(update={"replicas": spec.tied})})
     return spec
+
+
+def _names(spec: RunSpec, kind: str, name: str) -> bool:
+    """Whether a spec names a registered record."""
+    if kind == "letter":
+        words = spec.method.word
+        return name in "".join(words.values() if isinstance(words, Mapping) else [words or ""])
+    if kind == "update":
+        return spec.method.name == name
+    return spec.target is None and getattr(spec.model, kind) == name
 
 
 def _copied(section: Any) -> Any:

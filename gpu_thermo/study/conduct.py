@@ -70,7 +70,7 @@ def run_study(
     with (
         stop_signals() as caught,  # all the way: processes that are started must be ended, whenever the signal comes
         cluster(workers, scheduler) as client,
-        writing(path, study, job.cells, overwrite=overwrite, extend=extend),
+        writing(path, job.study, job.cells, overwrite=overwrite, extend=extend),
     ):
         todo = [s for s in job.shards if not is_done(path, s)]
         progress, report = _start(job, todo, workers), on_progress or (lambda _: None)

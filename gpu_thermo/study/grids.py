@@ -92,10 +92,16 @@ class StudySpec(Section):
     seeds: SeedsSpec = Field(default_factory=SeedsSpec, description="how many runs each cell has, and their seeds")
     study: StudyOptions = Field(default_factory=StudyOptions, description="what is measured, and how the work is cut")
 
+    registered: dict[str, str] = Field(
+        default_factory=dict,
+        description="digests of the records registered from Python that its runs go by, written into its own spec",
+        json_schema_extra={"allowed": "what a study's own spec says"},
+    )
+
     @classmethod
     def from_dict(cls, tree: Mapping[str, Any]) -> "StudySpec":
         """Validate nested dictionaries, every cell included; SpecError names the field, the value and the remedy."""
-        known = ("name", *SECTIONS, "grid", "zip", "seeds", "study")
+        known = ("name", *SECTIONS, "grid", "zip", "seeds", "study", "registered")
         for key in tree:
             if key not in known:
                 near = difflib.get_close_matches(key, known, 1)
@@ -104,7 +110,7 @@ class StudySpec(Section):
         zipped = tree.get("zip", [])
         if not isinstance(zipped, list) or not all(isinstance(z, Mapping) for z in zipped):
             raise SpecError("zip is a list of tables: write [[zip]] above each group of fields that go in step.")
-        own = {key: tree[key] for key in ("name", "seeds", "study") if key in tree}
+        own = {key: tree[key] for key in ("name", "seeds", "study", "registered") if key in tree}
         own["base"] = {key: tree[key] for key in SECTIONS if key in tree}
         own["grid"] = _axes(tree.get("grid", {}), "grid")
         own["zip"] = [_axes(table, "zip") for table in zipped]
@@ -136,6 +142,7 @@ class StudySpec(Section):
             "zip": self.zip,
             "seeds": self.seeds.model_dump(),
             "study": self.study.model_dump(),
+            "registered": self.registered,
         }
         return {key: value for key, value in ({"name": self.name} | out).items() if value not in ("", {}, [])}
 
@@ -169,7 +176,7 @@ class StudySpec(Section):
                 for field, value in point.items()
             }
             try:
-                out.append(Cell(len(out), label, fields, run_of(self.base, point)))
+                out.append(Cell(len(out), label, fields, run_of(self.base, point, self.registered)))
             except SpecError as error:
                 raise SpecError(f"{error}{f' (in the cell {label})' if point else ''}") from None
         return out

@@ -45,6 +45,8 @@ def make_work(study: StudySpec, base: Path | None, device: str, engine: str) -> 
     written.
     """
     cells = study.cells()
+    if own := {label: digest for cell in cells for label, digest in cell.spec.registered.items()}:
+        study = study.model_copy(update={"registered": own})
     groups = [_group(study, base, some, device, engine) for some in group_cells(cells)]
     return Work(study, cells, groups, make_shards(study, base, groups))
 

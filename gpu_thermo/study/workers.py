@@ -11,6 +11,7 @@ from . import builds
 from .launch import run_shard
 from .parts import is_done, part_builds, remove_part, write_part
 from .progress import OnProgress, StudyProgress
+from .records import packed, unpack
 from .shards import Shard
 from .tuned import forget, run_tuned
 from .work import Work
@@ -19,8 +20,11 @@ GRACE_SECONDS = 5.0
 """How long shards under way on workers may take to end, and so to be kept, after a signal."""
 
 
-def remote_shard(shard: Shard, path: str, device: str, engine: str, threads: int | None) -> str:
-    """What a worker does: run one shard and write its part, unless another worker did so meanwhile."""
+def remote_shard(shard: Shard, path: str, device: str, engine: str, threads: int | None, own: bytes = b"") -> str:
+    """What a worker does: run one shard and write its part, unless another worker did so meanwhile. `own` is what the
+    coordinator has registered.
+    """
+    unpack(own)
     where = Path(path)
     if not where.is_dir():
         raise RunError(f"A worker does not see '{path}': put the study on a file system that all workers share.")
@@ -46,12 +50,14 @@ def run_there(
     from distributed import wait
     from distributed.client import Future
 
+    own = packed()
     futures: dict[Future, Shard] = {
         client.submit(
             remote_shard,
             shard,
             str(path),
             *how,
+            own,
             key=f"gpu-thermo-{shard.id}-{os.getpid()}",
             pure=False,
         ): shard
