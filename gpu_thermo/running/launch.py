@@ -118,8 +118,8 @@ class Launch:
         stepsize[self.replicas :] /= 2
         friction = np.where(np.isnan(base.friction), np.nan, np.asarray(course.friction))
         sigma = base.sigma if self.ready.spec.method.sigma is not None else self._sigma(course)
-        block = course.lengths.block if self.tuner.braces and course.phase in (BURN_IN, SAMPLING) else 0
-        block = np.full(self.job.replicas, block, np.int64)
+        in_blocks = self.tuner.braces and course.phase in (BURN_IN, SAMPLING)
+        block = np.full(self.job.replicas, course.lengths.block if in_blocks else 0, np.int64)
         return replace(base, stepsize=stepsize, friction=friction, sigma=sigma, block=block)
 
     def _sigma(self, course: Course) -> np.ndarray:

@@ -69,8 +69,8 @@ class TunedLoop(Loop, Decisions):
         if said is None and way is not None and launch.ready.spec.run.path == FALLING:
             course = way.rules.begin(course, 0, "")
         now, ready = in_force(launch, way, course), launch.ready
-        watch = lambda whole: whole.subject.observer(whole, whole.moments(), engine.device, threads)  # noqa: E731
         engine = engines(_job(now, course))
+        watch = lambda whole: whole.subject.observer(whole, whole.moments(), engine.device, threads)  # noqa: E731
         state = (way.start(0) if course.path and way else now.start()) if kept is None else _joined(kept)
         held = state.position.copy() if kept is None else kept.extra[_HELD].copy()
         loop = cls(
