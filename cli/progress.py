@@ -43,10 +43,18 @@ class Meter:
     def __call__(self, progress: "Progress") -> None:
         """Show `progress`."""
         if self._live is not None:
-            self._live.update(bar(progress), refresh=True)
+            self._live.update(self.bar(progress), refresh=True)
         elif not self._quiet and time.monotonic() - self._last_line >= INTERVAL:
             self._last_line = time.monotonic()
-            say(line(progress))
+            say(self.line(progress))
+
+    def bar(self, progress: "Progress") -> "RenderableType":
+        """What a terminal shows."""
+        return bar(progress)
+
+    def line(self, progress: "Progress") -> str:
+        """What stands on a plain line."""
+        return line(progress)
 
 
 def bar(progress: "Progress") -> "RenderableType":
@@ -62,16 +70,16 @@ def bar(progress: "Progress") -> "RenderableType":
         grid.add_column(no_wrap=True, justify="right")
     steps = f"{progress.step:,} of {progress.total_steps:,} steps"
     shown = ProgressBar(total=progress.total_steps, completed=progress.step)
-    grid.add_row(shown, *((_goal(progress), _left(progress)) if progress.phase else (steps, _left(progress))))
+    grid.add_row(shown, *((_goal(progress), left(progress)) if progress.phase else (steps, left(progress))))
     return Group(grid, Text(_speed(progress)), Text(_physics(progress)))
 
 
 def line(progress: "Progress") -> str:
     """The same on one line."""
     percent = f"{100 * progress.step / max(1, progress.total_steps):.0f} %"
-    where = f"step {progress.step:,} of {progress.total_steps:,} ({percent}), {_left(progress)}"
+    where = f"step {progress.step:,} of {progress.total_steps:,} ({percent}), {left(progress)}"
     if progress.phase:
-        where = f"{_goal(progress)}, {_left(progress)}"
+        where = f"{_goal(progress)}, {left(progress)}"
     return ", ".join((where, _speed(progress), _physics(progress)))
 
 
@@ -81,7 +89,7 @@ def _goal(progress: "Progress") -> str:
     return f"{progress.phase}, step {progress.step:,}{found}"
 
 
-def _left(progress: "Progress") -> str:
+def left(progress: "Progress") -> str:
     """Time left, as far as it is known."""
     return f"{clock(progress.seconds_left)} left" if math.isfinite(progress.seconds_left) else "time left not known yet"
 

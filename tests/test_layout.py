@@ -23,6 +23,11 @@ ELSEWHERE = {
         f"gpu_thermo/data/sources/{name}.py": ("data/test_sources.py", "options of every name, built and refused")
         for name in ("base", "bundled", "generated", "own")
     },
+    "cli/report.py": ("cli/test_fit.py", "fit, report and watch are one story"),
+    "cli/watch.py": ("cli/test_fit.py", "fit, report and watch are one story"),
+    "analysis/report/sections.py": ("analysis/report/test_runs.py", "every part is asked of whole reports"),
+    "analysis/report/writing.py": ("analysis/report/test_runs.py", "files are written and refused there"),
+    "analysis/report/studies.py": ("cli/test_study.py", "the report of a study stands beside its table"),
     "gpu_thermo/estimators/loaded.py": ("estimators/test_saved.py", "what is saved is loaded there"),
     "gpu_thermo/estimators/base.py": ("estimators/test_regressor.py", "what both estimators share is asked of one"),
     "gpu_thermo/averages/draws.py": (

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ..data.dataset import LOG
 from ..data.recipe import Recipe
 from ..data.tasks import TASKS
 from ..errors import SpecError, StoreError
@@ -123,6 +124,7 @@ def names_of(text: Any) -> dict[str, Any]:
         if recipe is not None:
             names["recipe"] = Recipe.model_validate(recipe)
             good = good and list(names["recipe"].features) == names["features"]
+        good = good and names.get("target_transform") in (None, LOG)
     except BROKEN:
         good = False
     if not good or not names["features"]:

@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 
 from ..data import Dataset, Standardisation
+from ..data.dataset import LOG, own_name
 from ..data.tasks import TASKS
 from ..engines import make_predictor, resolve_device
 from ..errors import DataError, SpecError, StoreError
@@ -29,6 +30,7 @@ from ..targets.own.model import OwnModel
 from .claims import learned_centre, names_of
 from .draws import Chunk, Evaluate, Scales, Source, mixtures
 from .ensembles import ensemble_columns, labels
+from .logarithms import in_own_units
 from .moments import BLOCK, RunningMoments
 from .points import points_of
 from .scores import scores
@@ -133,7 +135,11 @@ def predict(
         for name, values in zip(_QUANTILES, found, strict=True):
             out[name] = (("ensemble", "quantile", "point", "output"), values)
         out = out.assign_coords(quantile=list(levels))
-    return _assemble(tree, source, data, x, out, ensemble is not None)
+    out = _assemble(tree, source, data, x, out)
+    if names.get("target_transform") == LOG:
+        found = mixtures(source, model, evaluate, networks, len(x), memory, source.every(quantile_draws))
+        out = in_own_units(out, found, data, source.ensemble_dataset)
+    return out.isel(ensemble=0) if ensemble is not None else out
 
 
 def _checked_levels(quantiles: Sequence[float]) -> tuple[float, ...]:
@@ -166,7 +172,7 @@ def _sum_by_arrays(
 def _targets(tree: xr.DataTree) -> tuple[str, ...]:
     """Names that a table of points may give to what is predicted."""
     given = getattr(RunSpec.from_json(tree.attrs["spec"]).data, "target", None)
-    return (*data_names(tree)["targets"], *([given] if isinstance(given, str) else given or ()))
+    return (*map(own_name, data_names(tree)["targets"]), *([given] if isinstance(given, str) else given or ()))
 
 
 def data_names(tree: xr.DataTree) -> dict[str, Any]:
@@ -324,9 +330,7 @@ def _accumulate(
         moments.update(phi, chunk.ensemble[rows], log_w, noise=model.noise_variance(chunk.position[rows]))
 
 
-def _assemble(
-    tree: xr.DataTree, source: Source, data: Scales, x: np.ndarray, out: xr.Dataset, single: bool
-) -> xr.Dataset:
+def _assemble(tree: xr.DataTree, source: Source, data: Scales, x: np.ndarray, out: xr.Dataset) -> xr.Dataset:
     """Undo the target's standardisation, and name everything."""
     names = data_names(tree)
     if data.target_mean is not None and data.target_sd is not None:
@@ -348,7 +352,7 @@ def _assemble(
         "information_units": "nats",
         "description": "averages over draws and replicas of each ensemble",
     }
-    return out.isel(ensemble=0) if single else out
+    return out
 
 
 def _differences(tree: xr.DataTree, source: Source) -> dict[str, np.ndarray]:

@@ -67,6 +67,8 @@ class Dataset:
         [D, N] float64 weights of the training points, of mean 1 in each set; None for equal ones.
     recipe
         How the columns of a table became the features; None where they are numbers, taken as they are.
+    target_transform
+        "log" where y holds logarithms of the answers, before it was standardised; its names then say so.
 
     Raises
     ------
@@ -86,6 +88,7 @@ class Dataset:
     standardisation: Standardisation | None = None
     weight: Floats | None = None
     recipe: Recipe | None = None
+    target_transform: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what a run could only fail on later."""
@@ -136,6 +139,8 @@ class Dataset:
         names: list[Any] = [self.name, self.task, self.features, self.classes, self.targets]
         if self.recipe is not None:
             names.append(self.recipe.model_dump())
+        if self.target_transform is not None:
+            names.append({"target_transform": self.target_transform})
         digest.update(json.dumps(names).encode())
         s = self.standardisation
         arrays = {"x_train": self.x_train, "y_train": self.y_train, "x_test": self.x_test, "y_test": self.y_test}
@@ -172,6 +177,37 @@ class Schema:
     classes: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
     recipe: Recipe | None = None
+    target_transform: str | None = None
+
+
+LOG = "log"
+"""Of target_transform: the logarithm of positive answers is learned."""
+
+
+def transformed(name: str) -> str:
+    """What a target is called once its logarithm is taken."""
+    return f"{LOG}({name})"
+
+
+def own_name(name: str) -> str:
+    """Inverse of `transformed`."""
+    return name.removeprefix(f"{LOG}(").removesuffix(")")
+
+
+def logarithms(y: Values, schema: Schema) -> Floats:
+    """log y; DataError where an answer is not positive, or is a label."""
+    if not TASKS[schema.task].numeric:
+        raise DataError(
+            f"Data '{schema.name}': target_transform = \"log\" is of numbers, and the target holds classes."
+        )
+    bad = np.argwhere(~(y > 0))
+    if len(bad):
+        value = y[tuple(bad[0])]
+        raise DataError(
+            f"Data '{schema.name}': target_transform = \"log\" takes positive answers, and one is {value:g} ({len(bad)}"
+            " such rows): leave it out, or mend these rows."
+        )
+    return np.log(y.astype(np.float64))
 
 
 def stack(schema: Schema, parts: Sequence[Part], standardise: bool | str = False) -> Dataset:
@@ -189,6 +225,10 @@ def stack(schema: Schema, parts: Sequence[Part], standardise: bool | str = False
     x_test: Floats = np.stack([p.x_test for p in parts]).astype(np.float64, copy=False)
     y_train: Any = np.stack([p.y_train for p in parts]).astype(kind, copy=False)
     y_test: Any = np.stack([p.y_test for p in parts]).astype(kind, copy=False)
+    targets = schema.targets
+    if schema.target_transform is not None:
+        y_train, y_test = logarithms(y_train, schema), logarithms(y_test, schema)
+        targets = tuple(transformed(name) for name in targets)
     scales = None
     if schema.recipe is not None and schema.recipe.may_miss.any() and not standardise:
         raise DataError(
@@ -212,10 +252,11 @@ def stack(schema: Schema, parts: Sequence[Part], standardise: bool | str = False
         y_test,
         schema.features,
         schema.classes,
-        schema.targets,
+        targets,
         scales,
         None if first.weight is None else scaled_weights(schema.name, np.stack([np.asarray(p.weight) for p in parts])),
         schema.recipe,
+        schema.target_transform,
     )
 
 

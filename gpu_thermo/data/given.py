@@ -54,7 +54,7 @@ def build_given(given: Any, options: Arrays) -> Dataset:
         What cannot be used, with its place. SpecError : an option that does not go with what was given.
     """
     if isinstance(given, Dataset):
-        of_no_use = ("target", "features", "split_seed", "seeds", _WEIGHT)
+        of_no_use = ("target", "features", "split_seed", "seeds", _WEIGHT, "target_transform")
         _refuse_options(options, "a Dataset is complete", of_no_use)
         if options.task not in ("auto", given.task):
             raise SpecError(f"The Dataset's task is {given.task}, and {options.task} is asked for: give another one.")
@@ -68,7 +68,7 @@ def build_given(given: Any, options: Arrays) -> Dataset:
     _check_sizes(sets)
     recipe = None if names.recipe is None or names.recipe.is_plain else names.recipe
     table, lengths = _encoded(sets, options.task, recipe is not None and bool(recipe.may_miss.any()))
-    table = replace(table, schema=replace(table.schema, recipe=recipe))
+    table = replace(table, schema=replace(table.schema, recipe=recipe, target_transform=options.target_transform))
     if weight is not None:
         if len(sets) > 1:
             raise DataError(f"{WHERE} has {len(sets)} data sets and weights: give weights of one, or a Dataset of all.")

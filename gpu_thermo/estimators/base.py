@@ -1,6 +1,7 @@
 """What the regressor and the classifier share: parameters, fit, uncertainty, verdict."""
 
 import math
+import warnings
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Self
@@ -8,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 import xarray as xr
 from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import (
@@ -23,29 +25,35 @@ from sklearn.utils.validation import (
 from ..averages.draws import Source
 from ..averages.predictive import MEMORY, model_of, predict
 from ..data import Dataset
+from ..data.dataset import LOG
 from ..errors import RunError
 from ..run import sample
 from ..targets.networks import MlpModel
 from ..tuning.told import Told
+from .defaults import AUTO, REPLICAS, sections
 from .inputs import encoded, recipe_for
 from .saved import save
 
 Array = Any
-REPLICAS = 128
+
+
+class Untrusted(ConvergenceWarning):
+    """A fit whose verdict is "not yet"; the estimator answers all the same, and `trust_` says why."""
 
 
 class BayesianMLP(BaseEstimator):
     """Base of both estimators; see there for parameters and attributes."""
 
     _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012
-        "hidden": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "hidden": [StrOptions({AUTO}), "array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [str],
         "likelihood": [str],
         "prior": [str],
-        "prior_sd": [Interval(Real, 0, None, closed="neither"), StrOptions({"fan_in"})],
+        "prior_sd": [Interval(Real, 0, None, closed="neither"), StrOptions({AUTO, "fan_in"}), dict],
+        "target_transform": [StrOptions({LOG}), None],
         "tolerance": [Interval(Real, 0, 1, closed="right")],
         "replicas": [Interval(Integral, 32, None, closed="left")],
-        "max_gradients": [Interval(Integral, 1000, None, closed="left")],
+        "max_gradients": [StrOptions({AUTO}), Interval(Integral, 1000, None, closed="left")],
         "max_seconds": [Interval(Real, 0, None, closed="neither"), None],
         "draws": [Interval(Integral, 1, None, closed="left")],
         "device": [str],
@@ -53,9 +61,10 @@ class BayesianMLP(BaseEstimator):
     }
 
     def __init__(
-        self, hidden: Any = (16, 16), *, activation: str = "silu", likelihood: str = "auto", prior: str = "normal",
-        prior_sd: Any = 1.0, tolerance: float = 0.05, replicas: int = REPLICAS, max_gradients: int = 20_000,
+        self, hidden: Any = AUTO, *, activation: str = "silu", likelihood: str = AUTO, prior: str = "normal",
+        prior_sd: Any = AUTO, tolerance: float = 0.05, replicas: int = REPLICAS, max_gradients: Any = AUTO,
         max_seconds: float | None = None, draws: int = 2048, device: str = "auto", random_state: Any = None,
+        target_transform: str | None = None,
     ) -> None:  # fmt: skip
         self.hidden = hidden
         self.activation = activation
@@ -69,6 +78,7 @@ class BayesianMLP(BaseEstimator):
         self.draws = draws
         self.device = device
         self.random_state = random_state
+        self.target_transform = target_transform
 
     # -- fitting -------------------------------------------------------------------------------------------------------
 
@@ -95,30 +105,23 @@ class BayesianMLP(BaseEstimator):
         names = getattr(self, "feature_names_in_", None)
         return tuple(f"x{i}" for i in range(self.n_features_in_)) if names is None else tuple(map(str, names))
 
-    def _run(self, data: Dataset, likelihood: str | None) -> Self:
+    def _run(self, data: Dataset) -> Self:
         """Sample the posterior of `data`, and keep what predictions need."""
-        spec = self._spec(likelihood)
-        tree = sample(spec, data=data, device=self.device)
+        tree = sample(self._spec(data), data=data, device=self.device)
         self.run_ = self._thinned(tree)
-        tuning: Any = tree["tuning"].attrs
-        self.trust_ = Told.of(tuning).verdict
+        told = Told.of(tree["tuning"].attrs)
+        self.trust_, self.repeatable_ = told.verdict, told.course.ended != "max_time"
+        if not self.trust_.trusted:
+            warnings.warn(f"The averages are not to be trusted yet: {self.trust_.text}.", Untrusted, stacklevel=3)
         return self
 
-    def _spec(self, likelihood: str | None) -> dict[str, Any]:
+    def _spec(self, data: Dataset) -> dict[str, Any]:
         """The spec of the run."""
-        hidden = [int(self.hidden)] if isinstance(self.hidden, Integral) else [int(d) for d in self.hidden]
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        model = {
-            "hidden": hidden, "activation": self.activation, "prior": self.prior, "prior_sd": self.prior_sd,
-            "init": "prior", "likelihood": likelihood,
-        }  # fmt: skip
-        run = {
-            "replicas": self.replicas, "seed": seed, "tolerance": self.tolerance, "max_steps": self.max_gradients,
-            "max_time": self.max_seconds, "keep": ["parameters"],
-        }  # fmt: skip
-        drop = lambda section: {key: value for key, value in section.items() if value is not None}  # noqa: E731
-        method = {"name": "langevin", "posterior_temperature": 1.0}
-        return {"model": drop(model), "method": method, "run": drop(run)}
+        return sections(
+            data, hidden=self.hidden, activation=self.activation, likelihood_name=self.likelihood, prior=self.prior,
+            prior_sd=self.prior_sd, tolerance=self.tolerance, replicas=self.replicas, max_gradients=self.max_gradients,
+            max_seconds=self.max_seconds, seed=int(check_random_state(self.random_state).randint(2**31 - 1)),
+        )  # fmt: skip
 
     def _thinned(self, tree: xr.DataTree) -> xr.DataTree:
         """The run with at most `draws` networks, evenly spread over its draws."""

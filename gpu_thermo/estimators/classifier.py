@@ -20,6 +20,10 @@ class BayesianMLPClassifier(ClassifierMixin, BayesianMLP):
     the number of classes.
     """
 
+    _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012
+        **BayesianMLP._parameter_constraints, "target_transform": [None]
+    }  # fmt: skip
+
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Sample the posterior of the networks given X [n, m] and labels y [n] of any type.
 
@@ -39,7 +43,7 @@ class BayesianMLPClassifier(ClassifierMixin, BayesianMLP):
         names = names if len(set(names)) == len(names) else tuple(map(repr, self.classes_))
         task = classification(len(names))
         data = dataset(task, x, labels.astype(np.int64), weight, self._features, names, (), self.recipe_)
-        return self._run(data, None if self.likelihood == "auto" else self.likelihood)
+        return self._run(data)
 
     def predict_proba(self, X: Any) -> Array:
         """Probabilities [n, C] of the classes, averaged over networks."""

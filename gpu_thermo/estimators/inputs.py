@@ -59,8 +59,9 @@ def in_order(x: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> tuple[A
 def dataset(
     task: str, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None, features: tuple[str, ...],
     classes: tuple[str, ...] = (), targets: tuple[str, ...] = (), recipe: Recipe | None = None, standardise: Any = True,
+    transform: str | None = None,
 ) -> Dataset:  # fmt: skip
     """All rows as training points."""
     x, y, weight = in_order(x, y, weight)
     part = Part(x, y, x[:0], y[:0], weight)
-    return stack(Schema("arrays", task, features, classes, targets, recipe), [part], standardise)
+    return stack(Schema("arrays", task, features, classes, targets, recipe, transform), [part], standardise)

@@ -7,12 +7,17 @@ from sklearn.base import RegressorMixin
 from sklearn.utils import Bunch, check_random_state
 
 from ..averages.draws import Scales
+from ..averages.mixtures import Mixture
+from ..averages.predictive import data_names
+from ..data.dataset import LOG
 from ..errors import SpecError
 from .base import Array, BayesianMLP
 from .inputs import dataset
 
-POISSON, MANY = "poisson", 300
-"""The likelihood of counts; rows from which on the noise may depend on x, where nothing else is said."""
+_VALUES = 1 << 22
+"""Predictions held at once."""
+POISSON = "poisson"
+"""The likelihood of counts."""
 
 
 class BayesianMLPRegressor(RegressorMixin, BayesianMLP):
@@ -24,13 +29,16 @@ class BayesianMLPRegressor(RegressorMixin, BayesianMLP):
 
     Parameters
     ----------
-    hidden : widths of the hidden layers. activation : see `gpu_thermo.Dataset`'s models (`gpu-thermo spec model`).
+    hidden : widths of the hidden layers; "auto" is one of 16. activation : see `gpu-thermo spec model`.
     likelihood : gaussian (noise learned), heteroscedastic, student_t or poisson; "auto" is heteroscedastic from 300
         rows on, else gaussian.
-    prior, prior_sd : of the parameters.
+    prior, prior_sd : of the parameters; "auto" keeps what a unit sums of about size 2, and an output 1, whatever the
+        number of inputs (3 and 3 of classes).
     tolerance : one standard error of the worst average, in posterior standard deviations.
-    replicas : networks advanced together. max_gradients : of each at most.
+    replicas : networks advanced together. max_gradients : of each at most; "auto" is 20,000, fewer (3,000 at least) of
+        large tables, so that a fit takes some 20 s of two cores.
     max_seconds : time at most; where it binds, `repeatable_` is False.
+    target_transform : "log" learns the logarithm of a positive, skewed target; answers are in its own units.
     draws : networks kept for predictions, at most. device : auto, cpu or cuda. random_state : decides all.
 
     Attributes
@@ -51,13 +59,11 @@ class BayesianMLPRegressor(RegressorMixin, BayesianMLP):
         y = np.asarray(y, np.float64)
         self._flat = y.ndim == 1
         y = y.reshape(len(y), -1)
-        likelihood = self.likelihood
-        if likelihood == "auto":
-            likelihood = "heteroscedastic" if len(y) >= MANY else "gaussian"
         targets = tuple(f"y{i}" for i in range(y.shape[1])) if y.shape[1] > 1 else ("y",)
-        scale = "features" if likelihood == POISSON else True
-        data = dataset("regression", x, y, weight, self._features, (), targets, self.recipe_, scale)
-        return self._run(data, likelihood)
+        scale = "features" if self.likelihood == POISSON else True
+        transform = self.target_transform
+        data = dataset("regression", x, y, weight, self._features, (), targets, self.recipe_, scale, transform)
+        return self._run(data)
 
     def predict(self, X: Any, return_std: bool = False) -> Array:
         """Mean [n] (or [n, targets]) of an answer; with `return_std` its standard deviation too, noise included."""
@@ -89,18 +95,49 @@ class BayesianMLPRegressor(RegressorMixin, BayesianMLP):
 
     def sample_predictive(self, X: Any, draws: int = 100) -> Array:
         """Answers drawn from the predictive law [draws, n] (or [draws, n, targets]): a network each, then its noise."""
-        x, rng, model, units = self._inputs(X), check_random_state(self.random_state), self._model, Scales.of(self.run_)
-        values = model.likelihood.values
-        assert values is not None
-        networks = self._networks()
-        position = networks[rng.randint(len(networks), size=draws)]
-        phi = model.predict(position, units.inputs(x, 0).astype(position.dtype)).astype(np.float64)
-        location = values.location(phi)
-        scale = np.broadcast_to(values.scale(phi, model.noise(position)), location.shape)
-        answers = values.law.quantile(rng.uniform(size=location.shape), location, scale, model.settings)
+        x, rng, networks = self._inputs(X), check_random_state(self.random_state), self._networks()
+        laws = self._laws(x, networks[rng.randint(len(networks), size=draws)])
+        answers = laws.law.quantile(rng.uniform(size=laws.location.shape), laws.location, laws.scale, laws.settings)
+        units = Scales.of(self.run_)
         if units.target_mean is not None and units.target_sd is not None:
             answers = answers * units.target_sd[0] + units.target_mean[0]
+        if self._logarithmic:
+            answers = np.exp(answers)
         return answers[..., 0] if self._flat else answers
+
+    def log_predictive(self, X: Any, y: Any) -> Array:
+        """Log of the predictive density of y [n] at X [n, m], of all targets together: its mean is a score that asks
+        for the right mean and the right width.
+        """
+        x, networks, units = self._inputs(X), self._networks(), Scales.of(self.run_)
+        y = np.asarray(y, np.float64).reshape(len(x), -1)
+        slope: Any = 0.0
+        if self._logarithmic:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                y = np.where(y > 0, np.log(y), -np.inf)
+            slope = np.where(np.isfinite(y), y, 0.0).sum(axis=1)
+        unit: Any = 1.0
+        if units.target_mean is not None and units.target_sd is not None:
+            unit = units.target_sd[0]
+            y = (y - units.target_mean[0]) / unit
+        rows = max(1, _VALUES // (len(networks) * y.shape[1]))
+        tiles = [slice(i, i + rows) for i in range(0, len(x), rows)]
+        found = [self._laws(x[tile], networks).log_joint(y[tile]) for tile in tiles]
+        with np.errstate(invalid="ignore"):
+            return np.nan_to_num(np.concatenate(found), nan=-np.inf, neginf=-np.inf) - np.log(unit).sum() - slope
+
+    @property
+    def _logarithmic(self) -> bool:
+        return data_names(self.run_).get("target_transform") == LOG
+
+    def _laws(self, x: Array, networks: Array) -> Mixture:
+        """The laws of an answer under each of some networks, in the units they were trained in."""
+        model, inputs = self._model, Scales.of(self.run_).inputs(x, 0)
+        values = model.likelihood.values
+        assert values is not None
+        phi = model.predict(networks, inputs.astype(networks.dtype)).astype(np.float64)
+        scale = values.scale(phi, model.noise(networks))
+        return Mixture.of(values.law, model.settings, values.location(phi), scale)
 
     def _shaped(self, values: Any) -> Array:
         out = values.transpose("point", "output").to_numpy()

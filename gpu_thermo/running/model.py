@@ -49,6 +49,11 @@ def make_model(spec: RunSpec, data: Dataset) -> MlpModel:
         raise SpecError(f"model.task = '{model.task}' does not fit {data.name}, which is {data.task}: leave task out.")
     likelihood = _likelihood(spec, data)
     weighted(spec, data)
+    if data.target_transform is not None and (likelihood.values is None or likelihood.values.law is not NORMAL):
+        raise SpecError(
+            f'data.target_transform = "log" goes with gaussian and heteroscedastic noise, and the likelihood is'
+            f" {likelihood.name}: means of its answers do not exist, or its answers are counts. Leave one of them out."
+        )
     learned = learns(spec, likelihood)
     known = 1.0 if learned or model.noise_sd is None else float(model.noise_sd)
     return MlpModel(

@@ -332,6 +332,8 @@ def data_names(data: Dataset) -> str:
     names: dict[str, Any] = {name: getattr(data, name) for name in ("name", "task", "features", "classes", "targets")}
     if data.recipe is not None:
         names["recipe"] = data.recipe.model_dump()
+    if data.target_transform is not None:
+        names["target_transform"] = data.target_transform
     return json.dumps(names)
 
 

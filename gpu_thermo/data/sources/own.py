@@ -1,6 +1,7 @@
 """The user's own data: tables in files, arrays in files, and what is given from Python."""
 
 from abc import abstractmethod
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -17,6 +18,7 @@ from .base import TEST_FRACTION, DataSource, Fraction, Real, Seed, Standardise, 
 Column = Annotated[str, Field(min_length=1)]
 Kind = Literal["number", "category", "date"]
 _ENCODE = '"auto" (default): what each column holds decides; "numbers": all are numbers, taken as they are'
+_TRANSFORM = '"log": the logarithm of a positive target is learned; predictions are in its own units'
 _KINDS = 'by column "number", "category" or "date", where "auto" would take it for something else'
 
 
@@ -36,6 +38,7 @@ class TableFile(Real):
     )
     encode: Literal["auto", "numbers"] | None = Field(None, description=_ENCODE)
     kinds: dict[Column, Kind] | None = Field(None, description=_KINDS)
+    target_transform: Literal["log"] | None = Field(None, description=_TRANSFORM)
 
     @model_validator(mode="after")
     def _columns_make_sense(self) -> Self:
@@ -87,7 +90,8 @@ class TableFile(Real):
         return inspected(cls.raw(path), str(path))
 
     def _split(self, table: Table) -> Dataset:
-        return split_table(table, self.test_fraction, self.all_seeds, self.standardise)
+        schema = replace(table.schema, target_transform=self.target_transform)
+        return split_table(replace(table, schema=schema), self.test_fraction, self.all_seeds, self.standardise)
 
 
 class Csv(TableFile):
@@ -138,6 +142,7 @@ class Npz(DataSource):
     name: Literal["npz"] = "npz"
     path: str = Field(min_length=1, description="the file, relative to the spec")
     task: Task = Field("auto", description="auto, binary, multiclass or regression")
+    target_transform: Literal["log"] | None = Field(None, description=_TRANSFORM)
     test_fraction: Fraction | None = Field(
         None, description=f"part of the rows of x, y kept for testing (default {TEST_FRACTION})"
     )
@@ -158,6 +163,7 @@ class Npz(DataSource):
         path = place(self.path, base)
         held = arrays.npz_arrays(path)
         table, train = arrays.npz_table(path, held, self.task)
+        table = replace(table, schema=replace(table.schema, target_transform=self.target_transform))
         if "x" in held:
             fraction = TEST_FRACTION if self.test_fraction is None else self.test_fraction
             return split_table(table, fraction, self.all_seeds, self.standardise)
@@ -194,6 +200,7 @@ class Arrays(DataSource):
     weight: Column | None = Field(None, description="DataFrame: name of the column of the points' weights")
     encode: Literal["auto", "numbers"] | None = Field(None, description=f"DataFrame: {_ENCODE}")
     kinds: dict[Column, Kind] | None = Field(None, description=f"DataFrame: {_KINDS}")
+    target_transform: Literal["log"] | None = Field(None, description=_TRANSFORM)
     task: Task = Field("auto", description="auto, binary, multiclass or regression")
     sha256: str | None = Field(
         None, pattern="^[0-9a-f]{64}$", description="hash of the data as sampled, written into a run's own spec"

@@ -1,0 +1,94 @@
+"""What the estimators and `gpu-thermo fit` choose where nothing is said: one record of model, method and length of run,
+from what the data are. Chosen by `bench.defaults` on generated sets, none of which is scored elsewhere.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ..data import Dataset
+from ..errors import DataError
+
+AUTO = "auto"
+UNITS = 16
+"""Hidden units of the one layer."""
+REPLICAS = 48
+NUMBERS, CLASSES = (2.0, 1.0), (3.0, 3.0)
+"""Of regression and of classification: sd of what a unit, and an output, sums of inputs of size 1 under the prior."""
+MANY = 300
+"""Rows from which on the noise of numbers may depend on x."""
+WORK = 4e11
+"""Parameters x rows x replicas x gradients: 20 s of two cores that do 10^10 of them a second each."""
+GRADIENTS = (3_000, 20_000)
+"""Fewest and most gradients of a replica, whatever the work."""
+MOST_INPUTS = 2_000
+"""Inputs beyond which a network of units that see all of them is no sensible model of a table."""
+
+
+def layers(hidden: Any) -> list[int]:
+    """Widths of the hidden layers from what the user says."""
+    if isinstance(hidden, str):
+        return [UNITS]
+    return [int(d) for d in (hidden if isinstance(hidden, Sequence) or hasattr(hidden, "__len__") else [hidden])]
+
+
+def likelihood(given: str, data: Dataset) -> str | None:
+    """The likelihood: that of the task for classes, else by the number of rows."""
+    if given != AUTO:
+        return given
+    if data.classes:
+        return None
+    return "heteroscedastic" if data.points >= MANY and data.target_transform is None else "gaussian"
+
+
+def prior_scales(inputs: int, hidden: Sequence[int], classes: bool) -> dict[str, float]:
+    """sd of the prior by layer: that of what a unit sums over the root of how much it sums."""
+    unit, output = CLASSES if classes else NUMBERS
+    names = ["hidden"] if len(hidden) == 1 else [f"hidden{i + 1}" for i in range(len(hidden))]
+    fans = (inputs, *hidden)
+    return {name: unit / math.sqrt(max(fan, 1)) for name, fan in zip(names, fans, strict=False)} | {
+        "output": output / math.sqrt(max(hidden[-1], 1))
+    }
+
+
+def gradients(data: Dataset, parameters: int, replicas: int) -> int:
+    """Most gradients of a replica: what WORK pays for, within GRADIENTS."""
+    fewest, most = GRADIENTS
+    return int(min(max(WORK / max(data.points * parameters * replicas, 1), fewest), most)) // 100 * 100
+
+
+def sections(
+    data: Dataset, *, hidden: Any = AUTO, activation: str = "silu", likelihood_name: str = AUTO, prior: str = "normal",
+    prior_sd: Any = AUTO, tolerance: float = 0.05, replicas: int = REPLICAS, max_gradients: Any = AUTO,
+    max_seconds: float | None = None, seed: int = 0,
+) -> dict[str, Any]:  # fmt: skip
+    """The sections [model], [method] and [run] of a spec for these data; parameters as of BayesianMLPRegressor.
+
+    Raises
+    ------
+    DataError
+        More inputs than MOST_INPUTS.
+    """
+    if data.inputs > MOST_INPUTS:
+        raise DataError(
+            f"The data have {data.inputs:,} inputs, and at most {MOST_INPUTS:,} are taken: choose columns, or sum them"
+            " up first (sklearn.decomposition.PCA)."
+        )
+    widths = layers(hidden)
+    scales = prior_sd
+    if isinstance(prior_sd, str) and prior_sd == AUTO:
+        scales = prior_scales(data.inputs, widths, bool(data.classes))
+    model = {
+        "hidden": widths, "activation": activation, "prior": prior, "prior_sd": scales, "init": "prior",
+        "likelihood": likelihood(likelihood_name, data),
+    }  # fmt: skip
+    if max_gradients == AUTO:
+        fans = (data.inputs, *widths)
+        size = sum((fan + 1) * width for fan, width in zip(fans, (*widths, data.outputs), strict=True))
+        max_gradients = gradients(data, size, replicas)
+    run = {
+        "replicas": replicas, "seed": seed, "tolerance": tolerance, "max_steps": max_gradients, "max_time": max_seconds,
+        "keep": ["parameters"],
+    }  # fmt: skip
+    drop = lambda section: {key: value for key, value in section.items() if value is not None}  # noqa: E731
+    return {"model": drop(model), "method": {"name": "langevin", "posterior_temperature": 1.0}, "run": drop(run)}

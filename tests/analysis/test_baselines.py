@@ -1,0 +1,58 @@
+"""Scores beside baselines, against scikit-learn's own on the same rows."""
+
+import numpy as np
+import pytest
+from fitted import fitted
+from sklearn.linear_model import BayesianRidge, LogisticRegression
+
+from gpu_thermo.averages.predictive import restored_data, scores_on_test
+from gpu_thermo.errors import SpecError
+from gpu_thermo.store import open_run
+from gpu_thermo_analysis.baselines import columns, compared, rows
+
+
+@pytest.fixture(scope="module", params=["numbers", "classes", "log"])
+def tree(request, tmp_path_factory):
+    """A run of each kind."""
+    kinds = {"numbers": {}, "classes": {"classes": True}, "log": {"positive": True}}
+    return open_run(fitted(tmp_path_factory.mktemp(request.param), **kinds[request.param]))
+
+
+def test_ours_are_the_runs_own(tree):
+    ours, _, _ = compared(tree, 3.0)
+    found = scores_on_test(tree)[0]
+    error = 1 - found["accuracy"] if "accuracy" in found else found["rmse"]
+    assert ours.error == pytest.approx(error, rel=1e-6)
+    assert ours.nll == pytest.approx(found["nll"], rel=0.05, abs=0.02)
+    assert ours.seconds == 3.0
+
+
+def test_the_linear_model_is_scikit_learns(tree):
+    data, (_, linear, boosted) = restored_data(tree), compared(tree)
+    x, held = data.x_train[0], data.x_test[0]
+    if data.classes:
+        model = LogisticRegression(max_iter=1_000).fit(x, data.y_train[0])
+        assert linear.error == pytest.approx(1 - model.score(held, data.y_test[0]))
+    else:
+        unit = data.standardisation.target_sd[0, 0]
+        model = BayesianRidge().fit(x, data.y_train[0, :, 0])
+        mean, sd = model.predict(held, return_std=True)
+        z = (data.y_test[0, :, 0] - mean) / sd
+        assert linear.error == pytest.approx(unit * np.sqrt(np.mean((z * sd) ** 2)))
+        assert linear.nll == pytest.approx(np.mean(z**2 / 2 + np.log(sd * unit) + np.log(2 * np.pi) / 2))
+        assert linear.coverage == pytest.approx(np.mean(abs(z) < 1.645))
+    assert boosted.nll > linear.nll  # these data are linear
+
+
+def test_as_a_table(tree):
+    found, heads = compared(tree), columns(restored_data(tree))
+    assert all(len(row) == len(heads) for row in rows(found))
+    assert ("RMSE of log(y)" in heads) == (restored_data(tree).target_transform == "log")
+
+
+def test_runs_without_rows_held_out_are_refused():
+    import gpu_thermo as gt
+
+    small = {"data": {"test": 0}, "run": {"steps": 20, "burn_in": 0, "thin": 10, "replicas": 4}}
+    with pytest.raises(SpecError, match="rows held out"):
+        compared(gt.sample(small))

@@ -1,0 +1,137 @@
+"""`gpu-thermo fit`, `report` and `watch` on the command line."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+from cli_cases import call
+from fitted import fitted, write_table
+
+from gpu_thermo.estimators import defaults, load
+from gpu_thermo_cli import fit, watch
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """Runs of a second."""
+    monkeypatch.setattr(defaults, "GRADIENTS", (2_000, 2_000))
+    monkeypatch.setattr(defaults, "UNITS", 4)
+
+
+def test_a_table_in_an_answer_out(folder):
+    write_table(folder / "t.csv")
+    found = call("fit", "t.csv", "--target", "y", "--tolerance", "0.3")
+    assert found.exit_code == 0, found.output
+    assert "'y' is a number; 96 rows to learn from, 24 held out, 3 inputs" in found.stderr
+    assert "column colour: 2 categories" in found.stderr
+    for model in ("this run", "ridge regression", "gradient boosting"):
+        assert model in found.stdout
+    assert "averages " in found.stderr
+    assert (folder / "t.html").stat().st_size > 10_000
+    pandas = pytest.importorskip("pandas")
+    table = pandas.read_csv(folder / "t.csv").drop(columns="y")
+    assert load(folder / "t.npz").predict(table).shape == (len(table),)
+    again = call("fit", "t.csv", "--target", "y")
+    assert again.exit_code == 2
+    assert "exists already" in again.stderr
+
+
+def test_what_may_not_be_trusted_is_told_and_no_error(folder):
+    write_table(folder / "t.csv", classes=True)
+    found = call("fit", "t.csv", "--target", "y", "--tolerance", "0.001", "--out", "c", "--no-report", "--json", "-q")
+    assert found.exit_code == 0, found.output
+    assert "Warning: averages not yet" in found.stderr
+    told = json.loads(found.stdout)
+    assert told["verdict"]["trusted"] is False
+    assert [s["name"] for s in told["scores"]] == ["this run", "logistic regression", "gradient boosting"]
+    assert told["scores"][0]["coverage"] is None
+    assert not (folder / "c.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("table", "target", "said"),
+    [
+        ("a,y\n1,2\n", "z", "has no column 'z'"),
+        ("a,y\n1,2\n2,3\n3,4\n", "y", "has 3 rows"),
+        ("a,y\n" + "1,5\n2,5\n" * 10, "y", "holds one value in all rows, 5"),
+        ("a,y\n" + "1,no\n2,no\n" * 10, "y", "holds one value in all rows, no"),
+        ("y\n" + "1\n2\n3.5\n" * 10, "y", "Add at least one feature"),
+        ("a,y\n" + ",1\n,2.5\n" * 10, "y", "it is empty"),
+    ],
+)
+def test_tables_that_cannot_work(folder, table, target, said):
+    (folder / "bad.csv").write_text(table)
+    found = call("fit", "bad.csv", "--target", target)
+    assert found.exit_code == 2, found.output
+    assert said in found.stderr
+    assert not (folder / "bad.zarr").exists()
+
+
+def test_predict_asks_for_the_same_columns(folder):
+    fitted(folder)
+    (folder / "renamed.csv").write_text("alpha,b,colour\n1,2,red\n")
+    found = call("predict", "run.zarr", "renamed.csv", "--out", "p.csv")
+    assert found.exit_code == 2
+    assert "'a'" in found.stderr
+    (folder / "new.csv").write_text("a,b,colour\n1,2,green\n")
+    with pytest.warns(UserWarning, match=r"texts that the run's data had not \('green'\)"):
+        found = call("predict", "run.zarr", "new.csv", "--out", "p.csv")
+    assert found.exit_code == 0, found.output
+
+
+def test_progress_needs_no_physics():
+    from gpu_thermo.running.loop import Progress
+
+    p = Progress(500, 2_000, 48, 1e4, 7.0, 1.0, {"all": 1.0}, 0, 3, 2, "sampling", 0.12, 0.05)
+    text = fit.in_words(p)
+    assert text == "collecting networks; averages are known to 0.12 of their spread, the goal is 0.05; 0:07 left"
+    assert set(fit.PHASES) == {"descent", "adaptation", "burn-in", "sampling"}
+
+
+def test_reports_of_runs_and_studies(done, folder):
+    found = call("report", "run.zarr", "--out", "r.html")
+    assert found.exit_code == 0, found.output
+    assert "r.html written" in found.stderr
+    assert call("report", "run.zarr", "--out", "r.html").exit_code == 2
+    assert call("report", "run.zarr", "--out", "r.pdf").exit_code == 2
+    assert call("report", "none.zarr", "--out", "n.html").exit_code == 2
+
+
+def digest(store):
+    """Of every byte of a store."""
+    files = sorted(path for path in store.rglob("*") if path.is_file())
+    return hashlib.sha256(b"".join(str(f).encode() + f.read_bytes() for f in files)).hexdigest()
+
+
+class TestWatch:
+    """A store is read and nothing of it written."""
+
+    def test_a_run_that_ended(self, done):
+        before = digest(done)
+        found = call("watch", "run.zarr")
+        assert found.exit_code == 0, found.output
+        (line,) = found.stdout.splitlines()
+        assert line.startswith("step ")
+        assert line.endswith("ended")
+        assert "energy" in line
+        assert "temperature of hidden" in line
+        assert digest(done) == before
+
+    def test_a_run_that_tunes_itself(self, folder):
+        found = call("watch", str(fitted(folder)), "--once")
+        assert "sampling, step" in found.stdout
+        assert "error of the averages" in found.stdout
+
+    def test_for_a_terminal(self, done, monkeypatch):
+        glance = watch.glance(done)
+        from rich.console import Console
+
+        with (console := Console(width=90)).capture() as captured:
+            console.print(watch.shown(glance))
+        assert watch.in_line(glance)[:20] in captured.get()
+
+    def test_curves(self):
+        assert watch.curve((0.0, 1.0, 2.0)) == "▁▄█"
+        assert watch.curve((1.0, 1.0)) == "▁▁"
+        assert len(watch.curve(tuple(np.arange(100.0)))) == 40
