@@ -25,6 +25,11 @@ def test_study_and_table_commands(tmp_path: Path):
     assert list(found["groups"]) == ["sigma 0", "sigma 0.01"]
     assert found["groups"]["sigma 0"]["count"] == 4
     assert found["comparisons"][0]["pairs"] == 2
+    assert CliRunner().invoke(app, ["report", out, "--out", str(tmp_path / "r.html"), "-q"]).exit_code == 0
+    page = (tmp_path / "r.html").read_text()
+    assert "8 of 8 runs are done" in page
+    assert "<svg" in page
+    assert "sigma 0.01" in page
     spec.write_text(spec.read_text() + "\n[grdi]\n")
     refused = CliRunner().invoke(app, ["study", str(spec), "--out", out])
     assert refused.exit_code == 2
