@@ -133,6 +133,6 @@ class TestWatch:
         assert watch.in_line(glance)[:20] in captured.get()
 
     def test_curves(self):
-        assert watch.curve((0.0, 1.0, 2.0)) == "▁▄█"
+        assert watch.curve((0.0, 1.0, 2.0)) == "▁▅█"
         assert watch.curve((1.0, 1.0)) == "▁▁"
         assert len(watch.curve(tuple(np.arange(100.0)))) == 40
