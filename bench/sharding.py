@@ -1,14 +1,17 @@
 """What sharing out a run costs: the run loop with its store, of one process, of threads with an engine each, and of
 Dask workers, after their start, interleaved; and the start itself.
 
+Beside the clock stands the processor time of all processes, which other programs on the machine hardly touch.
+
 `python -m bench.sharding [--rounds 3] [--seconds 4]`; workers need the extra `cluster`.
 """
 
 import argparse
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,15 +56,26 @@ def in_threads() -> Iterator[None]:
         places.make_engine = real  # type: ignore[attr-defined]
 
 
-def timed(case: str, way: str, seconds: float, slack: float = 10.0) -> tuple[float, float]:
-    """Replica-steps a second once the run is under way, and the seconds until its first segment is done, which
-    should be well below `slack`.
+def processor_seconds() -> float:
+    """Of this process and those below it, so far."""
+    pids, ticks = [os.getpid()], 0
+    while pids:
+        place = Path(f"/proc/{pids.pop()}")
+        with suppress(OSError):
+            ticks += sum(map(int, (place / "stat").read_text().rpartition(")")[2].split()[11:13]))
+            pids += [int(pid) for one in place.glob("task/*/children") for pid in one.read_text().split()]
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def timed(case: str, way: str, seconds: float, slack: float = 10.0) -> tuple[float, float, float]:
+    """Replica-steps a second and a processor second once the run is under way, and the seconds until its first segment
+    is done, which should be well below `slack`.
     """
-    seen: list[tuple[float, int]] = []
+    seen: list[tuple[float, int, float]] = []
     began = time.perf_counter()
 
     def on_progress(progress: Any) -> None:
-        seen.append((time.perf_counter(), progress.step))
+        seen.append((time.perf_counter(), progress.step, processor_seconds()))
 
     with tempfile.TemporaryDirectory() as folder:
         sample(
@@ -69,19 +83,22 @@ def timed(case: str, way: str, seconds: float, slack: float = 10.0) -> tuple[flo
             time_limit=seconds + slack,
         ).close()  # fmt: skip
     under_way = [one for one in seen if one[0] > seen[-1][0] - seconds]
-    (first, before), (last, after) = under_way[0], under_way[-1]
-    return CASES[case][2] * (after - before) / (last - first), seen[0][0] - began
+    (first, before, busy), (last, after, spent) = under_way[0], under_way[-1]
+    done = CASES[case][2] * (after - before)
+    return done / (last - first), done / (spent - busy), seen[0][0] - began
 
 
 def measure(case: str, rounds: int, seconds: float) -> dict[str, Any]:
     """Every way of one case."""
     starts: dict[str, list[float]] = {way: [] for way in (*WAYS, THREADS)}
+    busy: dict[str, list[float]] = {way: [] for way in starts}
 
     def of(way: str) -> Callable[[], float]:
         def once() -> float:
             with in_threads() if way == THREADS else tempfile.TemporaryDirectory():
-                rate, start = timed(case, way, seconds)
+                rate, each, start = timed(case, way, seconds)
             starts[way].append(start)
+            busy[way].append(each)
             return rate
 
         return once
@@ -90,6 +107,8 @@ def measure(case: str, rounds: int, seconds: float) -> dict[str, Any]:
     return {
         way: {
             "replica_steps_per_second": summary(found[way]), "cost": ratios(found["one process"], found[way]),
+            "replica_steps_per_processor_second": summary(busy[way][1:]),
+            "processor_cost": ratios(busy["one process"][1:], busy[way][1:]),
             "start_seconds": min(starts[way]),
         }
         for way in found

@@ -45,6 +45,7 @@ ELSEWHERE = {
     "gpu_thermo/engines/rings.py": ("device/test_traffic.py", "rings come down once, and in step"),
     "gpu_thermo/engines/operations/arrays.py": ("engines/test_batched.py", "the batched engine's own operations"),
     "gpu_thermo/engines/predict/pooled.py": ("device/test_many_devices.py", "predictions by turns, to the same bits"),
+    "gpu_thermo/running/hosting.py": ("running/test_workers.py", "what workers are asked to do is done there"),
     "gpu_thermo/running/places.py": ("running/test_workers.py", "where runs are carried out, and what cannot be had"),
     "gpu_thermo/engines/predict/arrays.py": (
         "averages/test_predictive.py",

@@ -7,22 +7,18 @@ last commit, and what was asked of it since: another worker does that again, to 
 
 import itertools
 import logging
-import pickle
 import threading
 import time
 import uuid
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from ..engines import describe_build, make_engine, resolve_devices
 from ..engines.base import Job
 from ..engines.builds import differences
-from ..engines.devices import each_device
-from ..engines.sharded import Arrays, Runner, ShardedEngine, cut_rows
+from ..engines.sharded import Arrays, ShardedEngine, cut_rows
 from ..errors import DeviceError, GpuThermoError, OtherBitsError, RunError, SpecError
 from ..state import Hyper, Segment
+from . import hosting
 
 POLL_SECONDS = 0.5
 """Between two looks at whether a worker that is waited for is still there."""
@@ -32,52 +28,6 @@ MOST_TRIES = 5
 """Times that an answer is asked for which does not arrive, of a worker that is there."""
 _LARGE = 2**18
 """Bytes from which on arguments travel as data, not in the graph."""
-
-# -- at a worker -------------------------------------------------------------------------------------------------------
-
-_RUNNERS: dict[str, tuple[Runner, list[Hyper | None]]] = {}
-"""Shares this process carries, and the hyperparameters last sent to each."""
-
-
-def examine(asked: str, number: int, everything: bool, library: str) -> str:
-    """The device of worker `number`, of those that it is `asked` to use; of `everything` each takes one in turn."""
-    if everything and asked in ("auto", "cuda") and resolve_devices(asked, library) != "cpu":
-        asked = "cuda:all"
-    names = each_device(resolve_devices(asked, library))
-    return names[number % len(names)]
-
-
-def build_there(job: bytes, engine: str, device: str) -> dict[str, str]:
-    """What decides bits at this worker."""
-    return describe_build(pickle.loads(job), engine, device).to_dict()
-
-
-def open_share(key: str, job: bytes, engine: str, device: str, threads: int | None) -> None:
-    """Make the engine of a share, in place of one of that name."""
-    _RUNNERS.pop(key, None)
-    _RUNNERS[key] = Runner(make_engine(pickle.loads(job), engine, device, threads)), [None]
-
-
-def do(key: str, what: str, arguments: tuple[Any, ...], hyper: tuple[Hyper | None] | None, silent: bool) -> Any:
-    """A method of a share's runner; `hyper` where other ones are in force from now on; with `silent` nothing is sent
-    back.
-    """
-    runner, held = _RUNNERS[key]
-    if what == "advance":
-        if hyper is not None:
-            held[0] = hyper[0]
-        arguments = (arguments[0], held[0], arguments[1])
-    found = getattr(runner, what)(*arguments)
-    return None if silent else found
-
-
-def forget(run: str) -> None:
-    """Drop all shares of a run."""
-    for key in [key for key in _RUNNERS if key.startswith(run)]:
-        del _RUNNERS[key]
-
-
-# -- here --------------------------------------------------------------------------------------------------------------
 
 
 class Lost(Exception):
@@ -100,7 +50,7 @@ class Team:
 
     Attributes
     ----------
-    addresses : of the workers that carry shares, in order; one may carry several, after others were lost.
+    addresses : of the worker that carries each share; one may carry several, after others were lost.
     """
 
     def __init__(self, client: Any, own: bool, most: int | None = None) -> None:
@@ -110,6 +60,7 @@ class Team:
         self._asked: tuple[str, str] = "auto", ""
         self._devices: dict[str, str] = {}
         self._check: Callable[[str], None] = lambda address: None
+        self._refused: dict[str, GpuThermoError] = {}
 
     def alive(self) -> list[str]:
         """Addresses of the workers there are; RunError where the scheduler itself is gone."""
@@ -144,7 +95,7 @@ class Team:
         return next(iter(kinds))
 
     def _device(self, address: str, number: int) -> str:
-        return str(self.ask(address, examine, self._asked[0], number, self.own, self._asked[1]))
+        return str(self.ask(address, hosting.examine, self._asked[0], number, self.own, self._asked[1]))
 
     def agree(self, job: Job, engine: str, here: dict[str, str]) -> None:
         """Hold the workers, and those that come later, to the build of this process, which looks at what they do.
@@ -154,10 +105,10 @@ class Team:
         OtherBitsError
             A worker has another build; the message names what differs.
         """
-        packed = pack(job)
+        packed = hosting.pack(job)
 
         def check(address: str) -> None:
-            there = self.ask(address, build_there, self._large(packed, address), engine, self._devices[address])
+            there = self.ask(address, hosting.build_there, self._large(packed, address), engine, self._devices[address])
             if text := differences(here, there, "here", "there"):
                 raise OtherBitsError(
                     f"Worker {address} has another build than this process, and would give other bits:\n{text}\nUse"
@@ -171,7 +122,7 @@ class Team:
     def engine(self, job: Job, name: str, device: str, threads: int | None, together: int) -> ShardedEngine:
         """The engine that is made of the workers' engines; `device` is that of this process."""
         rows = cut_rows(job.replicas, len(self.addresses), together)
-        parts = [WorkerPart(self, i, pack(job.take(r)), name, threads) for i, r in enumerate(rows)]
+        parts = [WorkerPart(self, i, hosting.pack(job.take(r)), name, threads) for i, r in enumerate(rows)]
         for part in parts:
             part.begun.result()
         return ShardedEngine(job, rows, parts, name, device)
@@ -180,7 +131,7 @@ class Team:
         """Let workers that live on forget the run."""
         if not self.own:
             for address in {*self.alive()} & {*self.addresses}:
-                self.begin(address, forget, self._run)
+                self.begin(address, hosting.forget, self._run)
 
     # -- calls ---------------------------------------------------------------------------------------------------------
 
@@ -244,34 +195,47 @@ class Team:
             raise
 
     def _large(self, value: Any, address: str) -> Any:
-        if size_of(value) < _LARGE:
+        if hosting.size_of(value) < _LARGE:
             return value
         return self.client.scatter([value], workers=[address], hash=False)[0]
 
-    def another(self, lost: str, what: str) -> str:
-        """The worker that takes over a share of one that is lost: another of the same build, the least burdened."""
-        end = time.monotonic() + PATIENCE_SECONDS
-        refused: dict[str, GpuThermoError] = {}
+    def another(self, number: int, step: int) -> str:
+        """The worker that takes over a share whose own is lost: another of the same build, the least burdened."""
+        end, lost = time.monotonic() + PATIENCE_SECONDS, self.addresses[number]
+        what = f"its share, from step {step} on,"
         while time.monotonic() < end:
-            there = [address for address in self.alive() if address not in refused and address != lost]
+            there = [address for address in self.alive() if address not in self._refused and address != lost]
             if there:
                 found = min(there, key=lambda address: (self.addresses.count(address), address))
-                try:
-                    if found not in self._devices:
-                        self._devices[found] = self._device(found, self.addresses.index(lost))
-                        self._check(found)
-                except GpuThermoError as error:
-                    self._devices.pop(found, None)
-                    refused[found] = error
-                    continue
-                self.addresses[self.addresses.index(lost)] = found
-                logging.getLogger("gpu_thermo").warning("Worker %s is lost: %s goes on at %s.", lost, what, found)
-                return found
+                if self._take(number, found):
+                    logging.getLogger("gpu_thermo").warning("Worker %s is lost: %s goes on at %s.", lost, what, found)
+                    return found
+                continue
             time.sleep(POLL_SECONDS)
-        why = "".join(f" {error}" for error in refused.values())
+        why = "".join(f" {error}" for error in self._refused.values())
         raise RunError(
             f"Worker {lost} is lost, and no other can take over {what}.{why} What was committed can be resumed."
         )
+
+    def idle(self, number: int) -> str | None:
+        """A worker without a share that takes this one, where its own has others, too: a lost one may be back."""
+        if self.addresses.count(self.addresses[number]) < 2:
+            return None
+        there = sorted({*self.alive()} - {*self.addresses} - {*self._refused})
+        return next((address for address in there if self._take(number, address)), None)
+
+    def _take(self, number: int, address: str) -> bool:
+        """Whether the worker at `address` is of the same build, and so has the share from now on."""
+        try:
+            if address not in self._devices:
+                self._devices[address] = self._device(address, number)
+                self._check(address)
+        except GpuThermoError as error:
+            self._devices.pop(address, None)
+            self._refused[address] = error
+            return False
+        self.addresses[number] = address
+        return True
 
 
 class WorkerPart:
@@ -296,8 +260,15 @@ class WorkerPart:
         return _Call(self, "fetch", (name,))
 
     def anchor(self, arrays: Arrays, step: int, evaluations: int) -> None:
-        """The state from which another worker may begin anew."""
+        """The state from which another worker may begin anew; it is also the moment to leave a worker with others."""
         self._anchor, self._since, self.burden = (dict(arrays), step, evaluations), [], 0
+        if (before := self.where) and (found := self._team.idle(self._number)) is not None:
+            self._team.begin(before, hosting.forget, self._team.key(self._number))
+            self.where, self._sent = found, self
+            try:
+                self._begin_again()
+            except Lost:
+                self.move()
 
     def did(self, arguments: tuple[Segment, Hyper | None, Arrays]) -> None:
         """The share was advanced: another worker would have to do this, too."""
@@ -310,7 +281,7 @@ class WorkerPart:
         if what == "open":
             engine, threads = self._how
             job = team.large(self._job, self.where)
-            return team.begin(self.where, open_share, key, job, engine, team.device_of(self.where), threads)
+            return team.begin(self.where, hosting.open_share, key, job, engine, team.device_of(self.where), threads)
         hyper = None
         if what == "advance":
             segment, wanted, edits = arguments
@@ -318,22 +289,24 @@ class WorkerPart:
                 hyper, self._sent = (wanted,), wanted
             arguments = segment, edits
         hyper = team.large(hyper, self.where)
-        return team.begin(self.where, do, key, what, team.large(arguments, self.where), hyper, silent)
+        return team.begin(self.where, hosting.do, key, what, team.large(arguments, self.where), hyper, silent)
 
     def move(self) -> None:
         """Another worker begins where the last commit was, and does again what was done since."""
         step = 0 if self._anchor is None else self._anchor[1]
         while True:
-            self.where, self._sent = self._team.another(self.where, f"its share, from step {step} on,"), self
+            self.where, self._sent = self._team.another(self._number, step), self
             try:
-                self._again("open", ())
-                if self._anchor is not None:
-                    self._again("load", self._anchor)
-                for arguments in self._since:
-                    self._again("advance", arguments)
-                return
+                return self._begin_again()
             except Lost:
                 continue
+
+    def _begin_again(self) -> None:
+        self._again("open", ())
+        if self._anchor is not None:
+            self._again("load", self._anchor)
+        for arguments in self._since:
+            self._again("advance", arguments)
 
     def _again(self, what: str, arguments: tuple[Any, ...]) -> None:
         self._team.wait(self.start(what, arguments, silent=True), self.where)
@@ -371,33 +344,3 @@ class _Call:
                 self._part.did(self._arguments)
             self._asked = None
             return found
-
-
-def pack(job: Job) -> bytes:
-    """A job for another process.
-
-    Raises
-    ------
-    SpecError
-        It holds something of the user's own that cannot be sent.
-    """
-    import cloudpickle  # type: ignore[import-untyped]  # of Dask
-
-    try:
-        return bytes(cloudpickle.dumps(job))
-    except Exception as error:
-        raise SpecError(
-            f"The run cannot be sent to workers: {error}. Define potentials and records of your own in a module that"
-            " workers can import, or leave out --workers and --scheduler."
-        ) from error
-
-
-def size_of(value: Any) -> int:
-    """About how many bytes an argument takes."""
-    if isinstance(value, np.ndarray | bytes):
-        return value.nbytes if isinstance(value, np.ndarray) else len(value)
-    if isinstance(value, dict):
-        return sum(map(size_of, value.values()))
-    if isinstance(value, tuple | list):
-        return sum(map(size_of, value))
-    return value.replicas * 100 if isinstance(value, Hyper) else 0

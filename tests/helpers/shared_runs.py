@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from gpu_thermo.engines import make_engine
 from gpu_thermo.engines.sharded import ShardedEngine
-from gpu_thermo.running import places, workers
+from gpu_thermo.running import hosting, places, workers
 
 
 def share_out(monkeypatch, parts):
@@ -66,11 +66,11 @@ class PlayedClient:
         return {"workers": dict.fromkeys(self.registries)}
 
     def at(self, address, call):
-        here, workers._RUNNERS = workers._RUNNERS, self.registries[address]
+        here, hosting._RUNNERS = hosting._RUNNERS, self.registries[address]
         try:
             return call()
         finally:
-            workers._RUNNERS = here
+            hosting._RUNNERS = here
 
     def submit(self, function, *arguments, workers=(), allow_other_workers=True, key="", pure=True, retries=0):
         (address,) = workers

@@ -63,7 +63,7 @@ def test_stopped_and_resumed_by_others(straight: Path, tmp_path: Path):
         resume(path, given | {"run": given["run"] | {"steps": 500}}, scheduler=cluster.scheduler_address).close()
         assert len(read_header(path).attributes["shares"]) == 3
         assert len(client.scheduler_info(n_workers=-1)["workers"]) == 3  # the cluster outlives us
-        held = client.run(lambda: len(sys.modules["gpu_thermo.running.workers"]._RUNNERS))
+        held = client.run(lambda: len(sys.modules["gpu_thermo.running.hosting"]._RUNNERS))
         assert set(held.values()) == {0}  # and keeps nothing of ours
     resume(path, given | {"run": given["run"] | {"steps": 600}}).close()
     assert not differences(straight, path)

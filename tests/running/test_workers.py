@@ -12,7 +12,7 @@ from tuned_cases import well
 import gpu_thermo as gt
 from gpu_thermo.errors import DeviceError, OtherBitsError, ResourceError, RunError, SpecError
 from gpu_thermo.run import plan, resume, sample
-from gpu_thermo.running import workers
+from gpu_thermo.running import hosting, workers
 from gpu_thermo.running.workers import Team
 from gpu_thermo.store import read_header
 from gpu_thermo.targets.priors import get_prior
@@ -55,6 +55,26 @@ def test_a_lost_workers_share_goes_on_elsewhere(move, commit_seconds, client, ca
     assert "Worker tcp://worker:1 is lost: its share, from step" in caplog.text
 
 
+@pytest.mark.parametrize("dies", [False, True], ids=["stays", "dies, too"])
+def test_a_worker_that_comes_back_has_a_share_again(dies, client):
+    """From the next commit on: nobody carries two while another one is idle."""
+    given, seen = spec(None, **SHORT), []
+
+    def before(address, what, count):
+        seen.append((address, what))
+        if address == "tcp://worker:1" and what == "advance":
+            client.kill(address)
+        if len(client.registries) == 2 and what == "advance" and count > 40 and ("tcp://back", "load") not in seen:
+            client.registries["tcp://back"] = {}
+        if dies and address == "tcp://back" and what == "load":
+            client.kill(address)
+
+    client.before = before
+    same(sample(given, device="cpu", engine="batched"), sample(given, scheduler="x", **HOW))
+    assert ("tcp://back", "load") in seen
+    assert (("tcp://back", "advance") in seen) != dies
+
+
 def test_a_worker_that_takes_over_may_be_lost_as_well(client):
     given = spec(None, **SHORT)
     seen = []
@@ -87,14 +107,14 @@ def test_with_the_last_worker_a_run_ends_and_can_be_resumed(client, tmp_path):
 
 def test_a_new_worker_takes_a_share_only_with_the_same_build(client, monkeypatch):
     """It is asked what its build is, and passed over where that differs."""
-    given, real = spec(None, **SHORT), workers.build_there
+    given, real = spec(None, **SHORT), hosting.build_there
     monkeypatch.setattr(workers, "PATIENCE_SECONDS", 5.0)
 
     def build_there(job, engine, device):
-        strange = any(registry is workers._RUNNERS for name, registry in client.registries.items() if "new" in name)
+        strange = any(registry is hosting._RUNNERS for name, registry in client.registries.items() if "new" in name)
         return real(job, engine, device) | ({"compiler": "another"} if strange else {})
 
-    monkeypatch.setattr(workers, "build_there", build_there)
+    monkeypatch.setattr(hosting, "build_there", build_there)
 
     def before(address, what, count):
         if what == "advance" and address == "tcp://worker:1":
@@ -107,13 +127,13 @@ def test_a_new_worker_takes_a_share_only_with_the_same_build(client, monkeypatch
 
 
 def test_workers_of_other_builds_are_refused_before_anything_is_written(client, monkeypatch, tmp_path):
-    real = workers.build_there
+    real = hosting.build_there
 
     def build_there(job, engine, device):
-        second = workers._RUNNERS is client.registries["tcp://worker:1"]
+        second = hosting._RUNNERS is client.registries["tcp://worker:1"]
         return real(job, engine, device) | ({"compiler": "another"} if second else {})
 
-    monkeypatch.setattr(workers, "build_there", build_there)
+    monkeypatch.setattr(hosting, "build_there", build_there)
     with pytest.raises(OtherBitsError, match=r"Worker tcp://worker:1 has another build (.|\n)*another there"):
         sample(spec(None, **SHORT), tmp_path / "run.zarr", scheduler="x", **HOW)
     assert not (tmp_path / "run.zarr").exists()
@@ -123,7 +143,7 @@ def test_a_worker_without_the_library_is_refused(client, monkeypatch):
     def examine(*_):
         raise ModuleNotFoundError("No module named 'gpu_thermo'")
 
-    monkeypatch.setattr(workers, "examine", examine)
+    monkeypatch.setattr(hosting, "examine", examine)
     with pytest.raises(DeviceError, match=r"cannot take part: ModuleNotFoundError.*the same gpu_thermo, Python"):
         sample(spec(None, **SHORT), scheduler="x", **HOW)
 
@@ -151,12 +171,12 @@ def test_a_scheduler_gives_as_many_shares_as_there_are_ladders(client):
 
 
 def test_each_worker_of_our_own_has_a_gpu_of_its_own(monkeypatch):
-    monkeypatch.setattr(workers, "resolve_devices", lambda asked, library: {
+    monkeypatch.setattr(hosting, "resolve_devices", lambda asked, library: {
         "auto": "cuda:0", "cuda": "cuda:0", "cuda:all": "cuda:0,cuda:1"}.get(asked, asked))  # fmt: skip
-    assert [workers.examine("auto", i, True, "") for i in range(3)] == ["cuda:0", "cuda:1", "cuda:0"]
-    assert [workers.examine("cuda", i, False, "") for i in range(3)] == ["cuda:0"] * 3
-    assert [workers.examine("cuda:1,cuda:3", i, True, "") for i in range(3)] == ["cuda:1", "cuda:3", "cuda:1"]
-    assert workers.examine("cuda:1", 1, True, "") == "cuda:1"
+    assert [hosting.examine("auto", i, True, "") for i in range(3)] == ["cuda:0", "cuda:1", "cuda:0"]
+    assert [hosting.examine("cuda", i, False, "") for i in range(3)] == ["cuda:0"] * 3
+    assert [hosting.examine("cuda:1,cuda:3", i, True, "") for i in range(3)] == ["cuda:1", "cuda:3", "cuda:1"]
+    assert hosting.examine("cuda:1", 1, True, "") == "cuda:1"
 
 
 def test_plans_count_workers_without_starting_any():
