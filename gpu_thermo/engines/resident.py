@@ -33,7 +33,7 @@ class ResidentState(State):
 
     def _begin(self, state: State, own: Mapping[str, Array]) -> None:
         """What is on the host: copies of the engine's arrays, and those of moves."""
-        self._here = {name: _read_only(np.asarray(value)) for name, value in own.items()}
+        self._here = {name: read_only(np.asarray(value)) for name, value in own.items()}
         self._edited: set[str] = set()
         self._running: int | None = None
         extra: Any = _Extra(self, {n: v for n, v in state.extra.items() if f"extra/{n}" not in own})
@@ -64,7 +64,7 @@ class ResidentState(State):
     def fetch(self, name: str) -> np.ndarray:
         """An array of the engine's, on the host."""
         if name not in self._here:
-            self._here[name] = _read_only(self.download(name))
+            self._here[name] = read_only(self.download(name))
         return self._here[name]
 
     def download(self, name: str) -> np.ndarray:
@@ -132,7 +132,8 @@ class _Extra(UserDict[str, Array]):
         return len(list(iter(self)))
 
 
-def _read_only(array: np.ndarray) -> np.ndarray:
+def read_only(array: np.ndarray) -> np.ndarray:
+    """A view of an array that nobody can write to."""
     view = array.view()
     view.flags.writeable = False
     return view

@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import SpecError
 from ..state import Hyper, Recorded, Segment, State
 from .base import Engine, Job, own_arrays
-from .resident import ResidentState, visit
+from .resident import ResidentState, read_only, visit
 
 Array = Any
 Arrays = Mapping[str, np.ndarray]
@@ -69,10 +69,11 @@ class Runner:
         recorded = self.engine.advance(self._state, segment, hyper)
         return recorded, self._state.running
 
-    def fetch(self, name: str) -> np.ndarray:
-        """An array of the state, on the host."""
+    def fetch(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Arrays of the state by name, on the host."""
         assert self._state is not None
-        return np.asarray(self._state.arrays()[name])
+        arrays = self._state.arrays()
+        return {name: np.asarray(arrays[name]) for name in names}
 
 
 class Waiting(Protocol):
@@ -96,7 +97,7 @@ class Part(Protocol):
 
     def load(self, arrays: Arrays, step: int, evaluations: int) -> Waiting: ...
     def advance(self, segment: Segment, hyper: Hyper | None, edits: Arrays) -> Waiting: ...
-    def fetch(self, name: str) -> Waiting: ...
+    def fetch(self, names: Sequence[str]) -> Waiting: ...
 
     def anchor(self, arrays: Arrays, step: int, evaluations: int) -> None:
         """The state is known to be this, and stays so: if the part is lost it may begin anew from here."""
@@ -124,8 +125,8 @@ class ThreadPart:
     def advance(self, segment: Segment, hyper: Hyper | None, edits: Arrays) -> Waiting:
         return self._pool.submit(lambda: self._runner.result().advance(segment, hyper, edits))
 
-    def fetch(self, name: str) -> Waiting:
-        return self._pool.submit(lambda: self._runner.result().fetch(name))
+    def fetch(self, names: Sequence[str]) -> Waiting:
+        return self._pool.submit(lambda: self._runner.result().fetch(names))
 
     def anchor(self, arrays: Arrays, step: int, evaluations: int) -> None:
         """Threads are not lost."""
@@ -178,9 +179,10 @@ class ShardedEngine:
             state.arrays()  # a new place to begin from
         return joined([recorded for recorded, _ in found])
 
-    def fetch(self, name: str) -> np.ndarray:
-        """An array of all replicas."""
-        return np.concatenate(self.everywhere("fetch", [(name,)] * len(self.parts)))
+    def fetch(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Arrays of all replicas by name."""
+        each = self.everywhere("fetch", [(tuple(names),)] * len(self.parts))
+        return {name: np.concatenate([one[name] for one in each]) for name in names}
 
     def anchor(self, arrays: Arrays, step: int, evaluations: int) -> None:
         """All parts' state is known to be this."""
@@ -221,7 +223,10 @@ def joined(parts: Sequence[Recorded]) -> Recorded:
 
 
 class ShardedState(ResidentState):
-    """A state whose engine's arrays are with the parts of a sharded engine; those of moves are here."""
+    """A state whose engine's arrays are with the parts of a sharded engine; those of moves are here.
+
+    What was read after one segment comes at once when something is read after the next: moves read the same each time.
+    """
 
     def __init__(self, state: State, engine: ShardedEngine) -> None:
         self._engine = engine
@@ -229,6 +234,8 @@ class ShardedState(ResidentState):
         self._there = dict.fromkeys(own_arrays(state))
         self.nbytes = sum(value.nbytes for value in self._here.values())
         self._count = state.replicas
+        self._read: set[str] = set()
+        self._habit: set[str] = set()
 
     @property
     def replicas(self) -> int:
@@ -242,9 +249,17 @@ class ShardedState(ResidentState):
             self._running = int(np.count_nonzero(np.asarray(self.status) == 0))
         return self._running
 
-    def download(self, name: str) -> np.ndarray:
-        """An array of all replicas, from the parts."""
-        return self._engine.fetch(name)
+    def fetch(self, name: str) -> np.ndarray:
+        """An array of the engine's, on the host."""
+        self._read.add(name)
+        if name not in self._here:
+            self._bring({name} | self._habit)
+        return self._here[name]
+
+    def _bring(self, names: set[str]) -> None:
+        """Arrays of all replicas from the parts, in one go."""
+        if missing := sorted(names - self._here.keys()):
+            self._here |= {n: read_only(value) for n, value in self._engine.fetch(missing).items()}
 
     def where(self) -> dict[str, Array]:
         """All arrays by name, on the host."""
@@ -252,7 +267,10 @@ class ShardedState(ResidentState):
 
     def arrays(self) -> dict[str, Array]:
         """All arrays by name, on the host. Parts may begin anew from here, if they are lost."""
+        read = self._read.copy()
+        self._bring({*self._there})
         found = super().arrays()
+        self._read = read
         self._engine.anchor({name: found[name] for name in self._there}, self.step, self.evaluations)
         return found
 
@@ -266,3 +284,5 @@ class ShardedState(ResidentState):
         """The parts have advanced, and so many replicas run."""
         self.moved()
         self._running = running
+        if self._read:
+            self._habit, self._read = self._read, set()

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from ..engines.base import Job
@@ -256,8 +256,8 @@ class WorkerPart:
     def advance(self, segment: Segment, hyper: Hyper | None, edits: Arrays) -> "_Call":
         return _Call(self, "advance", (segment, hyper, dict(edits)))
 
-    def fetch(self, name: str) -> "_Call":
-        return _Call(self, "fetch", (name,))
+    def fetch(self, names: Sequence[str]) -> "_Call":
+        return _Call(self, "fetch", (tuple(names),))
 
     def anchor(self, arrays: Arrays, step: int, evaluations: int) -> None:
         """The state from which another worker may begin anew; it is also the moment to leave a worker with others."""

@@ -73,7 +73,11 @@ def test_stopped_and_resumed_by_others(straight: Path, tmp_path: Path):
 @NEEDS_PROC
 @pytest.mark.parametrize(
     "given",
-    [LONG, spec(MOVES["exchange"], steps=40_080, thin=400, replicas=12), well(replicas=48, max_steps=20_000)],
+    [
+        LONG,
+        spec(MOVES["exchange"] | {"interval": 100}, steps=40_080, thin=400, replicas=12),
+        well(replicas=48, max_steps=20_000),
+    ],
     ids=["plain", "exchange", "tolerance"],
 )
 def test_killed_workers_change_nothing(given: dict, tmp_path: Path):
@@ -93,7 +97,7 @@ def test_killed_workers_change_nothing(given: dict, tmp_path: Path):
     sample(given, tmp_path / "one.zarr", device="cpu").close()
     began[0] = time.monotonic() + 3  # until workers are there
     path = tmp_path / "run.zarr"
-    sample(given, path, device="cpu", workers=3, on_progress=on_progress, commit_seconds=0.2).close()
+    sample(given, path, device="cpu", workers=3, on_progress=on_progress, commit_seconds=0.5).close()
     assert killed, "the run was over before a worker was killed"
     assert not differences(tmp_path / "one.zarr", path)
 

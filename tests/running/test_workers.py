@@ -43,7 +43,7 @@ def test_a_lost_workers_share_goes_on_elsewhere(move, commit_seconds, client, ca
 
     def before(address, what, count):
         seen[address, what] = seen.get((address, what), 0) + 1
-        if (address, what, seen[address, what]) in (("tcp://worker:1", "advance", 2), ("tcp://worker:0", "fetch", 9)):
+        if (address, what, seen[address, what]) in (("tcp://worker:1", "advance", 2), ("tcp://worker:0", "fetch", 3)):
             client.kill(address)
 
     client.before = before
