@@ -212,6 +212,7 @@ def _check_operation(kind: str, record: Operation) -> None:
                 f"{record.symbol} keeps an array {name!r}: give it {_NAME[0]} and is none of the texts' own (q, p, g,"
                 " xi, n0, s0, f0, t0)."
             )
+    _check_definitions(record)
     known = {*HYPERPARAMETERS} - {"stepsize", "posterior_temperature", "thermostat"}
     if unknown := {*record.reads} - known:
         raise SpecError(
@@ -225,6 +226,26 @@ def _check_operation(kind: str, record: Operation) -> None:
                 f"Update '{record.symbol}' is a method of that name: give it a summary, and defaults of"
                 f" {', '.join(sorted(needed))}."
             )
+
+
+_DEFINED = re.compile(r"^(?:template *<[^>]*> *)?(?:HD|SLOW|inline|static)[\w\s&*]*?(\w+) *\(", re.MULTILINE)
+
+
+def _check_definitions(record: Operation) -> None:
+    """SpecError where the record's C++ defines a name that another operation's defines otherwise."""
+    theirs = {
+        name: (other.symbol, text)
+        for other in (*LETTERS.values(), *UPDATES.values())
+        for text in other.code for name in _DEFINED.findall(text) if other.symbol != record.symbol
+    }  # fmt: skip
+    for text in record.code:
+        for name in _DEFINED.findall(text):
+            symbol, known = theirs.get(name, ("", text))
+            if known != text:
+                raise SpecError(
+                    f"The C++ of {record.symbol} defines {name}(), and that of {symbol} defines it otherwise: in one"
+                    " word they could not be compiled. Give the function another name."
+                )
 
 
 def _check_likelihood(record: Likelihood) -> None:

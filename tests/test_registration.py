@@ -169,6 +169,8 @@ def test_an_update_is_a_method():
         (replace(SGHMC, symbol="My Update"), "'My Update' is no name of an update: give a name of small letters"),
         (replace(O, symbol="L", reads=("friction", "colour")), "L reads colour, which is no hyperparameter"),
         (replace(SGHMC, symbol="mine", summary=""), "give it a summary, and defaults of momentum, stepsize, temp"),
+        (replace(A, symbol="J", code=("HD void kick(real& q, real p, real h) { q += h * p; }",)),
+         r"The C\+\+ of J defines kick\(\), and that of B defines it otherwise"),
         (replace(A, symbol="J", act=lambda q: None), r"letter 'J' was tried on arrays, and it failed: TypeError"),
         (replace(A, symbol="J", coefficients=lambda h, v: ()), "kinds = 'r' says 1"),
         (replace(LIKELIHOODS["gaussian_learned"], name="mine"), "parameters of its own"),

@@ -111,11 +111,18 @@ def _one(e: int, label: str, every: xr.Dataset, chains: np.ndarray, start: np.nd
     v = np.concatenate([np.full((len(found), 1), start.var(ddof=1)), found.var(axis=2, ddof=1)], axis=1)
     each = integrate(b, m, v)
     half = half_of(b)
-    halved = float(integrate(b[half], m[:, half], v[:, half]).mean())
+    by_half = integrate(b[half], m[:, half], v[:, half])
+    halved, noise = float(by_half.mean()), float((each - by_half).std()) / math.sqrt(len(each))
     log_z, count = float(each.mean()), len(each)
     error = float(each.std(ddof=1) / math.sqrt(count)) if count > 1 else math.nan
     said, more = [], tuple(more_rungs(b, m.mean(axis=0), v.mean(axis=0)).tolist())
-    if abs(log_z - halved) > SETTLED:
+    if more and abs(log_z - halved) < 2 * noise:
+        more = ()
+        said.append(
+            f"Half the rungs give {halved:.3f}, {abs(log_z - halved):.2f} nat elsewhere, which {count} ladders give by"
+            f" chance, too (+- {noise:.2f}): take more draws or ladders to know whether the rungs are enough."
+        )
+    if more:
         said.append(
             f"Half the rungs give {halved:.3f}, {abs(log_z - halved):.2f} nat elsewhere (more than {SETTLED:g}): take"
             f" the {len(more)} rungs temperatures = [{', '.join(f'{t:.4g}' for t in more)}] in place of {len(powers)}."
