@@ -123,6 +123,7 @@ def json_schema() -> Schema:
     It takes every file that `RunSpec.from_toml` takes; what needs more than one key to judge is left to validation.
     """
     schema = RunSpec.model_json_schema()
+    schema["description"] = str(schema.get("description", "")).partition("\n\n")[0]
     for model in (m for table in (DATASETS, TARGETS, MOVES) for m in table.values()):
         definition = schema["$defs"].get(model.__name__)
         if definition is not None:
