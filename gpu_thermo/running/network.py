@@ -250,6 +250,19 @@ class NetworkSubject:
                 " zero at the start."
             )
         yield from missing_classes(self.data, spec.data)
+        yield from self._noise_without_floor()
+
+    def _noise_without_floor(self) -> Iterator[str]:
+        """A noise that a network may push down as far as its prior goes (docs/tuning.md, Learned noise)."""
+        spec, model = self.spec, self.model
+        learned = bool(model.noises) or model.likelihood.name == "heteroscedastic"
+        one_scale = isinstance(spec.model.prior_sd, float) and not model.library
+        if spec.run.tolerance is not None and learned and one_scale and model.parameters > self.data.points:
+            yield (
+                f"{model.parameters} parameters for {self.data.points} points, and the noise is learned: such a network"
+                " can pass through every point, its noise may be as small as its prior allows, and burn-in may not end."
+                f' model.prior_sd = "fan_in" in place of {spec.model.prior_sd:g} keeps wide layers from it.'
+            )
 
 
 def _check_sets(spec: RunSpec) -> None:

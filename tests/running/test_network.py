@@ -241,3 +241,21 @@ def test_weights_of_wrong_length_or_name_are_refused(tmp_path):
         prepare(
             RunSpec.from_dict(spec_of(table(tmp_path), model={"class_weight": "balanced"}, data={"task": "regression"}))
         )
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, True), ({"likelihood": "heteroscedastic"}, True), ({"noise_sd": 0.5}, False), ({"hidden": 4}, False),
+        ({"prior_sd": "fan_in"}, False), ({"tolerance": None}, False),
+    ],
+)  # fmt: skip
+def test_a_learned_noise_of_more_parameters_than_points_is_told(changes, said):
+    """Under a tolerance, with one scale for all weights: 41 parameters for 30 points."""
+    g = np.random.default_rng(0)
+    given = {"hidden": 13, "activation": "tanh", "prior_sd": 1.0} | changes
+    run = {"replicas": 32, "tolerance": given.pop("tolerance", 0.1)}
+    run = RUN if run["tolerance"] is None else run
+    spec = {"data": {"name": "arrays", "task": "regression"}, "model": given, "method": METHOD, "run": run}
+    warnings = plan(spec, data=(g.normal(size=(30, 1)), g.normal(size=30))).warnings
+    assert any("the noise is learned" in w and 'prior_sd = "fan_in"' in w for w in warnings) == said
