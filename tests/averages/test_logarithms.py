@@ -68,3 +68,23 @@ def test_other_laws_and_classes_are_refused():
         gt.BayesianMLPRegressor(**SMALL, target_transform="log", likelihood="student_t").fit(X, Y)
     with pytest.raises(ValueError, match="target_transform"):
         gt.BayesianMLPClassifier(**SMALL, target_transform="log").fit(X, Y > 20)
+
+
+def test_a_store_says_whose_logarithm(tmp_path):
+    """From a spec to predictions of the stored run; its own scores are of log(y)."""
+    from fitted import fitted
+
+    from gpu_thermo.averages.predictive import data_names, scores_on_test
+    from gpu_thermo.estimators import from_run
+
+    store = fitted(tmp_path, positive=True)
+    run = gt.open_run(store)
+    assert data_names(run)["targets"] == ("log(y)",)
+    table = {"a": [-1.0, 1.0], "b": [0.0, 0.0], "colour": ["red", "red"], "y": [0.0, 0.0]}
+    found = gt.predict(run, table, 0)
+    assert found["output"].values.tolist() == ["y"]
+    assert found["quantiles"].sel(quantile=0.5).to_numpy()[:, 0] == pytest.approx(np.exp([-1.0, 3.0]), rel=0.25)
+    assert (found["mean"] > found["quantiles"].sel(quantile=0.5)).all()
+    pandas = pytest.importorskip("pandas")
+    np.testing.assert_allclose(from_run(run, 10**6).predict(pandas.DataFrame(table)), found["mean"][:, 0], rtol=1e-5)
+    assert 0.2 < scores_on_test(run)[0]["rmse"] < 0.5  # of log(y), whose noise is .3
