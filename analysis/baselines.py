@@ -4,7 +4,7 @@ gradient boosting. Each number with its standard error over rows.
 
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -166,7 +166,7 @@ def columns(data: Dataset) -> tuple[str, ...]:
     return ("model", "wrong" if classes else what, "NLL", *(() if classes else ("90 % interval holds",)), "time")
 
 
-def rows(scores: list[Score]) -> list[tuple[str, ...]]:
+def rows(scores: Sequence[Score]) -> list[tuple[str, ...]]:
     """The same as texts."""
     out = []
     for s in scores:

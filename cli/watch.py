@@ -113,10 +113,16 @@ def glance(store: Path) -> Glance:
     return Glance(
         header.step, total, header.draws, "" if told is None else told.course.phase, error, tolerance,
         tuple(float(np.nanmedian(c)) for c in energy.T if np.isfinite(c).any()), kinetic,
-        int((tree["sample_stats"]["status"].values != 0).sum()) if "status" in tree["sample_stats"].coords else 0,
+        _frozen(tree),
         bool(told.course.ended) if told is not None else header.step >= total,
         float(header.attributes.get("sampling_time", 0.0)),
     )  # fmt: skip
+
+
+def _frozen(tree: Any) -> int:
+    """Replicas that have stopped."""
+    stats = tree["sample_stats"]
+    return int((stats["status"].to_numpy() != 0).sum()) if "status" in stats.coords else 0
 
 
 def _columns(energy: Any) -> Any:

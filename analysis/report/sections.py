@@ -22,7 +22,10 @@ MOST_EFFECTS, MOST_SHOWN, MOST_LISTED = 6, 120, 12
 
 def told_of(tree: xr.DataTree) -> Told | None:
     """How the run tuned itself, where it did."""
-    return Told.of(tree["tuning"].attrs) if "tuning" in tree.children else None
+    if "tuning" not in tree.children:
+        return None
+    tuning: Any = tree["tuning"].attrs
+    return Told.of(tuning)
 
 
 def energies(tree: xr.DataTree) -> str:
@@ -125,11 +128,12 @@ def _reliability(tree: xr.DataTree, answers: Answers) -> str:
     groups = [place == g for g in range(len(edges) - 1) if (place == g).any()]
     said, was = (np.array([v[g].mean() for g in groups]) for v in (top, right.astype(float)))
     error = np.array([(max(s * (1 - s), 0) / g.sum()) ** 0.5 for s, g in zip(said, groups, strict=True)])
+    low, high = np.clip(said - 2 * error, 0, 1), np.clip(said + 2 * error, 0, 1)
     chart = Chart("Reliability", f"Sure to {top.mean():.1%} on average, and right in {right.mean():.1%}.",
-                  span(said, whole=[1.0]), span(was, said, whole=[1.0]), "probability of the answer given",
+                  span(said, whole=[1.0]), span(was, low, high), "probability of the answer given",
                   "share that is right")  # fmt: skip
     ends = np.array([max(chart.x[0], chart.y[0]), min(chart.x[1], chart.y[1])])
-    chart.line(ends, ends, "b", "right", dashed=True).bars(said, said - 2 * error, said + 2 * error, "b")
+    chart.line(ends, ends, "b", "right", dashed=True).bars(said, low, high, "b")
     chart.dots(
         said,
         was,

@@ -109,7 +109,8 @@ class BayesianMLP(BaseEstimator):
         """Sample the posterior of `data`, and keep what predictions need."""
         tree = sample(self._spec(data), data=data, device=self.device)
         self.run_ = self._thinned(tree)
-        told = Told.of(tree["tuning"].attrs)
+        tuning: Any = tree["tuning"].attrs
+        told = Told.of(tuning)
         self.trust_, self.repeatable_ = told.verdict, told.course.ended != "max_time"
         if not self.trust_.trusted:
             warnings.warn(f"The averages are not to be trusted yet: {self.trust_.text}.", Untrusted, stacklevel=3)

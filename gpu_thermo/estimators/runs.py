@@ -45,6 +45,7 @@ def from_run(run: Run, draws: int = 2048) -> BayesianMLPRegressor | BayesianMLPC
     else:
         model._flat, model.target_transform = len(names["targets"]) == 1, names.get("target_transform")
     model.run_ = model._thinned(tree)
-    told = Told.of(tree["tuning"].attrs)
+    tuning: Any = tree["tuning"].attrs
+    told = Told.of(tuning)
     model.trust_, model.repeatable_ = told.verdict, told.course.ended != "max_time"
-    return model  # type: ignore[no-any-return]
+    return model
