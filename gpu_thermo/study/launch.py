@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from ..running.loop import Loop
 from ..running.subject import Setup
 from ..targets.likelihoods import SCORES
 from . import builds
+from .bill import run_bytes
 from .collect import Collector
 from .grids import Cell
 from .held import Held
@@ -136,7 +138,7 @@ def make_group(first: Shard, cells: list[Cell], device: str, engine: str) -> Gro
     anything runs.
     """
     ready = make_launch(first).setup
-    return group_of(ready, ready.job, cells, device, engine)
+    return replace(group_of(ready, ready.job, cells, device, engine), memory=run_bytes(ready, 1, first.keep))
 
 
 def group_of(ready: Setup, job: Job, cells: list[Cell], device: str, engine: str) -> Group:

@@ -7,13 +7,11 @@ from typing import Any
 from ..engines import resolve_device
 from ..running import speed
 from ..store.files import as_path
+from .bill import COLUMNS, CURVES, shard_bytes
 from .parts import is_done
 from .shards import Shard
 from .work import StudyLike, Work, as_study, make_work
 
-COLUMNS, CURVES = 33, 3
-"""Numbers kept of a run, and its learning curves, beside those of each tensor and partition: loss, scores,
-hyperparameters."""
 ACHIEVED = {"fused": 0.45, "batched": 0.05}
 """Share of the peak that an engine reaches, on which a plan's time rests (bench/README.md: .41 to .53, and .04 to
 .09)."""
@@ -23,7 +21,8 @@ ACHIEVED = {"fused": 0.45, "batched": 0.05}
 class StudyPlan:
     """What a study would do and cost. `ensembles` are launch groups: cells alike in all but hyperparameters.
 
-    at_most : whether runs stop themselves, and steps and seconds are the most they may take.
+    memory_bytes : of the process at its peak, about. at_most : whether runs stop themselves, so that steps and seconds
+    are the most they may take.
     seconds : for the shards still to run, from their arithmetic and a short measurement of the `device` as busy as it
     is now.
     """
@@ -41,6 +40,7 @@ class StudyPlan:
     device: str = "cpu"
     groups: tuple[tuple[str, int, int, int], ...] = ()
     at_most: bool = False
+    memory_bytes: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary."""
@@ -79,7 +79,7 @@ def plan_study(
     return StudyPlan(
         len(job.cells), seeds, len(job.cells) * seeds, len(groups), len(job.shards), len(job.shards) - len(todo), steps,
         _seconds(job, todo, device), _disk(job, seeds), tuple(cell.label for cell in job.cells), device, tuple(groups),
-        any(s.tuned for s in job.shards),
+        any(s.tuned for s in job.shards), shard_bytes(job.groups, todo, device),
     )  # fmt: skip
 
 

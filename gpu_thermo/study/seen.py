@@ -37,10 +37,18 @@ class Seen:
         """The last that is known of each run: this, or what was known `before` of runs with nobody there."""
         if self.there is None or before is None or self.there.all():
             return self
-        pick = lambda new, old: np.where(self.there if new.ndim == 1 else self.there[:, None], new, old)  # noqa: E731
-        arrays = {n: pick(getattr(self, n), getattr(before, n)) for n in ("position", "energy", "kinetic_temperature")}
-        statistics = {n: pick(value, before.statistics.get(n, value)) for n, value in self.statistics.items()}
-        return replace(self, statistics=statistics, **arrays)
+        old, there = before.statistics, self.there
+        return replace(
+            self, position=_pick(there, self.position, before.position),
+            energy=_pick(there, self.energy, before.energy),
+            kinetic_temperature=_pick(there, self.kinetic_temperature, before.kinetic_temperature),
+            statistics={name: _pick(there, value, old.get(name, value)) for name, value in self.statistics.items()},
+        )  # fmt: skip
+
+
+def _pick(there: np.ndarray, new: np.ndarray, old: np.ndarray) -> np.ndarray:
+    """[n, ..] `new` of runs that are there, `old` of others."""
+    return np.asarray(np.where(there if new.ndim == 1 else there[:, None], new, old))
 
 
 class Speakers:

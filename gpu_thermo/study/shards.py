@@ -45,7 +45,7 @@ class Group:
     Attributes
     ----------
     operations : arithmetic of a replica-step, learning curves included. engine : who carries it out. layout :
-    tensors of a run. partitions : their names. build : what decides bits here.
+    tensors of a run. partitions : their names. build : what decides bits here. memory : bytes of a run under way.
     """
 
     cells: list[Cell]
@@ -54,6 +54,7 @@ class Group:
     layout: Layout
     partitions: tuple[str, ...]
     build: Mapping[str, str]
+    memory: int = 0
 
     @property
     def spec(self) -> RunSpec:

@@ -10,17 +10,21 @@ import math
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from ..engines import resolve_device
 from ..engines.builds import read_history
 from ..errors import DivergedError, RunError, Status, StoreError
 from ..run import Interrupted, resume, sample
+from ..running.bill import memory_bill
 from ..running.launch import Launch
 from ..running.setup import prepare
+from ..running.stored import make_header
 from ..running.subject import Setup
 from ..spec.run import RunSpec
 from ..store import open_run, read_header
@@ -116,7 +120,11 @@ def spec_of(shard: Shard) -> RunSpec:
 def tuned_group(first: Shard, cells: list[Cell], device: str, engine: str) -> Group:
     """A launch group of `cells` from the `first` run made ready: mistakes show before anything runs."""
     ready = prepare(spec_of(first), first.base)
-    return group_of(ready, Launch.of(ready).job, cells, device, engine)
+    launch = Launch.of(ready)
+    found = group_of(ready, launch.job, cells, device, engine)
+    moments = ready.moments()
+    bill, _ = memory_bill(ready, make_header(ready, found.engine, resolve_device(device), moments), moments)
+    return replace(found, memory=sum(bill.values()) - bill["process"])
 
 
 # -- what it came to ---------------------------------------------------------------------------------------------------
