@@ -33,6 +33,7 @@ from ..tuning.told import Told
 from .defaults import AUTO, REPLICAS, sections
 from .inputs import encoded, recipe_for
 from .saved import save
+from .table import log_would_help
 
 Array = Any
 
@@ -112,6 +113,7 @@ class BayesianMLP(BaseEstimator):
         tuning: Any = tree["tuning"].attrs
         told = Told.of(tuning)
         self.trust_, self.repeatable_ = told.verdict, told.course.ended != "max_time"
+        self.advice_ = ("the target is positive and skewed: try target_transform='log'",) * (log_would_help(data) > 0)
         if not self.trust_.trusted:
             warnings.warn(f"The averages are not to be trusted yet: {self.trust_.text}.", Untrusted, stacklevel=3)
         return self

@@ -44,6 +44,7 @@ class BayesianMLPRegressor(RegressorMixin, BayesianMLP):
     Attributes
     ----------
     run_ : xarray.DataTree, the run with its draws thinned. trust_ : the verdict; print(model.trust_.text).
+    advice_ : lines on what might do better.
     repeatable_ : whether `random_state` alone decided the result.
     """
 

@@ -98,7 +98,15 @@ def _advice(data: Dataset, log: bool) -> list[str]:
 def log_would_help(data: Dataset) -> float:
     """Skewness of a target of positive numbers whose logarithm is less skewed by half; 0 of others."""
     s = data.standardisation
-    if data.classes or len(data.targets) != 1 or s is None or s.target_mean is None or s.target_sd is None:
+    logarithmic = data.target_transform is not None
+    if (
+        data.classes
+        or logarithmic
+        or len(data.targets) != 1
+        or s is None
+        or s.target_mean is None
+        or s.target_sd is None
+    ):
         return 0.0
     y = data.y_train[0, :, 0] * s.target_sd[0, 0] + s.target_mean[0, 0]
     if not (y > 0).all() or (skew := _skewness(y)) < SKEWED:

@@ -44,9 +44,15 @@ def test_an_estimator_answers_in_the_targets_units():
     np.testing.assert_allclose(model.predict_quantiles(X), np.exp(plain.predict_quantiles(X)), rtol=1e-6)
     assert (model.predict(X) > np.exp(plain.predict(X))).all()
     assert model.score(X, Y) > 0.8
+    assert not model.advice_
     np.testing.assert_allclose(model.log_predictive(X, Y), plain.log_predictive(X, np.log(Y)) - np.log(Y), rtol=1e-6)
     np.testing.assert_allclose(model.sample_predictive(X, 3), np.exp(plain.sample_predictive(X, 3)), rtol=1e-6)
     assert model.log_predictive(X[:1], [-1.0])[0] == -np.inf
+
+
+def test_skewed_targets_are_advised():
+    model = gt.BayesianMLPRegressor(**SMALL).fit(X, Y**2)
+    assert model.advice_ == ("the target is positive and skewed: try target_transform='log'",)
 
 
 def test_a_density_is_one():
