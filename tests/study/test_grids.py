@@ -77,3 +77,10 @@ def test_a_duration_gives_each_stepsize_its_own_steps():
         (100, 20, 20, 4),
         (50, 10, 10, 4),
     ]
+
+
+def test_examples_of_the_page():
+    """Every file in docs/studies.md is a study."""
+    page = (Path(__file__).parents[2] / "docs" / "studies.md").read_text()
+    examples = [part.split("```")[0] for part in page.split("```toml\n")[1:]]
+    assert [len(StudySpec.from_toml(text).cells()) for text in examples] == [12, 4, 2]
