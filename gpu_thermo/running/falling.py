@@ -126,12 +126,13 @@ class Decisions:
     Attributes
     ----------
     way : where it may be gone. clock : seconds that the run had taken, and when that was (perf_counter). paced : step
-    and time at which the stage began.
+    and time at which the stage began. fastest : steps a second of the fastest segment so far.
     """
 
     way: Way | None
     clock: tuple[float, float]
     paced: tuple[int, float]
+    fastest: float
     setup: Setup
     launch: Launch
     course: Course
@@ -142,19 +143,30 @@ class Decisions:
 
     def _left(self, step: int, share: float = 1.0) -> int:
         """Steps that the budget still allows, each of which costs 1/share of those of the stage that has ended."""
+        rate = (step - self.paced[0]) / max(time.perf_counter() - self.paced[1], 1e-9)
+        return self._within(step, rate * share)
+
+    def _within(self, step: int, rate: float) -> int:
+        """Steps that max_steps leaves, and max_time at this rate a second."""
         run = self.setup.spec.run
         left = int(run.max_steps or run.steps) - step
-        if run.max_time is None:
-            return max(left, 0)
-        seconds = SPENT * run.max_time - self.clock[0] - (time.perf_counter() - self.clock[1])
-        rate = (step - self.paced[0]) / max(time.perf_counter() - self.paced[1], 1e-9)
-        return max(0, min(left, int(seconds * rate * share)))
+        if run.max_time is not None:
+            left = min(left, int((SPENT * run.max_time - self._elapsed()) * rate))
+        return max(0, left)
+
+    def _elapsed(self) -> float:
+        """Seconds that the run has taken."""
+        return self.clock[0] + time.perf_counter() - self.clock[1]
 
     def _turned(self, found: Course, step: int) -> Course:
-        """The course that an ordinary one turns into, itself unless it has to be given up."""
+        """The course that an ordinary one turns into, itself unless it has to be given up. What time allows is foretold
+        from the fastest segment, since the first ones are short and slow; but a share of time that is gone is gone.
+        """
         if self.way is None or self.setup.spec.run.path is not None:
             return found
-        why = self.way.rules.why(found, step, self._left(step))
+        most = self.setup.spec.run.max_time
+        spent = 0.0 if most is None else self._elapsed() / most
+        why = self.way.rules.why(found, step, self._within(step, self.fastest), spent)
         return self.way.rules.begin(found, step, why) if why else found
 
     def _fallen(self, course: Course, step: int) -> tuple[Course, np.ndarray | None]:

@@ -57,6 +57,7 @@ class TunedLoop(Loop, Decisions):
     hyper: Hyper | None = None
     clock: tuple[float, float] = (0.0, 0.0)
     paced: tuple[int, float] = (0, 0.0)
+    fastest: float = 0.0
 
     @classmethod
     def begin(
@@ -109,6 +110,7 @@ class TunedLoop(Loop, Decisions):
             begin = time.perf_counter()
             recorded = self.engine.advance(self.state, segment, self._in_force())
             self.pace.saw(segment.steps, time.perf_counter() - begin)
+            self.fastest = max(self.fastest, segment.steps / max(time.perf_counter() - begin, 1e-6))
             moments = [m for i in range(len(recorded.steps)) if (m := self._look(recorded, i)) is not None]
             del recorded
             if self.state.step >= stop:

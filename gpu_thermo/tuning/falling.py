@@ -50,14 +50,16 @@ class Falling:
 
     # -- whether to take it --------------------------------------------------------------------------------------------
 
-    def why(self, course: Course, step: int, left: int) -> str:
+    def why(self, course: Course, step: int, left: int, spent: float = 0.0) -> str:
         """Why an ordinary course that has come to this stage has to be given up for this way, for people; "" where it
-        has not.
+        has not. `spent` is the share of its time that is gone.
         """
         share = SHARE * (step + left)
         h, gamma = course.stepsize, min(course.friction, default=0.0)
         if course.phase == SAMPLING and not course.burned and course.stuck < rules.MODES:
             return "burn-in did not end by its own rules"
+        if course.phase in (ADAPTATION, BURN_IN) and spent > SHARE:
+            return f"burn-in has not ended within {SHARE:.0%} of the time"
         if course.phase == BURN_IN and course.stop > share:
             return f"burn-in would not end within {SHARE:.0%} of the budget"
         if course.phase == ADAPTATION and step > share:

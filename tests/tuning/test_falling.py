@@ -58,6 +58,12 @@ class TestWhetherItIsTaken:
         assert "would take" in RULES.why(stiff, 100, MOST)
         assert not RULES.why(stiff, 100, 10 * MOST)
 
+    def test_where_a_quarter_of_the_time_is_gone(self):
+        for course in (self.burning(2_000), Course(phase=ADAPTATION, window=3)):
+            assert not RULES.why(course, 1_000, MOST, 0.25)
+            assert "of the time" in RULES.why(course, 1_000, MOST, 0.26)
+        assert not RULES.why(Course(phase=SAMPLING, burned=True), 1_000, MOST, 0.9)
+
     def test_where_burn_in_ended_by_none_of_its_rules(self):
         found = Course(phase=SAMPLING)
         assert "by its own rules" in RULES.why(found, 100, MOST)
