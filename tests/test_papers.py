@@ -104,7 +104,7 @@ def test_it_comes_out_again(name, monkeypatch, tmp_path):
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")
     monkeypatch.delenv("MPLBACKEND", raising=False)
-    book = nbformat.from_dict(read(name))
+    book = nbformat.read(FOLDER / f"{name}.ipynb", 4)
     resources = {"metadata": {"path": os.fspath(tmp_path)}}
     client = nbclient.NotebookClient(book, timeout=MOST_SECONDS, kernel_name="python3", resources=resources)
     client.execute()
