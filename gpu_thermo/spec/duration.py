@@ -46,18 +46,19 @@ def with_duration(tree: Any) -> Any:
         )
     wanted = run["duration"] if isinstance(run["duration"], Mapping) else {"total": run["duration"]}
     times, stepsizes = Duration.model_validate(wanted), _stepsizes(tree.get("method"))
-    lengths = _steps(times, min(stepsizes))
+    lengths = _steps(times, min(stepsizes), max(stepsizes))
     lengths |= {"equal_times": True} if max(stepsizes) > min(stepsizes) else {}
     rest = {key: value for key, value in run.items() if key != "duration"}
     trace = {"trace": max(1, lengths["steps"] // POINTS)}
     return {**tree, "run": trace | rest | lengths}
 
 
-def _steps(times: Duration, h: float) -> dict[str, Any]:
+def _steps(times: Duration, h: float, largest: float) -> dict[str, Any]:
     burn_in = times.total * SHARE if times.burn_in is None else times.burn_in
     if burn_in >= times.total:
         raise ValueError(f"run.duration: burn_in = {burn_in:g} leaves nothing of total = {times.total:g} to draw from")
-    thin = (times.total - burn_in) / DRAWS if times.thin is None else times.thin
+    most = DRAWS if largest == h else max(1, min(DRAWS, int((times.total - burn_in) / largest)))
+    thin = (times.total - burn_in) / most if times.thin is None else times.thin
     exact = (times.total - burn_in) / thin
     draws = round(exact)
     if draws < 1 or abs(exact - draws) > 1e-6 * draws:

@@ -69,6 +69,8 @@ def test_several_stepsizes_are_steps_of_the_smallest():
         run = run_of({"total": 60, "thin": 0.3}, stepsize)
         assert (run.steps, run.burn_in, run.thin, run.equal_times) == (600, 300, 3, True)
     assert run_of(60.0, [0.1, 0.1]).equal_times is None
+    few = run_of(40.0, [0.1, 0.4])  # a hundred draws would be less than a step of .4 apart
+    assert (few.draws, few.thin) == (50, 4)
     written = RunSpec.from_dict({"method": {"name": "langevin", "stepsize": [0.3, 0.1]}, "run": {"duration": 60.0}})
     assert RunSpec.from_toml(written.to_toml()) == written
     assert "equal_times" not in RunSpec.from_dict({}).to_dict()["run"]
