@@ -8,6 +8,7 @@ Beside the clock stands the processor time of all processes, which other program
 
 import argparse
 import os
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from typing import Any
 from gpu_thermo.engines import make_engine
 from gpu_thermo.engines.base import cores
 from gpu_thermo.engines.sharded import ShardedEngine
-from gpu_thermo.run import sample
+from gpu_thermo.run import Interrupted, sample
 from gpu_thermo.running import places
 
 from .common import interleave, ratios, save, summary
@@ -28,6 +29,8 @@ CASES = {"d 20": (20, 25, 2048), "d 100": (100, 20, 1024)}
 """Hidden units, minibatch, replicas."""
 WAYS = {"one process": 0, "one worker": 1, "two workers": 2, "four workers": 4}
 THREADS = "two engines in threads"
+SETTLED = 6
+"""Segments until their length is found."""
 
 
 def spec(case: str) -> dict[str, Any]:
@@ -67,23 +70,22 @@ def processor_seconds() -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def timed(case: str, way: str, seconds: float, slack: float = 10.0) -> tuple[float, float, float]:
-    """Replica-steps a second and a processor second once the run is under way, and the seconds until its first segment
-    is done, which should be well below `slack`.
+def timed(case: str, way: str, seconds: float) -> tuple[float, float, float]:
+    """Replica-steps a second and a processor second once the run is under way, until it is stopped by a signal, and the
+    seconds until its first segment is done.
     """
     seen: list[tuple[float, int, float]] = []
     began = time.perf_counter()
 
     def on_progress(progress: Any) -> None:
         seen.append((time.perf_counter(), progress.step, processor_seconds()))
+        if seen[-1][0] - seen[min(SETTLED, len(seen) - 1)][0] > seconds:
+            signal.raise_signal(signal.SIGINT)
 
-    with tempfile.TemporaryDirectory() as folder:
-        sample(
-            spec(case), Path(folder) / "run.zarr", device="cpu", workers=WAYS.get(way, 0), on_progress=on_progress,
-            time_limit=seconds + slack,
-        ).close()  # fmt: skip
-    under_way = [one for one in seen if one[0] > seen[-1][0] - seconds]
-    (first, before, busy), (last, after, spent) = under_way[0], under_way[-1]
+    with tempfile.TemporaryDirectory() as folder, suppress(Interrupted):
+        store = Path(folder) / "run.zarr"
+        sample(spec(case), store, device="cpu", workers=WAYS.get(way, 0), on_progress=on_progress).close()
+    (first, before, busy), (last, after, spent) = seen[SETTLED], seen[-1]
     done = CASES[case][2] * (after - before)
     return done / (last - first), done / (spent - busy), seen[0][0] - began
 

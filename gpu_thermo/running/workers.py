@@ -179,7 +179,12 @@ class Team:
         """What a worker answers before the run; DeviceError where it cannot."""
         try:
             return self.wait(self.begin(address, function, *arguments), address)
-        except (Lost, RunError) as error:
+        except Lost as error:
+            raise DeviceError(
+                f"Worker {address} was lost before it had a share. Give the same command again; see the worker's own"
+                " log."
+            ) from error
+        except RunError as error:
             raise DeviceError(
                 f"Worker {address} cannot take part: {error.__cause__!r}. Start workers with the same gpu_thermo,"
                 " Python and Dask as this process."
