@@ -68,6 +68,11 @@ def check_workers(workers: int, scheduler: str | None) -> None:
         )
 
 
+def addresses(client: Any) -> list[str]:
+    """Of all workers there are now, as the scheduler says: what the client itself remembers is at times without any."""
+    return list(client.sync(client.scheduler.identity, n_workers=-1).get("workers", {}))
+
+
 def _start_tracker() -> None:
     """Start Python's helper that counts semaphores now, without a SIGHUP in its way, which a closed terminal sends it,
     too: it would die, and complain when processes end.
@@ -105,7 +110,7 @@ def _client(distributed: Any, address: str) -> Iterator[Any]:
             f"The scheduler '{address}' does not answer as a Dask scheduler ({error}). Check the address."
         ) from None
     try:
-        if not client.scheduler_info(n_workers=-1).get("workers"):
+        if not addresses(client):
             raise DeviceError(f"The scheduler '{address}' has no workers: start some with dask worker {address}")
         yield client
     finally:

@@ -19,6 +19,7 @@ from ..engines.sharded import Arrays, ShardedEngine, cut_rows
 from ..errors import DeviceError, GpuThermoError, OtherBitsError, RunError, SpecError
 from ..state import Hyper, Segment
 from . import hosting
+from .cluster import addresses
 
 POLL_SECONDS = 0.5
 """Between two looks at whether a worker that is waited for is still there."""
@@ -65,7 +66,7 @@ class Team:
     def alive(self) -> list[str]:
         """Addresses of the workers there are; RunError where the scheduler itself is gone."""
         try:
-            return list(self.client.scheduler_info(n_workers=-1).get("workers", {}))
+            return addresses(self.client)
         except (OSError, TimeoutError, RuntimeError, AttributeError) as error:
             raise RunError(
                 f"The Dask scheduler does not answer any more ({error!r}). What was committed can be resumed."

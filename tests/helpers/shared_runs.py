@@ -62,8 +62,12 @@ class PlayedClient:
     def kill(self, address):
         self.registries.pop(address, None)
 
-    def scheduler_info(self, n_workers=-1):
-        return {"workers": dict.fromkeys(self.registries)}
+    @property
+    def scheduler(self):
+        return SimpleNamespace(identity=lambda n_workers: {"workers": dict.fromkeys(self.registries)})
+
+    def sync(self, call, **options):
+        return call(**options)
 
     def at(self, address, call):
         here, hosting._RUNNERS = hosting._RUNNERS, self.registries[address]
