@@ -162,7 +162,8 @@ def more_rungs(b: np.ndarray, m: np.ndarray, v: np.ndarray) -> np.ndarray:
     gaps = [abs(one(i, j) - sum(one(k, k + 1) for k in range(i, j))) for i, j in pairwise(halved.tolist())]
     if abs(float(integrate(b, m, v) - integrate(b[halved], m[halved], v[halved]))) <= SETTLED:
         return np.empty(0)
-    new, left = [], sum(gaps)
+    new: list[float] = []
+    left = sum(gaps)
     for g in np.argsort(gaps)[::-1]:
         if left <= SETTLED / 2 and new:
             break

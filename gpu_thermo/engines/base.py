@@ -105,11 +105,6 @@ class Engine(Protocol):
     name: str
     device: str
 
-    @staticmethod
-    def needs(job: Job, device: str, threads: int | None) -> Needs:
-        """What it would take beside state and ring, before it is made."""
-        ...
-
     def load(self, state: State) -> State:
         """`state` as it lives with the engine: itself on the CPU; on a GPU one whose arrays stay there from segment to
         segment, and come to the host when somebody asks for them.
