@@ -56,7 +56,7 @@ def test_a_million_runs_are_summarised_in_bounded_memory(tmp_path, monkeypatch):
         out = {"steps": template["steps"]}
         for name, values in template.items():
             if name != "steps":
-                out[name] = np.resize(values, (shard.replicas, *values.shape[1:]))
+                out[name] = np.resize(values, (shard.replicas, *values.shape[1:])) if values.ndim else values
         out["rows"] = shard.rows
         cell = shard.rows // (RUNS // 5)
         out["accuracy"] = (0.5 + 0.05 * cell + 0.1 * rng.normal(size=shard.replicas)).astype(template["accuracy"].dtype)
