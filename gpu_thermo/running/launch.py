@@ -293,6 +293,7 @@ def make_tuner(ready: Setup, spec: RunSpec, braces: bool) -> Tuner:
         stepsize=None if method.stepsize in (None, AUTO) else float(job.hyper.stepsize[0]),
         friction=_given_friction(ready), overdamped=job.program.update is not None, masses=method.mass == AUTO,
         seed=int(run.seed if run.seed_dynamics is None else run.seed_dynamics),
+        thermostat=any(set(word) & set("CDEF") for word in words),
     )  # fmt: skip
 
 

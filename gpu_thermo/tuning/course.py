@@ -129,6 +129,7 @@ class Tuner:
     virial is known. stepsize, friction : those that the user gives, None where they are tuned (friction: of all
     partitions, or of one). masses : whether the run estimates them. seed : of the run. overdamped : of sgld, which has
     no momenta; its "friction" is the rate tau / variance at which positions forget.
+    thermostat : whether a word keeps its temperature by one (C, D, E, F), which takes up the noise of gradients too.
     """
 
     tolerance: float
@@ -147,6 +148,7 @@ class Tuner:
     masses: bool = False
     seed: int = 0
     overdamped: bool = False
+    thermostat: bool = False
 
     @property
     def allowed(self) -> float:

@@ -113,6 +113,12 @@ def _against(course: Course, tuner: Tuner) -> Iterator[tuple[str, str]]:
             " times that",
             'raise run.batch, or use minibatch = "full"',
         )
+    if rho and tuner.thermostat:
+        yield (
+            "the thermostat takes up the minibatches' noise of a partition as a whole, and not where in it it is:"
+            " variances may be far off, and nothing here sees it",
+            'use minibatch = "full", or method langevin',
+        )
     seen = line["bias"] is not None and line["bias"] - 2 * line["bias_error"] > tuner.tolerance
     if not course.path and (line["excess"] or seen):
         yield (

@@ -71,6 +71,13 @@ def test_noise_of_minibatches():
     assert judge(quiet, TUNER).trusted
 
 
+def test_a_thermostat_on_minibatches_is_not_trusted():
+    """However quiet it says they are: its rho is that of a friction which is not in force."""
+    quiet = replace(course(), log=({"phase": "adaptation", "rho": 0.001}, *course().log))
+    assert "thermostat" in judge(quiet, replace(TUNER, thermostat=True)).text
+    assert judge(course(), replace(TUNER, thermostat=True)).trusted
+
+
 def test_every_threshold_weighs_its_error():
     """The same numbers with larger errors say nothing."""
     assert judge(course(virial=[1.2], virial_error=[0.06]), TUNER).trusted
