@@ -45,7 +45,7 @@ def test_double_well(word):
 @pytest.mark.slow
 @pytest.mark.parametrize("word", WORDS)
 def test_double_well_within_3e_4(word):
-    squares, acceptance = quartic(word, replicas=200_000, steps=500)
+    squares, acceptance = quartic(word, replicas=200_000, steps=600)
     assert squares.std() / np.sqrt(len(squares)) < 3e-4
     assert abs(squares.mean() - EXACT) < 3 * squares.std() / np.sqrt(len(squares))
     assert acceptance == pytest.approx(0.94, abs=0.01)
