@@ -76,6 +76,10 @@ class State:
         """
         return self.arrays()[name]
 
+    def scale(self, name: str, rows: Array, columns: slice, factor: Array) -> None:
+        """Multiply columns of some rows of an array [R, P] by their factors [r, 1], wherever the state lives."""
+        self.edit(name)[rows, columns] *= factor
+
     def where(self) -> dict[str, Array]:
         """All arrays by name, where they live; as `arrays` for a state on the host."""
         return self.arrays()
@@ -219,6 +223,8 @@ class Recorded:
         the proposals that ended since the last recorded moment (steps, where nothing is accepted or rejected), the mean
         of min(1, exp(-w/tau)), mean and variance of the work w where it is finite, and how many there were. NaN where
         there is nothing to average, or where partitions have not one tau above 0.
+    there : positions [R, P] of each recorded moment where they stand on a device, until the next segment begins; None
+        where they do not.
     """
 
     steps: tuple[int, ...]
@@ -230,6 +236,7 @@ class Recorded:
     shadow_work: Array | None = None
     shadow_work_variance: Array | None = None
     proposals: Array | None = None
+    there: tuple[Array, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,8 @@ ELSEWHERE = {
     "gpu_thermo/running/loop.py": ("test_run.py", "the loop is what every run goes through"),
     "gpu_thermo/running/resources.py": ("running/test_bill.py", "refusals for memory and disk are those of bills"),
     "gpu_thermo/running/speed.py": ("bench/test_bench.py", "measured speeds and peaks are benchmarks"),
+    "gpu_thermo/running/seeing.py": ("running/test_network.py", "networks and what is seen of them are one test"),
+    "gpu_thermo/running/seeing_there.py": ("device/test_seen.py", "what is seen on a device needs one"),
     "gpu_thermo/running/stored.py": ("test_run.py", "what runs store is read back there"),
     "gpu_thermo/running/subject.py": (
         "contracts/test_subjects.py",

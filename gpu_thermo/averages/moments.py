@@ -11,7 +11,7 @@ are lost.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,8 @@ from ..errors import StoreError
 from ..targets.likelihoods import Classes, Likelihood, classes_of, get_likelihood
 
 Array = Any
+
+Fold = Callable[[float, dict[str, np.ndarray]], Mapping[str, Array]]
 
 BLOCK = 256
 """Replicas summed at once."""
@@ -174,6 +176,23 @@ class RunningMoments:
         s["sum_w2"][ensemble] += draws * scale * scale
         for name in s.keys() & sums.keys():
             s[name][ensemble] += scale * sums[name]
+
+    def fold(self, ensemble: int, draws: int, add: Fold, noise: Array | None = None) -> None:
+        """As `add_sums` of many blocks of weight 1, which `add` sums itself: (scale, the sums so far, [T, n] and [T])
+        -> the sums with all blocks added, in order, each times the scale. `noise` [R, n] as of `update`, 0 of replicas
+        that do not count.
+        """
+        scale = math.ldexp(1.0, int(self._raise_exponent(ensemble, np.zeros(1, np.int64))[0]))
+        s = self.sums
+        s["draws"][ensemble] += draws
+        s["sum_w"][ensemble] += draws * scale
+        s["sum_w2"][ensemble] += draws * scale * scale
+        names = [name for name in ("sum_w_phi", "sum_w_phi2", "sum_w_entropy") if name in s]
+        for name, value in add(scale, {name: s[name][ensemble] for name in names}).items():
+            s[name][ensemble] = value
+        if noise is not None:
+            for start in range(0, len(noise), BLOCK):
+                s["sum_w_noise"][ensemble] += scale * noise[start : start + BLOCK].sum(axis=0)
 
     def _add_block(self, phi: Array, ensemble: np.ndarray, log_w: np.ndarray, *more: Array | None) -> None:
         alive = ~(np.isnan(phi).any(axis=(1, 2)) | np.isnan(log_w))

@@ -117,6 +117,8 @@ class BatchedEngine:
 
             for _ in self._pool.map(work, self._rows) if self._pool else map(work, self._rows):
                 pass
+        if recorded.there is not None and len(recorded.there) < len(recorded.steps):
+            recorded.there = None  # there was no room for all of them
         state.step = segment.start + segment.steps
         state.evaluations = self.job.program.gradients_before(state.step)
         return recorded
@@ -291,6 +293,11 @@ class _Block:
     def _record(self, slot: int) -> None:
         r, s = self.recorded, self.local
         r.position[slot, self.rows] = _host(s.position)
+        if isinstance(self.state, ResidentState):  # for who looks at them there
+            try:
+                r.there = (*(r.there or ()), s.position.copy())
+            except MemoryError:
+                r.there = ()
         r.thermostat[slot, self.rows] = _host(s.thermostat)
         r.energy[slot, self.rows] = _host(s.energy)
         for k, (columns, count) in enumerate(zip(self.slices, self.program.partition.counts, strict=True)):

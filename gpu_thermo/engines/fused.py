@@ -143,6 +143,7 @@ class FusedEngine:
             return
         draws = -(-len(segment.record) // PARTS)
         with there.errors():
+            there.open(recorded.position)
             while start < end:
                 part = cut(segment, start, min(most, there.most_steps), min(max(1, draws), there.most_draws))
                 try:
@@ -152,7 +153,7 @@ class FusedEngine:
                         raise
                 else:
                     start += part.steps
-            there.finish()
+            recorded.there = there.finish()
 
     def _part(self, state: State, segment: Segment, recorded: Recorded) -> None:
         program = self.job.program
@@ -375,11 +376,17 @@ class _Device:
             self._kernel((-(-numbers["replicas"] // teams),), (teams * self._sharing.team,), (by_value,))
             self._rings.send(rings)
 
-    def finish(self) -> None:
-        """Wait for kernels and rings."""
+    def open(self, position: np.ndarray) -> None:
+        """Before a segment that records `position`."""
+        with self._place:
+            self._rings.open(position)
+
+    def finish(self) -> tuple[Array, ...] | None:
+        """Wait for kernels and rings; the recorded positions where they stand there, if there was room for all."""
         with self._place:
             self._rings.finish()
             self._cupy.cuda.get_current_stream().synchronize()
+        return self._rings.there
 
     def halved(self, part: Segment) -> bool:
         """Whether less can be asked for after `part` found no memory: half as many draws a launch, and half the steps,

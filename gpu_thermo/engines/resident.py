@@ -61,6 +61,16 @@ class ResidentState(State):
             self._edited.add(name)
         return self._here[name]
 
+    def scale(self, name: str, rows: Array, columns: slice, factor: Array) -> None:
+        """See State: on the device, where only rows and factors go."""
+        if name in self._edited:
+            super().scale(name, rows, columns, factor)
+            return
+        with self._place:
+            array, rows = self._there[name], self._xp.asarray(rows)
+            array[rows, columns] = array[rows, columns] * self._xp.asarray(factor)
+        self._here.pop(name, None)
+
     def fetch(self, name: str) -> np.ndarray:
         """An array of the engine's, on the host."""
         if name not in self._here:

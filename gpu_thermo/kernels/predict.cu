@@ -107,6 +107,7 @@ KERNEL moments_kernel(i64 replicas, i64 points, const scalar* RESTRICT position,
     Sums sums[EACH] = {};
     batch.fetch(x, points, first, tiles);
     for (i64 r = chunk * CHUNK; r < last; ++r) {
+      if (weight[r] == 0) continue;  // a frozen replica is NaN
       batch.forward(position + r * SIZE);
       UNROLL for (int e = 0; e < EACH; ++e) sums[e].add(batch.out[e], weight[r]);
     }
@@ -122,11 +123,15 @@ KERNEL moments_kernel(i64 replicas, i64 points, const scalar* RESTRICT position,
   }
 }
 
-// out [count] = the sum of parts [chunks, count], in order.
-KERNEL fold_kernel(i64 chunks, i64 count, const double* RESTRICT parts, double* out) {
+// out [count] += scale times the sum of `each` of the parts [chunks, count], in order, block of parts by block.
+KERNEL fold_kernel(i64 chunks, i64 count, i64 each, double scale, const double* RESTRICT parts, double* out) {
   GRID(i, count) {
-    double total = 0;
-    for (i64 chunk = 0; chunk < chunks; ++chunk) total += parts[chunk * count + i];
+    double total = out[i];
+    for (i64 first = 0; first < chunks; first += each) {
+      double block = 0;
+      for (i64 chunk = first; chunk < chunks && chunk < first + each; ++chunk) block += parts[chunk * count + i];
+      total += scale * block;
+    }
     out[i] = total;
   }
 }

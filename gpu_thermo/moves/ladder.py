@@ -186,13 +186,14 @@ class Ladder:
         if self.points:
             return
         temperature = state.extra["ladder_temperature"]
-        momentum = state.edit("momentum")
-        scale = np.sqrt(temperature[new] / temperature[old]).astype(momentum.dtype)[:, None]
+        dtype = state.where()["momentum"].dtype
+        scale = np.sqrt(temperature[new] / temperature[old]).astype(dtype)[:, None]
         for k, columns in enumerate(self.program.partition.slices):
             if not np.isnan(self.share[k]) and not self.program.has_fixed_length(k):
-                momentum[rows, columns] *= scale
+                state.scale("momentum", rows, columns, scale)
             if self.program.has_velocity(k) and "stepsize" in self.values:
-                momentum[rows, columns] *= np.sqrt(self.values["stepsize"][new] / self.values["stepsize"][old])[:, None]
+                faster = np.sqrt(self.values["stepsize"][new] / self.values["stepsize"][old])[:, None]
+                state.scale("momentum", rows, columns, faster)
 
 
 @dataclass

@@ -171,7 +171,7 @@ class Loop:
 
     def _energies(self, attempt: int, batch: int | None = None) -> Energies:
         """Energies of the replicas where they are, for a move that asks."""
-        return self.observer.energies(self.state.position, attempt, batch)
+        return self.observer.energies(self.observer.look_at(self.state), attempt, batch)
 
     def _status(self, step: int) -> np.ndarray:
         """[R] int32, why replicas were frozen by `step`; 0 elsewhere."""
@@ -184,7 +184,8 @@ class Loop:
     def _moment(self, recorded: Recorded, i: int) -> Moment:
         step, position, moves = recorded.steps[i], recorded.position[i], self.setup.moves
         draw = self.agenda.is_draw(step)
-        seen = self.observer(position, draw, fold.weigh(moves, self.state) if draw else None)
+        there = None if recorded.there is None else recorded.there[i]
+        seen = self.observer(position, draw, fold.weigh(moves, self.state) if draw else None, there)
         of_moves = fold.statistics(moves, self.state, step)
         of_work = {name: getattr(recorded, name)[i] for name in WORK} if self.setup.job.counts_work else {}
         statistics = dict(seen.statistics) | of_moves | self.setup.method_statistics(step) | of_work

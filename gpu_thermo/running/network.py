@@ -1,13 +1,7 @@
-"""Networks on their data as what a run is about, and what is computed of them at each recorded moment: full-batch
-energy, test scores, predictions at probes, running averages.
-
-Replicas go in blocks of 256, in order, so that memory is bounded and every sum has one fixed order.
-"""
+"""Networks on their data as what a run is about."""
 
 import json
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,29 +15,24 @@ from ..data import Dataset
 from ..data.tasks import TASKS
 from ..engines import make_predictor, predictor_needs
 from ..engines.base import Needs, cores
-from ..engines.predict.arrays import Predictor
 from ..errors import SpecError
 from ..moves import fold
-from ..moves.base import Energies
-from ..moves.fold import Weigh
 from ..spec.model import LEARN
 from ..spec.run import RunSpec
-from ..streams import Keys, Purpose, make_keys, permutation_keys, permute
+from ..streams import Keys
 from ..targets.networks import MlpModel, MlpTarget
 from ..targets.own import OwnNetwork
 from ..targets.own.check import PROBE, check_network
 from ..targets.own.model import OwnModel
 from .model import as_answered, assumptions, make_model, weighted
 from .resources import check_least
-from .subject import BLOCK, Observation, Setup, blocks, counted
+from .seeing import NetworkObserver
+from .seeing_there import ObserverThere
+from .subject import BLOCK, Setup
 
 Array = Any
 
-MAX_PROBES, _AT_ONCE = 32, 256
-_PHI = "predictions"
-_LOSSES = "log_likelihood"
-_Seen = tuple[dict[str, np.ndarray], Any, dict[str, np.ndarray]]
-"""Of a block at one moment: statistics, phi at the points of the running averages, and what is kept of draws."""
+MAX_PROBES = 32
 _POINT = ("dataset", "point")
 
 
@@ -194,6 +183,8 @@ class NetworkSubject:
     ) -> "NetworkObserver":
         """Who sees the networks of a run, and feeds `moments`."""
         predictor = make_predictor(self.model, self.dtype, device, threads)
+        if device != "cpu":
+            return ObserverThere(self, setup, moments, predictor, device)
         return NetworkObserver(self, setup, moments, predictor, threads or cores())
 
     def judge(
@@ -348,201 +339,3 @@ def data_names(data: Dataset) -> str:
     if data.target_transform is not None:
         names["target_transform"] = data.target_transform
     return json.dumps(names)
-
-
-# -- seeing networks ---------------------------------------------------------------------------------------------------
-
-
-class NetworkObserver:
-    """Evaluates replicas on all training, test and probe points, and feeds the running moments.
-
-    Parameters
-    ----------
-    subject : the networks. setup : their run. moments : running sums, updated at draws. predictor : who does the
-    forward passes. threads : for predictors without threads of their own.
-    """
-
-    def __init__(
-        self, subject: NetworkSubject, setup: Setup, moments: RunningMoments, predictor: Predictor, threads: int = 1
-    ) -> None:
-        self._subject, self._setup, self._moments, self._predictor = subject, setup, moments, predictor
-        target, dtype = subject.target, subject.dtype
-        self._train, self._test = (target.x_train, target.y_train), (target.x_test, target.y_test)
-        self._points = target.x_test if subject.data.test_points else subject.points.astype(dtype)
-        self._probes = subject.probes.astype(dtype) if "predictions" in setup.spec.run.keep else None
-        self._sums = predictor.has_moments and not moments.has_density and not fold.weighted(setup.moves)
-        ahead = predictor.at_once or (1 if predictor.has_moments else threads)
-        self._threads, self._pool = ahead, ThreadPoolExecutor(ahead) if ahead > 1 else None
-
-    def __call__(self, position: np.ndarray, is_draw: bool, weigh: Weigh | None = None) -> Observation:
-        """Observe the replicas at `position` [R, P]; frozen ones (NaN) give NaN. Draws count with their weights."""
-        rows = blocks(len(position))
-        one = lambda r: self._block(position[r], r, is_draw)  # noqa: E731
-        whole: dict[str, np.ndarray] = {}
-        for r, (statistics, phi, kept) in zip(rows, self._ahead(one, rows), strict=True):
-            if is_draw and weigh is not None:
-                statistics["log_weight"] = weigh(statistics["energy"], r)
-            if phi is not None:
-                log_weight = counted(statistics.get("log_weight"))
-                density = self._log_density(phi, position[r], r)
-                noise = self._subject.model.noise_variance(position[r])
-                self._moments.update(phi, self._setup.ensemble[r], log_weight, density, noise)
-            elif is_draw:
-                self._add_sums(position[r], r, statistics.get("log_weight"))
-            for name, value in (statistics | kept).items():
-                if name not in whole:
-                    whole[name] = np.empty((len(position), *value.shape[1:]), value.dtype)
-                whole[name][r] = value
-        predictions, losses = whole.pop(_PHI, None), whole.pop(_LOSSES, None)
-        return Observation(whole, predictions, losses)
-
-    def watch(self, position: np.ndarray) -> np.ndarray:
-        """[R, Q] float64, predictions at the probes, evenly chosen where they are many."""
-        x, wanted = self._subject.probes.astype(self._subject.dtype), self._subject.watched[0]
-        out = np.empty((len(position), wanted))
-        chosen = np.linspace(0, x.shape[1] * self._subject.model.outputs - 1, wanted).round().astype(int)
-        for rows in blocks(len(position)):
-            phi = self._phi(position[rows], rows, x)
-            out[rows] = phi.reshape(len(phi), -1)[:, chosen]
-        return out
-
-    def _ahead(self, one: Callable[[slice], _Seen], rows: list[slice]) -> Iterator[_Seen]:
-        """`one` of each block, in order; other threads are ahead by as many blocks as there are threads, and no more,
-        because what they see is held until its turn.
-        """
-        if self._pool is None:
-            yield from map(one, rows)
-            return
-        due = deque(self._pool.submit(one, r) for r in rows[: self._threads])
-        for r in rows[self._threads :]:
-            yield due.popleft().result()
-            due.append(self._pool.submit(one, r))
-        while due:
-            yield due.popleft().result()
-
-    def energy(self, position: np.ndarray) -> np.ndarray:
-        """Full-batch U [R]."""
-        with np.errstate(all="ignore"):
-            return np.concatenate([self._energy(position[r], r) for r in blocks(len(position))])
-
-    def energies(self, position: np.ndarray, attempt: int, batch: int | None = None) -> Energies:
-        """Energies for a move: of all points, or of a fresh minibatch of `batch` with the variance of its mean
-        (equations.md section 5).
-        """
-        if batch is None:
-            with np.errstate(all="ignore"):
-                seen = [self._energies_of(position[r], r) for r in blocks(len(position))]
-            value, prior = (np.concatenate([s[name] for s in seen]) for name in ("energy", "energy_prior"))
-            return Energies(value, np.zeros(len(position)), prior)
-        setup, points = self._setup, self._subject.data.points
-        keys = make_keys(setup.job.seed, setup.job.stream)
-        index = permute(np.arange(batch), points, permutation_keys(keys, Purpose.MOVE_MINIBATCH, attempt))
-        value, variance, prior = (np.empty(len(position)) for _ in range(3))
-        with np.errstate(all="ignore"):
-            for r in blocks(len(position)):
-                losses = self._batch_losses(position[r], index[r], setup.dataset[r])
-                prior[r] = self._prior(position[r])
-                value[r] = losses.mean(axis=1) + prior[r]
-                variance[r] = (1 - batch / points) * losses.var(axis=1, ddof=1) / batch
-        return Energies(value, variance, prior)
-
-    def _batch_losses(self, position: np.ndarray, index: np.ndarray, dataset: np.ndarray) -> np.ndarray:
-        """[r, B] float64 losses of each replica on its own points."""
-        model, (x, y) = self._subject.model, self._train
-        each = dataset[:, None]
-        losses = model.losses(model.outputs_at(position, x[each, index]), y[each, index], position=position)
-        weight = self._subject.target.weight
-        return np.asarray(losses if weight is None else losses * weight[each, index], np.float64)
-
-    def _block(self, position: np.ndarray, rows: slice, is_draw: bool) -> _Seen:
-        with np.errstate(all="ignore"):
-            statistics = self._energies_of(position, rows) | self._test_scores(position, rows)
-            phi = self._phi(position, rows, self._points) if is_draw and not self._sums else None
-            kept = {_PHI: self._phi(position, rows, self._probes)} if is_draw and self._probes is not None else {}
-            if is_draw and _LOSSES in self._setup.spec.run.keep:
-                kept[_LOSSES] = self._log_likelihood(position, rows)
-        return statistics, phi, kept
-
-    def _energy(self, position: np.ndarray, rows: slice) -> np.ndarray:
-        """Full-batch U [Rb], prior included."""
-        return self._energies_of(position, rows)["energy"]
-
-    def _energies_of(self, position: np.ndarray, rows: slice) -> dict[str, np.ndarray]:
-        """Full-batch U [Rb], and its two parts: mean loss of the training points, and what the prior adds."""
-        losses, _ = self._scores(position, rows, *self._train, self._subject.target.weight)
-        data, prior = losses / self._subject.data.points, self._prior(position)
-        return {"energy": data + prior, "energy_data": data, "energy_prior": np.broadcast_to(prior, data.shape)}
-
-    def _log_likelihood(self, position: np.ndarray, rows: slice) -> np.ndarray:
-        """[Rb, N] log likelihood of each training point, times its weight."""
-        model, (x, y), weight = self._subject.model, self._train, self._subject.target.weight
-        out = np.empty((len(position), x.shape[1]), position.dtype)
-        for mine, dataset in self._pieces(rows):
-            few = position[mine]
-            for start in range(0, x.shape[1], _AT_ONCE):
-                at = slice(start, start + _AT_ONCE)
-                found = model.losses(model.outputs_at(few, x[dataset, at]), y[None, dataset, at], position=few)
-                out[mine, at] = -(found if weight is None else found * weight[dataset, at])
-        return out
-
-    def _prior(self, position: np.ndarray) -> Any:
-        """The prior's part of U [Rb], or 0; beside the gradient of the data."""
-        return self._subject.model.prior_energy(position, self._subject.data.points)
-
-    def _test_scores(self, position: np.ndarray, rows: slice) -> dict[str, np.ndarray]:
-        """The likelihood's score [Rb], and mean test NLL [Rb]."""
-        points = self._subject.data.test_points
-        if not points:
-            return {}
-        loss, right = self._scores(position, rows, *self._test)
-        nll = loss / points
-        score = self._subject.model.likelihood.score
-        return {f"test_{score.name}": score.of(right, points, self._subject.model.targets, nll), "test_nll": nll}
-
-    def _scores(
-        self, position: np.ndarray, rows: slice, x: Array, y: Array, weight: Array | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        loss, right = np.empty(len(position)), np.empty(len(position))
-        for mine, dataset in self._pieces(rows):
-            loss[mine], right[mine] = self._predictor.scores(
-                position[mine], x[dataset], y[dataset], None if weight is None else weight[dataset]
-            )
-        return loss, right
-
-    def _phi(self, position: np.ndarray, rows: slice, x: Array) -> np.ndarray:
-        """Phi [Rb, point, n] at the points of the replicas' own data sets."""
-        out = np.empty((len(position), x.shape[1], self._subject.model.outputs), position.dtype)
-        for mine, dataset in self._pieces(rows):
-            out[mine] = self._predictor.phi(position[mine], x[dataset])
-        return out
-
-    def _log_density(self, phi: np.ndarray, position: np.ndarray, rows: slice) -> np.ndarray | None:
-        """Log likelihood of the test targets [Rb, T] under each replica, where the moments want it."""
-        model = self._subject.model
-        if not self._moments.has_density or model.likelihood.log_density is None:
-            return None
-        return model.likelihood.log_density(phi, self._test[1][self._setup.dataset[rows]], model.constants_at(position))
-
-    def _add_sums(self, position: np.ndarray, rows: slice, log_weight: np.ndarray | None) -> None:
-        """Running averages of a block by the predictor's own sums; frozen replicas and those off the target rung are
-        left out.
-        """
-        ensemble, alive = self._setup.ensemble[rows], np.isfinite(position).all(axis=-1)
-        if log_weight is not None:
-            alive &= log_weight == 0
-        for e in np.unique(ensemble[alive]):
-            mine = np.flatnonzero(alive & (ensemble == e))
-            x = self._points[self._setup.ensemble_dataset[e]]
-            sums = self._predictor.moments(position[mine], x)  # type: ignore[attr-defined]
-            noise = self._subject.model.noise_variance(position[mine])
-            sums |= {} if noise is None else {"sum_w_noise": noise.sum(axis=0)}
-            self._moments.add_sums(int(e), len(mine), sums)
-
-    def _pieces(self, rows: slice) -> Iterator[tuple[np.ndarray | slice, int]]:
-        """Rows of the block that share a data set."""
-        sets = self._setup.dataset[rows]
-        if (sets == sets[0]).all():
-            yield slice(None), int(sets[0])  # a view, where rows by number would be a copy
-            return
-        for dataset in np.unique(sets):
-            yield np.flatnonzero(sets == dataset), int(dataset)

@@ -14,6 +14,7 @@ from ..errors import SpecError
 from ..moves.base import Energies
 from ..moves.fold import Weigh
 from ..spec.run import RunSpec
+from ..state import State
 from ..streams import Keys, Purpose, make_keys, normals
 from ..targets.base import Potential
 from ..targets.options import TargetOptions
@@ -161,7 +162,9 @@ class PotentialObserver:
     def __init__(self, potential: Potential, setup: Setup, moments: RunningMoments) -> None:
         self._potential, self._setup, self._moments = potential, setup, moments
 
-    def __call__(self, position: np.ndarray, is_draw: bool, weigh: Weigh | None = None) -> Observation:
+    def __call__(
+        self, position: np.ndarray, is_draw: bool, weigh: Weigh | None = None, there: Any = None
+    ) -> Observation:
         """Observe the replicas at `position` [R, P]; see Observer."""
         statistics = {"energy": self.energy(position)}
         if is_draw:
@@ -171,6 +174,10 @@ class PotentialObserver:
                 position[..., None].astype(np.float64), self._setup.ensemble, counted(statistics.get("log_weight"))
             )
         return Observation(statistics, None)
+
+    def look_at(self, state: State) -> np.ndarray:
+        """Positions on the host."""
+        return np.asarray(state.position)
 
     def energy(self, position: np.ndarray) -> np.ndarray:
         """Exact U [R]."""

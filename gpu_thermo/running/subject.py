@@ -44,8 +44,12 @@ class Observation:
 class Observer(Protocol):
     """Evaluates replicas at the recorded moments, and feeds the running moments."""
 
-    def __call__(self, position: np.ndarray, is_draw: bool, weigh: Weigh | None = None) -> Observation:
-        """Observe the replicas at `position` [R, P]; frozen ones (NaN) give NaN. Draws count with their weights."""
+    def __call__(
+        self, position: np.ndarray, is_draw: bool, weigh: Weigh | None = None, there: Any = None
+    ) -> Observation:
+        """Observe the replicas at `position` [R, P]; frozen ones (NaN) give NaN. Draws count with their weights. Where
+        positions also stand on a device, `there` [R, P], they may be looked at there.
+        """
         ...
 
     def energy(self, position: np.ndarray) -> np.ndarray:
@@ -56,8 +60,14 @@ class Observer(Protocol):
         """[R, Q] float64 of the quantities by which a run that tunes itself judges; NaN where frozen."""
         ...
 
+    def look_at(self, state: State) -> Any:
+        """Positions [R, P] of a state where this observer looks at them best."""
+        ...
+
     def energies(self, position: np.ndarray, attempt: int, batch: int | None = None) -> Energies:
-        """Energies for a move, with their noise, fresh at each attempt; of `batch` points where it wants so few."""
+        """Energies for a move, with their noise, fresh at each attempt; of `batch` points where it wants so few.
+        `position` may stand on a device.
+        """
         ...
 
 

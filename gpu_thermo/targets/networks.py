@@ -174,13 +174,15 @@ class MlpModel:
         """[own] where the prior of the likelihood's own parameters has its mean: log .5 target sds."""
         return np.asarray(self.noise_centre or self.noises * (math.log(0.5),), np.float64)
 
-    def prior_energy(self, position: Array, points: int) -> Any:
+    def prior_energy(self, position: Array, points: int, xp: Any = np) -> Any:
         """The prior's part of U [R], computed in float64, or 0 without prior."""
         inner, energy = position.shape[-1] - self.noises, 0.0
         if self.prior_record is not None:
-            energy = self.prior_record.energy(position[..., :inner].astype(np.float64), self._spread_scales(), points)
+            scale = self._spread_scales()
+            scale = xp.asarray(scale) if isinstance(scale, np.ndarray) else scale
+            energy = self.prior_record.energy(position[..., :inner].astype(np.float64), scale, points)
         if self.noises:
-            gap = position[..., inner:].astype(np.float64) - self.centre
+            gap = position[..., inner:].astype(np.float64) - xp.asarray(self.centre)
             energy = energy + (gap * gap).sum(axis=-1) / (2 * points)
         return energy
 

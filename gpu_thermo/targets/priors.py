@@ -91,7 +91,7 @@ def _normal_constants(scale: Any, points: int) -> dict[str, Any]:
 
 
 def _normal_total(theta: Array, scale: Any, points: int) -> Array:
-    if isinstance(scale, np.ndarray):
+    if getattr(scale, "ndim", 0):
         return (theta * theta / (2 * scale**2 * points)).sum(axis=-1)
     return (theta * theta).sum(axis=-1) / (2 * scale**2 * points)
 

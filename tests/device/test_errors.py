@@ -44,6 +44,8 @@ def test_short_memory_halves_what_is_asked_for_and_changes_no_bit(standin, monke
     leave(standin, monkeypatch, 5 * wanted.position[0].nbytes)
     found = engine.advance(state, Segment(4, 16, RECORD))
     assert 1 <= engine._there.most_draws <= 2
+    assert len(wanted.there) == 16
+    assert found.there is None  # no room to keep them: observers take them from the host
     for name in ("position", "thermostat", "kinetic_temperature", "energy"):
         np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name))
     np.testing.assert_array_equal(state.momentum, expected.momentum)

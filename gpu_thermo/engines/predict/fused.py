@@ -8,7 +8,7 @@ fixed order, so that they do not depend on the launch.
 import ctypes
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -28,8 +28,8 @@ Array = Any
 _POINTERS = ("position", "x", "y", "weight", "phi", "sum", "square", "entropy", "loss", "right")
 _DEVICE_BYTES = 256 * 2**20
 """Most memory of a GPU that one call asks for, beside its arguments."""
-CHUNK = 8
-"""Replicas that a GPU thread sums, as in kernels/predict.cu."""
+CHUNK, BLOCK = 8, 256
+"""Replicas that a GPU thread sums, as in kernels/predict.cu; and whose sums are added at once to running averages."""
 
 
 class PredictArguments(ctypes.Structure):
@@ -93,29 +93,54 @@ class FusedPredictor:
             self._on.moments(*self._typed(position, x), w, *out.values())
         return out
 
+    def fold(
+        self, position: Array, x: Array, weight: Array | None, scale: float, sums: dict[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """`sums` as of `moments`, with those of whole ensembles [R, P] that stand on a GPU added: block by block of 256
+        in order, each times `scale`. Replicas of weight 0 are left out, whatever they hold.
+        """
+        out = {name: np.array(value, np.float64) for name, value in sums.items()}
+        if "sum_w_entropy" not in out:
+            out["sum_w_entropy"] = np.zeros(len(x))
+        if len(position) and len(x):
+            assert isinstance(self._on, DeviceKernels)
+            parts = (out[n] for n in ("sum_w_phi", "sum_w_phi2", "sum_w_entropy"))
+            with self._on.place:
+                w = self._on.xp.ones(len(position)) if weight is None else weight
+                self._on.moments(*self._typed(position, x), w, *parts, each=BLOCK // CHUNK, scale=scale)
+        return {name: out[name] for name in sums}
+
     def scores(self, position: Array, x: Array, y: Array, weight: Array | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Each replica's sums over the T points [r] float64: negative log likelihood, and right answers (regression:
-        squared errors).
+        squared errors). On a GPU positions and points may stand there.
 
         The mean of the first over the training points, each times its `weight` [T], is the full-batch energy, the prior
         aside. `y` [T] labels or [T, n] values.
         """
         loss, right = np.zeros(len(position)), np.zeros(len(position))
         if len(position) and len(x):
-            answers = np.reshape(y, (len(x), -1))
-            if self.model.weighted:
-                w = np.ones(len(x)) if weight is None else weight
-                answers = np.concatenate([answers, w[:, None]], axis=1)
-            theta, inputs, targets = self._typed(position, x, answers)
-            self._on.scores(theta, inputs, targets, loss, right)
+            xp = np if isinstance(y, np.ndarray) else self._on.xp
+            with self._on.place:
+                answers = y.reshape(len(x), -1)
+                if self.model.weighted:
+                    w = xp.ones(len(x)) if weight is None else weight
+                    answers = xp.concatenate([answers, w[:, None]], axis=1)
+                theta, inputs, targets = self._typed(position, x, answers)
+                self._on.scores(theta, inputs, targets, loss, right)
         return loss, right
 
-    def _typed(self, *arrays: Array) -> tuple[np.ndarray, ...]:
-        return tuple(np.ascontiguousarray(a, self._dtype) for a in arrays)
+    def _typed(self, *arrays: Array) -> tuple[Array, ...]:
+        """As kernels read them, where they stand."""
+        return tuple(
+            (np if isinstance(a, np.ndarray) else self._on.xp).ascontiguousarray(a, self._dtype) for a in arrays
+        )
 
 
 class _Host:
     """Launches on CPU threads; ctypes lets go of the interpreter during a call."""
+
+    xp: Any = np
+    place: Any = nullcontext()
 
     def __init__(self, model: MlpModel, dtype: np.dtype, threads: int | None) -> None:
         self.model = model
@@ -180,6 +205,7 @@ class DeviceKernels:
     """
 
     xp: Any
+    place: Any = nullcontext()
     team = 32
 
     def __init__(self, model: MlpModel, dtype: np.dtype) -> None:
@@ -197,18 +223,23 @@ class DeviceKernels:
             self.launch("phi_kernel", len(out) * len(x), len(out), len(x), xp.asarray(position[rows]), there, out)
             phi[rows] = _here(out)
 
-    def moments(self, position: np.ndarray, x: np.ndarray, weight: np.ndarray, *out: np.ndarray) -> None:
-        """Fill sum w Phi, sum w Phi^2 [T, n] and sum w H [T]: chunk by chunk on the device, piece by piece here."""
+    def moments(
+        self, position: Array, x: Array, weight: Array, *out: np.ndarray, each: int = 0, scale: float = 1.0
+    ) -> None:
+        """Add to sum w Phi, sum w Phi^2 [T, n] and sum w H [T], there: chunk by chunk in order, or in blocks of `each`
+        chunks, whose sums are added times `scale`.
+        """
         xp, there = self.xp, self.xp.asarray(x)
-        for rows in _pieces(len(position), sum(a.nbytes for a in out) // CHUNK, CHUNK):
+        totals = [xp.asarray(total) for total in out]
+        for rows in _pieces(len(position), sum(a.nbytes for a in out) // CHUNK, CHUNK * max(1, each)):
             w = xp.asarray(weight[rows])
             chunks = -(-len(w) // CHUNK)
             parts = [xp.empty((chunks, *a.shape)) for a in out]
             self.launch("moments_kernel", chunks * len(x), len(w), len(x), xp.asarray(position[rows]), there, w, *parts)
-            for part, total in zip(parts, out, strict=True):
-                sums = xp.empty(total.shape)
-                self.launch("fold_kernel", total.size, chunks, total.size, part, sums)
-                total += _here(sums)
+            for part, total in zip(parts, totals, strict=True):
+                self.launch("fold_kernel", total.size, chunks, total.size, each or chunks, scale, part, total)
+        for mine, total in zip(out, totals, strict=True):
+            mine[...] = _here(total)
 
     def scores(self, position: np.ndarray, x: np.ndarray, y: np.ndarray, loss: np.ndarray, right: np.ndarray) -> None:
         """Fill the sums over the points [r]."""
@@ -246,6 +277,11 @@ class _Cupy(DeviceKernels):
         with place:
             self._module = _module(predict_device_source(model, dtype.itemsize * 8, self.team), self._index)
 
+    @property
+    def place(self) -> Any:  # type: ignore[override]
+        """The device, made anew for each call, because the choice is a thread's own."""
+        return self.xp.cuda.Device(self._index)
+
     def launch(self, name: str, work: int, *arguments: Any) -> None:
         """Run kernel `name` in blocks of 128 threads."""
         typed = tuple(
@@ -254,18 +290,18 @@ class _Cupy(DeviceKernels):
         self._module.get_function(name)((max(1, min(-(-work // 128), 2**20)),), (128,), typed)
 
     def phi(self, *arrays: np.ndarray) -> None:
-        """See DeviceKernels; the device is chosen for each call, because the choice is a thread's own."""
-        with self.xp.cuda.Device(self._index):
+        """See DeviceKernels."""
+        with self.place:
             super().phi(*arrays)
 
-    def moments(self, *arrays: np.ndarray) -> None:
+    def moments(self, *arrays: np.ndarray, each: int = 0, scale: float = 1.0) -> None:
         """See DeviceKernels."""
-        with self.xp.cuda.Device(self._index):
-            super().moments(*arrays)
+        with self.place:
+            super().moments(*arrays, each=each, scale=scale)
 
     def scores(self, *arrays: np.ndarray) -> None:
         """See DeviceKernels."""
-        with self.xp.cuda.Device(self._index):
+        with self.place:
             super().scores(*arrays)
 
 
