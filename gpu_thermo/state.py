@@ -76,6 +76,15 @@ class State:
         """
         return self.arrays()[name]
 
+    @property
+    def dtype(self) -> Any:
+        """Of positions, momenta and gradients."""
+        return self.position.dtype
+
+    def look(self, name: str) -> Array:
+        """An array to be read where it is best read: on a device where the state lives there."""
+        return self.arrays()[name]
+
     def scale(self, name: str, rows: Array, columns: slice, factor: Array) -> None:
         """Multiply columns of some rows of an array [R, P] by their factors [r, 1], wherever the state lives."""
         self.edit(name)[rows, columns] *= factor

@@ -61,10 +61,19 @@ class ResidentState(State):
             self._edited.add(name)
         return self._here[name]
 
+    @property
+    def dtype(self) -> Any:
+        """Of positions."""
+        return self._there["position"].dtype
+
+    def look(self, name: str) -> Array:
+        """See State: on the device, with what was edited taken over."""
+        return self.where()[name]
+
     def scale(self, name: str, rows: Array, columns: slice, factor: Array) -> None:
         """See State: on the device, where only rows and factors go."""
         if name in self._edited:
-            super().scale(name, rows, columns, factor)
+            self.edit(name)[rows, columns] *= factor
             return
         with self._place:
             array, rows = self._there[name], self._xp.asarray(rows)

@@ -67,6 +67,7 @@ class Runner:
         for name, value in edits.items():
             self._state.edit(name)[...] = value
         recorded = self.engine.advance(self._state, segment, hyper)
+        recorded.there = None  # who looks at all replicas is elsewhere
         return recorded, self._state.running
 
     def fetch(self, names: Sequence[str]) -> dict[str, np.ndarray]:
@@ -216,7 +217,7 @@ class ShardedEngine:
 def joined(parts: Sequence[Recorded]) -> Recorded:
     """The ring of all replicas, from those of the shares."""
     values: dict[str, Any] = {"steps": parts[0].steps}
-    for name in (f.name for f in fields(Recorded) if f.name != "steps"):
+    for name in (f.name for f in fields(Recorded) if f.name not in ("steps", "there")):
         each = [getattr(part, name) for part in parts]
         values[name] = None if each[0] is None else np.concatenate(each, axis=1)
     return Recorded(**values)
@@ -241,6 +242,19 @@ class ShardedState(ResidentState):
     def replicas(self) -> int:
         """R."""
         return self._count
+
+    @property
+    def dtype(self) -> Any:
+        """Of positions."""
+        return np.dtype(self._engine.job.dtype)
+
+    def look(self, name: str) -> np.ndarray:
+        """See State: shares are looked at together, on the host."""
+        return self.fetch(name)
+
+    def scale(self, name: str, rows: Array, columns: slice, factor: Array) -> None:
+        """See State."""
+        self.edit(name)[rows, columns] *= factor
 
     @property
     def running(self) -> int:

@@ -186,8 +186,7 @@ class Ladder:
         if self.points:
             return
         temperature = state.extra["ladder_temperature"]
-        dtype = state.where()["momentum"].dtype
-        scale = np.sqrt(temperature[new] / temperature[old]).astype(dtype)[:, None]
+        scale = np.sqrt(temperature[new] / temperature[old]).astype(state.dtype)[:, None]
         for k, columns in enumerate(self.program.partition.slices):
             if not np.isnan(self.share[k]) and not self.program.has_fixed_length(k):
                 state.scale("momentum", rows, columns, scale)

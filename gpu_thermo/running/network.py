@@ -15,6 +15,7 @@ from ..data import Dataset
 from ..data.tasks import TASKS
 from ..engines import make_predictor, predictor_needs
 from ..engines.base import Needs, cores
+from ..engines.devices import each_device
 from ..errors import SpecError
 from ..moves import fold
 from ..spec.model import LEARN
@@ -183,7 +184,7 @@ class NetworkSubject:
     ) -> "NetworkObserver":
         """Who sees the networks of a run, and feeds `moments`."""
         predictor = make_predictor(self.model, self.dtype, device, threads)
-        if device != "cpu":
+        if device != "cpu" and len(each_device(device)) == 1:
             return ObserverThere(self, setup, moments, predictor, device)
         return NetworkObserver(self, setup, moments, predictor, threads or cores())
 

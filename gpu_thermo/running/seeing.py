@@ -50,8 +50,8 @@ class NetworkObserver:
         self._points = target.x_test if subject.data.test_points else subject.points.astype(dtype)
         self._probes = subject.probes.astype(dtype) if "predictions" in setup.spec.run.keep else None
         self._sums = predictor.has_moments and not moments.has_density and not fold.weighted(setup.moves)
-        self._threads = threads
-        self._pool = ThreadPoolExecutor(threads) if threads > 1 and not predictor.has_moments else None
+        ahead = predictor.at_once or (1 if predictor.has_moments else threads)
+        self._threads, self._pool = ahead, ThreadPoolExecutor(ahead) if ahead > 1 else None
 
     def __call__(
         self, position: np.ndarray, is_draw: bool, weigh: Weigh | None = None, there: Array | None = None

@@ -12,7 +12,6 @@ import numpy as np
 from ..averages.moments import RunningMoments
 from ..engines.gpu import open_gpu
 from ..engines.predict.arrays import Predictor
-from ..engines.resident import ResidentState
 from ..moves.base import Energies
 from ..moves.fold import Weigh
 from ..state import State
@@ -56,8 +55,8 @@ class ObserverThere(NetworkObserver):
             return super().watch(position)
 
     def look_at(self, state: State) -> Array:
-        """Positions on the device, where the state is there."""
-        return state.where()["position"] if isinstance(state, ResidentState) else state.position
+        """Positions on the device, where the state is there alone."""
+        return state.look("position")
 
     def energy(self, position: Array) -> np.ndarray:
         """See NetworkObserver."""
