@@ -23,7 +23,7 @@ from gpu_thermo.running.setup import make_setup, prepare
 from gpu_thermo.running.stored import make_header
 from gpu_thermo.running.subject import Observation, Setup, Subject, counted
 from gpu_thermo.spec.run import RunSpec
-from gpu_thermo.state import Segment
+from gpu_thermo.state import Segment, State
 from gpu_thermo.store import RunWriter, open_run, read_header
 from gpu_thermo.streams import Keys, Purpose, normals
 from gpu_thermo.targets.base import Batch, Layout, Target
@@ -62,7 +62,7 @@ class LineObserver:
     def __init__(self, setup: Setup, moments: RunningMoments) -> None:
         self._setup, self._moments = setup, moments
 
-    def __call__(self, position: np.ndarray, is_draw: bool, weigh: Any = None) -> Observation:
+    def __call__(self, position: np.ndarray, is_draw: bool, weigh: Any = None, there: Any = None) -> Observation:
         statistics = {"energy": self.energy(position), "test_height": position[:, -1].astype(float)}
         if is_draw:
             phi = position[:, :FEATURES] @ X.T + position[:, FEATURES:]
@@ -71,6 +71,9 @@ class LineObserver:
 
     def energy(self, position: np.ndarray) -> np.ndarray:
         return self._setup.job.target.energy_and_gradient(position, Batch(None, np.arange(len(position))))[0]
+
+    def look_at(self, state: State) -> np.ndarray:
+        return np.asarray(state.position)
 
     def energies(self, position: np.ndarray, attempt: int, batch: int | None = None) -> Energies:
         return Energies(self.energy(position), np.zeros(len(position)))
