@@ -137,8 +137,8 @@ def predict(
         out = out.assign_coords(quantile=list(levels))
     out = _assemble(tree, source, data, x, out)
     if names.get("target_transform") == LOG:
-        found = mixtures(source, model, evaluate, networks, len(x), memory, source.every(quantile_draws))
-        out = in_own_units(out, found, data, source.ensemble_dataset)
+        tiles = mixtures(source, model, evaluate, networks, len(x), memory, source.every(quantile_draws))
+        out = in_own_units(out, tiles, data, source.ensemble_dataset)
     return out.isel(ensemble=0) if ensemble is not None else out
 
 

@@ -200,7 +200,7 @@ def logarithms(y: Values, schema: Schema) -> Floats:
         raise DataError(
             f"Data '{schema.name}': target_transform = \"log\" is of numbers, and the target holds classes."
         )
-    bad = np.argwhere(~(y > 0))
+    bad = np.argwhere(~(np.asarray(y, np.float64) > 0))
     if len(bad):
         value = y[tuple(bad[0])]
         raise DataError(
