@@ -4,6 +4,7 @@ Rings are not uploaded for it. Where positions are on the host only (a device sh
 they travel in blocks, and everything else is the same.
 """
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -94,12 +95,12 @@ class ObserverThere(NetworkObserver):
         on_host = isinstance(position, np.ndarray) or isinstance(mine, slice)
         return position[mine if on_host else self._here(mine)]
 
-    def _pieces(self, rows: slice) -> list[tuple[np.ndarray | slice, int]]:
+    def _pieces(self, rows: slice) -> Iterator[tuple[np.ndarray | slice, int]]:
         """The same arrays every time, so that they are uploaded once."""
         key = rows.start, rows.stop
         if key not in self._cuts:
             self._cuts[key] = list(super()._pieces(rows))
-        return self._cuts[key]
+        yield from self._cuts[key]
 
     def _prior(self, position: Array) -> Any:
         if isinstance(position, np.ndarray):

@@ -278,7 +278,7 @@ class _Cupy(DeviceKernels):
             self._module = _module(predict_device_source(model, dtype.itemsize * 8, self.team), self._index)
 
     @property
-    def place(self) -> Any:  # type: ignore[override]
+    def place(self) -> Any:
         """The device, made anew for each call, because the choice is a thread's own."""
         return self.xp.cuda.Device(self._index)
 
