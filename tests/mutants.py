@@ -231,7 +231,7 @@ MUTANTS: dict[str, Mutant] = {
         ((EXCHANGE, "Purpose.EXCHANGE, number", "Purpose.EXCHANGE, 0"),
             (TEMPERING, "Purpose.TEMPERING, number", "Purpose.TEMPERING, 0")),
         ON_LADDERS),
-    "momenta not rescaled between rungs": Mutant(((LADDER, "momentum[rows, columns] *= scale", "pass"),),
+    "momenta not rescaled between rungs": Mutant(((LADDER, 'state.scale("momentum", rows, columns, scale)', "pass"),),
         ON_LADDERS),
     "momenta rescaled by tau, not its root": Mutant(
         ((LADDER, "np.sqrt(temperature[new] / temperature[old])", "(temperature[new] / temperature[old])"),),

@@ -12,7 +12,7 @@ ON_BRACES = (
     "tests/engines/test_fused_work.py",
     "tests/engines/test_proposals.py",
 )
-CYCLICAL, OBSERVE = "gpu_thermo/moves/cyclical.py", "gpu_thermo/running/network.py"
+CYCLICAL, OBSERVE = "gpu_thermo/moves/cyclical.py", "gpu_thermo/running/seeing.py"
 
 OF_PREDICTIONS: dict[str, tuple] = {
     "half dropped in the CRPS": (((MIXTURES, "distance(gap, sd)) / 2", "distance(gap, sd))"),), ON_MIXTURES),
