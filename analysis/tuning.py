@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_BANDS = {"descent": "#DDDDDD", "adaptation": "#FFFFFF", "burn-in": "#E8EEF7", "fall": "#F7EEE8", "sampling": "#FFFFFF"}
+_BANDS = {
+    "descent": "#DDDDDD",
+    "adaptation": "#FFFFFF",
+    "ladder": "#F3EBDD",
+    "burn-in": "#E8EEF7",
+    "fall": "#F7EEE8",
+    "sampling": "#FFFFFF",
+}
 
 
 def save_tuning(told: Told, path: Path) -> None:
@@ -51,7 +58,7 @@ def draw_tuning(told: Told) -> "Figure":
     _curve(panels[3], lines, "error", "error (posterior sd)")
     panels[3].axhline(told.tuner.tolerance, color=CLASS_COLOURS[1], lw=0.8, ls="--")
     panels[3].set_yscale("log")
-    panels[3].set_xlabel("step (shaded: descent, burn-in, fall)")
+    panels[3].set_xlabel("step (shaded: descent, ladder, burn-in, fall)")
     figure.suptitle(
         f"averages {'may be trusted' if told.verdict.trusted else 'are not to be trusted yet'}", fontsize=10
     )

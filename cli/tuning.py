@@ -35,6 +35,9 @@ def show_tuning(store: Path, picture: Path | None, overwrite: bool, as_json: boo
             echo(_aligned(cells))
         if told.course.mass:
             echo(f"\nmasses of {', '.join(f'{name} {m:.3g}' for name, m in told.course.mass.items())}")
+        ladder = next((line for line in reversed(told.course.log) if "attempts" in line), None)
+        if ladder is not None:
+            echo(f"\nladder {_ladder(ladder)}")
         echo(f"\naverages {told.verdict.text}")
     if picture:
         from gpu_thermo_analysis.tuning import save_tuning
@@ -51,6 +54,21 @@ def _row(line: dict[str, Any]) -> tuple[str, ...]:
     return f"{line['begun']:,}", line["phase"], h, *numbers, virial, _number(line.get("error"), ".3f"), _then(line)
 
 
+def _ladder(line: dict[str, Any]) -> str:
+    """Rungs, what neighbours accept, and what it carries."""
+    tau = line["temperatures"]
+    share = _shares(line)
+    return (
+        f"of {len(tau)} rungs for each replica, tau {', '.join(f'{t:.3g}' for t in tau)}; neighbours accept"
+        f" {min(share):.2f} to {max(share):.2f}; {line['trips']:.1f} round trips each"
+    )
+
+
+def _shares(line: dict[str, Any]) -> list[float]:
+    """What each pair of rungs accepts."""
+    return [a / max(t, 1) for a, t in zip(line["accepted"], line["attempts"], strict=True)]
+
+
 def _aligned(cells: tuple[str, ...]) -> str:
     """One line of the table."""
     pairs = zip(cells, _WIDTHS, strict=True)
@@ -65,6 +83,8 @@ def _then(line: dict[str, Any]) -> str:
         return f"the falling way: {line['turned']}"
     if "mass" in line:
         return "masses" if line["phase"] == "fall" else "again, with masses"
+    if "swaps" in line:
+        return f"{len(line['temperatures'])} rungs accept {min(line['swaps']):.2f} to {max(line['swaps']):.2f}"
     if line.get("failed"):
         return f"on: {', '.join(line['failed'])}"
     if "factor" in line:

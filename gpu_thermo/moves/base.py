@@ -132,6 +132,11 @@ class MoveOptions(BaseModel):
         return False
 
     @property
+    def finds_rungs(self) -> bool:
+        """Whether the rungs of its ladder are left to a run that tunes itself."""
+        return False
+
+    @property
     def bytes_per_replica(self) -> int:
         """About what its largest arrays take, before any is made."""
         return 0

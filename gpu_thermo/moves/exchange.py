@@ -71,6 +71,11 @@ class ExchangeOptions(LadderOptions):
         return self
 
     @property
+    def finds_rungs(self) -> bool:
+        """Whether only the hottest rung is given."""
+        return self.temperatures is None and self.rungs is None and not self.of_powers
+
+    @property
     def of_powers(self) -> bool:
         """Whether the likelihood alone is tempered."""
         return self.temper == "likelihood"

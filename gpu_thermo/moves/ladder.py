@@ -62,7 +62,7 @@ class LadderOptions(MoveOptions):
                 raise ValueError("temperatures gives the whole ladder: leave out rungs and hottest")
             if any(b <= a for a, b in zip(self.temperatures, self.temperatures[1:], strict=False)):
                 raise ValueError(f"temperatures = {self.temperatures} must increase: rung 0 is the target")
-        elif not all(geometric) and not (self.of_powers and geometric[0]):
+        elif not all(geometric) and not (self.of_powers and geometric[0]) and not (self.finds_rungs and geometric[1]):
             raise ValueError("give temperatures (one for each rung), or rungs and hottest for a geometric ladder")
         for name in ("stepsize", "friction", "sigma", "epsilon"):
             given = getattr(self, name)
@@ -77,8 +77,8 @@ class LadderOptions(MoveOptions):
 
     @property
     def count(self) -> int:
-        """Q, the number of rungs."""
-        return int(self.rungs or 0) if self.temperatures is None else len(self.temperatures)
+        """Q, the number of rungs; 1 where the run is to find them."""
+        return int(self.rungs or 1) if self.temperatures is None else len(self.temperatures)
 
     @abstractmethod
     def on_ladder(self, hyper: Hyper, context: Context) -> "OnLadder":

@@ -21,6 +21,7 @@ from ..store.writer import QUEUE_BYTES
 from .loop import ring_slots
 from .places import Place
 from .resources import check_device, check_disk, check_memory, resident_memory
+from .rungs import expected_rungs
 from .subject import Setup
 
 Outcome = Literal["store", "memory", "none"]
@@ -185,9 +186,10 @@ def _worker(ready: Setup, header: Header, place: Place, shares: tuple[tuple[str,
 
 def _tuning(ready: Setup) -> int:
     """The group at h/2, where a stage began, and the sums of a window, twice, as a commit copies them."""
-    rows = ready.job.replicas + max(32, ready.job.replicas // 4)
+    rungs = expected_rungs(ready)
+    rows = rungs * (ready.job.replicas + max(32, ready.job.replicas // 4))
     one = 8 * 8 * (ready.subject.watched[0] + 1) + ready.job.target.layout.size * np.dtype(ready.job.dtype).itemsize
-    return 2 * rows * one + state_bytes(ready.job) // 4
+    return 2 * rows * one + (state_bytes(ready.job) // 4) * (5 * rungs - 4)
 
 
 def _recorded(ready: Setup) -> int:
@@ -257,6 +259,9 @@ def _warnings(ready: Setup) -> Iterator[str]:
         )
     for move in ready.moves:
         yield from move.notices()
+    rungs = expected_rungs(ready) if ready.spec.run.tolerance is not None else 1
+    if rungs > 1:
+        yield f"each replica becomes a ladder of about {rungs} rungs, which takes so many times the gradients."
 
 
 def check_resources(bill: RunPlan, store: Path | None) -> None:

@@ -40,6 +40,8 @@ def why_not(ready: Setup) -> str:
         return "it is for networks, and this run is of a potential"
     if job.program.update is not None:
         return f"it takes the place of a splitting word, and '{job.program.update}' is none"
+    if spec.moves:
+        return "it has no ladders: leave out moves"
     if any(text is None for text in job.program.texts):
         return "it moves all parameters, and some are frozen (method.freeze)"
     if not job.program.has_work:

@@ -3,7 +3,7 @@ target beside the steps: full gradients, curvature, fresh momenta.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -14,14 +14,16 @@ from ..engines import Job, initial_state
 from ..engines.base import why_no_work, with_fixed_length
 from ..errors import SpecError
 from ..method.words import Program, compile_program, compile_update, parse_word
+from ..moves.exchange import Exchange
 from ..spec.method import AUTO
 from ..spec.run import RunSpec
 from ..state import Hyper, State
 from ..streams import Purpose, make_keys, minibatch, normals
 from ..targets.base import Batch
 from ..tuning import masses
-from ..tuning.course import BURN_IN, SAMPLING, Course, Tuner
+from ..tuning.course import BURN_IN, LADDER, SAMPLING, Course, Tuner
 from ..tuning.rules import DESCENT_RATE
+from .rungs import Rungs, exchange_of, ladder_of, ladder_rules
 from .setup import make_setup
 from .subject import Setup
 
@@ -44,19 +46,22 @@ class Launch:
     Attributes
     ----------
     ready : the run as its store knows it, of R replicas. whole : the same with the group at h/2 behind them, R + B.
-    tuner : its rules.
+    tuner : its rules. exchange : of ladders, once there are some: then `whole` has Q rows for each replica, and `shown`
+    is what it was before.
     """
 
     ready: Setup
     whole: Setup
     tuner: Tuner
+    exchange: Exchange | None = None
+    shown: Setup | None = None
 
     @classmethod
     def of(cls, ready: Setup) -> "Launch":
         """From a run made ready: in braces where its word can be, else with a group at h/2."""
         replicas, program = ready.spec.run.replicas, _in_braces(ready)
         group = 0 if program is not None else max(32, replicas // GROUP)
-        spec = ready.spec.model_copy(update={"run": ready.spec.run.model_copy(update={"replicas": replicas + group})})
+        spec = _with_replicas(ready.spec, replicas + group)
         whole = make_setup(spec, ready.subject.with_replicas(spec))
         if program is not None:
             whole = replace(whole, job=replace(whole.job, program=program, work=False))
@@ -109,16 +114,44 @@ class Launch:
         scale = masses.scale(mass, self.groups, self.job.target.layout.size)
         return replace(self, whole=replace(self.whole, job=replace(self.job, scale=scale)))
 
+    # -- ladders -------------------------------------------------------------------------------------------------------
+
+    def on_ladder(self, temperatures: Sequence[float]) -> "Launch":
+        """The same with every replica a ladder of these rungs, the target first; itself where there are none."""
+        if not temperatures:
+            return self
+        spec = _with_replicas(self.ready.spec, self.rungs.ladders * len(temperatures))
+        whole = make_setup(spec, self.ready.subject.with_replicas(spec))
+        job = replace(whole.job, program=self.job.program, work=self.job.work, scale=self.job.scale)
+        options = exchange_of(spec)
+        assert options is not None
+        exchange = ladder_of(options, temperatures, job)
+        tau = np.tile(np.asarray(temperatures), self.rungs.ladders)[:, None]
+        shared = np.where(np.isnan(job.hyper.temperature), np.nan, tau)
+        whole = replace(whole, job=replace(job, hyper=replace(job.hyper, temperature=shared)))
+        return replace(self, whole=whole, exchange=exchange, shown=self.flat)
+
+    @cached_property
+    def rungs(self) -> Rungs:
+        """Who stands on which rung."""
+        count = 1 if self.exchange is None else self.exchange.ladder.count
+        return Rungs(self.job.replicas // count, self.exchange)
+
+    @property
+    def flat(self) -> Setup:
+        """Of one row for each replica."""
+        return self.shown or self.whole
+
     # -- hyperparameters and starts ------------------------------------------------------------------------------------
 
     def hyper(self, course: Course) -> Hyper:
         """Hyperparameters of all replicas in this stage; the group has half the stepsize."""
         base = self.job.hyper
         stepsize = np.full(self.job.replicas, course.stepsize)
-        stepsize[self.replicas :] /= 2
+        stepsize[self.replicas * self.rungs.count :] /= 2
         friction = np.where(np.isnan(base.friction), np.nan, np.asarray(course.friction))
         sigma = base.sigma if self.ready.spec.method.sigma is not None else self._sigma(course)
-        in_blocks = self.tuner.braces and course.phase in (BURN_IN, SAMPLING)
+        in_blocks = self.tuner.braces and course.phase in (LADDER, BURN_IN, SAMPLING)
         block = np.full(self.job.replicas, course.lengths.block if in_blocks else 0, np.int64)
         return replace(base, stepsize=stepsize, friction=friction, sigma=sigma, block=block)
 
@@ -126,7 +159,7 @@ class Launch:
         """[R + B, K] sqrt(2 gamma tau), with which xi has the mean gamma; NaN where a word adds no noise."""
         base = self.job.hyper
         gamma = np.asarray(course.friction or [np.nan] * base.sigma.shape[1])
-        return np.where(np.isnan(base.sigma), np.nan, np.sqrt(2 * gamma * np.nan_to_num(base.temperature)))
+        return np.where(np.isnan(base.sigma), np.nan, np.sqrt(2 * gamma * np.nan_to_num(base.temperature[:1])))
 
     @cached_property
     def descent(self) -> Job:
@@ -150,6 +183,7 @@ class Launch:
         state.energy[...] = energy
         state.gradient[...] = gradient if job.scale is None else gradient * job.scale
         state.step, state.evaluations = step, job.program.gradients_before(step)
+        self.rungs.begin(state)
         return state
 
     def _momenta(self, step: int) -> np.ndarray:
@@ -259,6 +293,10 @@ class Launch:
         return [float(spread[c].mean()) for c in self.job.program.partition.slices]
 
 
+def _with_replicas(spec: RunSpec, replicas: int) -> RunSpec:
+    return spec.model_copy(update={"run": spec.run.model_copy(update={"replicas": replicas})})
+
+
 def _in_braces(ready: Setup) -> Program | None:
     """The run's program with its words in braces; None where that is not exact: words that do not read the same
     backwards, thermostats, minibatches, noisy gradients, several temperatures.
@@ -293,7 +331,7 @@ def make_tuner(ready: Setup, spec: RunSpec, braces: bool) -> Tuner:
         stepsize=None if method.stepsize in (None, AUTO) else float(job.hyper.stepsize[0]),
         friction=_given_friction(ready), overdamped=job.program.update is not None, masses=method.mass == AUTO,
         seed=int(run.seed if run.seed_dynamics is None else run.seed_dynamics),
-        thermostat=any(set(word) & set("CDEF") for word in words),
+        thermostat=any(set(word) & set("CDEF") for word in words), **ladder_rules(ready),
     )  # fmt: skip
 
 

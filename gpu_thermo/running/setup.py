@@ -100,7 +100,8 @@ def make_setup(spec: RunSpec, subject: Subject, stream: np.ndarray | None = None
         program, seed, stream, ensemble, target.points, run.burn_in, run.steps, subject.energy_range,
         prior_gradient=_prior_gradient(subject, scale),
     )  # fmt: skip
-    moves, hyper = make_moves(spec.moves, hyper, context)
+    own = spec.moves if run.tolerance is None else []  # else a ladder is the launch's (rungs.py)
+    moves, hyper = make_moves(own, hyper, context)
     check_positive(program, hyper)
     job = Job(
         program,
@@ -114,7 +115,7 @@ def make_setup(spec: RunSpec, subject: Subject, stream: np.ndarray | None = None
         scale,
         clock=clock_of(spec, hyper.stepsize),
     )
-    check_braces(spec.method, job := with_work(job, spec.run), spec.moves)
+    check_braces(spec.method, job := with_work(job, spec.run), own)
     return Setup(with_registered(spec, program), subject, job, ensemble, moves)
 
 

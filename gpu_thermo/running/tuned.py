@@ -6,7 +6,7 @@ replicas that count, in the same launch, and is never seen outside.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from ..engines.work import STATISTICS as WORK
 from ..errors import SpecError
 from ..spec.run import FALLING, ORDINARY
 from ..state import Hyper, Recorded, State
-from ..tuning.course import ADAPTATION, BURN_IN, DESCENT, SAMPLING, Course
+from ..tuning.course import ADAPTATION, BURN_IN, DESCENT, LADDER, SAMPLING, Course
 from ..tuning.falling import Falling
 from ..tuning.verdict import Verdict, judge
 from ..tuning.windows import Window
@@ -27,6 +27,7 @@ from .agenda import TunedAgenda
 from .falling import Decisions, Way, held_out, why_not
 from .launch import Launch
 from .loop import Loop, Moment, Progress, ring_slots
+from .rungs import spread
 from .subject import Observer, Setup
 
 _GROUP, _WINDOW, _TUNED, _HELD = "group/", "window/", "tuned_", "held"
@@ -41,8 +42,9 @@ class TunedLoop(Loop, Decisions):
     Attributes
     ----------
     first : what it set out with. launch : what is in force, with masses once they are there, or of the falling way.
-    engines : who makes the engine of a job. watch : who makes the watcher of a launch: who sees all rows at the probes.
-    course : what was decided. window : sums of the stage. held : [R + B, P], where the stage began.
+    engines : who makes the engine of a job. watch : who makes the watcher of a launch: who sees all rows at the probes,
+    of ladders those on the target; caller : who tells the energies of all rungs.
+    course : what was decided. window : sums of the stage. held : [R + B, P], where the stage began, rung by rung.
     """
 
     first: Launch = field(kw_only=True)
@@ -53,6 +55,7 @@ class TunedLoop(Loop, Decisions):
     course: Course = field(kw_only=True)
     window: Window = field(kw_only=True)
     held: np.ndarray = field(kw_only=True)
+    caller: Observer = field(kw_only=True)
     way: Way | None = field(kw_only=True)
     hyper: Hyper | None = None
     clock: tuple[float, float] = (0.0, 0.0)
@@ -74,10 +77,11 @@ class TunedLoop(Loop, Decisions):
         watch = lambda whole: whole.subject.observer(whole, whole.moments(), engine.device, threads)  # noqa: E731
         state = (way.start(0) if course.path and way else now.start()) if kept is None else _joined(kept)
         held = state.position.copy() if kept is None else kept.extra[_HELD].copy()
+        watcher = watch(now.flat)
         loop = cls(
             ready, engine, engine.load(state), moments, ready.subject.observer(ready, moments, engine.device, threads),
-            first=launch, launch=now, engines=engines, watch=watch, watcher=watch(now.whole), course=course, held=held,
-            window=_empty(now, course), way=way,
+            first=launch, launch=now, engines=engines, watch=watch, watcher=watcher, course=course, held=held,
+            window=_empty(now, course), way=way, caller=watcher if now.exchange is None else watch(now.whole),
         )  # fmt: skip
         if kept is not None:
             loop.window = Window.of({name: kept.extra[_WINDOW + name] for name in vars(loop.window)})
@@ -106,13 +110,14 @@ class TunedLoop(Loop, Decisions):
         slots = ring_slots(self.moment_bytes, self.engine.device)
         while not self.finished and self.state.running:
             step, stop = self.state.step, self.course.stop
-            segment = self.agenda.segment(step, min(step + self.pace.next(), stop), slots)
+            segment = self.agenda.segment(step, min(step + self.pace.next(), stop, self._next_swap(step)), slots)
             begin = time.perf_counter()
             recorded = self.engine.advance(self.state, segment, self._in_force())
             self.pace.saw(segment.steps, time.perf_counter() - begin)
             self.fastest = max(self.fastest, segment.steps / max(time.perf_counter() - begin, 1e-6))
             moments = [m for i in range(len(recorded.steps)) if (m := self._look(recorded, i)) is not None]
             del recorded
+            self._swap()
             if self.state.step >= stop:
                 self._decide()
             self.rate = segment.steps / max(time.perf_counter() - begin, 1e-6)
@@ -127,22 +132,46 @@ class TunedLoop(Loop, Decisions):
             if course.phase == DESCENT and course.path and self.way is not None:
                 rate = np.full(of_descent.replicas, self.way.rules.rate(course))
                 self.hyper = replace(of_descent, stepsize=rate)
+            self.hyper = self.launch.rungs.hyper(self.hyper, self.state)
         return self.hyper
+
+    @property
+    def _swap_every(self) -> int:
+        """Steps between attempts of the ladders: a block, or a draw's stride; 0 without ladders."""
+        if self.launch.rungs.exchange is None:
+            return 0
+        return self.course.lengths.block if self.launch.tuner.braces else self.course.lengths.stride
+
+    def _next_swap(self, step: int) -> int:
+        """When neighbours try to swap."""
+        every = self._swap_every
+        return self.course.begun + ((step - self.course.begun) // every + 1) * every if every else self.course.stop
+
+    def _swap(self) -> None:
+        """Neighbours try to swap, where that is due; a look at a ladder counts from its middle on."""
+        since = self.state.step - self.course.begun
+        if self._swap_every and since % self._swap_every == 0:
+            self.launch.rungs.attempt(self.state, self.caller.energies)
+            self.hyper = None
+            if self.course.phase == LADDER and since == self.course.lengths.quarter:
+                self.launch.rungs.forget(self.state)
 
     def _look(self, recorded: Recorded, i: int) -> Moment | None:
         """Add a moment to the window's sums; draws and the ends of stages are for others to see, too."""
-        step, phase = recorded.steps[i], self.course.phase
-        energy = np.asarray(recorded.energy[i], np.float64)[:, None]
+        step, phase, rungs = recorded.steps[i], self.course.phase, self.launch.rungs
+        rows = rungs.target(self.state)
+        energy = np.asarray(recorded.energy[i], np.float64)[rows, None]
         if phase in (BURN_IN, SAMPLING):
-            values = np.hstack([self.watcher.watch(recorded.position[i]), energy])
-            self._add_virial(step, recorded.position[i])
+            position = recorded.position[i][rows]
+            values = np.hstack([self.watcher.watch(position), energy])
+            self._add_virial(step, position)
         else:
             values = energy
         self.window.add(self.launch.tuner.part(self.course, step), values)
         if recorded.acceptance is not None and recorded.proposals is not None:
-            self.window.propose(recorded.acceptance[i], recorded.proposals[i])
+            self.window.propose(*(rungs.by_ladder(a[i]) for a in (recorded.acceptance, recorded.proposals)))
         if phase == SAMPLING or step == self.course.stop:
-            head = _head(recorded, self.launch.replicas, self.setup.job.counts_work)
+            head = _head(recorded, self._rows, self.setup.job.counts_work)
             return self._moment(self.way.as_ready(head) if self.way and self.course.path else head, i)
         return None
 
@@ -156,9 +185,15 @@ class TunedLoop(Loop, Decisions):
 
     def _status(self, step: int) -> np.ndarray:
         """[R] int32, why replicas were frozen by `step`; 0 elsewhere."""
-        rows, state = slice(self.launch.replicas), self.state
+        rows, state = self._rows, self.state
         status, frozen_step = np.asarray(state.status)[rows], np.asarray(state.frozen_step)[rows]
         return np.where((frozen_step >= 0) & (frozen_step <= step), status, 0).astype(np.int32)
+
+    @property
+    def _rows(self) -> Any:
+        """Rows [R] of the replicas that count, on the target."""
+        rows = self.launch.rungs.target(self.state)
+        return slice(self.launch.replicas) if isinstance(rows, slice) else rows[: self.launch.replicas]
 
     def _momentum(self, step: int) -> None:
         """Not seen: segments end where stages do."""
@@ -168,11 +203,12 @@ class TunedLoop(Loop, Decisions):
     def _decide(self) -> None:
         """The stage is over: what comes next, from where, by whom, and with empty sums."""
         before, step = self.course, self.state.step
+        facts = self.launch.rungs.facts(self.state, self.launch.replicas)
         if before.path:
             self.course, start = self._fallen(before, step)
         else:
-            self.course, start = self._ordinary(before, step)
-            self.course = self._turned(self.course, step)
+            found, start = self._ordinary(before, step)
+            self.course = self._turned(_noted(found, facts), step)
         self.hyper = None
         if _kind(before) != _kind(self.course):
             self._take()
@@ -182,23 +218,25 @@ class TunedLoop(Loop, Decisions):
             self.state = self.engine.load(self.launch.fresh(start, step))
         if before.phase != SAMPLING or self.course.phase != SAMPLING:
             self.window = _empty(self.launch, self.course)
-            self.held = np.array(self.state.position)
+            self.launch.rungs.forget(self.state)
+            self.held = np.array(self.state.position)[self.launch.rungs.ordered(self.state)]
         self.paced = (step, time.perf_counter())
 
     def _ordinary(self, before: Course, step: int) -> tuple[Course, np.ndarray | None]:
         """The next course by the ordinary rules, and the positions from which it begins anew, where it does."""
         decide = {
-            DESCENT: self._after_descent, ADAPTATION: self._after_adaptation, BURN_IN: self._after_burn_in,
-            SAMPLING: self._after_sampling,
+            DESCENT: self._after_descent, ADAPTATION: self._after_adaptation, LADDER: self._after_ladder,
+            BURN_IN: self._after_burn_in, SAMPLING: self._after_sampling,
         }[before.phase]  # fmt: skip
         return decide(before, step)
 
     def _take(self) -> None:
         """The launch, the engine and the watcher of the course in force."""
-        rows, self.launch = self.launch.job.replicas, in_force(self.first, self.way, self.course)
+        rows, self.launch = self.launch.rungs.ladders, in_force(self.first, self.way, self.course)
         self.engine = self.engines(_job(self.launch, self.course))
-        if self.launch.job.replicas != rows:
-            self.watcher = self.watch(self.launch.whole)
+        if self.launch.rungs.ladders != rows:
+            self.watcher = self.watch(self.launch.flat)
+        self.caller = self.watcher if self.launch.exchange is None else self.watch(self.launch.whole)
 
     def _after_descent(self, course: Course, step: int) -> tuple[Course, np.ndarray | None]:
         tuner, energy = self.launch.tuner, self._median(np.asarray(self.state.energy, np.float64))
@@ -218,6 +256,20 @@ class TunedLoop(Loop, Decisions):
         )  # fmt: skip
         if tuner.weighs(course, found, step):
             return self._weighed(found, step, position), position
+        if tuner.climbs(course, found):
+            found = tuner.climb(found, step)
+            return found, spread(position, (max(tuner.temperature),), found.temperatures)
+        return found, self.held if again else None
+
+    def _after_ladder(self, course: Course, step: int) -> tuple[Course, np.ndarray | None]:
+        rungs, state = self.launch.rungs, self.state
+        position = np.array(state.position)[rungs.ordered(state)]
+        facts, variances = rungs.facts(state, rungs.ladders), self.launch.variances(position[:: rungs.count])
+        found, again = self.launch.tuner.after_ladder(
+            course, step, facts["accepted"], facts["attempts"], variances, self._sound()
+        )
+        if found.temperatures != course.temperatures:
+            return found, spread(position, course.temperatures, found.temperatures)
         return found, self.held if again else None
 
     def _weighed(self, course: Course, step: int, position: np.ndarray) -> Course:
@@ -237,7 +289,7 @@ class TunedLoop(Loop, Decisions):
         return self.launch.acceptance(np.array(self.state.position), self.state.step, self.course.stepsize)
 
     def _after_burn_in(self, course: Course, step: int) -> tuple[Course, np.ndarray | None]:
-        position = np.array(self.state.position)
+        position = np.array(self.state.position)[self.launch.rungs.target(self.state)]
         variances = self.launch.variances(position)
         found, again = self.launch.tuner.after_burn_in(course, step, self.window, variances, self._sound())
         return found, self.held if again else None
@@ -295,7 +347,8 @@ class TunedLoop(Loop, Decisions):
             return False
         course = self.course
         if course.phase == SAMPLING and self.window.draws > 1 and not np.isnan(self.window.product).any():
-            course = self._sampled(course, self.state.step)
+            facts = self.launch.rungs.facts(self.state, self.launch.replicas)
+            course = _noted(self._sampled(course, self.state.step), facts)
         self.course = replace(course, ended="max_time")
         return True
 
@@ -308,20 +361,21 @@ class TunedLoop(Loop, Decisions):
         return replace(
             shown, phase=c.phase, error=error, tolerance=tuner.tolerance, total_steps=total or tuner.max_steps,
             seconds_left=left,
-            frozen=int((np.asarray(self.state.status)[: self.launch.replicas] != 0).sum()),
+            frozen=int((np.asarray(self.state.status)[self._rows] != 0).sum()),
         )  # fmt: skip
 
 
 def in_force(first: Launch, way: Way | None, course: Course) -> Launch:
     """What goes on in this stage of a run that set out with `first`."""
     if not course.path or way is None:
-        return first.with_masses(course.mass)
+        return first.with_masses(course.mass).on_ladder(course.temperatures)
     return (way.held if course.phase == SAMPLING else way.fall).with_masses(course.mass)
 
 
 def _kind(course: Course) -> tuple[Any, ...]:
     """Stages of one kind have one launch and one engine."""
-    return course.path, course.phase == DESCENT, bool(course.path) and course.phase == SAMPLING, bool(course.mass)
+    draws = bool(course.path) and course.phase == SAMPLING
+    return course.path, course.phase == DESCENT, draws, bool(course.mass), course.temperatures
 
 
 def _job(launch: Launch, course: Course) -> Job:
@@ -352,13 +406,18 @@ def _empty(launch: Launch, course: Course) -> Window:
     """No draws of a stage yet."""
     full = course.phase in (BURN_IN, SAMPLING)
     quantities = launch.tuner.outputs + 1 if full else 1
-    return Window.empty(4 if full else 1, launch.job.replicas, quantities, len(launch.job.program.texts))
+    return Window.empty(4 if full else 1, launch.rungs.ladders, quantities, len(launch.job.program.texts))
 
 
-def _head(recorded: Recorded, count: int, counts_work: bool) -> Recorded:
-    """The first replicas of a ring; work that the main dynamics count and the descent does not is NaN."""
+def _noted(course: Course, facts: Mapping[str, Any]) -> Course:
+    """The course whose last line says what its ladder came to, too."""
+    return replace(course, log=(*course.log[:-1], course.log[-1] | facts)) if facts and course.log else course
+
+
+def _head(recorded: Recorded, rows: Any, counts_work: bool) -> Recorded:
+    """Some replicas of a ring; work that the main dynamics count and the descent does not is NaN."""
     arrays: dict[str, Any] = {
-        name: value[:, :count] for name, value in vars(recorded).items() if isinstance(value, np.ndarray)
+        name: value[:, rows] for name, value in vars(recorded).items() if isinstance(value, np.ndarray)
     }
     if counts_work and recorded.acceptance is None:
         arrays |= {name: np.full(arrays["energy"].shape, np.nan) for name in WORK}

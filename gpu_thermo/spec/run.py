@@ -339,9 +339,7 @@ class RunSpec(Section):
     @model_validator(mode="after")
     def _tuned(self) -> "RunSpec":
         """What tunes itself must be free to, and needs somebody who tunes."""
-        check_tuned(
-            self.run.tolerance, self.run.replicas, self.method, [move.kind for move in self.moves], self.run.keep
-        )
+        check_tuned(self.run.tolerance, self.run.replicas, self.method, self.moves, self.run.keep)
         return self
 
     @model_serializer(mode="wrap")

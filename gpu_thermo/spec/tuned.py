@@ -9,9 +9,14 @@ FEWEST = 32
 """Replicas that a run with a tolerance needs: errors come from the spread over them."""
 
 
-def check_tuned(tolerance: float | None, replicas: int, method: MethodSpec, moves: list[str], keep: list[Any]) -> None:
+def check_tuned(tolerance: float | None, replicas: int, method: MethodSpec, moves: list[Any], keep: list[Any]) -> None:
     """ValueError where [method] or [[moves]] do not go with the tolerance, or with none."""
     if tolerance is None:
+        if any(move.finds_rungs for move in moves):
+            raise ValueError(
+                "moves.hottest without rungs leaves the rungs to a run that tunes itself: give rungs too, or"
+                " run.tolerance in place of run.steps"
+            )
         for name in ("stepsize", "friction", "mass"):
             if getattr(method, name) == AUTO:
                 raise ValueError(
@@ -30,8 +35,7 @@ def check_tuned(tolerance: float | None, replicas: int, method: MethodSpec, move
             " run.tolerance tunes samplers, so use a splitting word, such as method langevin, or sgld; or give"
             " run.steps in place of run.tolerance"
         )
-    if moves:
-        raise ValueError(f"run.tolerance goes without moves, and there is '{moves[0]}': give run.steps in its place")
+    _check_moves(moves)
     if "momenta" in keep:
         raise ValueError('run.keep names "momenta", which a run with run.tolerance does not keep: leave them out')
     if method.block is not None:
@@ -50,4 +54,34 @@ def check_tuned(tolerance: float | None, replicas: int, method: MethodSpec, move
                 raise ValueError(
                     f"{at} is a list, and run.tolerance tunes one ensemble of replicas alike: give one number, or"
                     " compare numbers in a study"
+                )
+
+
+_WHY_NOT = {
+    "cyclical": "its stepsize goes up and down for ever, so that no law is sampled at rest, and nothing tells when a"
+    " cycle has forgotten the last",
+    "contour": "its weights change the law while they are learned, and weighted draws have other errors than the spread"
+    " of plain means",
+    "tempering": "its weights change the law while they are learned, and a replica is on the target by chance only",
+}
+"""Moves that run.tolerance does not take."""
+_FOUND = {"stepsize": None, "friction": None, "sigma": None, "epsilon": None, "interval": 100, "window": 1,
+          "energy_batch": None, "reference": None, "acceptance_factor": 1.0, "temper": "temperature"}  # fmt: skip
+"""Keys of an exchange that a run with a tolerance finds itself or goes without, with their defaults."""
+
+
+def _check_moves(moves: list[Any]) -> None:
+    """ValueError unless there are none, or one exchange whose rungs are given or left to the run."""
+    for move in moves:
+        if move.kind != "exchange":
+            raise ValueError(
+                f"run.tolerance does not go with moves of kind {move.kind}: {_WHY_NOT[move.kind]}. Use kind ="
+                ' "exchange" with hottest = .., whose ladder the run finds, or give run.steps in place of run.tolerance'
+            )
+        for name, default in _FOUND.items():
+            given = getattr(move, name)
+            if given != default:
+                raise ValueError(
+                    f"moves.{name} = {given!r} does not go with run.tolerance, which lets neighbours swap at the ends"
+                    " of blocks, by the energy of all points, in a stepsize it finds: leave it out, or give run.steps"
                 )

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DivergedError
-from . import rules
+from . import ladder, rules
 from .rules import Lengths
 from .statistics import (
     Bias,
@@ -30,7 +30,9 @@ from .statistics import (
 )
 from .windows import Window
 
-DESCENT, ADAPTATION, BURN_IN, FALL, SAMPLING = PHASES = ("descent", "adaptation", "burn-in", "fall", "sampling")
+DESCENT, ADAPTATION, LADDER, BURN_IN, FALL, SAMPLING = PHASES = (
+    "descent", "adaptation", "ladder", "burn-in", "fall", "sampling",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Course:
     phase, window : one of PHASES, and the number of the stage in it. begun, stop : steps at which the stage began, and
     is judged.
     stepsize, friction : in force; gamma by partition. mass : of each tensor, once it is estimated.
-    lengths : of blocks and windows. doubled : how often n was.
+    temperatures : of the rungs of a ladder, once it stands. lengths : of blocks and windows. doubled : how often n was.
     burned : whether burn-in ended by its own rules. stuck : windows in which nothing drifted and replicas did not mix.
     lowered : whether h was lowered for its bias. ended : why the run has stopped: tolerance, max_steps, max_time; ""
     while it goes on. kept : steps between kept draws.
@@ -58,6 +60,7 @@ class Course:
     stepsize: float = 0.0
     friction: tuple[float, ...] = ()
     mass: dict[str, float] = field(default_factory=dict)
+    temperatures: tuple[float, ...] = ()
     lengths: Lengths = field(default_factory=lambda: Lengths(1, 1, rules.QUARTER))
     doubled: int = 0
     burned: bool = False
@@ -80,7 +83,7 @@ class Course:
     def of(cls, plain: Mapping[str, Any]) -> "Course":
         """Inverse of `to_dict`, after JSON."""
         lengths = Lengths(**plain["lengths"])
-        rows = {name: tuple(plain.get(name, ())) for name in ("friction", "fall", "log")}
+        rows = {name: tuple(plain.get(name, ())) for name in ("friction", "fall", "log", "temperatures")}
         return cls(**{**plain, **rows, "lengths": lengths})
 
     def to_json(self) -> str:
@@ -130,6 +133,8 @@ class Tuner:
     partitions, or of one). masses : whether the run estimates them. seed : of the run. overdamped : of sgld, which has
     no momenta; its "friction" is the rate tau / variance at which positions forget.
     thermostat : whether a word keeps its temperature by one (C, D, E, F), which takes up the noise of gradients too.
+    hottest : tau of the last rung of a ladder that is to be found, 0 without; swap : what its neighbours are to accept.
+    rungs : of a given ladder.
     """
 
     tolerance: float
@@ -149,6 +154,9 @@ class Tuner:
     seed: int = 0
     overdamped: bool = False
     thermostat: bool = False
+    hottest: float = 0.0
+    swap: float = ladder.SWAP
+    rungs: tuple[float, ...] = ()
 
     @property
     def allowed(self) -> float:
@@ -239,6 +247,44 @@ class Tuner:
             found, phase=ADAPTATION, window=line["window"] + 1, begun=step, stop=step + rules.window_steps(0),
             stepsize=h, friction=self._friction(variance, h), lengths=Lengths(1, rules.WINDOW // 5, rules.WINDOW),
         )  # fmt: skip
+
+    # -- the ladder ----------------------------------------------------------------------------------------------------
+
+    def climbs(self, before: Course, after: Course) -> bool:
+        """Whether replicas become ladders now, as the adaptation is over."""
+        has_one = bool(self.hottest or self.rungs)
+        return has_one and before.phase == ADAPTATION != after.phase and not before.temperatures
+
+    def climb(self, course: Course, step: int) -> Course:
+        """Ladders from here on: the given one, or a first guess that is then looked at."""
+        if self.rungs:
+            return replace(course, temperatures=self.rungs)
+        target = max(self.temperature)
+        count = ladder.first_count(target, self.hottest, sum(self.parameters), self.swap)
+        found = ladder.geometric(target, self.hottest, count)
+        return replace(course, temperatures=found) if course.phase == SAMPLING else self._look(course, step, 0, found)
+
+    def _look(self, course: Course, step: int, window: int, temperatures: tuple[float, ...]) -> Course:
+        """A look at these rungs: swaps are counted over its second half."""
+        stop = step + 2 * course.lengths.quarter
+        return replace(course, phase=LADDER, window=window, begun=step, stop=stop, temperatures=temperatures)
+
+    def after_ladder(
+        self, course: Course, step: int, accepted: Sequence[int], attempts: Sequence[int], variance: Sequence[float],
+        sound: bool,
+    ) -> tuple[Course, bool]:  # fmt: skip
+        """After a look at the ladder: the next course, and whether it is done again from where it began."""
+        self._check(course, step, sound)
+        if not sound:
+            entry = replace(course.logged(again=True), stepsize=course.stepsize / 2)
+            return self._look(entry, step, course.window + 1, course.temperatures), True
+        share = [a / max(t, 1) for a, t in zip(accepted, attempts, strict=True)]
+        found = course.logged(again=False, swaps=share)
+        done = course.window + 1 >= ladder.MOST_LOOKS or self._late(step)
+        if done or ladder.settled(course.temperatures, share, self.swap):
+            return self._burn(replace(found, window=-1), step, course.stepsize, variance, 0), False
+        spaced = ladder.spaced(course.temperatures, share, self.swap)
+        return self._look(found, step, course.window + 1, spaced), False
 
     def _check(self, course: Course, step: int, sound: bool) -> None:
         """RunError where a given stepsize is too large, and where none is small enough."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from . import rules
+from . import ladder, rules
 from .course import BURN_IN, SAMPLING, Course, Tuner
 
 DRIFT = 0.01
@@ -98,6 +98,8 @@ def _against(course: Course, tuner: Tuner) -> Iterator[tuple[str, str]]:
     yield from _fallen(course, tuner) if course.path else _unburned(course)
     if not course.path:
         yield from _drifting(line, tuner)
+    if "attempts" in line:
+        yield from ladder.against(line)
     if line["error"] > tuner.tolerance:
         yield (
             f"the tolerance {tuner.tolerance:g} was not reached by {course.ended or 'now'}, and the largest error is"

@@ -44,6 +44,19 @@ def test_info_shows_every_window(run, folder):
     assert plain["course"]["log"][-1]["error"] <= 0.1
 
 
+def test_info_shows_a_ladder(folder):
+    text = SPEC.replace("[run]", '[[moves]]\nkind = "exchange"\nhottest = 9.0\n[run]').replace("64", "32")
+    (folder / "ladder.toml").write_text(text.replace("0.1", "0.3"))
+    found = call("sample", "ladder.toml", "--out", "ladder.zarr")
+    assert found.exit_code == 0, found.output
+    assert "a ladder of about" in found.stderr
+    shown = call("info", "ladder.zarr", "--tuning", "--picture", "ladder.png")
+    assert shown.exit_code == 0, shown.output
+    assert "rungs accept 0." in shown.stdout
+    assert "ladder of" in shown.stdout
+    assert "round trips each" in shown.stdout
+
+
 def test_info_and_diagnose_say_the_same(run):
     assert "sampling, step" in call("info", "tuned.zarr").stdout
     found = json.loads(call("diagnose", "tuned.zarr", "--json").stdout)

@@ -14,7 +14,7 @@ from tuned_cases import well
 
 from gpu_thermo import sample
 from gpu_thermo.store import read_header
-from gpu_thermo.tuning.course import FALL, PHASES
+from gpu_thermo.tuning.course import FALL, LADDER, PHASES
 
 KILLS = int(os.environ.get("GPU_THERMO_TUNED_KILLS", "5"))
 """In each phase."""
@@ -36,7 +36,7 @@ def test_kills_in_every_phase_lose_nothing(engine: str, tmp_path: Path) -> None:
     spec = NETWORK if engine == "fused" else well()
     sample(spec, tmp_path / "whole.zarr", engine=engine, threads=1)
     cut, context, rng = tmp_path / "cut.zarr", server(), random.Random(engine)
-    for i, phase in enumerate(p for p in PHASES if p != FALL for _ in range(KILLS)):
+    for i, phase in enumerate(p for p in PHASES if p not in (LADDER, FALL) for _ in range(KILLS)):
         heard = context.Value("q", -1)
         child = context.Process(target=tune_on, args=(str(cut), spec, engine, heard, 5 + i % 3))
         child.start()

@@ -44,7 +44,7 @@ def test_how_long_a_run_is_does_not_change_what_it_is():
         ({"method": {"name": "psgld"}, "run": {"tolerance": 0.05}}, "whole-step update"),
         (spec({"stepsize": [0.1, 0.2]}), "one ensemble of replicas alike"),
         (spec({"temperature": {"value": 1e-3, "schedule": "cosine"}}), "samples one law"),
-        (spec() | {"moves": [{"kind": "exchange", "rungs": 2, "hottest": 1.0, "interval": 10}]}, "goes without moves"),
+        (spec() | {"moves": [{"kind": "exchange", "rungs": 2, "hottest": 1.0, "interval": 10}]}, "does not go with"),
         (spec(keep=["parameters", "momenta"]), "leave them out"),
         (spec({"word": "{BAOAB}", "block": 3}), "block = 3 is what"),
         (spec({"stepsize": "aut"}), r"method.stepsize = 'aut': .*'auto'"),
