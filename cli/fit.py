@@ -26,7 +26,8 @@ Examples:
 """
 PHASES = {
     "descent": "looking for networks that fit", "adaptation": "finding the length of a step",
-    "ladder": "placing temperatures", "burn-in": "forgetting where it began", "fall": "settling down in small steps", "sampling": "collecting networks",
+    "ladder": "placing temperatures", "burn-in": "forgetting where it began",
+    "fall": "settling down in small steps", "sampling": "collecting networks",
 }  # fmt: skip
 """What a run does, for people who know no physics."""
 

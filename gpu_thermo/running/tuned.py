@@ -411,7 +411,7 @@ def _empty(launch: Launch, course: Course) -> Window:
 
 def _noted(course: Course, facts: Mapping[str, Any]) -> Course:
     """The course whose last line says what its ladder came to, too."""
-    return replace(course, log=(*course.log[:-1], course.log[-1] | facts)) if facts and course.log else course
+    return replace(course, log=(*course.log[:-1], course.log[-1] | dict(facts))) if facts and course.log else course
 
 
 def _head(recorded: Recorded, rows: Any, counts_work: bool) -> Recorded:

@@ -12,8 +12,11 @@ from tuned_cases import told, well
 from gpu_thermo import plan, resume, sample
 from gpu_thermo.errors import SpecError
 from gpu_thermo.run import Interrupted
+from gpu_thermo.running.falling import why_not
 from gpu_thermo.running.pace import Pace
 from gpu_thermo.running.rungs import spread
+from gpu_thermo.running.setup import prepare
+from gpu_thermo.spec.run import RunSpec
 from gpu_thermo.store import read_header
 from gpu_thermo.tuning.course import FALL, LADDER, PHASES
 
@@ -110,6 +113,16 @@ def test_a_run_cut_everywhere_is_the_same(tmp_path, monkeypatch):
 def test_what_is_refused(moves, message):
     with pytest.raises(SpecError, match=f"(?s){message}"):
         plan(wells() | {"moves": moves})
+
+
+def test_the_falling_way_has_no_ladders():
+    spec = {
+        "data": {"name": "moons", "train": 20, "test": 4}, "model": {"hidden": 3, "prior_sd": 1.0},
+        "method": {"name": "langevin", "posterior_temperature": 1.0}, "run": {"replicas": 32, "tolerance": 0.1},
+    }  # fmt: skip
+    assert why_not(prepare(RunSpec.from_dict(spec))) == ""
+    with_moves = spec | {"moves": [{"kind": "exchange", "hottest": 1.0}]}
+    assert "no ladders" in why_not(prepare(RunSpec.from_dict(with_moves)))
 
 
 def test_hottest_alone_takes_a_tolerance():
