@@ -31,7 +31,7 @@ def network(seed=0, method=None, **run):
     """The posterior of the NUTS reference 2-5-1 at T = 1."""
     reference = load("2_5_1")
     method = {"name": "langevin", "posterior_temperature": 1.0, **(method or {})}
-    run = {"replicas": 128, "tolerance": 0.05, "seed": seed, "max_steps": 3_000, **run}
+    run = {"replicas": 128, "tolerance": 0.05, "seed": seed, "max_steps": 3_000, "path": "ordinary", **run}
     return {"model": reference.model, "method": method, "run": run}, reference.data
 
 
