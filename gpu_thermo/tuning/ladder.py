@@ -2,7 +2,7 @@
 
 Rejections add up along a ladder, whatever its rungs (Syed, Bouchard-Cote, Deligiannidis, Doucet, J. R. Stat. Soc. B
 84, 2022): their sum, as a function of log tau, says where rungs have to stand for all neighbours to swap alike.
-Equations.md section 14.
+equations.md section 14.
 """
 
 import math
