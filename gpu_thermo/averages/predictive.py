@@ -33,7 +33,7 @@ from .ensembles import ensemble_columns, labels
 from .logarithms import in_own_units
 from .moments import BLOCK, RunningMoments
 from .points import points_of
-from .scores import scores
+from .scores import in_own_unit, scores
 from .trees import Run, names_damage, opened
 
 __all__ = ["RunningMoments", "data_names", "model_of", "opened", "predict", "restored_data", "scores_on_test"]
@@ -264,10 +264,8 @@ def scores_on_test(run: Run) -> dict[int, dict[str, float]]:
         if len(y) == 0 or np.isnan(mean).any():
             continue
         log_density = predictive["log_density"].to_numpy()[e] if "log_density" in predictive else None
-        if scales.target_mean is not None and scales.target_sd is not None:
-            mean, y = (v * scales.target_sd[d] + scales.target_mean[d] for v in (mean, y))
-            log_density = None if log_density is None else log_density - np.log(scales.target_sd[d]).sum()
-        out[int(e)] = scores(task, mean, y, log_density)
+        units = (None if a is None else a[d] for a in (scales.target_mean, scales.target_sd))
+        out[int(e)] = scores(task, *in_own_unit(mean, y, log_density, *units))
     return out
 
 

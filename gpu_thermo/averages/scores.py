@@ -55,6 +55,18 @@ def scores(task: str, mean: Array, y: Array, log_density: Array | None = None) -
     }
 
 
+def in_own_unit(
+    mean: Array, y: Array, log_density: Array | None, target_mean: Array | None, target_sd: Array | None
+) -> tuple[Array, Array, Array | None]:
+    """What `scores` takes of one ensemble, of standardised targets, in the targets' own units; as it is where they were
+    not standardised. `target_mean`, `target_sd` are [n], or None.
+    """
+    if target_mean is None or target_sd is None:
+        return mean, y, log_density
+    mean, y = (v * target_sd + target_mean for v in (mean, y))
+    return mean, y, None if log_density is None else log_density - np.log(target_sd).sum()
+
+
 def class_probabilities(task: str, mean: Array) -> np.ndarray:
     """Probabilities [..., C] of all classes; binary: [..., 1] becomes [..., 2]."""
     return classes_of(task).probabilities(np.asarray(mean, np.float64))

@@ -64,10 +64,14 @@ class Job:
 
     def take(self, rows: slice) -> "Job":
         """The same for the replicas `rows`, a run of neighbours: each as it is among all."""
+        return replace(self.pick(rows), first=self.first + rows.start)
+
+    def pick(self, rows: slice | np.ndarray) -> "Job":
+        """The same for any replicas `rows`, as far as the job itself knows them; their places in the target are not."""
         scale = self.scale if self.scale is None or self.scale.ndim == 1 else self.scale[rows]
         return replace(
             self, hyper=self.hyper.take(rows), seed=self.seed[rows], stream=self.stream[rows], scale=scale,
-            clock=None if self.clock is None else self.clock.take(rows), first=self.first + rows.start,
+            clock=None if self.clock is None else self.clock.take(rows),
         )  # fmt: skip
 
     @property

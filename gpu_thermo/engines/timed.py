@@ -79,11 +79,10 @@ class TimedEngine:
 def taken(job: Job, rows: np.ndarray) -> Job:
     """The job of some replicas with one number of steps, without a clock."""
     assert job.clock is not None
-    hyper, total = job.hyper.take(rows), int(job.clock.take(rows[:1]).own(job.hyper.total)[0])
-    scale = job.scale if job.scale is None or job.scale.ndim == 1 else job.scale[rows]
+    total, mine = int(job.clock.take(rows[:1]).own(job.hyper.total)[0]), job.pick(rows)
     return replace(
-        job, target=_Taken(job.target, job.first + rows), hyper=replace(hyper, total=max(1, total)),
-        seed=job.seed[rows], stream=job.stream[rows], scale=scale, clock=None, first=0,
+        mine, target=_Taken(job.target, job.first + rows), hyper=replace(mine.hyper, total=max(1, total)), clock=None,
+        first=0,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..averages.scores import scores
+from ..averages.scores import in_own_unit, scores
 from ..engines import initial_state
 from ..method.updates import BETA1, BETA2
 from ..spec.method import AUTO, MethodSpec
@@ -180,8 +180,7 @@ class Decisions:
             left = self._left(step)
             if not rules.descended(course):
                 return rules.descend(course, step, energy, left), None
-            lost = ~np.isfinite(position).all(axis=1)
-            position[lost] = self.held[lost]
+            position = self._mended(position)
             return rules.warm(course, step, energy, self.launch.curvature(position, FINE), left), position
         if course.phase == SAMPLING:
             return self._kept_on(self._sampled(course, step), step), None
@@ -203,6 +202,12 @@ class Decisions:
         limit = "max_time" if left < int(run.max_steps or run.steps) - step else "max_steps"
         return self.way.rules.go_on(course, step, left, limit)
 
+    def _mended(self, position: np.ndarray) -> np.ndarray:
+        """Positions after the descent; whoever it lost is where the stage began."""
+        lost = ~np.isfinite(position).all(axis=1)
+        position[lost] = self.held[lost]
+        return position
+
     def _median(self, values: np.ndarray) -> float:
         raise NotImplementedError
 
@@ -221,11 +226,10 @@ def held_out(ready: Setup, found: Mapping[str, np.ndarray]) -> dict[str, float]:
     data: Any = getattr(ready.subject, "data", None)
     if data is None or not data.test_points or not np.isfinite(found["mean"]).all():
         return {}
-    mean, y, density = found["mean"][0], data.y_test[0], found.get("log_density")
-    density = None if density is None else density[0]
-    scales = data.standardisation
-    if scales is not None and scales.target_sd is not None:
-        sd, middle = scales.target_sd[0], scales.target_mean[0]
-        mean, y = mean * sd + middle, y.reshape(mean.shape) * sd + middle
-        density = None if density is None else density - np.log(sd).sum()
+    density, scales = found.get("log_density"), data.standardisation
+    units = (None, None) if scales is None else (scales.target_mean, scales.target_sd)
+    mean, y, density = in_own_unit(
+        found["mean"][0], data.y_test[0], None if density is None else density[0],
+        *(None if a is None else a[0] for a in units),
+    )  # fmt: skip
     return {name: value for name, value in scores(data.task, mean, y, density).items() if np.isfinite(value)}

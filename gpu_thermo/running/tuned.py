@@ -242,9 +242,7 @@ class TunedLoop(Loop, Decisions):
         tuner, energy = self.launch.tuner, self._median(np.asarray(self.state.energy, np.float64))
         if not tuner.descended(course, step, energy):
             return tuner.descend(course, step, energy), None
-        position = np.array(self.state.position)
-        lost = ~np.isfinite(position).all(axis=1)
-        position[lost] = self.held[lost]
+        position = self._mended(np.array(self.state.position))
         found = tuner.descend(course, step, energy)
         return tuner.adapt(found, step, self.launch.curvature(position), self.launch.variances(position)), position
 

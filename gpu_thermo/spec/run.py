@@ -302,13 +302,8 @@ class RunSpec(Section):
         if "trace" not in run.model_fields_set and run.trace % block:
             trace = -(-run.trace // block) * block
             object.__setattr__(self, "run", run.model_copy(update={"trace": trace}))
-        for key in ("burn_in", "thin", "trace"):
-            steps = getattr(self.run, key)
-            if steps % block:
-                raise ValueError(
-                    f"run.{key} = {steps} is no multiple of method.block = {block}, and a replica may be recorded at"
-                    f" the end of a proposal only: use {max(1, round(steps / block)) * block}"
-                )
+        what = f"method.block = {block}, and a replica may be recorded at the end of a proposal only"
+        _check_multiples(self.run, ("burn_in", "thin", "trace"), block, what)
         return self
 
     @model_validator(mode="after")
@@ -320,13 +315,8 @@ class RunSpec(Section):
             raise ValueError(
                 f"run.{what} needs steps that are all alike, and method.every lets some rest: leave one out"
             )
-        for key in ("burn_in", "thin"):
-            steps = getattr(self.run, key)
-            if steps % period:
-                raise ValueError(
-                    f"run.{key} = {steps} is no multiple of the {period} steps after which all partitions of"
-                    f" method.every have moved: use {max(1, round(steps / period)) * period}"
-                )
+        what = f"the {period} steps after which all partitions of method.every have moved"
+        _check_multiples(self.run, ("burn_in", "thin"), period, what)
         return self
 
     @model_validator(mode="after")
@@ -402,6 +392,14 @@ class RunSpec(Section):
         return sorted(
             key for key in ours.keys() | theirs.keys() if key not in free and ours.get(key) != theirs.get(key)
         )
+
+
+def _check_multiples(run: RunSection, keys: Sequence[str], of: int, what: str) -> None:
+    """ValueError where a number of steps is no multiple `of` so many, which are `what`."""
+    for key in keys:
+        steps = getattr(run, key)
+        if steps % of:
+            raise ValueError(f"run.{key} = {steps} is no multiple of {what}: use {max(1, round(steps / of)) * of}")
 
 
 def explain(error: ValidationError, tree: Mapping[str, Any]) -> str:
