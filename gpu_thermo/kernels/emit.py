@@ -219,7 +219,7 @@ extern "C" __global__ void __launch_bounds__(TEAM * TEAMS, AT_LEAST) advance(con
   const i64 r = i64(blockIdx.x) * TEAMS + place;
   if (r >= a.replicas) return;
   Replica replica;
-  Run run(a, replica, shared[place], threadIdx.x % TEAM);
+  Run run(in_memory(a), replica, shared[place], threadIdx.x % TEAM);
   run.segment<Step>(r);
 }
 """

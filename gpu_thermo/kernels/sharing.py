@@ -18,7 +18,7 @@ _WARPS = 16
 _FILE, _QUARTERS = 2**16, 4
 """Registers of a multiprocessor, whose quarters have a share each, and run whole warps."""
 _BESIDE = {(1, 32): 78, (1, 64): 110, (2, 32): 140, (2, 64): 170}
-"""Registers beside half as many again as what is held: of one layer or more, in float32 and float64; for a contour; and
+"""Registers beside 25/16 of what is held: of one layer or more, in float32 and float64; for a contour; and
 for an activation that is a polynomial. Read off compiled kernels, the fewest that spill nothing
 (`python -m gpu_thermo.kernels.check` says so of each)."""
 _CONTOUR, _POLYNOMIAL = 32, 8
@@ -105,7 +105,7 @@ class Network:
                 teams = min(_THREADS // team, SHARED // shared) if team == 32 else 1  # barriers of a block: one team's
                 beside = _BESIDE[min(2, self.model.layers), self.bits] + _CONTOUR * self.contour
                 beside += _POLYNOMIAL * self.model.activation_record.kept
-                return Sharing(team, teams, tile, shared, beside + 3 * self._registers(team) // 2)
+                return Sharing(team, teams, tile, shared, beside + 25 * self._registers(team) // 16)
         return None
 
     def _held(self, team: int) -> int:
