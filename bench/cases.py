@@ -10,6 +10,7 @@ from gpu_thermo.engines import Job
 from gpu_thermo.running.setup import prepare
 from gpu_thermo.running.subject import Setup
 from gpu_thermo.spec.run import RunSpec
+from gpu_thermo.state import State
 
 H, TAU, GAMMA, SIGMA, EPSILON = 0.25, 1e-4, 0.1, 0.01, 0.05
 """Stepsize, temperature, friction of the output layer, additive noise and thermostat coupling of the hidden layer."""
@@ -43,6 +44,15 @@ class Case:
 
     def setup(self, replicas: int) -> Setup:
         """Our run of this case."""
+        return prepare(RunSpec.from_dict(self.tree(replicas)))
+
+    def ready(self, replicas: int, most: int = 10**5) -> tuple[Job, State]:
+        """The job, and the start of at most `most` of its replicas."""
+        job = self.setup(replicas).job
+        return job, self.setup(min(replicas, most)).initial_state()
+
+    def tree(self, replicas: int) -> dict[str, Any]:
+        """Its spec."""
         data = {"name": "spirals", "train": self.points} if self.data == "spirals" else {"name": "digits"}
         method = {
             "name": "adlala",
@@ -61,8 +71,7 @@ class Case:
             "trace": 10**9,
             "keep": [],
         }
-        tree = {"data": data, "model": {"hidden": self.hidden}, "method": method, "run": run}
-        return prepare(RunSpec.from_dict(tree))
+        return {"data": data, "model": {"hidden": self.hidden}, "method": method, "run": run}
 
 
 def spirals(hidden: int, batch: int) -> Case:

@@ -2,11 +2,13 @@
 `health`.
 """
 
-from typing import Any
+from typing import Any, Protocol
 
-from gpu_thermo.engines import make_engine
+import numpy as np
+
+from gpu_thermo.engines import Job, make_engine
 from gpu_thermo.kernels.toolchain import find_compiler
-from gpu_thermo.state import Segment
+from gpu_thermo.state import Segment, State
 
 from . import peers
 from .cases import Case, Health, kinetic, loss_of
@@ -15,14 +17,24 @@ from .peers import Peer
 OURS = ("fused", "batched")
 
 
-class Ours:
-    """One of our engines."""
+class Ready(Protocol):
+    """A case of ours: what to compute, and where so many replicas start."""
 
-    def __init__(self, case: Case, replicas: int, engine: str, device: str = "cpu", threads: int | None = None) -> None:
+    def ready(self, replicas: int) -> tuple[Job, State]:
+        """The job of that many replicas, and initial states of as many or fewer."""
+        ...
+
+
+class Ours:
+    """One of our engines, whose state stays where it computes."""
+
+    def __init__(
+        self, case: Ready, replicas: int, engine: str, device: str = "cpu", threads: int | None = None
+    ) -> None:
         self.case, self.replicas = case, replicas
-        ready = case.setup(replicas)
-        self.job, self.state = ready.job, ready.initial_state()
-        self.engine: Any = make_engine(ready.job, engine, device, threads)
+        self.job, start = case.ready(replicas)
+        self.engine: Any = make_engine(self.job, engine, device, threads)
+        self.state = self.engine.load(repeated(start, replicas))
         self.advance(1)
 
     def advance(self, steps: int) -> int:
@@ -32,7 +44,16 @@ class Ours:
 
     def health(self) -> Health:
         """Loss and kinetic temperature now."""
+        assert isinstance(self.case, Case)
         return Health(loss_of(self.case, self.state.position), kinetic(self.case, self.state.momentum))
+
+
+def repeated(start: State, replicas: int) -> State:
+    """The states of `start` again and again, for as many replicas."""
+    if start.replicas >= replicas:
+        return start
+    rows = np.arange(replicas) % start.replicas
+    return State.from_arrays({name: a[rows] for name, a in start.arrays().items()}, start.step, start.evaluations)
 
 
 def names() -> list[str]:

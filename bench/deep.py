@@ -17,13 +17,14 @@ import numpy as np
 
 from gpu_thermo.cost import count, total
 from gpu_thermo.data import Dataset
-from gpu_thermo.engines import Batching, Job, initial_state, make_engine
+from gpu_thermo.engines import Batching, Job, initial_state
 from gpu_thermo.method.named import get_method, make_program
 from gpu_thermo.running.speed import multiply_adds
-from gpu_thermo.state import Hyper, Segment
+from gpu_thermo.state import Hyper, State
 from gpu_thermo.targets.networks import MlpModel, MlpTarget
 
 from .common import adapted, human, interleave, ratios, save, summary
+from .contenders import Ours
 
 POINTS, INPUTS, H, NOISE_SD = 1202, 5, 0.003, 0.3
 TAU = 1 / POINTS
@@ -48,42 +49,6 @@ def job_of(hidden: tuple[int, ...], replicas: int, batch: int) -> Job:
     return Job(program, target, hyper, batching, np.ones(replicas, np.uint64), np.arange(replicas, dtype=np.uint64))
 
 
-class Ours:
-    """One of our engines."""
-
-    def __init__(self, hidden: tuple[int, ...], replicas: int, batch: int, engine: str) -> None:
-        self.job, self.replicas = job_of(hidden, replicas, batch), replicas
-        start = 0.3 * np.random.default_rng(1).normal(size=(replicas, self.job.target.layout.size))
-        self._state, self._engine = initial_state(self.job, start), make_engine(self.job, engine, "cpu")
-        self.advance(1)
-
-    def advance(self, steps: int) -> int:
-        """Advance by `steps` steps in one segment."""
-        self._engine.advance(self._state, Segment(self._state.step, steps))
-        return steps
-
-    def loss(self) -> float:
-        """Mean squared error over all points and replicas, in units of the noise."""
-        x, y = arrays()
-        out = self.job.target.fused.outputs_at(self._state.position, x)
-        return float((((out - y) / NOISE_SD) ** 2).mean())
-
-
-def contenders(hidden: tuple[int, ...], replicas: int, batch: int) -> dict[str, Callable[[], Any]]:
-    """What makes each of those that this machine can run, warm."""
-    out: dict[str, Callable[[], Any]] = {
-        name: partial(Ours, hidden, replicas, batch, name) for name in ("fused", "batched")
-    }
-    try:
-        from .peers.jax_deep import FORMS
-    except ImportError as error:
-        print(f"without JAX: {error}", file=sys.stderr)
-        return out
-    for name, (form, generator) in FORMS.items():
-        out[name] = partial(form, *arrays(), hidden, replicas, batch, H, TAU, NOISE_SD, generator)
-    return out
-
-
 @dataclass(frozen=True)
 class Deep:
     """One configuration among those of `bench.compare`."""
@@ -96,9 +61,39 @@ class Deep:
         """Our run of it, of one replica."""
         return job_of(self.hidden, 1, self.batch)
 
+    def ready(self, replicas: int) -> tuple[Job, State]:
+        """The job, and its start."""
+        job = job_of(self.hidden, replicas, self.batch)
+        return job, initial_state(job, 0.3 * np.random.default_rng(1).normal(size=(replicas, job.target.layout.size)))
+
     def contenders(self, replicas: int) -> dict[str, Callable[[], Any]]:
         """What makes each contender."""
         return contenders(self.hidden, replicas, self.batch)
+
+
+class DeepOurs(Ours):
+    """One of our engines at such a configuration."""
+
+    def loss(self) -> float:
+        """Mean squared error over all points and replicas, in units of the noise."""
+        x, y = arrays()
+        out = self.job.target.fused.outputs_at(self.state.position, x)
+        return float((((out - y) / NOISE_SD) ** 2).mean())
+
+
+def contenders(hidden: tuple[int, ...], replicas: int, batch: int) -> dict[str, Callable[[], Any]]:
+    """What makes each of those that this machine can run, warm."""
+    out: dict[str, Callable[[], Any]] = {
+        name: partial(DeepOurs, Deep("", hidden, batch), replicas, name) for name in ("fused", "batched")
+    }
+    try:
+        from .peers.jax_deep import FORMS
+    except ImportError as error:
+        print(f"without JAX: {error}", file=sys.stderr)
+        return out
+    for name, (form, generator) in FORMS.items():
+        out[name] = partial(form, *arrays(), hidden, replicas, batch, H, TAU, NOISE_SD, generator)
+    return out
 
 
 CASES = {c.name: c for c in (Deep("4x16_full", (16,) * 4, POINTS), Deep("4x16_B128", (16,) * 4, 128))}

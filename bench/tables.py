@@ -170,16 +170,26 @@ def lmv_fig8(result: Result) -> str:
 
 
 def gpu_check(result: Result) -> str:
-    """The sweep on the GPU, and the verdicts."""
+    """Rates on the GPU, alone and beside JAX, and the verdicts."""
     from .gpu_check import verdict
 
-    sweep = [r for r in result["parts"].get("sweep", {}).get("reports", []) if "rate" in r and "case" in r]
-    share = lambda r: percent(r["fraction_of_peak"]) if "fraction_of_peak" in r else ""  # noqa: E731
-    size = lambda r: f"{r['memory_per_replica'] / 1000:.2f} kB" if r.get("memory_per_replica") else ""  # noqa: E731
-    rows = [(f"{r['case']} {r['contender']}", f"{r['replicas']:,}", human(r["rate"]), share(r), size(r)) for r in sweep]
+    def measured(part: str) -> list[Result]:
+        return [r for r in result["parts"].get(part, {}).get("reports", []) if "rate" in r and "case" in r]
+
+    rows = [
+        (r["case"], f"{r['replicas']:,}", human(r["rate"]), percent(r["fraction_of_peak"]), f"{r['steps']:,}")
+        for r in measured("rates")
+    ]
+    beside = [
+        (r["case"], f"{r['replicas']:,}", r["contender"], human(r["rate"]), f"{r['fused_over_this']:.3g}")
+        for r in measured("end_to_end")
+    ]
     verdicts = "\n".join(f"- {name}: {verdict(part)}" for name, part in result["parts"].items())
-    table = markdown(("", "R", "replica-steps/s", "of peak", "memory a replica"), rows)
-    return f"{result['device']['name']}.\n\n{verdicts}\n\n{table}"
+    tables = (
+        markdown(("kernel alone", "R", "replica-steps/s", "of peak", "steps of a launch"), rows),
+        markdown(("whole runs", "R", "contender", "replica-steps/s", "fused is so many times as fast"), beside),
+    )
+    return "\n\n".join((f"{result['device']['name']}.", verdicts, *tables))
 
 
 def lmv_depth(result: Result) -> str:

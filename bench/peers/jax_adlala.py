@@ -19,7 +19,7 @@ from .jitted import Mapped, Together
 
 WORK = 20_000
 """Replica-steps of one jitted call at 20 hidden units: long enough to hide the dispatch, short enough to adapt the step
-count."""
+count. A GPU, whose dispatch takes longer than many a step, gets a million times that: always 100 steps."""
 FEW_INPUTS = 4
 
 
@@ -89,7 +89,8 @@ class JaxAdlala(Mapped):
 
     def __init__(self, case: Case, replicas: int, generator: str = "threefry2x32") -> None:
         self.case, self.replicas = case, replicas
-        self.chunk = max(1, min(100, WORK * 20 // (replicas * case.hidden * max(1, case.inputs // 8))))
+        work = WORK if jax.default_backend() == "cpu" else WORK * 10**6
+        self.chunk = max(1, min(100, work * 20 // (replicas * case.hidden * max(1, case.inputs // 8))))
         self._x, self._y = data(case)
         self._key = self._keys(jax.random.key(1, impl=generator))
         shape = (replicas, case.parameters)

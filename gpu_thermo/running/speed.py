@@ -93,13 +93,15 @@ def _products(xp: Any, size: int, device: Any = None) -> float:
     return best
 
 
-def measured_peak(device: str = "cpu", threads: int | None = None) -> tuple[float, str]:
-    """Operations per second of float32 multiply-adds, the best of a few tries, and how it was measured."""
+def measured_peak(device: str = "cpu", threads: int | None = None, product: int = 8192) -> tuple[float, str]:
+    """Operations per second of float32 multiply-adds, the best of a few tries, and how it was measured; on a GPU by
+    matrices of `product` rows.
+    """
     if device != "cpu":
         import cupy
 
         with cupy.cuda.Device(int(device.partition(":")[2] or 0)):
-            return _products(cupy, 8192), "CuPy matrix product, float32"
+            return _products(cupy, product), "CuPy matrix product, float32"
     if find_compiler() is None:
         return _products(np, 1024), "NumPy matrix product, float32"
     return max(multiply_adds(0.1, threads) for _ in range(5)), "compiled multiply-add chains, float32"
@@ -211,6 +213,7 @@ def _measure(
     parts = count(job)
     begin = time.perf_counter()
     engine = make_engine(job, name, device, threads)
+    state = engine.load(state)
     engine.advance(state, Segment(0, 1))
     first = time.perf_counter() - begin
     rates = timed_segments(engine, state, seconds)

@@ -289,7 +289,7 @@ def test_parts_of_the_gpu_check_on_the_cpu():
 def test_a_part_that_fails_hides_nothing(monkeypatch, tmp_path, capsys):
     from bench import gpu_check
 
-    def part(name, device, quick, seconds):
+    def part(name):
         if name == "kernels":
             return {
                 "reports": [{"case": "one", "ok": False, "why": "it differs"}],
@@ -299,13 +299,13 @@ def test_a_part_that_fails_hides_nothing(monkeypatch, tmp_path, capsys):
             }
         return {"reports": [], "finished": False, "seconds": 1.0, "error": "stopped after 1 s"}
 
-    monkeypatch.setattr(gpu_check, "run_part", part)
+    monkeypatch.setattr(gpu_check, "run_parts", lambda names, *_: {name: part(name) for name in names})
     common = ["--device", "cpu", "--out", str(tmp_path / "out.json"), "--parts"]
-    assert gpu_check.main([*common, "sweep", "kernels"]) == 1
+    assert gpu_check.main([*common, "rates", "kernels"]) == 1
     said = capsys.readouterr().out
     assert "stopped after 1 s" in said
     assert "it differs" in said
-    assert set(json.loads((tmp_path / "out.json").read_text())["parts"]) == {"sweep", "kernels"}
+    assert set(json.loads((tmp_path / "out.json").read_text())["parts"]) == {"rates", "kernels"}
 
 
 @pytest.mark.parametrize(
@@ -321,8 +321,9 @@ def test_the_gpu_checks_exit_code_says_whether_anything_failed(reports, error, c
     from bench import gpu_check
 
     part = {"reports": reports, "finished": True, "seconds": 1.0, "error": error}
-    monkeypatch.setattr(gpu_check, "run_part", lambda *_: part)
-    assert gpu_check.main(["--device", "cpu", "--parts", "kernels"]) == code
+    with monkeypatch.context() as patched:
+        patched.setattr(gpu_check, "run_parts", lambda *_: {"kernels": part})
+        assert gpu_check.main(["--device", "cpu", "--parts", "kernels"]) == code
     assert gpu_check.main(["--device", "cpu", "--parts", "kernels", "--total", "0"]) == 0  # no time for it
 
 

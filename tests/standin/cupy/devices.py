@@ -7,6 +7,7 @@ spoils the copy.
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from functools import cache
 from types import SimpleNamespace
@@ -143,12 +144,14 @@ class Event:
     def __init__(self, block: bool = False, disable_timing: bool = False, interprocess: bool = False) -> None:
         self.stream: Stream | None = None
         self.copies = self.launches = 0
+        self.at = 0.0
 
     def record(self, stream: Stream | None = None) -> None:
         """Put it behind what `stream` was given so far."""
         self.stream = stream or current_stream()
         self.copies = self.stream._done + len(self.stream._waiting)
         self.launches = self.stream.launches
+        self.at = time.perf_counter()
 
     def synchronize(self) -> None:
         """Wait for it."""
@@ -180,7 +183,7 @@ def alloc_pinned_memory(nbytes: int) -> Any:
 
 def _properties(device: int) -> dict[str, Any]:
     return {"name": b"stand-in", "major": 9, "minor": 0, "totalGlobalMem": MEMORY, "multiProcessorCount": 132,
-            "clockRate": 1_700_000}  # fmt: skip
+            "clockRate": 1_700_000, "maxThreadsPerMultiProcessor": 2048}  # fmt: skip
 
 
 _pool = SimpleNamespace(
@@ -193,7 +196,11 @@ runtime = SimpleNamespace(
 )  # fmt: skip
 cuda = SimpleNamespace(
     Device=Device, Stream=Stream, Event=Event, runtime=runtime, alloc_pinned_memory=alloc_pinned_memory,
-    driver=SimpleNamespace(CUDADriverError=CUDADriverError), get_current_stream=lambda device_id=None: current_stream(),
+    driver=SimpleNamespace(
+        CUDADriverError=CUDADriverError, occupancyMaxActiveBlocksPerMultiprocessor=lambda kernel, block, shared: 1
+    ),
+    get_elapsed_time=lambda first, last: 1e3 * (last.at - first.at),
+    get_current_stream=lambda device_id=None: current_stream(),
     compiler=SimpleNamespace(CompileException=CompileException), is_available=lambda: count() > 0,
     memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
     nvrtc=SimpleNamespace(getVersion=lambda: (13, 0)), cublas=SimpleNamespace(getVersion=lambda handle: 130000),
