@@ -184,6 +184,9 @@ class PotentialObserver:
         with np.errstate(all="ignore"):
             return np.asarray(self._potential.energy(position), np.float64)
 
+    def some(self, there: Any, rows: Any) -> None:
+        """See Observer: coordinates are looked at on the host."""
+
     def watch(self, position: np.ndarray) -> np.ndarray:
         """[R, Q] float64, coordinates, evenly chosen where they are many."""
         size = self._potential.layout.size

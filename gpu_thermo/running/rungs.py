@@ -61,10 +61,10 @@ class Rungs:
         tau = state.extra["ladder_temperature"][state.extra["rung"]]
         return replace(base, temperature=tau[:, None] * self.exchange.ladder.share)
 
-    def attempt(self, state: State, energies: Callable[[Any, int], Energies]) -> None:
-        """Neighbours try to swap."""
+    def attempt(self, state: State, energies: Callable[[int], Energies]) -> None:
+        """Neighbours try to swap, by energies where they are, of an attempt's number."""
         if self.exchange is not None:
-            self.exchange.attempt(state, energies(state.position, state.step - 1))
+            self.exchange.attempt(state, energies(state.step - 1))
 
     def by_ladder(self, values: np.ndarray) -> np.ndarray:
         """[L] mean over the rungs of values [L Q]."""

@@ -48,7 +48,8 @@ class NetworkObserver:
         target, dtype = subject.target, subject.dtype
         self._train, self._test = (target.x_train, target.y_train), (target.x_test, target.y_test)
         self._points = target.x_test if subject.data.test_points else subject.points.astype(dtype)
-        self._probes = subject.probes.astype(dtype) if "predictions" in setup.spec.run.keep else None
+        self._watched = subject.probes.astype(dtype)
+        self._probes = self._watched if "predictions" in setup.spec.run.keep else None
         self._sums = predictor.has_moments and not moments.has_density and not fold.weighted(setup.moves)
         ahead = predictor.at_once or (1 if predictor.has_moments else threads)
         self._threads, self._pool = ahead, ThreadPoolExecutor(ahead) if ahead > 1 else None
@@ -81,12 +82,16 @@ class NetworkObserver:
         """Replicas looked at together."""
         return blocks(replicas)
 
-    def watch(self, position: np.ndarray) -> np.ndarray:
+    def some(self, there: Array | None, rows: Any) -> Array | None:
+        """See Observer."""
+        return None
+
+    def watch(self, position: Array) -> np.ndarray:
         """[R, Q] float64, predictions at the probes, evenly chosen where they are many."""
-        x, wanted = self._subject.probes.astype(self._subject.dtype), self._subject.watched[0]
+        x, wanted = self._watched, self._subject.watched[0]
         out = np.empty((len(position), wanted))
         chosen = np.linspace(0, x.shape[1] * self._subject.model.outputs - 1, wanted).round().astype(int)
-        for rows in blocks(len(position)):
+        for rows in blocks(len(position), self._at_once):
             phi = self._phi(position[rows], rows, x)
             out[rows] = phi.reshape(len(phi), -1)[:, chosen]
         return out

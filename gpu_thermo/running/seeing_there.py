@@ -50,10 +50,17 @@ class ObserverThere(NetworkObserver):
         with self._place:
             return super().__call__(position, is_draw, weigh, there)
 
-    def watch(self, position: np.ndarray) -> np.ndarray:
+    def watch(self, position: Array) -> np.ndarray:
         """See NetworkObserver."""
         with self._place:
             return super().watch(position)
+
+    def some(self, there: Array | None, rows: Any) -> Array | None:
+        """See Observer."""
+        if there is None:
+            return None
+        with self._place:
+            return there[rows if isinstance(rows, slice) else self._xp.asarray(rows)]
 
     def look_at(self, state: State) -> Array:
         """Positions on the device, where the state is there alone."""

@@ -56,8 +56,14 @@ class Observer(Protocol):
         """Full-batch U [R]."""
         ...
 
-    def watch(self, position: np.ndarray) -> np.ndarray:
-        """[R, Q] float64 of the quantities by which a run that tunes itself judges; NaN where frozen."""
+    def watch(self, position: Any) -> np.ndarray:
+        """[R, Q] float64 of the quantities by which a run that tunes itself judges; NaN where frozen. `position` may
+        stand on a device.
+        """
+        ...
+
+    def some(self, there: Any, rows: Any) -> Any:
+        """Some replicas of positions [R, P] that stand on this observer's device; None where they do not."""
         ...
 
     def look_at(self, state: State) -> Any:

@@ -151,7 +151,8 @@ class TunedLoop(Loop, Decisions):
         """Neighbours try to swap, where that is due; a look at a ladder counts from its middle on."""
         since = self.state.step - self.course.begun
         if self._swap_every and since % self._swap_every == 0:
-            self.launch.rungs.attempt(self.state, self.caller.energies)
+            caller = self.caller
+            self.launch.rungs.attempt(self.state, lambda number: caller.energies(caller.look_at(self.state), number))
             self.hyper = None
             if self.course.phase == LADDER and since == self.course.lengths.quarter:
                 self.launch.rungs.forget(self.state)
@@ -163,7 +164,8 @@ class TunedLoop(Loop, Decisions):
         energy = np.asarray(recorded.energy[i], np.float64)[rows, None]
         if phase in (BURN_IN, SAMPLING):
             position = recorded.position[i][rows]
-            values = np.hstack([self.watcher.watch(position), energy])
+            there = None if recorded.there is None else self.watcher.some(recorded.there[i], rows)
+            values = np.hstack([self.watcher.watch(position if there is None else there), energy])
             self._add_virial(step, position)
         else:
             values = energy
@@ -171,8 +173,8 @@ class TunedLoop(Loop, Decisions):
         if recorded.acceptance is not None and recorded.proposals is not None:
             self.window.propose(*(rungs.by_ladder(a[i]) for a in (recorded.acceptance, recorded.proposals)))
         if phase == SAMPLING or step == self.course.stop:
-            head = _head(recorded, self._rows, self.setup.job.counts_work)
-            return self._moment(self.way.as_ready(head) if self.way and self.course.path else head, i)
+            head = _head(recorded, i, self._rows, self.setup.job.counts_work, self.observer)
+            return self._moment(self.way.as_ready(head) if self.way and self.course.path else head, 0)
         return None
 
     def _add_virial(self, step: int, position: np.ndarray) -> None:
@@ -412,14 +414,17 @@ def _noted(course: Course, facts: Mapping[str, Any]) -> Course:
     return replace(course, log=(*course.log[:-1], course.log[-1] | dict(facts))) if facts and course.log else course
 
 
-def _head(recorded: Recorded, rows: Any, counts_work: bool) -> Recorded:
-    """Some replicas of a ring; work that the main dynamics count and the descent does not is NaN."""
+def _head(recorded: Recorded, i: int, rows: Any, counts_work: bool, observer: Observer) -> Recorded:
+    """Some replicas of a ring's i-th moment, where they stand on the observer's device, too; work that the main
+    dynamics count and the descent does not is NaN.
+    """
     arrays: dict[str, Any] = {
-        name: value[:, rows] for name, value in vars(recorded).items() if isinstance(value, np.ndarray)
+        name: value[i : i + 1, rows] for name, value in vars(recorded).items() if isinstance(value, np.ndarray)
     }
     if counts_work and recorded.acceptance is None:
         arrays |= {name: np.full(arrays["energy"].shape, np.nan) for name in WORK}
-    return replace(recorded, **arrays)
+    there = None if recorded.there is None else observer.some(recorded.there[i], rows)
+    return replace(recorded, steps=recorded.steps[i : i + 1], **arrays, there=None if there is None else (there,))
 
 
 def _joined(kept: State) -> State:

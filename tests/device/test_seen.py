@@ -10,6 +10,7 @@ from gpu_thermo.engines import FusedEngine
 from gpu_thermo.running.loop import Loop
 from gpu_thermo.running.pace import Pace
 from gpu_thermo.running.setup import prepare
+from gpu_thermo.running.tuned import _head
 from gpu_thermo.spec.run import RunSpec
 from gpu_thermo.state import Segment
 
@@ -88,6 +89,21 @@ def test_energies_for_moves_are_those_of_the_host(batch):
     found, wanted = there.energies(there.look_at(state), 2, batch), here.energies(state.position, 2, batch)
     for name in ("value", "variance", "prior"):
         np.testing.assert_allclose(getattr(found, name), getattr(wanted, name), rtol=2e-5, atol=1e-7, err_msg=name)
+
+
+@pytest.mark.parametrize("rows", [slice(5, 290), np.r_[280:3:-7]], ids=["neighbours", "those on the target"])
+def test_some_of_a_ring_are_the_same_on_both_sides(rows):
+    """As a run that tunes itself looks at them: on its ladders' target rungs, without the group at h/2."""
+    setup = made(**SETS)
+    recorded, _ = ring(setup)
+    there, here = (setup.subject.observer(setup, setup.moments(), device, 1) for device in ("cuda:0", "cpu"))
+    head = _head(recorded, 1, rows, False, there)
+    assert head.steps == (3,)
+    np.testing.assert_array_equal(head.position, recorded.position[1:, rows])
+    np.testing.assert_array_equal(head.there[0].get(), head.position[0])
+    assert _head(recorded, 1, rows, False, here).there is None
+    found, wanted = there.watch(recorded.there[1]), here.watch(recorded.position[1])
+    np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=2e-5)
 
 
 # -- bytes -------------------------------------------------------------------------------------------------------------
