@@ -6,13 +6,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .arguments import Device, JsonSummary, Overwrite, Quiet, Threads, TimeLimit, check_output
+from .arguments import (
+    Devices,
+    JsonSummary,
+    Overwrite,
+    Quiet,
+    Scheduler,
+    Threads,
+    TimeLimit,
+    Workers,
+    check_output,
+)
 from .output import echo, plural, print_json, say, show, table
 from .progress import Meter
+from .sample import shared
 
 if TYPE_CHECKING:
     from gpu_thermo.estimators.table import Planned
-    from gpu_thermo.run import Progress
+    from gpu_thermo.run import Progress, RunPlan
 
 EPILOG = """\b
 Leaves three things: NAME.zarr, the run (for info, predict, diagnose, resume);
@@ -23,6 +34,8 @@ A fifth of the rows, at most 2,000, is held out and judged by.
 Examples:
   gpu-thermo fit houses.csv --target price
   gpu-thermo fit houses.csv --target price --log --out houses_log
+  gpu-thermo fit houses.csv --target price --workers 4
+  gpu-thermo fit houses.csv --target price --device cuda:all
 """
 PHASES = {
     "descent": "looking for networks that fit", "adaptation": "finding the length of a step",
@@ -42,7 +55,8 @@ NoReport = Annotated[bool, typer.Option("--no-report", help="Leave out NAME.html
 
 def fit(
     path: TableFile, target: Target, out: Out = None, log: Log = False, seed: Seed = 0, tolerance: Goal = 0.05,
-    device: Device = "auto", threads: Threads = None, time_limit: TimeLimit = None, no_report: NoReport = False,
+    device: Devices = "auto", workers: Workers = 0, scheduler: Scheduler = None, threads: Threads = None,
+    time_limit: TimeLimit = None, no_report: NoReport = False,
     overwrite: Overwrite = False, quiet: Quiet = False, as_json: JsonSummary = False,
 ) -> None:  # fmt: skip
     """Learn a column of a table from the others, and how sure to be of each answer.
@@ -67,8 +81,9 @@ def fit(
     begin = time.perf_counter()
     with Words(quiet) as meter:
         library.sample(
-            planned.spec, places["run"], device=device, on_progress=meter, overwrite=overwrite, time_limit=time_limit,
-            threads=threads, base=Path(),
+            planned.spec, places["run"], device=device, workers=workers, scheduler=scheduler,
+            on_plan=lambda plan: _tell_shares(plan, quiet), on_progress=meter, overwrite=overwrite,
+            time_limit=time_limit, threads=threads, base=Path(),
         )  # fmt: skip
     if no_report:
         del places["report"]
@@ -85,6 +100,12 @@ def _introduce(planned: "Planned", target: str) -> None:
     )
     for line in planned.advice:
         say(f"  {line}")
+
+
+def _tell_shares(plan: "RunPlan", quiet: bool) -> None:
+    """Among whom the networks are shared out, where there are several."""
+    if plan.shares and not quiet:
+        say(f"  shared out: {shared(plan)}")
 
 
 class Words(Meter):

@@ -22,7 +22,9 @@ def resolve_device(device: str, library: str = "") -> str:
         If it is no name of a device, or names several.
     """
     if isinstance(device, str) and ("," in device or device == ALL):
-        raise SpecError(f"device = {device!r} is several, and one is wanted here: sample and resume alone share out.")
+        raise SpecError(
+            f"device = {device!r} is several, and one is wanted here: sample, fit and resume alone share out."
+        )
     kind, _, index = device.partition(":")
     if kind not in ("auto", "cpu", "cuda") or (index and (kind != "cuda" or not index.isdigit())):
         raise SpecError(

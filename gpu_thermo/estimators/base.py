@@ -26,6 +26,8 @@ from ..averages.draws import Source
 from ..averages.predictive import MEMORY, model_of, predict
 from ..data import Dataset
 from ..data.dataset import LOG
+from ..engines import resolve_devices
+from ..engines.devices import each_device
 from ..errors import RunError
 from ..run import sample
 from ..targets.networks import MlpModel
@@ -57,15 +59,17 @@ class BayesianMLP(BaseEstimator):
         "max_gradients": [StrOptions({AUTO}), Interval(Integral, 1000, None, closed="left")],
         "max_seconds": [Interval(Real, 0, None, closed="neither"), None],
         "draws": [Interval(Integral, 1, None, closed="left")],
-        "device": [str],
+        "device": [str, "array-like"],
+        "workers": [Interval(Integral, 0, None, closed="left")],
+        "scheduler": [str, None],
         "random_state": ["random_state"],
     }
 
     def __init__(
         self, hidden: Any = AUTO, *, activation: str = "silu", likelihood: str = AUTO, prior: str = "normal",
         prior_sd: Any = AUTO, tolerance: float = 0.05, replicas: int = REPLICAS, max_gradients: Any = AUTO,
-        max_seconds: float | None = None, draws: int = 2048, device: str = "auto", random_state: Any = None,
-        target_transform: str | None = None,
+        max_seconds: float | None = None, draws: int = 2048, device: Any = "auto", random_state: Any = None,
+        target_transform: str | None = None, workers: int = 0, scheduler: str | None = None,
     ) -> None:  # fmt: skip
         self.hidden = hidden
         self.activation = activation
@@ -80,6 +84,8 @@ class BayesianMLP(BaseEstimator):
         self.device = device
         self.random_state = random_state
         self.target_transform = target_transform
+        self.workers = workers
+        self.scheduler = scheduler
 
     # -- fitting -------------------------------------------------------------------------------------------------------
 
@@ -108,7 +114,8 @@ class BayesianMLP(BaseEstimator):
 
     def _run(self, data: Dataset) -> Self:
         """Sample the posterior of `data`, and keep what predictions need."""
-        tree = sample(self._spec(data), data=data, device=self.device)
+        where = {"device": self.device, "workers": self.workers, "scheduler": self.scheduler}
+        tree = sample(self._spec(data), data=data, **where)
         self.run_ = self._thinned(tree)
         tuning: Any = tree["tuning"].attrs
         told = Told.of(tuning)
@@ -149,7 +156,8 @@ class BayesianMLP(BaseEstimator):
 
     def _predicted(self, x: Any, quantiles: Any = ()) -> xr.Dataset:
         inputs = self._inputs(x)  # says first that nothing is fitted yet
-        return predict(self.run_, inputs, 0, quantiles=quantiles, device=self.device)
+        device, *_ = each_device(resolve_devices(self.device))  # answers are no work for several
+        return predict(self.run_, inputs, 0, quantiles=quantiles, device=device)
 
     @property
     def _model(self) -> MlpModel:

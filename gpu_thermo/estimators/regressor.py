@@ -39,7 +39,10 @@ class BayesianMLPRegressor(RegressorMixin, BayesianMLP):
         large tables, so that a fit takes some 20 s of two cores.
     max_seconds : time at most; where it binds, `repeatable_` is False.
     target_transform : "log" learns the logarithm of a positive, skewed target; answers are in its own units.
-    draws : networks kept for predictions, at most. device : auto, cpu or cuda. random_state : decides all.
+    draws : networks kept for predictions, at most. random_state : decides all.
+    device : auto, cpu or cuda; or several GPUs, "cuda:0,cuda:1" or "cuda:all", among which the networks are shared out.
+    workers : local Dask processes that carry a share of the networks each; 0 is this process. scheduler : address of a
+        Dask scheduler, tcp://host:port, whose workers do. Neither changes a bit.
 
     Attributes
     ----------

@@ -5,8 +5,10 @@ import json
 
 import numpy as np
 import pytest
-from cli_cases import call
+from cli_cases import call, listing
 from fitted import fitted, write_table
+from runs import differences
+from shared_runs import PlayedClient, played
 
 from gpu_thermo.estimators import defaults, load
 from gpu_thermo.tuning.course import PHASES
@@ -67,6 +69,45 @@ def test_tables_that_cannot_work(folder, table, target, said):
     assert found.exit_code == 2, found.output
     assert said in found.stderr
     assert not (folder / "bad.zarr").exists()
+
+
+def test_workers_change_no_bit_and_may_be_lost(folder, monkeypatch):
+    """By workers that are played, one of which dies on the way; and what a stopped fit's resume asks for."""
+    write_table(folder / "t.csv")
+    rest = ("--target", "y", "--tolerance", "0.3", "--no-report", "--device", "cpu")
+    assert call("fit", "t.csv", *rest, "-q").exit_code == 0
+    client = played(monkeypatch, PlayedClient(3)).client
+    client.before = lambda address, what, count: count == 40 and client.kill("tcp://worker:1")
+    found = call("fit", "t.csv", *rest, "--scheduler", "tcp://x:1", "--out", "w")
+    assert found.exit_code == 0, found.output
+    assert "shared out: cpu of 3 workers, at most 16 replicas each" in found.stderr
+    assert len(client.registries) == 2
+    assert not differences(folder / "t.zarr", folder / "w.zarr")
+    with np.load(folder / "t.npz") as one, np.load(folder / "w.npz") as other:
+        np.testing.assert_array_equal(one["networks"], other["networks"])
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--workers", "2", "--scheduler", "tcp://x:1"], "workers and scheduler are both given"),
+        (["--workers", "9999"], "is far more than the"),
+        (["--workers", "-1"], "Invalid value for '--workers'"),
+        (["--scheduler", "here"], "scheduler = 'here' is no address: write tcp://host:port"),
+        (["--scheduler", "tcp://127.0.0.1:1"], "does not answer"),
+        (["--device", "cpu,cuda:0"], "several devices are GPUs by number, and 'cpu' is none"),
+        (["--device", "cuda:0,cuda:0"], "names cuda:0 twice"),
+    ],
+)
+def test_places_that_cannot_be(folder, given, said):
+    if given[0] == "--scheduler":
+        pytest.importorskip("distributed")
+    write_table(folder / "t.csv")
+    before = listing(folder)
+    found = call("fit", "t.csv", "--target", "y", *given)
+    assert found.exit_code == 2, found.output
+    assert said in " ".join(found.stderr.split())
+    assert listing(folder) == before
 
 
 def test_predict_asks_for_the_same_columns(folder):

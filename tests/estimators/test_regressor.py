@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 from estimator_cases import ROWS, SMALL, numbers
+from shared_runs import PlayedClient, played
 
 from gpu_thermo import BayesianMLPRegressor
 from gpu_thermo.errors import SpecError
+from gpu_thermo.estimators import base
 
 X, Y = numbers()
 
@@ -46,6 +48,29 @@ def test_a_seed_decides_all_and_the_order_of_rows_nothing(regressor):
     order = np.random.default_rng(1).permutation(ROWS)
     again = BayesianMLPRegressor(**SMALL).fit(X[order], Y[order])
     np.testing.assert_array_equal(again.predict(X), regressor.predict(X))
+
+
+def test_workers_change_no_bit(regressor, monkeypatch):
+    """Played ones; and of several devices one answers."""
+    client = played(monkeypatch, PlayedClient(2)).client
+    found = BayesianMLPRegressor(**SMALL, scheduler="tcp://x:1").fit(X, Y)
+    assert client.tasks > 10
+    expected = regressor.predict(X)
+    monkeypatch.setattr(base, "resolve_devices", lambda device: {"cuda:all": "cpu,cuda:1"}[device])
+    np.testing.assert_array_equal(found.set_params(device="cuda:all").predict(X), expected)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"workers": -1}, "'workers' parameter"),
+        ({"workers": 2, "scheduler": "tcp://x:1"}, "both given"),
+        ({"device": ["cpu", "cuda:0"]}, "'cpu' is none"),
+    ],
+)
+def test_places_that_cannot_be(given, said):
+    with pytest.raises(ValueError, match=said):
+        BayesianMLPRegressor(**SMALL, **given).fit(X, Y)
 
 
 def test_several_targets():
