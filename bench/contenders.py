@@ -2,6 +2,7 @@
 `health`.
 """
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,14 +27,20 @@ class Ready(Protocol):
 
 
 class Ours:
-    """One of our engines, whose state stays where it computes."""
+    """One of our engines, by name or as `made` makes it, whose state stays where it computes."""
 
     def __init__(
-        self, case: Ready, replicas: int, engine: str, device: str = "cpu", threads: int | None = None
+        self,
+        case: Ready,
+        replicas: int,
+        engine: str,
+        device: str = "cpu",
+        threads: int | None = None,
+        made: Callable[[Job], Any] | None = None,
     ) -> None:
         self.case, self.replicas = case, replicas
         self.job, start = case.ready(replicas)
-        self.engine: Any = make_engine(self.job, engine, device, threads)
+        self.engine: Any = made(self.job) if made else make_engine(self.job, engine, device, threads)
         self.state = self.engine.load(repeated(start, replicas))
         self.advance(1)
 

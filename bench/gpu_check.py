@@ -1,5 +1,5 @@
-"""Everything that wants a GPU, in one command that ends within 8 minutes: kernels against the CPU, tests, sanitizer,
-speed, profile.
+"""Everything that wants a GPU, in one command that ends within 5 1/2 minutes: speed, profile, kernels against the CPU,
+tests, sanitizer.
 
 `python -m bench.gpu_check --out FILE.json [--size quick] [--device cuda] [--wheels FOLDER] [--parts ...]`
 
@@ -45,7 +45,7 @@ class Running:
         self._path, self._begin, self._seconds = folder / f"{part}.reports", time.monotonic(), seconds
         self._path.write_text("")
         self._said = tempfile.TemporaryFile("w+")
-        own = max(5.0, seconds - 10)
+        own = max(5.0, seconds - 5)
         command = [sys.executable, "-m", "bench.gpu_check", "--part", part, "--device", device]
         command += ["--seconds", str(own), "--size", size, "--out", str(self._path)]
         environment = os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
@@ -132,7 +132,7 @@ def arguments(given: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--wheels", type=Path, help="folder of wheels to unpack first (bench/device/wheels.py)")
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS)
-    parser.add_argument("--total", type=float, default=470.0, help="seconds for everything")
+    parser.add_argument("--total", type=float, default=330.0, help="seconds for everything")
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
     parser.add_argument("--seconds", type=float, default=60.0, help=argparse.SUPPRESS)
     return parser.parse_args(given)

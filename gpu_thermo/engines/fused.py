@@ -16,6 +16,7 @@ import numpy as np
 from ..errors import CompileError, DeviceError
 from ..kernels.emit import MOST_KEPT, Emitter
 from ..kernels.passes import Coefficient
+from ..kernels.sharing import Sharing
 from ..kernels.toolchain import cupy_module, host_library
 from ..method.operations import kept_names
 from ..method.words import InForce, Substep
@@ -72,8 +73,8 @@ class FusedEngine:
     Parameters
     ----------
     job : what to compute; its target is an MlpTarget on NumPy arrays. device : "cpu" or "cuda[:i]". threads : CPU
-    threads, all cores by default. team : threads per replica on a GPU, chosen from the number of hidden units by
-    default.
+    threads, all cores by default. team : threads per replica on a GPU, or how they share it (kernels/sharing.py);
+    chosen from the network by default.
 
     Raises
     ------
@@ -83,7 +84,9 @@ class FusedEngine:
 
     name = "fused"
 
-    def __init__(self, job: Job, device: str = "cpu", threads: int | None = None, team: int | None = None) -> None:
+    def __init__(
+        self, job: Job, device: str = "cpu", threads: int | None = None, team: int | Sharing | None = None
+    ) -> None:
         if job.target.fused is None:
             raise DeviceError("The fused engine samples perceptrons only. Use the batched engine for other targets.")
         if job.contour is not None:
@@ -345,11 +348,11 @@ class _Device:
     most_steps, most_draws : of one launch, as far as memory allows.
     """
 
-    def __init__(self, emitter: Emitter, device: str, team: int | None, replicas: int) -> None:
+    def __init__(self, emitter: Emitter, device: str, team: int | Sharing | None, replicas: int) -> None:
         self._cupy, self._place = open_gpu(device)
         self._sharing, self._name, self._replicas = emitter.sharing(team), device, replicas
         with self._place, self.errors(begun=False):
-            source = emitter.source("device", self._sharing.team) + _sized()
+            source = emitter.source("device", self._sharing) + _sized()
             self._kernel = cupy_module(source).get_function("advance")
             self._rings = RingBuffers(self._cupy, self._place)
         self._resident: dict[str, tuple[np.ndarray, Any]] = {}

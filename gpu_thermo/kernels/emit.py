@@ -71,20 +71,25 @@ class Emitter:
         self.plan = make_plan(program, self._tau + self._heat, work)
         self._written = StepText(self.plan, self.kept)
 
-    def source(self, entry: str, team: int = 1, lanes: int | None = None) -> str:
-        """Complete text for `entry`: "host", "device" (with `team` threads a replica) or "members" (the team test)."""
+    def source(self, entry: str, team: int | Sharing = 1, lanes: int | None = None) -> str:
+        """Complete text for `entry`: "host", "device" (with `team` threads a replica, or shared out as a Sharing says)
+        or "members" (the team test).
+        """
         step = self._step()
         functions = network.functions(self.model)
-        headers = inline(*network.headers(self.model, team), "contour.h", "work.h", "step.h")
+        threads = team.team if isinstance(team, Sharing) else team
+        headers = inline(*network.headers(self.model, threads), "contour.h", "work.h", "step.h")
         operations = library(self.program.records)
         return "\n".join((self._constants(team, lanes), operations, functions, headers, step, ENTRIES[entry], ""))
 
-    def sharing(self, team: int | None = None) -> Sharing:
-        """How a GPU's threads share a replica."""
+    def sharing(self, team: int | Sharing | None = None) -> Sharing:
+        """How a GPU's threads share a replica: the best known way, that of so many threads, or the one given."""
+        if isinstance(team, Sharing):
+            return team
         return Network(self.model, self.bits, len(self.kept), self._points, self.contour).sharing(team)
 
-    def _constants(self, team: int, lanes: int | None) -> str:
-        sharing = self.sharing(team) if team > 1 else None
+    def _constants(self, team: int | Sharing, lanes: int | None) -> str:
+        sharing = self.sharing(team) if team != 1 else None
         values = {
             "MODE": MODES.index(self.mode),
             "PARTITIONS": len(self.program.partition.names), "KEPT": len(self.kept), "SCALED": self.scaled,
@@ -101,7 +106,9 @@ class Emitter:
             "FACTORS": self._written.factors,
         }  # fmt: skip
         sizes, parts = network.sizes(self.model, self._points), _parts(self.program, self.model)
-        return "\n".join((prologue(self.bits, team, lanes), sizes, network.constants(values), *parts))
+        return "\n".join(
+            (prologue(self.bits, sharing.team if sharing else 1, lanes), sizes, network.constants(values), *parts)
+        )
 
     @property
     def _points(self) -> int:

@@ -3,8 +3,6 @@ missing are skipped.
 """
 
 import json
-import math
-import time
 
 import numpy as np
 import pytest
@@ -264,75 +262,6 @@ def test_watching_changes_no_bit():
     result = observers.measure(observers.spec_of(1000, 4, 4), "fused", 1)
     assert result["bits_equal"]
     assert set(result["slowdown"]) == {"with averages", "with store", "with store and bar"}
-
-
-def test_pairs_are_covered():
-    from bench.device import jobs
-
-    cases = jobs.pairwise()
-    names = list(jobs.FACTORS)
-    seen = {((a, c[a]), (b, c[b])) for c in cases for a in names for b in names if a < b}
-    assert len(seen) == sum(len(jobs.FACTORS[a]) * len(jobs.FACTORS[b]) for a in names for b in names if a < b)
-    assert len(cases) < 1.9 * math.prod(sorted(map(len, jobs.FACTORS.values()))[-2:])
-
-
-@needs_compiler
-def test_parts_of_the_gpu_check_on_the_cpu():
-    from bench.device import addresses, kernels
-
-    found = addresses.check("cpu", quick=True)
-    assert found["ok"], found
-    reports = [*kernels.promises("cpu"), next(kernels.check("cpu", True, time.monotonic() + 60))]
-    assert all(r["ok"] for r in reports), reports
-
-
-def test_a_part_that_fails_hides_nothing(monkeypatch, tmp_path, capsys):
-    from bench import gpu_check
-
-    def part(name):
-        if name == "kernels":
-            return {
-                "reports": [{"case": "one", "ok": False, "why": "it differs"}],
-                "finished": True,
-                "seconds": 1.0,
-                "error": "",
-            }
-        return {"reports": [], "finished": False, "seconds": 1.0, "error": "stopped after 1 s"}
-
-    monkeypatch.setattr(gpu_check, "run_parts", lambda names, *_: {name: part(name) for name in names})
-    common = ["--device", "cpu", "--out", str(tmp_path / "out.json"), "--parts"]
-    assert gpu_check.main([*common, "rates", "kernels"]) == 1
-    said = capsys.readouterr().out
-    assert "stopped after 1 s" in said
-    assert "it differs" in said
-    assert set(json.loads((tmp_path / "out.json").read_text())["parts"]) == {"rates", "kernels"}
-
-
-@pytest.mark.parametrize(
-    ("reports", "error", "code"),
-    [
-        ([{"case": "a", "ok": True}, {"case": "b", "why": "not on the PATH"}], "", 0),
-        ([{"case": "a", "ok": True}, {"case": "b", "ok": False}], "", 1),
-        ([{"case": "a", "ok": True}], "stopped after 9 s", 1),
-        ([], "Traceback: it broke", 1),
-    ],
-)
-def test_the_gpu_checks_exit_code_says_whether_anything_failed(reports, error, code, monkeypatch):
-    from bench import gpu_check
-
-    part = {"reports": reports, "finished": True, "seconds": 1.0, "error": error}
-    with monkeypatch.context() as patched:
-        patched.setattr(gpu_check, "run_parts", lambda *_: {"kernels": part})
-        assert gpu_check.main(["--device", "cpu", "--parts", "kernels"]) == code
-    assert gpu_check.main(["--device", "cpu", "--parts", "kernels", "--total", "0"]) == 0  # no time for it
-
-
-def test_probes_compile_for_gpus_without_one():
-    pytest.importorskip("nvidia.cu13", reason="NVRTC is not installed")
-    from bench.device.addresses import source
-    from gpu_thermo.kernels.toolchain import nvrtc_compile
-
-    assert len(nvrtc_compile(source("subset", 32, "cuda"), "sm_90")[0]) > 1000
 
 
 @slow
