@@ -5,7 +5,6 @@ training mean, or the plane of the first two principal components of the trainin
 at the mean.
 """
 
-import difflib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from gpu_thermo.averages.predictive import opened, predict, restored_data
 from gpu_thermo.averages.trees import Run, names_damage
 from gpu_thermo.data import Dataset
 from gpu_thermo.data.tasks import TASKS
-from gpu_thermo.errors import DataError
+from gpu_thermo.errors import DataError, did_you_mean
 from gpu_thermo.spec.run import RunSpec
 from gpu_thermo_analysis.drawing import NotWrittenError, draw_map
 
@@ -237,10 +236,9 @@ def _feature_indices(data: Dataset, features: Sequence[str | int]) -> list[int]:
         elif str(given).isdigit() and int(given) < data.inputs:
             index.append(int(given))
         else:
-            near = difflib.get_close_matches(str(given), data.features, 1)
             known = ", ".join((*data.features[:20], *(["..."] if data.inputs > 20 else [])))
-            hint = f"Did you mean '{near[0]}'?" if near else f"Features: {known}."
-            raise DataError(f"There is no feature '{given}' in {data.name}. {hint}")
+            remedy = did_you_mean(str(given), data.features, f"Features: {known}.")
+            raise DataError(f"There is no feature '{given}' in {data.name}. {remedy}")
     if len(index) not in (1, 2) or len(set(index)) != len(index):
         raise DataError(f"A map takes one or two different features, not {list(features)}.")
     return index

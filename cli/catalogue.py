@@ -1,6 +1,5 @@
 """`gpu-thermo methods`, `moves`, `datasets` and `targets`: what a spec's sections may name, or one of them in full."""
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,14 +154,12 @@ class Catalogue:
         SpecError
             There is none of that name.
         """
-        from gpu_thermo.errors import SpecError
+        from gpu_thermo.errors import SpecError, did_you_mean
 
         if name is not None and name not in self.models:
-            near = difflib.get_close_matches(name, self.models, 1)
-            hint = f"Did you mean {near[0]!r}? " if near else ""
-            raise SpecError(
-                f"There is no {self.noun} '{name}'. {hint}{self.noun.capitalize()}s: {', '.join(self.models)}."
-            )
+            listed = f"{self.noun.capitalize()}s: {', '.join(self.models)}."
+            remedy = did_you_mean(name, self.models, listed, always=True)
+            raise SpecError(f"There is no {self.noun} '{name}'. {remedy}")
         if name is not None:
             self._show_one(name, as_json)
         elif as_json:

@@ -88,9 +88,7 @@ def _file(what: str) -> Path:
     SpecError
         There is neither.
     """
-    from difflib import get_close_matches
-
-    from gpu_thermo.errors import SpecError
+    from gpu_thermo.errors import SpecError, did_you_mean
 
     demos = _demos()
     if what in demos:
@@ -98,9 +96,8 @@ def _file(what: str) -> Path:
     path = Path(what)
     if path.suffix == ".toml" and path.is_file():
         return path
-    near = get_close_matches(what, demos, 1)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
-    raise SpecError(f"There is no demonstration or file '{what}'.{hint} Demonstrations: {', '.join(demos)}.")
+    remedy = did_you_mean(what, demos, f"Demonstrations: {', '.join(demos)}.", always=True)
+    raise SpecError(f"There is no demonstration or file '{what}'. {remedy}")
 
 
 def _list() -> None:

@@ -1,6 +1,5 @@
 """`gpu-thermo spec`: every key of a spec, a study file and a comparison file."""
 
-import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -117,11 +116,9 @@ def _key(model: "type[BaseModel]", name: str, where: str) -> "Key":
 
 
 def _unknown(given: str, known: list[str]) -> Exception:
-    from gpu_thermo.errors import SpecError
+    from gpu_thermo.errors import SpecError, did_you_mean
 
-    near = difflib.get_close_matches(given, known, 1)
-    hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known)}."
-    return SpecError(f"A spec has no '{given}'. {hint}")
+    return SpecError(f"A spec has no '{given}'. {did_you_mean(given, known)}")
 
 
 # -- printing ----------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 Every message says what was wrong, the value, and the remedy. The command line turns an error into its `exit_code`.
 """
 
+from collections.abc import Iterable
 from enum import IntEnum
 
 
@@ -62,6 +63,24 @@ class RunError(GpuThermoError, RuntimeError):
 
 class DivergedError(RunError):
     """A run that tunes itself found no stepsize at which positions stay finite, or was given one where they do not."""
+
+
+def did_you_mean(name: str, known: Iterable[str], listed: str | None = None, always: bool = False) -> str:
+    """The remedy for an unknown name: "Did you mean 'near'?" where one of `known` is near, else what there is.
+
+    Parameters
+    ----------
+    listed : the sentence that says what there is; "Known: a, b." by default. always : whether it follows a near name,
+    too.
+    """
+    import difflib
+
+    known = [*known]
+    near = difflib.get_close_matches(name, known, 1)
+    listed = f"Known: {', '.join(known)}." if listed is None else listed
+    if not near:
+        return listed
+    return f"Did you mean '{near[0]}'?{f' {listed}' if always else ''}"
 
 
 class Status(IntEnum):

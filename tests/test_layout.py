@@ -13,7 +13,6 @@ PLACES = {"gpu_thermo": TESTS, "cli": TESTS / "cli", "analysis": TESTS / "analys
 MOST_LINES = 400
 ELSEWHERE = {
     "gpu_thermo/cost.py": ("bench/test_bench.py", "operation counts are held to measured ones there"),
-    "gpu_thermo/errors.py": ("test_imports.py", "classes without code; each error is tested where it is raised"),
     "gpu_thermo/data/files.py": (
         "data/test_tables.py",
         "pipes, devices and folders are refused by every reader of files",

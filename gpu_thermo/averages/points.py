@@ -1,6 +1,5 @@
 """Points at which something is asked: numbers in the order of the run's features, or a table that names them."""
 
-import difflib
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +9,7 @@ import numpy as np
 from ..data.frames import is_table, raw_columns
 from ..data.labels import shorten
 from ..data.recipe import Raw, Recipe
-from ..errors import DataError
+from ..errors import DataError, did_you_mean
 
 Array = Any
 _MAX_INPUT = 1e30
@@ -81,9 +80,10 @@ def _check_columns(names: Sequence[str], features: Sequence[str], known: Sequenc
     """DataError unless a table has all features once; a warning names columns that are neither these nor `known`."""
     if absent := [name for name in features if name not in names]:
         raise DataError(
-            f"x has no column {_listed(absent)}{_near(absent[0], list(names))}. Its columns: {_listed(names)}. Columns"
-            f" are matched by name; the run's features are {_listed(features)}. Give a plain array (x.to_numpy()) to go"
-            " by position."
+            f"x has no column {_listed(absent)}."
+            f" {did_you_mean(absent[0], names, f'Its columns: {_listed(names)}.', always=True)}"
+            f" Columns are matched by name; the run's features are {_listed(features)}. Give a plain array"
+            " (x.to_numpy()) to go by position."
         )
     if twice := [name for name in features if names.count(name) > 1]:
         raise DataError(f"x has {names.count(twice[0])} columns {_listed(twice[:1])}: leave one.")
@@ -106,11 +106,6 @@ def _numbers(column: Any, name: str) -> np.ndarray:
         return np.asarray(column, np.float64).reshape(-1)
     except (TypeError, ValueError) as error:
         raise DataError(f"Column '{shorten(name)}' of x does not hold numbers ({error}).") from None
-
-
-def _near(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, 1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -7,7 +7,6 @@ numbers, or miss values, is decided in `kinds`.
 """
 
 import csv
-import difflib
 import json
 from array import array
 from collections import Counter
@@ -19,7 +18,7 @@ from typing import NamedTuple, TextIO
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, did_you_mean
 from .dataset import MAX_MAGNITUDE, Floats, Schema, refuse_absurd
 from .fields import Fields, Reading, complain, number_in
 from .files import require_file
@@ -133,9 +132,8 @@ def read_points(path: Path, recipe: Recipe) -> Points:
 
 def _known(path: Path, name: str, names: list[str], what: str, of: str = "") -> None:
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"Did you mean '{near[0]}'?" if near else f"Columns: {shorten(', '.join(names), 200)}."
-        raise DataError(f"{path} has no {what} '{shorten(name)}'{of}. {hint}")
+        remedy = did_you_mean(name, names, f"Columns: {shorten(', '.join(names), 200)}.")
+        raise DataError(f"{path} has no {what} '{shorten(name)}'{of}. {remedy}")
 
 
 def _read(

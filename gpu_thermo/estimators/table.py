@@ -10,7 +10,7 @@ import numpy as np
 from ..data import Dataset
 from ..data.labels import shorten
 from ..data.sources import Csv, Parquet
-from ..errors import DataError
+from ..errors import DataError, did_you_mean
 from .defaults import sections
 
 FEWEST = 10
@@ -64,11 +64,8 @@ def plan_table(path: Path, target: str, *, seed: int = 0, log: bool = False, **s
 def _check(path: Path, target: str, raw: dict[str, Any]) -> None:
     """The target is there, and enough rows."""
     if target not in raw:
-        import difflib
-
-        near = difflib.get_close_matches(target, list(raw), 1)
-        hint = f" Did you mean '{near[0]}'?" if near else ""
-        raise DataError(f"{path} has no column '{target}'.{hint} Columns: {shorten(', '.join(raw), 300)}.")
+        remedy = did_you_mean(target, raw, f"Columns: {shorten(', '.join(raw), 300)}.", always=True)
+        raise DataError(f"{path} has no column '{target}'. {remedy}")
     rows = len(raw[target])
     if rows < FEWEST:
         raise DataError(f"{path} has {rows} rows, and at least {FEWEST} are needed to learn from and to judge by.")

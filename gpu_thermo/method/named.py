@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import SpecError
+from ..errors import SpecError, did_you_mean
 from .letters import LETTERS
 from .operations import operation
 from .partition import Partition
@@ -123,13 +123,10 @@ def get_method(name: str) -> Method:
     name = ALIASES.get(name, (name,))[0]
     if name in METHODS:
         return METHODS[name]
-    import difflib
-
-    near = difflib.get_close_matches(name, [*METHODS, *ALIASES], 1)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
+    remedy = did_you_mean(name, [*METHODS, *ALIASES], listed := f"Methods: {', '.join(METHODS)}.", always=True)
     if name.lower().replace("_", "-") in ("g-baoab", "gbaoab", "geodesicbaoab"):
-        hint = " Geodesic words keep constraints, of which there are none here: 'langevin' is BAOAB."
-    raise SpecError(f"There is no method '{name}'.{hint} Methods: {', '.join(METHODS)}.")
+        remedy = f"Geodesic words keep constraints, of which there are none here: 'langevin' is BAOAB. {listed}"
+    raise SpecError(f"There is no method '{name}'. {remedy}")
 
 
 def make_program(

@@ -4,7 +4,6 @@ A spec says init = "weights.npz" or "given", and knows their hash; the store kee
 file nor caller.
 """
 
-import difflib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ import numpy as np
 
 from ..data.arrays import read_npz
 from ..data.sources import place
-from ..errors import SpecError
+from ..errors import SpecError, did_you_mean
 from ..spec.model import GIVEN
 from ..spec.run import RunSpec
 from ..targets.base import Layout
@@ -54,9 +53,8 @@ class Starts:
         wanted = {**layout.tensors, **{MOMENTUM + name: shape for name, shape in layout.tensors.items()}}
         for name in held:
             if name not in wanted:
-                near = difflib.get_close_matches(name, wanted, 1)
-                hint = f"Did you mean '{near[0]}'? " if near else ""
-                raise SpecError(f"The starts have '{name}', which the network has not. {hint}{_names(layout)}")
+                remedy = did_you_mean(name, wanted, _names(layout), always=True)
+                raise SpecError(f"The starts have '{name}', which the network has not. {remedy}")
         optional = layout.layers.get(LIKELIHOOD, ())
         for prefix in ("", MOMENTUM):
             here = [name for name in layout.tensors if prefix + name in held]

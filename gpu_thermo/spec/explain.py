@@ -2,7 +2,6 @@
 name.
 """
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args
 
@@ -10,6 +9,7 @@ from pydantic import ValidationError
 
 from ..data import DATASETS
 from ..data.labels import shorten
+from ..errors import did_you_mean
 from ..method.schedules import SCHEDULES, AnySchedule
 from ..moves.table import MOVES
 from ..targets.options import TARGETS
@@ -69,9 +69,7 @@ def _explain_one(mistake: Any, known_keys: KnownKeys) -> str:
         field = ".".join(location)
     if mistake["type"] == "extra_forbidden":
         known = _SCHEDULE_KEYS[tags[-1]] if tags else known_keys([str(part) for part in mistake["loc"]])
-        near = difflib.get_close_matches(location[-1], known, 1)
-        hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known)}."
-        return f"Unknown key '{shorten(field, LONGEST)}'. {hint}"
+        return f"Unknown key '{shorten(field, LONGEST)}'. {did_you_mean(location[-1], known)}"
     if mistake["type"] in ("union_tag_invalid", "union_tag_not_found"):
         return _explain_tag(field, mistake)
     if location == ["moves"] and mistake["type"] == "list_type":
@@ -88,7 +86,5 @@ def _explain_one(mistake: Any, known_keys: KnownKeys) -> str:
 def _explain_tag(field: str, mistake: Any) -> str:
     tag = str(mistake.get("ctx", {}).get("tag", ""))
     members, key = _UNIONS.get(field.split(".")[0], (SCHEDULES, "schedule"))
-    known = list(members)
-    near = difflib.get_close_matches(tag, known, 1)
     what = f"{field}.{key} = {tag!r} is unknown" if tag else f"{field} needs a {key}"
-    return f"{what}. {f'Did you mean {near[0]!r}? ' if near else ''}Known: {', '.join(known)}."
+    return f"{what}. {did_you_mean(tag, members, always=True)}"

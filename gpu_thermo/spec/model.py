@@ -1,6 +1,5 @@
 """[model] of a spec: the network, its likelihood and prior, and its initial state."""
 
-import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,6 +12,7 @@ from pydantic import (
 
 from ..data.labels import shorten
 from ..data.tasks import TASKS
+from ..errors import did_you_mean
 from ..targets.activations import ACTIVATIONS
 from ..targets.likelihoods import named
 from ..targets.networks import INITS, MOST_LAYERS
@@ -156,11 +156,10 @@ class ModelSpec(Section):
     @model_validator(mode="after")
     def _known_init(self) -> "ModelSpec":
         if self.init not in (*INITS, GIVEN) and not self.init_is_file:
-            near = difflib.get_close_matches(self.init, INITS, 1)
-            hint = f"did you mean '{near[0]}'? " if near else ""
+            listed = f"Known: {', '.join(INITS)}, or a file of weights, 'weights.npz'"
             raise ValueError(
-                f"init = {shorten(repr(self.init), LONGEST)} is unknown; {hint}known: {', '.join(INITS)}, or a file of"
-                " weights, 'weights.npz'"
+                f"init = {shorten(repr(self.init), LONGEST)} is unknown."
+                f" {did_you_mean(self.init, INITS, listed, always=True)}"
             )
         return self
 

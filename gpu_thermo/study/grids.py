@@ -20,7 +20,6 @@ Keys of a move are named by its kind, moves.exchange.rungs = [4, 8]; whole moves
 the learning curves, nothing kept.
 """
 
-import difflib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -32,7 +31,7 @@ import numpy as np
 import tomli_w
 from pydantic import Field, ValidationError, model_validator
 
-from ..errors import SpecError
+from ..errors import SpecError, did_you_mean
 from ..spec.run import RunSpec, explain
 from ..spec.section import Section
 from ..spec.text import read_toml
@@ -104,9 +103,7 @@ class StudySpec(Section):
         known = ("name", *SECTIONS, "grid", "zip", "seeds", "study", "registered")
         for key in tree:
             if key not in known:
-                near = difflib.get_close_matches(key, known, 1)
-                hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known)}."
-                raise SpecError(f"Unknown key '{key}'. {hint}")
+                raise SpecError(f"Unknown key '{key}'. {did_you_mean(key, known)}")
         zipped = tree.get("zip", [])
         if not isinstance(zipped, list) or not all(isinstance(z, Mapping) for z in zipped):
             raise SpecError("zip is a list of tables: write [[zip]] above each group of fields that go in step.")
@@ -247,9 +244,8 @@ def _axes(tree: Any, where: str, prefix: str = "") -> dict[str, list[Any]]:
         field = f"{prefix}.{key}" if prefix else str(key)
         section = field.partition(".")[0]
         if section not in SECTIONS:
-            near = difflib.get_close_matches(section, SECTIONS, 1)
-            hint = f"Did you mean '{near[0]}'?" if near else f"Sections: {', '.join(SECTIONS)}."
-            raise SpecError(f"{where}.{field}: there is no section '{section}' in a run. {hint}")
+            remedy = did_you_mean(section, SECTIONS, f"Sections: {', '.join(SECTIONS)}.")
+            raise SpecError(f"{where}.{field}: there is no section '{section}' in a run. {remedy}")
         if isinstance(value, Mapping):
             out |= _axes(value, where, field)
         elif not isinstance(value, list):
@@ -314,8 +310,7 @@ def _tidy(error: ValidationError, tree: Mapping[str, Any]) -> str:
     for mistake in error.errors():
         section = str(mistake["loc"][0])
         if mistake["type"] == "extra_forbidden" and len(mistake["loc"]) > 1:
-            known = list((SeedsSpec if section == "seeds" else StudyOptions).model_fields)
-            near = difflib.get_close_matches(str(mistake["loc"][-1]), known, 1)
-            hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known)}."
-            return f"Unknown key '{section}.{mistake['loc'][-1]}'. {hint}"
+            known = (SeedsSpec if section == "seeds" else StudyOptions).model_fields
+            given = str(mistake["loc"][-1])
+            return f"Unknown key '{section}.{given}'. {did_you_mean(given, known)}"
     return explain(error, tree)

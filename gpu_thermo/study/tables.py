@@ -1,13 +1,12 @@
 """Numbers out of a study: one row for each kind of run, and how the kinds compare."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from ..errors import SpecError, Status
+from ..errors import SpecError, Status, did_you_mean
 from ..targets.likelihoods import SCORES
 from .grids import StudySpec
 from .parts import PENDING
@@ -57,10 +56,7 @@ def codes(study: xr.Dataset, by: Sequence[str] = ()) -> tuple[np.ndarray, list[s
     for name in by:
         if name not in study.coords or study[name].dims != ("chain",):
             known = [str(n) for n, c in study.coords.items() if c.dims == ("chain",)]
-            near = difflib.get_close_matches(name, known, 1)
-            raise SpecError(
-                f"There is no '{name}' to group by. {f'Did you mean {near[0]!r}?' if near else f'Known: {known}.'}"
-            )
+            raise SpecError(f"There is no '{name}' to group by. {did_you_mean(name, known)}")
         parts.append(values_of(study, name))
     table = np.column_stack([_ranks(p) for p in parts])
     _, first, inverse = np.unique(table, axis=0, return_index=True, return_inverse=True)
@@ -85,10 +81,7 @@ def _value(study: xr.Dataset, name: str, value: Any) -> str:
 def grouped(study: xr.Dataset, outcome: str, by: Sequence[str] = ()) -> dict[str, np.ndarray]:
     """Values of one outcome of all finished runs, by group; a frozen run's are NaN."""
     if outcome not in study.variables or study[outcome].dims != ("chain",):
-        near = difflib.get_close_matches(outcome, outcomes(study), 1)
-        raise SpecError(
-            f"There is no outcome '{outcome}'. {f'Did you mean {near[0]!r}?' if near else f'Known: {outcomes(study)}.'}"
-        )
+        raise SpecError(f"There is no outcome '{outcome}'. {did_you_mean(outcome, outcomes(study))}")
     code, names = codes(study, by)
     done = values_of(study, "status") != PENDING
     values = values_of(study, outcome).astype(np.float64)

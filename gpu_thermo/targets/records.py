@@ -3,13 +3,12 @@
 The text is the bodies of functions, which kernels/network.py pastes before the headers: no kernel names a record.
 """
 
-import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
-from ..errors import SpecError
+from ..errors import SpecError, did_you_mean
 
 CONSTANTS = 4
 """Most constants that a record's C++ may read: kernels have room for as many."""
@@ -40,9 +39,7 @@ class Tail:
 def look_up(what: str, name: str, table: Mapping[str, Record]) -> Record:
     """The record of that name; SpecError says the nearest known one."""
     if name not in table:
-        near = difflib.get_close_matches(name, table, 1)
-        hint = f"Did you mean '{near[0]}'? " if near else ""
-        raise SpecError(f"There is no {what} '{name}'. {hint}Known: {', '.join(table)}.")
+        raise SpecError(f"There is no {what} '{name}'. {did_you_mean(name, table, always=True)}")
     return table[name]
 
 

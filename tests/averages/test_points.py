@@ -43,7 +43,7 @@ def test_columns_beside_the_features():
     ("table", "words"),
     [
         (FRAME.drop(columns="b"), "no column 'b'"),
-        (FRAME.rename(columns={"b": "b_"}), r"no column 'b' \(did you mean 'b_'"),
+        (FRAME.rename(columns={"b": "b_"}), r"no column 'b'\. Did you mean 'b_'\?"),
         (pd.concat([FRAME, FRAME["c"]], axis=1), "2 columns 'c'"),
         (FRAME.assign(a="text"), "Column 'a' of x does not hold numbers"),
         (FRAME.assign(a=np.nan), "x\\[0, 0\\] is nan"),

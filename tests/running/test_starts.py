@@ -127,7 +127,7 @@ def test_starts_come_from_one_place():
         ready(STARTS, init="he")
     with pytest.raises(SpecError, match=r"init = .given. means arrays from Python"):
         ready(None, init="given")
-    with pytest.raises(SpecError, match="init = 'normall' is unknown; did you mean 'normal'"):
+    with pytest.raises(SpecError, match=r"init = 'normall' is unknown\. Did you mean 'normal'"):
         ready(None, init="normall")
     with pytest.raises(SpecError, match=r"run\.momenta = 'thermal'"):
         prepare(RunSpec.from_dict({**SPEC, "run": {**SPEC["run"], "momenta": "thermal"}}), init={**STARTS, **MOMENTA})
