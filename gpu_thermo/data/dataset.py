@@ -10,7 +10,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -130,6 +130,18 @@ class Dataset:
         targets.
         """
         return TASKS[self.task].outputs(self.y_train.shape[2] if TASKS[self.task].numeric else len(self.classes))
+
+    def one(self, which: int) -> "Dataset":
+        """Data set `which` of several, alone."""
+
+        def mine(of: Any, names: tuple[str, ...]) -> dict[str, Any]:
+            held = {name: getattr(of, name) for name in names}
+            return {name: None if v is None else v[which : which + 1] for name, v in held.items()}
+
+        s = self.standardisation
+        scales = None if s is None else replace(s, **mine(s, ("mean", "sd", "target_mean", "target_sd")))
+        parts = mine(self, ("x_train", "y_train", "x_test", "y_test", "weight"))
+        return replace(self, standardisation=scales, **parts)
 
     def fingerprint(self) -> str:
         """SHA-256 (hex) of every name, shape and value, standardisation included: equal exactly where the content is

@@ -76,6 +76,14 @@ def build_given(given: Any, options: Arrays) -> Dataset:
     return _stacked(_renamed(table, names), lengths, len(sets[0]) == 4, options)
 
 
+def takes_splits(given: Any, options: Arrays) -> bool:
+    """Whether a seed splits what was given: it is one set of rows, without a test part of its own."""
+    if isinstance(given, Dataset):
+        return False
+    sets, _ = _sets(_weighted(given, options)[0], options)
+    return len(sets) == 1 and len(sets[0]) == 2
+
+
 def _weighted(given: Any, options: Arrays) -> tuple[Any, Any]:
     """What was given without its weights, and these; None where there are none."""
     if is_table(given):

@@ -46,6 +46,6 @@ def with_network(spec: RunSpec, given: Any, init: Any) -> tuple[RunSpec, OwnNetw
 
 NEEDED = (
     "This run's network was given in Python, and neither spec nor store holds code: use Python, gpu_thermo.sample(spec,"
-    " network=...), resume(store, network=...), predict(run, x, network=...), gpu_thermo_analysis.maps.save_map(run,"
-    " file, network=...). info and diagnose need no network."
+    " network=...), resume(store, network=...), study(spec, out, network=...), predict(run, x, network=...),"
+    " gpu_thermo_analysis.maps.save_map(run, file, network=...). info and diagnose need no network."
 )

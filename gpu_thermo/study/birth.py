@@ -13,6 +13,7 @@ from ..errors import SpecError, StoreError, StoreExistsError, StoreLockedError
 from ..store.files import as_path, refuse_links
 from ..store.staging import staging
 from .assembly import begin
+from .beside import NETWORK, differs
 from .grids import Cell, StudySpec
 from .parts import PARTS, RUNS
 from .shards import FORMAT
@@ -88,7 +89,14 @@ def _check_same(store: Path, study: StudySpec, extend: bool) -> None:
             f" {FORMAT}: it stays readable, and only the version that began it can continue it. Choose another name, or"
             " --overwrite to run it again."
         )
-    differing = sorted(key for key in held.keys() | given.keys() if held.get(key) != given.get(key))
+    keys = (held.keys() | given.keys()) - {"given"}
+    differing = sorted(key for key in keys if held.get(key) != given.get(key))
+    other = differs(there.given, study.given)
+    if other and (not extend or NETWORK in other):
+        raise StoreExistsError(
+            f"'{store}' holds a study of other things: {other} differs. Give the same as it was begun with, choose"
+            " another name, or --overwrite to run it again."
+        )
     if not differing or set(differing) <= {"name"}:
         return
     if not extend:

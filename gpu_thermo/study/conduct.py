@@ -18,8 +18,10 @@ from ..running.cluster import check_workers, cluster
 from ..running.drive import Interrupted, stop_signals
 from ..running.stored import versions
 from ..store.files import as_path
+from ..targets.base import Potential
 from . import builds
 from .assembly import assemble
+from .beside import Beside
 from .birth import writing
 from .launch import run_shard
 from .parts import is_done, part_builds, write_part
@@ -36,6 +38,7 @@ def run_study(
     engine: str = "auto", threads: int | None = None, keep: bool = False, overwrite: bool = False, extend: bool = False,
     on_progress: OnProgress | None = None,
     base: Path | None = None, allow_other_bits: bool = False,
+    data: Any = None, network: Any = None, potential: Potential | None = None, init: Any = None,
 ) -> xr.Dataset:  # fmt: skip
     """Run a study into `store`, or continue it there: shards that are done are not run again.
 
@@ -46,6 +49,9 @@ def run_study(
     keep : keep the parameters of every draw. overwrite : forget what `store` holds. extend : continue a study with
     another grid or seeds. allow_other_bits : continue it with another build than its runs' (engine, compiler, processor
     type, ...); each run says which build made it.
+    data, network, potential, init : what no spec holds, as `sample` takes them, for all cells; whoever goes on with the
+    study gives the same. Rows without a test part are split by the data seeds; of sets given whole, seed s has set s
+    mod D. Where tensors are given to start from (a network brings its own), all runs do, unless model.init draws them.
 
     Returns
     -------
@@ -62,9 +68,11 @@ def run_study(
         A shard failed; Interrupted after SIGINT, SIGTERM or SIGHUP. What was finished is kept, and the same call
         goes on.
     """
-    study, base = as_study(study, keep, base)
+    beside = Beside(data, network, potential, init)
+    study, base = as_study(study, keep, base, beside)
     check_workers(workers, scheduler)
-    job, path = make_work(study, base.resolve() if base else Path.cwd(), device, engine), as_path(store).absolute()
+    job = make_work(study, base.resolve() if base else Path.cwd(), device, engine, beside)
+    path = as_path(store).absolute()
     if not overwrite:
         _check_builds(job, path, allow_other_bits, elsewhere=scheduler is not None)
     with (
@@ -102,6 +110,7 @@ def study(
     device: str = "auto", engine: str = "auto", threads: int | None = None, keep: bool = False, overwrite: bool = False,
     extend: bool = False, on_progress: OnProgress | None = None, base: Path | None = None,
     allow_other_bits: bool = False,
+    data: Any = None, network: Any = None, potential: Potential | None = None, init: Any = None,
 ) -> xr.Dataset:  # fmt: skip
     """Run a study: a grid of methods, hyperparameters, data, networks, moves or potentials, times seeds.
 
@@ -124,6 +133,7 @@ def study(
     how: dict[str, Any] = {
         "workers": workers, "scheduler": scheduler, "device": device, "engine": engine, "threads": threads,
         "keep": keep, "on_progress": on_progress, "base": base, "allow_other_bits": allow_other_bits,
+        "data": data, "network": network, "potential": potential, "init": init,
     }  # fmt: skip
     if out is not None:
         return run_study(spec, out, overwrite=overwrite, extend=extend, **how)

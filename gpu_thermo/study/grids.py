@@ -97,17 +97,23 @@ class StudySpec(Section):
         json_schema_extra={"allowed": "what a study's own spec says"},
     )
 
+    given: dict[str, str] = Field(
+        default_factory=dict,
+        description="digests of what its runs were given in Python beside the spec, written into its own spec",
+        json_schema_extra={"allowed": "what a study's own spec says"},
+    )
+
     @classmethod
     def from_dict(cls, tree: Mapping[str, Any]) -> "StudySpec":
         """Validate nested dictionaries, every cell included; SpecError names the field, the value and the remedy."""
-        known = ("name", *SECTIONS, "grid", "zip", "seeds", "study", "registered")
+        known = ("name", *SECTIONS, "grid", "zip", "seeds", "study", "registered", "given")
         for key in tree:
             if key not in known:
                 raise SpecError(f"Unknown key '{key}'. {did_you_mean(key, known)}")
         zipped = tree.get("zip", [])
         if not isinstance(zipped, list) or not all(isinstance(z, Mapping) for z in zipped):
             raise SpecError("zip is a list of tables: write [[zip]] above each group of fields that go in step.")
-        own = {key: tree[key] for key in ("name", "seeds", "study", "registered") if key in tree}
+        own = {key: tree[key] for key in ("name", "seeds", "study", "registered", "given") if key in tree}
         own["base"] = {key: tree[key] for key in SECTIONS if key in tree}
         own["grid"] = _axes(tree.get("grid", {}), "grid")
         own["zip"] = [_axes(table, "zip") for table in zipped]
@@ -140,6 +146,7 @@ class StudySpec(Section):
             "seeds": self.seeds.model_dump(),
             "study": self.study.model_dump(),
             "registered": self.registered,
+            "given": self.given,
         }
         return {key: value for key, value in ({"name": self.name} | out).items() if value not in ("", {}, [])}
 

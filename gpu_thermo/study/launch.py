@@ -149,5 +149,5 @@ def group_of(ready: Setup, job: Job, cells: list[Cell], device: str, engine: str
         each = operations(job, ready.subject.points_seen, ready.spec.run.trace)
     else:
         each = OF_A_COORDINATE * job.target.layout.size * job.program.gradients_per_step
-    build = describe_build(job, chosen, device).to_dict()
-    return Group(cells, each, chosen, job.target.layout, job.program.partition.names, build)
+    build, probe = describe_build(job, chosen, device).to_dict(), getattr(ready.subject, "probe", None)
+    return Group(cells, each, chosen, job.target.layout, job.program.partition.names, build, probe=probe)

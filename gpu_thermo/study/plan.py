@@ -7,6 +7,8 @@ from typing import Any
 from ..engines import resolve_device
 from ..running import speed
 from ..store.files import as_path
+from ..targets.base import Potential
+from .beside import Beside
 from .bill import COLUMNS, CURVES, shard_bytes
 from .parts import is_done
 from .shards import Shard
@@ -54,12 +56,17 @@ def plan_study(
     device: str = "auto",
     engine: str = "auto",
     base: Path | None = None,
+    data: Any = None,
+    network: Any = None,
+    potential: Potential | None = None,
+    init: Any = None,
 ) -> StudyPlan:
-    """Validate a study with its data, and say what it would do and cost; `store` tells how much of it is done
-    already.
+    """Validate a study with its data and what is given beside it, and say what it would do and cost; `store` tells how
+    much of it is done already.
     """
-    study, base = as_study(study, base=base)
-    job = make_work(study, base, device, engine)
+    beside = Beside(data, network, potential, init)
+    study, base = as_study(study, base=base, beside=beside)
+    job = make_work(study, base, device, engine, beside)
     seeds = len(study.seeds.table())
     groups = []
     for number, group in enumerate(job.groups):

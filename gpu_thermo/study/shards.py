@@ -11,7 +11,7 @@ continued or extended finds what is done already.
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,12 @@ from ..errors import SpecError
 from ..method.named import get_method
 from ..moves.ladder import BY_RUNG
 from ..running.hyperparameters import resolve_hyper
-from ..running.setup import make_setup, prepare
+from ..running.setup import make_setup
 from ..running.subject import Setup
 from ..spec.run import RunSpec
 from ..state import PARTITIONED, Hyper
 from ..targets.base import Layout
+from .beside import DATA, NETWORK, NOTHING, Beside
 from .grids import Cell, StudySpec
 from .seeds import SeedTable
 
@@ -46,6 +47,7 @@ class Group:
     ----------
     operations : arithmetic of a replica-step, learning curves included. engine : who carries it out. layout :
     tensors of a run. partitions : their names. build : what decides bits here. memory : bytes of a run under way.
+    probe : outputs of a network given from Python, by which it is known again.
     """
 
     cells: list[Cell]
@@ -55,6 +57,7 @@ class Group:
     partitions: tuple[str, ...]
     build: Mapping[str, str]
     memory: int = 0
+    probe: np.ndarray | None = None
 
     @property
     def spec(self) -> RunSpec:
@@ -75,7 +78,7 @@ class Shard:
     ----------
     id : names the content: cells, seeds, format. rows : [R] place of each run in the study, cell by cell.
     specs : JSON of each cell's run. data, init, dynamics : [S'] seeds, the same for each cell.
-    group : number of the launch group.
+    group : number of the launch group. beside : what was given in Python.
     """
 
     id: str
@@ -88,6 +91,7 @@ class Shard:
     accuracies: tuple[float, ...]
     keep: bool
     base: Path | None = None
+    beside: Beside = field(default=NOTHING, repr=False)
 
     @property
     def runs(self) -> int:
@@ -170,26 +174,27 @@ def shard_size(group: Group) -> int:
     return size
 
 
-def make_shards(study: StudySpec, base: Path | None, groups: list[Group]) -> list[Shard]:
+def make_shards(study: StudySpec, base: Path | None, groups: list[Group], beside: Beside = NOTHING) -> list[Shard]:
     """All shards of a study, in a fixed order: many seeds of one cell, or all seeds of several."""
     seeds = study.seeds.table()
     return [
-        make_shard(study, base, seeds, number, some, span)
+        make_shard(study, base, seeds, number, some, span, beside)
         for number, group in enumerate(groups)
         for some, span in _cuts(group, len(seeds), study.study.shard or shard_size(group))
     ]
 
 
 def make_shard(
-    study: StudySpec, base: Path | None, seeds: SeedTable, number: int, cells: list[Cell], span: tuple[int, int]
-) -> Shard:
+    study: StudySpec, base: Path | None, seeds: SeedTable, number: int, cells: list[Cell], span: tuple[int, int],
+    beside: Beside = NOTHING,
+) -> Shard:  # fmt: skip
     """The study's seeds [start, stop) for some cells of launch group `number`."""
     start, stop = span
     cut = SeedTable(*(values[start:stop] for values in seeds))
     rows = np.concatenate([cell.index * len(seeds) + np.arange(start, stop) for cell in cells])
     specs = tuple(cell.spec.to_json() for cell in cells)
     name = _shard_id(specs, cut, study, _contents(cells[0].spec, base))
-    options = tuple(study.study.accuracies), study.study.keep, base
+    options = tuple(study.study.accuracies), study.study.keep, base, beside
     return Shard(name, number, tuple(cell.index for cell in cells), rows, specs, cut, start, *options)
 
 
@@ -207,9 +212,9 @@ def _cuts(group: Group, seeds: int, size: int) -> Iterator[tuple[list[Cell], tup
 
 
 def _shard_id(specs: tuple[str, ...], seeds: SeedTable, study: StudySpec, contents: str) -> str:
-    content = json.dumps(
-        [FORMAT, specs, [v.tolist() for v in seeds], study.study.accuracies, study.study.keep, contents]
-    )
+    content = [FORMAT, specs, [v.tolist() for v in seeds], study.study.accuracies, study.study.keep, contents]
+    given = {name: text for name, text in study.given.items() if name not in (DATA, NETWORK)}  # these the specs name
+    content = json.dumps([*content, given] if given else content)
     return hashlib.sha256(content.encode()).hexdigest()[:20]
 
 
@@ -244,18 +249,18 @@ def make_launch(shard: Shard) -> Launch:
     """
     specs, tied = [RunSpec.from_json(text) for text in shard.specs], shard.tied
     each = len(shard.seeds) * tied
-    distinct, dataset = np.unique(shard.seeds.data, return_inverse=True)
-    first = with_seeds(specs[0], [int(s) for s in distinct], shard.replicas)
-    made = prepare(first, shard.base)
-    if made.starts is not None:
+    made, dataset = shard.beside.prepared(specs[0], shard.base, shard.seeds.data, shard.replicas)
+    if made.starts is not None and not made.starts.common:
         raise SpecError(
-            f"model.init = '{first.model.init}': a study draws the starts of its runs from seeds. Name a way to draw"
-            " them (normal, pytorch, he, prior, zero), or sample runs one by one."
+            f"model.init = '{made.spec.model.init}' has starts of its own for each replica, and a study's runs are not"
+            " those: give tensors that all runs start from, or name a way to draw them (normal, pytorch, he, prior,"
+            " zero)."
         )
-    subject = made.subject.with_dataset(np.repeat(np.tile(dataset.astype(np.int64), len(specs)), tied))
+    subject = made.subject.with_dataset(np.repeat(np.tile(dataset, len(specs)), tied))
     init, dynamics = (_streams(np.tile(seeds, len(specs)), tied) for seeds in (shard.seeds.init, shard.seeds.dynamics))
     ready = make_setup(made.spec, subject, dynamics, _hyper(specs, made, each))
-    return Launch(replace(ready, ensemble=np.repeat(np.arange(shard.runs, dtype=np.int64), tied)), init)
+    ready = replace(ready, ensemble=np.repeat(np.arange(shard.runs, dtype=np.int64), tied), starts=made.starts)
+    return Launch(ready, init)
 
 
 def _streams(seeds: np.ndarray, tied: int) -> np.ndarray:
@@ -267,16 +272,6 @@ def initial_state(launch: Launch) -> Any:
     """The state at step 0: its addresses are the seeds of the initial state, not those of the dynamics."""
     ready = launch.setup
     return replace(ready, job=replace(ready.job, stream=launch.init.astype(np.uint64))).initial_state()
-
-
-def with_seeds(spec: RunSpec, seeds: list[int], replicas: int | None = None) -> RunSpec:
-    """The spec about the data sets of these seeds, with so many replicas."""
-    tree = spec.to_dict()
-    if spec.target is None:
-        tree["data"].pop(spec.data.seed_field, None)
-        tree["data"]["seeds"] = seeds
-    tree["run"]["replicas"] = replicas or spec.run.replicas
-    return RunSpec.from_dict(tree)
 
 
 def _hyper(specs: list[RunSpec], made: Setup, each: int) -> Hyper:

@@ -20,10 +20,10 @@ import xarray as xr
 from ..engines import resolve_device
 from ..engines.builds import read_history
 from ..errors import DivergedError, RunError, Status, StoreError
-from ..run import Interrupted, resume, sample
+from ..run import Interrupted, resume, start
 from ..running.bill import memory_bill
+from ..running.drive import COMMIT_SECONDS, Limits
 from ..running.launch import Launch
-from ..running.setup import prepare
 from ..running.stored import make_header
 from ..running.subject import Setup
 from ..spec.run import RunSpec
@@ -35,7 +35,7 @@ from .grids import Cell
 from .launch import IDENTITY, averages, group_of
 from .parts import NOTICES, RUNS
 from .seen import Arrays
-from .shards import Group, Shard, with_seeds
+from .shards import Group, Shard
 
 REACHED = "tolerance"
 """How the course of a run ends that knows its averages as well as was asked."""
@@ -66,7 +66,7 @@ def run_tuned(
     path.parent.mkdir(exist_ok=True)
     why = ""
     try:
-        _carry_on(shard, path, allow_other_bits, engine, {"device": device, "threads": threads, "on_progress": report})
+        _carry_on(shard, path, allow_other_bits, engine, report, {"device": device, "threads": threads})
     except Interrupted:
         raise
     except DivergedError as error:
@@ -80,12 +80,14 @@ def run_tuned(
     return out | {"seconds": np.array([time.perf_counter() - began])}
 
 
-def _carry_on(shard: Shard, path: Path, allow_other_bits: bool, engine: str, how: dict[str, Any]) -> None:
+def _carry_on(shard: Shard, path: Path, allow_other_bits: bool, engine: str, report: Any, how: dict[str, Any]) -> None:
     """Begin the run, or go on with it, unless it has ended and only its part is missing."""
+    own = shard.beside
     if not path.exists():
-        sample(spec_of(shard), path, engine=engine, base=shard.base, **how).close()
+        start(ready_of(shard), path, Limits(report, None, COMMIT_SECONDS), engine=engine, **how).close()
     elif not _has_ended(path):
-        resume(path, allow_other_bits=allow_other_bits, **how).close()
+        given = {"potential": own.potential, "network": own.own, "on_progress": report}
+        resume(path, allow_other_bits=allow_other_bits, **given, **how).close()
 
 
 def _has_ended(path: Path) -> bool:
@@ -106,20 +108,19 @@ def forget(store: Path, shard: Shard) -> None:
         shutil.rmtree(run_path(store, shard), ignore_errors=True)
 
 
-def spec_of(shard: Shard) -> RunSpec:
-    """The spec by which `sample` makes the run of a shard."""
-    data, init, dynamics = (int(values[0]) for values in shard.seeds)
-    spec = with_seeds(RunSpec.from_json(shard.specs[0]), [data])
+def ready_of(shard: Shard) -> Setup:
+    """The run of a shard made ready, as `sample` does."""
+    _, init, dynamics = (int(values[0]) for values in shard.seeds)
     keep = ["parameters", "predictions"] if shard.keep else []
-    tree = spec.to_dict()
+    tree = RunSpec.from_json(shard.specs[0]).to_dict()
     seed = tree["run"]["seed"]
     tree["run"] |= {"keep": keep, "seed_init": (seed + init) % 2**64, "seed_dynamics": (seed + dynamics) % 2**64}
-    return RunSpec.from_dict(tree)
+    return shard.beside.prepared_alone(RunSpec.from_dict(tree), shard.base, shard.seeds.data)
 
 
 def tuned_group(first: Shard, cells: list[Cell], device: str, engine: str) -> Group:
     """A launch group of `cells` from the `first` run made ready: mistakes show before anything runs."""
-    ready = prepare(spec_of(first), first.base)
+    ready = ready_of(first)
     launch = Launch.of(ready)
     found = group_of(ready, launch.job, cells, device, engine)
     moments = ready.moments()
@@ -133,7 +134,7 @@ def tuned_group(first: Shard, cells: list[Cell], device: str, engine: str) -> Gr
 def _outcomes(shard: Shard, path: Path, tree: xr.DataTree, why: str) -> Arrays:
     """What the study keeps of a run that has ended; `why` it failed, where it did."""
     header = read_header(path)
-    ready = prepare(spec_of(shard), shard.base)
+    ready = ready_of(shard)
     told = _told(tree)
     reached = told is not None and told.course.ended == REACHED
     seconds = float(header.attributes.get("sampling_time", math.nan))

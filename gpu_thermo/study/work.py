@@ -1,10 +1,12 @@
 """A study made ready: its cells, launch groups and shards, with every mistake in spec, data and device found."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..spec.text import read_toml
+from .beside import NETWORK, NOTHING, Beside, probe_text
 from .grids import Cell, StudySpec
 from .launch import make_group
 from .shards import Group, Shard, group_cells, make_shard, make_shards
@@ -28,30 +30,39 @@ class Work:
         return {name: dims for group in self.groups for name, (dims, _) in group.layout.variables.items()}
 
 
-def as_study(study: StudyLike, keep: bool = False, base: Path | None = None) -> tuple[StudySpec, Path | None]:
-    """A StudySpec from what the user gave (str and Path: a TOML file), and the folder its paths start at."""
+def as_study(
+    study: StudyLike, keep: bool = False, base: Path | None = None, beside: Beside = NOTHING
+) -> tuple[StudySpec, Path | None]:
+    """A StudySpec from what the user gave (str and Path: a TOML file), and the folder its paths start at. A [data]
+    without a name is about arrays, where such are given `beside` it.
+    """
     if isinstance(study, str | Path):
         base = base or Path(study).resolve().parent
-        study = StudySpec.from_toml(Path(study))
+        study = StudySpec.from_dict(beside.complete(read_toml(Path(study))))
     elif not isinstance(study, StudySpec):
-        study = StudySpec.from_dict(study)
+        study = StudySpec.from_dict(beside.complete(study))
+    elif beside.data is not None:
+        study = StudySpec.from_dict(beside.complete(study.to_dict()))
     if keep and not study.study.keep:
         study = study.model_copy(update={"study": study.study.model_copy(update={"keep": True})})
     return study, base
 
 
-def make_work(study: StudySpec, base: Path | None, device: str, engine: str) -> Work:
+def make_work(study: StudySpec, base: Path | None, device: str, engine: str, beside: Beside = NOTHING) -> Work:
     """Cells and shards, with one run of every launch group made ready, so that mistakes show before anything is
     written.
     """
-    cells = study.cells()
+    cells = [replace(cell, spec=beside.settled(cell.spec, base, study.seeds)) for cell in study.cells()]
     if own := {label: digest for cell in cells for label, digest in cell.spec.registered.items()}:
         study = study.model_copy(update={"registered": own})
-    groups = [_group(study, base, some, device, engine) for some in group_cells(cells)]
-    return Work(study, cells, groups, make_shards(study, base, groups))
+    study = study.model_copy(update={"given": beside.digests([cell.spec for cell in cells])})
+    groups = [_group(study, base, some, device, engine, beside) for some in group_cells(cells)]
+    if (probe := next((g.probe for g in groups if g.probe is not None), None)) is not None:
+        study = study.model_copy(update={"given": study.given | {NETWORK: probe_text(probe)}})
+    return Work(study, cells, groups, make_shards(study, base, groups, beside))
 
 
-def _group(study: StudySpec, base: Path | None, cells: list[Cell], device: str, engine: str) -> Group:
+def _group(study: StudySpec, base: Path | None, cells: list[Cell], device: str, engine: str, beside: Beside) -> Group:
     """A launch group, its first run made ready."""
-    first = make_shard(study, base, study.seeds.table(), 0, cells[:1], (0, 1))
+    first = make_shard(study, base, study.seeds.table(), 0, cells[:1], (0, 1), beside)
     return (tuned_group if first.tuned else make_group)(first, cells, device, engine)

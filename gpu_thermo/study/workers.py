@@ -3,15 +3,17 @@
 import os
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import GpuThermoError, OtherBitsError, RunError
 from . import builds
+from .beside import NOTHING
 from .launch import run_shard
 from .parts import is_done, part_builds, remove_part, write_part
 from .progress import OnProgress, StudyProgress
-from .records import packed, unpack
+from .records import pack_beside, packed, unpack, unpack_beside
 from .shards import Shard
 from .tuned import forget, run_tuned
 from .work import Work
@@ -20,11 +22,15 @@ GRACE_SECONDS = 5.0
 """How long shards under way on workers may take to end, and so to be kept, after a signal."""
 
 
-def remote_shard(shard: Shard, path: str, device: str, engine: str, threads: int | None, own: bytes = b"") -> str:
+def remote_shard(
+    shard: Shard, path: str, device: str, engine: str, threads: int | None, own: bytes = b"", beside: bytes = b""
+) -> str:
     """What a worker does: run one shard and write its part, unless another worker did so meanwhile. `own` is what the
-    coordinator has registered.
+    coordinator has registered, `beside` what it was given beside the study.
     """
     unpack(own)
+    if beside:
+        shard = replace(shard, beside=unpack_beside(beside))
     where = Path(path)
     if not where.is_dir():
         raise RunError(f"A worker does not see '{path}': put the study on a file system that all workers share.")
@@ -50,14 +56,15 @@ def run_there(
     from distributed import wait
     from distributed.client import Future
 
-    own = packed()
+    own, beside = packed(), client.scatter(pack_beside(todo[0].beside), broadcast=True) if todo else b""
     futures: dict[Future, Shard] = {
         client.submit(
             remote_shard,
-            shard,
+            replace(shard, beside=NOTHING),
             str(path),
             *how,
             own,
+            beside,
             key=f"gpu-thermo-{shard.id}-{os.getpid()}",
             pure=False,
         ): shard

@@ -134,15 +134,3 @@ def test_starts_come_from_one_place():
     potential = RunSpec.from_dict({"target": {"name": "plane"}, "method": {"name": "sgld"}})
     with pytest.raises(SpecError, match="start_sd"):
         prepare(potential, init={"position": [0.0, 0.0]})
-
-
-def test_a_study_draws_its_starts(tmp_path):
-    from gpu_thermo.study import run_study
-
-    np.savez(tmp_path / "w.npz", **STARTS)
-    study = {
-        "data": SPEC["data"], "model": {"hidden": D, "init": str(tmp_path / "w.npz")}, "seeds": {"count": 2},
-        "grid": {"method": [{"name": "sgd"}]}, "run": {"steps": 20},
-    }  # fmt: skip
-    with pytest.raises(SpecError, match="a study draws the starts"):
-        run_study(study, tmp_path / "study.zarr")

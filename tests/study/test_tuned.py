@@ -20,7 +20,7 @@ from gpu_thermo.run import sample
 from gpu_thermo.study import StudySpec, open_study, plan_study, run_study, summaries
 from gpu_thermo.study.parts import RUNS, write_part
 from gpu_thermo.study.reading import notices_of
-from gpu_thermo.study.tuned import run_path, run_tuned, spec_of
+from gpu_thermo.study.tuned import ready_of, run_path, run_tuned
 from gpu_thermo.study.work import make_work
 
 WELL: dict[str, Any] = {
@@ -75,9 +75,9 @@ def test_an_unfinished_run_goes_on(straight: Any, tmp_path: Path) -> None:
     assert int((first["status"] == 0).sum()) == 2
     half, ended = (s for s in job.shards if s.seeds.init[0] == 1)
     (store / RUNS).mkdir(exist_ok=True)
-    sample(spec_of(half), run_path(store, half), time_limit=0.0).close()
+    sample(ready_of(half).spec, run_path(store, half), time_limit=0.0).close()
     before = json.loads((run_path(store, half) / "zarr.json").read_text())
-    sample(spec_of(ended), run_path(store, ended)).close()
+    sample(ready_of(ended).spec, run_path(store, ended)).close()
     found = run_study(WELL, store, extend=True).load()
     alike(found, straight)
     assert before
