@@ -69,6 +69,7 @@ ELSEWHERE = {
         "what a spec and its data make is run and refused there",
     ),
     "gpu_thermo/running/loop.py": ("test_run.py", "the loop is what every run goes through"),
+    "gpu_thermo/running/stage.py": ("running/test_tuned.py", "what stages come to is decided upon in whole runs"),
     "gpu_thermo/running/resources.py": ("running/test_bill.py", "refusals for memory and disk are those of bills"),
     "gpu_thermo/running/speed.py": ("bench/test_bench.py", "measured speeds and peaks are benchmarks"),
     "gpu_thermo/running/seeing.py": ("running/test_network.py", "networks and what is seen of them are one test"),

@@ -1,8 +1,7 @@
 """The falling way (tuning/falling.py) of a run: its launches, with an isokinetic word in place of the run's own, which
-samples the same density; who may go that way; and what its decisions are made from.
+samples the same density; who may go that way; and what the loop asks of it.
 """
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,19 +14,20 @@ from ..engines import initial_state
 from ..method.updates import BETA1, BETA2
 from ..spec.method import AUTO, MethodSpec
 from ..spec.run import RunSpec
-from ..state import Recorded, State
+from ..state import Hyper, Recorded, State
 from ..tuning.course import DESCENT, SAMPLING, Course
 from ..tuning.falling import STAGES, Falling
+from ..tuning.windows import Window
+from .budget import Budget
 from .launch import GROUP, Launch, make_tuner
 from .setup import make_setup
+from .stage import Stage
 from .subject import Setup
 
 FEWEST_HALF = 16
 """Replicas of the group at half the stepsize, at least: it is there for the draws only, and begins where they do."""
 FINE = 3e-4
 """Points between which curvatures are taken, in units of |theta|: within the width of the stiffest direction."""
-SPENT = 0.95
-"""Of run.max_time that is laid out: clocks are not exact, and a last commit takes its time."""
 METHOD = "mclmc"
 """Whose word is taken: KASAK."""
 
@@ -103,6 +103,55 @@ class Way:
         count = self.held.job.replicas - len(position)
         return np.concatenate([position, position[np.arange(count) % len(position)]])
 
+    # -- what the loop asks --------------------------------------------------------------------------------------------
+
+    def launch(self, course: Course) -> Launch:
+        """What goes on in this stage."""
+        return (self.held if course.phase == SAMPLING else self.fall).with_masses(course.mass)
+
+    def descending(self, course: Course, hyper: Hyper) -> Hyper:
+        """Hyperparameters of the descent with the learning rate of this window."""
+        return replace(hyper, stepsize=np.full(hyper.replicas, self.rules.rate(course)))
+
+    def turned(self, found: Course, step: int, budget: Budget) -> Course:
+        """The course that an ordinary one turns into, itself unless it has to be given up."""
+        if self.ready.spec.run.path is not None:
+            return found
+        why = self.rules.why(found, step, budget.within(step, budget.fastest), budget.spent)
+        return self.rules.begin(found, step, why) if why else found
+
+    def after(self, seen: Stage, budget: Budget) -> tuple[Course, np.ndarray | None]:
+        """After a stage of this way: the next course, and the positions from which it begins anew, where it does."""
+        course, step, rules = seen.course, seen.step, self.rules
+        if course.phase == SAMPLING:
+            left = budget.left(step)
+            limit = "max_time" if left < budget.steps - step else "max_steps"
+            return rules.go_on(course, step, left, limit), None
+        if course.phase == DESCENT:
+            return self._after_descent(seen, budget.left(step))
+        if not seen.sound:
+            return rules.again(course, step), seen.held
+        if course.window == 0:
+            mass = seen.launch.masses(seen.position)
+            curvature = seen.launch.with_masses(mass).curvature(seen.held, FINE)
+            return rules.fall(course, step, seen.energy, mass, curvature, budget.left(step)), seen.position
+        last, timed = course.window == STAGES, budget.seconds is not None
+        share = len(seen.position) / self.held.job.replicas if last and timed else 1.0
+        found = rules.fallen(course, step, seen.energy, seen.acceptance(), budget.left(step, share))
+        return found, self.with_group(seen.position) if found.phase == SAMPLING else None
+
+    def _after_descent(self, seen: Stage, left: int) -> tuple[Course, np.ndarray | None]:
+        course, step = seen.course, seen.step
+        if not self.rules.descended(course):
+            return self.rules.descend(course, step, seen.energy, left), None
+        position = seen.mended
+        curvature = seen.launch.curvature(position, FINE)
+        return self.rules.warm(course, step, seen.energy, curvature, left), position
+
+    def sampled(self, course: Course, step: int, window: Window, found: Mapping[str, np.ndarray]) -> Course:
+        """The course with what was sampled so far; `found` are the averages of its draws."""
+        return self.rules.sampled(course, step, window, held_out(self.ready, found))
+
     def as_ready(self, recorded: Recorded) -> Recorded:
         """What was recorded, with the partitions of the run's own word, which have no temperature and no thermostat."""
         shape = *recorded.energy.shape, len(self.ready.program.texts)
@@ -120,105 +169,6 @@ def _spec(ready: Setup, group: int) -> RunSpec:
     if spec.model.init == "normal" and spec.model.network is None:
         changes["model"] = spec.model.model_copy(update={"init": "he"})
     return spec.model_copy(update=changes)
-
-
-class Decisions:
-    """What a loop does that goes the falling way; the rest of it is tuned.py's.
-
-    Attributes
-    ----------
-    way : where it may be gone. clock : seconds that the run had taken, and when that was (perf_counter). paced : step
-    and time at which the stage began. fastest : steps a second of the fastest segment so far.
-    """
-
-    way: Way | None
-    clock: tuple[float, float]
-    paced: tuple[int, float]
-    fastest: float
-    setup: Setup
-    launch: Launch
-    course: Course
-    window: Any
-    held: np.ndarray
-    state: State
-    moments: Any
-
-    def _left(self, step: int, share: float = 1.0) -> int:
-        """Steps that the budget still allows, each of which costs 1/share of those of the stage that has ended."""
-        rate = (step - self.paced[0]) / max(time.perf_counter() - self.paced[1], 1e-9)
-        return self._within(step, rate * share)
-
-    def _within(self, step: int, rate: float) -> int:
-        """Steps that max_steps leaves, and max_time at this rate a second."""
-        run = self.setup.spec.run
-        left = int(run.max_steps or run.steps) - step
-        if run.max_time is not None:
-            left = min(left, int((SPENT * run.max_time - self._elapsed()) * rate))
-        return max(0, left)
-
-    def _elapsed(self) -> float:
-        """Seconds that the run has taken."""
-        return self.clock[0] + time.perf_counter() - self.clock[1]
-
-    def _turned(self, found: Course, step: int) -> Course:
-        """The course that an ordinary one turns into, itself unless it has to be given up. What time allows is foretold
-        from the fastest segment, since the first ones are short and slow; but a share of time that is gone is gone.
-        """
-        if self.way is None or self.setup.spec.run.path is not None:
-            return found
-        most = self.setup.spec.run.max_time
-        spent = 0.0 if most is None else self._elapsed() / most
-        why = self.way.rules.why(found, step, self._within(step, self.fastest), spent)
-        return self.way.rules.begin(found, step, why) if why else found
-
-    def _fallen(self, course: Course, step: int) -> tuple[Course, np.ndarray | None]:
-        """After a stage of this way: the next course, and the positions from which it begins anew, where it does."""
-        assert self.way is not None
-        rules, position = self.way.rules, np.array(self.state.position)
-        energy = self._median(np.asarray(self.state.energy, np.float64))
-        if course.phase == DESCENT:
-            left = self._left(step)
-            if not rules.descended(course):
-                return rules.descend(course, step, energy, left), None
-            position = self._mended(position)
-            return rules.warm(course, step, energy, self.launch.curvature(position, FINE), left), position
-        if course.phase == SAMPLING:
-            return self._kept_on(self._sampled(course, step), step), None
-        if not self._sound():
-            return rules.again(course, step), self.held
-        if course.window == 0:
-            mass = self.launch.masses(position)
-            curvature = self.launch.with_masses(mass).curvature(self.held, FINE)
-            return rules.fall(course, step, energy, mass, curvature, self._left(step)), position
-        rows = len(position) / self.way.held.job.replicas if self.setup.spec.run.max_time is not None else 1.0
-        last = course.window == STAGES
-        found = rules.fallen(course, step, energy, self._acceptance(), self._left(step, rows if last else 1.0))
-        return found, self.way.with_group(position) if found.phase == SAMPLING else None
-
-    def _kept_on(self, course: Course, step: int) -> Course:
-        """On with the draws, as far as the budget goes."""
-        assert self.way is not None
-        left, run = self._left(step), self.setup.spec.run
-        limit = "max_time" if left < int(run.max_steps or run.steps) - step else "max_steps"
-        return self.way.rules.go_on(course, step, left, limit)
-
-    def _mended(self, position: np.ndarray) -> np.ndarray:
-        """Positions after the descent; whoever it lost is where the stage began."""
-        lost = ~np.isfinite(position).all(axis=1)
-        position[lost] = self.held[lost]
-        return position
-
-    def _median(self, values: np.ndarray) -> float:
-        raise NotImplementedError
-
-    def _sampled(self, course: Course, step: int) -> Course:
-        raise NotImplementedError
-
-    def _acceptance(self) -> float:
-        raise NotImplementedError
-
-    def _sound(self) -> bool:
-        raise NotImplementedError
 
 
 def held_out(ready: Setup, found: Mapping[str, np.ndarray]) -> dict[str, float]:

@@ -24,10 +24,12 @@ from ..tuning.falling import Falling
 from ..tuning.verdict import Verdict, judge
 from ..tuning.windows import Window
 from .agenda import TunedAgenda
-from .falling import Decisions, Way, held_out, why_not
+from .budget import Budget
+from .falling import Way, why_not
 from .launch import Launch
 from .loop import Loop, Moment, Progress, ring_slots
 from .rungs import spread
+from .stage import Stage
 from .subject import Observer, Setup
 
 _GROUP, _WINDOW, _TUNED, _HELD = "group/", "window/", "tuned_", "held"
@@ -36,7 +38,7 @@ Engines = Callable[[Job], Engine]
 
 
 @dataclass
-class TunedLoop(Loop, Decisions):
+class TunedLoop(Loop):
     """Advances one run that tunes itself. `state` has the rows of the whole launch; `saved` is what a store keeps.
 
     Attributes
@@ -45,6 +47,7 @@ class TunedLoop(Loop, Decisions):
     engines : who makes the engine of a job. watch : who makes the watcher of a launch: who sees all rows at the probes,
     of ladders those on the target; caller : who tells the energies of all rungs.
     course : what was decided. window : sums of the stage. held : [R + B, P], where the stage began, rung by rung.
+    way : the falling way, where it may be gone. budget : what the run may still take.
     """
 
     first: Launch = field(kw_only=True)
@@ -57,10 +60,8 @@ class TunedLoop(Loop, Decisions):
     held: np.ndarray = field(kw_only=True)
     caller: Observer = field(kw_only=True)
     way: Way | None = field(kw_only=True)
+    budget: Budget = field(kw_only=True)
     hyper: Hyper | None = None
-    clock: tuple[float, float] = (0.0, 0.0)
-    paced: tuple[int, float] = (0, 0.0)
-    fastest: float = 0.0
 
     @classmethod
     def begin(
@@ -82,10 +83,10 @@ class TunedLoop(Loop, Decisions):
             ready, engine, engine.load(state), moments, ready.subject.observer(ready, moments, engine.device, threads),
             first=launch, launch=now, engines=engines, watch=watch, watcher=watcher, course=course, held=held,
             window=_empty(now, course), way=way, caller=watcher if now.exchange is None else watch(now.whole),
+            budget=Budget.of(ready.spec.run, state.step),
         )  # fmt: skip
         if kept is not None:
             loop.window = Window.of({name: kept.extra[_WINDOW + name] for name in vars(loop.window)})
-        loop.clock, loop.paced = (0.0, time.perf_counter()), (loop.state.step, time.perf_counter())
         return loop
 
     @property
@@ -114,7 +115,7 @@ class TunedLoop(Loop, Decisions):
             begin = time.perf_counter()
             recorded = self.engine.advance(self.state, segment, self._in_force())
             self.pace.saw(segment.steps, time.perf_counter() - begin)
-            self.fastest = max(self.fastest, segment.steps / max(time.perf_counter() - begin, 1e-6))
+            self.budget.saw(segment.steps, time.perf_counter() - begin)
             moments = [m for i in range(len(recorded.steps)) if (m := self._look(recorded, i)) is not None]
             del recorded
             self._swap()
@@ -129,9 +130,8 @@ class TunedLoop(Loop, Decisions):
         if self.hyper is None:
             course, of_descent = self.course, self.launch.descent.hyper
             self.hyper = of_descent if course.phase == DESCENT else self.launch.hyper(course)
-            if course.phase == DESCENT and course.path and self.way is not None:
-                rate = np.full(of_descent.replicas, self.way.rules.rate(course))
-                self.hyper = replace(of_descent, stepsize=rate)
+            if course.phase == DESCENT and self.falling is not None:
+                self.hyper = self.falling.descending(course, of_descent)
             self.hyper = self.launch.rungs.hyper(self.hyper, self.state)
         return self.hyper
 
@@ -174,7 +174,7 @@ class TunedLoop(Loop, Decisions):
             self.window.propose(*(rungs.by_ladder(a[i]) for a in (recorded.acceptance, recorded.proposals)))
         if phase == SAMPLING or step == self.course.stop:
             head = _head(recorded, i, self._rows, self.setup.job.counts_work, self.observer)
-            return self._moment(self.way.as_ready(head) if self.way and self.course.path else head, 0)
+            return self._moment(head if self.falling is None else self.falling.as_ready(head), 0)
         return None
 
     def _add_virial(self, step: int, position: np.ndarray) -> None:
@@ -202,27 +202,42 @@ class TunedLoop(Loop, Decisions):
 
     # -- deciding ------------------------------------------------------------------------------------------------------
 
+    @property
+    def falling(self) -> Way | None:
+        """The falling way, where it is gone; None on the ordinary one."""
+        return self.way if self.course.path else None
+
     def _decide(self) -> None:
         """The stage is over: what comes next, from where, by whom, and with empty sums."""
         before, step = self.course, self.state.step
         facts = self.launch.rungs.facts(self.state, self.launch.replicas)
-        if before.path:
-            self.course, start = self._fallen(before, step)
+        if self.falling is not None:
+            self.course, start = self.falling.after(self._stage(), self.budget)
         else:
             found, start = self._ordinary(before, step)
-            self.course = self._turned(_noted(found, facts), step)
+            found = _noted(found, facts)
+            self.course = found if self.way is None else self.way.turned(found, step, self.budget)
         self.hyper = None
         if _kind(before) != _kind(self.course):
             self._take()
-        if self.way is not None and self.course.path != before.path:
-            self.state = self.engine.load(self.way.start(step))
+        if self.falling is not None and not before.path:
+            self.state = self.engine.load(self.falling.start(step))
         elif start is not None:
             self.state = self.engine.load(self.launch.fresh(start, step))
         if before.phase != SAMPLING or self.course.phase != SAMPLING:
             self.window = _empty(self.launch, self.course)
             self.launch.rungs.forget(self.state)
             self.held = np.array(self.state.position)[self.launch.rungs.ordered(self.state)]
-        self.paced = (step, time.perf_counter())
+        self.budget.stage(step)
+
+    def _stage(self) -> Stage:
+        """What the stage has come to."""
+        state, course = self.state, self.course
+        return Stage(
+            self._sampled(course, state.step) if course.phase == SAMPLING else course, state.step, self.launch,
+            np.array(state.position), self.held, self._median(np.asarray(state.energy, np.float64)), self._sound(),
+            self._acceptance,
+        )  # fmt: skip
 
     def _ordinary(self, before: Course, step: int) -> tuple[Course, np.ndarray | None]:
         """The next course by the ordinary rules, and the positions from which it begins anew, where it does."""
@@ -241,11 +256,10 @@ class TunedLoop(Loop, Decisions):
         self.caller = self.watcher if self.launch.exchange is None else self.watch(self.launch.whole)
 
     def _after_descent(self, course: Course, step: int) -> tuple[Course, np.ndarray | None]:
-        tuner, energy = self.launch.tuner, self._median(np.asarray(self.state.energy, np.float64))
-        if not tuner.descended(course, step, energy):
-            return tuner.descend(course, step, energy), None
-        position = self._mended(np.array(self.state.position))
-        found = tuner.descend(course, step, energy)
+        tuner, seen = self.launch.tuner, self._stage()
+        if not tuner.descended(course, step, seen.energy):
+            return tuner.descend(course, step, seen.energy), None
+        position, found = seen.mended, tuner.descend(course, step, seen.energy)
         return tuner.adapt(found, step, self.launch.curvature(position), self.launch.variances(position)), position
 
     def _after_adaptation(self, course: Course, step: int) -> tuple[Course, np.ndarray | None]:
@@ -299,8 +313,8 @@ class TunedLoop(Loop, Decisions):
 
     def _sampled(self, course: Course, step: int) -> Course:
         """The course with what was sampled so far."""
-        if course.path and self.way is not None:
-            return self.way.rules.sampled(course, step, self.window, held_out(self.setup, self.moments.variables()))
+        if self.falling is not None:
+            return self.falling.sampled(course, step, self.window, self.moments.variables())
         return self.launch.tuner.sampled(course, step, self.window)
 
     def _sound(self) -> bool:
@@ -341,8 +355,8 @@ class TunedLoop(Loop, Decisions):
 
     def overdue(self, seconds: float) -> bool:
         """End the run where run.max_time has passed, with the error it has."""
-        self.clock = seconds, time.perf_counter()
-        most = self.setup.spec.run.max_time
+        self.budget.took(seconds)
+        most = self.budget.seconds
         if most is None or seconds < most or self.finished:
             return False
         course = self.course
@@ -369,7 +383,7 @@ def in_force(first: Launch, way: Way | None, course: Course) -> Launch:
     """What goes on in this stage of a run that set out with `first`."""
     if not course.path or way is None:
         return first.with_masses(course.mass).on_ladder(course.temperatures)
-    return (way.held if course.phase == SAMPLING else way.fall).with_masses(course.mass)
+    return way.launch(course)
 
 
 def _kind(course: Course) -> tuple[Any, ...]:

@@ -133,7 +133,8 @@ class RunSection(Section):
         None,
         description='with tolerance: "ordinary" rules alone; or, for stiff networks, "falling" at once: an isokinetic'
         " word whose stepsize falls to a last one, an answer within the budget that may not be trusted. Unless given:"
-        " the ordinary ones, and the falling way where burn-in does not end in a quarter of the budget",
+        " the ordinary ones, and the falling way where burn-in of a stiff network would take over a quarter of the"
+        " budget",
     )
 
     @model_validator(mode="before")

@@ -24,6 +24,7 @@ from ..run import Interrupted, resume, start
 from ..running.bill import memory_bill
 from ..running.drive import COMMIT_SECONDS, Limits
 from ..running.launch import Launch
+from ..running.spent import gradients
 from ..running.stored import make_header
 from ..running.subject import Setup
 from ..spec.run import RunSpec
@@ -50,9 +51,9 @@ def run_tuned(
     Returns
     -------
     steps_to_tolerance, gradients_to_tolerance, seconds_to_tolerance [1] : NaN where it was not reached; gradients are
-    those of the steps of all replicas, the group at h/2 included. error, bias [1] : the largest standard error of an
-    average, and the stepsize's bias, in posterior sd. trusted [1] : 1 where its verdict is so. burn_in_steps, draws,
-    acceptance [1]. Hyperparameters as found; averages and the rest as `run_shard` has them.
+    those of the steps of all replicas, rungs and the group at h/2 included. error, bias [1] : the largest standard
+    error of an average, and the stepsize's bias, in posterior sd. trusted [1] : 1 where its verdict is so.
+    burn_in_steps, draws, acceptance [1]. Hyperparameters as found; averages and the rest as `run_shard` has them.
 
     Raises
     ------
@@ -136,12 +137,11 @@ def _outcomes(shard: Shard, path: Path, tree: xr.DataTree, why: str) -> Arrays:
     header = read_header(path)
     ready = ready_of(shard)
     told = _told(tree)
-    reached = told is not None and told.course.ended == REACHED
     seconds = float(header.attributes.get("sampling_time", math.nan))
-    launch = Launch.of(ready)
-    gradients = launch.job.program.gradients_before(header.step) * launch.job.replicas
-    spent = {"steps": header.step, "gradients": gradients, "seconds": seconds}
-    numbers = {f"{name}_to_tolerance": float(value) if reached else math.nan for name, value in spent.items()}
+    numbers = dict.fromkeys(("steps_to_tolerance", "gradients_to_tolerance", "seconds_to_tolerance"), math.nan)
+    if told is not None and told.course.ended == REACHED:
+        taken = gradients(Launch.of(ready), told.course, header.step)
+        numbers = dict(zip(numbers, (float(header.step), float(taken), seconds), strict=True))
     numbers |= _found(tree, told, ready)
     out: Arrays = {name: np.array([value], np.float64) for name, value in numbers.items()}
     out |= _averages(ready, tree)

@@ -24,6 +24,10 @@ NAME = "falling"
 """Of this way in a course and a spec."""
 SHARE = 0.25
 """Of the budget in which burn-in must have ended by the ordinary rules, before this way is taken."""
+STIFF = 150.0
+"""Steps in which the softest motion forgets, 1/(gamma h), from which a network is stiff: budgets do not say it."""
+FAILED = 3
+"""Windows of burn-in of any other network that must have failed before it is given up."""
 GROWTH = 3.0
 """By how much the adaptation may still raise h_0, where burn-in is foretold from it; later it is from h as it is."""
 DESCENT_SHARE, FEWEST, MOST = 0.01, 4, 40
@@ -55,21 +59,35 @@ class Falling:
         has not. `spent` is the share of its time that is gone.
         """
         share = SHARE * (step + left)
-        h, gamma = course.stepsize, min(course.friction, default=0.0)
         if course.phase == SAMPLING and not course.burned and course.stuck < rules.MODES:
-            return "burn-in did not end by its own rules"
-        if course.phase in (ADAPTATION, BURN_IN) and spent > SHARE:
+            failed = sum(line["phase"] == BURN_IN for line in course.log)
+            known = self.forgets(course) >= STIFF or failed >= FAILED
+            return "burn-in did not end by its own rules" if known else ""
+        if course.phase not in (ADAPTATION, BURN_IN) or self.forgets(course) < STIFF:
+            return ""
+        if spent > SHARE:
             return f"burn-in has not ended within {SHARE:.0%} of the time"
-        if course.phase == BURN_IN and course.stop > share:
-            return f"burn-in would not end within {SHARE:.0%} of the budget"
-        if course.phase == ADAPTATION and step > share:
+        if course.phase == BURN_IN:
+            late = course.stop > share
+            return f"burn-in would not end within {SHARE:.0%} of the budget" if late else ""
+        if step > share:
             return f"the adaptation did not end within {SHARE:.0%} of the budget"
         first = course.window == 0
-        if course.phase == ADAPTATION and (first or course.window >= rules.FEWEST) and 0 < gamma < math.inf:
-            foretold = 4 * Lengths.of(h * (GROWTH if first else 1.0), gamma, False).quarter
-            if step + foretold > share:
-                return f"burn-in would take {foretold:,} steps, more than {SHARE:.0%} of the budget"
+        foretold = 4 * Lengths.of(course.stepsize * (GROWTH if first else 1.0), min(course.friction), False).quarter
+        if (first or course.window >= rules.FEWEST) and step + foretold > share:
+            return f"burn-in would take {foretold:,} steps, more than {SHARE:.0%} of the budget"
         return ""
+
+    @staticmethod
+    def forgets(course: Course) -> float:
+        """Steps in which the softest motion forgets where it was: 1/(gamma h), h as far as the adaptation may still
+        raise it. 0 where it is not known.
+        """
+        gamma = min(course.friction, default=0.0)
+        if not (0 < gamma < math.inf and course.stepsize):
+            return 0.0
+        early = course.phase == ADAPTATION and course.window < rules.FEWEST
+        return 1 / (gamma * course.stepsize * (GROWTH if early else 1.0))
 
     def begin(self, course: Course, step: int, why: str) -> Course:
         """From the beginning, at this step."""

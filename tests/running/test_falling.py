@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from runs import NEEDS_COMPILER, differences
 from tuned_cases import told, well
+from tuned_networks import network
 
 from gpu_thermo import resume, sample
 from gpu_thermo.errors import SpecError
@@ -93,6 +94,17 @@ class TestAStiffNetwork:
         assert found["posterior"].attrs["sampling_time"] < 7.5
         assert course["log"][-1]["phase"] == SAMPLING
         assert not verdict["trusted"]
+
+
+@NEEDS_COMPILER
+@pytest.mark.parametrize("most", [1_500, 3_000])
+def test_a_small_budget_is_no_stiffness(most):
+    """The 2-5-1 of the NUTS reference forgets in 20 steps: it goes the ordinary way, however little it may take."""
+    spec, known = network(0, max_steps=most)
+    found, verdict = told(sample(spec, data=known))
+    assert not found["path"]
+    assert "stiff" not in verdict["text"]
+    assert most < 3_000 or verdict["trusted"], verdict["text"]
 
 
 @NEEDS_COMPILER

@@ -42,33 +42,52 @@ def drawing(course=None):
 
 
 class TestWhetherItIsTaken:
-    def burning(self, stop, **more):
-        return Course(phase=BURN_IN, stepsize=0.1, friction=(0.5,), begun=1_000, stop=stop, **more)
+    """Of stiff networks alone: those whose softest motion takes STIFF steps to forget."""
+
+    stiff, soft = 0.9 / falling.STIFF, 1.1 / falling.STIFF
+
+    def burning(self, stop, rate=stiff, **more):
+        """A window of burn-in at this gamma h."""
+        return Course(phase=BURN_IN, stepsize=0.01, friction=(100 * rate,), begun=1_000, stop=stop, **more)
 
     def test_where_burn_in_would_not_end_within_its_share(self):
         assert not RULES.why(self.burning(5_000), 1_000, MOST - 1_000)
         assert "within 25%" in RULES.why(self.burning(5_001), 1_000, MOST - 1_000)
+        assert not RULES.why(self.burning(5_001, self.soft), 1_000, MOST - 1_000), "a small budget is no stiffness"
 
     def test_where_it_can_be_foretold(self):
         """Four quarters of 4/(gamma h) steps each, h three times h_0."""
         soft = Course(phase=ADAPTATION, stepsize=0.01, friction=(0.5,))
         assert not RULES.why(soft, 100, MOST)
+        assert not RULES.why(soft, 100, 1_000), "whatever the budget"
         stiff = replace(soft, stepsize=0.001)
         assert 4 * Lengths.of(0.003, 0.5, False).quarter > 0.25 * MOST
         assert "would take" in RULES.why(stiff, 100, MOST)
         assert not RULES.why(stiff, 100, 10 * MOST)
 
+    def test_an_h_that_may_still_be_raised_is_no_stiffness(self):
+        course = Course(phase=ADAPTATION, stepsize=0.01, friction=(100 * self.stiff,))
+        assert RULES.forgets(course) == pytest.approx(falling.STIFF / 0.9 / falling.GROWTH)
+        assert RULES.forgets(replace(course, window=6)) == pytest.approx(falling.STIFF / 0.9)
+        assert RULES.forgets(replace(course, friction=(np.inf,))) == RULES.forgets(replace(course, friction=())) == 0
+
     def test_where_a_quarter_of_the_time_is_gone(self):
-        for course in (self.burning(2_000), Course(phase=ADAPTATION, window=3)):
+        for course in (self.burning(2_000), replace(self.burning(2_000), phase=ADAPTATION, window=6)):
             assert not RULES.why(course, 1_000, MOST, 0.25)
             assert "of the time" in RULES.why(course, 1_000, MOST, 0.26)
+        assert not RULES.why(self.burning(2_000, self.soft), 1_000, MOST, 0.9)
         assert not RULES.why(Course(phase=SAMPLING, burned=True), 1_000, MOST, 0.9)
 
     def test_where_burn_in_ended_by_none_of_its_rules(self):
-        found = Course(phase=SAMPLING)
+        """A stiff network at once, any other after some windows that failed."""
+        found = replace(self.burning(0), phase=SAMPLING)
         assert "by its own rules" in RULES.why(found, 100, MOST)
         assert not RULES.why(replace(found, burned=True), 100, MOST)
         assert not RULES.why(replace(found, stuck=3), 100, MOST), "several modes are no stiffness"
+        soft = replace(self.burning(0, self.soft), phase=SAMPLING)
+        for windows, given_up in ((falling.FAILED - 1, False), (falling.FAILED, True)):
+            failed = tuple({"phase": BURN_IN, "window": i} for i in range(windows))
+            assert bool(RULES.why(replace(soft, log=failed), 100, MOST)) == given_up
 
     def test_it_begins_anew_and_says_why(self):
         course = RULES.begin(self.burning(9_000, log=({"phase": BURN_IN, "window": 0},)), 5_000, "because")
