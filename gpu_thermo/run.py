@@ -221,7 +221,8 @@ def _make_loop(
     if launch is not None:
         said = None if kept is None or checkpoint is None else checkpoint.attributes
         return TunedLoop.begin(launch, make, moments, place.seeing, kept, said)
-    return Loop.make(ready, make(ready.job), ready.initial_state() if kept is None else kept, moments, place.seeing)
+    worker = make(ready.job)
+    return Loop.make(ready, worker, ready.begin(worker) if kept is None else kept, moments, place.seeing)
 
 
 def _length(spec: RunSpec) -> dict[str, Any]:

@@ -4,7 +4,7 @@ Axis legend, used everywhere: R replicas, P parameters of a replica, K partition
 m features, d hidden units, n outputs, D draws (or data sets, where said).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
@@ -47,17 +47,17 @@ class State:
     extra: dict[str, Array] = field(default_factory=dict)
 
     @classmethod
-    def at(cls, position: Array, momentum: Array, thermostat: Array) -> "State":
-        """A fresh state at `position` [R, P], before any gradient was evaluated."""
+    def at(cls, position: Array, momentum: Array, thermostat: Array, xp: Any = np) -> "State":
+        """A fresh state at `position` [R, P], before any gradient was evaluated; arrays of the library `xp`."""
         replicas = position.shape[0]
         return cls(
             position=position,
             momentum=momentum,
-            gradient=np.zeros_like(position),
-            thermostat=np.asarray(thermostat, np.float64),
-            energy=np.full(replicas, np.nan),
-            status=np.zeros(replicas, np.int32),
-            frozen_step=np.full(replicas, -1, np.int64),
+            gradient=xp.zeros_like(position),
+            thermostat=xp.asarray(thermostat, np.float64),
+            energy=xp.full(replicas, np.nan),
+            status=xp.zeros(replicas, np.int32),
+            frozen_step=xp.full(replicas, -1, np.int64),
         )
 
     @property
@@ -84,6 +84,10 @@ class State:
     def look(self, name: str) -> Array:
         """An array to be read where it is best read: on a device where the state lives there."""
         return self.arrays()[name]
+
+    def fill(self, name: str, make: Callable[[Any, slice], Array]) -> None:
+        """Set an array to what `make` gives for an array library and rows, made wherever the state lives."""
+        self.edit(name)[...] = make(np, slice(0, self.replicas))
 
     def scale(self, name: str, rows: Array, columns: slice, factor: Array) -> None:
         """Multiply columns of some rows of an array [R, P] by their factors [r, 1], wherever the state lives."""

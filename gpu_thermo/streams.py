@@ -78,6 +78,11 @@ def make_keys(seed: Array, stream: Array, xp: Any = np) -> Keys:
     return Keys(xp.asarray(seed & _MASK), xp.asarray(seed >> _SHIFT), xp.asarray(stream[:, None]))
 
 
+def some_keys(keys: Keys, rows: slice) -> Keys:
+    """The keys of some replicas."""
+    return Keys(*(k if k.ndim == 0 else k[rows] for k in keys))
+
+
 def counter(purpose: int, ordinal: int, sub: int = 0) -> tuple[np.uint64, np.uint64]:
     """Counter words c2 and c3 of an address."""
     if not 0 <= ordinal < MAX_ORDINAL:

@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
@@ -13,11 +14,14 @@ from ..method.operations import kept_names
 from ..method.words import Program
 from ..moves.contour import Contour
 from ..state import Hyper, Recorded, Segment, State
-from ..streams import Keys, Purpose, make_keys, normals
+from ..streams import Keys, Purpose, make_keys, normals, some_keys
 from ..targets.base import Target
 from .work import SUMS, is_kept, kept_arrays, open_record
 
 Array = Any
+
+_DRAWN, _DRAWN_THERE = 2**18, 2**22
+"""Random numbers of an initial state drawn at once, on the host and on a GPU."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,10 @@ class Needs(NamedTuple):
     device: int = 0
 
 
+Start = Callable[[Any, slice], State]
+"""(array library, rows) -> the state at step 0 of these replicas, with arrays of that library."""
+
+
 class Engine(Protocol):
     """Advances states; the same job on any engine gives the same law, and the first steps agree to rounding."""
 
@@ -113,6 +121,10 @@ class Engine(Protocol):
         """`state` as it lives with the engine: itself on the CPU; on a GPU one whose arrays stay there from segment to
         segment, and come to the host when somebody asks for them.
         """
+        ...
+
+    def begin(self, make: Start) -> State:
+        """As `load`, of a state that is made where it lives with the engine."""
         ...
 
     def advance(self, state: State, segment: Segment, hyper: Hyper | None = None) -> Recorded:
@@ -141,9 +153,11 @@ def own_arrays(state: State) -> dict[str, Array]:
     }
 
 
-def initial_state(job: Job, position: Array, momentum: Array | None = None, keys: Keys | None = None) -> State:
+def initial_state(
+    job: Job, position: Array, momentum: Array | None = None, keys: Keys | None = None, xp: Any = np
+) -> State:
     """The state at step 0 from `position` [R, P]: momenta 0 unless given, xi at its initial value (0 where a partition
-    has none).
+    has none). All arrays are of the library `xp`, as `position` and `keys` are.
 
     Where a word holds momenta at a fixed length, they are random directions, addressed by `keys` (the job's own unless
     given), and given ones are normalised.
@@ -153,31 +167,49 @@ def initial_state(job: Job, position: Array, momentum: Array | None = None, keys
     SpecError
         A momentum of fixed length is given as 0, or not finite: it has no direction.
     """
-    position = np.ascontiguousarray(position, dtype=job.dtype)
-    given = np.zeros_like(position) if momentum is None else np.array(momentum, dtype=job.dtype, order="C")
-    for k, columns in enumerate(job.program.partition.slices):
-        if momentum is None and job.program.has_fixed_length(k):
-            given[:, columns] = normal_momenta(job, keys)[:, columns]
-    state = State.at(position, with_fixed_length(job, given), np.nan_to_num(job.hyper.thermostat))
-    state.extra = {name: np.zeros_like(position) for name in job.program.keeps}
+    position = xp.ascontiguousarray(position, dtype=job.dtype)
+    if momentum is None:
+        given = xp.zeros_like(position)
+        if any(job.program.has_fixed_length(k) for k in range(len(job.program.texts))):
+            _directions(job, given, make_keys(job.seed, job.stream, xp) if keys is None else keys, xp)
+    else:
+        given = with_fixed_length(job, xp.array(momentum, dtype=job.dtype, order="C"), xp)
+    state = State.at(position, given, np.nan_to_num(job.hyper.thermostat), xp)
+    state.extra = {name: xp.zeros_like(position) for name in job.program.keeps}
     if job.counts_work:
         replicas, parameters = position.shape
         kept = kept_arrays(job.program, replicas, parameters, job.dtype)
-        state.extra |= {name: np.zeros(a.shape, a.dtype) for name, a in kept.items()}
+        state.extra |= {name: xp.zeros(a.shape, a.dtype) for name, a in kept.items()}
     if job.contour is not None:
-        job.contour.begin(state)
+        job.contour.begin(state, xp)
     return state
 
 
-def normal_momenta(job: Job, keys: Keys | None = None) -> np.ndarray:
-    """[R, P] standard normals at purpose 1, addressed by `keys`, the job's own unless given."""
-    keys = make_keys(job.seed, job.stream) if keys is None else keys
-    lanes = job.target.layout.lanes
-    blocks = np.arange(int(lanes.max()) // 4 + 1, dtype=np.uint64)
-    return np.asarray(normals(keys, blocks, Purpose.MOMENTUM, 0, dtype=np.dtype(job.dtype).type)[:, lanes])
+def _directions(job: Job, momentum: Array, keys: Keys, xp: Any) -> None:
+    """Write random directions to the momenta of fixed length."""
+    for rows in drawn_at_once(job, xp):
+        drawn = normal_momenta(job, some_keys(keys, rows), xp)
+        for k, columns in enumerate(job.program.partition.slices):
+            if job.program.has_fixed_length(k):
+                momentum[rows, columns] = drawn[:, columns]
+        with_fixed_length(job, momentum[rows], xp)
 
 
-def with_fixed_length(job: Job, momentum: np.ndarray) -> np.ndarray:
+def drawn_at_once(job: Job, xp: Any) -> Iterator[slice]:
+    """Blocks that random numbers are drawn for at once: their words take several times their own memory."""
+    size = max(1, (_DRAWN if xp is np else _DRAWN_THERE) // job.target.layout.size)
+    for i in range(0, job.replicas, size):
+        yield slice(i, min(i + size, job.replicas))
+
+
+def normal_momenta(job: Job, keys: Keys, xp: Any = np) -> Array:
+    """[R, P] standard normals at purpose 1, addressed by `keys`."""
+    lanes = xp.asarray(job.target.layout.lanes)
+    blocks = xp.arange(int(job.target.layout.lanes.max()) // 4 + 1, dtype=np.uint64)
+    return normals(keys, blocks, Purpose.MOMENTUM, 0, dtype=np.dtype(job.dtype).type, xp=xp)[:, lanes]
+
+
+def with_fixed_length(job: Job, momentum: Array, xp: Any = np) -> Array:
     """`momentum` [R, P] with |p| = sqrt(n_k) in partitions whose word holds it there (equations.md section 16), in
     place.
     """
@@ -185,12 +217,12 @@ def with_fixed_length(job: Job, momentum: np.ndarray) -> np.ndarray:
     for k, columns in enumerate(partition.slices):
         if job.program.has_fixed_length(k):
             p = momentum[:, columns].astype(np.float64)
-            size = np.sqrt((p * p).sum(axis=1, keepdims=True))
-            if not (np.isfinite(size) & (size > 0)).all():
-                row = int(np.argmin((np.isfinite(size) & (size > 0))[:, 0]))
+            size = xp.sqrt((p * p).sum(axis=1, keepdims=True))
+            if not (xp.isfinite(size) & (size > 0)).all():
+                row = int(xp.argmin((xp.isfinite(size) & (size > 0))[:, 0]))
                 raise SpecError(
-                    f"The momentum of replica {row} has length {size[row, 0]:g}, and {job.program.texts[k]} goes by its"
-                    " direction: give momenta that are finite and not 0, or none."
+                    f"The momentum of replica {row} has length {float(size[row, 0]):g}, and {job.program.texts[k]} goes"
+                    " by its direction: give momenta that are finite and not 0, or none."
                 )
             momentum[:, columns] = p * (np.sqrt(partition.counts[k]) / size)
     return momentum

@@ -21,12 +21,12 @@ from ..moves.contour import Contour, active_partition
 from ..state import Hyper, Recorded, Segment, State
 from ..streams import make_keys
 from ..targets.base import Batch
-from .base import Job, Needs, cores, empty_record, own_arrays, state_bytes
+from .base import Job, Needs, Start, cores, empty_record, own_arrays, state_bytes
 from .coefficients import Coefficients
 from .gpu import cuda_errors, open_gpu
 from .operations.arrays import NumpyOperations, ranges, views
 from .proposals import Proposals
-from .resident import ResidentState, visit
+from .resident import ResidentState, begun, visit
 from .work import SUMS, write_record
 
 Array = Any
@@ -94,6 +94,10 @@ class BatchedEngine:
             return state
         with cuda_errors(self.device, self.job.replicas, begun=state.step > 0):
             return ResidentState(state, self._cupy, self._place)
+
+    def begin(self, make: Start) -> State:
+        """See Engine."""
+        return begun(self.device, self.job.replicas, make)
 
     @staticmethod
     def needs(job: Job, device: str, threads: int | None = None) -> Needs:

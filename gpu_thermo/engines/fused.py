@@ -22,10 +22,10 @@ from ..method.operations import kept_names
 from ..method.words import InForce, Substep
 from ..state import PARTITIONED, Hyper, Recorded, Segment, State, alike
 from ..targets.records import CONSTANTS, packed
-from .base import Job, Needs, cores, cut, empty_record, own_arrays, permutation_grid, state_bytes
+from .base import Job, Needs, Start, cores, cut, empty_record, own_arrays, permutation_grid, state_bytes
 from .coefficients import Coefficients
 from .gpu import cuda_errors, open_gpu
-from .resident import ResidentState, visit
+from .resident import ResidentState, begun, visit
 from .rings import RingBuffers
 from .work import RECORDED, kept_arrays
 
@@ -101,6 +101,10 @@ class FusedEngine:
     def load(self, state: State) -> State:
         """See Engine."""
         return state if self._there is None or isinstance(state, ResidentState) else self._there.load(state)
+
+    def begin(self, make: Start) -> State:
+        """See Engine."""
+        return begun(self.device, self.job.replicas, make)
 
     @staticmethod
     def needs(job: Job, device: str, threads: int | None = None) -> Needs:

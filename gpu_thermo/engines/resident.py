@@ -5,13 +5,14 @@ Whoever changes it asks `State.edit` for it, and the next segment starts from th
 """
 
 from collections import UserDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from ..state import Hyper, Recorded, Segment, State
-from .base import Engine, own_arrays
+from .base import Engine, Start, own_arrays
+from .gpu import cuda_errors, open_gpu
 
 Array = Any
 
@@ -21,19 +22,19 @@ class ResidentState(State):
 
     Parameters
     ----------
-    state : what to upload. xp : the device's array library. place : makes the device current.
+    state : what to upload, unless it is there. xp : the device's array library. place : makes the device current.
     """
 
     def __init__(self, state: State, xp: Any, place: Any) -> None:
         own = own_arrays(state)
         self._xp, self._place = xp, place
         with place:
-            self._there = {name: xp.asarray(np.ascontiguousarray(value)) for name, value in own.items()}
+            self._there = {name: _there(value, xp) for name, value in own.items()}
         self._begin(state, own)
 
     def _begin(self, state: State, own: Mapping[str, Array]) -> None:
         """What is on the host: copies of the engine's arrays, and those of moves."""
-        self._here = {name: read_only(np.asarray(value)) for name, value in own.items()}
+        self._here = {name: read_only(value) for name, value in own.items() if isinstance(value, np.ndarray)}
         self._edited: set[str] = set()
         self._running: int | None = None
         extra: Any = _Extra(self, {n: v for n, v in state.extra.items() if f"extra/{n}" not in own})
@@ -80,6 +81,13 @@ class ResidentState(State):
             array[rows, columns] = array[rows, columns] * self._xp.asarray(factor)
         self._here.pop(name, None)
 
+    def fill(self, name: str, make: Callable[[Any, slice], Array]) -> None:
+        """See State: on the device."""
+        with self._place:
+            self._there[name][...] = make(self._xp, slice(0, self.replicas))
+        self._edited.discard(name)
+        self._here.pop(name, None)
+
     def fetch(self, name: str) -> np.ndarray:
         """An array of the engine's, on the host."""
         if name not in self._here:
@@ -97,8 +105,8 @@ class ResidentState(State):
             for name in self._edited:
                 self._there[name].set(self._here[name])
         self._edited.clear()
-        own = {name for name in self._there if name.startswith("extra/")}
-        return {**self._there, **{f"extra/{n}": v for n, v in self.extra.items() if f"extra/{n}" not in own}}
+        extra: Any = self.extra
+        return {**self._there, **{f"extra/{n}": v for n, v in extra.data.items() if f"extra/{n}" not in self._there}}
 
     def moved(self, arrays: Mapping[str, Array] | None = None) -> None:
         """The engine has changed its arrays, or put others in their place: copies on the host are out of date."""
@@ -120,6 +128,19 @@ def visit(engine: Engine, state: State, segment: Segment, hyper: Hyper | None) -
     assert isinstance(there, ResidentState)
     there.give(state)
     return recorded
+
+
+def begun(device: str, replicas: int, make: Start) -> State:
+    """The state that `make` makes on a device, or on the host."""
+    if device == "cpu":
+        return make(np, slice(0, replicas))
+    xp, place = open_gpu(device)
+    with place, cuda_errors(device, replicas, begun=False):
+        return ResidentState(make(xp, slice(0, replicas)), xp, place)
+
+
+def _there(value: Array, xp: Any) -> Array:
+    return xp.asarray(np.ascontiguousarray(value)) if isinstance(value, np.ndarray) else value
 
 
 def _fetched(name: str) -> property:

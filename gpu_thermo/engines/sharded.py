@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import SpecError
 from ..state import Hyper, Recorded, Segment, State
-from .base import Engine, Job, own_arrays
+from .base import Engine, Job, Start, own_arrays
 from .resident import ResidentState, read_only, visit
 
 Array = Any
@@ -60,6 +60,16 @@ class Runner:
         """Begin at a state of the share's rows, which are copied."""
         own = {name: np.array(value) for name, value in arrays.items()}
         self._state = self.engine.load(State.from_arrays(own, step, evaluations))
+
+    def begin(self, make: Start, rows: slice) -> dict[str, int]:
+        """Begin at the state of the run's `rows` that is made here: bytes of its arrays by name."""
+        self._state = self.engine.begin(lambda xp, mine: make(xp, within(rows, mine)))
+        return {name: value.nbytes for name, value in own_arrays(self._state).items()}
+
+    def fill(self, name: str, make: Callable[[Any, slice], Array], rows: slice) -> None:
+        """See State.fill, of the run's `rows`."""
+        assert self._state is not None
+        self._state.fill(name, lambda xp, mine: make(xp, within(rows, mine)))
 
     def advance(self, segment: Segment, hyper: Hyper | None, edits: Arrays) -> tuple[Recorded, int]:
         """What a segment records, once arrays are as `edits` say; and how many replicas still run."""
@@ -129,6 +139,14 @@ class ThreadPart:
     def fetch(self, names: Sequence[str]) -> Waiting:
         return self._pool.submit(lambda: self._runner.result().fetch(names))
 
+    def begin(self, make: Start, rows: slice) -> Waiting:
+        """The share begins at a state that is made here."""
+        return self._pool.submit(lambda: self._runner.result().begin(make, rows))
+
+    def fill(self, name: str, make: Callable[[Any, slice], Array], rows: slice) -> Waiting:
+        """An array of the share's is made anew."""
+        return self._pool.submit(lambda: self._runner.result().fill(name, make, rows))
+
     def anchor(self, arrays: Arrays, step: int, evaluations: int) -> None:
         """Threads are not lost."""
 
@@ -165,6 +183,18 @@ class ShardedEngine:
         own = {name: np.asarray(value) for name, value in own_arrays(state).items()}
         self.everywhere("load", [(self._of(own, r), state.step, state.evaluations) for r in self.rows])
         return found
+
+    def begin(self, make: Start) -> State:
+        """See Engine: by each part of this process; to workers, of other processes, it is sent."""
+        if not self.makes:
+            return self.load(make(np, slice(0, self.job.replicas)))
+        sizes = self.everywhere("begin", [(make, r) for r in self.rows])
+        return ShardedState.begun(self, {name: sum(s[name] for s in sizes) for name in sizes[0]})
+
+    @property
+    def makes(self) -> bool:
+        """Whether all parts can be told how to make what they begin with."""
+        return all(isinstance(part, ThreadPart) for part in self.parts)
 
     def advance(self, state: State, segment: Segment, hyper: Hyper | None = None) -> Recorded:
         """Advance `state` in place through `segment`; see Engine."""
@@ -214,6 +244,11 @@ class ShardedEngine:
         return {name: value[rows] for name, value in arrays.items()}
 
 
+def within(rows: slice, mine: slice) -> slice:
+    """Numbers among all of the replicas `mine` of a share."""
+    return slice(rows.start + mine.start, rows.start + mine.stop)
+
+
 def joined(parts: Sequence[Recorded]) -> Recorded:
     """The ring of all replicas, from those of the shares."""
     values: dict[str, Any] = {"steps": parts[0].steps}
@@ -237,6 +272,23 @@ class ShardedState(ResidentState):
         self._count = state.replicas
         self._read: set[str] = set()
         self._habit: set[str] = set()
+
+    @classmethod
+    def begun(cls, engine: ShardedEngine, sizes: Mapping[str, int]) -> "ShardedState":
+        """A state at step 0 that the parts have made, whose arrays take so many bytes."""
+        empty = np.empty((engine.job.replicas, 0))
+        found = cls(State.at(empty, empty, empty), engine)
+        found._here, found._there, found.nbytes = {}, dict.fromkeys(sizes), sum(sizes.values())
+        return found
+
+    def fill(self, name: str, make: Callable[[Any, slice], Array]) -> None:
+        """See State: by the parts, where they can."""
+        if not self._engine.makes:
+            State.fill(self, name, make)
+            return
+        self._engine.everywhere("fill", [(name, make, r) for r in self._engine.rows])
+        self._edited.discard(name)
+        self._here.pop(name, None)
 
     @property
     def replicas(self) -> int:

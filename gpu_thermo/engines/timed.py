@@ -11,7 +11,7 @@ import numpy as np
 
 from ..state import Hyper, Recorded, Segment, State
 from ..targets.base import Batch
-from .base import Engine, Job, Needs, empty_record, own_arrays
+from .base import Engine, Job, Needs, Start, empty_record, own_arrays
 
 Array = Any
 
@@ -43,6 +43,10 @@ class TimedEngine:
         """The state itself: each group travels to its engine and back."""
         return state
 
+    def begin(self, make: Start) -> State:
+        """On the host, likewise."""
+        return make(np, slice(0, self.job.replicas))
+
     def advance(self, state: State, segment: Segment, hyper: Hyper | None = None) -> Recorded:
         """See Engine; steps are the run's, and those that replicas freeze at, too."""
         assert hyper is None, "a clock goes with no move"
@@ -65,7 +69,7 @@ class TimedEngine:
         stood = part.status == 0
         ring = engine.advance(part, own)
         for f in fields(ring):
-            if f.name != "steps" and (values := getattr(ring, f.name)) is not None:
+            if f.name not in ("steps", "there") and (values := getattr(ring, f.name)) is not None:
                 getattr(recorded, f.name)[:, rows] = values
         fresh = np.flatnonzero(stood & (part.status != 0))
         for i in fresh.tolist():

@@ -165,13 +165,13 @@ class Contour(Move):
         """[m + 1] float64."""
         return self.lowest + self.width * np.arange(self.bins + 1)
 
-    def begin(self, state: State) -> None:
-        """Add the histograms to `state.extra`, all bins alike.
+    def begin(self, state: State, xp: Any = np) -> None:
+        """Add the histograms to `state.extra`, all bins alike, as arrays of the library `xp`.
 
         ``w_i = exp(contour_log_weight[:, i] + contour_shift)``: an update decays all bins through the shift, and
         touches one of them.
         """
-        super().begin(state)
+        state.extra |= {name: xp.zeros(shape, dtype) for name, (shape, dtype) in self.arrays(state.replicas).items()}
         state.extra["contour_log_weight"][:] = -np.log(self.bins)
         state.extra["contour_multiplier"][:] = 1
 

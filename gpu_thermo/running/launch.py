@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engines import Job, initial_state
+from ..engines import Engine, Job, initial_state
 from ..engines.base import why_no_work, with_fixed_length
 from ..errors import SpecError
 from ..method.words import Program, compile_program, compile_update, parse_word
@@ -171,9 +171,12 @@ class Launch:
         hyper = Hyper.constant(job.replicas, len(program.texts), DESCENT_RATE * size, job.hyper.total)
         return Job(program, job.target, hyper, job.batching, job.seed, job.stream, job.dtype)
 
-    def start(self) -> State:
-        """Where the descent begins."""
-        return initial_state(self.descent, self.whole.initial_state().position)
+    def start(self, engine: Engine) -> State:
+        """Where the descent begins, made where its engine's states live, unless starts are given."""
+        whole, job = self.whole, self.descent
+        if whole.starts is not None:
+            return engine.load(initial_state(job, whole.initial_state().position))
+        return engine.begin(lambda xp, r: initial_state(job.take(r), whole.drawn_positions(xp, r), xp=xp))
 
     def fresh(self, position: np.ndarray, step: int) -> State:
         """The main dynamics at `position` [R + B, P] after `step` steps, with thermal momenta of that step's own."""

@@ -169,9 +169,10 @@ class NetworkSubject:
         """[D, point, m] where running averages are taken: the test inputs, or the probes where there is no test set."""
         return self.data.x_test if self.data.test_points else self.probes
 
-    def initial_position(self, keys: Keys) -> np.ndarray:
+    def initial_position(self, keys: Keys, xp: Any = np) -> Any:
         """Initial parameters [R, P] at purpose 0."""
-        return self.model.initial_position(self.spec.model.drawn_init, self.spec.model.init_sd, keys, self.dtype)
+        model = self.spec.model
+        return self.model.initial_position(model.drawn_init, model.init_sd, keys, self.dtype, xp)
 
     def moments(self, ensembles: int) -> RunningMoments:
         """Empty running averages of the predictions."""

@@ -105,9 +105,9 @@ class PotentialSubject:
         """Identity of the potential, where the spec does not say it all."""
         return self.potential.fingerprint
 
-    def initial_position(self, keys: Keys) -> np.ndarray:
+    def initial_position(self, keys: Keys, xp: Any = np) -> Any:
         """Initial coordinates [R, P] at purpose 0."""
-        return self.options.initial_position(keys, self.dtype)
+        return self.options.initial_position(keys, self.dtype, xp)
 
     def moments(self, ensembles: int) -> RunningMoments:
         """Empty running averages of the coordinates."""

@@ -27,6 +27,7 @@ from ..spec.run import RunSpec
 from ..state import Segment, State
 from .pace import SEGMENT_SECONDS, Pace
 from .setup import prepare
+from .subject import Setup
 
 # -- what the machine can do -------------------------------------------------------------------------------------------
 
@@ -201,21 +202,21 @@ def measure(
     job = (ready := prepare(spec)).job
     device = resolve_device(device)
     peak = measured_peak(device, threads)
-    return [
-        _measure(job, ready.initial_state(), name, device, seconds, threads, peak)
-        for name in engines_for(job, engine, device)
-    ]
+    return [_measure(ready, name, device, seconds, threads, peak) for name in engines_for(job, engine, device)]
 
 
 def _measure(
-    job: Job, state: State, name: str, device: str, seconds: float, threads: int | None, peak: tuple[float, str]
+    ready: Setup, name: str, device: str, seconds: float, threads: int | None, peak: tuple[float, str]
 ) -> Speed:
-    parts = count(job)
+    parts = count(job := ready.job)
     begin = time.perf_counter()
     engine = make_engine(job, name, device, threads)
+    state = ready.begin(engine)
     state = engine.load(state)
+    made = time.perf_counter() - begin
+    state, begin = ready.begin(engine), time.perf_counter()
     engine.advance(state, Segment(0, 1))
-    first = time.perf_counter() - begin
+    first = made + time.perf_counter() - begin
     rates = timed_segments(engine, state, seconds)
     return Speed(
         engine=name,

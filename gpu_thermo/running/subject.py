@@ -12,8 +12,8 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from ..averages.moments import BLOCK, RunningMoments
-from ..engines import Job, initial_state
-from ..engines.base import Needs, normal_momenta, with_fixed_length
+from ..engines import Engine, Job, initial_state
+from ..engines.base import Needs, drawn_at_once, normal_momenta, with_fixed_length
 from ..engines.work import STATISTICS as WORK
 from ..method.words import Program
 from ..moves import fold
@@ -21,13 +21,10 @@ from ..moves.base import Energies
 from ..moves.fold import Moves, Weigh
 from ..spec.run import RunSpec
 from ..state import PARTITIONED, Hyper, State
-from ..streams import Keys, make_keys
+from ..streams import Keys, make_keys, some_keys
 from ..targets.base import Potential, Target
 from .agenda import Agenda
 from .starts import Starts
-
-_DRAWN = 2**18
-"""Random numbers of an initial state drawn at once."""
 
 
 @dataclass
@@ -117,8 +114,8 @@ class Subject(Protocol):
     @property
     def potential(self) -> Potential | None: ...
 
-    def initial_position(self, keys: Keys) -> np.ndarray:
-        """Initial parameters [R, P] at purpose 0."""
+    def initial_position(self, keys: Keys, xp: Any = np) -> Any:
+        """Initial parameters [R, P] at purpose 0, as an array of the library of `keys`."""
         ...
 
     def moments(self, ensembles: int) -> RunningMoments:
@@ -265,44 +262,65 @@ class Setup:
         return ("stepsize", *(f"{kind}_{names[k]}" for kind, k in used))
 
     def initial_state(self) -> State:
-        """The state at step 0."""
-        position = np.empty((self.job.replicas, self.job.target.layout.size), self.job.dtype)
-        for rows in self._pieces:
-            position[rows] = self.subject.initial_position(self._initial_keys(rows))
-        state = initial_state(self.job, position, keys=self._initial_keys(slice(None)))
-        fold.begin(self.moves, state)
-        if self.spec.run.momenta == "thermal":
-            hyper = fold.hyper(self.moves, state) or self.job.hyper
-            for rows in self._pieces:
-                state.momentum[rows] = _thermal_momenta(self.job, hyper.take(rows), self._initial_keys(rows))
+        """The state at step 0, on the host."""
+        state = self._complete(self._drawn(np, slice(0, self.job.replicas)))
         if self.starts is not None:
             self.starts.write(state.position, state.momentum)
             if self.starts.momentum:
                 with_fixed_length(self.job, state.momentum)
         return state
 
-    @property
-    def _pieces(self) -> list[slice]:
-        """Blocks that random numbers are drawn for at once: their words take several times their own memory."""
-        return blocks(self.job.replicas, max(1, _DRAWN // self.job.target.layout.size))
+    def begin(self, engine: Engine) -> State:
+        """The state at step 0 where it lives with an engine of this job: made there, unless starts are given."""
+        if self.starts is not None:
+            return engine.load(self.initial_state())
+        return self._complete(engine.begin(self._drawn))
 
-    def _initial_keys(self, rows: slice) -> Keys:
+    def drawn_positions(self, xp: Any, rows: slice) -> Any:
+        """[r, P] where some replicas start, as an array of the library `xp`."""
+        job = self.job.take(rows)
+        position, keys = xp.empty((job.replicas, job.target.layout.size), job.dtype), self._initial_keys(xp, rows)
+        for r in drawn_at_once(job, xp):
+            position[r] = self.subject.initial_position(some_keys(keys, r), xp)
+        return position
+
+    def _drawn(self, xp: Any, rows: slice) -> State:
+        """Some replicas at step 0, what moves keep and thermal momenta aside."""
+        position = self.drawn_positions(xp, rows)
+        return initial_state(self.job.take(rows), position, keys=self._initial_keys(xp, rows), xp=xp)
+
+    def _complete(self, state: State) -> State:
+        fold.begin(self.moves, state)
+        if self.spec.run.momenta == "thermal":
+            hyper = fold.hyper(self.moves, state) or self.job.hyper
+            state.fill("momentum", lambda xp, rows: self._thermal(hyper.take(rows), xp, rows))
+        return state
+
+    def _thermal(self, hyper: Hyper, xp: Any, rows: slice) -> Any:
+        """[r, P] momenta of some replicas, at their temperatures."""
+        job, keys = self.job.take(rows), self._initial_keys(xp, rows)
+        momentum = xp.empty((job.replicas, job.target.layout.size), job.dtype)
+        for r in drawn_at_once(job, xp):
+            momentum[r] = _thermal_momenta(job, hyper.take(r), some_keys(keys, r), xp)
+        return momentum
+
+    def _initial_keys(self, xp: Any, rows: slice) -> Keys:
         run, stream = self.spec.run, self.job.stream[rows]
         seed = np.uint64(run.seed if run.seed_init is None else run.seed_init)
-        return make_keys(np.full(len(stream), seed), stream)
+        return make_keys(np.full(len(stream), seed), stream, xp)
 
 
-def _thermal_momenta(job: Job, hyper: Hyper, keys: Keys) -> np.ndarray:
+def _thermal_momenta(job: Job, hyper: Hyper, keys: Keys, xp: Any) -> Any:
     """[r, P] momenta of some replicas at each partition's temperature, velocities where the update has such; directions
     where their length is fixed.
     """
-    momentum = normal_momenta(job, keys)
+    momentum = normal_momenta(job, keys, xp)
     tau, h = np.nan_to_num(hyper.temperature), hyper.stepsize[:, None]
     for k, columns in enumerate(job.program.partition.slices):
         if not job.program.has_fixed_length(k):
             variance = tau[:, k : k + 1] * (h if job.program.has_velocity(k) else 1)
-            momentum[:, columns] *= np.sqrt(variance).astype(job.dtype)
-    return with_fixed_length(job, momentum)
+            momentum[:, columns] *= xp.asarray(np.sqrt(variance).astype(job.dtype))
+    return with_fixed_length(job, momentum, xp)
 
 
 def blocks(replicas: int, size: int = BLOCK) -> list[slice]:

@@ -76,8 +76,11 @@ class TunedLoop(Loop):
         now, ready = in_force(launch, way, course), launch.ready
         engine = engines(_job(now, course))
         watch = lambda whole: whole.subject.observer(whole, whole.moments(), engine.device, threads)  # noqa: E731
-        state = (way.start(0) if course.path and way else now.start()) if kept is None else _joined(kept)
-        held = state.position.copy() if kept is None else kept.extra[_HELD].copy()
+        if kept is not None:
+            state = _joined(kept)
+        else:
+            state = way.start(0) if course.path and way else now.start(engine)
+        held = np.array(state.position) if kept is None else kept.extra[_HELD].copy()
         watcher = watch(now.flat)
         loop = cls(
             ready, engine, engine.load(state), moments, ready.subject.observer(ready, moments, engine.device, threads),

@@ -61,11 +61,11 @@ def run_shard(
     launch = make_launch(shard)
     ready = launch.setup
     device = resolve_device(device)
-    state, moments = initial_state(launch), ready.moments()
-    speak = Speakers(ready, shard.runs)
-    initial = speak.first(state.position.copy())
+    speak, moments = Speakers(ready, shard.runs), ready.moments()
     chosen = choose_engine(ready.job, engine, device)
     worker = make_engine(ready.job, chosen, device, threads)
+    state = initial_state(launch, worker)
+    initial = speak.first(np.array(state.position))
     loop = Loop.make(ready, worker, state, moments, threads)
     watched = _watch(loop, speak, shard, on_steps)
     out = {"rows": shard.rows.astype(np.int64)}

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engines import Engine
 from ..errors import SpecError
 from ..method.named import get_method
 from ..moves.ladder import BY_RUNG
@@ -25,7 +26,7 @@ from ..running.hyperparameters import resolve_hyper
 from ..running.setup import make_setup
 from ..running.subject import Setup
 from ..spec.run import RunSpec
-from ..state import PARTITIONED, Hyper
+from ..state import PARTITIONED, Hyper, State
 from ..targets.base import Layout
 from .beside import DATA, NETWORK, NOTHING, Beside
 from .grids import Cell, StudySpec
@@ -268,10 +269,12 @@ def _streams(seeds: np.ndarray, tied: int) -> np.ndarray:
     return (seeds.astype(np.uint64)[:, None] * np.uint64(tied) + np.arange(tied, dtype=np.uint64)).ravel()
 
 
-def initial_state(launch: Launch) -> Any:
-    """The state at step 0: its addresses are the seeds of the initial state, not those of the dynamics."""
+def initial_state(launch: Launch, engine: Engine) -> State:
+    """The state at step 0 where it lives with an engine: its addresses are the seeds of the initial state, not those of
+    the dynamics.
+    """
     ready = launch.setup
-    return replace(ready, job=replace(ready.job, stream=launch.init.astype(np.uint64))).initial_state()
+    return replace(ready, job=replace(ready.job, stream=launch.init.astype(np.uint64))).begin(engine)
 
 
 def _hyper(specs: list[RunSpec], made: Setup, each: int) -> Hyper:

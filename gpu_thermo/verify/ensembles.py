@@ -56,7 +56,7 @@ def ladder(place: Place, kind: str, plan: Plan) -> list[Check]:
 def _on_target(place: Place, ready: Setup) -> tuple[np.ndarray, np.ndarray]:
     """Of each replica: sum of q^2 over the draws it was on the target rung, and how many those were."""
     engine = place.make(ready.job)
-    loop = Loop.make(ready, engine, ready.initial_state(), ready.moments(), place.threads)
+    loop = Loop.make(ready, engine, ready.begin(engine), ready.moments(), place.threads)
     squares, visits = np.zeros(ready.job.replicas), np.zeros(ready.job.replicas)
     for moments in loop.segments():
         for shot in (m.snapshot for m in moments if m.snapshot.is_draw):

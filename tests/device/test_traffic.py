@@ -4,9 +4,12 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from move_runs import LANGEVIN, MOVES, spec
 
 from bench.device import jobs
 from gpu_thermo.engines import BatchedEngine, FusedEngine
+from gpu_thermo.running.setup import prepare
+from gpu_thermo.spec.run import RunSpec
 from gpu_thermo.state import Segment
 
 pytestmark = pytest.mark.gpu
@@ -93,3 +96,16 @@ def test_a_state_that_was_not_loaded_goes_there_and_back(engine, counts):
     assert state.step == loaded.step == 4
     for name, value in state.arrays().items():
         np.testing.assert_array_equal(loaded.arrays()[name], value, err_msg=name)
+
+
+def test_what_proposals_and_histograms_keep_stays_there(counts):
+    """Arrays of `extra` that are the engine's: no segment brings them down."""
+    for move, run in ((MOVES["contour"], {}), (None, {"minibatch": "full", "batch": None})):
+        tree = spec(move, method=LANGEVIN | ({} if move else {"word": "{BAOAB}"}), **run)
+        tree["run"] = {name: value for name, value in tree["run"].items() if value is not None}
+        ready = prepare(RunSpec.from_dict(tree))
+        engine = BatchedEngine(ready.job, "cuda:0")
+        state = ready.begin(engine)
+        assert len(state.extra) > 5
+        added, _ = spent(counts, lambda e=engine, s=state: [e.advance(s, Segment(k, 3)) for k in (0, 3)])
+        assert added["to_host_bytes"] == 0
