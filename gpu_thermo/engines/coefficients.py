@@ -48,6 +48,7 @@ class Coefficients:
             return (self.temperature(at) if what.k is None else self.in_force(what.name, what.k, at),)
         record, k = operation(what.operation), what.partitions[0]
         h = self.in_force("stepsize", 0, at) * self._pace(k, at) * what.fraction.numerator / what.fraction.denominator
+        h = h if what.ratio == 1 else h * what.ratio
         read = {name: self.in_force(name, k, at) for name in record.reads}
         return record.coefficients(h, read | {"count": self._program.partition.counts[k]})
 

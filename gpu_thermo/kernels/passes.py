@@ -138,7 +138,7 @@ def _key(of: Substep | InForce) -> tuple[object, ...]:
     if isinstance(of, InForce):
         return (of,)
     same = operation(of.operation).several
-    return (of.operation, of.fraction, of.pace) if same else (of.operation, of.fraction, of.partitions[0])
+    return (of.operation, of.fraction, of.pace, of.ratio) if same else (of.operation, of.fraction, of.partitions[0])
 
 
 def _passes(chunk: list[Substep]) -> list[Pass]:

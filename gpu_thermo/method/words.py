@@ -1,7 +1,7 @@
 """Text to Word; words on partitions to a Program (equations.md section 2)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 
 from ..cost import Count
@@ -185,7 +185,8 @@ class Substep:
     `partitions`.
 
     Only operations that say so (`several`) ever cover several ranges at once; `sub` is the noise index of equations.md
-    section 7. In every `pace`-th step only it moves, by as many steps.
+    section 7. In every `pace`-th step only it moves, by as many steps; all its lengths are `ratio` times those of the
+    replica's stepsize.
     """
 
     operation: str
@@ -193,6 +194,7 @@ class Substep:
     fraction: Fraction = Fraction(1)
     sub: int = 0
     pace: int = 1
+    ratio: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -280,7 +282,8 @@ class Program:
             where = ", ".join(self.partition.names[k] for k in s.partitions)
             length = "" if s.fraction == 1 else f"  ({s.fraction} of the step)"
             rare = "" if s.pace == 1 else f"  (in the last of {s.pace} steps, by {s.pace} h)"
-            lines.append(f"{s.operation}  {where}: {operation(s.operation).formula}{length}{rare}")
+            other = "" if s.ratio == 1 else f"  (h there is {s.ratio:g} stepsizes)"
+            lines.append(f"{s.operation}  {where}: {operation(s.operation).formula}{length}{rare}{other}")
         return lines
 
     def operations(self, k: int) -> tuple[Operation, ...]:
@@ -344,39 +347,6 @@ def compile_program(words: Mapping[str, Word | None], partition: Partition) -> P
     in_braces = any(word.inside for word in active.values())
     braces = (len(before), len(substeps)) if in_braces else None
     return Program(partition, (*substeps, *after), texts, reuse, braces=braces)
-
-
-def with_paces(program: Program, paces: tuple[int, ...]) -> Program:
-    """The program whose partition k moves in every `paces[k]`-th step only (equations.md section 16): substeps of
-    several partitions come apart where these differ.
-
-    Raises
-    ------
-    SpecError
-        Nothing would move in some steps, or the word says more of a step than that it moves.
-    """
-    free = [k for k, text in enumerate(program.texts) if text is not None]
-    if all(paces[k] == 1 for k in free):
-        return program
-    names = ", ".join(program.partition.names[k] for k in free)
-    if program.braces is not None or any(record.fixed_length for record in program.records):
-        why = (
-            "the steps of a proposal in braces would differ, and backwards it would be another one"
-            if program.braces is not None else "K and S turn one momentum of all parameters"
-        )  # fmt: skip
-        raise SpecError(f"method.every lets partitions rest, and {program.texts[free[0]]} cannot: {why}. Leave it out.")
-    if all(paces[k] > 1 for k in free):
-        raise SpecError(
-            f"method.every lets each of {names} rest, and in some steps nothing would move: let one move in every step,"
-            " and give a larger stepsize."
-        )
-    apart: list[Evaluate | Substep] = []
-    for s in program.substeps:
-        groups: dict[int, tuple[int, ...]] = {}
-        for k in s.partitions if isinstance(s, Substep) else ():
-            groups[paces[k]] = (*groups.get(paces[k], ()), k)
-        apart += [replace(s, partitions=ks, pace=m) for m, ks in groups.items()] if isinstance(s, Substep) else [s]
-    return replace(program, substeps=tuple(apart), paces=paces)
 
 
 def _outside(active: Mapping[int, Word], chunks: dict[int, Chunks]) -> tuple[list[Substep], list[Substep]]:

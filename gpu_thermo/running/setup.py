@@ -11,7 +11,8 @@ from ..data import Dataset
 from ..engines import Batching, Job
 from ..errors import SpecError
 from ..method.named import get_method, make_program
-from ..method.words import Program, with_paces
+from ..method.paces import with_paces, with_ratios
+from ..method.words import Program
 from ..moves import fold
 from ..moves.base import Context
 from ..moves.fold import make_moves
@@ -72,7 +73,8 @@ def make_setup(spec: RunSpec, subject: Subject, stream: np.ndarray | None = None
     program = make_program(
         method, partition, spec.method.word, tuple(spec.method.freeze), spec.method.convention or "I"
     )
-    program = with_paces(program, _paces(spec.method.every or {}, program))
+    program = with_paces(program, _by_partition("every", spec.method.every or {}, program))
+    program = with_ratios(program, _by_partition("stepsize_ratio", spec.method.stepsize_ratio or {}, program))
     if "momenta" in run.keep and not any(
         "p" in o.operands for k in range(len(partition.names)) for o in program.operations(k)
     ):
@@ -119,14 +121,14 @@ def make_setup(spec: RunSpec, subject: Subject, stream: np.ndarray | None = None
     return Setup(with_registered(spec, program), subject, job, ensemble, moves)
 
 
-def _paces(every: Mapping[str, int], program: Program) -> tuple[int, ...]:
-    """Every how many steps each partition moves; the narrower name has the last word."""
+def _by_partition(key: str, given: Mapping[str, Any], program: Program) -> tuple[Any, ...]:
+    """[K] numbers of the partitions, 1 unless given; the narrower name has the last word."""
     partition, out = program.partition, dict.fromkeys(range(len(program.partition.names)), 1)
-    for place, pace in sorted(every.items(), key=lambda item: -len(partition.resolve(item[0]))):
+    for place, number in sorted(given.items(), key=lambda item: -len(partition.resolve(item[0]))):
         found = [k for k in partition.resolve(place) if program.texts[k] is not None]
         if not found:
-            raise SpecError(f"method.every.{place}: that is frozen, and never moves. Leave it out.")
-        out |= dict.fromkeys(found, pace)
+            raise SpecError(f"method.{key}.{place}: that is frozen, and never moves. Leave it out.")
+        out |= dict.fromkeys(found, number)
     return tuple(out.values())
 
 

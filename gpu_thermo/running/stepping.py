@@ -151,9 +151,16 @@ def _change(given: Change | Mapping[str, Any]) -> Change:
     return change
 
 
+_FIXED = {"name", "word", "partition", "freeze", "convention", "mass", "block", "every", "stepsize_ratio"}
+"""Keys of [method] that make a program."""
+
+
 def _changed(spec: RunSpec, change: Change) -> RunSpec:
     """The spec with a change; SpecError for what no change may touch."""
-    fixed = sorted({"name", "word", "partition", "freeze", "convention", "mass", "block", "every"} & set(change.method))
+    fixed = sorted(
+        {"name", "word", "partition", "freeze", "convention", "mass", "block", "every", "stepsize_ratio"}
+        & set(change.method)
+    )
     if fixed:
         raise SpecError(f"method.{fixed[0]} makes another run and cannot change on the way: start one with it.")
     if spec.run.equal_times and "stepsize" in change.method:

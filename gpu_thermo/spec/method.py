@@ -45,6 +45,11 @@ class MethodSpec(Section):
         description="multirate: a partition with m here moves in the last of every m steps only, by m stepsizes",
         json_schema_extra={"allowed": "{partition = steps, ..}", "unit": "steps"},
     )
+    stepsize_ratio: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] | None = Field(
+        None,
+        description="a stepsize of its own for a partition, as a multiple of stepsize; the others have 1",
+        json_schema_extra={"allowed": "{partition = number, ..}"},
+    )
     block: int | None = Field(
         None,
         ge=1,
@@ -70,6 +75,21 @@ class MethodSpec(Section):
             )
         return {**tree, "name": name} | ({} if word is None else {"word": word})
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_stepsize(cls, tree: Any) -> Any:
+        """A replica has one stepsize; what partitions have of it is told apart."""
+        given = tree.get("stepsize") if isinstance(tree, Mapping) else None
+        if isinstance(given, Mapping) and given and not {"value", "values", "schedule", "repeat"} & given.keys():
+            if all(isinstance(v, int | float) and not isinstance(v, bool) and v > 0 for v in given.values()):
+                first, *others = given.items()
+                ratios = ", ".join(f"{name} = {v / first[1]:g}" for name, v in others) or f"{first[0]} = 1"
+                raise ValueError(
+                    f"stepsize = {dict(given)} is by partition, and a replica has one stepsize, of which partitions"
+                    f" have multiples: stepsize = {first[1]:g}, stepsize_ratio = {{{ratios}}}"
+                )
+        return tree
+
     @model_validator(mode="after")
     def _consistent(self) -> "MethodSpec":
         if is_elsewhere("update", self.name):
@@ -83,6 +103,10 @@ class MethodSpec(Section):
             raise ValueError(
                 f"every belongs to splitting words, and '{self.name}' is a whole-step update, which moves all at once:"
                 " leave it out"
+            )
+        if self.stepsize_ratio is not None and get_method(self.name).update is not None:
+            raise ValueError(
+                f"stepsize_ratio belongs to splitting words, and '{self.name}' is a whole-step update: leave it out"
             )
         for key, owner in (("convention", "momentum"), ("cooling", "coolmomentum")):
             if getattr(self, key) is not None and self.name != owner:

@@ -321,6 +321,16 @@ class RunSpec(Section):
         return self
 
     @model_validator(mode="after")
+    def _one_time(self) -> "RunSpec":
+        """Where partitions have stepsizes of their own, a run has no one time, nor one stepsize to find."""
+        if self.method.stepsize_ratio and (self.run.tolerance is not None or self.run.equal_times):
+            what, else_ = "tolerance finds one stepsize", "use method.mass, which may differ by partition, too"
+            if self.run.tolerance is None:
+                what, else_ = "equal_times compares times", "leave one out"
+            raise ValueError(f"run.{what}, and with method.stepsize_ratio every partition has its own: {else_}")
+        return self
+
+    @model_validator(mode="after")
     def _equal_times(self) -> "RunSpec":
         """Replicas of several stepsizes can keep one time where each goes its own way."""
         if self.run.equal_times:
