@@ -6,6 +6,7 @@ side. What lies along x is the numeric axis with the most values, or of names th
 
 import csv
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,8 @@ _WIDE = 8.0
 _APART, _MARGIN, _BESIDE = 0.07, 0.07, 0.01
 """Parts of an axis: how far ticks are apart at the least, what is left free at each end, and lines beside each
 other."""
+_LETTERS = 14
+"""Of a title, in an inch."""
 _WORDS = {
     "ess": "effective draws of a run", "ess_per_gradient": "effective draws per gradient",
     "ess_per_second": "effective draws per second", "autocorrelation": "autocorrelation time (steps)",
@@ -118,7 +121,8 @@ def figure(study: xr.Dataset, outcome: str | None = None, by: Sequence[str] = ()
             _line(panel, x, here, middle, found, (line, len(lines.values), lines.shown(line)))
         _dress(panel, x, f"{split.title} {split.shown(at)}" if len(split.values) > 1 else "")
     _finish(drawn, places, outcome, middle, lines)
-    drawn.suptitle(_title(study, found), x=0.02, ha="left", fontsize=9, color="0.3")
+    title = textwrap.fill(_title(study, found), int(_LETTERS * drawn.get_figwidth()))
+    drawn.suptitle(title, x=0.02, ha="left", fontsize=9, color="0.3")
     rows = [_row(axes, g, s, middle[g]) for g, s in enumerate(found)]
     return Drawn(drawn, (*fields, "runs", "finished", "middle", "low", "high"), rows)
 

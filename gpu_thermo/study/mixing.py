@@ -7,8 +7,6 @@ numbers of a run are those of its slowest quantity. They are of the draws of one
 not show.
 """
 
-from typing import Any
-
 import numpy as np
 
 from ..moves import fold
@@ -110,26 +108,23 @@ def effective(values: np.ndarray, weight: np.ndarray | None = None) -> np.ndarra
 
 
 def chain_ess(chains: np.ndarray) -> np.ndarray:
-    """[...] effective draws of the mean of single chains [..., D] of 4 or more draws, each cut in halves."""
+    """[...] effective draws of the mean of single chains [..., D] of 4 or more draws, each cut in halves.
+
+    arviz-stats' `ess` walks the lags of one chain after another, 25 times as long in all (.16 ms a chain of 100 draws,
+    and a shard of 1,024 runs has 16,384): Geyer's sequences are for all at once here, and held to it by a test.
+    """
+    from arviz_stats.base import array_stats
+
     half = chains.shape[-1] // 2
     x = np.stack([chains[..., :half], chains[..., chains.shape[-1] - half :]], axis=-2)
     mean = x.mean(axis=-1, keepdims=True)
-    covariance = _autocovariance(x - mean).mean(axis=-2)
+    covariance = array_stats.autocov(x, axis=-1).mean(axis=-2)
     within = covariance[..., :1] * half / (half - 1)
     total = within * (half - 1) / half + mean[..., 0].var(axis=-1, ddof=1)[..., None]
     rho = 1 - (within - covariance) / total
     rho[..., 0] = 1
     tau = np.maximum(_geyer(rho), 1 / np.log10(2 * half))
     return 2 * half / tau
-
-
-def _autocovariance(x: np.ndarray) -> np.ndarray:
-    """[..., D] biased, of centred x."""
-    n = x.shape[-1]
-    size = 2 ** int(np.ceil(np.log2(2 * n)))
-    spectrum = np.fft.rfft(x, size)
-    found: Any = np.fft.irfft(spectrum * spectrum.conj(), size)[..., :n]
-    return np.asarray(found) / n
 
 
 def _geyer(rho: np.ndarray) -> np.ndarray:

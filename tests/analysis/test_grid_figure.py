@@ -96,7 +96,7 @@ def test_who_never_gets_there_is_on_top():
     times[:6], times[8:10] = np.nan, np.nan
     found = figure(study.assign(steps_to_90=("chain", times)), "steps_to_90")
     assert [row[-3] for row in found.rows] == ["", 110.0, 120.0]
-    (title,) = (t for t in texts(found) if "median" in t)
+    (title,) = (t.replace("\n", " ") for t in texts(found) if "median" in t)
     assert "open: runs are missing" in title
     assert "on top: half never get there" in title
     assert [row[1:3] for row in found.rows] == [(8, 2), (8, 6), (8, 8)]
@@ -134,3 +134,13 @@ def test_the_command(study: xr.Dataset, store: Path, tmp_path: Path, monkeypatch
     assert call("table", str(store), "--plot", "no/p.png").exit_code == 1
     with pytest.raises(DataError):
         check_suffix(Path("x"))
+
+
+def test_a_long_title_stays_within_the_picture() -> None:
+    """It goes over to the next line."""
+    named = made_up({"method.stepsize": [0.1, 0.2]}, name="five words, sixteen stepsizes, at equal physical time")
+    drawn = figure(named, "accuracy").figure
+    drawn.draw_without_rendering()
+    (title,) = (t for t in drawn.texts if "95 %" in t.get_text())
+    assert title.get_window_extent().x1 < drawn.bbox.x1
+    assert "five words" in title.get_text()
