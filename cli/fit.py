@@ -100,6 +100,8 @@ def _introduce(planned: "Planned", target: str) -> None:
     )
     for line in planned.advice:
         say(f"  {line}")
+    for line in planned.assumed:
+        say(f"  assumed: {line}")
 
 
 def _tell_shares(plan: "RunPlan", quiet: bool) -> None:

@@ -226,7 +226,7 @@ def choices_of(tree: xr.DataTree) -> MlpModel:
         centre = learned_centre(tree, len(names["targets"]))
         noise_sd, task = 1.0, LEARNED[likelihood.name]
     return MlpModel(
-        len(names["features"]), model.layers, outputs, task, model.activation, model.prior_sd, float(noise_sd),
+        len(names["features"]), model.layers, outputs, task, model.activation, model.scales, float(noise_sd),
         model.prior or "normal", dof=model.dof or 4.0, noise_centre=centre,
         weighted="weight_train" in tree["constant_data"] or model.class_weight is not None,
     )  # fmt: skip

@@ -2,7 +2,6 @@
 from what the data are. Chosen by `bench.defaults` on generated sets, none of which is scored elsewhere.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,8 +12,6 @@ AUTO = "auto"
 UNITS = 16
 """Hidden units of the one layer."""
 REPLICAS = 48
-NUMBERS, CLASSES = (2.0, 1.0), (3.0, 3.0)
-"""Of regression and of classification: sd of what a unit, and an output, sums of inputs of size 1 under the prior."""
 MANY = 300
 """Rows from which on the noise of numbers may depend on x."""
 WORK = 4e11
@@ -44,16 +41,6 @@ def likelihood(given: str, data: Dataset) -> str | None:
     return "heteroscedastic" if data.points >= MANY and data.target_transform is None else "gaussian"
 
 
-def prior_scales(inputs: int, hidden: Sequence[int], classes: bool) -> dict[str, float]:
-    """sd of the prior by layer: that of what a unit sums over the root of how much it sums."""
-    unit, output = CLASSES if classes else NUMBERS
-    names = ["hidden"] if len(hidden) == 1 else [f"hidden{i + 1}" for i in range(len(hidden))]
-    fans = (inputs, *hidden)
-    return {name: unit / math.sqrt(max(fan, 1)) for name, fan in zip(names, fans, strict=False)} | {
-        "output": output / math.sqrt(max(hidden[-1], 1))
-    }
-
-
 def gradients(data: Dataset, parameters: int, replicas: int) -> int:
     """Most gradients of a replica: what WORK pays for, within GRADIENTS."""
     fewest, most = GRADIENTS
@@ -78,11 +65,8 @@ def sections(
             " up first (sklearn.decomposition.PCA)."
         )
     widths = layers(hidden)
-    scales = prior_sd
-    if isinstance(prior_sd, str) and prior_sd == AUTO:
-        scales = prior_scales(data.inputs, widths, bool(data.classes))
     model = {
-        "hidden": widths, "activation": activation, "prior": prior, "prior_sd": scales, "init": "prior",
+        "hidden": widths, "activation": activation, "prior": prior, "prior_sd": prior_sd, "init": "prior",
         "likelihood": likelihood(likelihood_name, data),
     }  # fmt: skip
     if max_gradients == AUTO:
@@ -94,4 +78,8 @@ def sections(
         "keep": ["parameters"], "path": PATH,
     }  # fmt: skip
     drop = lambda section: {key: value for key, value in section.items() if value is not None}  # noqa: E731
-    return {"model": drop(model), "method": {"name": "langevin", "posterior_temperature": 1.0}, "run": drop(run)}
+    return {
+        "model": drop(model),
+        "method": {"name": "langevin", "mass": "prior", "posterior_temperature": 1.0},
+        "run": drop(run),
+    }

@@ -32,8 +32,7 @@ class BayesianMLPRegressor(RegressorMixin, BayesianMLP):
     hidden : widths of the hidden layers; "auto" is one of 16. activation : see `gpu-thermo spec model`.
     likelihood : gaussian (noise learned), heteroscedastic, student_t or poisson; "auto" is heteroscedastic from 300
         rows on, else gaussian.
-    prior, prior_sd : of the parameters; "auto" keeps what a unit sums of about size 2, and an output 1, whatever the
-        number of inputs (3 and 3 of classes).
+    prior, prior_sd : of the parameters; "auto" takes the scales under which a wide network explains the rows best.
     tolerance : one standard error of the worst average, in posterior standard deviations.
     replicas : networks advanced together. max_gradients : of each at most; "auto" is 20,000, fewer (3,000 at least) of
         large tables, so that a fit takes some 20 s of two cores.

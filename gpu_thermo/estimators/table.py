@@ -11,6 +11,8 @@ from ..data import Dataset
 from ..data.labels import shorten
 from ..data.sources import Csv, Parquet
 from ..errors import DataError, did_you_mean
+from ..running.model import assumptions, make_model, with_scales
+from ..spec.run import RunSpec
 from .defaults import sections
 
 FEWEST = 10
@@ -26,12 +28,14 @@ class Planned(NamedTuple):
 
     Attributes
     ----------
-    spec : of the run. data : as it will be sampled. advice : lines for the user, before anything is done.
+    spec : of the run. data : as it will be sampled. advice : lines for the user, before anything is done. assumed : of
+    answers and parameters.
     """
 
     spec: dict[str, Any]
     data: Dataset
     advice: tuple[str, ...]
+    assumed: tuple[str, ...]
 
 
 def plan_table(path: Path, target: str, *, seed: int = 0, log: bool = False, **settings: Any) -> Planned:
@@ -58,7 +62,12 @@ def plan_table(path: Path, target: str, *, seed: int = 0, log: bool = False, **s
         section["target_transform"] = "log"
     data = source(**section).build()
     _check_answers(path, target, data)
-    return Planned({"data": section, **sections(data, seed=seed, **settings)}, data, tuple(_advice(data, log)))
+    spec = {"data": section, **sections(data, seed=seed, **settings)}
+    chosen = with_scales(RunSpec.from_dict(spec), data)
+    if chosen.model.prior_scales is not None:
+        spec["model"]["prior_scales"] = chosen.model.prior_scales
+    assumed = assumptions(make_model(chosen, data), data, chosen.model.prior_scales is not None)
+    return Planned(spec, data, tuple(_advice(data, log)), tuple(assumed))
 
 
 def _check(path: Path, target: str, raw: dict[str, Any]) -> None:

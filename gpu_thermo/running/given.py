@@ -14,6 +14,7 @@ from ..spec.model import GIVEN, ModelSpec
 from ..spec.run import RunSpec
 from ..spec.text import read_toml
 from ..targets.base import Potential
+from ..targets.priors import AUTO
 from .model import as_answered
 from .setup import prepare
 from .subject import Setup
@@ -115,6 +116,8 @@ def _same_model(given: ModelSpec, recorded: RunSpec) -> ModelSpec:
         same["init"] = GIVEN
     if given.init_sha256 is None:
         same["init_sha256"] = ours.init_sha256
+    if given.prior_sd == AUTO and given.prior_scales is None and ours.prior_sd == AUTO:
+        same["prior_scales"] = ours.prior_scales
     if given.network is None and not given.model_fields_set & {"hidden", "activation"}:
         same["network"] = ours.network
     return given.model_copy(update=same)

@@ -13,10 +13,12 @@ from ..data import Dataset
 from ..errors import DataError, SpecError
 from ..spec.model import LEARN
 from ..spec.run import RunSpec
+from ..targets import wide
 from ..targets.likelihoods import LEARNED, LIKELIHOODS, Likelihood, get_likelihood, named
 from ..targets.likelihoods.laws import NORMAL
 from ..targets.likelihoods.values import ETA_BOUNDS
 from ..targets.networks import OWN_TENSOR, MlpModel
+from ..targets.priors import AUTO
 
 DEFAULT_DOF = 4.0
 
@@ -58,11 +60,35 @@ def make_model(spec: RunSpec, data: Dataset) -> MlpModel:
     known = 1.0 if learned or model.noise_sd is None else float(model.noise_sd)
     return MlpModel(
         data.inputs, model.layers, likelihood.outputs(data.outputs),
-        LEARNED[likelihood.name] if learned else model.likelihood or data.task, model.activation, model.prior_sd,
+        LEARNED[likelihood.name] if learned else model.likelihood or data.task, model.activation, model.scales,
         known, model.prior or "normal", dof=model.dof or DEFAULT_DOF,
         noise_centre=_centre(data) if learned else (),
         weighted=data.weight is not None or model.class_weight is not None,
     )  # fmt: skip
+
+
+def with_scales(spec: RunSpec, data: Dataset) -> RunSpec:
+    """The spec that says which scales prior_sd = "auto" chooses on its data; SpecError where it cannot."""
+    model = spec.model
+    if model.prior_sd != AUTO or model.prior_scales is not None:
+        return spec
+    if model.network is not None or data.count > 1:
+        what = "a network of your own" if model.network is not None else f"{data.count} data sets at once"
+        raise SpecError(
+            f'model.prior_sd = "auto" asks one data set for the scales of our networks\' layers, and this is {what}:'
+            " give a number, or one for each layer."
+        )
+    likelihood = _likelihood(spec, data)
+    kind = wide.CLASSES if data.classes else wide.NUMBERS if likelihood.answers is None else wide.COUNTS
+    if kind == wide.NUMBERS and likelihood.outputs(1) > 1:
+        kind = wide.NOISY
+    weight = weighted(spec, data).weight
+    y, sd = data.y_train[0], None if data.classes else target_sds(data)
+    if kind in (wide.NUMBERS, wide.NOISY):
+        y = y / sd
+    found = wide.choose(data.x_train[0], y, kind, model.layers, model.activation, None if weight is None else weight[0])
+    scales = {name: float(f"{sd:.3g}") for name, sd in wide.by_layer(found[:2], data.inputs, model.layers).items()}
+    return spec.model_copy(update={"model": model.model_copy(update={"prior_scales": scales})})
 
 
 def learns(spec: RunSpec, likelihood: Likelihood) -> bool:
@@ -99,11 +125,13 @@ def weighted(spec: RunSpec, data: Dataset) -> Dataset:
     return replace(data, weight=out / out.mean(axis=1, keepdims=True))
 
 
-def assumptions(model: MlpModel, data: Dataset) -> list[str]:
-    """What the model takes for granted of answers and parameters, in words, with numbers in the targets' own units."""
+def assumptions(model: MlpModel, data: Dataset, chosen: bool = False) -> list[str]:
+    """What the model takes for granted of answers and parameters, in words, with numbers in the targets' own units;
+    `chosen` where the data chose the prior's scales.
+    """
     return [
         f"{_of_answers(model, data)}{'; points weighted' if model.weighted else ''}",
-        _of_parameters(model),
+        f"{_of_parameters(model)}{' (chosen by the data)' if chosen else ''}",
     ]
 
 

@@ -25,7 +25,7 @@ from ..targets.networks import MlpModel, MlpTarget
 from ..targets.own import OwnNetwork
 from ..targets.own.check import PROBE, check_network
 from ..targets.own.model import OwnModel
-from .model import as_answered, assumptions, make_model, weighted
+from .model import as_answered, assumptions, make_model, weighted, with_scales
 from .resources import check_least
 from .seeing import NetworkObserver
 from .seeing_there import ObserverThere
@@ -64,6 +64,7 @@ class NetworkSubject:
         if data is None:
             _check_sets(spec)
             data = as_answered(spec, spec.data).build(base)
+        spec = with_scales(spec, data)
         model = make_model(spec, data)
         dtype, probe = np.dtype(spec.model.dtype).type, None
         if network is not None:
@@ -222,7 +223,7 @@ class NetworkSubject:
 
     def assumptions(self) -> list[str]:
         """What is assumed of answers and parameters, in words."""
-        return assumptions(self.model, self.data)
+        return assumptions(self.model, self.data, self.spec.model.prior_scales is not None)
 
     def columns(self) -> list[str]:
         """What became of the columns of a table, where they are not simply numbers, in words."""

@@ -55,7 +55,9 @@ def prepare(
     check_registered(spec.registered)
     spec, own, init = with_network(spec, network, init)
     spec, held = find_starts(spec, base, init)
-    ready = make_setup(spec, choose_subject(spec, base, data, potential, own))
+    subject = choose_subject(spec, base, data, potential, own)
+    spec = subject.spec  # which says what was chosen by the data
+    ready = make_setup(spec, subject)
     if held is None:
         return ready
     starts = Starts.of(held, ready.job.target.layout, spec.run.replicas, ready.job.dtype)
@@ -97,7 +99,8 @@ def make_setup(spec: RunSpec, subject: Subject, stream: np.ndarray | None = None
     batching = _batching(spec, target.points)
     network = target.model if isinstance(target, MlpTarget) and not target.library else None
     fans = None if network is None else network.weight_fans
-    scale = None if spec.method.mass is None else scale_of(spec.method.mass, target.layout, fans)
+    prior = None if network is None else network.prior_spread
+    scale = None if spec.method.mass is None else scale_of(spec.method.mass, target.layout, fans, prior)
     context = Context(
         program, seed, stream, ensemble, target.points, run.burn_in, run.steps, subject.energy_range,
         prior_gradient=_prior_gradient(subject, scale),

@@ -16,7 +16,7 @@ from ..errors import did_you_mean
 from ..targets.activations import ACTIVATIONS
 from ..targets.likelihoods import named
 from ..targets.networks import INITS, MOST_LAYERS
-from ..targets.priors import FAN_IN, PRIORS
+from ..targets.priors import AUTO, FAN_IN, PRIORS
 from .explain import LONGEST
 from .names import OneOf
 from .section import Section
@@ -69,15 +69,17 @@ LEARN = "learn"
 
 
 def _parse_scale(given: Any) -> Any:
-    """A number above 0, "fan_in", or one of them for each layer."""
+    """A number above 0, "fan_in", or one of them for each layer; or "auto" for all."""
+    if given == AUTO:
+        return given
     for name, scale in given.items() if isinstance(given, Mapping) else [("", given)]:
         number = isinstance(scale, int | float) and not isinstance(scale, bool)
         if scale != FAN_IN and not (number and SMALLEST <= scale <= LARGEST):
             at = f" of {name}" if name else ""
             raise ValueError(
                 f"{shorten(repr(scale), 40)}{at} is no scale of a prior: give a number greater than 0"
-                f' ({SMALLEST:g} to {LARGEST:g}), "fan_in", or a'
-                ' table with one for each layer, as in {hidden = 1.0, output = "fan_in"}'
+                f' ({SMALLEST:g} to {LARGEST:g}), "fan_in", a table with one for each layer, as in'
+                ' {hidden = 1.0, output = "fan_in"}, or "auto" for all layers, chosen by the data'
             )
     if isinstance(given, Mapping):
         return {name: s if s == FAN_IN else float(s) for name, s in given.items()}
@@ -126,8 +128,14 @@ class ModelSpec(Section):
     )
     prior_sd: Annotated[float | str | dict[str, float | str], BeforeValidator(_parse_scale)] | None = Field(
         None,
-        description='scale of the prior (of normal: its sd): a number, "fan_in" (1/sqrt(fan_in), biases 1), or one of'
-        " them for each layer, as in {hidden = 1.0, output = 'fan_in'}; no prior unless set",
+        description='scale of the prior (of normal: its sd): a number, "fan_in" (1/sqrt(fan_in), biases 1), one of'
+        " them for each layer, as in {hidden = 1.0, output = 'fan_in'}, or \"auto\", chosen by the data (equations.md"
+        " section 12); no prior unless set",
+    )
+    prior_scales: dict[str, float] | None = Field(
+        None,
+        description='what prior_sd = "auto" chose, written into a run\'s own spec',
+        json_schema_extra={"allowed": "what a run's own spec says"},
     )
     noise_sd: Annotated[float | str, BeforeValidator(_parse_noise)] | None = Field(
         None,
@@ -146,6 +154,11 @@ class ModelSpec(Section):
     def layers(self) -> tuple[int, ...]:
         """Units of each hidden layer."""
         return (self.hidden,) if isinstance(self.hidden, int) else tuple(self.hidden)
+
+    @property
+    def scales(self) -> Any:
+        """The prior's scales in force: `prior_sd`, or what "auto" chose."""
+        return self.prior_sd if self.prior_scales is None else self.prior_scales
 
     @model_serializer(mode="wrap")
     def _leave_out_none(self, handler: Any) -> dict[str, Any]:
@@ -177,6 +190,8 @@ class ModelSpec(Section):
     def _prior_needs_sd(self) -> "ModelSpec":
         if self.init == "prior" and self.prior_sd is None:
             raise ValueError('init = "prior" needs prior_sd')
+        if self.prior_scales is not None and self.prior_sd != AUTO:
+            raise ValueError('prior_scales is what prior_sd = "auto" chose: leave it out, and write it as prior_sd')
         if self.prior is not None and self.prior_sd is None:
             raise ValueError(f'prior = "{self.prior}" needs prior_sd, its scale')
         return self

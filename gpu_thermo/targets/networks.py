@@ -159,6 +159,14 @@ class MlpModel:
         sizes = [size for name, size in self.layout.sizes.items() if name != OWN_TENSOR]
         return np.repeat(scales, sizes)
 
+    @property
+    def prior_spread(self) -> np.ndarray | None:
+        """[P] scales of the prior, 1 of the likelihood's own parameters; None without prior."""
+        if self.prior_sd is None:
+            return None
+        own = np.broadcast_to(self._spread_scales(), self.parameters - self.noises)
+        return np.concatenate([own, np.ones(self.noises)])
+
     def prior_terms(self, points: int, xp: Any = np) -> dict[str, Any]:
         """Numbers of the prior by name: floats, or arrays over the network's own parameters."""
         c = get_prior(self.prior).constants(self._spread_scales(), points)

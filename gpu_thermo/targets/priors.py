@@ -162,6 +162,8 @@ def get_prior(name: str) -> Prior:
 Scale = float | str | Mapping[str, float | str] | None
 """Scale of a prior as a spec says it: a number, "fan_in", one of them for each layer, or None for no prior."""
 FAN_IN = "fan_in"
+AUTO = "auto"
+"""In a spec: chosen by the data (`wide.py`); no network is made of it."""
 
 
 def scale_of(given: float | str, fan_in: int, bias: bool) -> float:

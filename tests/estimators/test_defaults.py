@@ -24,6 +24,7 @@ def test_they_are_a_spec():
         assert spec.model.layers == (defaults.UNITS,)
         assert spec.run.tolerance == 0.05
         assert spec.run.seed == 3
+        assert (spec.model.prior_sd, spec.method.mass) == ("auto", "prior")
 
 
 def test_the_noise_by_the_number_of_rows():
@@ -32,15 +33,6 @@ def test_the_noise_by_the_number_of_rows():
     assert defaults.likelihood("auto", data(300, transform="log")) == "gaussian"
     assert defaults.likelihood("auto", data(classes=("no", "yes"))) is None
     assert defaults.likelihood("student_t", data()) == "student_t"
-
-
-@pytest.mark.parametrize("inputs", [1, 4, 100])
-def test_what_a_unit_sums_does_not_grow_with_the_inputs(inputs):
-    scales = defaults.prior_scales(inputs, [16], classes=False)
-    assert scales["hidden"] * inputs**0.5 == pytest.approx(defaults.NUMBERS[0])
-    assert scales["output"] * 4 == pytest.approx(defaults.NUMBERS[1])
-    deep = defaults.prior_scales(inputs, [9, 16], classes=True)
-    assert deep["hidden2"] * 3 == pytest.approx(defaults.CLASSES[0])
 
 
 def test_work_is_bounded():

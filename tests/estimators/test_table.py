@@ -23,7 +23,9 @@ def table(tmp_path):
 
 def test_what_is_chosen(table):
     path = table(a=RNG.normal(size=50), b=["x", "y"] * 25, one=[1] * 50, y=RNG.normal(size=50))
-    spec, data, advice = plan_table(path, "y", seed=5)
+    spec, data, advice, assumed = plan_table(path, "y", seed=5)
+    assert set(spec["model"]["prior_scales"]) == {"hidden", "output"}
+    assert assumed[-1].endswith("(chosen by the data)")
     assert spec["data"]["target"] == "y"
     assert (data.points, data.test_points) == (40, 10)
     assert advice == ("column b: 2 categories (x, y)", "column one: left out, it holds one value, 1.0")
@@ -34,7 +36,7 @@ def test_a_skewed_target_is_told(table):
     y = np.exp(1.5 * RNG.normal(size=200))
     path = table(a=RNG.normal(size=200), y=y)
     assert "--log" in plan_table(path, "y").advice[-1]
-    spec, data, advice = plan_table(path, "y", log=True)
+    spec, data, advice, _ = plan_table(path, "y", log=True)
     assert not advice
     assert data.target_transform == spec["data"]["target_transform"] == "log"
     assert data.targets == ("log(y)",)

@@ -39,7 +39,7 @@ def test_forms():
         ([1.0, float("inf")], r"mass = inf \(entry 1\) must"), ({"w1": [1, -2]}, r"mass of w1 = -2 \(entry 1\) must"),
         ({"w1": "auto"}, "mass of w1 = 'auto' is one of many: a run estimates all masses or none"),
         ("auto", r'mass = "auto" needs run.tolerance.* or numbers for mass'),
-        ("fanin", "mass = 'fanin' is unknown: give a number above 0, one for each parameter, or 'fan_in'"),
+        ("fanin", "mass = 'fanin' is unknown: give a number above 0, one for each parameter, 'fan_in' or 'prior'"),
         ([], r"mass = \[\] is neither a number"), (True, "mass = True is neither"), ({}, "an empty table"),
         ([[1], [2, 3]], "is neither a number, nor numbers"), ({"w1": None}, "mass of w1 = None is neither a number"),
     ],
