@@ -49,14 +49,18 @@ Target = Annotated[str, typer.Option(metavar="COLUMN", help="The column to predi
 Out = Annotated[Path | None, typer.Option(metavar="NAME", help="Where to write.  [default: TABLE's name, here]")]
 Log = Annotated[bool, typer.Option("--log", help="Learn the logarithm of a positive target; answers are in its units.")]
 Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Decides the rows held out and every random number.")]
-Goal = Annotated[float, typer.Option(metavar="X", help="Error of the averages to stop at, in posterior sd.")]
+Goal = Annotated[float, typer.Option(metavar="X", help="Error of the averages to stop at, in parts of their spread.")]
+Minutes = Annotated[
+    float | None,
+    typer.Option(min=0.1, metavar="M", help="Work so long at most; some 20 s of two cores unless given."),
+]
 NoReport = Annotated[bool, typer.Option("--no-report", help="Leave out NAME.html.")]
 
 
 def fit(
-    path: TableFile, target: Target, out: Out = None, log: Log = False, seed: Seed = 0, tolerance: Goal = 0.05,
-    device: Devices = "auto", workers: Workers = 0, scheduler: Scheduler = None, threads: Threads = None,
-    time_limit: TimeLimit = None, no_report: NoReport = False,
+    path: TableFile, target: Target, out: Out = None, log: Log = False, seed: Seed = 0, tolerance: Goal = 0.1,
+    minutes: Minutes = None, device: Devices = "auto", workers: Workers = 0, scheduler: Scheduler = None,
+    threads: Threads = None, time_limit: TimeLimit = None, no_report: NoReport = False,
     overwrite: Overwrite = False, quiet: Quiet = False, as_json: JsonSummary = False,
 ) -> None:  # fmt: skip
     """Learn a column of a table from the others, and how sure to be of each answer.
@@ -75,7 +79,8 @@ def fit(
               "report": name.with_name(f"{name.name}.html")}  # fmt: skip
     for key in ("model", *(() if no_report else ("report",))):
         check_output(places[key], overwrite, (places[key].suffix,))
-    planned = plan_table(path, target, seed=seed, log=log, tolerance=tolerance)
+    seconds = None if minutes is None else 60 * minutes
+    planned = plan_table(path, target, seed=seed, log=log, tolerance=tolerance, max_seconds=seconds)
     if not quiet:
         _introduce(planned, target)
     begin = time.perf_counter()
@@ -144,19 +149,23 @@ def _finish(places: dict[str, Path], seconds: float, quiet: bool, as_json: bool)
     """The estimator's file, scores, verdict and report of a run that is over."""
     from gpu_thermo.averages.predictive import restored_data
     from gpu_thermo.estimators.runs import from_run
+    from gpu_thermo.estimators.words import in_words as verdict_in_words
     from gpu_thermo.store import open_run
+    from gpu_thermo.tuning.told import Told
     from gpu_thermo_analysis.baselines import columns, compared, rows
 
     tree = open_run(places["run"])
     model = from_run(tree)
     model.save(places["model"])
     scores = compared(tree, seconds)
+    tuning: Any = tree["tuning"].attrs
+    said = verdict_in_words(Told.of(tuning), seconds)
     if "report" in places:
         from gpu_thermo_analysis.report import write_report
 
-        write_report(places["run"], places["report"], overwrite=True, scores=scores)
+        write_report(places["run"], places["report"], overwrite=True, scores=scores, said=said)
     if as_json:
-        print_json({"verdict": model.trust_.to_dict(), "scores": [s.to_dict() for s in scores],
+        print_json({"verdict": model.trust_.to_dict() | {"said": said}, "scores": [s.to_dict() for s in scores],
                     "seconds": seconds, **places})  # fmt: skip
     else:
         heads = columns(restored_data(tree))
@@ -165,7 +174,8 @@ def _finish(places: dict[str, Path], seconds: float, quiet: bool, as_json: bool)
         echo()
     trusted = model.trust_.trusted
     if not trusted or not quiet:
-        say(f"{'' if trusted else 'Warning: '}averages {model.trust_.text}")
+        for line in said:
+            say(f"{'' if trusted else 'Warning: '}{line}")
     if not quiet:
         say("\nWritten: " + ", ".join(str(place) for place in places.values()))
         say(f"Next:\n  gpu-thermo predict {places['run']} POINTS.csv --out predictions.csv")

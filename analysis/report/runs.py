@@ -27,11 +27,11 @@ from .page import Part, code, details, page, paragraph, table, verdict
 MOST_COORDINATES = 20
 
 
-def run_report(store: Path, scores: Sequence[Score] | None = None) -> str:
+def run_report(store: Path, scores: Sequence[Score] | None = None, said: Sequence[str] = ()) -> str:
     """The page; StoreError where there is no such run, or it is damaged."""
     tree = open_run(store)
     spec = RunSpec.from_json(tree.attrs["spec"])
-    lead = paragraph(_sentence(tree, spec)) + _verdict(tree)
+    lead = paragraph(_sentence(tree, spec)) + _verdict(tree, said)
     parts = [Part("How the run went", _of(lambda: sections.energies(tree)))]
     if _answers(tree, spec):
         answers = Answers.of(tree)
@@ -92,10 +92,11 @@ def _sentence(tree: xr.DataTree, spec: RunSpec) -> str:
     )
 
 
-def _verdict(tree: xr.DataTree) -> str:
+def _verdict(tree: xr.DataTree, said: Sequence[str]) -> str:
     told = sections.told_of(tree)
     if told is not None:
-        good, text = told.verdict.trusted, f"Averages {told.verdict.text}."
+        good, text = told.verdict.trusted, f"{'; '.join(said) or f'averages {told.verdict.text}'}."
+        text = text[:1].upper() + text[1:]
     else:
         try:
             found = diagnose(tree)

@@ -32,10 +32,11 @@ from ..errors import RunError
 from ..run import sample
 from ..targets.networks import MlpModel
 from ..tuning.told import Told
-from .defaults import AUTO, REPLICAS, sections
+from .defaults import AUTO, REPLICAS, TOLERANCE, sections
 from .inputs import encoded, recipe_for
 from .saved import save
 from .table import log_would_help
+from .words import ESTIMATOR, in_words
 
 Array = Any
 
@@ -67,7 +68,7 @@ class BayesianMLP(BaseEstimator):
 
     def __init__(
         self, hidden: Any = AUTO, *, activation: str = "silu", likelihood: str = AUTO, prior: str = "normal",
-        prior_sd: Any = AUTO, tolerance: float = 0.05, replicas: int = REPLICAS, max_gradients: Any = AUTO,
+        prior_sd: Any = AUTO, tolerance: float = TOLERANCE, replicas: int = REPLICAS, max_gradients: Any = AUTO,
         max_seconds: float | None = None, draws: int = 2048, device: Any = "auto", random_state: Any = None,
         target_transform: str | None = None, workers: int = 0, scheduler: str | None = None,
     ) -> None:  # fmt: skip
@@ -122,7 +123,8 @@ class BayesianMLP(BaseEstimator):
         self.trust_, self.repeatable_ = told.verdict, told.course.ended != "max_time"
         self.advice_ = ("the target is positive and skewed: try target_transform='log'",) * (log_would_help(data) > 0)
         if not self.trust_.trusted:
-            warnings.warn(f"The averages are not to be trusted yet: {self.trust_.text}.", Untrusted, stacklevel=3)
+            said = "; ".join(in_words(told, float(tree.attrs.get("sampling_time", math.nan)), ESTIMATOR))
+            warnings.warn(f"Averages {said}.", Untrusted, stacklevel=3)
         return self
 
     def _spec(self, data: Dataset) -> dict[str, Any]:

@@ -14,10 +14,14 @@ UNITS = 16
 REPLICAS = 48
 MANY = 300
 """Rows from which on the noise of numbers may depend on x."""
-WORK = 4e11
-"""Parameters x rows x replicas x gradients: 20 s of two cores that do 10^10 of them a second each."""
-GRADIENTS = (3_000, 20_000)
-"""Fewest and most gradients of a replica, whatever the work."""
+RATE, SECONDS = 1e10, 20.0
+"""Parameters x rows x replicas x gradients that two cores do in a second, and how long a fit may take them."""
+GRADIENTS = (3_000, 60_000)
+"""Fewest and most gradients of a replica, whatever the work, where no time is asked for."""
+MOST_GRADIENTS = 2_000_000
+"""Where a time is asked for."""
+TOLERANCE = 0.1
+"""Standard error of the worst average in posterior sd: .005 of a nat a row at most where all doubt is epistemic."""
 PATH = "ordinary"
 """How a run goes about it: where burn-in does not end the falling way predicts worse on the sets of `bench.defaults`
 (`wave`: .17 in place of .10 nats a row), and neither may be trusted."""
@@ -41,15 +45,18 @@ def likelihood(given: str, data: Dataset) -> str | None:
     return "heteroscedastic" if data.points >= MANY and data.target_transform is None else "gaussian"
 
 
-def gradients(data: Dataset, parameters: int, replicas: int) -> int:
-    """Most gradients of a replica: what WORK pays for, within GRADIENTS."""
+def gradients(data: Dataset, parameters: int, replicas: int, seconds: float | None = None) -> int:
+    """Most gradients of a replica: what two cores do in SECONDS, within GRADIENTS; or in so many seconds."""
     fewest, most = GRADIENTS
-    return int(min(max(WORK / max(data.points * parameters * replicas, 1), fewest), most)) // 100 * 100
+    if seconds is not None:
+        most = MOST_GRADIENTS
+    work = RATE * (SECONDS if seconds is None else seconds)
+    return int(min(max(work / max(data.points * parameters * replicas, 1), fewest), most)) // 100 * 100
 
 
 def sections(
     data: Dataset, *, hidden: Any = AUTO, activation: str = "silu", likelihood_name: str = AUTO, prior: str = "normal",
-    prior_sd: Any = AUTO, tolerance: float = 0.05, replicas: int = REPLICAS, max_gradients: Any = AUTO,
+    prior_sd: Any = AUTO, tolerance: float = TOLERANCE, replicas: int = REPLICAS, max_gradients: Any = AUTO,
     max_seconds: float | None = None, seed: int = 0,
 ) -> dict[str, Any]:  # fmt: skip
     """The sections [model], [method] and [run] of a spec for these data; parameters as of BayesianMLPRegressor.
@@ -72,7 +79,7 @@ def sections(
     if max_gradients == AUTO:
         fans = (data.inputs, *widths)
         size = sum((fan + 1) * width for fan, width in zip(fans, (*widths, data.outputs), strict=True))
-        max_gradients = gradients(data, size, replicas)
+        max_gradients = gradients(data, size, replicas, max_seconds)
     run = {
         "replicas": replicas, "seed": seed, "tolerance": tolerance, "max_steps": max_gradients, "max_time": max_seconds,
         "keep": ["parameters"], "path": PATH,

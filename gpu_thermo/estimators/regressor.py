@@ -34,8 +34,8 @@ class BayesianMLPRegressor(RegressorMixin, BayesianMLP):
         rows on, else gaussian.
     prior, prior_sd : of the parameters; "auto" takes the scales under which a wide network explains the rows best.
     tolerance : one standard error of the worst average, in posterior standard deviations.
-    replicas : networks advanced together. max_gradients : of each at most; "auto" is 20,000, fewer (3,000 at least) of
-        large tables, so that a fit takes some 20 s of two cores.
+    replicas : networks advanced together. max_gradients : of each at most; "auto" is 60,000, fewer (3,000 at least) of
+        large tables, so that a fit takes some 20 s of two cores at most, or as many as they do in `max_seconds`.
     max_seconds : time at most; where it binds, `repeatable_` is False.
     target_transform : "log" learns the logarithm of a positive, skewed target; answers are in its own units.
     draws : networks kept for predictions, at most. random_state : decides all.

@@ -22,7 +22,7 @@ def test_they_are_a_spec():
     for one in (data(), data(classes=("no", "yes"))):
         spec = RunSpec.from_dict({"data": {"name": "arrays"}, **defaults.sections(one, seed=3)})
         assert spec.model.layers == (defaults.UNITS,)
-        assert spec.run.tolerance == 0.05
+        assert spec.run.tolerance == 0.1
         assert spec.run.seed == 3
         assert (spec.model.prior_sd, spec.method.mass) == ("auto", "prior")
 
@@ -42,7 +42,9 @@ def test_work_is_bounded():
     assert defaults.gradients(data(2_000), 5_000_000, 48) == fewest
     between = defaults.gradients(data(1_000), 1_000, 48)
     assert fewest < between < most
-    assert between * 1_000 * 1_000 * 48 == pytest.approx(defaults.WORK, rel=0.02)
+    assert between * 1_000 * 1_000 * 48 == pytest.approx(defaults.RATE * defaults.SECONDS, rel=0.02)
+    asked = defaults.gradients(data(20), 50, 48, seconds=60)
+    assert most < asked <= defaults.MOST_GRADIENTS
 
 
 def test_too_many_inputs():

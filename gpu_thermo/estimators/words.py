@@ -1,0 +1,114 @@
+"""A verdict in the words of who has a table and knows nothing of samplers: what stands against the answers, what it
+means for them, and what to do, in options of `gpu-thermo fit` and parameters of the estimators.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ..tuning import rules
+from ..tuning.course import BURN_IN, SAMPLING
+from ..tuning.told import Told
+from ..tuning.verdict import DRIFT, LOST
+
+MORE = 3
+"""By how much more time a fit is to be tried whose networks still change."""
+MOST_MINUTES = 60
+"""More than so many are not proposed: then the goal is."""
+
+
+class Ways(NamedTuple):
+    """How one says what is to be done: with {minutes} or {seconds}, and {value}."""
+
+    longer: str
+    content: str
+    log: str
+    again: str
+    smaller: str
+    go_on: str
+
+
+FIT = Ways(
+    "--minutes {minutes}", "--tolerance {value}", "--log", "--seed", "an estimator with hidden=8",
+    "gpu-thermo resume NAME.zarr",
+)  # fmt: skip
+ESTIMATOR = Ways(
+    "max_seconds={seconds}", "tolerance={value}", 'target_transform="log"', "random_state", "hidden=8", "fit"
+)
+
+
+def in_words(told: Told, seconds: float = math.nan, ways: Ways = FIT) -> list[str]:
+    """Lines that say what the averages are worth and, where they may not be trusted, what to do.
+
+    Parameters
+    ----------
+    told : of the run. seconds : what it took, from which the time is judged that it would take; NaN where not known.
+    ways : how options are called.
+    """
+    verdict = told.verdict
+    if verdict.trusted:
+        return [f"averages over the networks are known to {verdict.size:.2g} of their spread: they may be trusted"]
+    return [f"not yet: {line}" for line in _against(told, seconds, ways)]
+
+
+def _against(told: Told, seconds: float, ways: Ways) -> Iterator[str]:
+    course, line = told.course, told.course.latest(SAMPLING)
+    if not course.ended:
+        yield f"the fit was interrupted; go on with {ways.go_on}"
+        return
+    if not line:
+        yield f"no network was collected in the time there was: {_longer(seconds, MORE, ways)}"
+        return
+    if course.stuck >= rules.MODES and not course.burned:
+        yield (
+            "several kinds of networks explain the table about equally well and do not turn into each other: each is"
+            " counted as often as it came up, so that averages may lean to one of them. More time will hardly help;"
+            f" more rows do, or a smaller network ({ways.smaller})"
+        )
+    elif (course.path and line.get("failed")) or _changes(told):
+        yield (
+            "the networks still change: scores on rows held out hold as they are, and how wide intervals are may"
+            f" change: {_longer(seconds, MORE, ways)}"
+        )
+    if line["error"] > told.tuner.tolerance:
+        yield (
+            f"averages are known to {line['error']:.2g} of their spread, and the goal was {told.tuner.tolerance:g}:"
+            f" {_longer(seconds, 1.2 * (line['error'] / told.tuner.tolerance) ** 2, ways)}, or be content with it"
+            f" ({ways.content.format(value=_up(line['error']))})"
+        )
+    if line["frozen"] > LOST * told.tuner.replicas:
+        yield (
+            f"{line['frozen']} of {told.tuner.replicas} networks were lost to numbers without bound: look for wild"
+            f" values in the columns, or learn the logarithm of the target ({ways.log})"
+        )
+    if told.verdict.reasons and not _known(told):
+        yield f"{told.verdict.reasons[0]}: try another {ways.again}, and report it if it comes again"
+
+
+def _changes(told: Told) -> bool:
+    """Whether what is seen of the networks moves, or remembers its start."""
+    course, line = told.course, told.course.latest(SAMPLING)
+    failed = set(course.latest(BURN_IN).get("failed", ())) if not course.burned else set()
+    return bool(failed) or not course.burned or line["p"] < DRIFT or line["ratio"] > 2 * rules.RATIO
+
+
+def _known(told: Told) -> bool:
+    """Whether one of the lines above says why."""
+    line, tuner = told.course.latest(SAMPLING), told.tuner
+    fell = bool(told.course.path and line.get("failed"))
+    short = line["error"] > tuner.tolerance or line["frozen"] > LOST * tuner.replicas
+    return short or fell or _changes(told)
+
+
+def _longer(seconds: float, factor: float, ways: Ways) -> str:
+    """What to give for so many times the work."""
+    minutes = 1 if math.isnan(seconds) else max(1, math.ceil(seconds * factor / 60))
+    if minutes > MOST_MINUTES:
+        return "it would take more than an hour"
+    return f"give it more time ({ways.longer.format(minutes=minutes, seconds=60 * minutes)})"
+
+
+def _up(value: float) -> str:
+    """Two digits, not rounded down."""
+    digits = 1 - math.floor(math.log10(value))
+    return f"{math.ceil(value * 10**digits - 1e-9) / 10**digits:.2g}"

@@ -1,0 +1,73 @@
+"""A verdict without physics: every reason has a line, and every line an option that there is."""
+
+import inspect
+from dataclasses import replace
+
+import pytest
+
+from gpu_thermo import BayesianMLPRegressor
+from gpu_thermo.estimators.words import ESTIMATOR, FIT, in_words
+from gpu_thermo.tuning.course import BURN_IN, SAMPLING, Course, Tuner
+from gpu_thermo.tuning.told import Told
+from gpu_thermo.tuning.verdict import judge
+from gpu_thermo_cli import fit
+
+TUNER = Tuner(0.1, 10_000, (20,), (0.01,), 48, 3, 0.0)
+LINE = {
+    "phase": SAMPLING, "p": 0.5, "ratio": 0.1, "virial": [1.0], "virial_error": [0.1], "error": 0.08, "frozen": 0,
+    "bias": None, "bias_error": None, "excess": False, "failed": [],
+}  # fmt: skip
+BURNED = {"phase": BURN_IN, "p": 0.5, "ratio": 0.1, "failed": [], "error": 0.2}
+
+
+APART, UNBURNED = {"failed": ["ratio"], "ratio": 0.8}, {"burned": False}
+
+
+def told(line=(), window=(), **course):
+    log = (BURNED | dict(window), LINE | dict(line))
+    made = replace(Course(), phase=SAMPLING, ended="tolerance", burned=True, log=log, stepsize=0.1, friction=(0.1,))
+    made = replace(made, **course)
+    return Told(made, TUNER, judge(made, TUNER))
+
+
+CASES = {
+    "drift": (told({"p": 0.001}), ("still change", "--minutes 2")),
+    "start": (told({}, APART, **UNBURNED), ("still change", "--minutes 2")),
+    "modes": (told({}, APART, **UNBURNED, stuck=3), ("do not turn into each other",)),
+    "short": (told({"error": 0.25}, ended="max_steps"), ("known to 0.25", "goal was 0.1", "--minutes 5", "0.25)")),
+    "lost": (told({"frozen": 9}), ("9 of 48 networks were lost", "--log")),
+    "bias": (told({"excess": True, "bias": 0.3, "bias_error": 0.01}), ("the stepsize 0.1 biases", "--seed")),
+    "cut": (told(ended=""), ("interrupted", "gpu-thermo resume")),
+    "nothing": (told(log=(BURNED,), ended="max_steps"), ("no network was collected", "--minutes 2")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_reason_has_its_line(name):
+    run, parts = CASES[name]
+    assert not run.verdict.trusted
+    lines = in_words(run, 40.0)
+    assert len(lines) == 1
+    for part in ("not yet: ", *parts):
+        assert part in lines[0]
+    assert not any(word in lines[0] for word in ("burn-in", "virial", "max_steps", "replicas"))
+
+
+def test_what_may_be_trusted():
+    assert in_words(told()) == ["averages over the networks are known to 0.08 of their spread: they may be trusted"]
+    two = in_words(told({"p": 0.001, "error": 0.2}))
+    assert len(two) == 2
+    assert "more than an hour" in in_words(told({"p": 0.001}), 3_000.0)[0]
+
+
+def test_options_are_there():
+    """Of the command, and of the estimators."""
+    text = inspect.getsource(fit.fit)
+    for option in (FIT.longer.split()[0], FIT.content.split()[0], FIT.log, FIT.again):
+        assert option.removeprefix("--") in text
+    known = BayesianMLPRegressor().get_params()
+    for option in (ESTIMATOR.longer, ESTIMATOR.content, ESTIMATOR.log, ESTIMATOR.again, ESTIMATOR.smaller):
+        assert option.split("=")[0] in known
+    line = in_words(told({"error": 0.25}), 40.0, ESTIMATOR)[0]
+    assert "max_seconds=300" in line
+    assert "tolerance=0.25" in line
