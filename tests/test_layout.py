@@ -50,6 +50,7 @@ ELSEWHERE = {
         "averages/test_predictive.py",
         "the predictor that averages use everywhere",
     ),
+    "gpu_thermo/kernels/promised.py": ("kernels/test_executed.py", "records are tested beside what is held to them"),
     "gpu_thermo/kernels/emit.py": ("kernels/test_kernels.py", "what is emitted is compiled, run and compared there"),
     "gpu_thermo/method/operations.py": (
         "contracts/test_operations.py",

@@ -5,7 +5,8 @@ Every two values of any two choices below (dynamics, task, activation, minibatch
 meet in some variant.
 Compiled with the flags that CuPy gives NVRTC. Prints registers, spills and stack of each, with the prediction and
 elementwise kernels, and ends with 1 if something does not compile, or takes local memory on sm_90 where it must not:
-one hidden layer with m = 2, n = 1, d <= 200, and 4 x 16 and 20 x 20 at depth.
+one hidden layer with m = 2, n = 1, d <= 200, and 4 x 16 and 20 x 20 at depth; or if a kernel whose speed is promised
+(promised.py) executes more instructions for a replica-step than its record allows, where there is nvdisasm.
 """
 
 import argparse
@@ -26,7 +27,9 @@ from ..method.named import get_method, make_program
 from ..targets.networks import ACTIVATIONS, TASKS, MlpModel
 from .elementwise import elementwise_source
 from .emit import MODES, Emitter, predict_device_source
-from .sass import disassembled
+from .executed import LINES, Executed, Launch, count
+from .promised import ARCH, PROMISES, most
+from .sass import count_instructions, disassembled
 from .toolchain import CUPY_FLAGS, Resources, nvrtc_compile, nvrtc_version, resources
 
 ARCHITECTURES = ("sm_75", "sm_90", "sm_120")
@@ -48,18 +51,21 @@ choice."""
 
 @dataclass(frozen=True)
 class Variant:
-    """One kernel source: `group` is fused, predict or elementwise."""
+    """One kernel source: `group` is fused, predict or elementwise. A promised one is counted for a `launch`."""
 
     group: str
     name: str
     source: str
     strict: bool
+    launch: Launch | None = None
+    promise: str = ""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one kernel of a variant on one architecture; `error` is empty where it compiled. Instructions are
-    counted where there is nvdisasm (sass.py).
+    """What came of one kernel of a variant on one architecture; `error` is empty where nothing went wrong. Instructions
+    are counted where there is nvdisasm: of the text (sass.py), and of a promised kernel what a replica-step `executed`,
+    with the `most` that its record allows.
     """
 
     group: str
@@ -71,12 +77,20 @@ class Result:
     resources: Resources | None
     error: str = ""
     instructions: Mapping[str, int] = field(default_factory=dict)
+    promise: str = ""
+    executed: Executed | None = None
+    most: float | None = None
+
+    @property
+    def slower(self) -> bool:
+        """Whether a promised kernel executes more than its record allows."""
+        return self.executed is not None and self.most is not None and self.executed.instructions > self.most
 
     @property
     def wrong(self) -> bool:
-        """Whether the check fails by it: no compilation, or local memory where speed is promised."""
+        """Whether the check fails by it: no compilation, local memory or more instructions where speed is promised."""
         r = self.resources
-        return r is None or (self.strict and self.arch == STRICT and r.local > 0)
+        return r is None or bool(self.error) or self.slower or (self.strict and self.arch == STRICT and r.local > 0)
 
 
 @cache
@@ -113,6 +127,8 @@ def variants(rows: Iterable[Mapping[str, Any]] | None = None) -> list[Variant]:
     return (
         fused
         + standard_variants()
+        + promised_variants()
+        + power_variants()
         + deep_variants()
         + contour_variants()
         + _predict_variants()
@@ -130,29 +146,52 @@ def fused_variant(row: Mapping[str, Any]) -> Variant:
     method = get_method("splitting" if word else row["dynamics"])
     layered = method.words and "all" not in method.words and row["partition"] == "all"
     program = make_program(method, model.layout.partition("layer" if layered else row["partition"]), word)
-    emitter = Emitter(
-        program, model, row["mode"], 100 if row["mode"] == "full" else 20, bits, row.get("contour", False)
-    )
-    team = row["team"] or emitter.sharing().team
+    batch = row.get("batch", 100 if row["mode"] == "full" else 20)
+    contour, power = row.get("contour", False), row.get("power", False)
+    work = program.braces is not None
+    emitter = Emitter(program, model, row["mode"], batch, bits, contour, work=work, power=power)
+    sharing = emitter.sharing(row["team"] or None)
+    team = sharing.team
     name = (
         f"{row['dynamics']} {task} {row['activation']} {row['mode']} {program.partition.kind}"
         f" m{m} d{'x'.join(map(str, model.hidden))} n{n}"
         f" float{bits} team {team}"
     )
-    name += " prior" * bool(row["prior"]) + " contour" * emitter.contour
-    return Variant("fused", name, emitter.source("device", team), row.get("strict", False) or _is_standard(model))
+    name += " prior" * bool(row["prior"]) + " contour" * contour + " power" * power
+    name += f" B {batch}" if "batch" in row else ""
+    strict, launch = row.get("strict", _is_standard(model)), None
+    if "promise" in row:
+        tile = min(batch, sharing.tile or 64)
+        launch = Launch(batch, row["points"], team, tile, m, model.hidden, n)
+    return Variant("fused", name, emitter.source("device", team), strict, launch, row.get("promise", ""))
 
 
 def standard_variants() -> list[Variant]:
-    """The kernels whose speed is promised: AdLaLa on two inputs."""
-    return [fused_variant(_STANDARD | {"network": (2, d, 32)}) for d in (20, 100, 200)]
+    """AdLaLa on two inputs."""
+    return [fused_variant(_STANDARD | {"network": (2, d, 32)}) for d in (20, 200)]
+
+
+def promised_variants() -> list[Variant]:
+    """The kernels whose speed is promised, as `bench.device` measures them."""
+    more = {"strict": True}
+    return [fused_variant(_STANDARD | one.row | more | {"promise": name, "points": one.points})
+            for name, one in PROMISES.items()]  # fmt: skip
+
+
+def power_variants() -> list[Variant]:
+    """Kernels with powers of the likelihood, for evidence; deep_variants has another. Words in braces keep where a
+    proposal began in local memory.
+    """
+    base = _STANDARD | {"power": True, "prior": 1.0, "partition": "all", "network": (2, 20, 32)}
+    rows = [base | {"dynamics": "BAOAB"}, base | {"dynamics": "{BAOAB}", "mode": "full", "strict": False}]
+    return [fused_variant(row) for row in rows]
 
 
 def deep_variants() -> list[Variant]:
     """Kernels of several hidden layers: those of two tables and of the spirals, other words, float64, all that fits."""
     table = {"task": "regression", "activation": "silu", "prior": 1.0, "mode": "full"}
     rows = [
-        table | {"dynamics": "BAOAB", "network": (5, (16, 16, 16, 16), 32), "strict": True},
+        table | {"dynamics": "BAOAB", "network": (5, (16, 16, 16, 16), 32), "strict": True, "power": True},
         table | {"dynamics": "mclmc", "network": (5, (16, 16, 16, 16), 32), "outputs": 2, "partition": "all"},
         table | {"dynamics": "adam", "network": (13, (32, 32), 64), "activation": "tanh"},
         {"network": (2, (20, 20), 32), "strict": True},
@@ -231,18 +270,26 @@ def _is_standard(model: MlpModel) -> bool:
 
 def check(variant: Variant, arch: str) -> list[Result]:
     """Compile one variant; a failure is a result too."""
-    start = time.process_time()
+    start, counted = time.process_time(), variant.launch is not None and arch == ARCH
     try:
-        cubin, log = nvrtc_compile(variant.source, arch, (*CUPY_FLAGS, "--ptxas-options=-v"))
+        cubin, log = nvrtc_compile(variant.source, arch, (*CUPY_FLAGS, "--ptxas-options=-v", *[LINES] * counted))
     except GpuThermoError as error:
         return [
             Result(variant.group, variant.name, arch, "", variant.strict, time.process_time() - start, None, str(error))
         ]
-    seconds, counts = time.process_time() - start, disassembled(cubin)
+    seconds, text = time.process_time() - start, disassembled(cubin)
+    counts, found, error = count_instructions(text), None, ""
+    if counted and text and variant.launch is not None:
+        try:
+            found = count(text, variant.source, variant.launch)
+        except GpuThermoError as trouble:
+            error = str(trouble)
+    allowed = most(variant.promise, nvrtc_version())
     return [
-        Result(variant.group, variant.name, arch, k, variant.strict, seconds, r, instructions=counts.get(k, {}))
+        Result(variant.group, variant.name, arch, k, variant.strict, seconds, r, error, counts.get(k, {}),
+               variant.promise, found, allowed)
         for k, r in sorted(resources(log).items())
-    ]
+    ]  # fmt: skip
 
 
 def check_all(jobs: Iterable[Variant], architectures: Iterable[str], processes: int | None = None) -> Iterator[Result]:
@@ -292,10 +339,18 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _line(r: Result) -> str:
     mark = "WRONG" if r.wrong else "     "
-    if r.resources is None:
+    if r.resources is None or r.error:
         return f"{mark} {r.arch:7s} {r.group:12s} {r.name}: {r.error}"
     numbers = f"{r.resources.registers:4d} registers {r.resources.spill_stores + r.resources.spill_loads:6d} spilled"
-    return f"{mark} {r.arch:7s} {numbers} {r.resources.stack:5d} stack  {r.group} {r.kernel}: {r.name}"
+    return f"{mark} {r.arch:7s} {numbers} {r.resources.stack:5d} stack  {r.group} {r.kernel}: {r.name}{_executed(r)}"
+
+
+def _executed(r: Result) -> str:
+    """Of a promised kernel, beside its record."""
+    if r.executed is None:
+        return ""
+    allowed = "no record for this NVRTC" if r.most is None else f"at most {r.most:,.0f} by kernels/promised.py"
+    return f", {r.executed.instructions:,.0f} instructions a replica-step ({allowed})"
 
 
 if __name__ == "__main__":

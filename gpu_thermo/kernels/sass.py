@@ -1,6 +1,7 @@
 """Machine instructions of compiled GPU kernels, counted by kind: nvdisasm (wheel nvidia-cuda-nvdisasm) reads them.
 
-A count is of the text, each instruction once, whatever loops do: it shows what grew, not how long a step takes.
+A count is of the text, each instruction once, whatever loops do: it shows what grew. What a step executes is counted in
+executed.py.
 """
 
 import re
@@ -30,13 +31,16 @@ def count_instructions(text: str) -> dict[str, dict[str, int]]:
     }
 
 
-def disassembled(cubin: bytes) -> dict[str, dict[str, int]]:
-    """`count_instructions` of a compiled module; empty where there is no nvdisasm, or it cannot read it."""
+def disassembled(cubin: bytes) -> str:
+    """What nvdisasm prints of a compiled module, with lines of the source where it knows them; nothing where there is
+    no nvdisasm, or it cannot read the module.
+    """
     program = find_nvdisasm()
     if program is None:
-        return {}
+        return ""
     with tempfile.TemporaryDirectory(prefix="gpu_thermo-") as folder:
         path = Path(folder) / "kernel.cubin"
         path.write_bytes(cubin)
-        done = subprocess.run([program, "-c", str(path)], capture_output=True, text=True, timeout=120, check=False)
-    return count_instructions(done.stdout) if done.returncode == 0 else {}
+        line = [program, "-c", "-gi", str(path)]
+        done = subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
+    return done.stdout if done.returncode == 0 else ""
