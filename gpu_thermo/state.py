@@ -89,6 +89,11 @@ class State:
         """Set an array to what `make` gives for an array library and rows, made wherever the state lives."""
         self.edit(name)[...] = make(np, slice(0, self.replicas))
 
+    def read(self, names: Iterable[str], function: "Reading", rows: slice) -> np.ndarray:
+        """[r] what `function` makes of some arrays of the replicas `rows`, wherever the state lives."""
+        arrays, (first, last, _) = self.arrays(), rows.indices(self.replicas)
+        return np.asarray(function(np, {name: arrays[name][first:last] for name in names}, slice(0, last - first)))
+
     def scale(self, name: str, rows: Array, columns: slice, factor: Array) -> None:
         """Multiply columns of some rows of an array [R, P] by their factors [r, 1], wherever the state lives."""
         self.edit(name)[rows, columns] *= factor
@@ -114,6 +119,10 @@ class State:
         return State.from_arrays(
             {name: value.copy() for name, value in self.arrays().items()}, self.step, self.evaluations
         )
+
+
+Reading = Callable[[Any, Mapping[str, Array], slice], Array]
+"""(array library, arrays by name [r, ...], which of the replicas asked for they are of) -> numbers [r]."""
 
 
 class Tabulated(Protocol):

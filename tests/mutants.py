@@ -263,7 +263,7 @@ MUTANTS: dict[str, Mutant] = {
         ((CONTOUR, "if not self.published:", "if False:"), (CONTOUR_KERNEL, "sloped && !c.published ?", "false ?")),
         ON_CONTOUR),
     "weights of contour's draws inverted": Mutant(
-        ((CONTOUR, "return self.zeta * self.log_psi(", "return -self.zeta * self.log_psi("),),
+        ((CONTOUR, "return self.zeta * state.read(", "return -self.zeta * state.read("),),
         ON_CONTOUR),
     "a contour that never stops learning": Mutant(
         ((CONTOUR, "np.where(k < self.learn, out, -np.inf)", "out"),), ON_CONTOUR),

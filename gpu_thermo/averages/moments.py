@@ -11,9 +11,9 @@ are lost.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import xarray as xr
@@ -23,7 +23,22 @@ from ..targets.likelihoods import Classes, Likelihood, classes_of, get_likelihoo
 
 Array = Any
 
-Fold = Callable[[float, dict[str, np.ndarray]], Mapping[str, Array]]
+
+class Folded(Protocol):
+    """Who takes sums over replicas [R] where they stand, block by block of 256 in order; see RunningMoments.fold."""
+
+    def sums(self, weight: np.ndarray, scale: float, sums: dict[str, np.ndarray]) -> Mapping[str, Array]:
+        """sum_w_phi, sum_w_phi2 [T, n] and sum_w_entropy [T] with all blocks added, each times `scale`. `weight` [R]
+        says who counts (bool), or how much (float64).
+        """
+        ...
+
+    def densities(self, log_weight: np.ndarray, total: np.ndarray, exponent: np.ndarray) -> tuple[Array, Array]:
+        """Sum and exponent of the likelihoods [T] with all blocks added; `log_weight` [R] is NaN of who does not
+        count.
+        """
+        ...
+
 
 BLOCK = 256
 """Replicas summed at once."""
@@ -177,22 +192,30 @@ class RunningMoments:
         for name in s.keys() & sums.keys():
             s[name][ensemble] += scale * sums[name]
 
-    def fold(self, ensemble: int, draws: int, add: Fold, noise: Array | None = None) -> None:
-        """As `add_sums` of many blocks of weight 1, which `add` sums itself: (scale, the sums so far, [T, n] and [T])
-        -> the sums with all blocks added, in order, each times the scale. `noise` [R, n] as of `update`, 0 of replicas
-        that do not count.
+    def fold(self, ensemble: int, log_weight: np.ndarray, there: Folded, noise: Array | None = None) -> None:
+        """Add one draw of an ensemble's replicas [R] that stand elsewhere, where `there` sums over them. `log_weight`
+        and `noise` as of `update`; replicas that do not count have log weight NaN and noise 0.
         """
-        scale = math.ldexp(1.0, int(self._raise_exponent(ensemble, np.zeros(1, np.int64))[0]))
-        s = self.sums
-        s["draws"][ensemble] += draws
-        s["sum_w"][ensemble] += draws * scale
-        s["sum_w2"][ensemble] += draws * scale * scale
+        s, mine = self.sums, ~np.isnan(log_weight)
+        if not mine.any():
+            return
+        mantissa, k = _split(log_weight[mine])
+        weight = np.zeros(len(mine))
+        weight[mine] = np.ldexp(mantissa, self._raise_exponent(ensemble, k))
+        s["draws"][ensemble] += int(mine.sum())
+        for start in range(0, len(weight), BLOCK):
+            w = weight[start : start + BLOCK]
+            s["sum_w"][ensemble] += w.sum()
+            s["sum_w2"][ensemble] += (w * w).sum()
+            if noise is not None:
+                s["sum_w_noise"][ensemble] += w @ noise[start : start + BLOCK]
+        given = (weight, 1.0) if log_weight[mine].any() else (mine, float(weight[mine][0]))
         names = [name for name in ("sum_w_phi", "sum_w_phi2", "sum_w_entropy") if name in s]
-        for name, value in add(scale, {name: s[name][ensemble] for name in names}).items():
+        for name, value in there.sums(*given, {name: s[name][ensemble] for name in names}).items():
             s[name][ensemble] = value
-        if noise is not None:
-            for start in range(0, len(noise), BLOCK):
-                s["sum_w_noise"][ensemble] += scale * noise[start : start + BLOCK].sum(axis=0)
+        if "sum_w_density" in s:
+            found = there.densities(log_weight, s["sum_w_density"][ensemble], s["density_exponent"][ensemble])
+            s["sum_w_density"][ensemble], s["density_exponent"][ensemble] = found
 
     def _add_block(self, phi: Array, ensemble: np.ndarray, log_w: np.ndarray, *more: Array | None) -> None:
         alive = ~(np.isnan(phi).any(axis=(1, 2)) | np.isnan(log_w))
@@ -243,14 +266,9 @@ class RunningMoments:
         return np.maximum(k - new, -_FAR).astype(np.int32)
 
     def _add_density(self, e: int, log_term: np.ndarray) -> None:
-        """Add exp(log_term) [r, T], each point with an exponent of its own."""
-        mantissa, k = _split(log_term)
-        total, exponent = self.sums["sum_w_density"][e], self.sums["density_exponent"][e]
-        new = np.where(total == 0, k.max(axis=0), np.maximum(exponent, k.max(axis=0)))
-        moved = np.ldexp(total, np.clip(exponent - new, -_FAR, 0).astype(np.int32))
-        terms = np.ldexp(mantissa, np.maximum(k - new, -_FAR).astype(np.int32))
-        self.sums["sum_w_density"][e] = moved + np.add.reduce(terms, axis=0)
-        self.sums["density_exponent"][e] = new
+        s = self.sums
+        found = add_densities(s["sum_w_density"][e], s["density_exponent"][e], log_term)
+        s["sum_w_density"][e], s["density_exponent"][e] = found
 
     def variables(self) -> dict[str, np.ndarray]:
         """Averages and uncertainties by name, as in `schema`; NaN for an ensemble without draws.
@@ -311,14 +329,23 @@ ABOUT = {
 """Units and meaning of `variables`."""
 
 
+def add_densities(total: Array, exponent: Array, log_term: Array, xp: Any = np) -> tuple[Array, Array]:
+    """Sum [T] and its exponent [T] with exp(log_term) [r, T] added, each point with an exponent of its own."""
+    mantissa, k = _split(log_term, xp)
+    new = xp.where(total == 0, k.max(axis=0), xp.maximum(exponent, k.max(axis=0)))
+    moved = xp.ldexp(total, xp.clip(exponent - new, -_FAR, 0).astype(np.int32))
+    terms = xp.ldexp(mantissa, xp.maximum(k - new, -_FAR).astype(np.int32))
+    return moved + terms.sum(axis=0), new
+
+
 def entropy(p: np.ndarray, task: str) -> np.ndarray:
     """Entropy [..., T] in nats of class probabilities [..., T, n] (binary: n = 1, of class 1); 0 log 0 = 0."""
     return classes_of(task).entropy(p)
 
 
-def _split(log_w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _split(log_w: Array, xp: Any = np) -> tuple[Array, Array]:
     """(m, k) with exp(log_w) = m 2^k, k int64 and m in [1, 2) but for rounding; m = 0 for -inf."""
-    k = np.floor(log_w / math.log(2))
-    nothing = ~np.isfinite(k)
-    k = np.where(nothing, -(2.0**40), k)
-    return np.where(nothing, 0.0, np.exp(np.where(nothing, 0.0, log_w - k * math.log(2)))), k.astype(np.int64)
+    k = xp.floor(log_w / math.log(2))
+    nothing = ~xp.isfinite(k)
+    k = xp.where(nothing, -(2.0**40), k)
+    return xp.where(nothing, 0.0, xp.exp(xp.where(nothing, 0.0, log_w - k * math.log(2)))), k.astype(np.int64)

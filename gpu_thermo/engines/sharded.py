@@ -6,7 +6,7 @@ bit. Whoever carries a share is a Part: a thread of this process here, a worker 
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from typing import Any, Protocol
@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..errors import SpecError
-from ..state import Hyper, Recorded, Segment, State
+from ..state import Hyper, Reading, Recorded, Segment, State
 from .base import Engine, Job, Start, own_arrays
 from .resident import ResidentState, read_only, visit
 
@@ -70,6 +70,15 @@ class Runner:
         """See State.fill, of the run's `rows`."""
         assert self._state is not None
         self._state.fill(name, lambda xp, mine: make(xp, within(rows, mine)))
+
+    def read(self, names: Sequence[str], function: Reading, rows: slice, among: slice) -> np.ndarray:
+        """See State.read, of the run's `rows`, those of the share being `among`."""
+        assert self._state is not None
+        first, last = max(rows.start, among.start), min(rows.stop, among.stop)
+        if first >= last:
+            return np.empty(0)
+        own, before = slice(first - among.start, last - among.start), first - rows.start
+        return self._state.read(names, lambda xp, a, r: function(xp, a, slice(before, before + r.stop)), own)
 
     def advance(self, segment: Segment, hyper: Hyper | None, edits: Arrays) -> tuple[Recorded, int]:
         """What a segment records, once arrays are as `edits` say; and how many replicas still run."""
@@ -146,6 +155,10 @@ class ThreadPart:
     def fill(self, name: str, make: Callable[[Any, slice], Array], rows: slice) -> Waiting:
         """An array of the share's is made anew."""
         return self._pool.submit(lambda: self._runner.result().fill(name, make, rows))
+
+    def read(self, names: Sequence[str], function: Reading, rows: slice, among: slice) -> Waiting:
+        """Numbers of some replicas of the share, from its arrays."""
+        return self._pool.submit(lambda: self._runner.result().read(names, function, rows, among))
 
     def anchor(self, arrays: Arrays, step: int, evaluations: int) -> None:
         """Threads are not lost."""
@@ -289,6 +302,15 @@ class ShardedState(ResidentState):
         self._engine.everywhere("fill", [(name, make, r) for r in self._engine.rows])
         self._edited.discard(name)
         self._here.pop(name, None)
+
+    def read(self, names: Iterable[str], function: Reading, rows: slice) -> np.ndarray:
+        """See State: by the parts, where they can."""
+        wanted = tuple(names)
+        if not self._engine.makes or any(name in self._edited for name in wanted):
+            return State.read(self, wanted, function, rows)
+        whole = slice(*rows.indices(self.replicas)[:2])
+        each = self._engine.everywhere("read", [(wanted, function, whole, r) for r in self._engine.rows])
+        return np.concatenate(each)
 
     @property
     def replicas(self) -> int:

@@ -272,17 +272,23 @@ class Contour(Move):
 
     # -- between segments ----------------------------------------------------------------------------------------------
 
-    def log_psi(self, extra: Extra, energy: np.ndarray) -> np.ndarray:
+    def log_psi(self, extra: Extra, energy: Array, xp: Any = np) -> Array:
         """[R] log Psi at the full-batch energies [R] of a draw, with w as it is; NaN where the energy is."""
-        energy = np.asarray(energy, np.float64)
-        rows = np.flatnonzero(~np.isnan(energy))
-        out = np.full(len(energy), np.nan)
-        out[rows] = self._read(extra, energy[rows], rows, np)[3]
+        energy = xp.asarray(energy, np.float64)
+        rows = xp.flatnonzero(~xp.isnan(energy))
+        out = xp.full(len(energy), np.nan)
+        out[rows] = self._read(extra, energy[rows], rows, xp)[3]
         return out
 
     def log_weight(self, state: State, energy: np.ndarray, rows: slice) -> np.ndarray:
-        """[r] logarithm of the weight of a draw, zeta log Psi."""
-        return self.zeta * self.log_psi({name: state.extra[name][rows] for name in self.arrays(0)}, energy)
+        """[r] logarithm of the weight of a draw, zeta log Psi: where the histograms are."""
+
+        def read(xp: Any, arrays: Mapping[str, Array], mine: slice) -> Array:
+            extra = {name.removeprefix("extra/"): value for name, value in arrays.items()}
+            return self.log_psi(extra, energy[mine], xp)
+
+        names = ("log_weight", "shift", "seen")
+        return self.zeta * state.read([f"extra/contour_{name}" for name in names], read, rows)
 
     def next_stop(self, step: int, next_draw: int) -> int:
         """The next draw, which is weighted by the histogram as it is then, or the next merge."""

@@ -147,6 +147,8 @@ class NetworkSubject:
         phi = self.points.shape[1] * self.model.outputs * np.dtype(self.dtype).itemsize
         density = 4 * 8 * self.points.shape[1] if self._has_density else 0
         prior = 0 if self.model.prior_sd is None else 2 * 8 * self.model.parameters
+        if device != "cpu":  # all is summed there
+            return Needs(own.host + rows * prior, own.device + rows * (3 * phi + density))
         summed = sums and not self._has_density and not fold.weighted(setup.moves)
         blocks = 0 if summed else 1 if sums else (threads or cores()) + 1
         return Needs(own.host + rows * (blocks * phi + density + prior), own.device)

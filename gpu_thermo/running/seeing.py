@@ -22,7 +22,8 @@ from .subject import BLOCK, Observation, Setup, blocks, counted
 
 Array = Any
 
-_AT_ONCE = 256
+AT_ONCE = 256
+"""Points whose losses are taken at once."""
 _PHI = "predictions"
 _LOSSES = "log_likelihood"
 _Seen = tuple[dict[str, np.ndarray], Any, dict[str, np.ndarray]]
@@ -182,8 +183,8 @@ class NetworkObserver:
         out = np.empty((len(position), x.shape[1]), position.dtype)
         for mine, dataset in self._pieces(rows):
             few = self._of(position, mine)
-            for start in range(0, x.shape[1], _AT_ONCE):
-                at = slice(start, start + _AT_ONCE)
+            for start in range(0, x.shape[1], AT_ONCE):
+                at = slice(start, start + AT_ONCE)
                 found = model.losses(model.outputs_at(few, x[dataset, at], xp), y[None, dataset, at], xp, few)
                 out[mine, at] = -_host(found if weight is None else found * weight[dataset, at])
         return out

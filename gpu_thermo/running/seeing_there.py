@@ -5,24 +5,23 @@ they travel in blocks, and everything else is the same.
 """
 
 from collections.abc import Iterator
-from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from ..averages.moments import RunningMoments
+from ..averages.moments import RunningMoments, add_densities
 from ..engines.gpu import open_gpu
 from ..engines.predict.arrays import Predictor
 from ..moves.base import Energies
 from ..moves.fold import Weigh
 from ..state import State
 from ..streams import Keys, make_keys
-from .seeing import NetworkObserver
-from .subject import BLOCK, Observation, Setup, blocks
+from .seeing import AT_ONCE, NetworkObserver
+from .subject import BLOCK, Observation, Setup, blocks, counted
 
 Array = Any
 _TOGETHER = 64 * BLOCK
-"""Replicas whose predictions come down at once; the device has room for the temporaries of as many."""
+"""Replicas for whose temporaries the device has room at once."""
 
 
 class ObserverThere(NetworkObserver):
@@ -38,6 +37,7 @@ class ObserverThere(NetworkObserver):
     def __init__(self, subject: Any, setup: Setup, moments: RunningMoments, predictor: Predictor, device: str) -> None:
         super().__init__(subject, setup, moments, predictor)
         self._xp, self._place = open_gpu(device)
+        self._sums = True
         self._held: dict[int, tuple[np.ndarray, Array]] = {}
         self._cuts: dict[tuple[int, int], list[tuple[np.ndarray | slice, int]]] = {}
         self._known: dict[tuple[int, int], Keys] = {}
@@ -79,10 +79,10 @@ class ObserverThere(NetworkObserver):
     # -- what differs --------------------------------------------------------------------------------------------------
 
     def _rows(self, replicas: int, there: Array | None) -> list[slice]:
-        """All together where they are on the device, but for predictions that come down."""
-        if there is None or isinstance(there, np.ndarray):
-            return blocks(replicas)
-        return blocks(replicas, max(replicas, 1) if self._sums else _TOGETHER)
+        """All together where they are on the device."""
+        return (
+            blocks(replicas) if there is None or isinstance(there, np.ndarray) else blocks(replicas, max(replicas, 1))
+        )
 
     def _here(self, array: Any) -> Any:
         """The copy on the device of what does not change, uploaded once."""
@@ -124,23 +124,20 @@ class ObserverThere(NetworkObserver):
         return np.concatenate(found)
 
     def _add_sums(self, position: Array, rows: slice, log_weight: np.ndarray | None) -> None:
-        if isinstance(position, np.ndarray):
-            super()._add_sums(position, rows, log_weight)
-            return
+        position = self._xp.asarray(position)
         ensemble, alive = self._setup.ensemble[rows], self._alive(position)
-        if log_weight is not None:
-            alive &= log_weight == 0
-        for e in np.unique(ensemble[alive]):
-            mine = alive & (ensemble == e)
-            x = self._here(self._points)[self._setup.ensemble_dataset[e]]
-            predictor: Any = self._predictor
-            fold = partial(predictor.fold, position, x, self._weight(int(e), rows, mine))
-            self._moments.fold(int(e), int(mine.sum()), fold, self._noise(position, mine))
+        log_weight = np.zeros(len(alive)) if log_weight is None else counted(log_weight)
+        assert log_weight is not None
+        counts = alive & ~np.isnan(log_weight)
+        for e in np.unique(ensemble[counts]):
+            mine = counts & (ensemble == e)
+            there = _Ensemble(self, position, rows, int(e))
+            self._moments.fold(int(e), np.where(mine, log_weight, np.nan), there, self._noise(position, mine))
 
     def _noise(self, position: Array, mine: np.ndarray) -> np.ndarray | None:
         """[r, n] squares of learned noises, 0 of replicas that do not count."""
         found: Any = self._subject.model.noise_variance(position)
-        return None if found is None else np.where(mine[:, None], found.get(), 0)
+        return None if found is None else np.where(mine[:, None], found.get(), 0.0)
 
     def _alive(self, position: Array) -> np.ndarray:
         """[r] whether all parameters are finite."""
@@ -148,11 +145,56 @@ class ObserverThere(NetworkObserver):
         found = [xp.isfinite(position[r]).all(axis=-1).get() for r in blocks(len(position), _TOGETHER)]
         return np.concatenate(found)
 
-    def _weight(self, e: int, rows: slice, mine: np.ndarray) -> Array | None:
-        """Weights 1 and 0 of an ensemble on the device, uploaded where they are others than before; None for all 1."""
-        if mine.all():
+    def _weight(self, e: int, rows: slice, weight: np.ndarray) -> Array | None:
+        """Weights of an ensemble's replicas on the device; where they say only who counts, uploaded when those are
+        others than before, and None where all do.
+        """
+        if weight.dtype != bool:
+            return self._xp.asarray(weight)
+        if weight.all():
             return None
         before = self._masks.get((e, rows.start))
-        if before is None or not np.array_equal(before[0], mine):
-            before = self._masks[e, rows.start] = mine, self._xp.asarray(mine).astype(np.float64)
+        if before is None or not np.array_equal(before[0], weight):
+            before = self._masks[e, rows.start] = weight, self._xp.asarray(weight).astype(np.float64)
         return before[1]
+
+    def _log_densities(self, position: Array, dataset: int) -> Array:
+        """[r, T] float64 log likelihood of the test targets under each replica."""
+        model, xp = self._subject.model, self._xp
+        x, y = (self._here(array)[dataset] for array in self._test)
+        parts = []
+        for start in range(0, len(x), AT_ONCE):
+            at = slice(start, start + AT_ONCE)
+            losses = model.losses(model.outputs_at(position, x[at], xp), y[None, at], xp, position)
+            parts.append(-losses.astype(np.float64))
+        return xp.concatenate(parts, axis=1)
+
+
+class _Ensemble:
+    """Sums over the replicas `rows` of one ensemble, which stand on the device at `position`: see
+    averages.moments.Folded.
+    """
+
+    def __init__(self, observer: ObserverThere, position: Array, rows: slice, ensemble: int) -> None:
+        self._observer, self._position, self._rows, self._ensemble = observer, position, rows, ensemble
+        self._dataset = int(observer._setup.ensemble_dataset[ensemble])
+
+    def sums(self, weight: np.ndarray, scale: float, sums: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        o, predictor = self._observer, cast(Any, self._observer._predictor)
+        w = o._weight(self._ensemble, self._rows, weight)
+        x = o._here(o._points)[self._dataset]
+        return dict(predictor.fold(self._position, x, w, scale, sums))
+
+    def densities(
+        self, log_weight: np.ndarray, total: np.ndarray, exponent: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        o, xp, mine = self._observer, self._observer._xp, ~np.isnan(log_weight)
+        counts = o._weight(self._ensemble, self._rows, mine)
+        more = xp.asarray(log_weight) if log_weight[mine].any() else None
+        found: tuple[Array, Array] = xp.asarray(total), xp.asarray(exponent)
+        for r in blocks(len(log_weight)):
+            term = o._log_densities(self._position[r], self._dataset)
+            term = term if more is None else term + more[r, None]
+            term = term if counts is None else xp.where(counts[r, None] != 0, term, -np.inf)
+            found = add_densities(*found, term, xp)
+        return found[0].get(), found[1].get()

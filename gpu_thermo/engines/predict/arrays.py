@@ -75,6 +75,25 @@ class ArrayPredictor:
             right[rows] += _host(model.likelihood.score.sums(raw, labels, xp))
         return loss, right
 
+    def fold(
+        self, position: Array, x: Array, weight: Array | None, scale: float, sums: dict[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """As FusedPredictor.fold, by array code: `position`, `x` and `weight` stand on a GPU, and so do the sums until
+        the last block is added.
+        """
+        xp, classes = self._xp, self.model.likelihood.classes
+        out = {name: xp.asarray(value) for name, value in sums.items()}
+        for rows, points in self._pieces(len(position), len(x)):
+            w = xp.ones(len(position[rows])) if weight is None else weight[rows]
+            phi = self.model.predict(position[rows], x[points], xp).astype(np.float64)
+            phi = xp.where((w != 0)[:, None, None], phi, 0.0)  # a frozen replica is NaN
+            weighted = w[:, None, None] * phi
+            out["sum_w_phi"][points] += scale * weighted.sum(axis=0)
+            out["sum_w_phi2"][points] += scale * (weighted * phi).sum(axis=0)
+            if classes is not None and "sum_w_entropy" in out:
+                out["sum_w_entropy"][points] += scale * (w[:, None] * classes.entropy(phi)).sum(axis=0)
+        return {name: np.asarray(_host(value)) for name, value in out.items()}
+
     def _pieces(self, replicas: int, points: int) -> Iterator[tuple[slice, slice]]:
         size = _piece(self.model, points) if self._xp is np else _BLOCK
         for i in range(0, replicas, size):
