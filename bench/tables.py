@@ -225,6 +225,31 @@ def tabular(result: Result) -> str:
     )
 
 
+def eight(result: Result) -> str:
+    """A table for numbers and one for classes: means over splits, with standard errors of the NLL."""
+    rows, parts = result["rows"], [where(result)]
+    for head, score in (
+        (("set", "model", "splits", "RMSE", "NLL", "in 90 %", "width", "s", "trusted"), ("coverage", "width")),
+        (("set", "model", "splits", "wrong", "NLL", "ECE", "s", "trusted"), ("ece",)),
+    ):
+        mine = [r for r in rows if score[0] in r]
+        cells = {
+            (r["set"], r["model"]): [q for q in mine if (q["set"], q["model"]) == (r["set"], r["model"])] for r in mine
+        }
+        parts.append(markdown(head, [_eighth(*key, of, score) for key, of in cells.items()]))
+    return "\n\n".join(parts)
+
+
+def _eighth(name: str, model: str, of: list[Result], more: tuple[str, ...]) -> tuple[str, ...]:
+    mean = lambda key: sum(r[key] for r in of) / len(of)  # noqa: E731
+    nll = mean("nll")
+    spread = (sum((r["nll"] - nll) ** 2 for r in of) / max(len(of) - 1, 1) / len(of)) ** 0.5
+    trusted = f"{sum(r['trusted'] for r in of)} of {len(of)}" if "trusted" in of[0] else ""
+    error = f" +- {spread:.3f}" if len(of) > 1 else ""
+    return (name, model, str(len(of)), f"{mean('error'):.3f}", f"{nll:.3f}{error}", *(f"{mean(k):.3f}" for k in more),
+            f"{mean('seconds'):.1f}", trusted)  # fmt: skip
+
+
 def tuned_truth(result: Result) -> str:
     """Pooled figures, cells, and what NUTS needs."""
     pair = lambda v: f"{v[0]:.2f}, {v[1]:.2f}"  # noqa: E731
@@ -282,7 +307,7 @@ def tuned_table(result: Result) -> str:
 
 
 TABLES: dict[str, Callable[[Result], str]] = {
-    "tuned_truth": tuned_truth, "tuned_cost": tuned_cost, "tuned_table": tuned_table,
+    "eight": eight, "tuned_truth": tuned_truth, "tuned_cost": tuned_cost, "tuned_table": tuned_table,
     "compare": compare, "memory": memory, "scaling": scaling, "breakdown": breakdown, "observers": observers,
     "deep": deep,
     "lmv_fig14": lmv_fig14, "lmv_fig8": lmv_fig8, "lmv_depth": lmv_depth, "gpu_check": gpu_check,
