@@ -160,12 +160,14 @@ class _Counting:
 
     # -- how often a block is come through -----------------------------------------------------------------------------
 
-    def _share(self, b: int) -> float:
-        """Of the steps, and of a team's warps, that come through block b: what most of its instructions say."""
-        block = self.graph.blocks[b]
-        if any(one.kind == "CALL" for one in block):
+    def _share(self, blocks: Sequence[int]) -> float:
+        """Of the steps, and of a team's warps, that come through blocks one after another: what most of their
+        instructions say.
+        """
+        instructions = [one for b in blocks for one in self.graph.blocks[b]]
+        if any(one.kind == "CALL" for one in instructions):
             return 0.0
-        return Counter(self._share_of(one) for one in block).most_common(1)[0][0]
+        return Counter(self._share_of(one) for one in instructions).most_common(1)[0][0]
 
     def _share_of(self, one: Instruction) -> float:
         texts = [self._text(line) for line in one.lines]
@@ -196,13 +198,27 @@ class _Counting:
         somebody follows each that counts: where all who might are left out, the jump past them is taken.
         """
         inside, before = self.steps.blocks, self.graph.before()
-        own, found, taken = {b: self._share(b) for b in inside}, dict.fromkeys(inside, 0.0), dict[int, float]()
+        found, taken = dict.fromkeys(inside, 0.0), dict[int, float]()
+        own = {b: share for run in self._runs() for share in [self._share(run)] for b in run}
         for b in (b for b in self.graph.order if b in inside):
             if b == self.steps.header or any(found.get(a) for a in before[b]):
                 found[b] = own[b] or taken.get(b, 0.0)
             following = [c for c in self.graph.after[b] if c in inside]
             if found[b] and following and not any(own[c] or c in taken for c in following):
                 taken[max(following)] = found[b]
+        return found
+
+    def _runs(self) -> list[list[int]]:
+        """Blocks of the loop over steps, in order, those together of which each alone leads to the next."""
+        before, found = self.graph.before(), list[list[int]]()
+        place: dict[int, list[int]] = {}
+        for b in (b for b in self.graph.order if b in self.steps.blocks):
+            alone = before[b][0] if len(before[b]) == 1 else None
+            if alone in place and len(self.graph.after[alone]) == 1 and b != self.steps.header:
+                place[b] = place[alone]
+            else:
+                found.append(place.setdefault(b, []))
+            place[b].append(b)
         return found
 
     # -- how often a loop goes round -----------------------------------------------------------------------------------

@@ -54,10 +54,10 @@ class Flow:
         return sum(len(self.blocks[b]) for b in blocks)
 
     def before(self) -> dict[int, list[int]]:
-        """Predecessors of each block."""
-        found: dict[int, list[int]] = {b: [] for b in range(len(self.blocks))}
-        for b, following in enumerate(self.after):
-            for c in following:
+        """Who leads to each block that can be reached."""
+        found: dict[int, list[int]] = {b: [] for b in self.order}
+        for b in sorted(self.order):
+            for c in self.after[b]:
                 found[c].append(b)
         return found
 

@@ -55,12 +55,13 @@ def test_promised_kernels_execute_what_their_sources_ask_for():
         return
     executed = {name: result.executed for name, result in found.items()}
     for name, units in (("d20_B25", 1), ("d100_B20", 4)):  # of a member
-        assert executed[name].kinds["SHFL"] == 31 + 2 * 10 + 5  # outputs; p.p in double, twice; freezing
+        assert executed[name].kinds["SHFL"] == 31 + 2 * 5 + 5  # outputs; p.p in double; freezing
         assert executed[name].kinds["MUFU"] == 4 * units + 1 + 2  # roots of two D; the output bias; a residual
     blocks = 10  # pieces of a team's two warps
     quotients = 128 * 64 // 32 + 4 * (1 + 2)  # of silu; of minibatch positions and residuals, a tile each
     assert executed["4x16_B128"].kinds["MUFU"] == 2 * blocks + 2 + quotients
-    assert executed["4x16_B128"].kinds["SHFL"] == 2 * (10 + 5 + 10)
+    assert executed["4x16_B128"].kinds["SHFL"] == 2 * 5  # freezing, by two warps
+    assert executed["4x16_B128"].kinds["BAR"] == 2 * (4 * 12 + 2)  # a tile's, and those of freezing
 
 
 @needs_nvrtc
