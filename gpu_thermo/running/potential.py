@@ -51,6 +51,10 @@ class PotentialSubject:
         """
         options = spec.target
         assert options is not None
+        if potential is not None and not hasattr(potential, "energy_and_gradient"):
+            raise SpecError(
+                f"potential is {type(potential).__name__}: give a UserPotential(function, size), or one of ours."
+            )
         points = 0 if potential is None else potential.points
         about_data = {
             "run.batch": spec.run.batch is not None, "run.minibatch": spec.run.minibatch not in ("subset", "full"),

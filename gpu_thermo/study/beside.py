@@ -62,11 +62,17 @@ class Beside:
         return {name: value for name, value in self.__dict__.items() if name != "own"}
 
     def complete(self, tree: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A study whose [data] is about arrays, where such are given and it has no other name."""
-        held = tree.get("data", {})
+        """A study whose [data], and those that its grid puts in its place, are about arrays, where such are given and
+        they have no other name.
+        """
+        held, grid = tree.get("data", {}), tree.get("grid")
         if self.data is None or not isinstance(held, Mapping) or "target" in tree:
             return tree
-        return {**tree, "data": {"name": "arrays", **held}}
+        named = {"data": {"name": "arrays", **held}}
+        if isinstance(grid, Mapping) and isinstance(values := grid.get("data"), list):
+            every = [{"name": "arrays", **value} if isinstance(value, Mapping) else value for value in values]
+            named["grid"] = {**grid, "data": every}
+        return {**tree, **named}
 
     # -- a cell --------------------------------------------------------------------------------------------------------
 
@@ -149,7 +155,7 @@ class Beside:
         if self.data is not None:
             out[DATA] = _sha(*dict.fromkeys(str(getattr(cell.data, "sha256", "")) for cell in cells))
         if self.potential is not None:
-            out[POTENTIAL] = str(self.potential.fingerprint)
+            out[POTENTIAL] = str(getattr(self.potential, "fingerprint", ""))
         if (told := next((cell for cell in cells if self._starts(cell) is not None), None)) is not None:
             _, held = find_starts(told, None, self._starts(told))
             out[STARTS] = _sha(*(_digest_of(name, value) for name, value in sorted((held or {}).items())))

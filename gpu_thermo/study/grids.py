@@ -198,6 +198,18 @@ class StudySpec(Section):
         run, axes = self.base.get("run"), (self.grid, *self.zip)
         return (isinstance(run, Mapping) and "tolerance" in run) or any("run.tolerance" in axis for axis in axes)
 
+    def refuse_repeated(self) -> None:
+        """SpecError for a value that the grid names twice: two cells would be one, and count twice. Studies of before
+        that have one stay readable.
+        """
+        for field, values in self.grid.items():
+            texts = [json.dumps(value, sort_keys=True, default=str) for value in values]
+            for value, text in zip(values, texts, strict=True):
+                if texts.count(text) > 1:
+                    raise SpecError(
+                        f"grid.{field} names {value!r} twice: give it once. How many runs a cell has stands in [seeds]."
+                    )
+
     def _check(self) -> None:
         """Refuse what would go wrong later, every cell included."""
         named = [field for group in (self.grid, *self.zip) for field in group]

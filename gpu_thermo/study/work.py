@@ -52,6 +52,7 @@ def make_work(study: StudySpec, base: Path | None, device: str, engine: str, bes
     """Cells and shards, with one run of every launch group made ready, so that mistakes show before anything is
     written.
     """
+    study.refuse_repeated()
     cells = [replace(cell, spec=beside.settled(cell.spec, base, study.seeds)) for cell in study.cells()]
     if own := {label: digest for cell in cells for label, digest in cell.spec.registered.items()}:
         study = study.model_copy(update={"registered": own})

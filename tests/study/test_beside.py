@@ -77,11 +77,14 @@ def test_a_table_with_names(tmp_path: Path) -> None:
     frame = pd.DataFrame({"a": X[:, 0], "b": X[:, 1], "kind": np.where(Y, "yes", "no")})
     spec = tmp_path / "s.toml"
     spec.write_text(tomli_w.dumps({**STUDY, "data": {"target": "kind"}, "grid": {"data.test_fraction": [0.2, 0.5]}}))
+    grid = {"data": [{"target": "kind", "test_fraction": 0.2}, {"target": "kind", "test_fraction": 0.5}]}
     found = gt.study(spec, tmp_path / "s.zarr", data=frame)
     tree = {**STUDY, "data": {"target": "kind", "test_fraction": 0.5, "seeds": [0, 1, 2, 3]}}
     run = sampled(tree, data=frame)
     np.testing.assert_array_equal(last(found, "accuracy"), run.sample_stats["test_accuracy"].to_numpy()[:, -1])
-    assert len(set(json.loads(found.attrs["study"])["given"])) == 1
+    whole = gt.study({**STUDY, "grid": grid}, data=frame)
+    np.testing.assert_array_equal(whole["accuracy"].to_numpy(), found["accuracy"].to_numpy())
+    assert set(json.loads(found.attrs["study"])["given"]) == {"data"}
 
 
 def test_a_network_and_where_it_starts() -> None:
@@ -118,6 +121,17 @@ def test_a_potential() -> None:
     tree = {"target": spec["target"], "method": METHOD, "run": {**spec["run"], "replicas": 3}}
     run = gt.sample(tree, potential=well)
     np.testing.assert_array_equal(last(found, "position"), run.posterior["position"].to_numpy())
+
+
+def test_runs_that_tune_themselves() -> None:
+    """Each is `sample` of the set that its seed has."""
+    sets = [(X, Y, *TEST), (X + 1, 1 - Y, *TEST)]
+    method = {"name": "langevin", "posterior_temperature": 1.0}
+    tree: dict[str, Any] = {"model": {"hidden": 3, "prior_sd": 1.0}, "method": method}
+    tree["run"] = {"tolerance": 0.5, "replicas": 64, "max_steps": 1000, "seed": 3}
+    found = gt.study({**tree, "seeds": {"count": 2}}, data=sets)
+    run = gt.sample({**tree, "run": {**tree["run"], "seed": 4}}, data=sets[1])
+    assert float(found["stepsize"][1]) == float(run.sample_stats["stepsize"][0]) != float(found["stepsize"][0])
 
 
 # -- gone on with ------------------------------------------------------------------------------------------------------
@@ -189,6 +203,8 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
                                 {"data": (X, Y), "init": {n: np.stack([v]) if n != "w1" else np.stack([v, v])
                                                           for n, v in OURS.items()}}, "has shape"),
     "a potential without a target": ({}, {"data": (X, Y), "potential": object()}, "no \\[target\\]"),
+    "a potential that is none": ({"target": {"name": "custom", "size": 2}, "model": None, "run": {"steps": 10}},
+                                 {"potential": 3}, "potential is int"),
     "a custom target without one": ({"target": {"name": "custom", "size": 2}, "model": None, "run": {"steps": 10}}, {},
                                     "potential"),
 }  # fmt: skip

@@ -43,6 +43,8 @@ def test_round_trips():
         (changed(grid={"metod.stepsize": [0.1]}), "Did you mean 'method'"),
         (changed(grid={"method.stepsize": []}), "empty list"),
         (changed(grid={"method.stepsize": 0.1}), "not a list"),
+        (changed(grid={"method.stepsize": [0.1, 0.2, 0.1]}), "grid.method.stepsize names 0.1 twice"),
+        (changed(grid={"method.stepsize": [0.1], "method.sigma": [0, 1, 0]}), "method.sigma names 0 twice"),
         (changed(grid={"run.replicas": [1, 2]}), r"count in \[seeds\]"),
         (changed(data={**SMALL["data"], "seed": 4}), r"give data in \[seeds\]"),
         (
