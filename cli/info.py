@@ -138,7 +138,7 @@ def _show(store: Path, info: dict[str, Any], spec: str) -> None:
     state = "complete" if info["complete"] else "unfinished"
     network = f"{plural(info['replicas'], 'replica')} of {info['parameters']:,} parameters"
     lines = {
-        "run": f"{store} ({state}, resumable: {info['resumable']})",
+        "run": f"{store} ({state}, resumable: {info['resumable']}){weighted(info)}",
         "progress": _progress(info),
         "ensembles": f"{info['ensembles']:,}; {network}",
         "data" if info["target"] is None else "target": info["label"],
@@ -238,8 +238,13 @@ def summarise(path: Path, tree: "xarray.DataTree | None" = None) -> dict[str, An
         "frozen": frozen(every_replica(tree)), "columns": columns_of(tree, spec), "scores": scores(tree),
         "work": of_work(stats),
         "assumptions": assumed(tree), "verdict": None if told is None else told.verdict.to_dict(),
-        "phase": None if told is None else told.course.phase,
+        "phase": None if told is None else told.course.phase, "weighted": "weight" in stats.coords,
     }  # fmt: skip
+
+
+def weighted(summary: dict[str, Any]) -> str:
+    """What the first line of a run whose draws have weights adds, so that nobody takes a plain mean of them."""
+    return "; draws count by their `weight`, and gpu_thermo.resample makes equal ones" * summary["weighted"]
 
 
 def of_work(stats: "xarray.Dataset") -> dict[str, float] | None:
@@ -388,7 +393,7 @@ def print_summary(summary: dict[str, Any]) -> None:
     )
     seconds = summary["seconds"]
     lines = {
-        "run": f"{summary['store']}, {done}",
+        "run": f"{summary['store']}, {done}{weighted(summary)}",
         "drawn": (
             f"{plural(summary['draws'], 'draw')} of {plural(summary['replicas'], 'replica')} in {whole}"
             + (f", {clock(seconds)}" if seconds is not None else "")

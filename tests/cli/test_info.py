@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import tomli_w
 from cli_cases import SPEC, call, listing
 
 # -- the other commands ------------------------------------------------------------------------------------------------
@@ -187,3 +188,25 @@ def test_acceptance_is_shown(folder: Path, word: str, said: str) -> None:
     assert f"{work['acceptance']:.3g} {said}" in " ".join(call("info", "b.zarr").stdout.split())
     judged = " ".join(call("diagnose", "b.zarr").stdout.split())
     assert ("Proposals of 2 steps are accepted at" in judged) == bool(block)
+
+
+@pytest.mark.parametrize(
+    ("move", "weighs"),
+    [
+        ({"kind": "contour", "bins": 10, "lowest": -1.0, "width": 1.0}, True),
+        ({"kind": "tempering", "temperatures": [0.5, 1.0], "interval": 5}, True),
+        ({"kind": "exchange", "temperatures": [0.5, 1.0], "interval": 5}, False),
+    ],
+)
+def test_the_first_line_says_where_draws_have_weights(move: dict, weighs: bool, tmp_path: Path, monkeypatch) -> None:
+    """Of the end of `sample` and of `info`: where a plain mean would be another density's."""
+    monkeypatch.chdir(tmp_path)
+    method = {"name": "langevin", "stepsize": 0.1, "temperature": 0.5, "friction": 1.0}
+    run = {"replicas": 4, "steps": 40, "burn_in": 20, "thin": 5}
+    spec = {"target": {"name": "double_well"}, "method": method, "run": run, "moves": [move]}
+    Path("s.toml").write_text(tomli_w.dumps(spec))
+    for found in (call("sample", "s.toml", "--out", "r.zarr"), call("info", "r.zarr")):
+        assert found.exit_code == 0, found.stderr
+        first = " ".join(found.stdout.split("\n\n")[0].split())
+        assert ("draws count by their `weight`, and gpu_thermo.resample makes equal ones" in first) == weighs
+    assert json.loads(call("info", "r.zarr", "--json").stdout)["weighted"] == weighs
