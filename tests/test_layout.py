@@ -75,6 +75,7 @@ ELSEWHERE = {
     "gpu_thermo/running/speed.py": ("bench/test_bench.py", "measured speeds and peaks are benchmarks"),
     "gpu_thermo/running/seeing.py": ("running/test_network.py", "networks and what is seen of them are one test"),
     "gpu_thermo/running/seeing_there.py": ("device/test_seen.py", "what is seen on a device needs one"),
+    "gpu_thermo/running/seeing_shares.py": ("device/test_seen_by_many.py", "what several devices see needs them"),
     "gpu_thermo/running/stored.py": ("test_run.py", "what runs store is read back there"),
     "gpu_thermo/running/subject.py": (
         "contracts/test_subjects.py",

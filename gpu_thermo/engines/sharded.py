@@ -8,7 +8,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 import numpy as np
@@ -85,9 +85,12 @@ class Runner:
         assert self._state is not None
         for name, value in edits.items():
             self._state.edit(name)[...] = value
-        recorded = self.engine.advance(self._state, segment, hyper)
-        recorded.there = None  # who looks at all replicas is elsewhere
-        return recorded, self._state.running
+        return self.engine.advance(self._state, segment, hyper), self._state.running
+
+    def look(self, name: str) -> Array:
+        """See State."""
+        assert self._state is not None
+        return self._state.look(name)
 
     def fetch(self, names: Sequence[str]) -> dict[str, np.ndarray]:
         """Arrays of the state by name, on the host."""
@@ -156,6 +159,10 @@ class ThreadPart:
         """An array of the share's is made anew."""
         return self._pool.submit(lambda: self._runner.result().fill(name, make, rows))
 
+    def look(self, name: str) -> Waiting:
+        """An array of the share's where it stands."""
+        return self._pool.submit(lambda: self._runner.result().look(name))
+
     def read(self, names: Sequence[str], function: Reading, rows: slice, among: slice) -> Waiting:
         """Numbers of some replicas of the share, from its arrays."""
         return self._pool.submit(lambda: self._runner.result().read(names, function, rows, among))
@@ -221,7 +228,7 @@ class ShardedEngine:
         state.advanced(sum(running for _, running in found))
         if sum(part.burden for part in self.parts) > state.nbytes:
             state.arrays()  # a new place to begin from
-        return joined([recorded for recorded, _ in found])
+        return joined([recorded for recorded, _ in found], self.rows)
 
     def fetch(self, names: Sequence[str]) -> dict[str, np.ndarray]:
         """Arrays of all replicas by name."""
@@ -262,12 +269,43 @@ def within(rows: slice, mine: slice) -> slice:
     return slice(rows.start + mine.start, rows.start + mine.stop)
 
 
-def joined(parts: Sequence[Recorded]) -> Recorded:
-    """The ring of all replicas, from those of the shares."""
+@dataclass(frozen=True)
+class Spread:
+    """An array [R, ...] that stands on several devices, share by share.
+
+    Attributes
+    ----------
+    rows : of each share, in order. arrays : each [r, ...], where it stands.
+    """
+
+    rows: tuple[slice, ...]
+    arrays: tuple[Array, ...]
+
+    def __len__(self) -> int:
+        return int(self.rows[-1].stop)
+
+    def __getitem__(self, rows: slice) -> Array:
+        """Neighbouring rows: where they stand, if one share has all of them, else on the host."""
+        first, last, _ = rows.indices(len(self))
+        found = [a[max(first - s.start, 0) : last - s.start] for s, a in zip(self.rows, self.arrays, strict=True)
+                 if s.start < last and first < s.stop]  # fmt: skip
+        return found[0] if len(found) == 1 else np.concatenate([a.get() for a in found])
+
+    def head(self, count: int) -> "Spread":
+        """The first rows alone."""
+        kept = [i for i, s in enumerate(self.rows) if s.start < count]
+        rows = tuple(slice(self.rows[i].start, min(self.rows[i].stop, count)) for i in kept)
+        return Spread(rows, tuple(self.arrays[i][: count - self.rows[i].start] for i in kept))
+
+
+def joined(parts: Sequence[Recorded], rows: Sequence[slice] = ()) -> Recorded:
+    """The ring of all replicas, from those of the shares, whose rows are needed for what stands on devices."""
     values: dict[str, Any] = {"steps": parts[0].steps}
     for name in (f.name for f in fields(Recorded) if f.name not in ("steps", "there")):
         each = [getattr(part, name) for part in parts]
         values[name] = None if each[0] is None else np.concatenate(each, axis=1)
+    if rows and (there := [part.there for part in parts if part.there is not None]) and len(there) == len(parts):
+        values["there"] = tuple(Spread(tuple(rows), arrays) for arrays in zip(*there, strict=True))
     return Recorded(**values)
 
 
@@ -325,6 +363,13 @@ class ShardedState(ResidentState):
     def look(self, name: str) -> np.ndarray:
         """See State: shares are looked at together, on the host."""
         return self.fetch(name)
+
+    def spread(self, name: str) -> Spread | None:
+        """An array where its shares stand; None where it was edited here, or workers have it."""
+        if not self._engine.makes or name in self._edited:
+            return None
+        arrays = self._engine.everywhere("look", [(name,)] * len(self._engine.parts))
+        return Spread(self._engine.rows, tuple(arrays))
 
     def scale(self, name: str, rows: Array, columns: slice, factor: Array) -> None:
         """See State."""

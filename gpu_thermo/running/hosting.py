@@ -49,6 +49,8 @@ def do(key: str, what: str, arguments: tuple[Any, ...], hyper: tuple[Hyper | Non
             held[0] = hyper[0]
         arguments = (arguments[0], held[0], arguments[1])
     found = getattr(runner, what)(*arguments)
+    if what == "advance":
+        found[0].there = None  # who looks at all replicas is elsewhere
     return None if silent else found
 
 

@@ -28,6 +28,7 @@ from ..targets.own.model import OwnModel
 from .model import as_answered, assumptions, make_model, weighted, with_scales
 from .resources import check_least
 from .seeing import NetworkObserver
+from .seeing_shares import ObserverOfShares
 from .seeing_there import ObserverThere
 from .subject import BLOCK, Setup
 
@@ -187,8 +188,11 @@ class NetworkSubject:
         self, setup: Setup, moments: RunningMoments, device: str, threads: int | None = None
     ) -> "NetworkObserver":
         """Who sees the networks of a run, and feeds `moments`."""
+        if len(devices := each_device(device)) > 1:
+            predictors = [make_predictor(self.model, self.dtype, one, threads) for one in devices]
+            return ObserverOfShares(self, setup, moments, predictors, devices)
         predictor = make_predictor(self.model, self.dtype, device, threads)
-        if device != "cpu" and len(each_device(device)) == 1:
+        if device != "cpu":
             return ObserverThere(self, setup, moments, predictor, device)
         return NetworkObserver(self, setup, moments, predictor, threads or cores())
 

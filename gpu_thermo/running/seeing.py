@@ -129,15 +129,16 @@ class NetworkObserver:
                 seen = [self._energies_of(position[r], r) for r in self._rows(len(position), position)]
             value, prior = (np.concatenate([s[name] for s in seen]) for name in ("energy", "energy_prior"))
             return Energies(value, np.zeros(len(position)), prior)
-        points = self._subject.data.points
-        value, variance, prior = (np.empty(len(position)) for _ in range(3))
+        found = [self._noisy(position[r], r, attempt, batch) for r in blocks(len(position), self._at_once)]
+        return Energies(*(np.concatenate(column) for column in zip(*found, strict=True)))
+
+    def _noisy(self, position: Array, rows: slice, attempt: int, batch: int) -> tuple[np.ndarray, ...]:
+        """Value, variance and prior's part of minibatch energies [r]."""
         with np.errstate(all="ignore"):
-            for r in blocks(len(position), self._at_once):
-                losses = self._batch_losses(position[r], r, attempt, batch)
-                prior[r] = self._prior(position[r])
-                value[r] = losses.mean(axis=1) + prior[r]
-                variance[r] = (1 - batch / points) * losses.var(axis=1, ddof=1) / batch
-        return Energies(value, variance, prior)
+            losses = self._batch_losses(position, rows, attempt, batch)
+            prior = np.broadcast_to(self._prior(position), len(losses))
+            share = 1 - batch / self._subject.data.points
+            return losses.mean(axis=1) + prior, share * losses.var(axis=1, ddof=1) / batch, prior
 
     def _batch_losses(self, position: Array, rows: slice, attempt: int, batch: int) -> np.ndarray:
         """[r, B] float64 losses of each replica on its own points."""

@@ -36,12 +36,17 @@ class ObserverThere(NetworkObserver):
 
     def __init__(self, subject: Any, setup: Setup, moments: RunningMoments, predictor: Predictor, device: str) -> None:
         super().__init__(subject, setup, moments, predictor)
-        self._xp, self._place = open_gpu(device)
-        self._sums = True
+        self._xp, place = open_gpu(device)
+        self._index, self._sums = int(place.id), True
         self._held: dict[int, tuple[np.ndarray, Array]] = {}
         self._cuts: dict[tuple[int, int], list[tuple[np.ndarray | slice, int]]] = {}
         self._known: dict[tuple[int, int], Keys] = {}
         self._masks: dict[tuple[int, int], tuple[np.ndarray, Array]] = {}
+
+    @property
+    def _place(self) -> Any:
+        """The device, made anew for each call, because the choice is a thread's own."""
+        return self._xp.cuda.Device(self._index)
 
     def __call__(
         self, position: np.ndarray, is_draw: bool, weigh: Weigh | None = None, there: Array | None = None
