@@ -23,7 +23,7 @@ WORDS = ("BACDEDCAB", "BAEFEAB", "BAOAB", "OBABO", "ABOBA", "OBA", "UBU", "ABCDE
 FACTORS: dict[str, tuple[Any, ...]] = {
     "word": WORDS, "task": tuple(TASKS), "activation": tuple(ACTIVATIONS),
     "mode": ("subset", "epoch", "symmetric", "replacement", "full"), "partition": ("layer", "tensor", "all"),
-    "bits": (32, 64), "team": (32, 64, 128),
+    "bits": (32, 64), "team": (4, 8, 16, 32, 64, 128),
 }  # fmt: skip
 CONTOURS = [
     dict(zip(FACTORS, row, strict=True)) | {"contour": "contour"}
@@ -56,7 +56,7 @@ DEEP = [
 ]
 DEEP.append(BRACES[2] | {"team": 64, "hidden": (5, 9)})
 """Cases of several hidden layers, beside the others."""
-HIDDEN = {32: 40, 64: 70, 128: 200}
+HIDDEN = {4: 9, 8: 13, 16: 35, 32: 40, 64: 70, 128: 200}
 """Units by team: some members have one more than others."""
 Case = dict[str, Any]
 

@@ -210,7 +210,7 @@ def describe_build(job: Job, engine: str, device: str) -> Build:
     sources = []
     if engine == "fused":
         emitter = make_emitter(job)
-        sources.append(emitter.source("host") if device == "cpu" else emitter.source("device", emitter.sharing().team))
+        sources.append(emitter.source("host") if device == "cpu" else emitter.source("device", emitter.sharing()))
     elif compiled:
         sources.append(noise_source(bits) if device == "cpu" else elementwise_source(bits, records=job.program.records))
     if compiled and predicted:

@@ -218,15 +218,19 @@ void advance_member(const Arguments* a, void* workspace, i64 first, i64 last, i6
     ),
     "device": (
         """
-static_assert(TEAMS == 1 || TEAM == 32, "barriers of a block are one team's alone");
-static_assert(sizeof(Shared) * TEAMS <= MOST_SHARED, "more shared memory than sharing.py counts");
+static_assert(TEAMS == 1 || TEAM <= 32, "barriers of a block are one team's alone");
+struct Place {
+  Shared shared;
+  u32 gap[sizeof(Shared) / 8 % 2 ? 4 : 2];  // an odd number of eights: teams of one warp read from different banks
+};
+static_assert(sizeof(Place) * TEAMS <= MOST_SHARED, "more shared memory than sharing.py counts");
 extern "C" __global__ void __launch_bounds__(TEAM * TEAMS, AT_LEAST) advance(const __grid_constant__ Arguments a) {
-  __shared__ Shared shared[TEAMS];
+  __shared__ Place places[TEAMS];
   const int place = threadIdx.x / TEAM;
   const i64 r = i64(blockIdx.x) * TEAMS + place;
   if (r >= a.replicas) return;
   Replica replica;
-  Run run(in_memory(a), replica, shared[place], threadIdx.x % TEAM);
+  Run run(in_memory(a), replica, places[place].shared, threadIdx.x % TEAM);
   run.segment<Step>(r);
 }
 """

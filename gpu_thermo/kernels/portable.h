@@ -1,9 +1,9 @@
 // Everything that differs between CUDA, a host's vector units and the team test: the only file with conditional compilation.
 //
 // One text serves all: a replica is worked on by TEAM members, and each member works on LANES replicas at once.
-//   GPU   LANES = 1, TEAM = 32 or more: a thread is a member of one replica's team.
+//   GPU   LANES = 1, TEAM = 4 or more: a thread is a member of one replica's team, a part of a warp, a warp or several.
 //   CPU   TEAM = 1, LANES = 4 to 16: a thread carries one replica in each lane of its vector registers.
-//   test  LANES = 1, TEAM = 32 or more on the host: each member is a thread, exchange goes through memory and a barrier.
+//   test  LANES = 1, TEAM = 4 or more on the host: each member is a thread, exchange goes through memory and a barrier.
 // `real`, `word` and `wide` below are numbers on the GPU and vectors of LANES numbers on the CPU; the arithmetic reads the same.
 // Set before: REAL_BITS (32, 64), TEAM; LANES may be set, and is chosen from the processor otherwise.
 #pragma once
@@ -332,12 +332,17 @@ struct Team {
   int member;
   Exchange* shared;
   HD Team(int member_, Exchange* shared_) : member(member_), shared(shared_) {}
+  // Lanes of the warp that are the team's: teams of one warp go their own ways.
+  HD static u32 lanes() {
+    if constexpr (TEAM >= 32) return 0xFFFFFFFFu;
+    else return ((1u << TEAM) - 1u) << (threadIdx.x % 32u / TEAM * TEAM);
+  }
   HD void sync() {
-    if constexpr (GROUPS == 1) __syncwarp();
+    if constexpr (GROUPS == 1) __syncwarp(lanes());
     else __syncthreads();
   }
   HD double sum(double x) {
-    UNROLL for (int d = GROUP / 2; d > 0; d /= 2) x += __shfl_xor_sync(0xFFFFFFFFu, x, d);
+    UNROLL for (int d = GROUP / 2; d > 0; d /= 2) x += __shfl_xor_sync(lanes(), x, d);
     if constexpr (GROUPS == 1) return x;
     __syncthreads();
     if (member % GROUP == 0) shared->wide_value[member / GROUP] = x;
@@ -347,7 +352,7 @@ struct Team {
     return x;
   }
   HD int any_bits(int x) {
-    UNROLL for (int d = GROUP / 2; d > 0; d /= 2) x |= __shfl_xor_sync(0xFFFFFFFFu, x, d);
+    UNROLL for (int d = GROUP / 2; d > 0; d /= 2) x |= __shfl_xor_sync(lanes(), x, d);
     if constexpr (GROUPS == 1) return x;
     __syncthreads();
     if (member % GROUP == 0) shared->flag[member / GROUP] = x;
@@ -371,7 +376,7 @@ struct Team {
     const bool upper = member & D;
     UNROLL for (int i = 0; i < D; ++i) {
       const scalar give = upper ? v[i] : v[i + D], keep = upper ? v[i + D] : v[i];
-      v[i] = keep + __shfl_xor_sync(0xFFFFFFFFu, give, D);
+      v[i] = keep + __shfl_xor_sync(lanes(), give, D);
     }
     if constexpr (D > 1) trade<D / 2>(v);
   }

@@ -1,7 +1,8 @@
 """How a GPU's threads share a replica: threads of a team, teams of a block, points at hand, from what fits on chip.
 
-With one hidden layer a member of a team holds units, all in registers. At depth (team.h) it holds Philox blocks,
-momenta and gradients in registers; positions and a tile of points stand in the team's shared memory.
+With one hidden layer a member of a team holds units, all in registers; a small network's team is a part of a warp, and
+what every lane does alike serves several replicas. At depth (team.h) a member holds Philox blocks, their momenta and
+gradients in registers, their positions and a tile of points in the team's shared memory.
 """
 
 from dataclasses import dataclass
@@ -22,12 +23,13 @@ _BESIDE = {(1, 32): 78, (1, 64): 110, (2, 32): 140, (2, 64): 170}
 for an activation that is a polynomial. Read off compiled kernels, the fewest that spill nothing
 (`python -m gpu_thermo.kernels.check` says so of each)."""
 _CONTOUR, _POLYNOMIAL = 32, 8
-_REGISTERS, _DEEP_REGISTERS = 96, 48
-"""Registers a thread may spend on what it holds of a replica: at depth what it does takes more beside them; and an
-activation that is a polynomial takes a third of them in float64."""
+_REGISTERS, _DEEP_REGISTERS, _PART_REGISTERS = 96, 48, 48
+"""Registers a thread may spend on what it holds of a replica: at depth what it does takes more beside them, and teams
+that are a part of a warp leave more warps room; an activation that is a polynomial takes a third of them in float64."""
 TOO_LARGE = "a replica is too large"
 """How the reason begins why a network has no kernel on a GPU."""
-_TEAMS = (32, 64, 128, 256, 512)
+_WARP = 32
+_TEAMS = (4, 8, 16, _WARP, 64, 128, 256, 512)
 _TILES = (32, 16, 8)
 _THREADS = 128
 """Of a block of several teams."""
@@ -82,11 +84,8 @@ class Network:
         DeviceError
             No team and no number of points fit; the message has the numbers.
         """
-        most = _REGISTERS if self.model.layers == 1 else _DEEP_REGISTERS
-        if self.bits == 64 and self.model.activation_record.kept:
-            most -= most // 3
-        teams = _TEAMS if team is None else (team,)
-        fitting = [s for t in teams if (s := self._with(t)) and (team is not None or self._registers(t) <= most)]
+        teams = (team,) if team else tuple(t for t in _TEAMS if t >= self._least)
+        fitting = [s for t in teams if (s := self._with(t)) and (team or self._registers(t) <= self._most(t))]
         if not fitting and self.model.layers == 1:  # registers are spilled
             fitting = [s for t in teams[-1:] if (s := self._with(t))]
         if not fitting:
@@ -94,15 +93,30 @@ class Network:
             raise DeviceError(
                 f"{TOO_LARGE} for a GPU's chip: {needs / 2**10:.0f} KiB of shared memory, where there are"
                 f" {SHARED // 2**10}, and {self._registers(teams[-1])} registers in each of {teams[-1]} threads, where"
-                f" there are {most}"
+                f" there are {self._most(teams[-1])}"
             )
-        return next((s for s in fitting if s.warps >= _WARPS), fitting[0])
+        return next((s for s in fitting if s.team < _WARP or s.warps >= _WARPS), fitting[0])
+
+    @property
+    def _least(self) -> int:
+        """Threads of the smallest team: at depth a warp; else as many as sums of one point are dealt out to."""
+        return _WARP if self.model.layers > 1 else min(_WARP, self.model.outputs)
+
+    def _most(self, team: int) -> int:
+        """Registers for what a member holds."""
+        most = _DEEP_REGISTERS if self.model.layers > 1 else _PART_REGISTERS if team < _WARP else _REGISTERS
+        polynomial = self.bits == 64 and self.model.activation_record.kept
+        return most - most // 3 if polynomial else most
 
     def _with(self, team: int) -> Sharing | None:
         """With the most points that fit."""
         for tile in _TILES if self.model.layers > 1 else (0,):
             if (shared := self._bytes(team, tile)) <= SHARED:
-                teams = min(_THREADS // team, SHARED // shared) if team == 32 else 1  # barriers of a block: one team's
+                teams = min(_THREADS // team, SHARED // shared) if team <= _WARP else 1  # barriers of a block: one's
+                if team < _WARP:  # whole warps
+                    teams -= teams % (_WARP // team)
+                if not teams:
+                    continue
                 beside = _BESIDE[min(2, self.model.layers), self.bits] + _CONTOUR * self.contour
                 beside += _POLYNOMIAL * self.model.activation_record.kept
                 return Sharing(team, teams, tile, shared, beside + 25 * self._registers(team) // 16)
@@ -126,7 +140,7 @@ class Network:
         """Of Shared in step.h, rounded up."""
         model, item, groups = self.model, self.bits // 8, team // 32
         row = model.inputs + model.targets + model.weighted + model.outputs
-        exchange = groups * (8 + 4 + 32 * item)
+        exchange = max(1, groups) * (8 + 4 + min(team, _WARP) * item) + 16
         if model.layers == 1:
             return min(self.batch or 64, 64) * row * item + exchange + 64
         tile = min(self.batch or tile, tile)

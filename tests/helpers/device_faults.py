@@ -22,7 +22,7 @@ from gpu_thermo.state import Segment
 
 Fault = tuple[int, str, str, str]
 FETCH, SYNC, GRADIENTS = "    fetch(chooser, start, count);\n", "    team.sync();\n", "    gradients<FIRST>(count);"
-SHUFFLE = "x += __shfl_xor_sync(0xFFFFFFFFu, x, d"
+SHUFFLE = "x += __shfl_xor_sync(lanes(), x, d"
 THEN = "  if constexpr (INDEX + 1 < LAYERS) "
 SYNC_THEN = f"  team.sync();\n{THEN}"
 VALUE, BARRIER = "shared->wide_value[member / GROUP] = x;", "\n    __syncthreads();"

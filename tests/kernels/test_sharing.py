@@ -37,11 +37,29 @@ def network(hidden, inputs=5, batch=128, kept=0, bits=32):
 
 def test_a_team_grows_with_what_it_holds():
     """By registers, then until a multiprocessor has warps enough; points at hand shrink where they must."""
-    assert [network(d).sharing().team for d in ((20,), (500,), (6, 6), (16, 16, 16, 16))] == [32, 128, 32, 64]
+    sizes = ((20,), (100,), (500,), (6, 6), (16, 16, 16, 16))
+    assert [network(d).sharing().team for d in sizes] == [16, 32, 128, 32, 64]
     assert network((16, 16, 16, 16)).sharing().warps == 16
     assert network((16, 16, 16, 16), kept=2).sharing().team == 128
     assert network((64, 64)).sharing().tile < network((32, 32)).sharing().tile == 32
     assert network((16, 16, 16, 16)).sharing(256).team == 256
+
+
+@pytest.mark.parametrize("inputs", [1, 2, 9])
+@pytest.mark.parametrize("outputs", [1, 3, 7, 10, 30])
+@pytest.mark.parametrize("units", [1, 3, 16, 20, 64])
+def test_teams_that_are_parts_of_a_warp_fill_it(inputs, outputs, units):
+    """Blocks of whole warps; and no fewer threads than the sums of a point are dealt out to."""
+    sharing = Network(MlpModel(inputs, units, outputs, "regression", "relu", 1.0), 32, 0, 25).sharing()
+    assert sharing.teams * sharing.team % 32 == 0
+    assert sharing.team >= min(32, outputs)
+    assert sharing.teams * sharing.shared <= SHARED
+
+
+def test_small_networks_share_a_warp():
+    wanted = {4: 4, 16: 4, 20: 8, 32: 8, 50: 16, 100: 32, 200: 32}
+    found = {d: Network(MlpModel(2, d, 1, "binary", "relu"), 32, 0, 25).sharing().team for d in wanted}
+    assert found == wanted
 
 
 def test_what_does_not_fit_is_refused_with_numbers():

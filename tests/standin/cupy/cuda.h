@@ -1,7 +1,7 @@
 // CUDA's language on the host: a thread of a block is a fiber, blocks run one after another. x86-64 and g++.
 //
-// A fiber runs until it meets a barrier or a shuffle; then the others run. A warp goes on once all its live threads wait at the same kind
-// of place, a block once all its live threads wait at __syncthreads. What cannot go on, or waits at different places, is trouble and ends
+// A fiber runs until it meets a barrier or a shuffle; then the others run. Those that a mask names go on once all that live wait with it at
+// the same kind of place, a block once all its live threads wait at __syncthreads. What cannot go on, or waits at different places, is trouble and ends
 // the launch. Shared memory is filled anew for each block.
 #pragma once
 #include <cmath>
@@ -30,6 +30,7 @@ static const char* const PLACES[] = {"runs", "waits at __syncwarp", "waits at a 
 struct Fiber {
   void* stack;
   int place, width;  // where it waits; and bytes and distance of a shuffle
+  unsigned mask;     // with which threads of its warp
   unsigned phase;    // shuffles take turns with two sets of slots
 };
 constexpr int MOST = 1024, WARP = 32;
@@ -42,6 +43,7 @@ static int current, order, poison;
 static void (*body)(void*);
 static void* body_argument;
 static char trouble[256];
+static bool broken;  // there is trouble, found by a thread
 
 extern "C" void standin_switch(void** save, void* load);
 asm(R"(
@@ -66,8 +68,9 @@ standin_switch:
   ret
 )");
 
-static __attribute__((noinline)) void wait(int place, int width) {
+static __attribute__((noinline)) void wait(int place, int width, unsigned mask = 0) {
   fibers[current].place = place;
+  fibers[current].mask = mask;
   fibers[current].width = width;
   standin_switch(&fibers[current].stack, scheduler);
 }
@@ -92,7 +95,7 @@ static void start(int threads, bool first) {
     *--stack = nullptr;  // a return address that is never used, for the alignment of the stack
     *--stack = (void*)&enter;
     for (int i = 0; i < 6; ++i) *--stack = nullptr;
-    fibers[t] = Fiber{stack, RUNS, 0, 0};
+    fibers[t] = Fiber{stack, RUNS, 0, 0, 0};
   }
 }
 
@@ -102,24 +105,33 @@ static int fail(const char* what, int t, int other) {
   return 1;
 }
 
-// Let the warp from `first` on go on if all its live threads wait within it: 1 on trouble.
-static int release_warp(int first, int last, bool& moved) {
-  int one = -1, gone = -1;
+static bool waits(int t) { return fibers[t].place == AT_WARP || fibers[t].place == AT_SHUFFLE; }
+
+// Let those that thread `one` of the warp from `first` on waits for go on if all that live wait, too: 1 on trouble.
+static int release(int first, int last, int one, bool& moved) {
+  const unsigned mask = fibers[one].mask;
+  if (!(mask >> (one - first) & 1)) return fail("a thread is not in its own mask", one, one);
   for (int t = first; t < last; ++t) {
-    const int place = fibers[t].place;
-    if (place == DONE) gone = t;
-    else if (place == AT_WARP || place == AT_SHUFFLE) one = t;
-    else return 0;
+    if (!(mask >> (t - first) & 1)) continue;
+    if (fibers[t].place == DONE && fibers[one].place == AT_SHUFFLE) return fail("a shuffle with threads that have left", one, t);
+    if (fibers[t].place != DONE && !waits(t)) return 0;
   }
-  if (one < 0) return 0;
-  if (gone >= 0 && fibers[one].place == AT_SHUFFLE) return fail("a shuffle with threads that have left", one, gone);
   for (int t = first; t < last; ++t) {
-    if (fibers[t].place == DONE) continue;
-    if (fibers[t].place != fibers[one].place || fibers[t].width != fibers[one].width) return fail("threads of a warp disagree", t, one);
+    if (!(mask >> (t - first) & 1) || fibers[t].place == DONE) continue;
+    const bool alike = fibers[t].place == fibers[one].place && fibers[t].width == fibers[one].width && fibers[t].mask == mask;
+    if (!alike) return fail("threads of a warp disagree", t, one);
+  }
+  for (int t = first; t < last; ++t) {
+    if (!(mask >> (t - first) & 1) || fibers[t].place == DONE) continue;
     fibers[t].place = RUNS;
     fibers[t].phase ^= 1;
   }
   moved = true;
+  return 0;
+}
+
+static int release_warp(int first, int last, bool& moved) {
+  for (int t = first; t < last; ++t) if (waits(t) && release(first, last, t, moved)) return 1;
   return 0;
 }
 
@@ -133,6 +145,7 @@ static void release_block(int threads, int& left, bool& moved) {
 
 static int run_block(int threads, bool first) {
   start(threads, first);
+  broken = false;
   for (int left = threads; left;) {
     bool moved = false;
     for (int k = 0; k < threads; ++k) {
@@ -142,6 +155,7 @@ static int run_block(int threads, bool first) {
       left -= fibers[current].place == DONE;
       moved = true;
     }
+    if (broken) return 1;
     for (int first = 0; first < threads; first += WARP) {
       if (release_warp(first, first + WARP < threads ? first + WARP : threads, moved)) return 1;
     }
@@ -156,10 +170,13 @@ static int run_block(int threads, bool first) {
 }
 
 template <class T> T shuffle(unsigned mask, T x, int from, int distance) {
-  if (mask != 0xFFFFFFFFu) distance += 1 << 20;  // no kernel here uses part of a warp
   const int warp = current / WARP, phase = fibers[current].phase & 1;
   memcpy(&slots[warp][phase][current % WARP], &x, sizeof x);
-  wait(AT_SHUFFLE, int(sizeof x) * 1000 + distance);
+  if (!(mask >> from % WARP & 1)) {
+    snprintf(trouble, sizeof trouble, "thread %d asks thread %d, which is not in its mask %08x", current, from, mask);
+    broken = true;
+  }
+  wait(AT_SHUFFLE, int(sizeof x) * 1000 + distance, mask);
   T y;
   memcpy(&y, &slots[warp][phase][from % WARP], sizeof y);
   return y;
@@ -177,7 +194,7 @@ static struct {
   } x;
 } threadIdx;
 
-inline void __syncwarp(unsigned mask = 0xFFFFFFFFu) { standin::wait(standin::AT_WARP, mask == 0xFFFFFFFFu ? 0 : 1 << 20); }
+inline void __syncwarp(unsigned mask = 0xFFFFFFFFu) { standin::wait(standin::AT_WARP, 0, mask); }
 inline void __syncthreads() { standin::wait(standin::AT_BLOCK, 0); }
 template <class T> inline T __shfl_xor_sync(unsigned mask, T x, int d, int width = 32) {
   const int to = standin::current % 32 ^ d, own = standin::current % 32;
