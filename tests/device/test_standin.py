@@ -63,6 +63,8 @@ def test_planted_mistakes_are_found(fault, found):
         assert "lays out Arguments otherwise" in said
     elif "some threads" in fault or "other widths" in fault:
         assert "threads of a warp disagree" in said
+    elif "the next team" in fault:
+        assert "which is not in its mask" in said
     elif "wait for its kernel" in fault:
         assert "does not wait for the kernel" in said
     elif fault == "a row beyond the last":
