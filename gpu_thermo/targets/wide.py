@@ -37,6 +37,9 @@ _NEWTON, _SETTLED = 20, 1e-3
 """Steps of Newton's method, and the decrease of its energy, in nats, below which it ends."""
 
 
+Evidence = Callable[[float, float], float]
+
+
 class Chosen(NamedTuple):
     """The sds chosen, and by how many nats the evidence is larger than at CENTRE."""
 
@@ -64,8 +67,21 @@ def choose(
     else:
         values = np.log(y + 0.5) if kind == COUNTS else y.astype(np.float64)
         evidence = _Numbers(values, w, features).evidence
+    with _one_thread():
+        return _climb(_bounded(evidence, features, MOST[kind]), CENTRE[kind])
+
+
+def _one_thread() -> Any:
+    """Matrices this small take longer by many threads, most of all where others are at work."""
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    return threadpool_limits(1, user_api="blas")
+
+
+def _bounded(evidence: Evidence, features: "_Features", most: float) -> Evidence:
+    """The same, and nothing beyond so large an output."""
     sizes = {unit: float(np.sqrt((features.at(unit) ** 2).sum(axis=1).mean())) for unit in UNITS}
-    return _climb(lambda u, s: evidence(u, s) if s * sizes[u] <= MOST[kind] else -math.inf, CENTRE[kind])
+    return lambda u, s: evidence(u, s) if s * sizes[u] <= most else -math.inf
 
 
 def by_layer(chosen: tuple[float, float], inputs: int, layers: Sequence[int]) -> dict[str, float]:
@@ -164,7 +180,7 @@ class _Classes:
         return -now - float(np.linalg.slogdet(curvature)[1]) / 2
 
 
-def _climb(evidence: Callable[[float, float], float], centre: tuple[float, float]) -> Chosen:
+def _climb(evidence: Evidence, centre: tuple[float, float]) -> Chosen:
     """The best of UNITS x OUTPUTS by evidence and the law about `centre`, from there on to the best neighbour, with
     wide strides first.
     """

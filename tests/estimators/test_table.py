@@ -1,5 +1,8 @@
 """A table made ready to fit: what is chosen, and every table that cannot work in a clear sentence."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -90,3 +93,9 @@ def refusal(table, labels, seed):
     except DataError as error:
         return str(error)
     return ""
+
+
+def test_a_table_is_read_without_scikit_learn():
+    """The first lines of `gpu-thermo fit` do not wait for it."""
+    code = "import sys, gpu_thermo.estimators.table; sys.exit('sklearn' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
