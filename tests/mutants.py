@@ -22,6 +22,7 @@ from pathlib import Path
 
 from helpers.mutants_of_networks import OF_NETWORKS
 from helpers.mutants_of_predictions import OF_PREDICTIONS
+from helpers.mutants_of_the_desk import OF_THE_DESK
 
 ROOT = Path(__file__).resolve().parents[1]
 BATCHED, FUSED, NATIVE = (
@@ -270,7 +271,7 @@ MUTANTS: dict[str, Mutant] = {
     "frozen replica spreads": Mutant(
         (("gpu_thermo/engines/operations/arrays.py", "array[fresh] = np.nan", "array[:] = np.nan"),),
         ("tests/engines/test_batched.py", "tests/test_run.py")),
-} | {name: Mutant(*row) for name, row in (OF_NETWORKS | OF_PREDICTIONS).items()}  # fmt: skip
+} | {name: Mutant(*row) for name, row in (OF_NETWORKS | OF_PREDICTIONS | OF_THE_DESK).items()}  # fmt: skip
 
 
 def main() -> int:
