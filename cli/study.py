@@ -190,7 +190,8 @@ def line(progress: "StudyProgress") -> str:
     workers = f", {progress.workers} workers" if progress.workers else ""
     shards = f"{progress.shards:,} of {progress.total_shards:,} shards"
     speed = f"{count(progress.rate)} replica-steps/s{workers}"
-    return f"{percent:.0f} %, {shards}, {progress.runs:,} runs, {speed}, {clock(progress.seconds_left)} left"
+    left = "at most " * progress.at_most + clock(progress.seconds_left)
+    return f"{percent:.0f} %, {shards}, {progress.runs:,} runs, {speed}, {left} left"
 
 
 TABLE_EPILOG = """\b

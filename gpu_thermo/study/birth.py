@@ -94,7 +94,7 @@ def _check_same(store: Path, study: StudySpec, extend: bool) -> None:
     other = differs(there.given, study.given)
     if other and (not extend or NETWORK in other):
         raise StoreExistsError(
-            f"'{store}' holds a study of other things: {other} differs. Give the same as it was begun with, choose"
+            f"'{store}' was begun with something else: {other} is not the same. Give what it was begun with, choose"
             " another name, or --overwrite to run it again."
         )
     if not differing or set(differing) <= {"name"}:

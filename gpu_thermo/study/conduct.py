@@ -170,7 +170,7 @@ def _start(job: Work, todo: list[Shard], workers: int) -> StudyProgress:
     steps = sum(s.replicas * s.steps for s in done)
     return StudyProgress(
         len(done), len(job.shards), sum(s.runs for s in done), sum(s.runs for s in job.shards), steps,
-        sum(s.replicas * s.steps for s in job.shards), workers, earlier=steps,
+        sum(s.replicas * s.steps for s in job.shards), workers, earlier=steps, at_most=any(s.tuned for s in todo),
     )  # fmt: skip
 
 

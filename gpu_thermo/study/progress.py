@@ -12,7 +12,9 @@ How = tuple[str, str, int | None]
 
 @dataclass
 class StudyProgress:
-    """Where a study stands: `steps` counts replica-steps, those of shards under way in this process included."""
+    """Where a study stands: `steps` counts replica-steps, those of shards under way in this process included; of runs
+    that stop themselves (`at_most`) the most they may take.
+    """
 
     shards: int
     total_shards: int
@@ -23,6 +25,7 @@ class StudyProgress:
     workers: int = 0
     began: float = field(default_factory=time.monotonic)
     earlier: int = 0
+    at_most: bool = False
 
     @property
     def rate(self) -> float:

@@ -39,15 +39,18 @@ def open_study(store: str | Path) -> xr.Dataset:
     try:
         with suppress(KeyError):
             dataset = xr.open_zarr(path, chunks=None, consolidated=True)
-            if "status" in dataset.variables:
+            if set(dataset.variables) > {"status"}:  # which is there from the study's birth
                 names = str(dataset.attrs.get("coordinates", "")).split()
                 dataset = dataset.set_coords([name for name in names if name in dataset.variables])
                 _check_claims(path, dataset)
                 return _named(dataset)
+    except StoreError:
+        raise
     except BROKEN as error:
         raise StoreError(f"'{path}' cannot be read: {error}. Restore it from a copy, or run the study again.") from None
     raise StoreError(
-        f"'{path}' was interrupted before its first result was put together. Continue it with: gpu-thermo study"
+        f"'{path}' was stopped before its first results were put together. Give the command that began it once more: what"
+        " was finished is kept."
     )
 
 

@@ -157,11 +157,11 @@ def test_a_study_is_gone_on_with(tmp_path: Path) -> None:
 def test_what_is_not_the_same_is_refused(tmp_path: Path) -> None:
     store, given = tmp_path / "s.zarr", {"data": (X, Y, *TEST), "network": numpy_network()}
     run_study(OWN, store, **given).close()
-    with pytest.raises(StoreExistsError, match="the data given in Python differs"):
+    with pytest.raises(StoreExistsError, match="the data given in Python is not the same"):
         run_study(OWN, store, **{**given, "data": (X, 1 - Y, *TEST)})
     wider = numpy_network(forward=lambda p, x: 2 * forward(p, x), vjp=lambda p, x, d: _pulled(p, x, d))
     for extend in (False, True):
-        with pytest.raises(StoreExistsError, match="the network given in Python differs"):
+        with pytest.raises(StoreExistsError, match="the network given in Python is not the same"):
             run_study(OWN, store, extend=extend, **{**given, "network": wider})
     held = StudySpec.from_json(open_study(store).attrs["study"]).to_dict()
     with pytest.raises(SpecError, match=r"data are arrays given from Python.*gpu_thermo.study\(spec, out, data="):

@@ -8,9 +8,12 @@ import time
 from pathlib import Path
 
 import pytest
+from cli_cases import call
+from study_cases import SMALL
 
 from gpu_thermo.errors import GpuThermoError, StoreError
-from gpu_thermo.study import comparisons, open_study, summaries
+from gpu_thermo.study import StudySpec, comparisons, open_study, run_study, summaries
+from gpu_thermo.study.birth import writing
 from gpu_thermo.study.tables import failures, outcomes
 
 HOSTILE = ["x", "", 1e30, -1, 0, 3, 10**30, 2**40, None, True, [], {}, [[1]], float("nan"), "\x1b[31m", "A" * 20_000]
@@ -65,6 +68,20 @@ def fuzz(source: Path, folder: Path, seed: int, mutations: int) -> int:
             read(target)
         assert time.process_time() - began < 5, (path, value)
     return mutations
+
+
+def test_a_study_killed_before_its_first_results(tmp_path: Path) -> None:
+    """It is neither damaged nor changed: it goes on."""
+    study = StudySpec.from_dict(SMALL)
+    with writing(tmp_path / "s.zarr", study, study.cells()):
+        pass
+    for command in ("table", "info"):
+        found = call(command, str(tmp_path / "s.zarr"))
+        assert found.exit_code != 0
+        said = " ".join(found.stderr.split())
+        assert "was stopped before its first results were put together. Give the command that began it" in said
+        assert "damaged" not in said
+    assert (run_study(SMALL, tmp_path / "s.zarr")["status"] == 0).all()
 
 
 def test_hostile_claims_of_a_study(small: Path, tmp_path: Path):

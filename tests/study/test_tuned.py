@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,11 @@ from gpu_thermo.errors import SpecError
 from gpu_thermo.run import sample
 from gpu_thermo.study import StudySpec, open_study, plan_study, run_study, summaries
 from gpu_thermo.study.parts import RUNS, write_part
+from gpu_thermo.study.progress import StudyProgress
 from gpu_thermo.study.reading import notices_of
 from gpu_thermo.study.tuned import ready_of, run_path, run_tuned
 from gpu_thermo.study.work import make_work
+from gpu_thermo_cli.study import line
 
 WELL: dict[str, Any] = {
     "target": {"name": "double_well"}, "method": {"name": "langevin", "temperature": 1.0},
@@ -125,6 +128,13 @@ def test_mistakes(tmp_path: Path, change: dict[str, Any], says: str) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_what_is_left_is_at_most() -> None:
+    """Nobody knows when such runs stop."""
+    progress = StudyProgress(1, 4, 1, 4, 100, 400, at_most=True)
+    assert " at most " in line(progress)
+    assert " at most " not in line(replace(progress, at_most=False))
+
+
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("s.toml").write_text(tomli_w.dumps({**WELL, "seeds": {"count": 1}}))
@@ -176,3 +186,10 @@ def test_parts_know_their_shard(tmp_path: Path) -> None:
     arrays = run_tuned(job.shards[0], tmp_path)
     write_part(tmp_path, job.shards[0], arrays)
     assert {len(v) for n, v in arrays.items() if n not in ("build", "notices", "steps")} == {1}
+
+
+@pytest.mark.slow
+def test_side_by_side_on_workers(tmp_path: Path) -> None:
+    """Two processes, a run each at a time: the bits of one after another."""
+    pytest.importorskip("distributed")
+    alike(run_study(WELL, tmp_path / "a.zarr").load(), run_study(WELL, tmp_path / "b.zarr", workers=2).load())
