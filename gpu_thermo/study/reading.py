@@ -49,8 +49,8 @@ def open_study(store: str | Path) -> xr.Dataset:
     except BROKEN as error:
         raise StoreError(f"'{path}' cannot be read: {error}. Restore it from a copy, or run the study again.") from None
     raise StoreError(
-        f"'{path}' was stopped before its first results were put together. Give the command that began it once more: what"
-        " was finished is kept."
+        f"'{path}' was stopped before its first results were put together. Give the command that began it once more:"
+        " what was finished is kept."
     )
 
 
