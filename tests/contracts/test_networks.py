@@ -4,6 +4,7 @@ differentiated by a complex step; the fused engine against the batched one in a 
 A record without a formula here fails the first test, and so does a formula without a record.
 """
 
+import re
 from dataclasses import replace
 from itertools import product
 
@@ -15,7 +16,7 @@ from scipy.special import gamma, gammaln
 
 from gpu_thermo.engines.base import initial_state
 from gpu_thermo.engines.batched import BatchedEngine
-from gpu_thermo.engines.fused import FusedEngine
+from gpu_thermo.engines.fused import FusedEngine, make_emitter
 from gpu_thermo.kernels.toolchain import find_compiler
 from gpu_thermo.state import Segment
 from gpu_thermo.targets.activations import ACTIVATIONS
@@ -146,7 +147,9 @@ FACTORS = {
     "mode": ["subset", "full", "epoch", "symmetric", "replacement"],
     "method": ["adlala", "langevin", "sgld", "adam"],
 }  # fmt: skip
-COVER = covering(FACTORS)
+APART = [{"activation", name} for name in ("likelihood", "mode", "method")] + [{"likelihood", "mode"}]
+"""An activation or likelihood is known by its struct alone (below): all pairs of these need not be compiled."""
+COVER = covering(FACTORS, apart=APART)
 PRODUCT = [
     {
         **{name: FACTORS[name][i % len(FACTORS[name])] for name in ("scale", "weighted", "shape", "mode", "method")},
@@ -176,6 +179,26 @@ def check_agreement(case):
             scale = max(1.0, float(abs(value).max()))
             atol = TOLERANCE[job.dtype] * scale
             np.testing.assert_allclose(other.arrays()[name], value, atol=atol, rtol=0, err_msg=name)
+
+
+def source_without(struct, **case):
+    """The kernel of a case, one struct and the sizes of a likelihood's answers cut out."""
+    usual = {"activation": "tanh", "likelihood": "gaussian", "prior": "normal", "dtype": np.float32, "method": "sgld"}
+    text = make_emitter(make_job(**usual | case)).source("host")
+    rest = re.sub(rf"^struct {struct} \{{.*?^\}};", "", text, flags=re.MULTILINE | re.DOTALL)
+    assert len(rest) < len(text)
+    sizes = r"^(constexpr int (OUTPUTS|TARGETS|TAIL) |HD constexpr int tail_size).*\n"
+    return re.sub(sizes, "", rest, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("mode", ["full", "subset"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_activations_and_likelihoods_are_known_by_their_structs_alone(shape, mode):
+    """All other text is the same, so that a pair of them can do nothing that each alone does not."""
+    where = {"shape": shape, "mode": mode}
+    assert len({source_without("Activation", activation=name, **where) for name in ACTIVATIONS}) == 1
+    fixed = [name for name in LIKELIHOODS if not name.endswith("_learned")]  # the others have parameters of their own
+    assert len({source_without("Likelihood", likelihood=name, **where) for name in fixed}) == 1
 
 
 needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")

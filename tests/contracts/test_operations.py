@@ -278,8 +278,16 @@ def holds(contract, make, dtype):
     return worst < (1e-4 if dtype is np.float32 else 1e-11), worst
 
 
-@pytest.mark.parametrize("make", ENGINES)
-@pytest.mark.parametrize("name", CONTRACTS)
+def in_pairs():
+    """Each operation on each engine and in each precision, by turns; slow: in both on both."""
+    for i, name in enumerate(CONTRACTS):
+        for j, engine in enumerate(ENGINES):
+            for k, dtype in enumerate((np.float32, np.float64)):
+                (make,), marks = engine.values, [*engine.marks, *([] if (i + j + k) % 2 else [pytest.mark.slow])]
+                yield pytest.param(name, make, dtype, marks=marks, id=f"{dtype.__name__}-{name}-{engine.id}")
+
+
+@pytest.mark.parametrize(("name", "make", "dtype"), [*in_pairs()])
 def test_it_does_what_its_equation_says(name, make, dtype):
     kept, number = holds(CONTRACTS[name], make, dtype)
     assert kept, number

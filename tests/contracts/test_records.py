@@ -129,7 +129,15 @@ def test_every_operation(symbol, kind, dtype):
 MADE_UP = [("BAZB", "all"), ("ZBAZZB", "tensor"), ("BACZDEFZAB", "all"), ("YBY", "tensor"), ("BYZYB", "tensor")]
 
 
-@pytest.mark.parametrize(("word", "kind"), MADE_UP)
+def by_turns(cases):
+    """Each case in one precision, the next in the other; slow: all in both."""
+    for i, case in enumerate(cases):
+        for j, dtype in enumerate((np.float32, np.float64)):
+            marks = [] if (i + j) % 2 == 0 else [pytest.mark.slow]
+            yield pytest.param(*case, dtype, marks=marks, id=f"{dtype.__name__}-{'-'.join(case)}")
+
+
+@pytest.mark.parametrize(("word", "kind", "dtype"), [*by_turns(MADE_UP)])
 def test_made_up_letters(made_up, word, kind, dtype):
     """... in words beside others, in every place, and beside partitions with other words."""
     partition = small_job("splitting", "BAOAB", partition=kind).program.partition
@@ -142,7 +150,10 @@ def test_made_up_letters(made_up, word, kind, dtype):
     assert ("Z" in word) == ("extra/trail" in moved)
 
 
-@pytest.mark.parametrize(("word", "kind"), [("BAZB", "all"), ("YBY", "tensor"), ("AOBOA", "tensor"), ("KASAK", "all")])
+MASSES = [("BAZB", "all"), ("YBY", "tensor"), ("AOBOA", "tensor"), ("KASAK", "all")]
+
+
+@pytest.mark.parametrize(("word", "kind", "dtype"), [*by_turns(MASSES)])
 def test_masses(made_up, word, kind, dtype):
     """All that a letter adds to theta is multiplied, a noisy flight's noise too, and a flight next to noise."""
     partition = small_job("splitting", "BAOAB", partition=kind).program.partition

@@ -18,3 +18,11 @@ def test_chosen_factors_meet_in_full():
     cases = covering(FACTORS, most=("a", "b", "c"))
     assert {(c["a"], c["b"], c["c"]) for c in cases} == set(product(*(FACTORS[k] for k in "abc")))
     assert len(cases) < 60
+
+
+def test_factors_that_are_apart_need_not_meet():
+    cases = covering(FACTORS, apart=[{"a", "e"}])
+    for one, other in combinations(FACTORS, 2):
+        met = {(c[one], c[other]) for c in cases} == set(product(FACTORS[one], FACTORS[other]))
+        assert met or {one, other} == {"a", "e"}
+    assert len(cases) < 8 * 3 * 1.4 < len(covering(FACTORS))
