@@ -13,6 +13,7 @@ import json
 import re
 import tokenize
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import get_args
 
@@ -186,10 +187,10 @@ def distributed(path):
 # -- tests -------------------------------------------------------------------------------------------------------------
 
 
+@cache
 def all_prose():
-    """(where, text) of all code and kernels."""
-    yield from ((path, text) for path in CODE for text in prose(path))
-    yield from ((path, kernel_prose(path)) for path in KERNELS)
+    """(where, text) of all code and kernels, read once."""
+    return (*((path, text) for path in CODE for text in prose(path)), *((p, kernel_prose(p)) for p in KERNELS))
 
 
 def test_references_in_code_resolve():

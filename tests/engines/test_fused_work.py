@@ -126,8 +126,16 @@ def scores(word, engine=FusedEngine, block=1, replicas=4_000, steps=60, dtype=np
     return z, recorded.acceptance.mean()
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("word", ["{BAOAB}", "{ABOBA}", "{OBABO}", "{OABAO}"])
+WORDS = ("{BAOAB}", "{ABOBA}", "{OBABO}", "{OABAO}")
+LAWS = [
+    pytest.param(word, dtype, marks=[] if (i + j) % 2 else [pytest.mark.slow], id=f"{word}-{dtype.__name__}")
+    for i, word in enumerate(WORDS)
+    for j, dtype in enumerate((np.float32, np.float64))
+]
+"""Each word in one precision, the next in the other; slow: all in both."""
+
+
+@pytest.mark.parametrize(("word", "dtype"), LAWS)
 def test_law_of_a_network(word, dtype):
     z, acceptance = scores(word, dtype=dtype)
     assert np.abs(z).max() < LIMIT

@@ -5,8 +5,9 @@ import ctypes
 import numpy as np
 import pytest
 from contour_cases import contour_job
-from fused_cases import AT_EVERY_WIDTH, CASES, DEEP, assert_same, make_job, make_state
+from fused_cases import AT_EVERY_WIDTH, CASES, DEEP, assert_same, make_job, make_state, narrower
 from guarded import Guarded, call, guarded
+from widths import at_width, widths
 
 from gpu_thermo.engines.base import permutation_grid
 from gpu_thermo.engines.fused import FusedEngine
@@ -87,15 +88,17 @@ def test_segments(case, replicas):
     segments(case, replicas)
 
 
-@pytest.mark.parametrize("case", [*AT_EVERY_WIDTH, "deep adlala", "contour, float32"])
+@pytest.mark.parametrize(("case", "bits", "dtype"), narrower((*AT_EVERY_WIDTH, "deep adlala", "contour, float32")))
 @pytest.mark.parametrize("replicas", REPLICAS)
-def test_segments_at_every_vector_width(case, replicas, width):
-    segments(case, replicas)
+def test_segments_of_narrower_vectors(case, replicas, bits, dtype):
+    """The kernels that test_fused.py compares."""
+    with at_width(bits):
+        segments(case, replicas, dtype=dtype)
 
 
-def segments(case, replicas):
+def segments(case, replicas, **more):
     make, kind = JOBS[case]
-    job = make(**kind | {"replicas": replicas})
+    job = make(**kind | {"replicas": replicas} | more)
     states = [make_state(job), make_state(job)]
     for engine, state in zip((guard(FusedEngine(job, threads=2)), FusedEngine(job, threads=1)), states, strict=True):
         if job.contour:
@@ -111,11 +114,19 @@ NETWORKS = [
 ]
 
 
-@pytest.mark.parametrize("hidden", [(9,), (6, 11)])
-@pytest.mark.parametrize(("task", "activation", "outputs", "dtype"), NETWORKS)
+PREDICTED = [(network, (9,), bits) for network in NETWORKS for bits in widths()]
+PREDICTED += [(network, (6, 11), widths()[i % len(widths())]) for i, network in enumerate(NETWORKS) if widths()]
+
+
+@pytest.mark.parametrize(("network", "hidden", "bits"), PREDICTED)
 @pytest.mark.parametrize("replicas", REPLICAS)
-def test_predictions(task, activation, outputs, dtype, hidden, replicas, width):
-    """More points than a tile has, and not a multiple of it."""
+def test_predictions(network, hidden, bits, replicas):
+    """More points than a tile has, and not a multiple of it; at depth each network in vectors of another width."""
+    with at_width(bits):
+        predictions(*network, hidden, replicas)
+
+
+def predictions(task, activation, outputs, dtype, hidden, replicas):
     g, model = np.random.default_rng(0), MlpModel(3, hidden, outputs, task, activation, None, 0.7)
     position, x = g.normal(size=(replicas, model.layout.size)).astype(dtype), g.normal(size=(131, 3)).astype(dtype)
     y, w = g.normal(size=(131, 2)) if task == "regression" else g.integers(0, max(2, outputs), 131), g.random(replicas)

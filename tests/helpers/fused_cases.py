@@ -5,7 +5,9 @@ import dataclasses
 import threading
 
 import numpy as np
+import pytest
 from guarded import guarded
+from widths import widths
 
 from gpu_thermo.data import Dataset
 from gpu_thermo.engines.base import Batching, Job
@@ -186,6 +188,18 @@ AT_EVERY_WIDTH = (
     "fixed length",
     "masses",
 )
+
+
+def narrower(cases):
+    """(case, bits of vectors, dtype) at every width but the widest, which all tests have; precisions take turns, so
+    that each case, and each width, has both.
+    """
+    return [
+        pytest.param(case, bits, dtype, id=f"{case}-{bits} bits-{dtype.__name__}")
+        for i, case in enumerate(cases)
+        for j, bits in enumerate(widths()[:-1])
+        for dtype in ((np.float32, np.float64)[(i + j) % 2],)
+    ]
 
 
 class Members(FusedEngine):

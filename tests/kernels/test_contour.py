@@ -43,10 +43,12 @@ def test_functions_of_the_kernel(bits, lanes):
 
 @pytest.mark.skipif(not has_nvrtc(), reason="nvidia-cuda-nvrtc is not installed")
 @pytest.mark.parametrize(
-    "which", [2, 5, 8, *(pytest.param(i, marks=pytest.mark.slow) for i in (0, 1, 3, 4, 6, 7, 9, 10))]
+    "which", [8, *(pytest.param(i, marks=pytest.mark.slow) for i in (0, 1, 2, 3, 4, 5, 6, 7, 9, 10))]
 )
 def test_gpu_kernels_compile_without_spills(which):
-    """Of three words on d = 20, 100 and 200, and two larger kernels, which may spill."""
+    """Of three words on d = 20, 100 and 200, and two larger kernels, which may spill; .ci/run compiles all of them by
+    kernels/check.py.
+    """
     (result,) = kernel_check.check(kernel_check.contour_variants()[which], "sm_90")
     assert not result.wrong, result
     assert "contour" in result.name
