@@ -88,6 +88,7 @@ ELSEWHERE = {
         "plain records; contradictions in them are found by the schema",
     ),
     "gpu_thermo/method/paces.py": ("laws/test_multirate.py", "partitions with steps of their own have exact laws"),
+    "gpu_thermo/store/soundness.py": ("store/test_belonging.py", "files damaged, or of another run, are found there"),
     "gpu_thermo/study/parts.py": ("study/test_conduct.py", "parts are what a study leaves when it is stopped"),
     "gpu_thermo/study/assembly.py": ("study/test_conduct.py", "what a study looks like when its parts are together"),
     "gpu_thermo/running/cluster.py": ("study/test_workers.py", "clients are made for workers, and refused there"),

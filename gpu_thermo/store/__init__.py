@@ -7,18 +7,9 @@ system had not yet written (`verify_store` finds it).
 """
 
 from .header import FORMAT, Checkpoint, Draws, Header, RunInfo, Trace
-from .reader import (
-    Damage,
-    array_bytes,
-    disk_bill,
-    draw_bytes,
-    gathering_bytes,
-    open_run,
-    read_checkpoint,
-    read_header,
-    require_resumable,
-    verify_store,
-)
+from .reader import open_run, read_checkpoint, read_header, require_resumable, verify_store
+from .sizes import array_bytes, disk_bill, draw_bytes, gathering_bytes
+from .soundness import Damage
 from .writer import RunWriter
 
 __all__ = [

@@ -19,9 +19,10 @@ from .arrays import ArraySpec, Growing, dtype_name, extended, put_array, put_val
 from .birth import initial_values
 from .files import DOCUMENT, PARTIAL, put_document, read, remove
 from .header import Checkpoint
-from .reader import check_files, damaged, read_array, read_slot, strangers
+from .reader import read_array, read_slot
 from .record import Record, group_document, to_key
 from .schema import CHANGING, Schema
+from .soundness import check_files, damaged, strangers
 
 LARGEST = 2**20
 """Bytes of a node's document; ours have less than a thousand."""

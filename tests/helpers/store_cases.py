@@ -9,8 +9,8 @@ import zarr
 
 from gpu_thermo.state import State
 from gpu_thermo.store import Draws, Header, RunWriter, Trace, read_checkpoint
-from gpu_thermo.store.reader import check_files
 from gpu_thermo.store.record import load_record
+from gpu_thermo.store.soundness import check_files
 
 HIDDEN, FEATURES, OUTPUTS, PROBES = 3, 2, 2, 4
 SIZE = HIDDEN * (FEATURES + 1 + OUTPUTS) + OUTPUTS

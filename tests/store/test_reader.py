@@ -1,4 +1,4 @@
-"""The store as xarray, zarr and ArviZ see it, and its disk bill."""
+"""The store as xarray, zarr and ArviZ see it."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ from store_cases import (
     make_store,
 )
 
-from gpu_thermo.store import RunWriter, disk_bill, open_run, verify_store
+from gpu_thermo.store import RunWriter, open_run, verify_store
 
 
 class TestLayout:
@@ -164,20 +164,6 @@ class TestLayout:
         with RunWriter.create(path, make_header(replicas=5000, draws=2)) as writer:
             advance(writer, 0, 2, replicas=5000)
         check_run(path, 2, replicas=5000)
-        assert disk_bill(make_header(replicas=5000, draws=2)) == pytest.approx(disk_use(path), rel=0.3)
 
     def test_lazy(self, finished: Path) -> None:
         assert not open_run(finished)["posterior"].to_dataset()["w1"].variable._in_memory
-
-
-def disk_use(path: Path) -> int:
-    return sum(entry.stat().st_blocks * 512 for entry in path.rglob("*"))
-
-
-def test_disk_bill(tmp_path: Path) -> None:
-    header = make_header(replicas=300, draws=40, trace_steps=40)
-    with RunWriter.create(tmp_path / "run.zarr", header) as writer:
-        for start in range(0, 40, 10):
-            advance(writer, start, 10, replicas=300)
-    assert disk_bill(header) == pytest.approx(disk_use(tmp_path / "run.zarr"), rel=0.2)
-    assert disk_bill(make_header(replicas=3000, draws=400)) > 50 * disk_bill(make_header(replicas=300, draws=40)) / 2
