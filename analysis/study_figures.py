@@ -86,6 +86,7 @@ def styled(draw: Callable[..., Drawn]) -> Callable[..., Drawn]:
 
     @wraps(draw)
     def inner(*given: Any, **options: Any) -> Drawn:
+        """The picture, with the house's settings in force while it is drawn."""
         import matplotlib as mpl
 
         with mpl.rc_context(RC):

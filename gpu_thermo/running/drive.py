@@ -64,6 +64,7 @@ def drive(
     last_commit = time.monotonic()
 
     def commit(wait: bool) -> None:
+        """Hand over what is due, with the time that sampling took so far."""
         timed = {**attributes, "sampling_time": already + time.monotonic() - limits.began}
         timed |= loop.said()
         shown = loop.moments.variables()  # of them those that the store was created for: an older one has fewer

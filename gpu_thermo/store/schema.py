@@ -287,6 +287,7 @@ def _from_header(header: Header) -> Schema:
     }
 
     def variable(dims: tuple[str, ...], dtype: Any) -> Variable:
+        """A statistic with the sizes of its axes; TypeError for an axis that nothing else has."""
         unknown = [d for d in dims if d not in sizes]
         if unknown:
             raise TypeError(

@@ -266,6 +266,7 @@ class RunWriter:
             raise RunError(f"The writer of store '{self.path}' is closed. Resume the store to write more.")
 
         def run() -> None:
+            """The task, unless one before it failed."""
             try:
                 if self._error is None:  # after an error nothing may be written: the queue is only drained
                     self._lock.check(self.path)

@@ -159,6 +159,7 @@ def best_group(groups: Mapping[str, np.ndarray], lower: bool) -> str:
     middle = np.median if lost else np.mean
 
     def rank(name: str) -> tuple[float, float]:
+        """By the middle, then by how few are missing."""
         v = attempted[name]
         if not len(v):
             return -np.inf, -np.inf

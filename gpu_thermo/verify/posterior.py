@@ -36,6 +36,7 @@ def closed_form(place: Place, plan: Plan) -> list[Check]:
     batch = Batch(None, np.arange(plan.replicas))
 
     def observe(s: State) -> dict[str, np.ndarray]:
+        """Output parameters, their virial and U, in float64."""
         position = s.position.astype(np.float64)
         energy, gradient = reference.energy_and_gradient(position, batch)
         energies.append(energy)

@@ -175,6 +175,7 @@ def _observer(reference: Reference, ready: Setup) -> Observe:
     model = target.model
 
     def observe(state: State) -> dict[str, np.ndarray]:
+        """... at the reference's inputs."""
         position = state.position.astype(np.float64)
         own = position[:, -1] if model.noises else None
         found = quantities(reference, model.outputs_at(position, reference.inputs), own)

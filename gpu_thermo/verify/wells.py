@@ -146,6 +146,7 @@ def _kinetic_observer(
     counts = np.array(partition.counts)
 
     def observe(state: State) -> dict[str, np.ndarray]:
+        """... [R, K], beside the second moments."""
         out = second_moments(state)
         kinetic = np.stack(
             [out["pp"][:, c].sum(axis=1) * i for c, i in zip(partition.slices, inverse, strict=True)], axis=1
@@ -240,6 +241,7 @@ def adaptive(place: Place, word: str, plan: Plan, h: float = 0.04) -> list[Check
     job = job_of(place, program, target, Batching("subset", 5), np.float32, h, plan.replicas, **values)
 
     def observe(state: State) -> dict[str, np.ndarray]:
+        """The thermostat, its spread about its mean, and second moments."""
         q, p = state.position.astype(np.float64), state.momentum.astype(np.float64)
         xi = state.thermostat
         return {

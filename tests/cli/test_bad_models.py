@@ -148,7 +148,7 @@ def tables(folder: Path) -> Path:
     return folder
 
 
-def refused(folder: Path, changes: Sequence[str], words: Sequence[str]) -> None:
+def assert_refused(folder: Path, changes: Sequence[str], words: Sequence[str]) -> None:
     """By sample, by its dry run, and for a picture of the prior; nothing is left behind."""
     before = listing(folder)
     check_refused(call("sample", "run.toml", *sets(*changes)), words)
@@ -161,12 +161,12 @@ def refused(folder: Path, changes: Sequence[str], words: Sequence[str]) -> None:
     [pytest.param(*case, id=name) for name, case in (LAYERS | LIKELIHOODS | ANSWERED | PRIORS | WEIGHTS).items()],
 )
 def test_models_that_cannot_be_are_refused(tables: Path, changes: Sequence[str], words: Sequence[str]) -> None:
-    refused(tables, changes, words)
+    assert_refused(tables, changes, words)
 
 
 @pytest.mark.parametrize(("file", "words"), [pytest.param(*case, id=name) for name, case in STARTS.items()])
 def test_starts_that_cannot_be_are_refused(tables: Path, file: str, words: Sequence[str]) -> None:
-    refused(tables, [f"model.init={file}"], words)
+    assert_refused(tables, [f"model.init={file}"], words)
 
 
 def test_a_run_of_a_network_from_python_says_what_to_give_again(folder: Path) -> None:

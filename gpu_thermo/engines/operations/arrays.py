@@ -88,6 +88,7 @@ class NumpyOperations:
         subs = range(substep.sub, substep.sub + record.normals)
 
         def act(*values: Array) -> None:
+            """The operation on every partition, at the step that is under way."""
             noise = [self._noise(k, sub) for sub in subs]
             ticks = [self._dtype(number) for number in record.of_step(self._step)]
             for there in where:

@@ -163,6 +163,7 @@ class _Host:
         self._run(self._library.predict_moments, self._tile, len(x), position=position, x=x, weight=weight, **names)
 
     def scores(self, position: np.ndarray, x: np.ndarray, y: np.ndarray, loss: np.ndarray, right: np.ndarray) -> None:
+        """Losses and right answers, each worker some vectors of replicas at a time."""
         size = self._lanes * max(1, -(-len(position) // (self._lanes * 4 * self._workers)))
         self._run(
             self._library.predict_scores, size, len(position), position=position, x=x, y=y, loss=loss, right=right

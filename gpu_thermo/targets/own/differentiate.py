@@ -34,6 +34,7 @@ def _guarded(function: Energy, library: str) -> Energy:
     """RunError in one line in place of whatever the user's function, or its library, raises."""
 
     def call(*arguments: Any) -> Any:
+        """The function's answer."""
         try:
             return function(*arguments)
         except GpuThermoError:
@@ -75,6 +76,7 @@ def _torch(function: Energy) -> tuple[Energy, Energy]:
             return function(*tensors(arguments)).numpy()
 
     def both(*arguments: Any) -> Any:
+        """Energies, and their gradients by the first argument."""
         with torch.enable_grad():
             q, *more = tensors(arguments)
             energy = function(q.requires_grad_(), *more)

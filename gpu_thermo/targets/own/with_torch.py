@@ -78,6 +78,7 @@ class TorchNetwork(OwnNetwork):
         fixed = {n: v.to(q.dtype) if v.is_floating_point() else v for n, v in self._fixed.items()}
 
         def one(tensors: list[Any], points: Any) -> Any:
+            """Outputs [B, n] of one replica's network."""
             held = dict(zip(self._names, tensors, strict=True)) | fixed
             out = self._torch.func.functional_call(self._module, held, (points,))
             if out.ndim not in (1, 2) or out.shape[0] != points.shape[0]:
