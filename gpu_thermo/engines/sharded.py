@@ -92,6 +92,11 @@ class Runner:
         assert self._state is not None
         return self._state.look(name)
 
+    def scale(self, name: str, rows: Array, columns: slice, factor: Array) -> None:
+        """See State, of the share's own rows."""
+        assert self._state is not None
+        self._state.scale(name, rows, columns, factor)
+
     def fetch(self, names: Sequence[str]) -> dict[str, np.ndarray]:
         """Arrays of the state by name, on the host."""
         assert self._state is not None
@@ -158,6 +163,10 @@ class ThreadPart:
     def fill(self, name: str, make: Callable[[Any, slice], Array], rows: slice) -> Waiting:
         """An array of the share's is made anew."""
         return self._pool.submit(lambda: self._runner.result().fill(name, make, rows))
+
+    def scale(self, name: str, rows: Array, columns: slice, factor: Array) -> Waiting:
+        """Rows of an array of the share's are multiplied."""
+        return self._pool.submit(lambda: self._runner.result().scale(name, rows, columns, factor))
 
     def look(self, name: str) -> Waiting:
         """An array of the share's where it stands."""
@@ -372,8 +381,15 @@ class ShardedState(ResidentState):
         return Spread(self._engine.rows, tuple(arrays))
 
     def scale(self, name: str, rows: Array, columns: slice, factor: Array) -> None:
-        """See State."""
-        self.edit(name)[rows, columns] *= factor
+        """See State: by the parts, where they can."""
+        if not self._engine.makes or name in self._edited:
+            self.edit(name)[rows, columns] *= factor
+            return
+        shares = self._engine.rows
+        mine = [(rows >= s.start) & (rows < s.stop) for s in shares]
+        each = [(name, rows[m] - s.start, columns, factor[m]) for m, s in zip(mine, shares, strict=True)]
+        self._engine.everywhere("scale", each)
+        self._here.pop(name, None)
 
     @property
     def running(self) -> int:

@@ -30,6 +30,10 @@ CASES = {
 }
 
 
+PLAIN = ("a block of both", "whole blocks, all that is kept")
+"""Cases that are taken without weights by default, the others with them; the rest are slow."""
+
+
 @pytest.fixture(autouse=True)
 def two(monkeypatch):
     """Two GPUs."""
@@ -62,8 +66,10 @@ def observe(setup, device, recorded, weigh=None):
     return seen.statistics | {name: value for name, value in kept.items() if value is not None} | moments.sums
 
 
-@pytest.mark.parametrize("weighted", [False, True], ids=["alike", "weighted"])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(("case", "weighted"), [
+    *[pytest.param(case, w, id=f"{case}{', weighted' * w}", marks=[pytest.mark.slow] * (w == (case in PLAIN)))
+      for case in CASES for w in (False, True)],
+])  # fmt: skip
 def test_two_see_what_one_sees(case, weighted):
     """Statistics, averages and what is kept, bit for bit, also where a share ends within a block of 256."""
     replicas, sections, run = CASES[case]
@@ -93,6 +99,22 @@ def test_energies_for_moves_are_those_of_one(batch):
     for name in ("value", "variance", "prior"):
         np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name), err_msg=name)
     assert np.isnan(found.value[5])
+
+
+def test_momenta_are_scaled_where_they_are():
+    setup = made(600, EXCHANGE)
+    rows, factor = np.r_[590:3:-40], np.linspace(0.5, 2, 15)[:, None]
+    found = []
+    for d in (BOTH, "cuda:0"):
+        _, state = ring(setup, d)
+        before = np.array(state.momentum)
+        state.scale("momentum", rows, slice(2, 9), factor)
+        assert not state._edited
+        found.append(state.momentum)
+        changed = before.copy()
+        changed[rows, 2:9] *= factor
+        np.testing.assert_array_equal(state.momentum, changed)
+    np.testing.assert_array_equal(*found)
 
 
 def test_contours_are_read_by_each():

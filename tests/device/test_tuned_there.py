@@ -6,6 +6,7 @@ from tuned_cases import told
 
 from gpu_thermo import sample
 from gpu_thermo.averages.predictive import predict
+from gpu_thermo.engines.devices import count_gpus
 
 pytestmark = [pytest.mark.gpu, pytest.mark.slow]  # a quarter of a minute each through the stand-in
 CASES = {
@@ -25,12 +26,19 @@ def spec(method, moves):
     }
 
 
+@pytest.mark.parametrize("device", ["cuda:0", "cuda:0,cuda:1"])
 @pytest.mark.parametrize("case", CASES)
-def test_averages_and_energies_are_of_the_draws_that_are_kept(case):
+def test_averages_and_energies_are_of_the_draws_that_are_kept(case, device, monkeypatch):
     """Made on the device beside the run, and again on the host from the draws: rows of a launch that do not count, or
     stand on another rung, are 1e-2 off.
     """
-    tree = sample(spec(*CASES[case]), device="cuda:0")
+    import cupy
+
+    if hasattr(cupy, "COUNTS"):
+        monkeypatch.setenv("STANDIN_GPUS", "2")
+    if count_gpus()[0] < len(device.split(",")):
+        pytest.skip("one GPU")
+    tree = sample(spec(*CASES[case]), device=device)
     course, _ = told(tree)
     assert tree["posterior"].sizes["draw"] >= 8, course["log"][-1]
     data = tree["constant_data"]

@@ -49,10 +49,10 @@ OF_PREDICTIONS: dict[str, tuple] = {
         ((OBSERVE, 'counted(statistics.get("log_weight"))', "None"),
             (OBSERVE, 'r, statistics.get("log_weight"))', "r, None)")),
         ("tests/moves/test_moves_run.py",), "averages"),
-    "N/n: energy noise as with replacement": (((OBSERVE, "(1 - batch / points) * ", ""),),
+    "N/n: energy noise as with replacement": (((OBSERVE, "share * losses.var", "losses.var"),),
         ("tests/moves/test_move_energies.py",)),
     "prior missing in a move's energy": (
-        ((OBSERVE, "losses.mean(axis=1) + prior[r]", "losses.mean(axis=1)"),),
+        ((OBSERVE, "losses.mean(axis=1) + prior, share", "losses.mean(axis=1), share"),),
         ("tests/moves/test_move_energies.py",)),
     "a move's minibatch repeated": (
         ((OBSERVE, "Purpose.MOVE_MINIBATCH, attempt", "Purpose.MOVE_MINIBATCH, 0"),),
