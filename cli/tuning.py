@@ -38,6 +38,10 @@ def show_tuning(store: Path, picture: Path | None, overwrite: bool, as_json: boo
         ladder = next((line for line in reversed(told.course.log) if "attempts" in line), None)
         if ladder is not None:
             echo(f"\nladder {_ladder(ladder)}")
+        nested = next((line["nested"] for line in reversed(told.course.log) if line.get("nested")), None)
+        if nested is not None:
+            count = told.tuner.replicas // told.tuner.superchain
+            echo(f"\n{count} superchains of {told.tuner.superchain}, nested R-hat {nested:.3f}")
         echo(f"\naverages {told.verdict.text}")
     if picture:
         from gpu_thermo_analysis.tuning import save_tuning

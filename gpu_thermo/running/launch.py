@@ -32,6 +32,8 @@ GROUP = 4
 _AT_ONCE, _SAMPLE, _ITERATIONS, _NUDGE = 32, 32, 6, 0.01
 """Replicas whose gradients are computed together; replicas whose curvature is taken, by so many power iterations, by
 differences of gradients at points so far apart, in units of |theta|."""
+_PLACES = 33
+"""On the line between two replicas, the ends included."""
 _ONE_BY_ONE = 512
 """Coordinates of a potential that has no tensors up to which each has a mass of its own."""
 _TURNED = str.maketrans("{}", "}{")
@@ -237,6 +239,20 @@ class Launch:
         found = size[np.isfinite(size) & (size > 0)]
         return float(np.quantile(found, 0.9)) if len(found) else 1.0
 
+    def barrier(self, position: np.ndarray) -> float:
+        """By how much U on the straight line between two replicas exceeds it at both, the upper quartile over pairs of
+        those that count: as high as what keeps modes apart, or higher.
+        """
+        mine = position[: self.replicas].astype(np.float64)
+        half = min(len(mine) // 2, _SAMPLE)
+        one, other = mine[:half], mine[len(mine) // 2 :][:half]
+        way = np.linspace(0, 1, _PLACES)[:, None, None]
+        places = ((1 - way) * one + way * other).reshape(-1, mine.shape[1]).astype(self.job.dtype)
+        energy = self.full_gradient(places, np.tile(np.arange(half), _PLACES))[0].reshape(_PLACES, half)
+        rise = energy.max(axis=0) - np.maximum(energy[0], energy[-1])
+        rise = rise[np.isfinite(rise)]
+        return float(np.quantile(rise, 0.75)) if len(rise) else 0.0
+
     def acceptance(self, position: np.ndarray, step: int, stepsize: float) -> float:
         """Mean of min(1, exp(-w/tau)) over a few steps B A B on all points, w the change of energy, of some replicas at
         `position` with fresh momenta: for words whose work the engine does not know, and for minibatches.
@@ -334,7 +350,8 @@ def make_tuner(ready: Setup, spec: RunSpec, braces: bool) -> Tuner:
         stepsize=None if method.stepsize in (None, AUTO) else float(job.hyper.stepsize[0]),
         friction=_given_friction(ready), overdamped=job.program.update is not None, masses=method.mass == AUTO,
         seed=int(run.seed if run.seed_dynamics is None else run.seed_dynamics),
-        thermostat=any(set(word) & set("CDEF") for word in words), **ladder_rules(ready),
+        thermostat=any(set(word) & set("CDEF") for word in words), superchain=run.superchain or 0,
+        **ladder_rules(ready),
     )  # fmt: skip
 
 

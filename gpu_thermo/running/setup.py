@@ -96,6 +96,7 @@ def make_setup(spec: RunSpec, subject: Subject, stream: np.ndarray | None = None
             f" {ensemble.max() + 1} ensembles (data sets or hyperparameters): sample each in a run of its own, or give"
             " run.steps in its place."
         )
+    check_superchains(run.superchain, ensemble)
     batching = _batching(spec, target.points)
     network = target.model if isinstance(target, MlpTarget) and not target.library else None
     fans = None if network is None else network.weight_fans
@@ -166,6 +167,16 @@ def choose_subject(
             " data."
         )
     return NetworkSubject.make(spec, base, data, network)
+
+
+def check_superchains(size: int | None, ensemble: np.ndarray) -> None:
+    """SpecError where replicas that are to share a start are of different ensembles [R]."""
+    rows = np.arange(len(ensemble))
+    if size is not None and (ensemble != ensemble[rows // size * size]).any():
+        raise SpecError(
+            f"run.superchain = {size} neighbours share a start, and some of them are of different ensembles (data sets"
+            " or hyperparameters): let it divide the replicas of each."
+        )
 
 
 def ensembles(dataset: np.ndarray, hyper: Hyper) -> np.ndarray:

@@ -241,6 +241,8 @@ class Setup:
             "ensemble": self.ensemble, "dataset": self.dataset, "seed": self.job.seed, "stream": self.job.stream,
             "stepsize": hyper.stepsize, **block, **time,
         }  # fmt: skip
+        if self.spec.run.superchain is not None:
+            out["superchain"] = self.leaders // self.spec.run.superchain
         for name in PARTITIONED:
             for k, column in enumerate(getattr(hyper, name).T):
                 if not np.isnan(column).all():
@@ -279,7 +281,10 @@ class Setup:
     def drawn_positions(self, xp: Any, rows: slice) -> Any:
         """[r, P] where some replicas start, as an array of the library `xp`."""
         job = self.job.take(rows)
-        position, keys = xp.empty((job.replicas, job.target.layout.size), job.dtype), self._initial_keys(xp, rows)
+        position, keys = (
+            xp.empty((job.replicas, job.target.layout.size), job.dtype),
+            self._initial_keys(xp, self.leaders[rows]),
+        )
         for r in drawn_at_once(job, xp):
             position[r] = self.subject.initial_position(some_keys(keys, r), xp)
         return position
@@ -304,7 +309,13 @@ class Setup:
             momentum[r] = _thermal_momenta(job, hyper.take(r), some_keys(keys, r), xp)
         return momentum
 
-    def _initial_keys(self, xp: Any, rows: slice) -> Keys:
+    @property
+    def leaders(self) -> np.ndarray:
+        """[R] int64, the replica at whose start each begins: its own, or the first of its superchain."""
+        rows, size = np.arange(self.job.replicas), self.spec.run.superchain or 1
+        return rows // size * size
+
+    def _initial_keys(self, xp: Any, rows: slice | np.ndarray) -> Keys:
         run, stream = self.spec.run, self.job.stream[rows]
         seed = np.uint64(run.seed if run.seed_init is None else run.seed_init)
         return make_keys(np.full(len(stream), seed), stream, xp)

@@ -21,6 +21,7 @@ from ..spec.run import FALLING, ORDINARY
 from ..state import Hyper, Recorded, State
 from ..tuning.course import ADAPTATION, BURN_IN, DESCENT, LADDER, SAMPLING, Course
 from ..tuning.falling import Falling
+from ..tuning.ladder import hot_enough
 from ..tuning.verdict import Verdict, judge
 from ..tuning.windows import Window
 from .agenda import TunedAgenda
@@ -309,10 +310,20 @@ class TunedLoop(Loop):
         position = np.array(self.state.position)[self.launch.rungs.target(self.state)]
         variances = self.launch.variances(position)
         found, again = self.launch.tuner.after_burn_in(course, step, self.window, variances, self._sound())
+        if {"ratio", "starts"} & set(found.log[-1].get("failed", ())) and found.phase == SAMPLING:
+            found = self._barred(found)
         return found, self.held if again else None
 
+    def _barred(self, course: Course) -> Course:
+        """The course, which says how hot a ladder would have to be for replicas to cross what is between them."""
+        if self.launch.exchange is not None or course.path:
+            return course
+        tau = max(self.launch.tuner.temperature)
+        return _noted(course, {"hottest": hot_enough(tau, self.launch.barrier(np.array(self.state.position)))})
+
     def _after_sampling(self, course: Course, step: int) -> tuple[Course, None]:
-        return self.launch.tuner.after_sampling(course, step, self.window), None
+        found = self.launch.tuner.after_sampling(course, step, self.window)
+        return self._barred(found) if found.ended and found.log[-1].get("apart") else found, None
 
     def _sampled(self, course: Course, step: int) -> Course:
         """The course with what was sampled so far."""

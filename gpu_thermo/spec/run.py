@@ -31,6 +31,7 @@ from .method import AUTO, MethodSpec
 from .model import ModelSpec
 from .names import elsewhere
 from .section import Section
+from .superchains import check_starts, check_whole
 from .text import apply_overrides, read_toml
 from .tuned import check_tuned
 
@@ -80,6 +81,13 @@ class RunSection(Section):
         None,
         min_length=1,
         description="stream of each replica, 0 to R - 1 unless given: [3000] is that one of a larger run, alone",
+    )
+    superchain: int | None = Field(
+        None,
+        ge=2,
+        description="so many neighbours start at one point, each with its own noise: superchains, by which nested R-hat"
+        " tells whether starts are forgotten (default: every replica has its own start)",
+        json_schema_extra=REPLICAS,
     )
     minibatch: Literal["subset", "epoch", "symmetric", "replacement", "full"] = Field(
         "subset",
@@ -193,6 +201,11 @@ class RunSection(Section):
         twice = next((s for s in self.streams if self.streams.count(s) > 1), None)
         if twice is not None:
             raise ValueError(f"streams has {twice} twice: two replicas would be one and the same")
+        return self
+
+    @model_validator(mode="after")
+    def _whole_superchains(self) -> "RunSection":
+        check_whole(self.superchain, self.replicas, self.streams is not None)
         return self
 
     @model_validator(mode="after")
@@ -335,6 +348,13 @@ class RunSpec(Section):
         """Replicas of several stepsizes can keep one time where each goes its own way."""
         if self.run.equal_times:
             check_equal_times(self)
+        return self
+
+    @model_validator(mode="after")
+    def _superchains(self) -> "RunSpec":
+        """Superchains have starts of their own, and replicas that go their own way."""
+        if self.run.superchain is not None:
+            check_starts(None if self.target else self.model.init, self.target, self.moves, self.run.tolerance)
         return self
 
     @model_validator(mode="after")

@@ -23,6 +23,7 @@ from .statistics import (
     order_factor,
     stationarity,
     stepsize_bias,
+    superchains,
     total_variance,
     variance_error,
     variance_ratio,
@@ -134,7 +135,7 @@ class Tuner:
     no momenta; its "friction" is the rate tau / variance at which positions forget.
     thermostat : whether a word keeps its temperature by one (C, D, E, F), which takes up the noise of gradients too.
     hottest : tau of the last rung of a ladder that is to be found, 0 without; swap : what its neighbours are to accept.
-    rungs : of a given ladder.
+    rungs : of a given ladder. superchain : neighbours that share a start, 0 where each has its own.
     """
 
     tolerance: float
@@ -157,18 +158,24 @@ class Tuner:
     hottest: float = 0.0
     swap: float = ladder.SWAP
     rungs: tuple[float, ...] = ()
+    superchain: int = 0
 
     @property
     def allowed(self) -> float:
-        """What the median energy may fall or change when a stage ends: .1 P tau / 2."""
-        return rules.FALL * sum(p * t for p, t in zip(self.parameters, self.temperature, strict=True)) / 2
+        """What the median energy may change while the stepsize stands: .1 P tau / 2."""
+        return rules.FALL * self.heat
+
+    @property
+    def heat(self) -> float:
+        """P tau / 2, by which the thermal energy exceeds that of the bottom of a well."""
+        return sum(p * t for p, t in zip(self.parameters, self.temperature, strict=True)) / 2
 
     # -- descent and adaptation ----------------------------------------------------------------------------------------
 
     def descended(self, course: Course, step: int, energy: float) -> bool:
         """Whether the descent is over."""
         before = course.latest(DESCENT).get("energy", math.inf)
-        return before - energy < self.allowed or step >= min(rules.DESCENT_MOST, self.max_steps // 4)
+        return before - energy < rules.DESCENDED * self.heat or step >= min(rules.DESCENT_MOST, self.max_steps // 4)
 
     def descend(self, course: Course, step: int, energy: float) -> Course:
         """On to the next look."""
@@ -349,7 +356,7 @@ class Tuner:
             return self._burn(replace(found, lowered=True), step, h, variance, course.doubled), False
         if passed or course.window + 1 >= rules.MOST_WINDOWS or self._late(step):
             return self._sample(replace(found, burned=passed), step, found.log[-1]["error"]), False
-        doubled = course.doubled + ("drift" in failed or "ratio" in failed)
+        doubled = course.doubled + bool({"drift", "ratio", "starts"} & set(failed))
         return self._burn(found, step, course.stepsize * factor, variance, doubled), False
 
     def judged(self, course: Course, step: int, window: Window) -> tuple[Course, bool, list[str], Bias | None]:
@@ -366,12 +373,14 @@ class Tuner:
         tests = {"drift": p > rules.SIZE, "ratio": ratio < rules.RATIO}
         virials = self.virials(main)
         tests["virial"] = all(v.within(1, rules.VIRIAL) for v in virials)
+        starts = self.starts(alive, mean, square)
+        tests["starts"] = not starts.get("apart", False)
         failed = [name for name, good in tests.items() if not good]
         bias = self.bias(window)
         line = course.logged(
             p=p, ratio=ratio, virial=[v.value for v in virials], virial_error=[v.error for v in virials],
             acceptance=_number(main.mean_acceptance), friction=list(course.friction), block=course.lengths.block,
-            error=self.error(mean, square), failed=failed, passed=not failed, again=False, **_bias_line(bias),
+            error=self.error(mean, square), failed=failed, passed=not failed, again=False, **_bias_line(bias), **starts,
         )  # fmt: skip
         return line, not failed, failed, bias
 
@@ -394,6 +403,17 @@ class Tuner:
         varies = total_variance(mean, square) > self.settled**2
         varies[self.outputs :] = False
         return varies
+
+    def starts(self, alive: np.ndarray, mean: np.ndarray, square: np.ndarray) -> dict[str, Any]:
+        """What superchains say, for a line of the log: the largest nested R-hat over outputs, whether they are apart.
+        {} where each replica has its own start. `alive` [R + B].
+        """
+        if not self.superchain:
+            return {}
+        moving = self.moving(mean, square)
+        number = np.flatnonzero(alive[: self.replicas]) // self.superchain
+        found = superchains(mean[:, moving], square[:, moving], number)
+        return {"nested": _number(float(found.nested.max(initial=1.0))), "apart": found.apart}
 
     def error(self, mean: np.ndarray, square: np.ndarray) -> float:
         """The largest over probe outputs of the standard error of their means, in posterior sd."""
@@ -453,7 +473,7 @@ class Tuner:
             frozen=int((~alive[: self.replicas]).sum()),
             ratio=float(variance_ratio(mean, square)[moving].max(initial=0.0)), outputs=int(moving.sum()),
             acceptance=_number(main.mean_acceptance), **_bias_line(bias),
-            excess=bool(bias is not None and bias.excess(self.tolerance)),
+            excess=bool(bias is not None and bias.excess(self.tolerance)), **self.starts(alive, mean, square),
         )  # fmt: skip
 
     def go_on(self, course: Course, step: int) -> Course:

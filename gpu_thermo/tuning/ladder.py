@@ -17,6 +17,8 @@ MOST_RUNGS, MOST_LOOKS = 64, 8
 """Rungs of a ladder, and looks at it, at most."""
 RARE, ERRORS, FEWEST = 0.05, 3.0, 20
 """A pair that accepts less by so many errors carries nothing; attempts below which nothing is said."""
+OVER = 3.0
+"""By how many tau of the last rung a barrier is crossed."""
 TRIPS = 1.0
 """Round trips of a ladder's replicas between target and top, below which it has carried nothing."""
 
@@ -31,6 +33,29 @@ def first_count(target: float, hottest: float, parameters: int, aim: float) -> i
         low, high = (middle, high) if math.erfc(middle) > aim else (low, middle)
     log_ratio = 2 * low * math.sqrt(2 / max(parameters, 1))
     return int(min(MOST_RUNGS, 1 + max(1, math.ceil(math.log(hottest / target) / log_ratio))))
+
+
+def hot_enough(target: float, barrier: float) -> float:
+    """tau of a last rung from which replicas cross a barrier of U: a third of it, twice the target's at least; two
+    digits.
+    """
+    return float(f"{max(barrier / OVER, 2 * target):.1e}")
+
+
+def offer(log: Sequence[Mapping[str, Any]], target: float, parameters: int) -> str:
+    """What to add to the spec of a run, whose course has this log, so that moves carry replicas across; its cost."""
+    if any("attempts" in line for line in log):
+        return "raise moves.hottest, so that replicas cross on the last rung, or count each mode for itself"
+    hottest = next((line["hottest"] for line in reversed(log) if "hottest" in line), None)
+    if hottest is None:
+        return (
+            'let moves carry replicas across ([[moves]] kind = "exchange" and hottest), or count each mode for itself'
+        )
+    count = first_count(target, hottest, parameters, SWAP)
+    return (
+        f'let moves carry replicas across: add moves = [{{kind = "exchange", hottest = {hottest:.3g}}}] at the top of'
+        f" the spec (some {count} rungs, and as many times the gradients); or count each mode for itself"
+    )
 
 
 def geometric(target: float, hottest: float, count: int) -> tuple[float, ...]:

@@ -7,8 +7,10 @@ import numpy as np
 
 DESCENT_STEPS, DESCENT_RATE, DESCENT_MOST = 50, 0.02, 2_000
 """Steps between looks at the descent, its learning rate in units of the prior's sd, and the most steps of it."""
-FALL = 0.1
-"""Of P tau / 2: what the median energy may still fall when the descent ends, or change when h and gamma stand."""
+FALL, DESCENDED = 0.1, 0.5
+"""Of P tau / 2: what the median energy may change when h and gamma stand; and still fall when the descent ends: heat
+brings P tau / 2 back, so that more is wasted.
+"""
 FIRST = 0.3
 """h_0 sqrt(lambda), and m gamma h of a block."""
 WINDOW, DOUBLE_EVERY, LONGEST = 50, 4, 400
@@ -16,7 +18,9 @@ WINDOW, DOUBLE_EVERY, LONGEST = 50, 4, 400
 AIM, AIM_OVERDAMPED, LEAST, SMALL = 0.035, 0.02, 0.5, 0.08
 """1 - acceptance of a single step aimed at, and of sgld, whose bias nothing takes off; the acceptance below which a
 window is done again; |ln factor| of h that is no more than noise."""
-FEWEST, MOST = 6, 60
+SLOWER, FASTER = 0.5, 1.6
+"""By what h is multiplied after a window, at least and at most."""
+FEWEST, MOST = 4, 60
 """Windows of the adaptation."""
 WEIGHED = 3
 """Windows of the adaptation once masses were estimated, at least: the ensemble is warm by then."""
@@ -24,7 +28,7 @@ QUIET = 0.01
 """rho = h s^2 / (2 gamma tau) that minibatches are to keep below: variances are too wide by 3 to 4 of it."""
 BLOCK_AIM = 0.05
 """1 - acceptance of a block aimed at."""
-QUARTER, TIMES, DRAWS = 100, 4.0, 8
+QUARTER, TIMES, DRAWS = 64, 4.0, 8
 """Steps of a quarter at least; its length in 1/(gamma h); its draws."""
 SIZE, RATIO, VIRIAL = 0.1, 0.25, 3.5
 """Burn-in is over when p is above the first, the ratio of variances below the second, virials within so many errors."""
@@ -64,7 +68,7 @@ def overdamped(stepsize: float) -> float:
 
 def adapted_factor(acceptance: float, aim: float = AIM) -> float:
     """By what h is multiplied after a window of single steps: 1 - acceptance grows about as h^2.5."""
-    return float(np.clip((aim / max(1 - acceptance, 1e-9)) ** 0.4, 0.5, 1.3))
+    return float(np.clip((aim / max(1 - acceptance, 1e-9)) ** 0.4, SLOWER, FASTER))
 
 
 def overdamped_factor(acceptance: float) -> float:
@@ -112,13 +116,13 @@ class Lengths:
 
     @classmethod
     def of(cls, stepsize: float, gamma: float, braces: bool, doubled: int = 0) -> "Lengths":
-        """From m = .3 / (gamma h) and n = max(100, 4 / (gamma h)), doubled so often; n is a whole number of draws, and
-        draws stand at the ends of blocks.
+        """From m = .3 / (gamma h) and n = max(64, 4 / (gamma h)), doubled so often; n is a whole number of draws, and
+        draws stand at the ends of blocks: at the nearest of them.
         """
         rate = max(gamma * stepsize, 1e-6)
         block = max(1, round(FIRST / rate)) if braces else 1
         wanted = max(QUARTER, TIMES / rate) * 2**doubled
-        stride = block * max(1, math.ceil(wanted / (DRAWS * block)))
+        stride = block * max(1, round(wanted / (DRAWS * block)))
         return cls(block, stride, DRAWS * stride)
 
     def within(self, steps: int) -> "Lengths":

@@ -156,16 +156,41 @@ def _left_out(a: np.ndarray, b: np.ndarray) -> float:
 # -- superchains -------------------------------------------------------------------------------------------------------
 
 
-def disagreement(mean: np.ndarray, square: np.ndarray, superchain: np.ndarray) -> np.ndarray:
-    """[Q] variance between superchains beyond what the spread within them explains, over the variance of all draws.
+APART = 5.0
+"""Errors beyond which superchains disagree: the sum of squares of a few has a long tail."""
 
-    `superchain` [R] numbers the start that replicas share. Near 0 where starts are forgotten; below 0 by noise.
+
+@dataclass(frozen=True)
+class Superchains:
+    """What superchains of replicas say of their starts.
+
+    Attributes
+    ----------
+    disagreement : [Q] variance between superchains beyond what the spread within them explains, over the variance of
+    all draws: near 0 where starts are forgotten; below 0 by noise. error : [Q] of that, where they are.
+    nested : [Q] nested R-hat, root of 1 + variance between superchains over that within (Margossian et al. 2024).
     """
-    members = [mean[superchain == name] for name in np.unique(superchain)]
+
+    disagreement: np.ndarray
+    error: np.ndarray
+    nested: np.ndarray
+
+    @property
+    def apart(self) -> bool:
+        """Whether they disagree in some quantity."""
+        return bool((self.disagreement > APART * self.error).any())
+
+
+def superchains(mean: np.ndarray, square: np.ndarray, superchain: np.ndarray) -> Superchains:
+    """Of replicas' means and mean squares [R, Q] of quantities that vary; `superchain` [R] numbers their starts."""
+    members = [rows for name in np.unique(superchain) if len(rows := np.flatnonzero(superchain == name)) > 1]
     if len(members) < 2:
-        return np.zeros(mean.shape[1])
-    centres = np.stack([m.mean(axis=0) for m in members])
-    within = np.mean([m.var(axis=0, ddof=1) / len(m) for m in members if len(m) > 1] or [0.0], axis=0)
+        nothing = np.zeros(mean.shape[1])
+        return Superchains(nothing, nothing, np.full_like(nothing, np.nan))
+    between = np.stack([mean[rows].mean(axis=0) for rows in members]).var(axis=0, ddof=1)
+    spread = np.mean([mean[rows].var(axis=0, ddof=1) for rows in members], axis=0)
+    noise = np.mean([mean[rows].var(axis=0, ddof=1) / len(rows) for rows in members], axis=0)
+    inside = np.mean([(square[rows] - mean[rows] ** 2).mean(axis=0) for rows in members], axis=0)
     total = total_variance(mean, square)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(total > 0, (centres.var(axis=0, ddof=1) - within) / total, 0.0)
+    error = noise / total * np.sqrt(2 / (len(members) - 1))
+    return Superchains((between - noise) / total, error, np.sqrt(1 + between / (spread + inside)))

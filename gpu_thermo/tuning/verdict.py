@@ -95,7 +95,8 @@ def _against(course: Course, tuner: Tuner) -> Iterator[tuple[str, str]]:
         if course.ended:
             yield f"{course.ended} came before the first draw", "resume with more, or start from better values"
         return
-    yield from _fallen(course, tuner) if course.path else _unburned(course)
+    yield from _fallen(course, tuner) if course.path else _unburned(course, tuner)
+    yield from _apart(course, tuner)
     if not course.path:
         yield from _drifting(line, tuner)
     if "attempts" in line:
@@ -155,7 +156,23 @@ def _fallen(course: Course, tuner: Tuner) -> Iterator[tuple[str, str]]:
     )
 
 
-def _unburned(course: Course) -> Iterator[tuple[str, str]]:
+def _offer(course: Course, tuner: Tuner) -> str:
+    """Moves that would carry replicas across."""
+    return ladder.offer(course.log, max(tuner.temperature), sum(tuner.parameters))
+
+
+def _apart(course: Course, tuner: Tuner) -> Iterator[tuple[str, str]]:
+    """Superchains that still differ."""
+    line = course.latest(SAMPLING)
+    if line.get("apart"):
+        yield (
+            f"superchains disagree (nested R-hat {line['nested']:.3f}): replicas that started at one point are still"
+            " more alike than others, in modes that do not mix or by motion too slow",
+            _offer(course, tuner),
+        )
+
+
+def _unburned(course: Course, tuner: Tuner) -> Iterator[tuple[str, str]]:
     """Burn-in that did not end by its own rules."""
     if course.burned:
         return
@@ -164,8 +181,7 @@ def _unburned(course: Course) -> Iterator[tuple[str, str]]:
         yield (
             f"nothing drifts and replicas stay apart (variance of their means {last['ratio']:.2f} of all there is):"
             " several modes that do not mix, or motion too slow to tell",
-            'let moves carry replicas across ([[moves]] kind = "exchange", about as many times the gradients as it has'
-            " rungs), or count each mode for itself",
+            _offer(course, tuner),
         )
         return
     if not last:
@@ -175,6 +191,7 @@ def _unburned(course: Course) -> Iterator[tuple[str, str]]:
         "drift": f"averages drift (p {last['p']:.2g})",
         "ratio": f"replicas remember their starts ({last['ratio']:.2f})",
         "virial": "the virial theorem is missed",
+        "starts": f"superchains disagree (nested R-hat {last.get('nested') or math.nan:.3f})",
     }
     why = " and ".join(names[name] for name in last["failed"])
     yield f"burn-in did not end: {why}", "start again with a larger run.max_steps, or from better starts"

@@ -6,13 +6,13 @@ import pytest
 from gpu_thermo.tuning.statistics import (
     FLIPS,
     Estimate,
-    disagreement,
     mean_error,
     order_factor,
     signs,
     squared_deviation,
     stationarity,
     stepsize_bias,
+    superchains,
     total_variance,
     variance_error,
     variance_ratio,
@@ -153,9 +153,30 @@ def test_superchains():
     """Starts that last are seen, and those that are forgotten are not."""
     superchain, x = np.repeat(np.arange(8), 16), chains(3)
     apart = x + np.random.default_rng(1).normal(size=8)[superchain][None, :, None]
-    assert disagreement(*moments(x), superchain).max() < 0.1
-    assert disagreement(*moments(apart), superchain).min() > 0.15
-    np.testing.assert_array_equal(disagreement(*moments(x), np.zeros(REPLICAS, int)), 0)
+    forgotten, kept = (superchains(*moments(values), superchain) for values in (x, apart))
+    assert not forgotten.apart
+    assert abs(forgotten.disagreement).max() < 0.1
+    assert forgotten.nested.max() < 1.05
+    assert kept.apart
+    assert kept.disagreement.min() > 0.15
+    assert kept.nested.min() > 1.1
+    one = superchains(*moments(x), np.zeros(REPLICAS, int))
+    assert not one.apart
+    assert np.isnan(one.nested).all()
+
+
+def test_superchains_that_forgot_are_hardly_ever_apart():
+    """Of 200 ensembles, whose eight quantities each could show it."""
+    superchain = np.repeat(np.arange(8), 16)
+    assert sum(superchains(*moments(chains(seed)), superchain).apart for seed in range(200)) <= 4
+
+
+def test_nested_is_that_of_arviz():
+    from arviz_stats.base import array_stats
+
+    superchain, x = np.repeat(np.arange(8), 16), chains(5)
+    theirs = array_stats.rhat_nested(np.moveaxis(x, (0, 1, 2), (2, 1, 0)), superchain_ids=superchain, method="identity")
+    np.testing.assert_allclose(superchains(*moments(x), superchain).nested, theirs, rtol=0.01)
 
 
 def test_estimates():
