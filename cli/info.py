@@ -8,7 +8,7 @@ import typer
 
 from .arguments import Json, Overwrite, Run
 from .output import clock, echo, facts, plural, print_json, say, show, size
-from .tuning import show_tuning
+from .tuning import chosen_batch, show_tuning
 
 if TYPE_CHECKING:
     import xarray
@@ -239,6 +239,7 @@ def summarise(path: Path, tree: "xarray.DataTree | None" = None) -> dict[str, An
         "work": of_work(stats),
         "assumptions": assumed(tree), "verdict": None if told is None else told.verdict.to_dict(),
         "phase": None if told is None else told.course.phase, "weighted": "weight" in stats.coords,
+        "minibatches": None if told is None else chosen_batch(told.course.log),
     }  # fmt: skip
 
 
@@ -408,8 +409,9 @@ def print_summary(summary: dict[str, Any]) -> None:
 
 
 def verdict_lines(summary: dict[str, Any]) -> dict[str, str]:
-    """Whether the averages of a run that tunes itself may be trusted."""
-    return {} if summary["verdict"] is None else {"averages": summary["verdict"]["text"]}
+    """What a run that tunes itself chose, and whether its averages may be trusted."""
+    out = {} if summary["minibatches"] is None else {"minibatches": summary["minibatches"]}
+    return out if summary["verdict"] is None else out | {"averages": summary["verdict"]["text"]}
 
 
 def score_lines(all_scores: dict[str, Any]) -> dict[str, str]:

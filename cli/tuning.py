@@ -1,5 +1,6 @@
 """`gpu-thermo info RUN --tuning`: what a run that tunes itself decided, window by window."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,9 @@ def show_tuning(store: Path, picture: Path | None, overwrite: bool, as_json: boo
             echo(_aligned(cells))
         if told.course.mass:
             echo(f"\nmasses of {', '.join(f'{name} {m:.3g}' for name, m in told.course.mass.items())}")
+        chosen = chosen_batch(told.course.log)
+        if chosen is not None:
+            echo(f"\nminibatches {chosen}")
         ladder = next((line for line in reversed(told.course.log) if "attempts" in line), None)
         if ladder is not None:
             echo(f"\nladder {_ladder(ladder)}")
@@ -48,6 +52,21 @@ def show_tuning(store: Path, picture: Path | None, overwrite: bool, as_json: boo
 
         save_tuning(told, picture)
         say(f"{picture} drawn")
+
+
+def chosen_batch(log: Sequence[Mapping[str, Any]]) -> str | None:
+    """What a run with batch = "auto" chose, and why; None of others, and before it has."""
+    from gpu_thermo.tuning.rules import QUIET
+
+    line = next((line for line in reversed(log) if "batches" in line), None)
+    if line is None:
+        return None
+    if not line["batches"]:
+        return "all points, as they are few"
+    size = line["batch"]
+    noise = ", ".join(f"{b}: {rho:.2g}" for b, rho in line["batches"])
+    chosen = f"{size} points each" if size else "none: all points at once"
+    return f"{chosen} (gradient noise over temperature by size {noise}; at most {QUIET:g} leaves variances right)"
 
 
 def _row(line: dict[str, Any]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engines import Engine, Job, initial_state
+from ..engines import Batching, Engine, Job, initial_state
 from ..engines.base import why_no_work, with_fixed_length
 from ..errors import SpecError
 from ..method.words import Program, compile_program, compile_update, parse_word
@@ -20,7 +20,7 @@ from ..spec.run import RunSpec
 from ..state import Hyper, State
 from ..streams import Purpose, make_keys, minibatch, normals
 from ..targets.base import Batch
-from ..tuning import masses
+from ..tuning import batches, masses
 from ..tuning.course import BURN_IN, LADDER, SAMPLING, Course, Tuner
 from ..tuning.rules import DESCENT_RATE
 from .rungs import Rungs, exchange_of, ladder_of, ladder_rules
@@ -34,6 +34,8 @@ _AT_ONCE, _SAMPLE, _ITERATIONS, _NUDGE = 32, 32, 6, 0.01
 differences of gradients at points so far apart, in units of |theta|."""
 _PLACES = 33
 """On the line between two replicas, the ends included."""
+_PAIRS = 4
+"""Of minibatches by which the noise of a size is measured."""
 _ONE_BY_ONE = 512
 """Coordinates of a potential that has no tensors up to which each has a mass of its own."""
 _TURNED = str.maketrans("{}", "}{")
@@ -115,6 +117,37 @@ class Launch:
             return self
         scale = masses.scale(mass, self.groups, self.job.target.layout.size)
         return replace(self, whole=replace(self.whole, job=replace(self.job, scale=scale)))
+
+    # -- minibatches ---------------------------------------------------------------------------------------------------
+
+    def in_batches(self, size: int) -> "Launch":
+        """The same by minibatches of so many points, with a group at h/2; itself for 0."""
+        if not size:
+            return self
+        ready, group = self.ready, max(32, self.replicas // GROUP)
+        spec = _with_replicas(ready.spec, self.replicas + group)
+        whole = make_setup(spec, ready.subject.with_replicas(spec))
+        job = replace(whole.job, batching=Batching(ready.spec.run.minibatch, size), work=False, scale=self.job.scale)
+        starts = None if ready.starts is None else ready.starts.repeated(job.replicas)
+        return replace(
+            self, whole=replace(whole, job=job, starts=starts), tuner=replace(self.tuner, braces=False)
+        )  # fmt: skip
+
+    def shares(self, course: Course, position: np.ndarray, ordinal: int) -> dict[int, float]:
+        """rho of each size of a minibatch that is tried, measured where replicas are, by a few pairs each."""
+        mode, points = self.ready.spec.run.minibatch, self.job.target.points
+        found = {}
+        for size in batches.sizes(points):
+            tried = Batching(mode, size)
+            noise = np.mean([self.noise(position, ordinal + 2 * k, tried) for k in range(_PAIRS)])
+            found[size] = self.tuner.share_of(course, float(noise))
+        return found
+
+    def filled(self, position: np.ndarray) -> np.ndarray:
+        """[rows, P] of this launch, the group where the first replicas are; itself where it is there already."""
+        rows = np.arange(self.job.replicas)
+        rows[len(position) :] %= self.replicas
+        return position if len(position) == len(rows) else position[rows]
 
     # -- ladders -------------------------------------------------------------------------------------------------------
 
@@ -276,15 +309,16 @@ class Launch:
                 seen.append(np.where(np.isfinite(work), np.minimum(1, np.exp(-work)), 0.0))
         return float(np.mean(seen))
 
-    def noise(self, position: np.ndarray, ordinal: int) -> float:
+    def noise(self, position: np.ndarray, ordinal: int, batching: Batching | None = None) -> float:
         """s^2 / tau of a minibatch's gradient, its masses taken off, in the partition where it is largest: half the
-        mean square of the difference of two minibatches at one place, over some replicas. 0 on all points.
+        mean square of the difference of two minibatches at one place, over some replicas. 0 on all points. Of the run's
+        minibatches, or others.
         """
-        job = self.job
-        if job.batching.mode == "full":
+        job, batching = self.job, batching or self.job.batching
+        if batching.mode == "full":
             return 0.0
         rows = np.unique(np.linspace(0, self.replicas - 1, min(_SAMPLE, self.replicas)).round().astype(int))
-        keys, (mode, size) = make_keys(job.seed[rows], job.stream[rows]), (job.batching.mode, job.batching.size)
+        keys, (mode, size) = make_keys(job.seed[rows], job.stream[rows]), (batching.mode, batching.size)
         scale = np.ones(1) if job.scale is None else np.broadcast_to(job.scale, position.shape)[rows]
         ends = []
         for k in (0, 1):
@@ -351,7 +385,7 @@ def make_tuner(ready: Setup, spec: RunSpec, braces: bool) -> Tuner:
         friction=_given_friction(ready), overdamped=job.program.update is not None, masses=method.mass == AUTO,
         seed=int(run.seed if run.seed_dynamics is None else run.seed_dynamics),
         thermostat=any(set(word) & set("CDEF") for word in words), superchain=run.superchain or 0,
-        **ladder_rules(ready),
+        batches=run.batch == AUTO, **ladder_rules(ready),
     )  # fmt: skip
 
 

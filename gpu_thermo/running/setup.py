@@ -19,6 +19,7 @@ from ..moves.fold import make_moves
 from ..registration import check_registered, registered
 from ..spec.duration import clock_of
 from ..spec.mass import scale_of
+from ..spec.method import AUTO
 from ..spec.own import with_network
 from ..spec.run import RunSpec
 from ..state import PARTITIONED, Hyper, alike
@@ -122,6 +123,7 @@ def make_setup(spec: RunSpec, subject: Subject, stream: np.ndarray | None = None
         clock=clock_of(spec, hyper.stepsize),
     )
     check_braces(spec.method, job := with_work(job, spec.run), own)
+    check_auto_batch(spec, job)
     return Setup(with_registered(spec, program), subject, job, ensemble, moves)
 
 
@@ -169,6 +171,22 @@ def choose_subject(
     return NetworkSubject.make(spec, base, data, network)
 
 
+def check_auto_batch(spec: RunSpec, job: Job) -> None:
+    """SpecError where a run may not choose minibatches: a word in braces, and thermostats, which hide what they do."""
+    if spec.run.batch != AUTO:
+        return
+    if job.program.braces is not None:
+        raise SpecError(
+            'run.batch = "auto", and a word in braces accepts steps by the energy of all points: leave out the braces'
+            " (on all points the run goes in braces by itself), or batch."
+        )
+    if job.program.update is None and not job.program.has_work:
+        raise SpecError(
+            'run.batch = "auto", and thermostats take up the noise of minibatches where nothing can see it: use method'
+            " langevin or sgld, or leave out batch, which takes all points."
+        )
+
+
 def check_superchains(size: int | None, ensemble: np.ndarray) -> None:
     """SpecError where replicas that are to share a start are of different ensembles [R]."""
     rows = np.arange(len(ensemble))
@@ -193,7 +211,7 @@ def ensembles(dataset: np.ndarray, hyper: Hyper) -> np.ndarray:
 
 def _batching(spec: RunSpec, points: int) -> Batching:
     run = spec.run
-    if run.minibatch == "full" or not points:
+    if run.minibatch == "full" or run.batch == AUTO or not points:
         return Batching("full", points)
     size = run.batch if run.batch is not None else min(DEFAULT_BATCH, points)
     if size > points:

@@ -17,6 +17,7 @@ def gradients(launch: Launch, course: Course, step: int) -> int:
         job = _job(launch, falls, line["phase"])
         made = job.program.gradients_before(end) - job.program.gradients_before(line["begun"])
         total += made * job.replicas * max(1, len(line.get("temperatures", ())))
+        launch = launch.in_batches(line.get("batch", 0))
     return total
 
 

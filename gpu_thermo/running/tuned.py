@@ -274,6 +274,8 @@ class TunedLoop(Loop):
         )  # fmt: skip
         if tuner.weighs(course, found, step):
             return self._weighed(found, step, position), position
+        if tuner.chooses(course, found):
+            return self._chosen(found, step, position)
         if tuner.climbs(course, found):
             found = tuner.climb(found, step)
             return found, spread(position, (max(tuner.temperature),), found.temperatures)
@@ -296,6 +298,12 @@ class TunedLoop(Loop):
         launch = self.launch.with_masses(mass)
         curvature, variances = launch.curvature(position), launch.variances(position)
         return launch.tuner.weigh(course, step, mass, curvature, variances)
+
+    def _chosen(self, course: Course, step: int, position: np.ndarray) -> tuple[Course, np.ndarray | None]:
+        """The course by minibatches where these will do, and where it begins then."""
+        shares = self.launch.shares(course, position, self.state.evaluations)
+        found = self.launch.tuner.choose(course, step, shares, self.launch.variances(position))
+        return found, self.launch.in_batches(found.batch).filled(position) if found.batch else None
 
     def _acceptance(self) -> float:
         """Of single steps, of the replicas that count: over the window where the engine counts work, else from where
@@ -396,14 +404,14 @@ class TunedLoop(Loop):
 def in_force(first: Launch, way: Way | None, course: Course) -> Launch:
     """What goes on in this stage of a run that set out with `first`."""
     if not course.path or way is None:
-        return first.with_masses(course.mass).on_ladder(course.temperatures)
+        return first.in_batches(course.batch).with_masses(course.mass).on_ladder(course.temperatures)
     return way.launch(course)
 
 
 def _kind(course: Course) -> tuple[Any, ...]:
     """Stages of one kind have one launch and one engine."""
     draws = bool(course.path) and course.phase == SAMPLING
-    return course.path, course.phase == DESCENT, draws, bool(course.mass), course.temperatures
+    return course.path, course.phase == DESCENT, draws, bool(course.mass), course.batch, course.temperatures
 
 
 def _job(launch: Launch, course: Course) -> Job:

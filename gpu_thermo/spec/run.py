@@ -33,7 +33,7 @@ from .names import elsewhere
 from .section import Section
 from .superchains import check_starts, check_whole
 from .text import apply_overrides, read_toml
-from .tuned import check_tuned
+from .tuned import check_batch, check_tuned
 
 _EXTRA: list[dict[str, Any]] = [{"unit": unit} for unit in ("replicas", "steps", "points")]
 REPLICAS, STEPS, POINTS = _EXTRA
@@ -60,10 +60,10 @@ class RunSection(Section):
     steps: int = Field(100_000, ge=1, lt=2**48, description="all steps, burn-in included", json_schema_extra=STEPS)
     burn_in: int = Field(60_000, ge=0, description="before the first draw's interval", json_schema_extra=STEPS)
     thin: int = Field(2_000, ge=1, description="between draws", json_schema_extra=STEPS)
-    batch: int | None = Field(
+    batch: Annotated[int, Field(ge=1)] | Literal["auto"] | None = Field(
         None,
-        ge=1,
-        description="minibatch size B; 20 by default, all points for minibatch = full",
+        description='minibatch size B; 20 by default, all points for minibatch = full and with tolerance; "auto" with'
+        " tolerance: as few as leave variances right at the stepsize that is found, most often all",
         json_schema_extra=POINTS,
     )
     duration: Duration | None = Field(
@@ -361,6 +361,7 @@ class RunSpec(Section):
     def _tuned(self) -> "RunSpec":
         """What tunes itself must be free to, and needs somebody who tunes."""
         check_tuned(self.run.tolerance, self.run.replicas, self.method, self.moves, self.run.keep)
+        check_batch(self.run.batch, self.run.tolerance, self.moves, self.run.path)
         return self
 
     @model_serializer(mode="wrap")

@@ -57,6 +57,26 @@ def check_tuned(tolerance: float | None, replicas: int, method: MethodSpec, move
                 )
 
 
+def check_batch(batch: Any, tolerance: float | None, moves: list[Any], path: str | None) -> None:
+    """ValueError where nobody would choose the size of minibatches, or nobody could use them."""
+    if batch != AUTO:
+        return
+    if tolerance is None:
+        raise ValueError(
+            'run.batch = "auto" needs run.tolerance, as only a run that tunes itself measures what minibatches do: give'
+            " run.tolerance = 0.05, or a number"
+        )
+    if moves:
+        raise ValueError(
+            'run.batch = "auto" does not go with moves, which swap by the energy of all points: leave batch out, which'
+            " takes all, or give a number"
+        )
+    if path == "falling":
+        raise ValueError(
+            'run.batch = "auto" and run.path = "falling", which takes all points at once: leave out one of the two'
+        )
+
+
 _WHY_NOT = {
     "cyclical": "its stepsize goes up and down for ever, so that no law is sampled at rest, and nothing tells when a"
     " cycle has forgotten the last",

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DivergedError
-from . import ladder, rules
+from . import batches, ladder, rules
 from .rules import Lengths
 from .statistics import (
     Bias,
@@ -45,6 +45,7 @@ class Course:
     phase, window : one of PHASES, and the number of the stage in it. begun, stop : steps at which the stage began, and
     is judged.
     stepsize, friction : in force; gamma by partition. mass : of each tensor, once it is estimated.
+    batch : points of a minibatch, where the run has found that so few will do; 0 for what the spec says.
     temperatures : of the rungs of a ladder, once it stands. lengths : of blocks and windows. doubled : how often n was.
     burned : whether burn-in ended by its own rules. stuck : windows in which nothing drifted and replicas did not mix.
     lowered : whether h was lowered for its bias. ended : why the run has stopped: tolerance, max_steps, max_time; ""
@@ -61,6 +62,7 @@ class Course:
     stepsize: float = 0.0
     friction: tuple[float, ...] = ()
     mass: dict[str, float] = field(default_factory=dict)
+    batch: int = 0
     temperatures: tuple[float, ...] = ()
     lengths: Lengths = field(default_factory=lambda: Lengths(1, 1, rules.QUARTER))
     doubled: int = 0
@@ -136,6 +138,7 @@ class Tuner:
     thermostat : whether a word keeps its temperature by one (C, D, E, F), which takes up the noise of gradients too.
     hottest : tau of the last rung of a ladder that is to be found, 0 without; swap : what its neighbours are to accept.
     rungs : of a given ladder. superchain : neighbours that share a start, 0 where each has its own.
+    batches : whether the run finds the size of its minibatches.
     """
 
     tolerance: float
@@ -159,6 +162,7 @@ class Tuner:
     swap: float = ladder.SWAP
     rungs: tuple[float, ...] = ()
     superchain: int = 0
+    batches: bool = False
 
     @property
     def allowed(self) -> float:
@@ -219,8 +223,7 @@ class Tuner:
         h = course.stepsize
         adapted = rules.overdamped_factor if self.overdamped else rules.adapted_factor
         factor = 1.0 if self.stepsize else adapted(acceptance)
-        gamma = 1.0 if self.overdamped else min(course.friction, default=0.0)
-        rho = rules.noise_share(h, noise, gamma) if noise and 0 < gamma < math.inf else 0.0
+        rho = self.share_of(course, noise)
         if rho and not self.stepsize:
             factor = max(min(factor, rules.QUIET / rho), 0.1)
         found = course.logged(
@@ -254,6 +257,28 @@ class Tuner:
             found, phase=ADAPTATION, window=line["window"] + 1, begun=step, stop=step + rules.window_steps(0),
             stepsize=h, friction=self._friction(variance, h), lengths=Lengths(1, rules.WINDOW // 5, rules.WINDOW),
         )  # fmt: skip
+
+    # -- minibatches ---------------------------------------------------------------------------------------------------
+
+    def chooses(self, before: Course, after: Course) -> bool:
+        """Whether the size of minibatches is to be found now: once, when the adaptation is over."""
+        return self.batches and (before.phase, after.phase) == (ADAPTATION, BURN_IN)
+
+    def share_of(self, course: Course, noise: float) -> float:
+        """rho at the stepsize and friction in force, of a noise s^2 / tau."""
+        gamma = 1.0 if self.overdamped else min(course.friction, default=0.0)
+        return rules.noise_share(course.stepsize, noise, gamma) if noise and 0 < gamma < math.inf else 0.0
+
+    def choose(self, course: Course, step: int, shares: Mapping[int, float], variance: Sequence[float]) -> Course:
+        """Burn-in by the smallest minibatches that leave variances right, by rho of each size, or by all points."""
+        size = batches.smallest(shares)
+        line = course.log[-1] | {"batches": [[b, rho] for b, rho in shares.items()], "batch": size}
+        line |= {"rho": shares[size]} if size else {}
+        found = replace(course, log=(*course.log[:-1], line))
+        if not size:
+            return found
+        plain = replace(self, braces=False)
+        return plain._burn(replace(found, batch=size, window=-1), step, found.stepsize, variance, 0)
 
     # -- the ladder ----------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from tuned_cases import well
 
 from gpu_thermo import sample
 from gpu_thermo.store import read_header
-from gpu_thermo.tuning.course import FALL, LADDER, PHASES
+from gpu_thermo.tuning.course import ADAPTATION, BURN_IN, DESCENT, FALL, LADDER, PHASES, SAMPLING
 
 KILLS = int(os.environ.get("GPU_THERMO_TUNED_KILLS", "5"))
 """In each phase."""
@@ -24,6 +24,16 @@ NETWORK = {
     "method": {"name": "langevin", "posterior_temperature": 1.0},
     "run": {"replicas": 64, "tolerance": 0.1},
 }
+LADDERED = {"moves": [{"kind": "exchange", "hottest": 0.04}], "run": {"replicas": 32, "tolerance": 0.1}}
+FALLING = {"run": {"replicas": 32, "tolerance": 0.1, "path": "falling", "max_steps": 4_000}}
+ORDINARY = (DESCENT, ADAPTATION, BURN_IN, SAMPLING)
+CASES = {
+    "batched": (well(), "batched", ORDINARY),
+    "fused": (NETWORK, "fused", ORDINARY),
+    "a ladder": (NETWORK | LADDERED, "fused", (DESCENT, ADAPTATION, LADDER, BURN_IN, SAMPLING)),
+    "falling": (NETWORK | FALLING, "fused", (DESCENT, FALL, SAMPLING)),
+}
+"""Spec, engine, and the phases in which it is killed."""
 
 
 def course(path: Path) -> dict[str, Any]:
@@ -31,12 +41,12 @@ def course(path: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", ["batched", pytest.param("fused", marks=NEEDS_COMPILER)])
-def test_kills_in_every_phase_lose_nothing(engine: str, tmp_path: Path) -> None:
-    spec = NETWORK if engine == "fused" else well()
+@pytest.mark.parametrize("case", ["batched", *(pytest.param(c, marks=NEEDS_COMPILER) for c in list(CASES)[1:])])
+def test_kills_in_every_phase_lose_nothing(case: str, tmp_path: Path) -> None:
+    spec, engine, phases = CASES[case]
     sample(spec, tmp_path / "whole.zarr", engine=engine, threads=1)
-    cut, context, rng = tmp_path / "cut.zarr", server(), random.Random(engine)
-    for i, phase in enumerate(p for p in PHASES if p not in (LADDER, FALL) for _ in range(KILLS)):
+    cut, context, rng = tmp_path / "cut.zarr", server(), random.Random(case)
+    for i, phase in enumerate(p for p in phases for _ in range(KILLS)):
         heard = context.Value("q", -1)
         child = context.Process(target=tune_on, args=(str(cut), spec, engine, heard, 5 + i % 3))
         child.start()
