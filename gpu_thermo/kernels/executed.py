@@ -37,8 +37,18 @@ class Launch:
 
     @property
     def warps(self) -> int:
-        """Of a team."""
-        return self.team // 32
+        """Of a team, or the one of which it is a part."""
+        return max(1, self.team // 32)
+
+    @property
+    def replicas(self) -> int:
+        """Of a warp, where teams are parts of one."""
+        return max(1, 32 // self.team)
+
+    @property
+    def at_once(self) -> int:
+        """Points whose outputs are summed at once with one hidden layer."""
+        return max(1, min(32, self.team) // 2 ** math.ceil(math.log2(self.outputs)))
 
     @property
     def tiles(self) -> int:
@@ -64,7 +74,7 @@ class Launch:
     def walks(self) -> float:
         """Expected turns of the walk that brings positions back into [0, N): of the longest in a warp."""
         a = math.isqrt(self.points - 1) + 1
-        out, lanes = 1 - self.points / (a * -(-self.points // a)), min(32, self.count)
+        out, lanes = 1 - self.points / (a * -(-self.points // a)), min(32, self.count * self.replicas)
         return sum(1 - (1 - out**turn) ** lanes for turn in range(1, 60))
 
     @property
@@ -102,8 +112,9 @@ _LOOPS: tuple[tuple[str, _Turns, _Turns], ...] = (
     (r"while \(any\(x >= n\)\)", lambda w: w.walks, lambda w: 0),
     (r"int start = 0; start < points; start \+= TILE", lambda w: w.tiles, lambda w: w.tile),
     (r"int start = TILE; start < points; start \+= TILE", lambda w: w.tiles - 1, lambda w: w.tile),
-    (r"int start = 0; start < count; start \+= AT_ONCE", lambda w: -(-w.count // 32), lambda w: 32),
+    (r"int start = 0; start < count; start \+= AT_ONCE", lambda w: -(-w.count // w.at_once), lambda w: w.at_once),
     (r"int t = team\.member; t < count; t \+= TEAM", lambda w: -(-w.count // w.team), lambda w: w.team),
+    (r"t \+ \(COUNT - 1\) \* TEAM < count", lambda w: -(-w.count // w.team), lambda w: w.team),
     (r"int t = 0; t < count; \+\+t", lambda w: w.count, lambda w: 1),
     (r"; t \+ 4 <= count; t \+= 4", lambda w: w.count // 4, lambda w: 4),
     (r"; t < count; \+\+t", lambda w: w.count % 4, lambda w: 1),
@@ -143,7 +154,8 @@ class _Counting:
         kinds: Counter[str] = Counter()
         turns = self._turns(share)
         for b in inside:
-            times = self.launch.warps * share[b] * math.prod(t for loop, t in turns if b in loop.blocks)
+            times = share[b] * math.prod(t for loop, t in turns if b in loop.blocks)
+            times *= self.launch.warps / self.launch.replicas
             for one in self.graph.blocks[b]:
                 kinds[one.kind] += times
         loops = tuple((self._header(loop) or "", t, self.graph.size(loop.blocks)) for loop, t in turns)
@@ -257,6 +269,7 @@ class _Counting:
         if not adds or "ROLLED" in (self._header(loop) or ""):
             return 1
         steps = [step for register in self._compared(loop) if (step := self._added(loop, register))]
+        steps = steps or self._increments(loop, adds)  # the comparison was made before, and kept
         if not steps or abs(steps[0]) % adds:
             raise CompileError(f"The counter of a loop is not understood: {self._header(loop)}, which adds {steps}.")
         return round(abs(steps[0]) / adds)
@@ -270,6 +283,12 @@ class _Counting:
             if one.kind in ("ISETP", "UISETP") and given and given[0] == predicate:
                 return [r.removesuffix(".reuse") for r in given[2:] if re.match(r"U?R\d+", r)]
         return []
+
+    def _increments(self, loop: Loop, adds: int) -> list[int]:
+        """What a loop adds to any register, multiples of `adds` alone, the least first: bytes of addresses are more."""
+        registers = {r for b in loop.blocks for one in self.graph.blocks[b] if (r := one.operands.split(",")[0])}
+        found = {abs(step) for r in registers if (step := self._added(loop, r))}
+        return sorted(step for step in found if step % adds == 0)
 
     def _added(self, loop: Loop, register: str) -> int | None:
         """What a loop adds to a register."""

@@ -98,6 +98,24 @@ def test_counts_follow_the_launch():
     assert pair.instructions == pytest.approx(2 * plain.instructions, rel=1e-3)
 
 
+def test_teams_that_are_parts_of_a_warp_share_its_instructions():
+    """Four replicas a warp: each pays for a quarter of what the warp does."""
+    plain = count(step(), SOURCE, LAUNCH)
+    part = dataclasses.replace(LAUNCH, team=8)
+    assert (part.warps, part.replicas, part.at_once, LAUNCH.at_once) == (1, 4, 8, 32)
+    assert part.walks > LAUNCH.walks  # the longest of 32 positions, not of 8
+    found = count(step(), SOURCE, part)
+    assert found.kinds["FADD"] == plain.kinds["FADD"] / 4
+    assert found.instructions == pytest.approx((plain.instructions + 3 * (part.walks - LAUNCH.walks)) / 4, abs=0.1)
+
+
+def test_a_comparison_that_was_kept_leaves_the_counter_to_be_found():
+    """Of what the loop adds, the smallest multiple: addresses go by bytes."""
+    kept = step().replace("ISETP.NE.AND P1, PT, R1.reuse, 0x8, PT", "ISETP.NE.AND P1, PT, R40, RZ, PT")
+    kept = kept.replace("FADD.FTZ R2, R2, R3", "IADD3 R41, R41, 0x8, RZ")
+    assert count(kept, SOURCE, LAUNCH).kinds["IADD3"] == count(step(), SOURCE, LAUNCH).kinds["IADD3"] + 4
+
+
 def test_loops_that_nobody_knows_are_refused():
     with pytest.raises(CompileError, match=r"goes round an unknown number of times: .*sum = root"):
         count(step(header=ROOT), SOURCE, LAUNCH)
