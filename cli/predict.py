@@ -1,17 +1,21 @@
 """`gpu-thermo predict`."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .arguments import Device, Ensemble, Overwrite, Quiet, Run, check_output
+from .progress import INTERVAL
 
 if TYPE_CHECKING:
     import numpy as np
     import xarray
 
+BLOCK = 20_000
+"""Points that are predicted and written at once."""
 MOST_LISTED = 20
 """Ensembles that are named."""
 EPILOG = """\b
@@ -49,6 +53,8 @@ def predict(
     The header of POINTS.csv must name every column that the run uses, in any order, as its own table did; others are
     left out.
     """
+    from functools import partial
+
     from gpu_thermo.averages.ensembles import ensemble_labels
     from gpu_thermo.averages.predictive import data_names
     from gpu_thermo.averages.predictive import predict as average
@@ -62,14 +68,19 @@ def predict(
     tree = opened(store)
     names = data_names(tree)
     raw, left_out = read_points(points, names.get("recipe") or plain(names["features"]))
-    result = average(tree, raw, ensemble, device=device, quantiles=_levels(quantiles))
-    _WRITERS[out.suffix.lower()](result, out, raw)
+    ask = partial(average, tree, ensemble=ensemble, device=device, quantiles=_levels(quantiles))
+    labels = ensemble_labels(tree["sample_stats"].to_dataset())
+    points_given = len(next(iter(raw.values())))
+    if out.suffix.lower() == ".csv" and (ensemble is not None or len(labels) == 1):
+        _write_blocks(ask, out, raw, quiet)
+    else:
+        _WRITERS[out.suffix.lower()](ask(raw), out, raw)
     if not quiet:
         say(
-            f"{plural(result.sizes['point'], 'point')} written to {out}"
+            f"{plural(points_given, 'point')} written to {out}"
             + (f"; columns left out: {', '.join(left_out)}" if left_out else "")
         )
-        for e, label in list(ensemble_labels(tree["sample_stats"].to_dataset()).items())[:MOST_LISTED]:
+        for e, label in list(labels.items())[:MOST_LISTED]:
             if ensemble in (None, e) and label:
                 say(f"  ensemble {e}: {label}")
 
@@ -128,6 +139,52 @@ def _write_csv(result: "xarray.Dataset", path: Path, raw: "Mapping[str, np.ndarr
         writer = csv.writer(file)
         writer.writerow(table)
         writer.writerows(zip(*(_cells(column) for column in table.values()), strict=True))
+
+
+def _write_blocks(
+    ask: "Callable[[Mapping[str, np.ndarray]], xarray.Dataset]",
+    path: Path,
+    raw: "Mapping[str, np.ndarray]",
+    quiet: bool,
+) -> None:
+    """BLOCK points at a time, so that memory does not grow with them beside what was read; the file has its name once
+    it is whole.
+    """
+    import csv
+
+    points, shown = len(next(iter(raw.values()))), Shown(quiet)
+    unfinished = path.with_name(f"{path.name}.partial")
+    try:
+        with unfinished.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            for start in range(0, max(points, 1), BLOCK):
+                part = {name: values[start : start + BLOCK] for name, values in raw.items()}
+                table = columns(ask(part), part)
+                if not start:
+                    writer.writerow(table)
+                writer.writerows(zip(*(_cells(column) for column in table.values()), strict=True))
+                shown(min(start + BLOCK, points), points)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+class Shown:
+    """A line every ten seconds: points done, and the time that is left."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet, self.begun = quiet, time.monotonic()
+        self.last = self.begun
+
+    def __call__(self, done: int, of: int) -> None:
+        """After so many of all points."""
+        from .output import clock, say
+
+        now = time.monotonic()
+        if self.quiet or done >= of or now - self.last < INTERVAL:
+            return
+        self.last = now
+        say(f"{done:,} of {of:,} points, {clock((now - self.begun) * (of - done) / done)} left")
 
 
 def _cells(column: "np.ndarray") -> list[Any]:

@@ -134,3 +134,23 @@ def test_a_raw_table_from_sample_to_predict(folder: Path) -> None:
         predict("run.zarr", {"colour": ["red"], "when": ["2022-05-01"]})
     assert call("resume", "run.zarr", "--draws", "2").exit_code == 0
     assert call("map", "run.zarr", "--out", "m.png").exit_code == 0
+
+
+def test_many_points_are_written_in_blocks(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same file as of all at once, with lines that say how far it is, and nothing left behind by a failure."""
+    from gpu_thermo_cli import predict as command
+
+    g = np.random.default_rng(0)
+    np.savetxt("points.csv", g.normal(size=(50, 2)), delimiter=",", header="x1,x2", comments="")
+    assert call("predict", "run.zarr", "points.csv", "--out", "whole.csv").exit_code == 0
+    monkeypatch.setattr(command, "BLOCK", 16)
+    monkeypatch.setattr(command, "INTERVAL", 0.0)
+    found = call("predict", "run.zarr", "points.csv", "--out", "blocks.csv")
+    assert "16 of 50 points, 0:0" in found.stderr
+    assert "50 points written to blocks.csv" in found.stderr
+    whole, blocks = (np.loadtxt(name, delimiter=",", skiprows=1) for name in ("whole.csv", "blocks.csv"))
+    np.testing.assert_allclose(blocks, whole, rtol=1e-12)
+    monkeypatch.setattr(command, "columns", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        command._write_blocks(lambda part: None, Path("lost.csv"), {"x1": np.zeros(3)}, True)
+    assert not list(Path().glob("lost*"))
