@@ -111,9 +111,13 @@ class Beside:
                 )
             return spec
         made, data = with_data(spec, self.data)
-        if not takes_splits(self.data, spec.data):
+        if not self._splits(spec):
             _check_sets(data, seeds)
         return made
+
+    def _splits(self, spec: RunSpec) -> bool:
+        """Whether data seeds split the rows that were given."""
+        return isinstance(spec.data, Arrays) and takes_splits(self.data, spec.data)
 
     def prepared(
         self, spec: RunSpec, base: Path | None, seeds: np.ndarray, replicas: int | None = None
@@ -126,7 +130,7 @@ class Beside:
         data: Dataset | None = None
         if self.data is None or spec.target is not None:
             spec = with_seeds(spec, distinct, replicas)
-        elif takes_splits(self.data, spec.data):
+        elif self._splits(spec):
             spec, data = with_data(with_seeds(spec, distinct, replicas), self.data)
         else:
             spec, data = with_data(with_seeds(spec, None, replicas), self.data)
@@ -135,7 +139,7 @@ class Beside:
 
     def prepared_alone(self, spec: RunSpec, base: Path | None, seed: np.ndarray) -> Setup:
         """One run about the data set of one `seed` [1], made ready as `sample` does."""
-        if self.data is None or spec.target is not None or takes_splits(self.data, spec.data):
+        if self.data is None or spec.target is not None or self._splits(spec):
             return self.prepared(spec, base, seed)[0]
         spec, data = with_data(with_seeds(spec, None), self.data)
         mine = data.one(int(seed[0] % np.uint64(data.count)))

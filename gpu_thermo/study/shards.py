@@ -213,9 +213,9 @@ def _cuts(group: Group, seeds: int, size: int) -> Iterator[tuple[list[Cell], tup
 
 
 def _shard_id(specs: tuple[str, ...], seeds: SeedTable, study: StudySpec, contents: str) -> str:
-    content = [FORMAT, specs, [v.tolist() for v in seeds], study.study.accuracies, study.study.keep, contents]
+    what = [FORMAT, specs, [v.tolist() for v in seeds], study.study.accuracies, study.study.keep, contents]
     given = {name: text for name, text in study.given.items() if name not in (DATA, NETWORK)}  # these the specs name
-    content = json.dumps([*content, given] if given else content)
+    content = json.dumps([*what, given] if given else what)
     return hashlib.sha256(content.encode()).hexdigest()[:20]
 
 
