@@ -81,6 +81,7 @@ ELSEWHERE = {
         "contracts/test_subjects.py",
         "every subject is asked there for what it promises",
     ),
+    "gpu_thermo/tuning/tuner.py": ("tuning/test_course.py", "decisions are courses that come of courses"),
     "gpu_thermo/spec/superchains.py": ("running/test_superchains.py", "superchains are run, and refused, there"),
     "gpu_thermo/spec/explain.py": ("spec/test_run.py", "errors are explained of whole specs"),
     "gpu_thermo/spec/reports.py": ("moves/test_protocol.py", "reports are read back from stores of runs with moves"),

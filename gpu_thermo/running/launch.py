@@ -21,8 +21,9 @@ from ..state import Hyper, State
 from ..streams import Purpose, make_keys, minibatch, normals
 from ..targets.base import Batch
 from ..tuning import batches, masses
-from ..tuning.course import BURN_IN, LADDER, SAMPLING, Course, Tuner
+from ..tuning.course import BURN_IN, LADDER, SAMPLING, Course
 from ..tuning.rules import DESCENT_RATE
+from ..tuning.tuner import Tuner
 from .rungs import Rungs, exchange_of, ladder_of, ladder_rules
 from .setup import make_setup
 from .subject import Setup

@@ -1,6 +1,6 @@
 """The loop of a run that tunes itself: advance to the end of a stage, look, decide, go on (equations.md section 14).
 
-What is decided is tuning/course.py's; here stands what the decisions are made from and what becomes of them: which
+What is decided is tuning/tuner.py's; here stands what the decisions are made from and what becomes of them: which
 engine advances, sums over windows, restarts of a window, what a checkpoint keeps. The group at h/2 stands behind the
 replicas that count, in the same launch, and is never seen outside.
 """

@@ -3,7 +3,7 @@ descent, masses by tensor, an isokinetic word whose stepsize falls from far abov
 stays, and draws of that last part only.
 
 It always has an answer within its budget, and may be trusted only where its draws pass every test of a burn-in and the
-group at half the stepsize agrees. Decisions are of the same kind as in course.py, and stand in the same Course.
+group at half the stepsize agrees. Decisions are of the same kind as in tuner.py, and stand in the same Course.
 """
 
 import math
@@ -15,9 +15,10 @@ import numpy as np
 
 from ..errors import RunError
 from . import rules
-from .course import ADAPTATION, BURN_IN, FALL, SAMPLING, Course, Tuner
+from .course import ADAPTATION, BURN_IN, FALL, SAMPLING, Course
 from .rules import Lengths
 from .statistics import order_factor, total_variance
+from .tuner import Tuner
 from .windows import Window
 
 NAME = "falling"

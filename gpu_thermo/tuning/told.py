@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .course import PHASES, Course, Tuner
+from .course import PHASES, Course
+from .tuner import Tuner
 from .verdict import Verdict, judge
 
 BROKEN = (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, RecursionError)

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from . import ladder, rules
-from .course import BURN_IN, SAMPLING, Course, Tuner
+from .course import BURN_IN, SAMPLING, Course
+from .tuner import Tuner
 
 DRIFT = 0.01
 """p of a drift over the kept draws below which they are not trusted: a hundredth of good runs."""

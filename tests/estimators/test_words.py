@@ -7,8 +7,9 @@ import pytest
 
 from gpu_thermo import BayesianMLPRegressor
 from gpu_thermo.estimators.words import ESTIMATOR, FIT, in_words
-from gpu_thermo.tuning.course import BURN_IN, SAMPLING, Course, Tuner
+from gpu_thermo.tuning.course import BURN_IN, SAMPLING, Course
 from gpu_thermo.tuning.told import Told
+from gpu_thermo.tuning.tuner import Tuner
 from gpu_thermo.tuning.verdict import judge
 from gpu_thermo_cli import fit
 

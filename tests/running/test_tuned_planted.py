@@ -14,8 +14,9 @@ from gpu_thermo import sample
 from gpu_thermo.running.launch import Launch
 from gpu_thermo.targets.analytic.grid import Grid
 from gpu_thermo.targets.analytic.wells import DoubleWell
-from gpu_thermo.tuning import course as tuning
-from gpu_thermo.tuning.course import BURN_IN, Tuner
+from gpu_thermo.tuning import tuner as tuning
+from gpu_thermo.tuning.course import BURN_IN
+from gpu_thermo.tuning.tuner import Tuner
 from gpu_thermo.verify.references import load
 
 SLOW_WELL = {"height": 4.0, "tilt": 1.0}

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from gpu_thermo.tuning import rules
-from gpu_thermo.tuning.course import ADAPTATION, BURN_IN, DESCENT, SAMPLING, Course, Tuner
+from gpu_thermo.tuning.course import ADAPTATION, BURN_IN, DESCENT, SAMPLING, Course
+from gpu_thermo.tuning.tuner import Tuner
 from gpu_thermo.tuning.windows import Window
 
 R, B, Q = 64, 32, 3

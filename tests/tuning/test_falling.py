@@ -8,9 +8,10 @@ import pytest
 
 from gpu_thermo.errors import RunError
 from gpu_thermo.tuning import falling
-from gpu_thermo.tuning.course import ADAPTATION, BURN_IN, DESCENT, FALL, SAMPLING, Course, Tuner
+from gpu_thermo.tuning.course import ADAPTATION, BURN_IN, DESCENT, FALL, SAMPLING, Course
 from gpu_thermo.tuning.falling import FALL_SHARE, STAGES, Falling, biased
 from gpu_thermo.tuning.rules import Lengths
+from gpu_thermo.tuning.tuner import Tuner
 from gpu_thermo.tuning.verdict import judge
 from gpu_thermo.tuning.windows import Window
 

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from gpu_thermo.tuning.course import Course, Tuner
+from gpu_thermo.tuning.course import Course
 from gpu_thermo.tuning.told import Told
+from gpu_thermo.tuning.tuner import Tuner
 
 TUNER = Tuner(0.05, 100_000, (10, 3), (1.0, 0.5), 128, 32, 0.0, friction=(1.0, 2.0))
 COURSE = Course(stepsize=0.1 + 0.2, friction=(1 / 3, 2.0))

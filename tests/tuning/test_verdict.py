@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from gpu_thermo.tuning.course import BURN_IN, SAMPLING, Course, Tuner
+from gpu_thermo.tuning.course import BURN_IN, SAMPLING, Course
+from gpu_thermo.tuning.tuner import Tuner
 from gpu_thermo.tuning.verdict import judge
 
 TUNER = Tuner(0.05, 100_000, (10,), (1.0,), 128, 32, 0.0)

@@ -1,0 +1,442 @@
+"""What a run that tunes itself decides: a Tuner holds what does not change and judges what a stage came to. Course,
+Window and a few reductions in, the next Course out (equations.md section 14).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..errors import DivergedError
+from . import batches, ladder, rules
+from .course import ADAPTATION, BURN_IN, DESCENT, LADDER, SAMPLING, Course
+from .rules import Lengths
+from .statistics import (
+    Bias,
+    Estimate,
+    mean_error,
+    order_factor,
+    stationarity,
+    stepsize_bias,
+    superchains,
+    total_variance,
+    variance_error,
+    variance_ratio,
+    virial,
+)
+from .windows import Window
+
+
+@dataclass(frozen=True)
+class Tuner:
+    """What does not change while a run tunes itself.
+
+    Attributes
+    ----------
+    tolerance, max_steps : as the spec has them. parameters : P of each partition [K]. temperature : [K] tau.
+    replicas : R, those that count; rows behind them are the group at h/2. outputs : probe outputs among the quantities,
+    the energy is the last. settled : an output whose sd is not above this does not vary.
+    braces : whether blocks are accepted or rejected. isokinetic, first_order : of the word. proper : whether the
+    virial is known. stepsize, friction : those that the user gives, None where they are tuned (friction: of all
+    partitions, or of one). masses : whether the run estimates them. seed : of the run. overdamped : of sgld, which has
+    no momenta; its "friction" is the rate tau / variance at which positions forget.
+    thermostat : whether a word keeps its temperature by one (C, D, E, F), which takes up the noise of gradients too.
+    hottest : tau of the last rung of a ladder that is to be found, 0 without; swap : what its neighbours are to accept.
+    rungs : of a given ladder. superchain : neighbours that share a start, 0 where each has its own.
+    batches : whether the run finds the size of its minibatches.
+    """
+
+    tolerance: float
+    max_steps: int
+    parameters: tuple[int, ...]
+    temperature: tuple[float, ...]
+    replicas: int
+    outputs: int
+    settled: float
+    braces: bool = False
+    isokinetic: bool = False
+    first_order: bool = False
+    proper: bool = True
+    stepsize: float | None = None
+    friction: tuple[float | None, ...] | None = None
+    masses: bool = False
+    seed: int = 0
+    overdamped: bool = False
+    thermostat: bool = False
+    hottest: float = 0.0
+    swap: float = ladder.SWAP
+    rungs: tuple[float, ...] = ()
+    superchain: int = 0
+    batches: bool = False
+
+    @property
+    def allowed(self) -> float:
+        """What the median energy may change while the stepsize stands: .1 P tau / 2."""
+        return rules.FALL * self.heat
+
+    @property
+    def heat(self) -> float:
+        """P tau / 2, by which the thermal energy exceeds that of the bottom of a well."""
+        return sum(p * t for p, t in zip(self.parameters, self.temperature, strict=True)) / 2
+
+    # -- descent and adaptation ----------------------------------------------------------------------------------------
+
+    def descended(self, course: Course, step: int, energy: float) -> bool:
+        """Whether the descent is over."""
+        before = course.latest(DESCENT).get("energy", math.inf)
+        return before - energy < rules.DESCENDED * self.heat or step >= min(rules.DESCENT_MOST, self.max_steps // 4)
+
+    def descend(self, course: Course, step: int, energy: float) -> Course:
+        """On to the next look."""
+        found = course.logged(energy=energy)
+        return replace(found, window=course.window + 1, begun=step, stop=step + rules.DESCENT_STEPS)
+
+    def adapt(self, course: Course, step: int, curvature: float, variance: Sequence[float]) -> Course:
+        """From the descent to the first window of the adaptation."""
+        tau = max(self.temperature)
+        h = self.stepsize or self._first(curvature, tau)
+        found = course.logged(energy=course.latest(DESCENT).get("energy"), curvature=curvature)
+        return replace(
+            found, phase=ADAPTATION, window=0, begun=step, stop=step + rules.window_steps(0), stepsize=h,
+            friction=self._friction(variance, h), lengths=Lengths(1, rules.WINDOW // 5, rules.WINDOW),
+        )  # fmt: skip
+
+    def _friction(self, variance: Sequence[float], h: float) -> tuple[float, ...]:
+        """gamma of each partition: the user's, or found."""
+        given = self.friction or (None,) * len(self.temperature)
+        rate = rules.relaxation if self.overdamped else rules.friction
+        found = (rate(v, tau, h, self.isokinetic) for v, tau in zip(variance, self.temperature, strict=True))
+        return tuple(f if g is None else g for g, f in zip(given, found, strict=True))
+
+    def _first(self, curvature: float, temperature: float) -> float:
+        """h_0."""
+        h = rules.first_stepsize(curvature, temperature, self.isokinetic)
+        return rules.overdamped(h) if self.overdamped else h
+
+    def after_adaptation(
+        self, course: Course, step: int, acceptance: float, energy: float, variance: Sequence[float], sound: bool,
+        noise: float = 0.0,
+    ) -> tuple[Course, bool]:  # fmt: skip
+        """After a window of plain steps: the next course, and whether the window is done again from its start.
+
+        acceptance : mean over steps of min(1, exp(-w/tau)). energy : median over replicas. sound : all is finite.
+        noise : s^2 / tau of a minibatch's gradient in the noisiest partition.
+        """
+        self._check(course, step, sound)
+        if not sound or (acceptance < rules.LEAST and not self.stepsize):
+            return self._again(course, step, acceptance), True
+        h = course.stepsize
+        adapted = rules.overdamped_factor if self.overdamped else rules.adapted_factor
+        factor = 1.0 if self.stepsize else adapted(acceptance)
+        rho = self.share_of(course, noise)
+        if rho and not self.stepsize:
+            factor = max(min(factor, rules.QUIET / rho), 0.1)
+        found = course.logged(
+            acceptance=acceptance, energy=energy, factor=factor, friction=list(course.friction), again=False, rho=rho
+        )
+        good = _good(found)
+        fewest = rules.WEIGHED if found.mass else rules.FEWEST
+        if rules.is_adapted([line["factor"] for line in good], [line["energy"] for line in good], self.allowed, fewest):
+            return self._burn(replace(found, window=-1), step, h * factor, variance, 0), False
+        if len(good) >= rules.MOST or self._late(step):
+            return self._burn(replace(found, window=-1), step, h * factor, variance, 0), False
+        steps, h = rules.window_steps(len(good)), h * factor
+        return replace(
+            found, window=course.window + 1, begun=step, stop=step + steps, stepsize=h,
+            friction=self._friction(variance, h), lengths=Lengths(1, steps // 5, steps),
+        ), False  # fmt: skip
+
+    def weighs(self, before: Course, after: Course, step: int) -> bool:
+        """Whether masses are to be estimated now: once, where the adaptation would end, when the gradients are warm."""
+        ends = (before.phase, after.phase) == (ADAPTATION, BURN_IN) and not self._late(step)
+        return ends and self.masses and not before.mass
+
+    def weigh(
+        self, course: Course, step: int, mass: Mapping[str, float], curvature: float, variance: Sequence[float]
+    ) -> Course:
+        """The adaptation begins again with these masses; curvature and variances are of the coordinates theta/s."""
+        line = course.log[-1] | {"mass": dict(mass), "curvature": curvature}
+        found = replace(course, mass=dict(mass), log=(*course.log[:-1], line))
+        h = self.stepsize or self._first(curvature, max(self.temperature))
+        return replace(
+            found, phase=ADAPTATION, window=line["window"] + 1, begun=step, stop=step + rules.window_steps(0),
+            stepsize=h, friction=self._friction(variance, h), lengths=Lengths(1, rules.WINDOW // 5, rules.WINDOW),
+        )  # fmt: skip
+
+    # -- minibatches ---------------------------------------------------------------------------------------------------
+
+    def chooses(self, before: Course, after: Course) -> bool:
+        """Whether the size of minibatches is to be found now: once, when the adaptation is over."""
+        return self.batches and (before.phase, after.phase) == (ADAPTATION, BURN_IN)
+
+    def share_of(self, course: Course, noise: float) -> float:
+        """rho at the stepsize and friction in force, of a noise s^2 / tau."""
+        gamma = 1.0 if self.overdamped else min(course.friction, default=0.0)
+        return rules.noise_share(course.stepsize, noise, gamma) if noise and 0 < gamma < math.inf else 0.0
+
+    def choose(self, course: Course, step: int, shares: Mapping[int, float], variance: Sequence[float]) -> Course:
+        """Burn-in by the smallest minibatches that leave variances right, by rho of each size, or by all points."""
+        size = batches.smallest(shares)
+        line = course.log[-1] | {"batches": [[b, rho] for b, rho in shares.items()], "batch": size}
+        line |= {"rho": shares[size]} if size else {}
+        found = replace(course, log=(*course.log[:-1], line))
+        if not size:
+            return found
+        plain = replace(self, braces=False)
+        return plain._burn(replace(found, batch=size, window=-1), step, found.stepsize, variance, 0)
+
+    # -- the ladder ----------------------------------------------------------------------------------------------------
+
+    def climbs(self, before: Course, after: Course) -> bool:
+        """Whether replicas become ladders now, as the adaptation is over."""
+        has_one = bool(self.hottest or self.rungs)
+        return has_one and before.phase == ADAPTATION != after.phase and not before.temperatures
+
+    def climb(self, course: Course, step: int) -> Course:
+        """Ladders from here on: the given one, or a first guess that is then looked at."""
+        if self.rungs:
+            return replace(course, temperatures=self.rungs)
+        target = max(self.temperature)
+        count = ladder.first_count(target, self.hottest, sum(self.parameters), self.swap)
+        found = ladder.geometric(target, self.hottest, count)
+        return replace(course, temperatures=found) if course.phase == SAMPLING else self._look(course, step, 0, found)
+
+    def _look(self, course: Course, step: int, window: int, temperatures: tuple[float, ...]) -> Course:
+        """A look at these rungs: swaps are counted over its second half."""
+        stop = step + 2 * course.lengths.quarter
+        return replace(course, phase=LADDER, window=window, begun=step, stop=stop, temperatures=temperatures)
+
+    def after_ladder(
+        self, course: Course, step: int, accepted: Sequence[int], attempts: Sequence[int], variance: Sequence[float],
+        sound: bool,
+    ) -> tuple[Course, bool]:  # fmt: skip
+        """After a look at the ladder: the next course, and whether it is done again from where it began."""
+        self._check(course, step, sound)
+        if not sound:
+            entry = replace(course.logged(again=True), stepsize=course.stepsize / 2)
+            return self._look(entry, step, course.window + 1, course.temperatures), True
+        share = [a / max(t, 1) for a, t in zip(accepted, attempts, strict=True)]
+        found = course.logged(again=False, swaps=share)
+        done = course.window + 1 >= ladder.MOST_LOOKS or self._late(step)
+        if done or ladder.settled(course.temperatures, share, self.swap):
+            return self._burn(replace(found, window=-1), step, course.stepsize, variance, 0), False
+        spaced = ladder.spaced(course.temperatures, share, self.swap)
+        return self._look(found, step, course.window + 1, spaced), False
+
+    def _check(self, course: Course, step: int, sound: bool) -> None:
+        """RunError where a given stepsize is too large, and where none is small enough."""
+        if sound:
+            return
+        if self.stepsize:
+            raise DivergedError(
+                f"Positions became infinite by step {step} at the given method.stepsize = {self.stepsize:g}: give a"
+                ' smaller one, or "auto".'
+            )
+        if course.window >= rules.MOST:
+            raise DivergedError(
+                f"Positions still become infinite at stepsize {course.stepsize:.3g}, after {course.window} windows: the"
+                " density has no smooth top there, or is none (a model without a prior?)."
+            )
+
+    def _again(self, course: Course, step: int, acceptance: float) -> Course:
+        """The window once more, from where it began, at half the stepsize."""
+        steps = course.stop - course.begun
+        shown = None if math.isnan(acceptance) else acceptance
+        found = course.logged(acceptance=shown, again=True, friction=list(course.friction))
+        return replace(
+            found, window=course.window + 1, begun=step, stop=step + steps,
+            stepsize=course.stepsize / 2, friction=tuple(min(g, 1 / course.stepsize) for g in course.friction),
+        )  # fmt: skip
+
+    def _late(self, step: int) -> bool:
+        """Whether half of the steps are gone."""
+        return step >= self.max_steps // 2
+
+    # -- burn-in -------------------------------------------------------------------------------------------------------
+
+    def _burn(self, course: Course, step: int, h: float, variance: Sequence[float], doubled: int) -> Course:
+        """The next window of burn-in, or sampling where there is no time for one."""
+        gamma = self._friction(variance, h)
+        rates = gamma if all(map(math.isfinite, gamma)) else (0.5 / h,)
+        lengths = Lengths.of(h, float(np.mean(rates)), self.braces, doubled)
+        found = replace(course, stepsize=h, friction=gamma, lengths=lengths, doubled=doubled)
+        room = self.max_steps // 2 - step
+        if room <= 0 or (course.phase == BURN_IN and room < lengths.quarter):
+            return self._sample(found, step, math.inf)
+        found = replace(found, lengths=lengths.within(room))
+        steps = 4 * found.lengths.quarter
+        return replace(found, phase=BURN_IN, window=course.window + 1, begun=step, stop=step + steps)
+
+    def after_burn_in(
+        self, course: Course, step: int, window: Window, variance: Sequence[float], sound: bool
+    ) -> tuple[Course, bool]:
+        """After a window of burn-in, which is discarded: the next course, and whether the window is done again."""
+        self._check(course, step, sound)
+        if not sound:
+            entry = course.logged(again=True, passed=False)
+            h = course.stepsize / 2
+            return self._burn(entry, step, h, variance, course.doubled), True
+        found, passed, failed, bias = self.judged(course, step, window)
+        stuck = course.stuck + ("ratio" in failed and "drift" not in failed)
+        found = replace(found, stuck=stuck)
+        factor = rules.block_factor(window.mean_acceptance) if self.braces and not self.stepsize else 1.0
+        if passed and bias is not None and bias.excess(self.tolerance) and not course.lowered and not self.stepsize:
+            worst = float(abs(bias.by_quantity).max())
+            h = rules.lowered(course.stepsize, worst, self.tolerance, self.first_order)
+            return self._burn(replace(found, lowered=True), step, h, variance, course.doubled), False
+        if passed or course.window + 1 >= rules.MOST_WINDOWS or self._late(step):
+            return self._sample(replace(found, burned=passed), step, found.log[-1]["error"]), False
+        doubled = course.doubled + bool({"drift", "ratio", "starts"} & set(failed))
+        return self._burn(found, step, course.stepsize * factor, variance, doubled), False
+
+    def judged(self, course: Course, step: int, window: Window) -> tuple[Course, bool, list[str], Bias | None]:
+        """A window's tests: the course with a line of what they came to, whether all passed, those that failed, and the
+        bias of the stepsize.
+        """
+        alive = window.finite()
+        every = window.rows(alive)
+        main = window.rows(np.flatnonzero(alive[: self.replicas]))
+        p = stationarity(every.change(self.outputs), self.seed, step)
+        mean, square = main.moments()
+        moving = self.moving(mean, square)
+        ratio = float(variance_ratio(mean, square)[moving].max(initial=0.0))
+        tests = {"drift": p > rules.SIZE, "ratio": ratio < rules.RATIO}
+        virials = self.virials(main)
+        tests["virial"] = all(v.within(1, rules.VIRIAL) for v in virials)
+        starts = self.starts(alive, mean, square)
+        tests["starts"] = not starts.get("apart", False)
+        failed = [name for name, good in tests.items() if not good]
+        bias = self.bias(window)
+        line = course.logged(
+            p=p, ratio=ratio, virial=[v.value for v in virials], virial_error=[v.error for v in virials],
+            acceptance=_number(main.mean_acceptance), friction=list(course.friction), block=course.lengths.block,
+            error=self.error(mean, square), failed=failed, passed=not failed, again=False, **_bias_line(bias), **starts,
+        )  # fmt: skip
+        return line, not failed, failed, bias
+
+    def virials(self, main: Window) -> list[Estimate]:
+        """Of each partition that moves at a temperature, where the density is proper."""
+        pairs = zip(self.parameters, self.temperature, strict=True)
+        free = [k for k, (count, tau) in enumerate(pairs) if count and tau > 0]
+        return virial(main.virial()[:, free], np.array(self.temperature)[free]) if self.proper and free else []
+
+    def part(self, course: Course, step: int) -> int:
+        """Part of the window that a draw after `step` belongs to: a quarter of a window of burn-in, or of the first
+        segment of sampling, whose last one goes on.
+        """
+        if course.phase == BURN_IN:
+            return min(3, (step - course.begun - 1) // course.lengths.quarter)
+        return min(3, 4 * (step - course.origin - 1) // course.first) if course.phase == SAMPLING else 0
+
+    def moving(self, mean: np.ndarray, square: np.ndarray) -> np.ndarray:
+        """[Q] which probe outputs vary at all."""
+        varies = total_variance(mean, square) > self.settled**2
+        varies[self.outputs :] = False
+        return varies
+
+    def starts(self, alive: np.ndarray, mean: np.ndarray, square: np.ndarray) -> dict[str, Any]:
+        """What superchains say, for a line of the log: the largest nested R-hat over outputs, whether they are apart.
+        {} where each replica has its own start. `alive` [R + B].
+        """
+        if not self.superchain:
+            return {}
+        moving = self.moving(mean, square)
+        number = np.flatnonzero(alive[: self.replicas]) // self.superchain
+        found = superchains(mean[:, moving], square[:, moving], number)
+        return {"nested": _number(float(found.nested.max(initial=1.0))), "apart": found.apart}
+
+    def error(self, mean: np.ndarray, square: np.ndarray) -> float:
+        """The largest over probe outputs of the standard error of their means, in posterior sd."""
+        moving = self.moving(mean, square)
+        return float((mean_error(mean)[moving] / np.sqrt(total_variance(mean, square)[moving])).max(initial=0.0))
+
+    def bias(self, window: Window) -> Bias | None:
+        """What the group at h/2 says of the means; None without such a group, or where nothing moves."""
+        alive = window.finite()
+        half = window.rows(self.replicas + np.flatnonzero(alive[self.replicas :]))
+        if half.total.shape[1] < 3:
+            return None
+        main = window.rows(np.flatnonzero(alive[: self.replicas]))
+        mean, square = main.moments()
+        moving = self.moving(mean, square)
+        if not moving.any():
+            return None
+        sd = np.sqrt(total_variance(mean, square)[moving])
+        return stepsize_bias(mean[:, moving], half.moments()[0][:, moving], sd, order_factor(self.first_order))
+
+    # -- sampling ------------------------------------------------------------------------------------------------------
+
+    def _sample(self, course: Course, step: int, error: float) -> Course:
+        """Sampling, everything fixed from here on."""
+        left = self.max_steps - step
+        course = replace(course, lengths=course.lengths.within(left))
+        n, stride = course.lengths.quarter, course.lengths.stride
+        if 4 * stride > left:
+            return replace(course, phase=SAMPLING, window=0, begun=step, stop=step, origin=step, ended="max_steps")
+        wanted = 4 * n * (error / self.tolerance) ** 2 * rules.MARGIN if math.isfinite(error) else 4 * n
+        stride = rules.kept_stride(stride, int(min(wanted, left)))
+        first = stride * min(math.ceil(min(max(wanted, 2 * n), 4 * n) / stride), left // stride)
+        found = replace(course, phase=SAMPLING, window=0, begun=step, kept=stride, origin=step, first=first)
+        return replace(found, stop=self._until(found, step, first))
+
+    def _until(self, course: Course, step: int, steps: int) -> int:
+        """The stop after so many more steps, or what max_steps leaves, on the grid of draws."""
+        left = max(self.max_steps - step, 0) // course.kept * course.kept
+        return step + min(steps, left)
+
+    def after_sampling(self, course: Course, step: int, window: Window) -> Course:
+        """After a segment of sampling: the error so far, and on, unless it will do."""
+        return self.go_on(self.sampled(course, step, window), step)
+
+    def sampled(self, course: Course, step: int, window: Window) -> Course:
+        """The course with a line of what was sampled so far: its error, its bias, whether it drifts."""
+        alive = window.finite()
+        main = window.rows(np.flatnonzero(alive[: self.replicas]))
+        mean, square = main.moments()
+        error, moving, bias = self.error(mean, square), self.moving(mean, square), self.bias(window)
+        total = total_variance(mean, square)[moving]
+        spread = float((variance_error(mean, square)[moving] / total).max(initial=0.0))
+        virials = self.virials(main)
+        return course.logged(
+            p=stationarity(main.change(self.outputs), self.seed, step), virial=[v.value for v in virials],
+            virial_error=[v.error for v in virials], error=error, variance_error=spread, draws=window.draws,
+            frozen=int((~alive[: self.replicas]).sum()),
+            ratio=float(variance_ratio(mean, square)[moving].max(initial=0.0)), outputs=int(moving.sum()),
+            acceptance=_number(main.mean_acceptance), **_bias_line(bias),
+            excess=bool(bias is not None and bias.excess(self.tolerance)), **self.starts(alive, mean, square),
+        )  # fmt: skip
+
+    def go_on(self, course: Course, step: int) -> Course:
+        """The next segment, or the end: also for a tolerance or a number of steps that came later."""
+        error, done = course.latest(SAMPLING)["error"], step - course.origin
+        if error <= self.tolerance:
+            return replace(course, ended="tolerance")
+        more = rules.next_segment(done, error, self.tolerance, course.lengths.quarter, course.kept)
+        stop = self._until(course, step, more)
+        if stop <= step:
+            return replace(course, ended="max_steps")
+        return replace(course, phase=SAMPLING, window=course.window + 1, begun=step, stop=stop, ended="")
+
+
+def _good(course: Course) -> list[dict[str, Any]]:
+    """Windows of the adaptation that stand, since the masses are what they are."""
+    lines: list[dict[str, Any]] = []
+    for line in course.log:
+        if line["phase"] == ADAPTATION and not line["again"]:
+            lines.append(line)
+        if "mass" in line:
+            lines = []
+    return lines
+
+
+def _number(value: float) -> float | None:
+    """NaN has no place in JSON."""
+    return None if math.isnan(value) else value
+
+
+def _bias_line(bias: Bias | None) -> dict[str, Any]:
+    if bias is None:
+        return {"bias": None, "bias_error": None}
+    return {"bias": bias.overall.value, "bias_error": bias.overall.error}
