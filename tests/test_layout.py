@@ -40,6 +40,7 @@ ELSEWHERE = {
         "coefficients of every operation are varied there",
     ),
     "gpu_thermo/engines/gpu.py": ("device/test_errors.py", "CUDA's errors, as a stand-in for CuPy raises them"),
+    "gpu_thermo/engines/parts.py": ("engines/test_sharded.py", "shares are carried by parts there"),
     "gpu_thermo/engines/resident.py": ("device/test_traffic.py", "what crosses the bus is counted there"),
     "gpu_thermo/engines/rings.py": ("device/test_traffic.py", "rings come down once, and in step"),
     "gpu_thermo/engines/operations/arrays.py": ("engines/test_batched.py", "the batched engine's own operations"),

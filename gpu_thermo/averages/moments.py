@@ -209,9 +209,9 @@ class RunningMoments:
             s["sum_w2"][ensemble] += (w * w).sum()
             if noise is not None:
                 s["sum_w_noise"][ensemble] += w @ noise[start : start + BLOCK]
-        given = (weight, 1.0) if log_weight[mine].any() else (mine, float(weight[mine][0]))
+        given, scale = (weight, 1.0) if log_weight[mine].any() else (mine, float(weight[mine][0]))
         names = [name for name in ("sum_w_phi", "sum_w_phi2", "sum_w_entropy") if name in s]
-        for name, value in there.sums(*given, {name: s[name][ensemble] for name in names}).items():
+        for name, value in there.sums(given, scale, {name: s[name][ensemble] for name in names}).items():
             s[name][ensemble] = value
         if "sum_w_density" in s:
             found = there.densities(log_weight, s["sum_w_density"][ensemble], s["density_exponent"][ensemble])
@@ -338,9 +338,31 @@ def add_densities(total: Array, exponent: Array, log_term: Array, xp: Any = np) 
     return moved + terms.sum(axis=0), new
 
 
+def merge_densities(total: Array, exponent: Array, more: Array, own: Array) -> tuple[Array, Array]:
+    """Two sums [T] with their exponents [T] as one."""
+    new = np.where(total == 0, own, np.maximum(exponent, own))
+    moved, added = (
+        np.ldexp(s, np.clip(k - new, -_FAR, 0).astype(np.int32)) for s, k in ((total, exponent), (more, own))
+    )
+    return moved + added, new
+
+
 def entropy(p: np.ndarray, task: str) -> np.ndarray:
     """Entropy [..., T] in nats of class probabilities [..., T, n] (binary: n = 1, of class 1); 0 log 0 = 0."""
     return classes_of(task).entropy(p)
+
+
+def relative_weights(log_weight: np.ndarray) -> np.ndarray:
+    """Weights [R] as the sums hold them up to a power of 2, 0 where the logarithm is NaN; who counts (bool), where all
+    weights that do are 1.
+    """
+    mine = ~np.isnan(log_weight)
+    if not log_weight[mine].any():
+        return mine
+    mantissa, k = _split(log_weight[mine])
+    out = np.zeros(len(mine))
+    out[mine] = np.ldexp(mantissa, np.maximum(k - k.max(), -_FAR).astype(np.int32))
+    return out
 
 
 def _split(log_w: Array, xp: Any = np) -> tuple[Array, Array]:

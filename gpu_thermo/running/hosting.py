@@ -12,7 +12,7 @@ import numpy as np
 from ..engines import describe_build, make_engine, resolve_devices
 from ..engines.base import Job
 from ..engines.devices import each_device
-from ..engines.sharded import Runner
+from ..engines.parts import Runner
 from ..errors import SpecError
 from ..state import Hyper
 

@@ -97,7 +97,7 @@ class NetworkObserver:
             out[rows] = phi.reshape(len(phi), -1)[:, chosen]
         return out
 
-    def _ahead(self, one: Callable[[slice], _Seen], rows: list[slice]) -> Iterator[_Seen]:
+    def _ahead(self, one: Callable[[slice], Any], rows: list[slice]) -> Iterator[Any]:
         """`one` of each block, in order; other threads are ahead by as many blocks as there are threads, and no more,
         because what they see is held until its turn.
         """

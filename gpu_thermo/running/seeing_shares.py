@@ -1,8 +1,8 @@
 """Networks seen where they stand, on several devices: each looks at its own replicas, all at once.
 
-Statistics are taken by all devices at a time. Running sums are handed from one device to the next in the order of
-replicas, in whole blocks of 256, so that their bits are those of one device; a block that two shares have part of is
-brought together on the first of them.
+Statistics are taken by all devices at a time, and so are sums over blocks of 256 replicas, which are added here in the
+order of replicas, so that bits are those of one device. A block that two shares have part of is brought together on the
+first of them.
 """
 
 from collections.abc import Sequence
@@ -15,10 +15,11 @@ from ..engines.predict.arrays import Predictor
 from ..engines.predict.pooled import PooledPredictor
 from ..engines.sharded import ShardedState, Spread
 from ..moves.base import Energies
+from ..moves.fold import Weigh
 from ..state import State
 from .seeing import NetworkObserver
 from .seeing_there import ObserverThere
-from .subject import BLOCK, Setup, blocks
+from .subject import BLOCK, Observation, Setup, blocks
 
 Array = Any
 
@@ -42,6 +43,20 @@ class ObserverOfShares(NetworkObserver):
             for predictor, device in zip(predictors, devices, strict=True)
         ]
         self._shares: tuple[slice, ...] = ()
+        self._due: list[tuple[Array, slice, np.ndarray | None]] = []
+
+    def __call__(
+        self, position: np.ndarray, is_draw: bool, weigh: Weigh | None = None, there: Any = None
+    ) -> Observation:
+        """See NetworkObserver."""
+        self._due = []
+        seen = super().__call__(position, is_draw, weigh, there)
+        assert self._pool is not None
+        for found in self._pool.map(lambda due: self._taken(*due), self._due):
+            for given in found:
+                self._moments.fold(*given)
+        self._due = []
+        return seen
 
     def look_at(self, state: State) -> Array:
         """Positions where they stand."""
@@ -107,9 +122,14 @@ class ObserverOfShares(NetworkObserver):
             return part._block(part._xp.asarray(position), rows, is_draw)
 
     def _add_sums(self, position: Array, rows: slice, log_weight: np.ndarray | None) -> None:
+        self._due.append((position, rows, log_weight))
+
+    def _taken(self, position: Array, rows: slice, log_weight: np.ndarray | None) -> list[Any]:
+        """Sums over the blocks of some replicas, ensemble by ensemble."""
         part = self._part(rows)
-        with part._place:
-            part._add_sums(position, rows, log_weight)
+        with part._place, np.errstate(all="ignore"):
+            found = part._ensembles(position, rows, log_weight)
+            return [(e, mine, there.taken(mine), noise) for e, mine, there, noise in found]
 
     def _phi(self, position: Array, rows: slice, x: Array) -> np.ndarray:
         part = self._part(rows)

@@ -4,12 +4,13 @@ Rings are not uploaded for it. Where positions are on the host only (a device sh
 they travel in blocks, and everything else is the same.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
 
-from ..averages.moments import RunningMoments, add_densities
+from ..averages.moments import RunningMoments, add_densities, merge_densities, relative_weights
 from ..engines.gpu import open_gpu
 from ..engines.predict.arrays import Predictor
 from ..moves.base import Energies
@@ -129,6 +130,13 @@ class ObserverThere(NetworkObserver):
         return np.concatenate(found)
 
     def _add_sums(self, position: Array, rows: slice, log_weight: np.ndarray | None) -> None:
+        for e, mine, there, noise in self._ensembles(position, rows, log_weight):
+            self._moments.fold(e, mine, there, noise)
+
+    def _ensembles(
+        self, position: Array, rows: slice, log_weight: np.ndarray | None
+    ) -> Iterator[tuple[int, np.ndarray, "_Ensemble", np.ndarray | None]]:
+        """What RunningMoments.fold takes of each ensemble among the replicas."""
         position = self._xp.asarray(position)
         ensemble, alive = self._setup.ensemble[rows], self._alive(position)
         log_weight = np.zeros(len(alive)) if log_weight is None else counted(log_weight)
@@ -137,7 +145,7 @@ class ObserverThere(NetworkObserver):
         for e in np.unique(ensemble[counts]):
             mine = counts & (ensemble == e)
             there = _Ensemble(self, position, rows, int(e))
-            self._moments.fold(int(e), np.where(mine, log_weight, np.nan), there, self._noise(position, mine))
+            yield int(e), np.where(mine, log_weight, np.nan), there, self._noise(position, mine)
 
     def _noise(self, position: Array, mine: np.ndarray) -> np.ndarray | None:
         """[r, n] squares of learned noises, 0 of replicas that do not count."""
@@ -193,13 +201,66 @@ class _Ensemble:
     def densities(
         self, log_weight: np.ndarray, total: np.ndarray, exponent: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
+        xp = self._observer._xp
+        found: tuple[Array, Array] = xp.asarray(total), xp.asarray(exponent)
+        for term in self._terms(log_weight):
+            found = add_densities(*found, term, xp)
+        return found[0].get(), found[1].get()
+
+    def _terms(self, log_weight: np.ndarray) -> Iterator[Array]:
+        """Logarithms of weighted likelihoods [256, T], block by block; -inf of who does not count."""
         o, xp, mine = self._observer, self._observer._xp, ~np.isnan(log_weight)
         counts = o._weight(self._ensemble, self._rows, mine)
         more = xp.asarray(log_weight) if log_weight[mine].any() else None
-        found: tuple[Array, Array] = xp.asarray(total), xp.asarray(exponent)
         for r in blocks(len(log_weight)):
             term = o._log_densities(self._position[r], self._dataset)
             term = term if more is None else term + more[r, None]
-            term = term if counts is None else xp.where(counts[r, None] != 0, term, -np.inf)
-            found = add_densities(*found, term, xp)
-        return found[0].get(), found[1].get()
+            yield term if counts is None else xp.where(counts[r, None] != 0, term, -np.inf)
+
+    def taken(self, log_weight: np.ndarray) -> "Taken":
+        """The same, with all that takes long done: sums of each block, for weights up to a power of 2."""
+        o, xp, predictor = self._observer, self._observer._xp, cast(Any, self._observer._predictor)
+        weight = relative_weights(log_weight)
+        w = o._weight(self._ensemble, self._rows, weight)
+        sums = predictor.block_sums(self._position, o._here(o._points)[self._dataset], w)
+        densities = []
+        if o._moments.has_density:
+            zero = xp.zeros(len(o._test[0][self._dataset])), xp.zeros(len(o._test[0][self._dataset]), np.int64)
+            for term in self._terms(log_weight):
+                total, exponent = add_densities(*zero, term, xp)
+                densities.append((total.get(), exponent.get()))
+        return Taken(weight, sums, densities)
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Sums of an ensemble's blocks, ready to be added on the host: see averages.moments.Folded.
+
+    Attributes
+    ----------
+    weight : [R], who counts (bool), or how much, up to a power of 2. blocks : by name, [blocks, T, n] and [blocks, T].
+    likelihoods : sum and exponent [T] of each block.
+    """
+
+    weight: np.ndarray
+    blocks: Mapping[str, np.ndarray]
+    likelihoods: Sequence[tuple[np.ndarray, np.ndarray]]
+
+    def sums(self, weight: np.ndarray, scale: float, sums: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Each block times what its weights lack: a power of 2, so that nothing is rounded twice."""
+        if self.weight.dtype != bool:
+            largest = int(np.argmax(self.weight))
+            scale = float(weight[largest] / self.weight[largest])
+        out = {name: np.array(value) for name, value in sums.items()}
+        for name, total in out.items():
+            for block in self.blocks[name]:
+                total += scale * block
+        return out
+
+    def densities(
+        self, log_weight: np.ndarray, total: np.ndarray, exponent: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """In order, exponents exact."""
+        for more, own in self.likelihoods:
+            total, exponent = merge_densities(total, exponent, more, own)
+        return total, exponent

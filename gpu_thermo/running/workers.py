@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 from ..engines.base import Job
 from ..engines.builds import differences
-from ..engines.sharded import Arrays, ShardedEngine, cut_rows
+from ..engines.parts import Arrays
+from ..engines.sharded import ShardedEngine, cut_rows
 from ..errors import DeviceError, GpuThermoError, OtherBitsError, RunError, SpecError
 from ..state import Hyper, Segment
 from . import hosting
@@ -245,7 +246,7 @@ class Team:
 
 
 class WorkerPart:
-    """A share carried by a worker: see engines.sharded.Part."""
+    """A share carried by a worker: see engines.parts.Part."""
 
     def __init__(self, team: Team, number: int, job: bytes, engine: str, threads: int | None) -> None:
         self._team, self._number, self._job, self._how = team, number, job, (engine, threads)

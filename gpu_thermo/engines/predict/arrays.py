@@ -94,6 +94,16 @@ class ArrayPredictor:
                 out["sum_w_entropy"][points] += scale * (w[:, None] * classes.entropy(phi)).sum(axis=0)
         return {name: np.asarray(_host(value)) for name, value in out.items()}
 
+    def block_sums(self, position: Array, x: Array, weight: Array | None) -> dict[str, np.ndarray]:
+        """As FusedPredictor.block_sums."""
+        shape = (len(x), self.model.outputs)
+        empty = {"sum_w_phi": np.zeros(shape), "sum_w_phi2": np.zeros(shape), "sum_w_entropy": np.zeros(len(x))}
+        each = [
+            self.fold(position[i : i + _BLOCK], x, None if weight is None else weight[i : i + _BLOCK], 1.0, empty)
+            for i in range(0, len(position), _BLOCK)
+        ]
+        return {name: np.stack([one[name] for one in each]) for name in empty}
+
     def _pieces(self, replicas: int, points: int) -> Iterator[tuple[slice, slice]]:
         size = _piece(self.model, points) if self._xp is np else _BLOCK
         for i in range(0, replicas, size):

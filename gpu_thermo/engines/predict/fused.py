@@ -6,6 +6,7 @@ fixed order, so that they do not depend on the launch.
 """
 
 import ctypes
+import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -109,6 +110,17 @@ class FusedPredictor:
                 w = self._on.xp.ones(len(position)) if weight is None else weight
                 self._on.moments(*self._typed(position, x), w, *parts, each=BLOCK // CHUNK, scale=scale)
         return {name: out[name] for name in sums}
+
+    def block_sums(self, position: Array, x: Array, weight: Array | None) -> dict[str, np.ndarray]:
+        """The sums that `fold` would add, block by block of 256: [blocks, T, n] and [blocks, T]."""
+        shape = (-(-len(position) // BLOCK), len(x), self.model.outputs)
+        out = {"sum_w_phi": np.zeros(shape), "sum_w_phi2": np.zeros(shape), "sum_w_entropy": np.zeros(shape[:2])}
+        if len(position) and len(x):
+            assert isinstance(self._on, DeviceKernels)
+            with self._on.place:
+                w = self._on.xp.ones(len(position)) if weight is None else weight
+                self._on.block_sums(*self._typed(position, x), w, *out.values())
+        return out
 
     def scores(self, position: Array, x: Array, y: Array, weight: Array | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Each replica's sums over the T points [r] float64: negative log likelihood, and right answers (regression:
@@ -230,17 +242,37 @@ class DeviceKernels:
         """Add to sum w Phi, sum w Phi^2 [T, n] and sum w H [T], there: chunk by chunk in order, or in blocks of `each`
         chunks, whose sums are added times `scale`.
         """
-        xp, there = self.xp, self.xp.asarray(x)
-        totals = [xp.asarray(total) for total in out]
-        for rows in _pieces(len(position), sum(a.nbytes for a in out) // CHUNK, CHUNK * max(1, each)):
-            w = xp.asarray(weight[rows])
-            chunks = -(-len(w) // CHUNK)
-            parts = [xp.empty((chunks, *a.shape)) for a in out]
-            self.launch("moments_kernel", chunks * len(x), len(w), len(x), xp.asarray(position[rows]), there, w, *parts)
+        totals = [self.xp.asarray(total) for total in out]
+        for _, chunks, parts in self._chunks(position, x, weight, [a.shape for a in out], max(1, each)):
             for part, total in zip(parts, totals, strict=True):
                 self.launch("fold_kernel", total.size, chunks, total.size, each or chunks, scale, part, total)
         for mine, total in zip(out, totals, strict=True):
             mine[...] = _here(total)
+
+    def block_sums(self, position: Array, x: Array, weight: Array, *out: np.ndarray) -> None:
+        """Write what `moments` would add block by block [blocks, T, n], [blocks, T]."""
+        each = BLOCK // CHUNK
+        totals = [self.xp.zeros(total.shape) for total in out]
+        for rows, chunks, parts in self._chunks(position, x, weight, [a.shape[1:] for a in out], each):
+            for first in range(0, chunks, each):
+                count, block = min(each, chunks - first), (rows.start + first * CHUNK) // BLOCK
+                for part, total in zip(parts, totals, strict=True):
+                    size, one, some = total[block].size, total[block], part[first : first + count]
+                    self.launch("fold_kernel", size, count, size, each, 1.0, some, one)
+        for mine, total in zip(out, totals, strict=True):
+            mine[...] = _here(total)
+
+    def _chunks(
+        self, position: Array, x: Array, weight: Array, shapes: list[tuple[int, ...]], each: int
+    ) -> Iterator[tuple[slice, int, list[Array]]]:
+        """Of some replicas after others, whole blocks of `each` chunks: rows, chunks, and the sums of each chunk."""
+        xp, there = self.xp, self.xp.asarray(x)
+        for rows in _pieces(len(position), sum(8 * math.prod(s) for s in shapes) // CHUNK, CHUNK * each):
+            w = xp.asarray(weight[rows])
+            chunks = -(-len(w) // CHUNK)
+            parts = [xp.empty((chunks, *shape)) for shape in shapes]
+            self.launch("moments_kernel", chunks * len(x), len(w), len(x), xp.asarray(position[rows]), there, w, *parts)
+            yield rows, chunks, parts
 
     def scores(self, position: np.ndarray, x: np.ndarray, y: np.ndarray, loss: np.ndarray, right: np.ndarray) -> None:
         """Fill the sums over the points [r]."""
@@ -299,6 +331,11 @@ class _Cupy(DeviceKernels):
         """See DeviceKernels."""
         with self.place:
             super().moments(*arrays, each=each, scale=scale)
+
+    def block_sums(self, *arrays: np.ndarray) -> None:
+        """See DeviceKernels."""
+        with self.place:
+            super().block_sums(*arrays)
 
     def scores(self, *arrays: np.ndarray) -> None:
         """See DeviceKernels."""
