@@ -11,7 +11,7 @@ import pytest
 import gpu_thermo as gt
 
 FOLDER = Path(__file__).parents[1] / "docs/papers"
-PAPERS = ("stepsize_bias", "seed_variance", "evidence")
+PAPERS = ("stepsize_bias", "seed_variance", "evidence", "a_table")
 MOST_SECONDS = 540
 """Of an execution beside other work; on two cores of its own each takes under three minutes."""
 
@@ -64,6 +64,15 @@ def check_evidence(found):
     assert max(error.values()) < 0.5
     assert elpd["1"] < elpd["2"] < elpd["4"]
     assert elpd["4"] - elpd["32"] < 4
+
+
+def check_a_table(found):
+    """No worse than ridge, intervals that hold what they say, more doubt about strange people, a small file."""
+    assert found["ours"] > found["ridge"] - 0.03
+    assert 0.8 < found["inside"] < 0.97
+    assert found["unseen"] > 1.5 * found["seen"]
+    assert found["kilobytes"] < 500
+    assert found["moved"] < 0.05
 
 
 CHECKS = {name: globals()[f"check_{name}"] for name in PAPERS}
