@@ -13,6 +13,7 @@ import numpy as np
 
 from . import builds
 from .grids import Cell, StudySpec
+from .meaning import meaning
 from .parts import NOTICES, PENDING, each_part, is_done
 from .shards import FORMAT, Shard
 
@@ -164,7 +165,7 @@ def _put(
         chunks=(rows,),
         dimension_names=dims,
         fill_value=fill,
-        attributes=dict(attributes),
+        attributes=meaning(name) | dict(attributes),
     )
     array[...] = values
 
@@ -197,7 +198,7 @@ def _put_table(
     shape = (len(steps),) if curve else shape
     array = root.create_array(
         name, shape=(runs, *shape), dtype=dtype, chunks=(rows, *(max(1, n) for n in shape)), fill_value=np.nan,
-        dimension_names=("chain", *dims),
+        dimension_names=("chain", *dims), attributes=meaning(name),
     )  # fmt: skip
     small = array.nbytes <= _IN_MEMORY
     target: Any = np.full(array.shape, np.nan, dtype) if small else array
@@ -219,8 +220,8 @@ def _static(cells: list[Cell], seeds: Any, runs: int) -> dict[str, tuple[np.ndar
     """What is known before anything ran: cell, its label, seeds, and each varied field, numbers or texts."""
     each = len(seeds)
     out: dict[str, tuple[np.ndarray, dict[str, Any]]] = {
-        "cell": (np.repeat(np.arange(len(cells), dtype=np.int64), each), {"long_name": "number of the cell"}),
-        "label": (_texts([cell.label for cell in cells], each), {"long_name": "the cell's label"}),
+        "cell": (np.repeat(np.arange(len(cells), dtype=np.int64), each), {}),
+        "label": (_texts([cell.label for cell in cells], each), {}),
         "seed_index": (np.tile(np.arange(each, dtype=np.int64), len(cells)), {}),
     }
     for kind, values in seeds._asdict().items():
