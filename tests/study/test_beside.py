@@ -60,7 +60,7 @@ def test_rows_are_split_by_the_data_seeds() -> None:
 @pytest.mark.parametrize("how", ["test part", "Dataset", "sets", "stacked"])
 def test_sets_that_are_given_whole(how: str) -> None:
     """Seed s has set s mod D, as replicas of `sample` have."""
-    several = [(X + d, Y, *TEST) for d in range(2)]
+    several = [(X + d * X**2, Y, *TEST) for d in range(2)]  # different after standardising, too
     given: Any = {
         "test part": (X, Y, *TEST), "sets": several, "stacked": tuple(np.stack(p) for p in zip(*several, strict=True)),
         "Dataset": gt.RunSpec.from_dict({"data": {"name": "moons", "train": 40, "test": 20}}).data.build(),
@@ -184,7 +184,7 @@ def _pulled(p: Any, x: np.ndarray, d: np.ndarray) -> Any:
 
 # -- refused -----------------------------------------------------------------------------------------------------------
 
-SETS = [(X, Y, *TEST), (X + 1, Y, *TEST)]
+SETS = [(X, Y, *TEST), (X**2, Y, *TEST)]
 REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "other data in the spec": ({"data": {"name": "moons"}}, {"data": (X, Y)}, "leave out one of the two"),
     "data and a target": ({"target": {"name": "double_well"}, "model": None, "run": {"steps": 10}}, {"data": (X, Y)},
