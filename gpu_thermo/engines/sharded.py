@@ -156,7 +156,9 @@ class Spread:
         first, last, _ = rows.indices(len(self))
         found = [a[max(first - s.start, 0) : last - s.start] for s, a in zip(self.rows, self.arrays, strict=True)
                  if s.start < last and first < s.stop]  # fmt: skip
-        return found[0] if len(found) == 1 else np.concatenate([a.get() for a in found])
+        if len(found) == 1:
+            return found[0]
+        return np.concatenate([a if isinstance(a, np.ndarray) else a.get() for a in found])
 
     def head(self, count: int) -> "Spread":
         """The first rows alone."""
