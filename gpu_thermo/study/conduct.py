@@ -23,12 +23,11 @@ from . import builds
 from .assembly import assemble
 from .beside import Beside
 from .birth import writing
-from .launch import run_shard
-from .parts import is_done, part_builds, write_part
+from .parts import is_done, part_builds
 from .progress import How, OnProgress, StudyProgress
 from .reading import open_study
 from .shards import Shard
-from .tuned import forget, run_tuned
+from .tuned import make_part
 from .work import StudyLike, Work, as_study, make_work
 from .workers import known_builds, run_there
 
@@ -192,17 +191,12 @@ def _run_here(
             report(progress)
 
         try:
-            if shard.tuned:
-                arrays = run_tuned(shard, path, device, engine, threads, on_steps, allow)
-            else:
-                arrays = run_shard(shard, device, engine, threads, on_steps)
+            make_part(shard, path, device, engine, threads, on_steps, allow)
         except _Stop:
             return
         except Interrupted as stop:  # it has committed what it did
             caught.append(stop.exit_code - 128)
             return
-        write_part(path, shard, arrays)
-        forget(path, shard)
         progress.steps = before + shard.steps * shard.replicas
         progress.count(shard)
         report(progress)

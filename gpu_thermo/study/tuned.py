@@ -33,13 +33,26 @@ from ..tuning.course import BURN_IN, SAMPLING
 from ..tuning.told import Told
 from . import builds
 from .grids import Cell
-from .launch import IDENTITY, averages, group_of
-from .parts import NOTICES, RUNS
+from .launch import IDENTITY, averages, group_of, run_shard
+from .parts import NOTICES, RUNS, write_part
 from .seen import Arrays
 from .shards import Group, Shard
 
 REACHED = "tolerance"
 """How the course of a run ends that knows its averages as well as was asked."""
+
+
+def make_part(
+    shard: Shard, store: Path, device: str = "auto", engine: str = "auto", threads: int | None = None,
+    on_steps: Callable[[int], None] | None = None, allow_other_bits: bool = False,
+) -> None:  # fmt: skip
+    """Carry out a shard of any kind, and write its part: what here and on workers is done with one."""
+    if shard.tuned:
+        arrays = run_tuned(shard, store, device, engine, threads, on_steps, allow_other_bits)
+    else:
+        arrays = run_shard(shard, device, engine, threads, on_steps)
+    write_part(store, shard, arrays)
+    forget(store, shard)
 
 
 def run_tuned(

@@ -10,12 +10,11 @@ from typing import Any
 from ..errors import GpuThermoError, OtherBitsError, RunError
 from . import builds
 from .beside import NOTHING
-from .launch import run_shard
-from .parts import is_done, part_builds, remove_part, write_part
+from .parts import is_done, part_builds, remove_part
 from .progress import OnProgress, StudyProgress
 from .records import pack_beside, packed, unpack, unpack_beside
 from .shards import Shard
-from .tuned import forget, run_tuned
+from .tuned import make_part
 from .work import Work
 
 GRACE_SECONDS = 5.0
@@ -35,11 +34,7 @@ def remote_shard(
     if not where.is_dir():
         raise RunError(f"A worker does not see '{path}': put the study on a file system that all workers share.")
     if not is_done(where, shard):
-        if shard.tuned:
-            write_part(where, shard, run_tuned(shard, where, device, engine, threads))
-        else:
-            write_part(where, shard, run_shard(shard, device, engine, threads))
-        forget(where, shard)
+        make_part(shard, where, device, engine, threads)
     return shard.id
 
 

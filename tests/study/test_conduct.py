@@ -19,8 +19,7 @@ from study_cases import ADLALA, SMALL, changed, same
 import gpu_thermo
 from gpu_thermo.errors import SpecError, Status, StoreError, StoreExistsError, StoreLockedError
 from gpu_thermo.run import iterate
-from gpu_thermo.study import StudySpec, labels, open_study, plan_study, run_study, summaries
-from gpu_thermo.study import conduct as study_drive
+from gpu_thermo.study import StudySpec, labels, open_study, plan_study, run_study, summaries, tuned
 from gpu_thermo.study.birth import writing
 from gpu_thermo.study.launch import run_shard
 from gpu_thermo.study.parts import part_path
@@ -174,7 +173,7 @@ def test_schedules_and_sizes_split_launches(tmp_path: Path):
 def test_done_shards_are_not_run_again(small: Path, monkeypatch: pytest.MonkeyPatch):
     """The same study again runs nothing; an extension runs only what is new; a damaged part is made again."""
     ran: list[str] = []
-    monkeypatch.setattr(study_drive, "run_shard", lambda shard, *a: ran.append(shard.id) or run_shard(shard, *a))
+    monkeypatch.setattr(tuned, "run_shard", lambda shard, *a: ran.append(shard.id) or run_shard(shard, *a))
     before = run_study(SMALL, small).load()
     assert not ran
     more = changed(grid={"method": [*SMALL["grid"]["method"], {"name": "adam"}]})

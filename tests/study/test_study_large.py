@@ -9,8 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from gpu_thermo.study import StudySpec, run_study
-from gpu_thermo.study import conduct as study_drive
+from gpu_thermo.study import StudySpec, run_study, tuned
 from gpu_thermo.study.launch import run_shard
 
 RUNS = 1_000_000
@@ -62,7 +61,7 @@ def test_a_million_runs_are_summarised_in_bounded_memory(tmp_path, monkeypatch):
         out["accuracy"] = (0.5 + 0.05 * cell + 0.1 * rng.normal(size=shard.replicas)).astype(template["accuracy"].dtype)
         return out
 
-    monkeypatch.setattr(study_drive, "run_shard", made_up)
+    monkeypatch.setattr(tuned, "run_shard", made_up)
     run_study(spec, tmp_path / "study.zarr")
     done = subprocess.run(
         [sys.executable, "-c", SUMMARISE, str(tmp_path / "study.zarr")], capture_output=True, text=True, check=True
