@@ -20,9 +20,10 @@ from .arguments import (
     check_output,
     read_spec,
 )
-from .info import finish, planned_steps
+from .info import finish
 from .output import echo, facts, plural, print_json, say, show, size, table
 from .progress import Meter
+from .summary import planned_steps
 
 if TYPE_CHECKING:
     import xarray

@@ -93,7 +93,7 @@ def glance(store: Path) -> Glance:
     from gpu_thermo.averages.claims import check_header, told_of
     from gpu_thermo.store import open_run, read_header
 
-    from .info import planned_steps
+    from .summary import planned_steps
 
     header = read_header(store)
     spec = check_header(header)

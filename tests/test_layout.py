@@ -22,6 +22,7 @@ ELSEWHERE = {
         f"gpu_thermo/data/sources/{name}.py": ("data/test_sources.py", "options of every name, built and refused")
         for name in ("base", "bundled", "generated", "own")
     },
+    "cli/summary.py": ("cli/test_info.py", "what a run came to is asked through the command"),
     "cli/report.py": ("cli/test_fit.py", "fit, report and watch are one story"),
     "cli/watch.py": ("cli/test_fit.py", "fit, report and watch are one story"),
     "analysis/report/sections.py": ("analysis/report/test_runs.py", "every part is asked of whole reports"),

@@ -20,7 +20,7 @@ from gpu_thermo.averages.trees import opened
 from gpu_thermo.errors import GpuThermoError, StoreError
 from gpu_thermo.store import open_run, read_header, verify_store
 from gpu_thermo_analysis.maps import uncertainty_map
-from gpu_thermo_cli.info import summarise
+from gpu_thermo_cli.summary import summarise
 
 DEEP: list = []
 for _ in range(400):
