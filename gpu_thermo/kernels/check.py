@@ -64,8 +64,8 @@ class Variant:
 @dataclass(frozen=True)
 class Result:
     """What came of one kernel of a variant on one architecture; `error` is empty where nothing went wrong. Instructions
-    are counted where there is nvdisasm: of the text (sass.py), and of a promised kernel what a replica-step `executed`,
-    with the `most` that its record allows.
+    are counted where there is nvdisasm: of the text (sass.py), and of a promised kernel what a replica-step `executed`
+    by its `team`, with the `most` that its record allows.
     """
 
     group: str
@@ -80,6 +80,7 @@ class Result:
     promise: str = ""
     executed: Executed | None = None
     most: float | None = None
+    team: int = 0
 
     @property
     def slower(self) -> bool:
@@ -174,7 +175,7 @@ def standard_variants() -> list[Variant]:
 def promised_variants() -> list[Variant]:
     """The kernels whose speed is promised, as `bench.device` measures them."""
     more = {"strict": True}
-    return [fused_variant(_STANDARD | one.row | more | {"promise": name, "points": one.points})
+    return [fused_variant({**_STANDARD, **one.row, **more, "promise": name, "points": one.points})
             for name, one in PROMISES.items()]  # fmt: skip
 
 
@@ -278,16 +279,16 @@ def check(variant: Variant, arch: str) -> list[Result]:
             Result(variant.group, variant.name, arch, "", variant.strict, time.process_time() - start, None, str(error))
         ]
     seconds, text = time.process_time() - start, disassembled(cubin)
-    counts, found, error = count_instructions(text), None, ""
+    counts, found, trouble = count_instructions(text), None, ""
     if counted and text and variant.launch is not None:
         try:
             found = count(text, variant.source, variant.launch)
-        except GpuThermoError as trouble:
-            error = str(trouble)
-    allowed = most(variant.promise, nvrtc_version())
+        except GpuThermoError as unknown:
+            trouble = str(unknown)
+    allowed, team = most(variant.promise, nvrtc_version()), variant.launch.team if variant.launch else 0
     return [
-        Result(variant.group, variant.name, arch, k, variant.strict, seconds, r, error, counts.get(k, {}),
-               variant.promise, found, allowed)
+        Result(variant.group, variant.name, arch, k, variant.strict, seconds, r, trouble, counts.get(k, {}),
+               variant.promise, found, allowed, team)
         for k, r in sorted(resources(log).items())
     ]  # fmt: skip
 
@@ -312,9 +313,10 @@ def main(arguments: list[str] | None = None) -> int:
         "--arch", nargs="+", default=ARCHITECTURES, help=f"architectures (default: {' '.join(ARCHITECTURES)})"
     )
     parser.add_argument("--json", help="file to record the results in")
+    parser.add_argument("--promised", action="store_true", help="only the kernels whose speed is promised")
     parser.add_argument("--processes", type=int, help="compilers at once (default: one a processor)")
     options = parser.parse_args(arguments)
-    start, jobs = time.perf_counter(), variants()
+    start, jobs = time.perf_counter(), promised_variants() if options.promised else variants()
     results = []
     for r in check_all(jobs, options.arch, options.processes):
         print(_line(r), flush=True)

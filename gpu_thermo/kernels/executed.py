@@ -9,7 +9,7 @@ counters add. Walks of minibatch positions count with their expectation; where s
 
 import math
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -151,7 +151,7 @@ class _Counting:
     def result(self) -> Executed:
         inside = self.steps.blocks
         share = self._followed()
-        kinds: Counter[str] = Counter()
+        kinds = defaultdict[str, float](float)
         turns = self._turns(share)
         for b in inside:
             times = share[b] * math.prod(t for loop, t in turns if b in loop.blocks)
@@ -159,7 +159,7 @@ class _Counting:
             for one in self.graph.blocks[b]:
                 kinds[one.kind] += times
         loops = tuple((self._header(loop) or "", t, self.graph.size(loop.blocks)) for loop, t in turns)
-        found = {kind: round(times, 2) for kind, times in kinds.most_common() if times > 0}
+        found = {kind: round(kinds[kind], 2) for kind in sorted(kinds, key=lambda kind: -kinds[kind]) if kinds[kind]}
         return Executed(round(sum(kinds.values()), 1), found, loops)
 
     @cached_property
@@ -284,7 +284,7 @@ class _Counting:
                 return [r.removesuffix(".reuse") for r in given[2:] if re.match(r"U?R\d+", r)]
         return []
 
-    def _increments(self, loop: Loop, adds: int) -> list[int]:
+    def _increments(self, loop: Loop, adds: float) -> list[int]:
         """What a loop adds to any register, multiples of `adds` alone, the least first: bytes of addresses are more."""
         registers = {r for b in loop.blocks for one in self.graph.blocks[b] if (r := one.operands.split(",")[0])}
         found = {abs(step) for r in registers if (step := self._added(loop, r))}

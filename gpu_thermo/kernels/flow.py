@@ -64,7 +64,8 @@ class Flow:
 
 def read(text: str, kernel: str) -> tuple[list[Instruction], dict[str, int]]:
     """Instructions of a kernel from what `nvdisasm -c -gi` prints, and where its labels stand among them."""
-    found, labels, lines, begun = [], {}, [], True
+    found, labels = list[Instruction](), dict[str, int]()
+    lines, begun = list[int](), True
     for line in _section(text, kernel):
         if source := _LINE.search(line):
             lines = [*([] if begun else lines), int(source[1])]
@@ -89,9 +90,9 @@ def _section(text: str, kernel: str) -> list[str]:
 def flow(instructions: Sequence[Instruction], labels: dict[str, int]) -> Flow:
     """Blocks and loops of a kernel's instructions."""
     starts = {0, *labels.values()} | {i + 1 for i, one in enumerate(instructions) if one.kind in _ENDS}
-    order = sorted(s for s in starts if s < len(instructions))
-    number = {s: b for b, s in enumerate(order)}
-    blocks = tuple(tuple(instructions[a:z]) for a, z in zip(order, [*order[1:], len(instructions)], strict=True))
+    heads = sorted(s for s in starts if s < len(instructions))
+    number = {s: b for b, s in enumerate(heads)}
+    blocks = tuple(tuple(instructions[a:z]) for a, z in zip(heads, [*heads[1:], len(instructions)], strict=True))
     after = tuple(tuple(_after(b, block, labels, number, len(blocks))) for b, block in enumerate(blocks))
     order = tuple(_preorder(after))
     return Flow(blocks, after, tuple(_loops(after, order)), order)

@@ -53,9 +53,11 @@ def test_promised_kernels_execute_what_their_sources_ask_for():
     if find_nvdisasm() is None:
         return
     executed = {name: result.executed for name, result in found.items()}
-    for name, units in (("d20_B25", 1), ("d100_B20", 4)):  # of a member
-        assert executed[name].kinds["SHFL"] == 31 + 2 * 5 + 5  # outputs; p.p in double; freezing
-        assert executed[name].kinds["MUFU"] == 4 * units + 1 + 2  # roots of two D; the output bias; a residual
+    assert executed["d100_B20"].kinds["SHFL"] == 31 + 2 * 5 + 5  # outputs; p.p in double; freezing
+    assert executed["d100_B20"].kinds["MUFU"] == 4 * 4 + 1 + 2  # roots of two D, 4 units; the output bias; a residual
+    # Teams of 8 have a quarter of a warp each, 3 units, and 4 turns for 25 points.
+    assert 3 * 7 + 2 * 3 + 3 < 4 * executed["d20_B25"].kinds["SHFL"] <= 4 * 7 + 2 * 3 + 3  # the last turn has one point
+    assert executed["d20_B25"].kinds["MUFU"] == (3 * 4 + 1 + 4 * (1 + 1)) / 4
     blocks = 10  # pieces of a team's two warps
     quotients = 128 * 64 // 32 + 4 * (1 + 2)  # of silu; of minibatch positions and residuals, a tile each
     assert executed["4x16_B128"].kinds["MUFU"] == 2 * blocks + 2 + quotients
@@ -122,3 +124,5 @@ def test_the_command_records_and_fails(monkeypatch, tmp_path, capsys):
     )
     assert kernel_check.main(["--arch", "sm_90", "--processes", "1"]) == 1
     assert "WRONG sm_90" in capsys.readouterr().out
+    monkeypatch.setattr(kernel_check, "promised_variants", lambda: [good])
+    assert kernel_check.main(["--promised", "--arch", "sm_90", "--processes", "1"]) == 0
