@@ -1,9 +1,10 @@
 """What sharing out a run costs: the run loop with its store, of one process, of threads with an engine each, and of
 Dask workers, after their start, interleaved; and the start itself.
 
-Beside the clock stands the processor time of all processes, which other programs on the machine hardly touch.
+Beside the clock stands the processor time of all processes, which other programs on the machine hardly touch, and the
+machine's load (programs that want a core, ours counted in) before and after.
 
-`python -m bench.sharding [--rounds 3] [--seconds 4]`; workers need the extra `cluster`.
+`python -m bench.sharding [--rounds 2] [--seconds 2]`, minutes on two cores; workers need the extra `cluster`.
 """
 
 import argparse
@@ -120,15 +121,17 @@ def measure(case: str, rounds: int, seconds: float) -> dict[str, Any]:
 def main() -> None:
     """Measure, print, write the result file."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--case", choices=CASES, nargs="+", default=list(CASES))
     given = parser.parse_args()
+    before = os.getloadavg()[0]
     results = {case: measure(case, given.rounds, given.seconds) for case in given.case}
+    load = {"before": before, "after": os.getloadavg()[0]}
     for case, ways in results.items():
         for way, figures in ways.items():
             print(case, way, figures)
-    save("sharding", {"unit": "replica-steps/s", "cases": results})
+    save("sharding", {"unit": "replica-steps/s", "load": load, "cases": results})
 
 
 if __name__ == "__main__":

@@ -135,6 +135,44 @@ def observers(result: Result) -> str:
     return f"{where(result)} {sizes}. {bits}\n\n" + markdown(("", "replica-steps/s", "costs"), rows)
 
 
+def sharding(result: Result) -> str:
+    """One table for each network: rates by the clock, costs by the processor, and the start."""
+    cost = lambda x: f"{100 * (x - 1):+.0f} %"  # noqa: E731
+    parts = [f"{where(result)} Load {result['load']['before']:.1f} before, {result['load']['after']:.1f} after."]
+    for case, ways in result["cases"].items():
+        rows = [
+            (name, span(r["replica_steps_per_second"]), span(r["replica_steps_per_processor_second"]),
+             span(r["processor_cost"], cost) if name != next(iter(ways)) else "", f"{r['start_seconds']:.1f}")
+            for name, r in ways.items()
+        ]  # fmt: skip
+        head = (case, "replica-steps/s", "a second of the processor", "costs of it", "s until the first segment")
+        parts.append(markdown(head, rows))
+    return "\n\n".join(parts)
+
+
+def paper(result: Result) -> str:
+    """Shares of a GPU by replicas, and what was assumed."""
+    milli = lambda x: f"{1000 * x:,.2f}"  # noqa: E731
+    rows = [
+        (name, f"{int(replicas):,}", human(r["rate"]), percent(r["of_issue"]), milli(r["steps"]), milli(r["looking"]),
+         milli(r["bus"]), milli(r["host"]), milli(r["writing"]), percent(r["share"]))
+        for name, by_replicas in result["cases"].items() for replicas, r in by_replicas.items()
+    ]  # fmt: skip
+    counts = "; ".join(
+        f"{name} {k['instructions']:,.0f} warp instructions a replica-step, {k['registers']} registers"
+        for name, k in result["kernels"].items()
+    )
+    m = result["assumed"]
+    assumed = (
+        f"{m['multiprocessors']} multiprocessors of {m['schedulers']} schedulers at {m['clock'] / 1e9:g} GHz that issue"
+        f" {m['issue']:g} a cycle at most, a warp every {m['cycles']:g} cycles; {human(m['bus'])}B/s over the bus,"
+        f" {human(m['disk'])}B/s to the disk beside the rest, {1000 * m['host']:g} ms of the host a draw"
+    )
+    head = ("", "R", "replica-steps/s of the kernel", "of issue slots", f"ms of {result['thin']} steps", "looking",
+            "bus", "host", "writing", "share of steps")  # fmt: skip
+    return f"NVRTC {result['nvrtc']}: {counts}. Assumed: {assumed}.\n\n{markdown(head, rows)}"
+
+
 def deep(result: Result) -> str:
     """Networks of several hidden layers, one table for each shape."""
     parts = [where(result)]
@@ -309,15 +347,17 @@ def tuned_table(result: Result) -> str:
 TABLES: dict[str, Callable[[Result], str]] = {
     "eight": eight, "tuned_truth": tuned_truth, "tuned_cost": tuned_cost, "tuned_table": tuned_table,
     "compare": compare, "memory": memory, "scaling": scaling, "breakdown": breakdown, "observers": observers,
-    "deep": deep,
+    "deep": deep, "sharding": sharding, "paper": paper,
     "lmv_fig14": lmv_fig14, "lmv_fig8": lmv_fig8, "lmv_depth": lmv_depth, "gpu_check": gpu_check,
     "tabular_airfoil": tabular, "tabular_bikesharing": tabular,
 }  # fmt: skip
 
 
-HOW = {f"tabular_{name}": f"tabular {name}.csv" for name in ("airfoil", "bikesharing")} | {
-    f"tuned_{name}": f"tuned {name}" for name in ("truth", "cost", "table")
-}
+HOW = (
+    {f"tabular_{name}": f"tabular {name}.csv" for name in ("airfoil", "bikesharing")}
+    | {f"tuned_{name}": f"tuned {name}" for name in ("truth", "cost", "table")}
+    | {"paper": "device.paper kernels.json --save"}
+)
 """Commands of results that are not called as their module is."""
 
 
