@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from browser import check_shown, needs_browser
 from figure_cases import STUDY
 from typer.testing import CliRunner
 
@@ -10,6 +11,17 @@ from gpu_thermo.study import StudySpec
 from gpu_thermo_cli.main import app
 
 # -- commands ----------------------------------------------------------------------------------------------------------
+
+
+@needs_browser
+def test_a_report_in_a_browser(tmp_path: Path):
+    """No message on its console, and all figures are there."""
+    spec = tmp_path / "s.toml"
+    spec.write_text(StudySpec.from_dict({**STUDY, "seeds": {"count": 1}}).to_toml())
+    out = str(tmp_path / "s.zarr")
+    assert CliRunner().invoke(app, ["study", str(spec), "--out", out, "-q"]).exit_code == 0
+    assert CliRunner().invoke(app, ["report", out, "--out", str(tmp_path / "r.html"), "-q"]).exit_code == 0
+    check_shown(tmp_path / "r.html", tmp_path)
 
 
 def test_study_and_table_commands(tmp_path: Path):

@@ -1,18 +1,16 @@
 """Whole reports: every part, one file without network, small; and in a browser without a complaint."""
 
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
 
 import pytest
+from browser import check_shown, needs_browser
 
 import gpu_thermo as gt
 from gpu_thermo.errors import StoreExistsError
 from gpu_thermo_analysis.drawing import NotWrittenError
 from gpu_thermo_analysis.report import write_report
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PARTS = ("Scores", "Predictions", "What the answer depends on", "Does it know what it does not know?",
          "How the run went", "How it was made")  # fmt: skip
 
@@ -89,19 +87,11 @@ def test_names_of_the_data_are_escaped(report):
     assert "&lt;i&gt;blue" in report.read_text()
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
-def test_in_a_browser(numbers_run, tmp_path):
+@needs_browser
+@pytest.mark.parametrize("run", ["numbers_run", "classes_run"])
+def test_in_a_browser(run, request, tmp_path):
     """No message on its console, which the page's policy would fill with every request; all figures are there."""
-    report = write_report(numbers_run, tmp_path / "r.html")
-    flags = ("--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/chromium",
-             "--window-size=500,900", "--enable-logging=stderr", "--dump-dom")  # fmt: skip
-    found = subprocess.run([BROWSER, *flags, report.as_uri()], capture_output=True, text=True, timeout=120, check=True)
-    assert "CONSOLE" not in found.stderr
-    assert found.stdout.count("<svg") == report.read_text().count("<svg")
-    bad = tmp_path / "bad.html"
-    bad.write_text(report.read_text().replace("<main", '<img src="http://localhost:9/x.png" alt=""><main', 1))
-    found = subprocess.run([BROWSER, *flags, bad.as_uri()], capture_output=True, text=True, timeout=120, check=True)
-    assert "CONSOLE" in found.stderr  # the power: a request is seen
+    check_shown(write_report(request.getfixturevalue(run), tmp_path / "r.html"), tmp_path)
 
 
 def test_a_potential_has_a_report(tmp_path):
