@@ -123,8 +123,9 @@ class BayesianMLP(BaseEstimator):
         self.trust_, self.repeatable_ = told.verdict, told.course.ended != "max_time"
         self.advice_ = ("the target is positive and skewed: try target_transform='log'",) * (log_would_help(data) > 0)
         if not self.trust_.trusted:
-            said = "; ".join(in_words(told, float(tree.attrs.get("sampling_time", math.nan)), ESTIMATOR))
-            warnings.warn(f"Averages {said}.", Untrusted, stacklevel=3)
+            lines = in_words(told, float(tree.attrs.get("sampling_time", math.nan)), ESTIMATOR)
+            said = "; ".join(line.removeprefix("not yet: ") for line in lines)
+            warnings.warn(f"The averages are not to be trusted yet: {said}.", Untrusted, stacklevel=3)
         return self
 
     def _spec(self, data: Dataset) -> dict[str, Any]:
