@@ -76,7 +76,10 @@ class Proposals:
         return action if all(r.drifts and not r.normals for r in records) else self._heating(action)
 
     def _kicking(self, action: Any) -> Any:
+        """`action`, with the kinetic energy it brings counted as work."""
+
         def act(*values: Array) -> None:
+            """... of each replica, whose p.p is kept for what follows."""
             before = self.square_sum(self.state.momentum) if self._kinetic is None else self._kinetic
             action(*values)
             self._kinetic = self.square_sum(self.state.momentum)

@@ -48,6 +48,13 @@ def run_there(
     report: OnProgress,
     known: dict[int, dict[str, str]] | None,
 ) -> None:
+    """Hand out the shards, count each as its part is there, and after a signal wait for those under way.
+
+    Raises
+    ------
+    GpuThermoError
+        A shard failed, its part is not seen from here, or it is of another build; the others are cancelled.
+    """
     from distributed import wait
     from distributed.client import Future
 

@@ -11,9 +11,9 @@ from fused_cases import (
     CASES,
     DEEP,
     Members,
-    agree_with_batched,
     assert_close,
     assert_same,
+    check_against_batched,
     make_data,
     make_job,
     make_state,
@@ -65,14 +65,14 @@ def test_agrees_with_batched(case):
     """Same addresses and minibatches, so states agree to rounding after 1, 2 and 10 steps, and so do the recorded
     moments.
     """
-    agree_with_batched(make_job(**(CASES | DEEP | MORE)[case]))
+    check_against_batched(make_job(**(CASES | DEEP | MORE)[case]))
 
 
 @pytest.mark.parametrize(("case", "bits", "dtype"), narrower((*AT_EVERY_WIDTH, "deep adlala", DEEP_LOL)))
 def test_narrower_vectors_agree_with_batched(case, bits, dtype):
     """Letters, minibatches and activations of those cases, in both precisions; the widest are those of all tests."""
     with at_width(bits):
-        agree_with_batched(make_job(**(CASES | DEEP)[case] | {"dtype": dtype}))
+        check_against_batched(make_job(**(CASES | DEEP)[case] | {"dtype": dtype}))
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from fused_cases import WORK, Members, agree_with_batched, assert_close, assert_same, make_job, make_state, run, take
+from fused_cases import WORK, Members, assert_close, assert_same, check_against_batched, make_job, make_state, run, take
 from metropolis_cases import LogisticNetwork
 
 from gpu_thermo.engines.batched import BatchedEngine
@@ -25,7 +25,7 @@ LIMIT = 4.5
 @pytest.mark.parametrize("case", WORK)
 def test_agrees_with_batched(case):
     """States, work and acceptance after 1, 2 and 10 steps, with proposals of 0 to 4 steps side by side."""
-    agree_with_batched(make_job(**WORK[case]))
+    check_against_batched(make_job(**WORK[case]))
 
 
 @pytest.mark.parametrize("case", ["braces", "braces, deep, masses", "work, evaluated in the middle"])

@@ -85,7 +85,7 @@ JOBS |= {f"contour, {d}": (contour_job, {"method": "sgld", "dtype": np.dtype(d).
 @pytest.mark.parametrize("replicas", REPLICAS)
 def test_segments(case, replicas):
     """... and the numbers are those without guards."""
-    segments(case, replicas)
+    check_segments(case, replicas)
 
 
 @pytest.mark.parametrize(("case", "bits", "dtype"), narrower((*AT_EVERY_WIDTH, "deep adlala", "contour, float32")))
@@ -93,10 +93,10 @@ def test_segments(case, replicas):
 def test_segments_of_narrower_vectors(case, replicas, bits, dtype):
     """The kernels that test_fused.py compares."""
     with at_width(bits):
-        segments(case, replicas, dtype=dtype)
+        check_segments(case, replicas, dtype=dtype)
 
 
-def segments(case, replicas, **more):
+def check_segments(case, replicas, **more):
     make, kind = JOBS[case]
     job = make(**kind | {"replicas": replicas} | more)
     states = [make_state(job), make_state(job)]
@@ -123,10 +123,10 @@ PREDICTED += [(network, (6, 11), widths()[i % len(widths())]) for i, network in 
 def test_predictions(network, hidden, bits, replicas):
     """More points than a tile has, and not a multiple of it; at depth each network in vectors of another width."""
     with at_width(bits):
-        predictions(*network, hidden, replicas)
+        check_predictions(*network, hidden, replicas)
 
 
-def predictions(task, activation, outputs, dtype, hidden, replicas):
+def check_predictions(task, activation, outputs, dtype, hidden, replicas):
     g, model = np.random.default_rng(0), MlpModel(3, hidden, outputs, task, activation, None, 0.7)
     position, x = g.normal(size=(replicas, model.layout.size)).astype(dtype), g.normal(size=(131, 3)).astype(dtype)
     y, w = g.normal(size=(131, 2)) if task == "regression" else g.integers(0, max(2, outputs), 131), g.random(replicas)

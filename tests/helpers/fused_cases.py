@@ -106,7 +106,7 @@ def assert_same(a, b):
         np.testing.assert_array_equal(b.arrays()[name], value, err_msg=name)
 
 
-def agree_with_batched(job, fused=None):
+def check_against_batched(job, fused=None):
     batched, fused = BatchedEngine(job), fused or FusedEngine(job, threads=2)
     batched._operations = NumpyOperations  # not the compiled noise, which is the fused engine's own
     for steps in (1, 2, 10):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from contour_cases import METHODS, begin, contour_job
 from foreign import MACHINES, Fields, running
-from fused_cases import AT_EVERY_WIDTH, CASES, agree_with_batched, assert_close, make_job, make_state
+from fused_cases import AT_EVERY_WIDTH, CASES, assert_close, check_against_batched, make_job, make_state
 from kernel_cases import FUNCTIONS, REFERENCE, Probe, probe_source
 
 from gpu_thermo import streams
@@ -115,12 +115,12 @@ QUICK = ("adlala", "multiclass, tanh, three dimensions")
 def test_fused_engine_agrees_with_batched(machine, case, dtype):
     """After 1, 2 and 10 steps, with what is recorded on the way."""
     job = make_job(**CASES[case] | {"dtype": dtype})
-    agree_with_batched(job, ForeignEngine(job, machine))
+    check_against_batched(job, ForeignEngine(job, machine))
 
 
 def test_adlala_on_twenty_units(machine):
     job = make_job(d=20, replicas=21, batch=25)
-    agree_with_batched(job, ForeignEngine(job, machine))
+    check_against_batched(job, ForeignEngine(job, machine))
 
 
 def test_a_replica_that_overflows_is_frozen_alone(machine):

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fused_cases import agree_with_batched, make_job
+from fused_cases import check_against_batched, make_job
 
 from gpu_thermo.engines.predict.fused import FusedPredictor
 from gpu_thermo.errors import SpecError
@@ -59,7 +59,7 @@ def test_a_kept_slope_is_kept_only_where_it_must():
 @pytest.mark.parametrize("wide", [{}, {"m": 11, "n": 3, "task": "multiclass", "dtype": np.float64, "mode": "full"}])
 @pytest.mark.usefixtures("kept")
 def test_kept_slopes_are_those_of_the_reference(wide):
-    agree_with_batched(make_job("langevin", activation="tanh", d=7, **wide))
+    check_against_batched(make_job("langevin", activation="tanh", d=7, **wide))
 
 
 @needs_compiler
