@@ -15,6 +15,8 @@ FIRST = 0.3
 """h_0 sqrt(lambda), and m gamma h of a block."""
 WINDOW, DOUBLE_EVERY, LONGEST = 50, 4, 400
 """Steps of the first window of the adaptation; windows after which they are doubled, up to the longest."""
+NOISY, OF_MEDIAN = 2.5, 1.25
+"""Errors of a median within which three of them lie, as a rule; that error over the one of a mean."""
 AIM, AIM_OVERDAMPED, LEAST, SMALL = 0.035, 0.02, 0.5, 0.08
 """1 - acceptance of a single step aimed at, and of sgld, whose bias nothing takes off; the acceptance below which a
 window is done again; |ln factor| of h that is no more than noise."""
@@ -22,6 +24,8 @@ SLOWER, FASTER = 0.5, 1.6
 """By what h is multiplied after a window, at least and at most."""
 FEWEST, MOST = 4, 60
 """Windows of the adaptation."""
+WARM = 6
+"""Windows of the adaptation before masses are estimated, at least: soft directions heat up last."""
 WEIGHED = 3
 """Windows of the adaptation once masses were estimated, at least: the ensemble is warm by then."""
 QUIET = 0.01

@@ -73,8 +73,9 @@ class Tuner:
 
     @property
     def allowed(self) -> float:
-        """What the median energy may change while the stepsize stands: .1 P tau / 2."""
-        return rules.FALL * self.heat
+        """What the median energy may change while the stepsize stands: .1 P tau / 2, or what its own noise explains."""
+        square = sum(p * t * t for p, t in zip(self.parameters, self.temperature, strict=True)) / 2
+        return max(rules.FALL * self.heat, rules.NOISY * rules.OF_MEDIAN * math.sqrt(square / self.replicas))
 
     @property
     def heat(self) -> float:
@@ -137,7 +138,7 @@ class Tuner:
             acceptance=acceptance, energy=energy, factor=factor, friction=list(course.friction), again=False, rho=rho
         )
         good = _good(found)
-        fewest = rules.WEIGHED if found.mass else rules.FEWEST
+        fewest = rules.WEIGHED if found.mass else rules.WARM if self.masses else rules.FEWEST
         if rules.is_adapted([line["factor"] for line in good], [line["energy"] for line in good], self.allowed, fewest):
             return self._burn(replace(found, window=-1), step, h * factor, variance, 0), False
         if len(good) >= rules.MOST or self._late(step):

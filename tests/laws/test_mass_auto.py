@@ -19,9 +19,9 @@ from gpu_thermo.store import read_header
 STIFFNESS = (1.0, 100.0)
 
 
-def anisotropic(seed, **method):
+def anisotropic(seed, stiffness=STIFFNESS, **method):
     spec = well(seed, tolerance=0.1)
-    target = spec["target"] | {"stiffness": list(STIFFNESS)}
+    target = spec["target"] | {"stiffness": list(stiffness)}
     return spec | {"target": target, "method": spec["method"] | {"mass": "auto"} | method}
 
 
@@ -58,9 +58,13 @@ def test_masses_are_as_the_stiffnesses(trees):
     assert np.log(100) / 1.5 < ratio < np.log(100) * 1.5
 
 
-def test_fewer_gradients_than_without(trees):
-    without = [told(sample(anisotropic(seed, mass=1.0)))[0]["stop"] for seed in range(2)]
-    assert np.mean([told(tree)[0]["stop"] for tree in trees]) < np.mean(without)
+def test_fewer_gradients_than_without():
+    """Of 1:900; of 1:100 the second adaptation costs what it saves."""
+    found, without = (
+        [told(sample(anisotropic(seed, (1.0, 900.0), mass=mass)))[0]["stop"] for seed in range(4)]
+        for mass in ("auto", 1.0)
+    )
+    assert np.median(found) < np.median(without)
 
 
 @pytest.mark.parametrize("engine", ["batched", pytest.param("fused", marks=NEEDS_COMPILER)])
