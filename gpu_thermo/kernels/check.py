@@ -180,11 +180,9 @@ def promised_variants() -> list[Variant]:
 
 
 def power_variants() -> list[Variant]:
-    """Kernels with powers of the likelihood, for evidence; deep_variants has another. Words in braces keep where a
-    proposal began in local memory.
-    """
+    """Kernels with powers of the likelihood, for evidence, plain and in braces; deep_variants has another."""
     base = _STANDARD | {"power": True, "prior": 1.0, "partition": "all", "network": (2, 20, 32)}
-    rows = [base | {"dynamics": "BAOAB"}, base | {"dynamics": "{BAOAB}", "mode": "full", "strict": False}]
+    rows = [base | {"dynamics": "BAOAB"}, base | {"dynamics": "{BAOAB}", "mode": "full"}]
     return [fused_variant(row) for row in rows]
 
 

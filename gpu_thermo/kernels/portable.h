@@ -295,6 +295,9 @@ HD double_words double_bits(doubles x) { return (double_words)x; }
 HD doubles bits_double(double_words b) { return (doubles)b; }
 #endif
 
+// Lane l's own of what is an array of LANES. A GPU has one, and no index: what is indexed would leave the registers, and all it points to.
+template <class T, int COUNT> HD T& of_lane(T (&of)[COUNT], int l) { return of[COUNT == 1 ? 0 : l]; }
+template <class T, int COUNT> HD const T& of_lane(const T (&of)[COUNT], int l) { return of[COUNT == 1 ? 0 : l]; }
 HD double get_wide(const wide& v, int l) { return lane_of(v, l); }
 HD real select(mask m, real a, real b) { return m ? a : b; }
 HD word select_word(word_mask m, word a, word b) { return m ? a : b; }

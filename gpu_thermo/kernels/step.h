@@ -556,7 +556,7 @@ struct Run {
   SLOW void freeze() {
     for (int l = 0; l < LANES; ++l) {
       if (!get(running, l)) continue;
-      if (BRACES && proposal.done[l] > 0) continue;  // it is rejected
+      if (BRACES && of_lane(proposal.done, l) > 0) continue;  // it is rejected
       const int bad = team.any_bits(causes(l));
       if (!(bad & ~CAUSE_GRADIENT)) continue;
       const int cause = bad & CAUSE_THERMOSTAT ? 4 : bad & CAUSE_GRADIENT ? 1 : bad & CAUSE_MOMENTUM ? 2 : 3;  // errors.Status

@@ -18,9 +18,9 @@ template <class Run> HD void load_proposal(Run& run) {
   Proposal& p = run.proposal;
   for (int l = 0; l < LANES; ++l) {
     const i64 r = run.replica(l);
-    p.inside[l] = false;
-    p.done[l] = BRACES ? run.a.block_steps[r] : 0;
-    p.length[l] = BRACES ? run.a.block[r] : 0;
+    of_lane(p.inside, l) = false;
+    of_lane(p.done, l) = BRACES ? run.a.block_steps[r] : 0;
+    of_lane(p.length, l) = BRACES ? run.a.block[r] : 0;
     set_wide(p.start, l, BRACES ? run.a.block_energy[r] : 0);
     set_wide(p.work, l, BRACES ? run.a.block_work[r] : 0);
   }
@@ -29,7 +29,7 @@ template <class Run> HD void load_proposal(Run& run) {
 template <class Run> HD void store_proposal(const Run& run) {
   const Proposal& p = run.proposal;
   for (int l = 0; l < LANES && run.first + l < run.a.replicas && run.team.member == 0; ++l) {
-    run.a.block_steps[run.first + l] = p.done[l];
+    run.a.block_steps[run.first + l] = of_lane(p.done, l);
     run.a.block_energy[run.first + l] = get_wide(p.start, l);
     run.a.block_work[run.first + l] = get_wide(p.work, l);
   }
@@ -44,8 +44,8 @@ template <class Run> HD void begin_work(Run& run) {
 template <class Run> SLOW void open_proposal(Run& run) {
   Proposal& p = run.proposal;
   for (int l = 0; l < LANES; ++l) {
-    const bool fresh = p.length[l] > 0 && p.done[l] == 0 && is_number(get_wide(run.s.energy, l));
-    p.inside[l] = fresh || p.done[l] > 0;
+    const bool fresh = of_lane(p.length, l) > 0 && of_lane(p.done, l) == 0 && is_number(get_wide(run.s.energy, l));
+    of_lane(p.inside, l) = fresh || of_lane(p.done, l) > 0;
     if (!fresh) continue;
     set_wide(p.start, l, get_wide(run.s.energy, l));
     set_wide(p.work, l, 0);
@@ -85,7 +85,7 @@ template <class Run> HD double count_work(Run& run, int l, double w) {
 template <class Run> HD bool wants_energy(const Run& run) {
   const Proposal& p = run.proposal;
   bool any = !BRACES;
-  for (int l = 0; l < LANES; ++l) any |= !p.inside[l] || p.done[l] + 1 >= p.length[l];
+  for (int l = 0; l < LANES; ++l) any |= !of_lane(p.inside, l) || of_lane(p.done, l) + 1 >= of_lane(p.length, l);
   return any;
 }
 
@@ -93,11 +93,11 @@ template <class Run> HD bool wants_energy(const Run& run) {
 template <class Run> SLOW void close_step(Run& run) {
   Proposal& p = run.proposal;
   bool ended[LANES];
-  for (int l = 0; l < LANES; ++l) ended[l] = !p.inside[l] || p.done[l] + 1 >= p.length[l];
+  for (int l = 0; l < LANES; ++l) of_lane(ended, l) = !of_lane(p.inside, l) || of_lane(p.done, l) + 1 >= of_lane(p.length, l);
   if constexpr (!ENDS_AT_EVALUATION) {
     if (wants_energy(run)) run.evaluate_energy();
   }
-  for (int l = 0; l < LANES; ++l) if (!ended[l]) set_wide(run.s.energy, l, get_wide(p.before, l));
+  for (int l = 0; l < LANES; ++l) if (!of_lane(ended, l)) set_wide(run.s.energy, l, get_wide(p.before, l));
   const wide forces = run.team.sum(p.own) + p.alike;
   word chosen[1][4];
   if constexpr (BRACES) {
@@ -106,16 +106,16 @@ template <class Run> SLOW void close_step(Run& run) {
   }
   for (int l = 0; l < LANES; ++l) {
     double w = get_wide(forces, l);
-    if (p.inside[l]) {
+    if (of_lane(p.inside, l)) {
       w += get_wide(p.work, l);
       set_wide(p.work, l, w);
-      p.done[l] = ended[l] ? 0 : p.done[l] + 1;
+      of_lane(p.done, l) = of_lane(ended, l) ? 0 : of_lane(p.done, l) + 1;
     }
-    if (!ended[l]) continue;
-    const double chance = count_work(run, l, w + (get_wide(run.s.energy, l) - get_wide(p.inside[l] ? p.start : p.before, l)));
+    if (!of_lane(ended, l)) continue;
+    const double chance = count_work(run, l, w + (get_wide(run.s.energy, l) - get_wide(of_lane(p.inside, l) ? p.start : p.before, l)));
     if constexpr (BRACES) {
       const double u = (double(u32(get(chosen[0][0], l))) + 0.5) * 0x1p-32;
-      if (p.inside[l] && get(run.running, l) && !(u < chance)) undo(run, l);
+      if (of_lane(p.inside, l) && get(run.running, l) && !(u < chance)) undo(run, l);
     }
   }
 }

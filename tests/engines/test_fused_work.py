@@ -153,7 +153,7 @@ def test_law_of_a_network_on_the_batched_engine():
 
 
 WRONG = {
-    "no flights": ("w + (get_wide(run.s.energy, l) - get_wide(p.inside[l] ? p.start : p.before, l))", "w"),
+    "no flights": ("w + (get_wide(run.s.energy, l) - get_wide(of_lane(p.inside, l) ? p.start : p.before, l))", "w"),
     "no flip": ("l, scalar(-1));", "l, scalar(1));"),
     "accepted always": ("!(u < chance)", "false"),
 }

@@ -59,7 +59,8 @@ OF_PREDICTIONS: dict[str, tuple] = {
         ("tests/moves/test_move_energies.py",)),
     "flights left out of shadow work": (
         ((PROPOSALS, "forces + (self.state.energy - start)", "forces + 0 * start"),
-         (WORK, "w + (get_wide(run.s.energy, l) - get_wide(p.inside[l] ? p.start : p.before, l))", "w")), ON_BRACES,
+         (WORK, "w + (get_wide(run.s.energy, l) - get_wide(of_lane(p.inside, l) ? p.start : p.before, l))", "w")),
+        ON_BRACES,
         "double_well or (law_of_a_network and float64)"),
     "momenta not turned round on rejection": (
         ((PROPOSALS, '-start if name == "momentum" else start', "start"), (WORK, "l, scalar(-1));", "l, scalar(1));")),
