@@ -80,6 +80,7 @@ class Subject(Protocol):
 
     Attributes
     ----------
+    spec : of the run, with what was chosen by the data.
     target : what is sampled; its layout names the parameters. dtype : float32 or float64, as a type.
     dataset : [R] int64, the data set of each replica.
     fingerprint : identity of what the spec alone does not say: the data, or the user's function.
@@ -91,6 +92,8 @@ class Subject(Protocol):
     potential : the potential, whose exact energies can be had; None for what is defined by data.
     """
 
+    @property
+    def spec(self) -> RunSpec: ...
     @property
     def target(self) -> Target: ...
     @property

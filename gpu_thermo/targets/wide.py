@@ -148,7 +148,7 @@ class _Classes:
         labels = np.unique(y)
         self.many = len(labels)
         self.is_one = [y == label for label in (labels[1:] if len(labels) == 2 else labels)]
-        self.start: list[Array | None] = [None] * len(self.is_one)
+        self.start: list[Array] = [None] * len(self.is_one)
 
     def evidence(self, unit: float, output: float) -> float:
         """Its logarithm. Of C > 2 classes an output against the others' varies C/(C-1) times as much as an output."""
