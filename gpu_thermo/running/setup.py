@@ -211,7 +211,7 @@ def ensembles(dataset: np.ndarray, hyper: Hyper) -> np.ndarray:
 
 def _batching(spec: RunSpec, points: int) -> Batching:
     run = spec.run
-    if run.minibatch == "full" or run.batch == AUTO or not points:
+    if run.minibatch == "full" or isinstance(run.batch, str) or not points:  # "auto" adapts on all points
         return Batching("full", points)
     size = run.batch if run.batch is not None else min(DEFAULT_BATCH, points)
     if size > points:
