@@ -94,7 +94,7 @@ class LineSubject:
     points_seen = POINTS
     potential = None
 
-    def initial_position(self, keys: Keys) -> np.ndarray:
+    def initial_position(self, keys: Keys, xp: Any = np) -> np.ndarray:
         return normals(keys, np.zeros(1, np.uint64), Purpose.POSITION, 0, dtype=np.float64)[:, : FEATURES + 1]
 
     def moments(self, ensembles: int) -> RunningMoments:
