@@ -4,12 +4,14 @@ quantiles, scores and calibration (equations.md section 9). Nothing here takes i
 Axes: D draws, T points, n targets, K levels. Everything is float64; temporaries have at most `_VALUES` values.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from scipy.special import ndtri
 
 from ..targets.likelihoods.laws import Law, Settings
 
@@ -26,7 +28,7 @@ _NODES = 24
 _EDGES = (1e-7, 0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98, 1 - 1e-7)
 """Levels at whose quantiles that integral is cut, beside the observation; what is left out beyond the ends is of the
 order of the square of their probability."""
-_STEPS = 200
+_STEPS, _ROOT_OF_TURN = 200, math.sqrt(2 * math.pi)
 _LARGEST = 1e300
 """Counts beyond it are infinite."""
 
@@ -114,7 +116,7 @@ class Mixture:
             return np.where(np.isfinite(top), top, 0.0) + np.log(total)
 
     def quantiles(self, levels: Array) -> np.ndarray:
-        """The smallest y with cdf(y) >= level, [K, T, n]: bisection, and secants where they stay in the bracket.
+        """The smallest y with cdf(y) >= level, [K, T, n].
 
         The bracket is the range of the draws' own quantiles: below the smallest of them every draw has less than the
         level, and above the largest every draw has more.
@@ -155,21 +157,38 @@ class Mixture:
             low, high = np.where(between & ~enough, middle, low), np.where(between & enough, middle, high)
 
     def _inverted(self, level: Array, low: Array, high: Array) -> np.ndarray:
-        below, above = self.cdf(low) - level, self.cdf(high) - level
-        enough = 1e-9 * np.minimum(level, 1 - level)
+        """Newton's steps in normal scores, in which the distribution of a mixture is nearly straight, from the normal
+        law of its moments; bisection where they leave the bracket, and now and then.
+        """
+        score, enough = ndtri(level), 1e-9 * np.minimum(level, 1 - level)
+        mean, spread = self._centre()
+        at = best = np.clip(mean + spread * score, low, high)
+        off = np.full(at.shape, np.inf)
         for i in range(_STEPS):
+            found = self.cdf(at)
+            closer = abs(found - level) < off
+            best, off = np.where(closer, at, best), np.where(closer, abs(found - level), off)
+            low, high = np.where(found < level, at, low), np.where(found < level, high, at)
             gap, size = high - low, np.maximum(abs(low), abs(high))
-            if ((gap <= 1e-14 * size + 1e-300) | (np.minimum(abs(below), abs(above)) <= enough)).all():
+            if ((gap <= 1e-14 * size + 1e-300) | (off <= enough)).all():
                 break
             with np.errstate(divide="ignore", invalid="ignore"):
-                secant = low - below * gap / (above - below)
-            inside = (secant > low) & (secant < high) & (i % 3 < 2)
-            middle = np.where(inside, secant, low + gap / 2)
-            found = self.cdf(middle) - level
-            up = found >= 0
-            low, below = np.where(up, low, middle), np.where(up, below, found)
-            high, above = np.where(up, middle, high), np.where(up, found, above)
-        return np.asarray(np.where(abs(below) < abs(above), low, high))
+                own = ndtri(found)
+                newton = at - (own - score) * np.exp(-own * own / 2) / (_ROOT_OF_TURN * self._density(at))
+            inside = (newton > low) & (newton < high) & (i % 8 < 7)
+            at = np.where(off <= enough, best, np.where(inside, newton, low + gap / 2))
+        return np.asarray(best)
+
+    def _density(self, y: Array) -> np.ndarray:
+        """Of the mixture at y [.., T, n]."""
+        return self._mean(lambda m, s, c: np.exp(self.law.log_density(y, m, s, c)), y)
+
+    def _centre(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean over draws of locations, and root of the mean square of what is about it, [T, n]."""
+        mean, square = np.tensordot(self.weight, self.location, axes=1), np.zeros(self.shape)
+        for d in self._pieces(int(np.prod(self.shape))):
+            square += np.tensordot(self.weight[d], (self.location[d] - mean) ** 2 + self.scale[d] ** 2, axes=1)
+        return mean, np.sqrt(square)
 
     def pit(self, y: Array) -> np.ndarray:
         """Probability integral transform [T, n]: uniform on [0, 1] where predictions are right. For counts it is the
