@@ -141,7 +141,10 @@ class BayesianMLP(BaseEstimator):
         posterior = tree["posterior"].to_dataset()
         chains, kept = posterior.sizes["chain"], posterior.sizes["draw"]
         if kept == 0:
-            raise RunError("There was no time for a single draw: raise max_gradients or max_seconds.")
+            raise RunError(
+                "There was no time for a single network: give more (max_seconds, max_gradients; --minutes of gpu-thermo"
+                " fit)."
+            )
         every = max(1, math.ceil(chains * kept / self.draws))
         last = slice((kept - 1) % every, None, every)
         groups = {name: node.to_dataset() for name, node in tree.children.items()}

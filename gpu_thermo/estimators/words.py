@@ -65,6 +65,12 @@ def _against(told: Told, seconds: float, ways: Ways) -> Iterator[str]:
             " counted as often as it came up, so that averages may lean to one of them. More time will hardly help;"
             f" more rows do, or a smaller network ({ways.smaller})"
         )
+    elif _only_drifts(told):
+        more = ways.content.format(value=_up(told.tuner.tolerance / 2))
+        yield (
+            "averages drift over the networks that were collected, as they do by chance in one good fit of a hundred:"
+            f" try another {ways.again}, or ask for more ({more})"
+        )
     elif (course.path and line.get("failed")) or _changes(told):
         yield (
             "the networks still change: scores on rows held out hold as they are, and how wide intervals are may"
@@ -83,6 +89,12 @@ def _against(told: Told, seconds: float, ways: Ways) -> Iterator[str]:
         )
     if told.verdict.reasons and not _known(told):
         yield f"{told.verdict.reasons[0]}: try another {ways.again}, and report it if it comes again"
+
+
+def _only_drifts(told: Told) -> bool:
+    """Whether burn-in was over, and nothing but a drift that may be chance speaks against the averages."""
+    course, line = told.course, told.course.latest(SAMPLING)
+    return course.burned and not course.path and DRIFT / 10 < line["p"] < DRIFT and line["ratio"] <= 2 * rules.RATIO
 
 
 def _changes(told: Told) -> bool:

@@ -49,7 +49,7 @@ def test_what_is_no_device_is_refused_with_the_remedy(asked, error, said):
 @pytest.mark.parametrize("asked", ["cuda:0,cuda:1", "cuda:all"])
 @pytest.mark.usefixtures("gpus")
 def test_who_takes_one_device_refuses_several(asked):
-    with pytest.raises(SpecError, match=r"is several, and one is wanted here: sample and resume"):
+    with pytest.raises(SpecError, match=r"is several, and one is wanted here: sample, fit and resume"):
         resolve_device(asked)
 
 

@@ -33,6 +33,7 @@ def told(line=(), window=(), **course):
 
 CASES = {
     "drift": (told({"p": 0.001}), ("still change", "--minutes 2")),
+    "chance": (told({"p": 0.008}), ("by chance in one good fit of a hundred", "another --seed", "--tolerance 0.05")),
     "start": (told({}, APART, **UNBURNED), ("still change", "--minutes 2")),
     "modes": (told({}, APART, **UNBURNED, stuck=3), ("do not turn into each other",)),
     "short": (told({"error": 0.25}, ended="max_steps"), ("known to 0.25", "goal was 0.1", "--minutes 5", "0.25)")),

@@ -86,3 +86,14 @@ def test_masses_of_the_prior():
     del bare["model"]["init"]
     with pytest.raises(SpecError, match=r"method\.mass = 'prior' needs the scales of a prior"):
         plan(bare, data=(X, Y))
+
+
+@pytest.mark.parametrize("mass", ["prior", {"w1": "prior", "all": 1.0}])
+def test_tuned_masses_of_the_prior_need_starts_there(mass):
+    """From starts near 0 some replicas ran away for good."""
+    tree = {"data": {"name": "spirals"}, "model": {"prior_sd": 3.0}, "method": {"name": "langevin", "mass": mass}}
+    with pytest.raises(SpecError, match=r'needs starts at the prior, and model.init = "normal".* model.init = "prior"'):
+        RunSpec.from_dict(tree | {"run": {"tolerance": 0.1}})
+    assert RunSpec.from_dict(tree | {"run": {"steps": 10, "burn_in": 0, "thin": 5}}).method.mass
+    tree["model"] = {"prior_sd": 3.0, "init": "prior"}
+    assert RunSpec.from_dict(tree | {"run": {"tolerance": 0.1}}).run.tolerance == 0.1
