@@ -1,12 +1,13 @@
 """The configurations that every contender runs: sizes, data, LMV fig. 10's settings of AdLaLa."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-from gpu_thermo.engines import Job
+from gpu_thermo.engines import Engine, Job
 from gpu_thermo.running.setup import prepare
 from gpu_thermo.running.subject import Setup
 from gpu_thermo.spec.run import RunSpec
@@ -46,10 +47,10 @@ class Case:
         """Our run of this case."""
         return prepare(RunSpec.from_dict(self.tree(replicas)))
 
-    def ready(self, replicas: int, most: int = 10**5) -> tuple[Job, State]:
-        """The job, and the start of at most `most` of its replicas."""
-        job = self.setup(replicas).job
-        return job, self.setup(min(replicas, most)).initial_state()
+    def ready(self, replicas: int) -> tuple[Job, Callable[[Engine], State]]:
+        """The job, and what makes its start where an engine has its states."""
+        ready = self.setup(replicas)
+        return ready.job, ready.begin
 
     def tree(self, replicas: int) -> dict[str, Any]:
         """Its spec."""

@@ -5,9 +5,7 @@
 from collections.abc import Callable
 from typing import Any, Protocol
 
-import numpy as np
-
-from gpu_thermo.engines import Job, make_engine
+from gpu_thermo.engines import Engine, Job, make_engine
 from gpu_thermo.kernels.toolchain import find_compiler
 from gpu_thermo.state import Segment, State
 
@@ -21,8 +19,8 @@ OURS = ("fused", "batched")
 class Ready(Protocol):
     """A case of ours: what to compute, and where so many replicas start."""
 
-    def ready(self, replicas: int) -> tuple[Job, State]:
-        """The job of that many replicas, and initial states of as many or fewer."""
+    def ready(self, replicas: int) -> tuple[Job, Callable[[Engine], State]]:
+        """The job of that many replicas, and what makes its start where an engine has its states."""
         ...
 
 
@@ -39,9 +37,9 @@ class Ours:
         made: Callable[[Job], Any] | None = None,
     ) -> None:
         self.case, self.replicas = case, replicas
-        self.job, start = case.ready(replicas)
+        self.job, begin = case.ready(replicas)
         self.engine: Any = made(self.job) if made else make_engine(self.job, engine, device, threads)
-        self.state = self.engine.load(repeated(start, replicas))
+        self.state = begin(self.engine)
         self.advance(1)
 
     def advance(self, steps: int) -> int:
@@ -53,14 +51,6 @@ class Ours:
         """Loss and kinetic temperature now."""
         assert isinstance(self.case, Case)
         return Health(loss_of(self.case, self.state.position), kinetic(self.case, self.state.momentum))
-
-
-def repeated(start: State, replicas: int) -> State:
-    """The states of `start` again and again, for as many replicas."""
-    if start.replicas >= replicas:
-        return start
-    rows = np.arange(replicas) % start.replicas
-    return State.from_arrays({name: a[rows] for name, a in start.arrays().items()}, start.step, start.evaluations)
 
 
 def names() -> list[str]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from gpu_thermo.cost import count, total
 from gpu_thermo.data import Dataset
-from gpu_thermo.engines import Batching, Job, initial_state
+from gpu_thermo.engines import Batching, Engine, Job, initial_state
 from gpu_thermo.method.named import get_method, make_program
 from gpu_thermo.running.speed import multiply_adds
 from gpu_thermo.state import Hyper, State
@@ -61,10 +61,11 @@ class Deep:
         """Our run of it, of one replica."""
         return job_of(self.hidden, 1, self.batch)
 
-    def ready(self, replicas: int) -> tuple[Job, State]:
-        """The job, and its start."""
+    def ready(self, replicas: int) -> tuple[Job, Callable[[Engine], State]]:
+        """The job, and what makes its start where an engine has its states."""
         job = job_of(self.hidden, replicas, self.batch)
-        return job, initial_state(job, 0.3 * np.random.default_rng(1).normal(size=(replicas, job.target.layout.size)))
+        start = 0.3 * np.random.default_rng(1).normal(size=(replicas, job.target.layout.size))
+        return job, lambda engine: engine.load(initial_state(job, start))
 
     def contenders(self, replicas: int) -> dict[str, Callable[[], Any]]:
         """What makes each contender."""

@@ -33,7 +33,7 @@ def configurations(size: str) -> Iterator[tuple[Any, int, str]]:
 
 
 def recorded(case: Any, replicas: int, device: str, known: float, size: str) -> Report:
-    """`sample` to a store with what it keeps by default, for as many intervals between draws as take `seconds`."""
+    """`sample` to a store with what it keeps by default, for as many intervals between draws as take SECONDS."""
     from gpu_thermo.run import sample
 
     thin = THIN[size]
@@ -44,13 +44,13 @@ def recorded(case: Any, replicas: int, device: str, known: float, size: str) -> 
         begin = time.perf_counter()
         sample(tree, Path(folder) / "run.zarr", device=device, engine="fused").close()
         elapsed = time.perf_counter() - begin
-        size = sum(f.stat().st_size for f in Path(folder).rglob("*") if f.is_file())
+        written = sum(f.stat().st_size for f in Path(folder).rglob("*") if f.is_file())
     return {
         "rate": steps * replicas / elapsed,
         "seconds": elapsed,
         "steps": steps,
         "draws": steps // thin,
-        "bytes": size,
+        "bytes": written,
     }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..cases import spirals
-from ..common import PACKAGES, machine
+from ..common import machine
 from ..contenders import Ours
 from ..deep import CASES as DEEP
 
@@ -79,7 +79,7 @@ def kernel_facts(engine: Any) -> Report:
 
 def facts(device: str, size: str, until: float) -> Iterator[Report]:
     """The machine, the device, and each promised kernel; local memory in one of them is a failure."""
-    yield {"case": "machine", "commit": commit(), **machine(), "packages": [*PACKAGES]}
+    yield {"case": "machine", "commit": commit(), **machine()}
     if device == "cpu":
         return
     yield {"case": "device", **properties(), "nvidia-smi": settings()}

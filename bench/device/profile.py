@@ -21,7 +21,7 @@ KEPT = (
     "smsp__issue_active.avg.pct", "smsp__issue_active.avg.per_cycle_active", "sm__warps_active.avg.pct",
     "gpu__compute_memory_throughput.avg.pct", "l1tex__throughput", "lts__throughput", "dram__bytes", "launch__",
     "smsp__average_warps_issue_stalled", "smsp__average_warp", "sm__inst_executed_pipe_", "smsp__thread_inst_executed",
-    "smsp__inst_executed_pipe", "l1tex__data_bank", "sm__cycles_elapsed.avg", "smsp__cycles_active.avg",
+    "smsp__inst_executed_pipe", "l1tex__data_bank", "sm__cycles_elapsed.avg",
     "smsp__warps_eligible", "smsp__warps_active",
 )  # fmt: skip
 """Beginnings of the names of metrics that the JSON keeps."""

@@ -65,6 +65,7 @@ def variants(device: str, size: str, until: float) -> Iterator[Report]:
             report["over_chosen"] = report["rate"] / fastest[name]
         except Exception as trouble:  # one that does not compile or fit
             report["why"] = f"{type(trouble).__name__}: {trouble}"[:500]
+        ours = None  # before its memory is given back
         free(device)
         yield report
     pool.shutdown()

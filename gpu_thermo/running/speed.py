@@ -211,8 +211,6 @@ def _measure(
     parts = count(job := ready.job)
     begin = time.perf_counter()
     engine = make_engine(job, name, device, threads)
-    state = ready.begin(engine)
-    state = engine.load(state)
     made = time.perf_counter() - begin
     state, begin = ready.begin(engine), time.perf_counter()
     engine.advance(state, Segment(0, 1))

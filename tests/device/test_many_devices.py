@@ -7,7 +7,6 @@ from typer.testing import CliRunner
 
 from gpu_thermo.averages.predictive import predict
 from gpu_thermo.engines import describe_build
-from gpu_thermo.engines.devices import count_gpus
 from gpu_thermo.errors import DeviceError, SpecError
 from gpu_thermo.run import plan, resume, sample
 from gpu_thermo.running.setup import prepare
@@ -15,19 +14,8 @@ from gpu_thermo.spec.run import RunSpec
 from gpu_thermo.store import read_header
 from gpu_thermo_cli.main import app
 
-pytestmark = pytest.mark.gpu
+pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("two_gpus")]
 SHORT = {"steps": 24, "burn_in": 8, "thin": 8, "trace": 8}
-
-
-@pytest.fixture(autouse=True)
-def two(monkeypatch):
-    """Two GPUs."""
-    import cupy
-
-    if hasattr(cupy, "COUNTS"):
-        monkeypatch.setenv("STANDIN_GPUS", "2")
-    if count_gpus()[0] < 2:
-        pytest.skip("one GPU")
 
 
 @pytest.mark.parametrize(

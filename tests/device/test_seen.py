@@ -166,16 +166,6 @@ def test_some_of_a_ring_are_the_same_on_both_sides(rows):
 # -- bytes -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def counts():
-    """The stand-in's counts: CuPy keeps none."""
-    import cupy
-
-    if not hasattr(cupy, "COUNTS"):
-        pytest.skip("only the stand-in counts bytes")
-    return cupy.COUNTS
-
-
 class Even(Pace):
     """Segments do not depend on the hour."""
 

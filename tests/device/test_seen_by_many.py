@@ -5,7 +5,6 @@ import pytest
 from move_runs import EXCHANGE, MOVES, spec
 
 from gpu_thermo.engines import make_engine
-from gpu_thermo.engines.devices import count_gpus
 from gpu_thermo.engines.sharded import Spread
 from gpu_thermo.running.loop import Loop
 from gpu_thermo.running.pace import Pace
@@ -14,7 +13,7 @@ from gpu_thermo.running.tuned import _head
 from gpu_thermo.spec.run import RunSpec
 from gpu_thermo.state import Segment
 
-pytestmark = pytest.mark.gpu
+pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("two_gpus")]
 SHORT = {"steps": 48, "burn_in": 0, "thin": 4, "trace": 12}
 BOTH = "cuda:0,cuda:1"
 HE = {"hidden": 6, "prior_sd": 1.0, "init": "he"}
@@ -32,17 +31,6 @@ CASES = {
 
 PLAIN = ("a block of both", "whole blocks, all that is kept")
 """Cases that are taken without weights by default, the others with them; the rest are slow."""
-
-
-@pytest.fixture(autouse=True)
-def two(monkeypatch):
-    """Two GPUs."""
-    import cupy
-
-    if hasattr(cupy, "COUNTS"):
-        monkeypatch.setenv("STANDIN_GPUS", "2")
-    if count_gpus()[0] < 2:
-        pytest.skip("one GPU")
 
 
 def made(replicas, move=None, sections=None, **run):

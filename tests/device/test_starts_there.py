@@ -1,7 +1,5 @@
 """Where replicas start is made on the device: at the same addresses as on the host, and without going there."""
 
-from collections import Counter
-
 import numpy as np
 import pytest
 from move_runs import EXCHANGE, LANGEVIN, MOVES, spec
@@ -90,26 +88,9 @@ def test_replicas_of_several_stepsizes_record():
 # -- bytes -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def counts():
-    """The stand-in's counts: CuPy keeps none."""
-    import cupy
-
-    if not hasattr(cupy, "COUNTS"):
-        pytest.skip("only the stand-in counts bytes")
-    return cupy.COUNTS
-
-
-def spent(counts, work):
-    """Bytes each way that `work` adds, and what it returns."""
-    before = counts.copy()
-    out = work()
-    return Counter({name: counts[name] - before[name] for name in counts}), out
-
-
 @pytest.mark.parametrize("case", ["he", "a ladder's temperatures", "directions", "proposals", "histograms"])
 @pytest.mark.parametrize("devices", ["cuda:0", "cuda:0,cuda:1"], ids=["one", "two"])
-def test_what_is_uploaded_are_names_and_numbers_of_replicas(case, devices, counts, monkeypatch):
+def test_what_is_uploaded_are_names_and_numbers_of_replicas(case, devices, spent, monkeypatch):
     """Streams, thermostats and temperatures; of the arrays [R, P] and [R, bins] nothing, either way. On two devices
     each makes its own share, of the same bits.
     """
@@ -118,7 +99,7 @@ def test_what_is_uploaded_are_names_and_numbers_of_replicas(case, devices, count
     for replicas in (150, R):
         ready = made(*CASES[case], replicas)
         engine = make_engine(ready.job, "batched", devices, together=3)
-        traffic, state = spent(counts, lambda r=ready, e=engine: r.begin(e))
+        traffic, state = spent(lambda r=ready, e=engine: r.begin(e))
         assert traffic["to_host_bytes"] == 0
         up.append(traffic["to_device_bytes"])
     partitions = len(ready.program.partition.names)
@@ -128,20 +109,20 @@ def test_what_is_uploaded_are_names_and_numbers_of_replicas(case, devices, count
         np.testing.assert_array_equal(state.arrays()[name], value, err_msg=name)
 
 
-def test_the_first_segment_uploads_constants_alone(counts):
+def test_the_first_segment_uploads_constants_alone(spent):
     """After a start that was made there: who the replicas are, and the data."""
     up = []
     for replicas in (150, R):
         _, engine, state = begin("thermal", replicas=replicas)
-        up.append(spent(counts, lambda e=engine, s=state: e.advance(s, Segment(0, 2)))[0]["to_device_bytes"])
+        up.append(spent(lambda e=engine, s=state: e.advance(s, Segment(0, 2)))[0]["to_device_bytes"])
     assert up[1] - up[0] < 150 * 50
 
 
-def test_a_run_that_tunes_itself_starts_there(counts):
+def test_a_run_that_tunes_itself_starts_there(spent):
     given = spec(keep=[])
     given |= {"run": {"replicas": 64, "tolerance": 0.5}, "method": {"name": "langevin", "posterior_temperature": 1.0}}
     launch = launch_of(prepare(RunSpec.from_dict(given)))
     engine = make_engine(launch.descent, "batched", "cuda:0")
-    traffic, state = spent(counts, lambda: launch.start(engine))
+    traffic, state = spent(lambda: launch.start(engine))
     assert traffic["to_device_bytes"] < launch.job.replicas * (3 * 8 + 8) + 4000
     np.testing.assert_allclose(state.position, launch.whole.initial_state().position, atol=2e-6)
