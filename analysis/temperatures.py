@@ -16,7 +16,7 @@ from gpu_thermo.method.partition import Partition
 from gpu_thermo.method.words import parse_word
 from gpu_thermo.spec.run import RunSpec
 from gpu_thermo.targets.base import Batch, Layout
-from gpu_thermo.targets.networks import MlpTarget
+from gpu_thermo.targets.posterior import MlpTarget
 from gpu_thermo_analysis.multimodal_draws import Counted
 
 TOLERANCE = 0.1

@@ -21,7 +21,8 @@ from gpu_thermo.engines import Batching, Engine, Job, initial_state
 from gpu_thermo.method.named import get_method, make_program
 from gpu_thermo.running.speed import multiply_adds
 from gpu_thermo.state import Hyper, State
-from gpu_thermo.targets.networks import MlpModel, MlpTarget
+from gpu_thermo.targets.networks import MlpModel
+from gpu_thermo.targets.posterior import MlpTarget
 
 from .common import adapted, human, interleave, ratios, save, summary
 from .contenders import Ours

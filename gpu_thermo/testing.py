@@ -27,7 +27,8 @@ from .streams import make_keys
 from .targets.activations import Activation
 from .targets.base import Batch
 from .targets.likelihoods import Likelihood
-from .targets.networks import MlpModel, MlpTarget
+from .targets.networks import MlpModel
+from .targets.posterior import MlpTarget
 from .targets.priors import Prior
 
 REPLICAS, POINTS, STEPS = 5, 24, 6

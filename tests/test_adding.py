@@ -19,7 +19,8 @@ from gpu_thermo.state import Hyper, Segment
 from gpu_thermo.streams import make_keys
 from gpu_thermo.targets.activations import ACTIVATIONS
 from gpu_thermo.targets.likelihoods import LIKELIHOODS
-from gpu_thermo.targets.networks import MlpModel, MlpTarget
+from gpu_thermo.targets.networks import MlpModel
+from gpu_thermo.targets.posterior import MlpTarget
 from gpu_thermo.targets.priors import PRIORS
 
 PAGE = Path(__file__).parents[1] / "docs" / "adding.md"

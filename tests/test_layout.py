@@ -128,6 +128,7 @@ ELSEWHERE = {
         "targets/own/test_check.py",
         "every mistake that NumPy functions can make, and the networks of all its cases",
     ),
+    "gpu_thermo/targets/posterior.py": ("targets/test_networks.py", "a network's energy and gradient on its data sets"),
     "gpu_thermo/verify/ensembles.py": ("verify/test_suite.py", "checks of moves, and that wrong moves fail"),
     "gpu_thermo/verify/posterior.py": (
         "verify/test_suite.py",

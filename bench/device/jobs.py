@@ -16,7 +16,8 @@ from gpu_thermo.method.named import METHODS, get_method, make_program
 from gpu_thermo.method.updates import UPDATES
 from gpu_thermo.moves.contour import Contour
 from gpu_thermo.state import Hyper, State
-from gpu_thermo.targets.networks import ACTIVATIONS, TASKS, MlpModel, MlpTarget
+from gpu_thermo.targets.networks import ACTIVATIONS, TASKS, MlpModel
+from gpu_thermo.targets.posterior import MlpTarget
 
 NAMED = tuple(name for name in UPDATES if name in METHODS)
 WORDS = ("BACDEDCAB", "BAEFEAB", "BAOAB", "OBABO", "ABOBA", "OBA", "UBU", "ABCDEFBA", "EBAB", *NAMED)

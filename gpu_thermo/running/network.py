@@ -21,10 +21,11 @@ from ..moves import fold
 from ..spec.model import LEARN
 from ..spec.run import RunSpec
 from ..streams import Keys
-from ..targets.networks import MlpModel, MlpTarget
+from ..targets.networks import MlpModel
 from ..targets.own import OwnNetwork
 from ..targets.own.check import PROBE, check_network
 from ..targets.own.model import OwnModel
+from ..targets.posterior import MlpTarget
 from .model import as_answered, assumptions, make_model, weighted, with_scales
 from .resources import check_least
 from .seeing import NetworkObserver

@@ -24,8 +24,8 @@ from ..spec.own import with_network
 from ..spec.run import RunSpec
 from ..state import PARTITIONED, Hyper, alike
 from ..targets.base import Potential
-from ..targets.networks import MlpTarget
 from ..targets.own import OwnNetwork
+from ..targets.posterior import MlpTarget
 from .braces import check_braces, with_work
 from .hyperparameters import check_positive, resolve_hyper
 from .network import NetworkSubject

@@ -13,7 +13,8 @@ import numpy as np
 from ..engines import Batching
 from ..state import State
 from ..targets.base import Batch
-from ..targets.networks import MlpModel, MlpTarget
+from ..targets.networks import MlpModel
+from ..targets.posterior import MlpTarget
 from .report import Check, Score, from_scores, score
 from .sampling import SEED, Place, Plan, average, job_of, network, program_of, regression, start
 

@@ -21,7 +21,7 @@ from ..spec.run import RunSpec
 from ..state import State
 from ..targets.functions import sigmoid
 from ..targets.likelihoods.values import log_noise
-from ..targets.networks import MlpTarget
+from ..targets.posterior import MlpTarget
 from .report import LIMIT, Check, Score, from_scores
 from .sampling import Observe, Place, Plan, average
 

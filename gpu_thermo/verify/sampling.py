@@ -14,7 +14,8 @@ from ..method.words import Program, compile_program, compile_update, parse_word
 from ..state import Hyper, Segment, State
 from ..targets.analytic.wells import Harmonic
 from ..targets.base import Target
-from ..targets.networks import MlpModel, MlpTarget
+from ..targets.networks import MlpModel
+from ..targets.posterior import MlpTarget
 
 SEED = 20190601
 """Of all checks: a report is the same every time on one machine and build."""

@@ -13,7 +13,7 @@ from stores import dataset, model_for, run_tree
 from gpu_thermo.errors import SpecError, Status, StoreError
 from gpu_thermo.run import sample
 from gpu_thermo.targets.base import Batch
-from gpu_thermo.targets.networks import MlpTarget
+from gpu_thermo.targets.posterior import MlpTarget
 from gpu_thermo_analysis import Diagnosis, diagnose
 from gpu_thermo_analysis.convergence import convergence, superchains
 

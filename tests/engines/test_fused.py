@@ -32,7 +32,8 @@ from gpu_thermo.kernels.toolchain import find_compiler
 from gpu_thermo.method.named import get_method, make_program
 from gpu_thermo.method.schedules import Cosine
 from gpu_thermo.state import Hyper, Segment, State
-from gpu_thermo.targets.networks import ACTIVATIONS, TASKS, MlpModel, MlpTarget
+from gpu_thermo.targets.networks import ACTIVATIONS, TASKS, MlpModel
+from gpu_thermo.targets.posterior import MlpTarget
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")
 slow = pytest.mark.slow

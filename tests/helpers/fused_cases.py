@@ -19,7 +19,8 @@ from gpu_thermo.kernels.toolchain import host_library
 from gpu_thermo.method.named import get_method, make_program
 from gpu_thermo.method.schedules import Cosine, Linear
 from gpu_thermo.state import Hyper, Segment, State
-from gpu_thermo.targets.networks import MlpModel, MlpTarget
+from gpu_thermo.targets.networks import MlpModel
+from gpu_thermo.targets.posterior import MlpTarget
 
 
 def make_data(task, m, n, points, count):

@@ -10,7 +10,8 @@ from gpu_thermo.kernels.elementwise import elementwise_source
 from gpu_thermo.kernels.toolchain import host_library
 from gpu_thermo.method.named import get_method, make_program
 from gpu_thermo.state import Hyper
-from gpu_thermo.targets.networks import MlpModel, MlpTarget
+from gpu_thermo.targets.networks import MlpModel
+from gpu_thermo.targets.posterior import MlpTarget
 
 
 class HostOperations(KernelOperations):

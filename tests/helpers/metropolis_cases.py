@@ -15,7 +15,8 @@ from gpu_thermo.method.words import compile_program, parse_word
 from gpu_thermo.state import Hyper
 from gpu_thermo.targets.analytic.base import Analytic
 from gpu_thermo.targets.base import Batch
-from gpu_thermo.targets.networks import MlpModel, MlpTarget
+from gpu_thermo.targets.networks import MlpModel
+from gpu_thermo.targets.posterior import MlpTarget
 
 
 class Quartic(Analytic):

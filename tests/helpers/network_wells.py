@@ -13,7 +13,8 @@ from gpu_thermo.data import Dataset
 from gpu_thermo.engines.base import Batching, Job, initial_state
 from gpu_thermo.method.words import compile_program, compile_update, parse_word
 from gpu_thermo.state import Hyper, State
-from gpu_thermo.targets.networks import MlpModel, MlpTarget
+from gpu_thermo.targets.networks import MlpModel
+from gpu_thermo.targets.posterior import MlpTarget
 
 HIDDEN, POINTS, NOISE_SD = 2, 7, 0.8
 

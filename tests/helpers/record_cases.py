@@ -10,7 +10,8 @@ from gpu_thermo.method.named import get_method, make_program
 from gpu_thermo.moves.contour import Contour
 from gpu_thermo.state import Hyper
 from gpu_thermo.targets.likelihoods import LIKELIHOODS
-from gpu_thermo.targets.networks import MlpModel, MlpTarget
+from gpu_thermo.targets.networks import MlpModel
+from gpu_thermo.targets.posterior import MlpTarget
 
 SCALE, NOISE_SD, DOF = 1.3, 0.7, 2.5
 SHAPES = {"narrow": (2, 6), "wide": (11, 5), "deep": (3, (5, 4, 7))}

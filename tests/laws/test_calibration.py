@@ -21,7 +21,7 @@ from gpu_thermo.running.setup import prepare
 from gpu_thermo.spec.run import RunSpec
 from gpu_thermo.state import Segment
 from gpu_thermo.streams import make_keys
-from gpu_thermo.targets.networks import MlpTarget
+from gpu_thermo.targets.posterior import MlpTarget
 
 PAIRS, POINTS, NOISE, PRIOR = 1000, 12, 0.5, 1.0
 CENTRE = math.log(NOISE)

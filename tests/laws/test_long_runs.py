@@ -22,7 +22,8 @@ from gpu_thermo.running.agenda import Agenda
 from gpu_thermo.spec.run import RunSection
 from gpu_thermo.state import Segment
 from gpu_thermo.streams import Purpose, make_keys, minibatch, normals
-from gpu_thermo.targets.networks import MlpModel, MlpTarget
+from gpu_thermo.targets.networks import MlpModel
+from gpu_thermo.targets.posterior import MlpTarget
 from gpu_thermo.verify.sampling import silent_network
 
 compiled = pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")

@@ -14,7 +14,8 @@ from gpu_thermo.method.words import compile_update
 from gpu_thermo.running.setup import prepare
 from gpu_thermo.spec.run import RunSpec
 from gpu_thermo.state import Hyper, Segment
-from gpu_thermo.targets.networks import MlpModel, MlpTarget
+from gpu_thermo.targets.networks import MlpModel
+from gpu_thermo.targets.posterior import MlpTarget
 
 ENGINES = (
     BatchedEngine,

@@ -13,7 +13,8 @@ from gpu_thermo.data import Dataset
 from gpu_thermo.errors import SpecError
 from gpu_thermo.streams import Purpose, make_keys, normals
 from gpu_thermo.targets.base import Batch
-from gpu_thermo.targets.networks import ACTIVATIONS, TASKS, MlpModel, MlpTarget
+from gpu_thermo.targets.networks import ACTIVATIONS, TASKS, MlpModel
+from gpu_thermo.targets.posterior import MlpTarget
 
 OUTPUTS = {"binary": 1, "multiclass": 4, "regression": 2}
 ACTIVATE = {
