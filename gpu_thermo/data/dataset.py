@@ -242,19 +242,17 @@ def stack(schema: Schema, parts: Sequence[Part], standardise: bool | str = False
         y_train, y_test = logarithms(y_train, schema), logarithms(y_test, schema)
         targets = tuple(transformed(name) for name in targets)
     scales = None
-    if schema.recipe is not None and schema.recipe.may_miss.any() and not standardise:
+    if standardise:
+        x_train, x_test, mean, sd = _by_training_part(x_train, x_test)
+        scales = Standardisation(mean, sd)
+        if numeric and standardise != "features":
+            y_train, y_test, *of_answers = _by_training_part(y_train, y_test)
+            scales = Standardisation(mean, sd, *of_answers)
+    elif schema.recipe is not None and schema.recipe.may_miss.any():
         raise DataError(
             f"Data '{schema.name}' has missing values, which count as the mean of their column once columns are"
             " standardised: leave standardise at true, or fill them in."
         )
-    if standardise:
-        mean, sd = moments(x_train)
-        x_train, x_test = rescale(x_train, mean, sd), rescale(x_test, mean, sd)
-        scales = Standardisation(mean, sd)
-        if numeric and standardise != "features":
-            mean, sd = moments(y_train)
-            y_train, y_test = rescale(y_train, mean, sd), rescale(y_test, mean, sd)
-            scales = Standardisation(scales.mean, scales.sd, mean, sd)
     return Dataset(
         schema.name,
         schema.task,
@@ -270,6 +268,12 @@ def stack(schema: Schema, parts: Sequence[Part], standardise: bool | str = False
         schema.recipe,
         schema.target_transform,
     )
+
+
+def _by_training_part(train: Floats, test: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Both parts rescaled by the moments of the training part, then its mean and sd [D, m]."""
+    mean, sd = moments(train)
+    return rescale(train, mean, sd), rescale(test, mean, sd), mean, sd
 
 
 def scaled_weights(name: str, weight: Values) -> Floats:

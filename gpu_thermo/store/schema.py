@@ -285,16 +285,6 @@ def _from_header(header: Header) -> Schema:
         "feature": len(header.features),
         "probe": probes.shape[-2],
     }
-
-    def variable(dims: tuple[str, ...], dtype: Any) -> Variable:
-        """A statistic with the sizes of its axes; TypeError for an axis that nothing else has."""
-        unknown = [d for d in dims if d not in sizes]
-        if unknown:
-            raise TypeError(
-                f"a statistic has the axis '{unknown[0]}'; axes after chain and draw are {', '.join(sizes)}"
-            )
-        return tuple(dims), tuple(sizes[d] for d in dims), dtype_name(dtype)
-
     return Schema(
         replicas=next(iter(replicas))[0],
         dtype=dtype_name(header.dtype),
@@ -315,8 +305,8 @@ def _from_header(header: Header) -> Schema:
             name: (tuple(dims), tuple(int(n) for n in shape), "float64")
             for name, (dims, shape) in header.predictive.items()
         },
-        statistics={name: variable(*value) for name, value in header.statistics.items()},
-        trace={name: variable(*value) for name, value in header.trace.items()},
+        statistics={name: _sized(*value, sizes) for name, value in header.statistics.items()},
+        trace={name: _sized(*value, sizes) for name, value in header.trace.items()},
         tuned=tuple(header.tuned),
         dims={name: tuple(dims) for name, (dims, _) in header.tensors.items()},
         together=int(header.together),
@@ -325,6 +315,14 @@ def _from_header(header: Header) -> Schema:
         points=int(header.points),
         ensembles={name: dtype_name(np.asarray(value).dtype) for name, value in header.ensembles.items()},
     )
+
+
+def _sized(dims: tuple[str, ...], dtype: Any, sizes: Mapping[str, int]) -> Variable:
+    """A statistic with the sizes of its axes; TypeError for an axis that nothing else has."""
+    unknown = [d for d in dims if d not in sizes]
+    if unknown:
+        raise TypeError(f"a statistic has the axis '{unknown[0]}'; axes after chain and draw are {', '.join(sizes)}")
+    return tuple(dims), tuple(sizes[d] for d in dims), dtype_name(dtype)
 
 
 def _from_raw(raw: dict[str, Any]) -> Schema:
