@@ -75,13 +75,14 @@ def _show_method(method: "Method", as_json: bool) -> None:
     maps = [(record.symbol, record.formula) for record in method.operations]
     show(table(("whole step" if method.update else "letter", "what it does"), maps, fixed=("letter",)))
     typer.echo()
-    rows = [(key, _hyperparameter(value), HYPERPARAMETERS[key]) for key, value in method.defaults.items()]
+    rows = [(key, hyperparameter(value), HYPERPARAMETERS[key]) for key, value in method.defaults.items()]
     show(table(("key in [method]", "default", "what it is"), rows, fixed=("key in [method]",)))
 
 
-def _hyperparameter(value: Any) -> str:
+def hyperparameter(value: Any) -> str:
+    """A default as a spec would have it."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key} = {_hyperparameter(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{key} = {hyperparameter(item)}" for key, item in value.items()) + "}"
     return f"{value:g}"
 
 

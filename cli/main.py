@@ -15,6 +15,7 @@ from . import (
     catalogue,
     compare,
     diagnose,
+    docs,
     doctor,
     evidence,
     figure,
@@ -53,6 +54,7 @@ COMMANDS: dict[Callable[..., None], str | None] = {
     verify.verify: verify.EPILOG,
     bench.bench: bench.EPILOG,
     doctor.doctor: None,
+    docs.docs: docs.EPILOG,
 }
 """Functions of the commands, in the order that the help shows, with what stands below their help."""
 
@@ -86,7 +88,10 @@ def _explain(error: Exception) -> tuple[str, int]:
     from gpu_thermo.errors import GpuThermoError
 
     if isinstance(error, GpuThermoError):
-        return ("" if error.exit_code > 128 else "Error: ") + str(error), error.exit_code
+        if error.exit_code > 128:
+            return str(error), error.exit_code
+        more = f"\nMore: gpu-thermo docs {error.page}" if error.page else ""
+        return f"Error: {error}{more}", error.exit_code
     if isinstance(error, MemoryError):
         return (
             (
@@ -130,7 +135,7 @@ app = typer.Typer(
 )
 
 
-@app.callback(epilog="Start with: gpu-thermo sample --map spirals.png. Documentation: see gpu-thermo doctor.")
+@app.callback(epilog="Start with: gpu-thermo sample --map spirals.png. Documentation: gpu-thermo docs.")
 def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")

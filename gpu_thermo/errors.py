@@ -8,37 +8,55 @@ from enum import IntEnum
 
 
 class GpuThermoError(Exception):
-    """Root of all errors this package raises on purpose; `exit_code` 2 means refused before anything was written."""
+    """Root of all errors this package raises on purpose; `exit_code` 2 means refused before anything was written.
+
+    `page` is the page that tells more, by the name that `gpu-thermo docs` takes; "" where there is none.
+    """
 
     exit_code = 2
+    page = ""
 
 
 class SpecError(GpuThermoError, ValueError):
     """A spec, word, hyperparameter or schedule that cannot be run."""
 
+    page = "spec"
+
 
 class DataError(GpuThermoError, ValueError):
     """Data that cannot be read, or cannot be used with the spec."""
+
+    page = "datasets"
 
 
 class DeviceError(GpuThermoError, RuntimeError):
     """The asked device or engine is not there."""
 
+    page = "doctor"
+
 
 class CompileError(GpuThermoError, RuntimeError):
     """A kernel did not compile; the message shows the numbered source."""
+
+    page = "doctor"
 
 
 class ResourceError(GpuThermoError, RuntimeError):
     """A run that cannot fit in memory or on disk."""
 
+    page = "sample"
+
 
 class StoreError(GpuThermoError, RuntimeError):
     """A store that cannot be created, opened, or continued."""
 
+    page = "files"
+
 
 class StoreExistsError(StoreError):
     """The output exists already and `overwrite` was not asked for."""
+
+    page = ""
 
 
 class StoreLockedError(StoreError):
@@ -47,6 +65,8 @@ class StoreLockedError(StoreError):
 
 class OtherBitsError(StoreError):
     """A run or study that would go on with other bits than it was begun with."""
+
+    page = "equations.7"
 
 
 class RunError(GpuThermoError, RuntimeError):
@@ -58,11 +78,14 @@ class RunError(GpuThermoError, RuntimeError):
     """
 
     exit_code = 1
+    page = "resume"
     run: object = None
 
 
 class DivergedError(RunError):
     """A run that tunes itself found no stepsize at which positions stay finite, or was given one where they do not."""
+
+    page = "tuning"
 
 
 def did_you_mean(name: str, known: Iterable[str], listed: str | None = None, always: bool = False) -> str:

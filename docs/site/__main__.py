@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from .made import made_pages, missing
 from .staging import ROOT, stage
 
 BUILD = ROOT / "build" / "docs"
@@ -13,7 +14,10 @@ BUILD = ROOT / "build" / "docs"
 def build(folder: Path = BUILD, jobs: int = 1) -> int:
     """Stage the pages and let Sphinx make HTML of them; Sphinx's exit status."""
     source, html = folder / "source", folder / "html"
-    stage(source)
+    stage(source, made_pages())
+    if names := missing(source):
+        print(f"No page has: {', '.join(names)}", file=sys.stderr)
+        return 1
     sphinx = [sys.executable, "-m", "sphinx", "-b", "html", "-W", "--keep-going", "-q", "-j", str(jobs)]
     places = ["-c", str(Path(__file__).parent), "-d", str(folder / "doctrees"), str(source), str(html)]
     status = subprocess.run([*sphinx, *places], cwd=ROOT, check=False).returncode

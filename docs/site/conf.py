@@ -24,6 +24,7 @@ extensions = [
     "sphinx.ext.viewcode",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
+    "docs.site.extension",
 ]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 exclude_patterns = ["doors/*"]
@@ -55,6 +56,7 @@ sphinx_gallery_conf = {
 
 intersphinx_mapping: dict[str, tuple[str, str]] = {}
 
+html_math_renderer = "mathml"
 html_theme = "pydata_sphinx_theme"
 html_title = "gpu_thermo"
 html_static_path = [str(ROOT / "docs" / "site" / "static")]

@@ -36,8 +36,10 @@ def pages() -> dict[Path, str]:
     return own | inside | {ROOT / name: place for name, place in ELSEWHERE.items() if (ROOT / name).exists()}
 
 
-def stage(target: Path) -> None:
-    """Write every page into `target`, with the pictures they show; what has not changed keeps its time."""
+def stage(target: Path, made: dict[str, str]) -> None:
+    """Write every page into `target`, with the pictures they show, and those that the code made; what has not changed
+    keeps its time.
+    """
     places = pages()
     kept = set()
     for page, place in places.items():
@@ -45,6 +47,8 @@ def stage(target: Path) -> None:
         kept.add(write(target / place, text))
         for picture in pictures:
             kept.add(copy(picture, target / "pictures" / picture.name))
+    for place, text in made.items():
+        kept.add(write(target / place, text))
     for door in sorted((DOCS / "doors").glob("*.py")):
         kept.add(copy(door, target / "doors" / door.name))
     _forget(target, kept)
@@ -102,7 +106,7 @@ def _relative(there: str, here: str) -> str:
 def _forget(target: Path, kept: set[Path]) -> None:
     """Remove pages that are no more; folders that others write are left alone."""
     for path in _files(target):
-        if path not in kept and path.relative_to(target).parts[0] not in ("tutorials", "made"):
+        if path not in kept and path.relative_to(target).parts[0] != "tutorials":
             path.unlink()
 
 

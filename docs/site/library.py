@@ -1,0 +1,50 @@
+"""Pages of the library's public names, from their docstrings."""
+
+import inspect
+from typing import Any
+
+MORE: dict[str, str] = {
+    "gpu_thermo.estimators.load": "load",
+    "gpu_thermo.estimators.from_run": "from_run",
+    "gpu_thermo.testing.check_operation": "check_operation",
+    "gpu_thermo.method.record.Operation": "Operation",
+    "gpu_thermo.targets.activations.Activation": "Activation",
+    "gpu_thermo.targets.priors.Prior": "Prior",
+    "gpu_thermo.targets.likelihoods.Likelihood": "Likelihood",
+}
+"""Public names beside those of `gpu_thermo` itself: what a record of one's own needs."""
+ELSEWHERE = {"study": "gpu_thermo.study.conduct.study"}
+"""A package that can be called: its function has the docstring."""
+MEMBERS = ("BayesianMLPRegressor", "BayesianMLPClassifier", "RunSpec", "Status", "Dataset")
+"""Classes whose own methods stand on their page."""
+
+
+def pages() -> dict[str, str]:
+    """Name and text of a page for every public name."""
+    import gpu_thermo
+
+    own = {name: ELSEWHERE.get(name, f"gpu_thermo.{name}") for name in gpu_thermo.__all__ if name != "__version__"}
+    everything = own | {page: full for full, page in MORE.items()}
+    return {name: _page(name, full) for name, full in sorted(everything.items(), key=lambda item: item[0].lower())}
+
+
+def _page(name: str, full: str) -> str:
+    found = _find(full)
+    shown = full if name not in ELSEWHERE else ELSEWHERE[name]
+    lines = [f"# {name}", _summary(found), "```{eval-rst}"]
+    lines.append(f".. auto{'class' if inspect.isclass(found) else 'function'}:: {shown}")
+    if name in MEMBERS:
+        lines += ["   :members:", "   :inherited-members: BaseEstimator, BaseModel, int"]
+    return "\n".join([lines[0], "", lines[1], "", *lines[2:], "```", ""])
+
+
+def _find(full: str) -> Any:
+    from importlib import import_module
+
+    module, _, name = full.rpartition(".")
+    return getattr(import_module(module), name)
+
+
+def _summary(found: Any) -> str:
+    kind = "class" if inspect.isclass(found) else "function"
+    return f"A {kind} of `{found.__module__}`."

@@ -1,0 +1,12 @@
+"""What makes the site, for its tests: it is no installed package, and stands at the top of the sources."""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+if str(ROOT) not in sys.path:
+    sys.path.append(str(ROOT))
+
+from docs.site import docstrings, formulas, staging  # noqa: E402
+
+__all__ = ["ROOT", "docstrings", "formulas", "staging"]
