@@ -10,7 +10,8 @@ import numpy as np
 from gpu_thermo import streams
 from gpu_thermo.engines.base import permutation_grid
 from gpu_thermo.kernels.emit import MODES, inline, prologue
-from gpu_thermo.kernels.toolchain import cupy_module, host_library
+from gpu_thermo.kernels.nvrtc import cupy_module
+from gpu_thermo.kernels.toolchain import host_library
 from gpu_thermo.streams import Purpose
 
 BLOCKS, BATCH = 4, 12

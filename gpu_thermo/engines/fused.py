@@ -15,9 +15,10 @@ import numpy as np
 
 from ..errors import CompileError, DeviceError
 from ..kernels.emit import MOST_KEPT, Emitter
+from ..kernels.nvrtc import cupy_module
 from ..kernels.passes import Coefficient
 from ..kernels.sharing import Sharing
-from ..kernels.toolchain import cupy_module, host_library
+from ..kernels.toolchain import host_library
 from ..method.operations import kept_names
 from ..method.words import InForce, Substep
 from ..state import PARTITIONED, Hyper, Recorded, Segment, State, alike

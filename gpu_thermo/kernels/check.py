@@ -28,9 +28,9 @@ from ..targets.networks import ACTIVATIONS, TASKS, MlpModel
 from .elementwise import elementwise_source
 from .emit import MODES, Emitter, predict_device_source
 from .executed import LINES, Executed, Launch, count
+from .nvrtc import CUPY_FLAGS, Resources, nvrtc_compile, nvrtc_version, resources
 from .promised import ARCH, PROMISES, most
 from .sass import count_instructions, disassembled
-from .toolchain import CUPY_FLAGS, Resources, nvrtc_compile, nvrtc_version, resources
 
 ARCHITECTURES = ("sm_75", "sm_90", "sm_120")
 STRICT = "sm_90"

@@ -12,7 +12,8 @@ import numpy as np
 from .. import streams
 from ..engines.batched import BatchedEngine
 from ..kernels.emit import inline, prologue
-from ..kernels.toolchain import cupy_module, host_library
+from ..kernels.nvrtc import cupy_module
+from ..kernels.toolchain import host_library
 from ..run import resume, sample
 from ..running.setup import prepare
 from ..spec.run import RunSpec

@@ -76,7 +76,7 @@ def test_the_gpu_checks_exit_code_says_whether_anything_failed(reports, error, c
 def test_probes_compile_for_gpus_without_one():
     pytest.importorskip("nvidia.cu13", reason="NVRTC is not installed")
     from bench.device.addresses import source
-    from gpu_thermo.kernels.toolchain import nvrtc_compile
+    from gpu_thermo.kernels.nvrtc import nvrtc_compile
 
     assert len(nvrtc_compile(source("subset", 32, "cuda"), "sm_90")[0]) > 1000
 

@@ -9,8 +9,8 @@ import pytest
 
 from gpu_thermo.kernels import check as kernel_check
 from gpu_thermo.kernels.executed import Executed
+from gpu_thermo.kernels.nvrtc import Resources, has_nvrtc
 from gpu_thermo.kernels.sass import find_nvdisasm
-from gpu_thermo.kernels.toolchain import Resources, has_nvrtc
 
 needs_nvrtc = pytest.mark.skipif(not has_nvrtc(), reason="nvidia-cuda-nvrtc is not installed")
 

@@ -6,7 +6,8 @@ from guarded import call
 
 from gpu_thermo.kernels import check as kernel_check
 from gpu_thermo.kernels.emit import inline, prologue
-from gpu_thermo.kernels.toolchain import find_compiler, has_nvrtc, host_library
+from gpu_thermo.kernels.nvrtc import has_nvrtc
+from gpu_thermo.kernels.toolchain import find_compiler, host_library
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")
 

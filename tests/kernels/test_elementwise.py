@@ -9,7 +9,8 @@ from host_kernels import HostOperations, small_job
 from gpu_thermo.engines.batched import BatchedEngine
 from gpu_thermo.engines.operations.arrays import NumpyOperations
 from gpu_thermo.kernels.elementwise import elementwise_source, groups, kernel_texts
-from gpu_thermo.kernels.toolchain import find_compiler, has_nvrtc, nvrtc_compile, resources
+from gpu_thermo.kernels.nvrtc import has_nvrtc, nvrtc_compile, resources
+from gpu_thermo.kernels.toolchain import find_compiler
 from gpu_thermo.state import Segment, State
 
 needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")

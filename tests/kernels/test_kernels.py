@@ -14,7 +14,8 @@ from gpu_thermo.averages.moments import entropy
 from gpu_thermo.engines.base import permutation_grid
 from gpu_thermo.engines.predict.fused import FusedPredictor
 from gpu_thermo.kernels.emit import MODES, Emitter
-from gpu_thermo.kernels.toolchain import find_compiler, has_nvrtc, nvrtc_compile, resources
+from gpu_thermo.kernels.nvrtc import has_nvrtc, nvrtc_compile, resources
+from gpu_thermo.kernels.toolchain import find_compiler
 from gpu_thermo.method import letters
 from gpu_thermo.method.named import get_method, make_program
 from gpu_thermo.targets.networks import MlpModel

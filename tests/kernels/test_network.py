@@ -11,7 +11,8 @@ from gpu_thermo.engines.predict.fused import FusedPredictor
 from gpu_thermo.errors import SpecError
 from gpu_thermo.kernels import network
 from gpu_thermo.kernels.emit import header, predict_device_source, predict_source
-from gpu_thermo.kernels.toolchain import find_compiler, has_nvrtc, nvrtc_compile
+from gpu_thermo.kernels.nvrtc import has_nvrtc, nvrtc_compile
+from gpu_thermo.kernels.toolchain import find_compiler
 from gpu_thermo.targets.activations import ACTIVATIONS
 from gpu_thermo.targets.likelihoods import DEFAULTS, LIKELIHOODS
 from gpu_thermo.targets.networks import MlpModel

@@ -2,8 +2,8 @@
 
 import pytest
 
+from gpu_thermo.kernels.nvrtc import has_nvrtc, nvrtc_compile
 from gpu_thermo.kernels.sass import count_instructions, disassembled, find_nvdisasm
-from gpu_thermo.kernels.toolchain import has_nvrtc, nvrtc_compile
 
 PRINTED = """
   .section  .text.first,"ax",@progbits

@@ -6,8 +6,8 @@ from fused_cases import make_job
 
 from gpu_thermo.engines.fused import make_emitter
 from gpu_thermo.errors import DeviceError
+from gpu_thermo.kernels.nvrtc import has_nvrtc, nvrtc_compile, resources
 from gpu_thermo.kernels.sharing import SHARED, Network
-from gpu_thermo.kernels.toolchain import has_nvrtc, nvrtc_compile, resources
 from gpu_thermo.targets.networks import MlpModel
 
 NETWORKS = {

@@ -5,7 +5,6 @@ import os
 import platform
 import stat
 import subprocess
-import sys
 import threading
 
 import pytest
@@ -195,25 +194,6 @@ def test_flag_for_this_processor_where_not_every_compiler_has_it(monkeypatch, tm
     monkeypatch.setattr(toolchain, "_X86", False)
     flags = toolchain.host_flags(toolchain.Compiler(str(fake), "1"))
     assert flags == toolchain.FLAGS + ((known,) if known != "nothing" else ())
-
-
-@pytest.mark.skipif(not toolchain.has_nvrtc(), reason="nvidia-cuda-nvrtc is not installed")
-def test_nvrtc_reports_registers_and_errors(cache):
-    image, log = toolchain.nvrtc_compile(
-        'extern "C" __global__ void f(float* x) { x[0] *= 2; }', "sm_75", ("--ptxas-options=-v",)
-    )
-    assert image[:4] == b"\x7fELF"
-    assert 0 < toolchain.resources(log)["f"].registers < 32
-    with pytest.raises(CompileError, match=r">     2 \| nonsense"):
-        toolchain.nvrtc_compile("\nnonsense\n")
-
-
-def test_importing_does_not_import_cupy():
-    code = (
-        "import sys, gpu_thermo.kernels.toolchain, gpu_thermo.engines.operations.device; sys.exit('cupy' in"
-        " sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_arguments_are_laid_out_as_the_compiler_does():

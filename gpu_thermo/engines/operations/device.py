@@ -11,7 +11,7 @@ import numpy as np
 
 from ...kernels.elementwise import elementwise_source, joined, kernel_name, operands
 from ...kernels.emit import MODES
-from ...kernels.toolchain import cupy_module
+from ...kernels.nvrtc import cupy_module
 from ...method.operations import operation
 from ...method.record import Operation
 from ...method.words import Program, Substep

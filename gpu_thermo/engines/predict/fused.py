@@ -18,7 +18,8 @@ import numpy as np
 
 from ...errors import CompileError
 from ...kernels.emit import predict_device_source, predict_source
-from ...kernels.toolchain import cupy_module, host_library
+from ...kernels.nvrtc import cupy_module
+from ...kernels.toolchain import host_library
 from ...targets.networks import MlpModel
 from ...targets.records import CONSTANTS, packed
 from ..base import Needs, cores

@@ -9,7 +9,8 @@ from gpu_thermo.engines import make_predictor
 from gpu_thermo.engines.predict import fused as fused_predict
 from gpu_thermo.engines.predict.fused import CHUNK, DeviceKernels, FusedPredictor
 from gpu_thermo.kernels.emit import header, predict_device_source
-from gpu_thermo.kernels.toolchain import find_compiler, has_nvrtc, host_library, nvrtc_compile, resources
+from gpu_thermo.kernels.nvrtc import has_nvrtc, nvrtc_compile, resources
+from gpu_thermo.kernels.toolchain import find_compiler, host_library
 from gpu_thermo.targets.networks import MlpModel
 
 needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")
