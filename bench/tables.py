@@ -278,6 +278,33 @@ def eight(result: Result) -> str:
     return "\n\n".join(parts)
 
 
+def answer(result: Result) -> str:
+    """Medians over seeds: first draw, answer, gradients, and how much faster ours is there; failed ones are not there."""
+    from statistics import median
+
+    rows, out = result["rows"], []
+    cells: dict[tuple[str, str], list[Result]] = {}
+    for r in rows:
+        cells.setdefault((r["problem"], r["contender"]), []).append(r)
+    there = {key: [r["answer"] for r in of if r.get("answer")] for key, of in cells.items()}
+    middle = lambda points, name: median(p[name] for p in points)  # noqa: E731
+    for (problem, contender), of in cells.items():
+        found, first = there[problem, contender], [r["first_draw"] for r in of if r.get("first_draw")]
+        ours = there.get((problem, "ours"), [])
+        many = 2 * len(found) > len(of)  # a median over all seeds, those that are not there being late
+        ratio = many and ours and not contender.startswith("ours")
+        out.append((
+            problem, contender, f"{middle(first, 'seconds'):.1f}" if first else "",
+            *((f"{middle(found, 'seconds'):.1f}", f"{middle(found, 'processor'):.1f}",
+               human(middle(found, "gradients"))) if many else ("", "", "")),
+            f"{len(found)} of {len(of)}",
+            f"{middle(found, 'seconds') / middle(ours, 'seconds'):.1f}" if ratio else "",
+        ))  # fmt: skip
+    head = ("problem", "", "s to the first draw", "s to the answer", "processor s", "gradients", "there",
+            "ours is there sooner by")  # fmt: skip
+    return f"{where(result)}\n\n{markdown(head, out)}"
+
+
 def _eighth(name: str, model: str, of: list[Result], more: tuple[str, ...]) -> tuple[str, ...]:
     mean = lambda key: sum(r[key] for r in of) / len(of)  # noqa: E731
     nll = mean("nll")
@@ -345,7 +372,7 @@ def tuned_table(result: Result) -> str:
 
 
 TABLES: dict[str, Callable[[Result], str]] = {
-    "eight": eight, "tuned_truth": tuned_truth, "tuned_cost": tuned_cost, "tuned_table": tuned_table,
+    "answer": answer, "eight": eight, "tuned_truth": tuned_truth, "tuned_cost": tuned_cost, "tuned_table": tuned_table,
     "compare": compare, "memory": memory, "scaling": scaling, "breakdown": breakdown, "observers": observers,
     "deep": deep, "sharding": sharding, "paper": paper,
     "lmv_fig14": lmv_fig14, "lmv_fig8": lmv_fig8, "lmv_depth": lmv_depth, "gpu_check": gpu_check,
