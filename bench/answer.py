@@ -25,26 +25,27 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .common import RESULTS, save
+from .common import RESULTS
 from .race.child import CONTENDERS
 from .race.judge import FOLDER, MEAN, VARIANCE, truth
 from .race.problems import MAKERS
+from .rows import grow
 
 SEEDS = 5
 PLACE = RESULTS / "answer.json"
 
 
-def lap(contender: str, name: str, seed: int, limit: float) -> dict[str, Any]:
-    """One process: its row, or why there is none."""
-    key = {"problem": name, "contender": contender, "seed": seed}
+def lap(key: dict[str, Any], limit: float) -> dict[str, Any]:
+    """One process: what a row says, or why there is nothing to say."""
     start = time.monotonic()
-    command = [sys.executable, "-W", "ignore", "-m", "bench.race.child", contender, name, str(seed), str(limit)]
+    told = (key["contender"], key["problem"], str(key["seed"]), str(limit))
+    command = [sys.executable, "-W", "ignore", "-m", "bench.race.child", *told]
     try:
         done = subprocess.run([*command, repr(start)], capture_output=True, text=True, timeout=2 * limit + 60)
     except subprocess.TimeoutExpired:
-        return key | {"failed": f"no end in {2 * limit + 60:g} s"}
+        return {"failed": f"no end in {2 * limit + 60:g} s"}
     if done.returncode:
-        return key | {"failed": (done.stderr.strip().splitlines() or ["?"])[-1][:300]}
+        return {"failed": (done.stderr.strip().splitlines() or ["?"])[-1][:300]}
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
@@ -65,18 +66,13 @@ def line(row: dict[str, Any]) -> str:
 
 def run(asked: argparse.Namespace, place: Path) -> None:
     """All that is missing, seed after seed; written after every row."""
-    rows = json.loads(place.read_text())["rows"] if place.exists() else []
     references = {name: truth(name).provenance for name in asked.problems}
-    for seed in range(asked.seeds):
-        for name in asked.problems:
-            for contender in asked.contenders:
-                key = (name, contender, seed)
-                if any((r["problem"], r["contender"], r["seed"]) == key for r in rows):
-                    continue
-                rows.append(lap(contender, name, seed, asked.limit))
-                print(line(rows[-1]), flush=True)
-                told = {"within": {"mean": MEAN, "variance": VARIANCE}, "limit": asked.limit, "references": references}
-                save(place.stem, told | {"rows": rows}, place.parent)
+    told = {"within": {"mean": MEAN, "variance": VARIANCE}, "limit": asked.limit, "references": references}
+    keys = (
+        {"problem": name, "contender": contender, "seed": seed}
+        for seed in range(asked.seeds) for name in asked.problems for contender in asked.contenders
+    )  # fmt: skip
+    grow(place, keys, lambda key: lap(key, asked.limit), told, line)
 
 
 def main(given: list[str] | None = None) -> None:

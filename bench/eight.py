@@ -31,9 +31,9 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
-from sklearn.gaussian_process import GaussianProcessClassifier, GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import RBF, WhiteKernel
-from sklearn.linear_model import BayesianRidge, LogisticRegression
+from sklearn.gaussian_process import GaussianProcessClassifier
+from sklearn.gaussian_process.kernels import RBF
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -42,11 +42,10 @@ from gpu_thermo import BayesianMLPClassifier, BayesianMLPRegressor
 
 from .common import RESULTS, save
 from .defaults import _processor
+from .peers import laws
 
 Array = Any
 SPLITS = 10
-SMALL = 1_000
-"""Rows up to which a Gaussian process is asked."""
 LEVELS, NORMAL = (0.05, 0.95), 1.6448536269514722
 PLACE = RESULTS / "eight.json"
 
@@ -114,8 +113,8 @@ def _trust(model: Any) -> dict[str, Any]:
     return {"trusted": model.trust_.trusted, "sampling": model.trust_.error}
 
 
-def _ridge(x: Array, y: Array, at: Array, answers: Array, _: int) -> dict[str, Any]:
-    return _normal(*make_pipeline(StandardScaler(), BayesianRidge()).fit(x, y).predict(at, return_std=True), answers)
+def _law(of: Callable[..., laws.Law]) -> Callable[..., dict[str, Any]]:
+    return lambda x, y, at, answers, split: _normal(*of(x, y, at, split), answers)
 
 
 def _forest(x: Array, y: Array, at: Array, answers: Array, split: int) -> dict[str, Any]:
@@ -135,12 +134,6 @@ def _boosting(x: Array, y: Array, at: Array, answers: Array, split: int) -> dict
     ends = np.sort(np.stack([of(q).fit(x, y).predict(at) for q in LEVELS], axis=1), axis=1)
     mean = one.fit(x, y).predict(at)
     return _normal(mean, np.full(len(mean), sd), answers, ends)
-
-
-def _process(x: Array, y: Array, at: Array, answers: Array, split: int) -> dict[str, Any]:
-    kernel = RBF(np.ones(x.shape[1]), (1e-2, 1e3)) + WhiteKernel()
-    model = GaussianProcessRegressor(kernel, normalize_y=True, random_state=split)
-    return _normal(*make_pipeline(StandardScaler(), model).fit(x, y).predict(at, return_std=True), answers)
 
 
 # -- classes -----------------------------------------------------------------------------------------------------------
@@ -164,7 +157,9 @@ def _of(make: Callable[[Array, int], Any]) -> Callable[..., dict[str, Any]]:
 
 
 OURS, GP = "BayesianMLP", "Gaussian process"
-NUMBERS = {OURS: _ours, "ridge": _ridge, "random forest": _forest, "boosting": _boosting, GP: _process}
+NUMBERS = {
+    OURS: _ours, "ridge": _law(laws.ridge), "random forest": _forest, "boosting": _boosting, GP: _law(laws.process),
+}  # fmt: skip
 CLASSES = {
     OURS: _our_classes,
     "logistic": _of(lambda _, __: make_pipeline(StandardScaler(), LogisticRegression(max_iter=2_000))),
@@ -181,7 +176,7 @@ def measure(name: str, split: int, folder: Path, known: set[str]) -> list[dict[s
     models: dict[str, Any] = CLASSES if y.dtype.kind in "iu" else NUMBERS
     rows = []
     for model, run in models.items():
-        if model in known or (model == GP and len(x) > SMALL):
+        if model in known or (model == GP and len(x) > laws.SMALL):
             continue
         begin = _processor()
         with warnings.catch_warnings():

@@ -172,7 +172,7 @@ def judged(
 def of_mixture(tree: Any, data: Parts) -> dict[str, float]:
     """RMSE, both NLLs and coverage on the part that judges."""
     seen, calibrated = gt.predict(tree, data[2]), gt.calibration(tree, coverage=(0.9,))
-    mean, variance = (seen[name].to_numpy().reshape(len(data[3])) for name in ("mean", "variance"))
+    mean, variance = (seen[name].to_numpy().reshape(len(data[3])) for name in ("mean", "total_variance"))
     off = data[3] - mean
     return {
         "rmse": float(np.sqrt(np.mean(off**2))),

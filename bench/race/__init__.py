@@ -1,1 +1,1 @@
-"""What `bench.answer` runs: four problems, our run and its peers on them, each in a process of its own, and the judge."""
+"""What `bench.answer` runs: four problems, our run and its peers, each in a process of its own, and the judge."""

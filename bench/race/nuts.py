@@ -69,7 +69,7 @@ def blackjax_nuts(p: Problem, seed: int, clock: Clock, warm_up: int = 1000) -> I
 
 
 def shared(function: Any) -> Any:
-    """`function` of one chain over the leading axis, the chains shared out over the devices, none waiting for others."""
+    """`function` of one chain over the leading axis, chains shared out over the devices, none waiting for others."""
     from jax.sharding import Mesh, PartitionSpec
 
     mesh, spec = Mesh(np.array(jax.devices()), "chains"), PartitionSpec("chains")

@@ -12,7 +12,6 @@ from bench.race import judge, ours
 from bench.race.child import CONTENDERS
 from bench.race.clock import Clock
 from bench.race.problems import MAKERS, problem
-
 from gpu_thermo.running.given import Given, as_spec, make_ready
 from gpu_thermo.targets.base import Batch
 
@@ -86,14 +85,20 @@ def test_a_wrong_mean_and_a_wrong_variance_are_none(shift, factor):
     assert trail.told()["answer"] is None
 
 
-@pytest.mark.parametrize("name", MAKERS)
-def test_references_are_good_enough(name):
-    found = judge.truth(name)
+@pytest.mark.parametrize("path", sorted(judge.FOLDER.glob("*.npz")), ids=lambda path: path.stem)
+def test_references_are_good_enough(path):
+    found = judge.truth(path.stem)
     of_mean, of_variance = found.errors
     assert of_mean <= judge.REFERENCE_SHARE * judge.MEAN
     assert of_variance <= judge.REFERENCE_SHARE * judge.VARIANCE
     assert found.provenance["sampler"].startswith("NUTS")
     assert found.mean.shape == (50,)
+
+
+def test_what_is_not_there_is_made_by_a_command(tmp_path):
+    assert judge.path_of("classifier").exists()
+    with pytest.raises(SystemExit, match="answer reference deep"):
+        judge.truth("deep", tmp_path)
 
 
 def test_ours_gives_an_answer():
