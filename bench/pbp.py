@@ -93,9 +93,7 @@ def row(key: Mapping[str, Any], folder: Path) -> Scores:
         try:
             found = METHODS[key["method"]](x, y, at, answers, key["split"])
         except ImportError as error:
-            said = (
-                f"{key['method']} needs a package that is not here ({error}): install it, or see --methods"
-            )
+            said = f"{key['method']} needs a package that is not here ({error}): install it, or see --methods"
             raise SystemExit(said) from None
     return {"rows": len(x), **found, "seconds": (_processor() - begin) / 2, "wall": time.perf_counter() - clock}
 
