@@ -23,6 +23,7 @@ from ..registration import check_registered
 from ..spec.model import LEARN
 from ..spec.own import with_network
 from ..spec.run import RunSpec
+from ..store.narrow import NAMES as NARROW
 from ..targets.likelihoods import LEARNED, get_likelihood
 from ..targets.networks import MlpModel
 from ..targets.own.check import PROBE, check_network, check_same
@@ -236,6 +237,7 @@ def restored_data(tree: xr.DataTree) -> Dataset:
     """The data of an opened run as sampled, from the run itself; StoreError as for `data_names`."""
     names, constant = data_names(tree), tree["constant_data"].to_dataset()
     arrays: dict[str, Any] = {name: constant[name].to_numpy() for name in ("x_train", "y_train", "x_test", "y_test")}
+    arrays |= {name: arrays[name].astype(np.float64) for name in NARROW if arrays[name].dtype == np.float32}
     s, scales = Scales.of(tree), None
     if s.feature_mean is not None and s.feature_sd is not None:
         scales = Standardisation(s.feature_mean, s.feature_sd, s.target_mean, s.target_sd)

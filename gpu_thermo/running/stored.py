@@ -14,6 +14,7 @@ from ..averages.moments import RunningMoments
 from ..moves import fold
 from ..state import Snapshot
 from ..store import Draws, Header, Trace
+from ..store.narrow import kept
 from .loop import Moment
 from .subject import Setup
 
@@ -39,6 +40,7 @@ def make_header(setup: Setup, engine: str, device: str, moments: RunningMoments)
         starts = setup.starts.constants()
         of_subject["constant"] = {**of_subject["constant"], **starts}
         of_subject["about"] |= {name: ("1", f"start of chains, {name}") for name in starts}
+    of_subject["constant"], of_subject["about"] = kept(of_subject["constant"], of_subject["about"])
     return Header(
         spec=setup.spec.to_json(),
         fingerprint=setup.fingerprint,

@@ -19,6 +19,7 @@ from ..state import State
 from .files import find_links
 from .foreign import ForeignStoreError, check_foreign, committed, length
 from .header import Checkpoint, RunInfo, spec_digest
+from .narrow import widen
 from .record import Record, from_key, load_record, located, refuse_earlier
 from .schema import SLOTS, Schema
 from .soundness import Damage, check_files, damaged, odd_slot, scan
@@ -55,6 +56,7 @@ def open_run(path: str | os.PathLike[str], chunks: Mapping[str, int] | None = No
         tree = xarray.open_datatree(LocalStore(real, read_only=True), engine="zarr", consolidated=True, chunks=chunks)  # type: ignore[arg-type]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"Store '{real}' cannot be opened: {error} verify_store lists damaged files.") from error
+    widen(tree, real, chunks)
     if "checkpoint" in tree.children:
         del tree["checkpoint"]  # drop_nodes would copy all the rest, a third of the time of opening
     return tree
