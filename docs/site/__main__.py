@@ -1,39 +1,58 @@
-"""`python -m docs.site build`: the whole site into build/docs/html, warnings being errors."""
+"""`python -m docs.site build`: the whole site into build/docs/html, warnings being errors.
+
+`execute` does the same and keeps what tutorials said that had to be run, in docs/executed; `words` checks spelling.
+"""
 
 import argparse
 import subprocess
 import sys
 from pathlib import Path
 
+from . import tutorials
+from .links import dead_links
 from .made import made_pages, missing
 from .staging import ROOT, stage
+from .words import misspelt
 
 BUILD = ROOT / "build" / "docs"
 
 
 def build(folder: Path = BUILD, jobs: int = 1) -> int:
-    """Stage the pages and let Sphinx make HTML of them; Sphinx's exit status."""
+    """Stage the pages, let Sphinx make HTML of them, and check every link; 0 where nothing is wrong."""
     source, html = folder / "source", folder / "html"
     stage(source, made_pages())
     if names := missing(source):
-        print(f"No page has: {', '.join(names)}", file=sys.stderr)
-        return 1
+        return _complain("No page has", names)
+    if names := tutorials.restore(source / "tutorials"):
+        print(f"Tutorials to be run: {', '.join(names)}", flush=True)
     sphinx = [sys.executable, "-m", "sphinx", "-b", "html", "-W", "--keep-going", "-q", "-j", str(jobs)]
     places = ["-c", str(Path(__file__).parent), "-d", str(folder / "doctrees"), str(source), str(html)]
-    status = subprocess.run([*sphinx, *places], cwd=ROOT, check=False).returncode
-    if status == 0:
-        print(f"The site is in {html}: open {html / 'index.html'}")
-    return status
+    if status := subprocess.run([*sphinx, *places], cwd=ROOT, check=False).returncode:
+        return status
+    if dead := dead_links(html):
+        return _complain("Links lead nowhere", dead)
+    print(f"The site is in {html}: open {html / 'index.html'}")
+    return 0
+
+
+def _complain(what: str, found: list[str]) -> int:
+    print(f"{what}:\n  " + "\n  ".join(found), file=sys.stderr)
+    return 1
 
 
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m docs.site", description=__doc__)
-    parser.add_argument("what", choices=("build",))
+    parser.add_argument("what", choices=("build", "execute", "words"))
     parser.add_argument("--out", type=Path, default=BUILD, help="folder of the build (build/docs)")
     parser.add_argument("--jobs", "-j", type=int, default=1, help="processes that Sphinx may use")
     given = parser.parse_args()
-    return build(given.out.resolve(), given.jobs)
+    if given.what == "words":
+        return _complain("Misspelt", found) if (found := misspelt()) else 0
+    status = build(given.out.resolve(), given.jobs)
+    if given.what == "execute" and status == 0:
+        print(f"Kept: {', '.join(tutorials.keep(given.out.resolve() / 'source' / 'tutorials')) or 'nothing new'}")
+    return status
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ sys.path.insert(0, str(ROOT))
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 import gpu_thermo  # noqa: E402
+from docs.site.inventories import pack  # noqa: E402
 from docs.site.staging import REPOSITORY  # noqa: E402
 
 project = "gpu_thermo"
@@ -39,22 +40,24 @@ autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
+numpydoc_xref_param_type = True
 
 sphinx_gallery_conf = {
     "examples_dirs": [str(ROOT / "docs" / "tutorials")],
     "gallery_dirs": ["tutorials"],
     "filename_pattern": r"\.py$",
     "download_all_examples": False,
+    "notebook_extensions": set(),
     "show_memory": False,
     "min_reported_time": 1e9,
     "abort_on_example_error": True,
-    "plot_gallery": os.environ.get("GPU_THERMO_DOCS_EXECUTE", "1") == "1",
     "image_scrapers": ("matplotlib",),
     "reset_modules": ("matplotlib",),
     "capture_repr": ("_repr_html_", "__repr__"),
 }
 
-intersphinx_mapping: dict[str, tuple[str, str]] = {}
+intersphinx_mapping = pack(ROOT / "build" / "docs" / "inventories")
+intersphinx_timeout = 1
 
 html_math_renderer = "mathml"
 html_theme = "pydata_sphinx_theme"

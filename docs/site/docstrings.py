@@ -15,7 +15,11 @@ INSIDE = re.compile(r"(?<=\.) (?=[a-z_]\w*(?:, [a-z_]\w*)* : )")
 
 def as_numpydoc(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Rewrite a docstring of ours in place, before numpydoc reads it; keys of a spec have their own pages."""
-    if not str(getattr(obj, "__module__", "")).startswith("gpu_thermo") or "sklearn" in name:
+    home = str(getattr(obj, "__module__", ""))
+    if home.startswith("sklearn"):
+        lines[:] = [re.sub(r":\w+:`([^<`]+?) *(?:<[^>]*>)?`", r"\1", lines[0]), "", "As scikit-learn has it."]
+        return
+    if not home.startswith("gpu_thermo"):
         return
     if (first := next((i for i, line in enumerate(lines) if line.startswith("[data] name")), None)) is not None:
         lines[first:] = ["Every key: `gpu-thermo spec`."]

@@ -5,6 +5,7 @@ Mathematics becomes MathML, which browsers show without scripts or a network; pl
 """
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from docutils import nodes
@@ -18,6 +19,15 @@ from .staging import ROOT, pages
 
 LOG = logging.getLogger(__name__)
 REFERENCE = re.compile(r"\b((?:[\w.-]+/)*[\w-]+\.md)(,? sections? (\d+))?")
+
+
+LETTERS = {
+    "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "zeta": "ζ", "eta": "η", "theta": "θ",
+    "lambda": "λ", "mu": "μ", "nu": "ν", "xi": "ξ", "pi": "π", "rho": "ρ", "sigma": "σ", "tau": "τ", "phi": "φ",
+    "omega": "ω", "Phi": "Φ", "Psi": "Ψ",
+}  # fmt: skip
+GREEK = re.compile(rf"(?<![\w.-])(?:{'|'.join(LETTERS)})(?![\w-])")
+RAISED = re.compile(r"(?<=[\w)|'.])(\^)(-?\d+|\w|\([^()]*\))|(?<=\b[A-Za-z])(_)(\w{1,3})\b")
 
 
 class PlainReferences(SphinxPostTransform):
@@ -48,6 +58,37 @@ class PlainReferences(SphinxPostTransform):
             out += [nodes.reference("", found[0], internal=True, refuri=uri + anchor)]
             end = found.end()
         return [*out, nodes.Text(text[end:])] if out else []
+
+
+class Symbols(SphinxPostTransform):
+    """In pages about methods, Greek names become letters, and what follows ^ or _ is set higher or lower."""
+
+    default_priority = 410
+
+    def run(self, **kwargs: Any) -> None:
+        """Every text that is not code or mathematics already."""
+        if not self.env.docname.startswith(("equations", "tuning", "reference/methods/")):
+            return
+        for text in list(self.document.findall(nodes.Text)):
+            if not _inside(text, (nodes.literal, nodes.literal_block, nodes.math, nodes.math_block, nodes.title)):
+                parts = list(_typeset(str(text)))
+                if [p.astext() for p in parts] != [str(text)] and text.parent is not None:
+                    text.parent.replace(text, parts)
+
+
+def _typeset(text: str) -> Iterator[nodes.Node]:
+    """Text as nodes, with letters, powers and indices."""
+    end = 0
+    for found in RAISED.finditer(text):
+        yield nodes.Text(_greek(text[end : found.start()]))
+        raised, index = found[2], found[4]
+        yield nodes.superscript("", _greek(raised.strip("()"))) if raised else nodes.subscript("", _greek(index))
+        end = found.end()
+    yield nodes.Text(_greek(text[end:]))
+
+
+def _greek(text: str) -> str:
+    return GREEK.sub(lambda found: LETTERS[found[0]], text).replace("sqrt(", "\N{SQUARE ROOT}(")
 
 
 def _inside(node: nodes.Node, kinds: tuple[type[nodes.Node], ...]) -> bool:
@@ -101,5 +142,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Sphinx's hook."""
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_math_block, None))
     app.add_post_transform(PlainReferences)
+    app.add_post_transform(Symbols)
     app.connect("autodoc-process-docstring", as_numpydoc, priority=100)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

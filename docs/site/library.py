@@ -35,6 +35,7 @@ def _page(name: str, full: str) -> str:
     lines.append(f".. auto{'class' if inspect.isclass(found) else 'function'}:: {shown}")
     if name in MEMBERS:
         lines += ["   :members:", "   :inherited-members: BaseEstimator, BaseModel, int"]
+        lines += ["   :exclude-members: get_metadata_routing, set_fit_request, set_score_request, set_predict_request"]
     return "\n".join([lines[0], "", lines[1], "", *lines[2:], "```", ""])
 
 

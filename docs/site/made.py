@@ -8,14 +8,16 @@ from gpu_thermo_cli import reference
 
 from . import library
 from .formulas import display
+from .gallery import notebooks, thumbnails
 from .store import store_page
 
 TOCTREE = "```{{toctree}}\n:maxdepth: 1\n{hidden}\n{names}\n```\n"
 
 
-def made_pages() -> dict[str, str]:
+def made_pages() -> dict[str, str | bytes]:
     """Place in the site and text of every page that the code writes."""
-    out: dict[str, str] = {}
+    out: dict[str, str | bytes] = notebooks()
+    out["gallery/thumbnails.txt"] = thumbnails()
     for folder, title, about, pages in _folders():
         out |= {f"reference/{folder}/{name}.md": text for name, text in pages.items()}
         out[f"reference/{folder}/index.md"] = _index(title, about, pages)

@@ -6,18 +6,19 @@ page that a file became, or to the file in the repository.
 
 import os
 import re
-import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 REPOSITORY = "https://github.com/gpu-thermo/gpu_thermo"
-FOLDERS = ("gallery", "howto", "explain", "reference", "project")
+FOLDERS = ("start", "gallery", "howto", "explain", "reference", "project")
 """Folders of pages in docs/; tutorials/ is sphinx-gallery's."""
 ELSEWHERE = {
     "docs/site/index.md": "index.md",
     "CHANGELOG.md": "project/changelog.md",
+    "CONTRIBUTING.md": "project/contributing.md",
+    "SECURITY.md": "project/security.md",
     "bench/README.md": "project/bench.md",
     "tests/README.md": "project/tests.md",
     "analysis/GALLERY.md": "gallery/figures.md",
@@ -25,7 +26,7 @@ ELSEWHERE = {
 }
 """Pages that stand elsewhere in the sources, and what they become."""
 
-LINK = re.compile(r"(!?\[[^\]]*\]\()([^)\s]+)(\))")
+LINK = re.compile(r"(!?\[[^\]]*\]\(|^:img-top: )([^)\s]+)(\)|$)", re.MULTILINE)
 FENCE = re.compile(r"^(```.*?^```|~~~.*?^~~~)", re.MULTILINE | re.DOTALL)
 
 
@@ -36,7 +37,7 @@ def pages() -> dict[Path, str]:
     return own | inside | {ROOT / name: place for name, place in ELSEWHERE.items() if (ROOT / name).exists()}
 
 
-def stage(target: Path, made: dict[str, str]) -> None:
+def stage(target: Path, made: Mapping[str, str | bytes]) -> None:
     """Write every page into `target`, with the pictures they show, and those that the code made; what has not changed
     keeps its time.
     """
@@ -46,11 +47,11 @@ def stage(target: Path, made: dict[str, str]) -> None:
         text, pictures = relinked(page.read_text(), page, place, places)
         kept.add(write(target / place, text))
         for picture in pictures:
-            kept.add(copy(picture, target / "pictures" / picture.name))
+            kept.add(write(target / "pictures" / picture.name, picture.read_bytes()))
     for place, text in made.items():
         kept.add(write(target / place, text))
     for door in sorted((DOCS / "doors").glob("*.py")):
-        kept.add(copy(door, target / "doors" / door.name))
+        kept.add(write(target / "doors" / door.name, door.read_bytes()))
     _forget(target, kept)
 
 
@@ -74,7 +75,7 @@ def relinked(text: str, page: Path, place: str, places: dict[Path, str]) -> tupl
             raise ValueError(f"{page.relative_to(ROOT)} links to {link}, which is not there")
         if file in places:
             return f"{before}{_relative(places[file], place)}{mark}{anchor}{after}"
-        if before.startswith("!"):
+        if before.startswith(("!", ":")):
             pictures.append(file)
             return f"{before}{_relative(f'pictures/{file.name}', place)}{after}"
         return f"{before}{REPOSITORY}/blob/main/{file.relative_to(ROOT).as_posix()}{mark}{anchor}{after}"
@@ -83,19 +84,12 @@ def relinked(text: str, page: Path, place: str, places: dict[Path, str]) -> tupl
                    for part in FENCE.split(text)), pictures  # fmt: skip
 
 
-def write(path: Path, text: str) -> Path:
+def write(path: Path, content: str | bytes) -> Path:
     """Write a file unless it says so already."""
-    if not path.exists() or path.read_text() != text:
+    data = content.encode() if isinstance(content, str) else content
+    if not path.exists() or path.read_bytes() != data:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return path
-
-
-def copy(source: Path, path: Path) -> Path:
-    """Copy a file unless it is there already."""
-    if not path.exists() or path.read_bytes() != source.read_bytes():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, path)
+        path.write_bytes(data)
     return path
 
 

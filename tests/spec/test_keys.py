@@ -105,7 +105,7 @@ def checker():
 
 def examples():
     """Every whole run in README and docs."""
-    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
         for i, text in enumerate(re.findall(r"```toml\n(.*?)```", page.read_text(), re.DOTALL)):
             yield pytest.param(text, id=f"{page.name} {i}")
 

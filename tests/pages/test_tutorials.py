@@ -1,0 +1,55 @@
+"""What tutorials said is kept by their content: laid out for a build, kept after it, forgotten with changes."""
+
+import pytest
+from site_pages import tutorials
+
+FIRST = '"""\nA title\n=======\n"""\nprint(1)\n'
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    """One script and an empty place of what is kept; a build's folder."""
+    for name in ("SCRIPTS", "KEPT"):
+        (tmp_path / name).mkdir()
+        monkeypatch.setattr(tutorials, name, tmp_path / name)
+    (tmp_path / "SCRIPTS" / "one.py").write_text(FIRST)
+    return tmp_path
+
+
+def run(folders, target):
+    """What sphinx-gallery leaves of a script that it ran."""
+    script = folders / "SCRIPTS" / "one.py"
+    (target / "images" / "thumb").mkdir(parents=True, exist_ok=True)
+    (target / "one.py").write_text(script.read_text())
+    (target / "one.py.md5").write_text(tutorials.digest(script))
+    (target / "one.rst").write_text("said")
+    (target / "images" / "sphx_glr_one_001.png").write_bytes(b"drawn")
+    (target / "images" / "thumb" / "sphx_glr_one_thumb.png").write_bytes(b"small")
+
+
+def test_kept_and_laid_out_again(folders):
+    assert tutorials.restore(folders / "first") == ["one"]
+    run(folders, folders / "first")
+    assert tutorials.keep(folders / "first") == ["one"]
+    assert tutorials.keep(folders / "first") == []
+    assert tutorials.restore(folders / "second") == []
+    for name in ("one.rst", "images/sphx_glr_one_001.png", "images/thumb/sphx_glr_one_thumb.png"):
+        assert (folders / "second" / name).read_bytes() == (folders / "first" / name).read_bytes()
+    assert (folders / "second" / "one.zip").exists()
+
+
+def test_a_script_that_changes_is_run_again(folders):
+    run(folders, folders / "first")
+    tutorials.keep(folders / "first")
+    (folders / "SCRIPTS" / "one.py").write_text(FIRST + "print(2)\n")
+    assert tutorials.restore(folders / "first") == ["one"]
+    assert tutorials.restore(folders / "second") == ["one"]
+    assert tutorials.keep(folders / "first") == []
+
+
+def test_what_is_kept_of_a_script_that_went_goes(folders):
+    run(folders, folders / "first")
+    tutorials.keep(folders / "first")
+    (folders / "SCRIPTS" / "one.py").unlink()
+    tutorials.keep(folders / "first")
+    assert not [*(folders / "KEPT").iterdir()]
