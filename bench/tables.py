@@ -352,6 +352,29 @@ def _pbp_aims(mean: Any, published: Any) -> list[tuple[str, str]]:
     return out
 
 
+def bde(result: Result) -> str:
+    """Means over seeds with their spread, published rows and aims beside them."""
+    cells: dict[tuple[str, str], list[Result]] = {}
+    for r in result["rows"]:
+        cells.setdefault((r["table"], r["method"]), []).append(r)
+    out = []
+    for name in dict.fromkeys(table for table, _ in cells):
+        rmse, nll, seconds = result["aims"][name]
+        for method, of in ((m, of) for (table, m), of in cells.items() if table == name):
+            mean = {k: sum(r[k] for r in of) / len(of) for k in ("rmse", "nll_of_moments", "nll", "seconds", "wall")}
+            spread = lambda k, of=of: _error([r[k] for r in of]) if len(of) > 1 else ""  # noqa: E731
+            met = (mean["rmse"] <= rmse, mean["nll_of_moments"] <= nll, mean["seconds"] <= seconds)
+            out.append((name, method, str(len(of)), f"{mean['rmse']:.4f}{spread('rmse')}",
+                        f"{mean['nll_of_moments']:.3f}{spread('nll_of_moments')}", f"{mean['nll']:.3f}",
+                        f"{mean['seconds']:.0f}", f"{mean['wall']:.0f}",
+                        ", ".join(w for w, ok in zip(("RMSE", "NLL", "time"), met, strict=True) if ok)))  # fmt: skip
+        out.append((name, "aim", "", f"{rmse:g}", f"{nll:g}", "", f"{seconds:g}", "", ""))
+        for who, (theirs, score) in result["published"][name].items():
+            out.append((name, f"{who}, published", "", f"{theirs:g}", "" if score is None else f"{score:g}", *[""] * 4))
+    head = ("table", "", "seeds", "RMSE", "NLL of moments", "NLL of the mixture", "s", "wall s", "aims met")
+    return f"{where(result)}\n\n{markdown(head, out)}"
+
+
 def _eighth(name: str, model: str, of: list[Result], more: tuple[str, ...]) -> tuple[str, ...]:
     mean = lambda key: sum(r[key] for r in of) / len(of)  # noqa: E731
     nll = mean("nll")
@@ -419,7 +442,7 @@ def tuned_table(result: Result) -> str:
 
 
 TABLES: dict[str, Callable[[Result], str]] = {
-    "answer": answer, "pbp": pbp, "eight": eight,
+    "answer": answer, "pbp": pbp, "bde": bde, "eight": eight,
     "tuned_truth": tuned_truth, "tuned_cost": tuned_cost, "tuned_table": tuned_table,
     "compare": compare, "memory": memory, "scaling": scaling, "breakdown": breakdown, "observers": observers,
     "deep": deep, "sharding": sharding, "paper": paper,

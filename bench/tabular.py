@@ -136,32 +136,36 @@ def run_of(steps: int, draws: int, thin: int, batches: int, points: int) -> dict
     }
 
 
-def descent(table: Table, shape: str, data: Parts) -> dict[str, np.ndarray]:
+def descent(
+    table: Table, shape: str, data: Parts, seed: int = 1, threads: int | None = 1
+) -> dict[str, np.ndarray]:  # fmt: skip
     """Tensors [R, ...] where Adam ends from He's start."""
     steps = table.descent
     fall = {"value": 0.02, "schedule": "cosine", "final": 0.1}
     spec = {
         "data": DATA, "model": {**model(shape, table.activation), "init": "he"},
         "method": {"name": "adam", "stepsize": fall},
-        "run": run_of(steps, 1, steps, table.batches, len(data[1])),
+        "run": run_of(steps, 1, steps, table.batches, len(data[1])) | {"seed": seed},
     }  # fmt: skip
-    posterior = gt.sample(spec, data=data, threads=1)["posterior"]
+    posterior = gt.sample(spec, data=data, threads=threads)["posterior"]
     return {str(name): values.to_numpy()[:, -1] for name, values in posterior.data_vars.items()}
 
 
 def judged(
-    method: Method, stepsize: float, shape: str, data: Parts, start: dict[str, np.ndarray], steps: int, table: Table
-) -> dict[str, Any]:
+    method: Method, stepsize: float, shape: str, data: Parts, start: dict[str, np.ndarray], steps: int, table: Table,
+    seed: int = 1, threads: int | None = 1,
+) -> dict[str, Any]:  # fmt: skip
     """Scores, seconds and frozen replicas of one run of so many steps, of more where the method has smaller batches."""
     wall, processor = time.perf_counter(), time.process_time()
     points, more = len(data[1]), method.batches if table.batches == 1 else 1
     thin, batches = max(1, int(0.3 * steps * more / table.draws)), table.batches * more
     long = int(table.draws / 0.3) * thin
     spec = {
-        "data": DATA, "model": model(shape, table.activation), "run": run_of(long, table.draws, thin, batches, points),
+        "data": DATA, "model": model(shape, table.activation),
+        "run": run_of(long, table.draws, thin, batches, points) | {"seed": seed},
         "method": method.spec(stepsize, points, long, len(SHAPES[shape])),
     }  # fmt: skip
-    tree = gt.sample(spec, data=data, init=start, threads=1)
+    tree = gt.sample(spec, data=data, init=start, threads=threads)
     return {
         **of_mixture(tree, data), "steps": long, "replicas": REPLICAS, "batches": batches,
         "frozen": int((tree["sample_stats"]["status"].to_numpy() != 0).sum()),
