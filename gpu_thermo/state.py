@@ -6,7 +6,7 @@ m features, d hidden units, n outputs, D draws (or data sets, where said).
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -114,6 +114,11 @@ class State:
         extra = {name.removeprefix("extra/"): value for name, value in arrays.items() if name.startswith("extra/")}
         return cls(**own, step=step, evaluations=evaluations, extra=extra)
 
+    def rows(self, rows: slice) -> "State":
+        """Some neighbours alone, where they live: views of these arrays, all of which have R as their first axis."""
+        picked = {name: value[rows] for name, value in self.where().items()}
+        return State.from_arrays(picked, self.step, self.evaluations)
+
     def copy(self) -> "State":
         """Deep copy."""
         return State.from_arrays(
@@ -220,15 +225,31 @@ def alike(columns: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return first, np.zeros(0, np.int64) if group is None else group
 
 
+class Track(NamedTuple):
+    """Neighbouring replicas that are recorded after steps of their own: number i of `record` in slot i of the ring."""
+
+    rows: slice
+    record: tuple[int, ...]
+
+
 @dataclass(frozen=True)
 class Segment:
     """`steps` steps from step `start`, recording after each step named in `record` (absolute, in (start, start +
     steps]).
+
+    tracks : where replicas are recorded at different steps, all of them in order, and `record` is empty. Such a segment
+    is done in one piece: it is for programs whose coefficients are the same at every step.
     """
 
     start: int
     steps: int
     record: tuple[int, ...] = ()
+    tracks: tuple[Track, ...] = ()
+
+    @property
+    def slots(self) -> int:
+        """Slots of the ring that it takes."""
+        return max((len(track.record) for track in self.tracks), default=len(self.record))
 
 
 @dataclass
@@ -237,7 +258,7 @@ class Recorded:
 
     Attributes
     ----------
-    steps : the D recorded steps.
+    steps : the D recorded steps; none where tracks have steps of their own.
     position : [D, R, P]; NaN for replicas frozen by then.
     thermostat : [D, R, K] float64. kinetic_temperature : [D, R, K] float64, p.p / n_k at the end of the step.
     energy : [D, R] float64, minibatch energy of the last evaluation.
@@ -259,6 +280,14 @@ class Recorded:
     shadow_work_variance: Array | None = None
     proposals: Array | None = None
     there: tuple[Array, ...] | None = None
+
+    def of(self, track: Track) -> "Recorded":
+        """What was recorded of one track's replicas."""
+        draws, rows = len(track.record), track.rows
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("steps", "there")}
+        picked = {name: None if value is None else value[:draws, rows] for name, value in own.items()}
+        there = None if self.there is None else tuple(moment[rows] for moment in self.there[:draws])
+        return Recorded(steps=track.record, there=there, **picked)
 
 
 @dataclass(frozen=True)

@@ -221,6 +221,8 @@ class RunningMoments:
         alive = ~(np.isnan(phi).any(axis=(1, 2)) | np.isnan(log_w))
         if alive.all() and (ensemble == ensemble[0]).all():
             return self._add_rows(int(ensemble[0]), phi, log_w, *more)
+        if self._adds_each(ensemble, log_w):
+            return self._add_each(phi[alive], ensemble[alive], *(None if a is None else a[alive] for a in more))
         for e in np.unique(ensemble[alive]):
             rows = np.flatnonzero(alive & (ensemble == e))
             self._add_rows(int(e), phi[rows], log_w[rows], *(None if a is None else a[rows] for a in more))
@@ -250,6 +252,29 @@ class RunningMoments:
             if log_density is None:
                 raise ValueError("these sums have a density: give log_density [R, T]")
             self._add_density(e, np.asarray(log_density, np.float64) + log_w[:, None])
+
+    def _adds_each(self, ensemble: np.ndarray, log_w: np.ndarray) -> bool:
+        """Whether replicas are of one ensemble each and none has a weight, as the runs of a study: all are added at
+        once, which are as many sums of one term.
+        """
+        plain = not log_w.any() and "sum_w_density" not in self.sums
+        return plain and len(np.unique(ensemble)) == len(ensemble) and not self.sums["exponent"][ensemble].any()
+
+    def _add_each(self, phi: Array, ensemble: np.ndarray, log_density: Array | None, noise: Array | None) -> None:
+        """Add replicas [r, T, n] of weight 1, each of its own ensemble."""
+        s = self.sums
+        for name in ("draws", "sum_w", "sum_w2"):
+            s[name][ensemble] += 1
+        if noise is not None:
+            s["sum_w_noise"][ensemble] += noise
+        width = max(1, _TILE // (BLOCK * phi.shape[2]))
+        for start in range(0, phi.shape[1], width):
+            at = slice(start, start + width)
+            f = phi[:, at].astype(np.float64)
+            if self._classes is not None:
+                s["sum_w_entropy"][ensemble, at] += self._classes.entropy(f)
+            s["sum_w_phi"][ensemble, at] += f
+            s["sum_w_phi2"][ensemble, at] += f * f
 
     def _raise_exponent(self, e: int, k: np.ndarray) -> np.ndarray:
         """Make the exponent of ensemble `e` at least max k, rescale its sums, and return k - exponent [r]."""

@@ -231,7 +231,7 @@ def with_fixed_length(job: Job, momentum: Array, xp: Any = np) -> Array:
 def empty_record(state: State, segment: Segment) -> Recorded:
     """A ring of the segment's size, to be filled."""
     own = state.where()
-    draws, position, (replicas, partitions) = len(segment.record), own["position"], own["thermostat"].shape
+    draws, position, (replicas, partitions) = segment.slots, own["position"], own["thermostat"].shape
     recorded = Recorded(
         steps=segment.record,
         position=np.empty((draws, *position.shape), position.dtype),

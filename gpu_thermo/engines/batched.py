@@ -18,7 +18,7 @@ from ..kernels.toolchain import find_compiler
 from ..method.operations import operation
 from ..method.words import Evaluate, Substep
 from ..moves.contour import Contour, active_partition
-from ..state import Hyper, Recorded, Segment, State
+from ..state import Hyper, Recorded, Segment, State, Track
 from ..streams import make_keys
 from ..targets.base import Batch
 from .base import Job, Needs, Start, cores, empty_record, own_arrays, state_bytes
@@ -212,7 +212,7 @@ class _Block:
 
     def run(self) -> None:
         """All steps of the segment, then hand the state back."""
-        record = {step: i for i, step in enumerate(self.segment.record)}
+        due = self._due()
         with np.errstate(all="ignore"):
             self._load(0)
             self._initial_gradient()
@@ -220,9 +220,8 @@ class _Block:
                 if i and self.job.hyper.schedules:
                     self._load(i)
                 self._step(self.segment.start + i)
-                slot = record.get(self.segment.start + i + 1)
-                if slot is not None:
-                    self._record(slot)
+                for slot, some in due.get(self.segment.start + i + 1, ()):
+                    self._record(slot, some)
         self.ops.finish(self.local)
         if isinstance(self.state, ResidentState):
             self.state.moved(self.local.arrays())
@@ -294,21 +293,32 @@ class _Block:
         multiplier = contour.flatten(s.extra, energy, self.tau, log_omega, s.status == 0, self.xp)
         s.gradient *= multiplier.astype(s.gradient.dtype)[:, None]
 
-    def _record(self, slot: int) -> None:
+    def _due(self) -> dict[int, list[tuple[int, slice]]]:
+        """Of each step after which something is recorded: slots of the ring, and which of the block's replicas."""
+        first, last = self.rows.start, self.rows.stop
+        out: dict[int, list[tuple[int, slice]]] = {}
+        for rows, record in self.segment.tracks or (Track(self.rows, self.segment.record),):
+            mine = slice(max(rows.start, first) - first, min(rows.stop, last) - first)
+            for slot, step in enumerate(record if mine.start < mine.stop else ()):
+                out.setdefault(step, []).append((slot, mine))
+        return out
+
+    def _record(self, slot: int, some: slice) -> None:
         r, s = self.recorded, self.local
-        r.position[slot, self.rows] = _host(s.position)
-        if isinstance(self.state, ResidentState):  # for who looks at them there
+        at = slice(self.rows.start + some.start, self.rows.start + some.stop)
+        r.position[slot, at] = _host(s.position[some])
+        if isinstance(self.state, ResidentState) and not self.segment.tracks:  # for who looks at them there
             try:
                 r.there = (*(r.there or ()), s.position.copy())
             except MemoryError:
                 r.there = ()
-        r.thermostat[slot, self.rows] = _host(s.thermostat)
-        r.energy[slot, self.rows] = _host(s.energy)
+        r.thermostat[slot, at] = _host(s.thermostat[some])
+        r.energy[slot, at] = _host(s.energy[some])
         for k, (columns, count) in enumerate(zip(self.slices, self.program.partition.counts, strict=True)):
-            r.kinetic_temperature[slot, self.rows, k] = _host(self.ops.square_sum(s.momentum[:, columns])) / count
+            r.kinetic_temperature[slot, at, k] = _host(self.ops.square_sum(s.momentum[some, columns])) / count
         if self.proposals:
-            write_record(r, slot, self.rows, _host(s.extra[SUMS]), _host(s.status) == 0)
-            s.extra[SUMS][...] = 0
+            write_record(r, slot, at, _host(s.extra[SUMS][some]), _host(s.status[some]) == 0)
+            s.extra[SUMS][some] = 0
 
     # -- the step as a list of actions, and their coefficients ---------------------------------------------------------
 

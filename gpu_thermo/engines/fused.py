@@ -41,7 +41,7 @@ _POINTERS = (
     "position", "momentum", "gradient", *(f"kept_{i}" for i in range(MOST_KEPT)),
     "thermostat", "energy", "status", "frozen_step", "seed_low",
     "seed_high", "stream", "dataset", "group", "coefficients", "wide_coefficients", "data",
-    "prior", "own_centre", "slot", "ring_position",
+    "prior", "own_centre", "slot", "track", "ring_position",
     "ring_thermostat",
     "ring_kinetic", "ring_energy", "contour_log_weight", "contour_shift", "contour_multiplier", "contour_seen",
     "contour_visits",
@@ -145,13 +145,16 @@ class FusedEngine:
         start, end, there = segment.start, segment.start + segment.steps, self._there
         if there is None:
             while start < end:
-                part = cut(segment, start, most)
+                part = segment if segment.tracks else cut(segment, start, most)
                 self._part(state, part, recorded)
                 start += part.steps
             return
         draws = -(-len(segment.record) // PARTS)
         with there.errors():
             there.open(recorded.position)
+            if segment.tracks:
+                self._part(state, segment, recorded)
+                start = end
             while start < end:
                 part = cut(segment, start, min(most, there.most_steps), min(max(1, draws), there.most_draws))
                 try:
@@ -165,12 +168,10 @@ class FusedEngine:
 
     def _part(self, state: State, segment: Segment, recorded: Recorded) -> None:
         program = self.job.program
-        slot = np.full(segment.steps, -1, np.int32)
-        slot[np.array(segment.record, np.int64) - segment.start - 1] = np.arange(len(segment.record))
         first = recorded.steps.index(segment.record[0]) if segment.record else 0
-        ring = slice(first, first + len(segment.record))
-        arrays = self._constants | self._tables.at(segment) | {
-            "group": self._tables.group, "slot": slot, "ring_position": recorded.position[ring],
+        ring = slice(first, first + segment.slots)
+        arrays = self._constants | self._tables.at(segment) | _slots(segment) | {
+            "group": self._tables.group, "ring_position": recorded.position[ring],
             "ring_thermostat": recorded.thermostat[ring],
             "ring_kinetic": recorded.kinetic_temperature[ring], "ring_energy": recorded.energy[ring],
         }  # fmt: skip
@@ -195,6 +196,18 @@ class FusedEngine:
             "steps": segment.steps, "scheduled": self._tables.scheduled, "initial": initial,
         }  # fmt: skip
         self._launch(arrays, numbers, written=(*own, *(n for n in _POINTERS if n.startswith("ring_"))))
+
+
+def _slots(segment: Segment) -> dict[str, np.ndarray]:
+    """[tracks, steps] slots of the ring, -1 where nothing is recorded; of several tracks also [R], that of each
+    replica.
+    """
+    records = [track.record for track in segment.tracks] or [segment.record]
+    slot = np.full((len(records), segment.steps), -1, np.int32)
+    for row, record in zip(slot, records, strict=True):
+        row[np.array(record, np.int64) - segment.start - 1] = np.arange(len(record))
+    sizes = [track.rows.stop - track.rows.start for track in segment.tracks]
+    return {"slot": slot} | ({"track": np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)} if sizes else {})
 
 
 def _check_state(arrays: Mapping[str, np.ndarray], job: Job) -> None:

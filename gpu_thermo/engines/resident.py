@@ -116,6 +116,11 @@ class ResidentState(State):
         extra: Any = self.extra
         return {**self._there, **{f"extra/{n}": v for n, v in extra.data.items() if f"extra/{n}" not in self._there}}
 
+    def rows(self, rows: slice) -> "ResidentState":
+        """See State: on the device."""
+        with self._place:
+            return ResidentState(super().rows(rows), self._xp, self._place)
+
     def moved(self, arrays: Mapping[str, Array] | None = None) -> None:
         """The engine has changed its arrays, or put others in their place: copies on the host are out of date."""
         self._there |= arrays or {}

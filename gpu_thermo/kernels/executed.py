@@ -125,7 +125,7 @@ _LOOPS: tuple[tuple[str, _Turns, _Turns], ...] = (
     (r"int o = 0; o < OUTPUTS", lambda w: w.outputs, lambda w: 1),
 )  # fmt: skip
 """Headers of loops that may stay loops: how often a warp comes through, and what the source adds to the counter."""
-_NEVER = re.compile(r"\) freeze\(\);|\) record\(slot\);|if \(want_energy\)|a\.scheduled\) load_coefficients")
+_NEVER = re.compile(r"\) freeze\(\);|\(recorded\) record\(i\);|if \(want_energy\)|a\.scheduled\) load_coefficients")
 """Calls that a plain step leaves out: nothing is recorded, no energy asked for, nobody frozen."""
 _STEPS = "i < a.steps"
 _POINTS_OF_MEMBERS = re.compile(r"t \+ \(COUNT - 1\) \* TEAM < count|int t = team\.member; t < count|fetch_some<")

@@ -13,7 +13,8 @@ struct Arguments {
   const double* wide_coefficients;                                   // [T, WIDE_COEFFICIENTS, groups]
   const scalar* data;                                                // [sets, N, ROW]
   const double *prior, *own_centre;                                  // [1 or tensors, CONSTANTS]; [OWN]; null without
-  const i32* slot;                                                   // [steps]: where in the ring to record after each step, or -1
+  const i32* slot;                                                   // [tracks, steps]: where in the ring to record after each step, or -1
+  const i32* track;                                                  // [R]; null where all have one
   scalar* ring_position;                                             // [D, R, P]
   double *ring_thermostat, *ring_kinetic, *ring_energy;              // [D, R, K], [D, R, K], [D, R]
   double *contour_log_weight, *contour_shift, *contour_multiplier;   // [R, m], [R], [R]; null without contour, as the next
@@ -714,9 +715,20 @@ struct Run {
     }
   }
 
+  // Where a lane is recorded after step i of the segment, or -1; and whether any lane is.
+  HD i64 slot(int l, i64 i) const { return a.slot[a.track ? a.track[replica(l)] * a.steps + i : i]; }
+  HD bool due(i64 i) const {
+    if (LANES == 1 || !a.track) return slot(0, i) >= 0;
+    for (int l = 0; l < LANES; ++l) if (slot(l, i) >= 0) return true;
+    return false;
+  }
+
   // p.p / n_k of every partition, and the rest of one recorded moment.
-  SLOW void record(i64 slot) {
-    store_row(a.ring_position + slot * a.replicas * SIZE, s.q, s.tq);
+  SLOW void record(i64 i) {
+    for (int l = 0; l < LANES && first + l < a.replicas; ++l) {
+      const i64 at = slot(l, i);
+      if (at >= 0) store_lane(a.ring_position + at * a.replicas * SIZE, s.q, s.tq, l);
+    }
     UNROLL for (int k = 0; k < PARTITIONS; ++k) {
       wide square = splat_wide(0);
       int count = 0;
@@ -725,13 +737,14 @@ struct Run {
       UNROLL for (int i = 0; i < TAIL; ++i) if (part_tail(tensor_of_tail(i)) == k) square += widen(s.tp[i] * s.tp[i]);
       UNROLL for (int t = 0; t < TAILS; ++t) count += part_tail(t) == k ? tail_size(t) : 0;
       for (int l = 0; l < LANES && first + l < a.replicas && team.member == 0; ++l) {
-        const i64 at = (slot * a.replicas + first + l) * PARTITIONS + k;
+        if (slot(l, i) < 0) continue;
+        const i64 at = (slot(l, i) * a.replicas + first + l) * PARTITIONS + k;
         a.ring_kinetic[at] = get_wide(square, l) / count;
         a.ring_thermostat[at] = get_wide(s.xi[k], l);
       }
     }
     for (int l = 0; l < LANES && first + l < a.replicas && team.member == 0; ++l) {
-      a.ring_energy[slot * a.replicas + first + l] = get_wide(s.energy, l);
+      if (slot(l, i) >= 0) a.ring_energy[slot(l, i) * a.replicas + first + l] = get_wide(s.energy, l);
     }
   }
 
@@ -760,14 +773,14 @@ struct Run {
     if constexpr (WORK && !LEADING) if (a.start == 0) evaluate_energy();
     for (i64 i = 0; i < a.steps; ++i) {
       if (i && a.scheduled) load_coefficients(i);
-      const i64 slot = a.slot[i];
-      want_energy = CONTOUR || slot >= 0 || i + 1 == a.steps;
+      const bool recorded = due(i);
+      want_energy = CONTOUR || recorded || i + 1 == a.steps;
       now = u64(a.start + i);
       if constexpr (WORK) begin_work(*this);
       Step::run(*this);
       check();
-      if (slot >= 0) record(slot);
-      if constexpr (WORK) if (slot >= 0) record_work(*this, slot);
+      if (recorded) record(i);
+      if constexpr (WORK) if (recorded) record_work(*this, i);
     }
     store();
   }

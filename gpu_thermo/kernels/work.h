@@ -121,16 +121,17 @@ template <class Run> SLOW void close_step(Run& run) {
 }
 
 // What was counted since the last recorded moment, as engines/work.py has it.
-template <class Run> SLOW void record_work(const Run& run, i64 slot) {
+template <class Run> SLOW void record_work(const Run& run, i64 i) {
   for (int l = 0; l < LANES && run.first + l < run.a.replicas && run.team.member == 0; ++l) {
+    if (run.slot(l, i) < 0) continue;
     double* sums = run.a.work_sums + (run.first + l) * 5;
-    const i64 at = slot * run.a.replicas + run.first + l;
+    const i64 at = run.slot(l, i) * run.a.replicas + run.first + l;
     const double nan = get(run.running, l) ? 0.0 : not_a_number(), mean = sums[3] / sums[2] + nan;
     const double variance = sums[4] / sums[2] - mean * mean;
     run.a.ring_acceptance[at] = sums[1] / sums[0] + nan;
     run.a.ring_shadow_work[at] = mean;
     run.a.ring_shadow_work_variance[at] = variance < 0 ? 0 : variance;
     run.a.ring_proposals[at] = sums[0] + nan;
-    for (int i = 0; i < 5; ++i) sums[i] = 0;
+    for (int k = 0; k < 5; ++k) sums[k] = 0;
   }
 }

@@ -145,7 +145,7 @@ class Loop:
             recorded = self.engine.advance(state, segment, fold.hyper(moves, state))
             self.pace.saw(segment.steps, time.perf_counter() - begin)
             self.rate = self.rate or segment.steps / max(time.perf_counter() - begin, 1e-6)
-            moments = [self._moment(recorded, i) for i in range(len(recorded.steps))]
+            moments = self.see(recorded)
             del recorded  # the moments look into it: with the last of them it is gone, before the next is made
             fold.act(moves, state, self._energies)
             yield moments
@@ -153,6 +153,10 @@ class Loop:
             self.rate = 0.7 * self.rate + 0.3 * segment.steps / max(
                 time.perf_counter() - begin, 1e-6
             )  # moves, averages, writing included
+
+    def see(self, recorded: Recorded) -> list[Moment]:
+        """What was recorded, looked at, as draws and points of the learning curves."""
+        return [self._moment(recorded, i) for i in range(len(recorded.steps))]
 
     def _next_stop(self, step: int) -> int:
         """Where a segment has to end for the sake of momenta."""

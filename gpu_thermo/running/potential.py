@@ -174,9 +174,9 @@ class PotentialObserver:
         if is_draw:
             if weigh is not None:
                 statistics["log_weight"] = weigh(statistics["energy"], slice(None))
-            self._moments.update(
-                position[..., None].astype(np.float64), self._setup.ensemble, counted(statistics.get("log_weight"))
-            )
+            values, log_weight = position[..., None].astype(np.float64), counted(statistics.get("log_weight"))
+            with np.errstate(over="ignore"):  # of what runs away
+                self._moments.update(values, self._setup.ensemble, log_weight)
         return Observation(statistics, None)
 
     def look_at(self, state: State) -> np.ndarray:

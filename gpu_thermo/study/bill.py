@@ -1,5 +1,7 @@
 """What a shard of a study takes in memory: state, data sets, averages, curves, and what is held of draws."""
 
+from collections.abc import Sequence
+
 from ..engines.base import state_bytes
 from ..moves import fold
 from ..running.loop import RING_BYTES
@@ -42,7 +44,7 @@ def _of_data(ready: Setup, draws: int) -> int:
     return 2 * sets + laws
 
 
-def shard_bytes(groups: list[Group], shards: list[Shard], device: str) -> int:
-    """Bytes of the process while the largest shard runs."""
-    largest = max((s.runs * groups[s.group].memory for s in shards), default=0)
+def launch_bytes(groups: list[Group], launches: Sequence[Sequence[Shard]], device: str) -> int:
+    """Bytes of the process while the largest launch runs."""
+    largest = max((sum(s.runs * groups[s.group].memory for s in launch) for launch in launches), default=0)
     return resident_memory() + largest + 3 * RING_BYTES[device.partition(":")[0]]

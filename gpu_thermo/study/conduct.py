@@ -27,7 +27,7 @@ from .parts import is_done, part_builds
 from .progress import How, OnProgress, StudyProgress
 from .reading import open_study
 from .shards import Shard
-from .tuned import make_part
+from .together import make_parts
 from .work import StudyLike, Work, as_study, make_work
 from .workers import known_builds, run_there
 
@@ -85,11 +85,13 @@ def run_study(
             if not caught:
                 report(progress)
                 if client is None:
-                    _run_here(todo, path, (device, engine, threads), caught, progress, report, allow_other_bits)
+                    _run_here(job, todo, path, (device, engine, threads), caught, progress, report, allow_other_bits)
                 else:
                     each = threads or (max(1, cores() // workers) if workers else None)
                     known = None if allow_other_bits else known_builds(job, path)
-                    run_there(client, todo, path, (device, engine, each), caught, progress, report, known)
+                    hosts = workers or len(client.scheduler_info(n_workers=-1).get("workers", {}))
+                    launches = job.launches(todo, max(1, hosts))
+                    run_there(client, launches, path, (device, engine, each), caught, progress, report, known)
         except BaseException:
             with suppress(RunError):  # the first error is the one to show
                 _put_together(path, job)
@@ -166,10 +168,10 @@ def _put_together(path: Path, job: Work) -> int:
 def _start(job: Work, todo: list[Shard], workers: int) -> StudyProgress:
     missing = {s.id for s in todo}
     done = [s for s in job.shards if s.id not in missing]
-    steps = sum(s.replicas * s.steps for s in done)
+    steps = sum(s.replica_steps for s in done)
     return StudyProgress(
         len(done), len(job.shards), sum(s.runs for s in done), sum(s.runs for s in job.shards), steps,
-        sum(s.replicas * s.steps for s in job.shards), workers, earlier=steps, at_most=any(s.tuned for s in todo),
+        sum(s.replica_steps for s in job.shards), workers, earlier=steps, at_most=any(s.tuned for s in todo),
     )  # fmt: skip
 
 
@@ -178,27 +180,26 @@ class _Stop(Exception):
 
 
 def _run_here(
-    todo: list[Shard], path: Path, how: How, caught: list[int], progress: StudyProgress, report: OnProgress, allow: bool
-) -> None:
-    device, engine, threads = how
-    for shard in todo:
+    job: Work, todo: list[Shard], path: Path, how: How, caught: list[int], progress: StudyProgress, report: OnProgress,
+    allow: bool,
+) -> None:  # fmt: skip
+    for launch in job.launches(todo):
         before = progress.steps
 
-        def on_steps(step: int, shard: Shard = shard, before: int = before) -> None:
+        def on_steps(done: int, before: int = before) -> None:
             if caught:
                 raise _Stop
-            progress.steps = before + step * shard.replicas
+            progress.steps = before + done
             report(progress)
 
         try:
-            make_part(shard, path, device, engine, threads, on_steps, allow)
+            make_parts(launch, path, how, on_steps, allow, progress.count)
         except _Stop:
             return
         except Interrupted as stop:  # it has committed what it did
             caught.append(stop.exit_code - 128)
             return
-        progress.steps = before + shard.steps * shard.replicas
-        progress.count(shard)
+        progress.steps = before + sum(shard.replica_steps for shard in launch)
         report(progress)
         if caught:
             return

@@ -4,15 +4,15 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 
 from ..cost import operations
-from ..engines import Job, choose_engine, describe_build, make_engine, resolve_device
+from ..engines import Engine, Job, choose_engine, describe_build, make_engine, resolve_device
 from ..moves import fold
-from ..running.loop import Loop
+from ..running.loop import Loop, Moment
 from ..running.subject import Setup
+from ..state import State
 from ..targets.likelihoods import SCORES
 from . import builds
 from .bill import run_bytes
@@ -59,48 +59,60 @@ def run_shard(
     """
     began = time.perf_counter()
     launch = make_launch(shard)
-    ready = launch.setup
-    device = resolve_device(device)
-    speak, moments = Speakers(ready, shard.runs), ready.moments()
-    chosen = choose_engine(ready.job, engine, device)
-    worker = make_engine(ready.job, chosen, device, threads)
-    state = initial_state(launch, worker)
-    initial = speak.first(np.array(state.position))
-    loop = Loop.make(ready, worker, state, moments, threads)
-    watched = _watch(loop, speak, shard, on_steps)
-    out = {"rows": shard.rows.astype(np.int64)}
-    out |= watched.collected.status(*speak.status(loop.state.status, loop.state.frozen_step))
-    out |= {n: speak.first(v) for n, v in ready.chain_coordinates().items() if n not in IDENTITY}
-    out |= watched.collected.arrays(initial) | averages(ready, moments.variables()) | watched.held.arrays()
-    out |= fold.outcomes(ready.moves, loop.state) | watched.mixing.arrays(watched.seconds)
-    out[builds.NAME] = builds.as_array(describe_build(ready.job, chosen, device).to_dict())
-    out[NOTICES] = np.array(json.dumps(list(_notices(loop, shard))))
-    out["seconds"] = np.full(shard.runs, (time.perf_counter() - began) / shard.runs)
-    return out
-
-
-class Watched(NamedTuple):
-    """Who looked at the moments of a shard, and what a run took, in seconds."""
-
-    collected: Collector
-    held: Held
-    mixing: Mixing
-    seconds: float
-
-
-def _watch(loop: Loop, speak: Speakers, shard: Shard, on_steps: OnSteps | None) -> Watched:
-    """Run to the end, every moment seen by runs."""
-    began = time.perf_counter()
-    collected, held, mixing = Collector(loop.setup, shard), Held(loop.setup, speak), Mixing(loop, speak)
-    for recorded in loop.segments():
-        for moment in recorded:
-            seen = speak(moment.snapshot)
-            collected(seen)
-            held(seen)
-            mixing(seen, moment.snapshot.position)
+    chosen = choose_engine(launch.setup.job, engine, resolve_device(device))
+    worker = make_engine(launch.setup.job, chosen, resolve_device(device), threads)
+    watch = Watch(shard, launch.setup, worker, initial_state(launch, worker), threads)
+    for recorded in watch.loop.segments():
+        watch(recorded)
         if on_steps is not None:
-            on_steps(loop.state.step)
-    return Watched(collected, held, mixing, (time.perf_counter() - began) / shard.runs)
+            on_steps(watch.loop.state.step)
+    watch.sampled = time.perf_counter() - watch.began
+    return watch.arrays(time.perf_counter() - began)
+
+
+class Watch:
+    """Looks at the moments of one shard, and says what a study keeps of it.
+
+    Attributes
+    ----------
+    loop : the shard's own, which sees what an `engine` recorded; it may belong to a launch of several. sampled :
+    seconds that its moments took to come and be looked at.
+    """
+
+    def __init__(self, shard: Shard, ready: Setup, engine: Engine, state: State, threads: int | None) -> None:
+        self.shard, self._speak = shard, Speakers(ready, shard.runs)
+        self._initial = self._speak.first(np.array(state.position))
+        self._moments = ready.moments()
+        self.loop = Loop.make(ready, engine, state, self._moments, threads)
+        self._build = describe_build(ready.job, engine.name, engine.device)
+        self._collected, self._held = Collector(ready, shard), Held(ready, self._speak)
+        self._mixing = Mixing(self.loop, self._speak)
+        self.began, self.sampled = time.perf_counter(), 0.0
+
+    def __call__(self, recorded: list[Moment]) -> None:
+        """Take moments, by runs, of which some may run away."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            for moment in recorded:
+                seen = self._speak(moment.snapshot)
+                self._collected(seen)
+                self._held(seen)
+                self._mixing(seen, moment.snapshot.position)
+
+    def arrays(self, seconds: float) -> Arrays:
+        """See run_shard; all of it took so many seconds."""
+        loop, speak, shard = self.loop, self._speak, self.shard
+        ready = loop.setup
+        out = {"rows": shard.rows.astype(np.int64)}
+        out |= self._collected.status(*speak.status(loop.state.status, loop.state.frozen_step))
+        out |= {n: speak.first(v) for n, v in ready.chain_coordinates().items() if n not in IDENTITY}
+        with np.errstate(over="ignore", invalid="ignore"):
+            out |= self._collected.arrays(self._initial) | averages(ready, self._moments.variables())
+            out |= self._held.arrays() | self._mixing.arrays(self.sampled / shard.runs)
+        out |= fold.outcomes(ready.moves, loop.state)
+        out[builds.NAME] = builds.as_array(self._build.to_dict())
+        out[NOTICES] = np.array(json.dumps(list(_notices(loop, shard))))
+        out["seconds"] = np.full(shard.runs, seconds / shard.runs)
+        return out
 
 
 def _notices(loop: Loop, shard: Shard) -> Iterator[str]:
@@ -150,4 +162,8 @@ def group_of(ready: Setup, job: Job, cells: list[Cell], device: str, engine: str
     else:
         each = OF_A_COORDINATE * job.target.layout.size * job.program.gradients_per_step
     build, probe = describe_build(job, chosen, device).to_dict(), getattr(ready.subject, "probe", None)
-    return Group(cells, each, chosen, job.target.layout, job.program.partition.names, build, probe=probe)
+    alike = not (ready.spec.moves or job.hyper.schedules or any(record.ticks for record in job.program.records))
+    return Group(
+        cells, each, chosen, job.target.layout, job.program.partition.names, build, probe=probe,
+        steady=alike and ready.spec.run.tolerance is None,
+    )  # fmt: skip

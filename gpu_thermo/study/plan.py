@@ -9,7 +9,7 @@ from ..running import speed
 from ..store.files import as_path
 from ..targets.base import Potential
 from .beside import Beside
-from .bill import COLUMNS, CURVES, shard_bytes
+from .bill import COLUMNS, CURVES, launch_bytes
 from .parts import is_done
 from .shards import Shard
 from .work import StudyLike, Work, as_study, make_work
@@ -21,7 +21,8 @@ ACHIEVED = {"fused": 0.45, "batched": 0.05}
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """What a study would do and cost. `ensembles` are launch groups: cells alike in all but hyperparameters.
+    """What a study would do and cost. `ensembles` are groups of cells alike in all but hyperparameters; shards of
+    several go in one of the `launches` still to do, where they differ in length, too.
 
     memory_bytes : of the process at its peak, about. at_most : whether runs stop themselves, so that steps and seconds
     are the most they may take.
@@ -43,6 +44,7 @@ class StudyPlan:
     groups: tuple[tuple[str, int, int, int], ...] = ()
     at_most: bool = False
     memory_bytes: int = 0
+    launches: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary."""
@@ -80,13 +82,13 @@ def plan_study(
                 group.spec.run.max_steps or group.spec.run.steps,
             )
         )
-    steps = sum(s.replicas * s.steps for s in job.shards)
+    steps = sum(s.replica_steps for s in job.shards)
     todo = [s for s in job.shards if not (store and is_done(as_path(store), s))]
-    device = resolve_device(device)
+    device, launches = resolve_device(device), job.launches(todo)
     return StudyPlan(
         len(job.cells), seeds, len(job.cells) * seeds, len(groups), len(job.shards), len(job.shards) - len(todo), steps,
         _seconds(job, todo, device), _disk(job, seeds), tuple(cell.label for cell in job.cells), device, tuple(groups),
-        any(s.tuned for s in job.shards), shard_bytes(job.groups, todo, device),
+        any(s.tuned for s in job.shards), launch_bytes(job.groups, launches, device), len(launches),
     )  # fmt: skip
 
 
@@ -94,7 +96,7 @@ def _seconds(job: Work, todo: list[Shard], device: str) -> float:
     """Time of the shards `todo` at the share of the device's peak that engines reach."""
     peak, _ = speed.measured_peak(device)
     each = [group.operations / (ACHIEVED[group.engine] * peak) for group in job.groups]
-    return sum(s.replicas * s.steps * each[s.group] for s in todo)
+    return sum(s.replica_steps * each[s.group] for s in todo)
 
 
 def _disk(job: Work, seeds: int) -> int:

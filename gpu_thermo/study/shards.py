@@ -10,7 +10,7 @@ continued or extended finds what is done already.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -35,6 +35,8 @@ from .seeds import SeedTable
 SHARD_WORK = 5e11
 """Floating-point operations of one shard, about ten seconds on two cores."""
 SMALLEST, LARGEST = 32, 1024
+LENGTHS = ("steps", "burn_in", "thin", "trace")
+"""Of [run]: how long a run is, and when it is recorded."""
 FORMAT = 2
 """Of studies, in their stores and in every shard's id: raised when the same spec would be cut into other shards (2: by
 the operations of the network and data at hand) or give other numbers."""
@@ -48,7 +50,8 @@ class Group:
     ----------
     operations : arithmetic of a replica-step, learning curves included. engine : who carries it out. layout :
     tensors of a run. partitions : their names. build : what decides bits here. memory : bytes of a run under way.
-    probe : outputs of a network given from Python, by which it is known again.
+    probe : outputs of a network given from Python, by which it is known again. steady : whether every step does the
+    same, for every run by itself, so that runs of other lengths may go on beside them.
     """
 
     cells: list[Cell]
@@ -59,6 +62,7 @@ class Group:
     build: Mapping[str, str]
     memory: int = 0
     probe: np.ndarray | None = None
+    steady: bool = False
 
     @property
     def spec(self) -> RunSpec:
@@ -110,6 +114,11 @@ class Shard:
         return self.runs * self.tied
 
     @property
+    def replica_steps(self) -> int:
+        """Of the whole shard."""
+        return self.replicas * self.steps
+
+    @property
     def steps(self) -> int:
         """Steps of each run; of one that stops itself the most it may take."""
         return int(self._run["max_steps" if self.tuned else "steps"])
@@ -140,6 +149,13 @@ def launch_key(spec: RunSpec) -> str:
     if method["name"] == "sgld" and "sigma" in method and not kept:
         method["temperature"] = method.pop("sigma")
     tree["method"] = {key: value for key, value in method.items() if value is not None}
+    return json.dumps(tree, sort_keys=True)
+
+
+def beside_key(spec: RunSpec) -> str:
+    """Text that is equal for runs that differ in how long they are and when they are recorded, too."""
+    tree = json.loads(launch_key(spec))
+    tree["run"] = {key: value for key, value in tree["run"].items() if key not in LENGTHS}
     return json.dumps(tree, sort_keys=True)
 
 
@@ -229,6 +245,27 @@ def _contents(spec: RunSpec, base: Path | None) -> str:
     return json.dumps([[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in files if f.is_file()])
 
 
+def make_launches(
+    shards: list[Shard], groups: list[Group], runs: int | None = None, most: float = SHARD_WORK
+) -> list[tuple[Shard, ...]]:
+    """Shards that go in one launch each: those of the same seeds whose runs differ in hyperparameters and length, up to
+    so many `runs`, and `most` operations in all. It changes nothing of what a shard gives.
+    """
+    out: dict[Any, list[list[Shard]]] = {}
+    for shard in shards:
+        group = groups[shard.group]
+        alone = not group.steady
+        key = shard.id if alone else (beside_key(group.spec), shard.first_seed, len(shard.seeds))
+        launches = out.setdefault(key, [[]])
+        with_it = [*launches[-1], shard]
+        work = sum(s.replica_steps * groups[s.group].operations for s in with_it)
+        if len(with_it) > 1 and (work > most or sum(s.runs for s in with_it) > (runs or work)):
+            launches.append([shard])
+        else:
+            launches[-1] = with_it
+    return [tuple(launch) for launches in out.values() for launch in launches]
+
+
 # -- one launch --------------------------------------------------------------------------------------------------------
 
 
@@ -262,6 +299,14 @@ def make_launch(shard: Shard) -> Launch:
     ready = make_setup(made.spec, subject, dynamics, _hyper(specs, made, each))
     ready = replace(ready, ensemble=np.repeat(np.arange(shard.runs, dtype=np.int64), tied), starts=made.starts)
     return Launch(ready, init)
+
+
+def joined(shards: Sequence[Shard]) -> Shard:
+    """Several shards of a launch as one, their runs one after another; what it has of `specs` is of their
+    hyperparameters.
+    """
+    rows, specs = np.concatenate([s.rows for s in shards]), tuple(text for s in shards for text in s.specs)
+    return replace(shards[0], cells=tuple(cell for s in shards for cell in s.cells), rows=rows, specs=specs)
 
 
 def _streams(seeds: np.ndarray, tied: int) -> np.ndarray:

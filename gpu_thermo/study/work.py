@@ -9,9 +9,11 @@ from ..spec.text import read_toml
 from .beside import NETWORK, NOTHING, Beside, probe_text
 from .grids import Cell, StudySpec
 from .launch import make_group
-from .shards import Group, Shard, group_cells, make_shard, make_shards
+from .shards import SHARD_WORK, Group, Shard, group_cells, make_launches, make_shard, make_shards
 from .tuned import tuned_group
 
+LAUNCHES = 4
+"""Of each worker, at least, where there are enough shards."""
 StudyLike = StudySpec | Mapping[str, Any] | str | Path
 
 
@@ -28,6 +30,12 @@ class Work:
     def dims(self) -> dict[str, tuple[str, ...]]:
         """Axes of each tensor of any run."""
         return {name: dims for group in self.groups for name, (dims, _) in group.layout.variables.items()}
+
+    def launches(self, shards: list[Shard], workers: int = 0) -> list[tuple[Shard, ...]]:
+        """Shards by the launches that they go in; each of several `workers` has some."""
+        work = sum(s.replica_steps * self.groups[s.group].operations for s in shards)
+        most = min(SHARD_WORK, work / (LAUNCHES * workers)) if workers else SHARD_WORK
+        return make_launches(shards, self.groups, self.study.study.shard, most)
 
 
 def as_study(

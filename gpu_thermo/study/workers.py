@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,33 +15,34 @@ from .parts import is_done, part_builds, remove_part
 from .progress import OnProgress, StudyProgress
 from .records import pack_beside, packed, unpack, unpack_beside
 from .shards import Shard
-from .tuned import make_part
+from .together import make_parts
 from .work import Work
 
 GRACE_SECONDS = 5.0
 """How long shards under way on workers may take to end, and so to be kept, after a signal."""
 
 
-def remote_shard(
-    shard: Shard, path: str, device: str, engine: str, threads: int | None, own: bytes = b"", beside: bytes = b""
-) -> str:
-    """What a worker does: run one shard and write its part, unless another worker did so meanwhile. `own` is what the
-    coordinator has registered, `beside` what it was given beside the study.
+def remote_launch(
+    launch: Sequence[Shard], path: str, device: str, engine: str, threads: int | None, own: bytes = b"",
+    beside: bytes = b"",
+) -> None:  # fmt: skip
+    """What a worker does: run the shards of a launch and write their parts, unless another worker did so meanwhile.
+    `own` is what the coordinator has registered, `beside` what it was given beside the study.
     """
     unpack(own)
     if beside:
-        shard = replace(shard, beside=unpack_beside(beside))
+        given = unpack_beside(beside)
+        launch = [replace(shard, beside=given) for shard in launch]
     where = Path(path)
     if not where.is_dir():
         raise RunError(f"A worker does not see '{path}': put the study on a file system that all workers share.")
-    if not is_done(where, shard):
-        make_part(shard, where, device, engine, threads)
-    return shard.id
+    if todo := [shard for shard in launch if not is_done(where, shard)]:
+        make_parts(todo, where, (device, engine, threads))
 
 
 def run_there(
     client: Any,
-    todo: list[Shard],
+    todo: Sequence[Sequence[Shard]],
     path: Path,
     how: tuple[str, str, int | None],
     caught: list[int],
@@ -48,7 +50,7 @@ def run_there(
     report: OnProgress,
     known: dict[int, dict[str, str]] | None,
 ) -> None:
-    """Hand out the shards, count each as its part is there, and after a signal wait for those under way.
+    """Hand out launches, count each shard as its part is there, and after a signal wait for those under way.
 
     Raises
     ------
@@ -58,19 +60,19 @@ def run_there(
     from distributed import wait
     from distributed.client import Future
 
-    own, beside = packed(), client.scatter(pack_beside(todo[0].beside), broadcast=True) if todo else b""
-    futures: dict[Future, Shard] = {
+    own, beside = packed(), client.scatter(pack_beside(todo[0][0].beside), broadcast=True) if todo else b""
+    futures: dict[Future, Sequence[Shard]] = {
         client.submit(
-            remote_shard,
-            replace(shard, beside=NOTHING),
+            remote_launch,
+            [replace(shard, beside=NOTHING) for shard in launch],
             str(path),
             *how,
             own,
             beside,
-            key=f"gpu-thermo-{shard.id}-{os.getpid()}",
+            key=f"gpu-thermo-{launch[0].id}-{os.getpid()}",
             pure=False,
-        ): shard
-        for shard in todo
+        ): launch
+        for launch in todo
     }
     end = float("inf")
     while futures and time.monotonic() < end:
@@ -81,21 +83,24 @@ def run_there(
         with suppress(TimeoutError):
             wait(list(futures), timeout=0.5, return_when="FIRST_COMPLETED")
         for future in [f for f in futures if f.done()]:
-            shard = futures.pop(future)
+            launch = futures.pop(future)
             if future.status != "finished":
                 error = future.exception()
                 client.cancel(list(futures))
                 raise (
                     error
                     if isinstance(error, GpuThermoError)
-                    else RunError(f"Shard {shard.id} failed on the cluster: {error!r}")
+                    else RunError(f"Shard {' and '.join(s.id for s in launch)} failed on the cluster: {error!r}")
                 )
-            if not is_done(path, shard):
-                raise RunError(f"The part of shard {shard.id} is not in '{path}': workers must share this file system.")
-            if known is not None:
-                agree(path, shard, known)
-            progress.steps += shard.steps * shard.replicas
-            progress.count(shard)
+            for shard in launch:
+                if not is_done(path, shard):
+                    raise RunError(
+                        f"The part of shard {shard.id} is not in '{path}': workers must share this file system."
+                    )
+                if known is not None:
+                    agree(path, shard, known)
+                progress.steps += shard.replica_steps
+                progress.count(shard)
         if not caught:
             progress.workers = len(client.scheduler_info(n_workers=-1).get("workers", {}))
             report(progress)
@@ -119,9 +124,9 @@ def agree(path: Path, shard: Shard, known: dict[int, dict[str, str]]) -> None:
         raise
 
 
-def _under_way(client: Any, futures: dict[Any, Shard]) -> dict[Any, Shard]:
+def _under_way(client: Any, futures: dict[Any, Sequence[Shard]]) -> dict[Any, Sequence[Shard]]:
     """The futures that workers have begun, or ended; the others are cancelled."""
     begun = {key for keys in client.processing().values() for key in keys}
-    kept = {future: shard for future, shard in futures.items() if future.key in begun or future.done()}
+    kept = {future: launch for future, launch in futures.items() if future.key in begun or future.done()}
     client.cancel([future for future in futures if future not in kept])
     return kept

@@ -11,7 +11,7 @@ from gpu_thermo.run import resume, sample
 from gpu_thermo.running.pace import Pace
 from gpu_thermo.study import StudySpec, run_study
 from gpu_thermo.study.work import make_work
-from gpu_thermo.study.workers import remote_shard
+from gpu_thermo.study.workers import remote_launch
 from gpu_thermo.tuning.course import PHASES
 
 
@@ -46,7 +46,7 @@ def work_on(path: str, study: dict[str, Any], place: int, workers: int) -> None:
     """One of several workers of a study: its share of the shards, as a scheduler hands them out."""
     shards = make_work(StudySpec.from_dict(study), Path.cwd(), "cpu", "auto").shards
     for shard in (*shards[place::workers], *shards[place + 1 :: workers]):
-        remote_shard(shard, path, "cpu", "auto", 1)
+        remote_launch([shard], path, "cpu", "auto", 1)
 
 
 def tune_on(path: str, spec: dict[str, Any], engine: str, phase: Any, steps: int) -> None:
