@@ -119,7 +119,8 @@ def print_plan(plan: "StudyPlan", as_json: bool) -> None:
     show(
         facts({
             "runs": f"{plan.runs:,} ({plan.cells:,} cells x {plan.seeds:,} seeds)", "launch groups": plan.ensembles,
-            "shards": f"{plan.shards:,}{done}", "launches": f"{plan.launches:,} to do", "work": f"{most}{count(plan.replica_steps)} replica-steps",
+            "shards": f"{plan.shards:,}{done}", "launches": f"{plan.launches:,} to do",
+            "work": f"{most}{count(plan.replica_steps)} replica-steps",
             "time": f"{most or 'roughly '}{clock(plan.seconds)} on {plan.device}, as busy as it is now",
             "memory": f"about {size(plan.memory_bytes)}", "disk": f"about {size(plan.bytes)}",
         })
