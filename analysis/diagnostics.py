@@ -17,6 +17,7 @@ from gpu_thermo.averages.trees import Run, names_damage
 from gpu_thermo.errors import SpecError, Status, StoreError
 from gpu_thermo.spec.reports import read_reports
 from gpu_thermo.spec.run import RunSpec
+from gpu_thermo.tuning.lost import ENOUGH, NEVER
 from gpu_thermo.tuning.told import Told
 from gpu_thermo_analysis.convergence import (
     ESS_LIMIT,
@@ -38,7 +39,7 @@ from gpu_thermo_analysis.temperatures import (
 
 _PROPER = ("nll", "brier", "ece")
 """Scores that stand beside the calibration."""
-TOLERANCE = "tolerance"
+TOLERANCE, LOST = "tolerance", "lost chains"
 """Topic of what a run that tunes itself says of its averages."""
 MOST_FROZEN = 0.1
 LEAST_ACCEPTED = 0.3
@@ -189,6 +190,8 @@ def _diagnose_one(tree: xr.DataTree, spec: RunSpec, ensemble: int, chains: np.nd
     running = chains[status == Status.RUNNING]
     verdicts = [*_tuned_verdict(tree), *_frozen_verdict(steps, status), *_acceptance_verdict(stats, running)]
     tuned = spec.run.tolerance is not None
+    if not tuned:
+        verdicts += _still_verdict(stats, running)
     found, temperatures, weight_ess = None, [], math.nan
     every = tree["sample_stats_rungs"].to_dataset() if "sample_stats_rungs" in tree.children else None
     counted = counted_draws(stats, spec, running, every)
@@ -218,7 +221,7 @@ def _diagnose_one(tree: xr.DataTree, spec: RunSpec, ensemble: int, chains: np.nd
     if spent:
         verdicts.append(Verdict("cost", None, lines(spent)))
     if tuned:  # its verdict weighs every error; fixed limits only inform
-        verdicts = [v if v.topic == TOLERANCE else replace(v, passed=None) for v in verdicts]
+        verdicts = [v if v.topic in (TOLERANCE, LOST) else replace(v, passed=None) for v in verdicts]
     return EnsembleDiagnosis(
         ensemble,
         len(chains),
@@ -242,7 +245,14 @@ def _tuned_verdict(tree: xr.DataTree) -> list[Verdict]:
         told = Told.of({str(name): value for name, value in tree["tuning"].attrs.items()})
     except ValueError as error:
         raise claim("group tuning", f"is damaged ({error})") from None
-    return [Verdict(TOLERANCE, told.verdict.trusted, f"Averages {told.verdict.text}.")]
+    found = [Verdict(TOLERANCE, told.verdict.trusted, f"Averages {told.verdict.text}.")]
+    if told.verdict.lost:
+        text = (
+            f"{told.verdict.lost} of {told.tuner.replicas} chains are lost: far outside where the others are, or"
+            " without one proposal accepted. Start again; nothing that is averaged over them means anything."
+        )
+        found.append(Verdict(LOST, False, text))
+    return found
 
 
 def _moves_verdicts(stats: xr.Dataset, counted: Counted, ensemble: int) -> list[Verdict]:
@@ -274,6 +284,21 @@ def _acceptance_verdict(stats: xr.Dataset, running: np.ndarray) -> list[Verdict]
     low = mean < LEAST_ACCEPTED
     text = f"Proposals of {block} {'steps' if block > 1 else 'step'} are accepted at {mean:.3g}."
     return [Verdict("acceptance", False if low else None, text + " Lower stepsize or block." * low)]
+
+
+def _still_verdict(stats: xr.Dataset, running: np.ndarray) -> list[Verdict]:
+    """Chains of a word in braces that never accept anything: from where they are they do not come back."""
+    if "block" not in stats.coords or "acceptance" not in stats or stats.sizes["draw"] < ENOUGH:
+        return []
+    each = stats["acceptance"].to_numpy()[running]
+    moves = np.nanmax(np.where(np.isfinite(each), each, 0.0), axis=1, initial=0.0) >= NEVER
+    if moves.all() or not moves.any():
+        return []
+    text = (
+        f"{(~moves).sum()} of {len(running)} chains are lost: none of their proposals is accepted, and they stay where"
+        " they are. Start again from other starts, or with a smaller stepsize."
+    )
+    return [Verdict(LOST, False, text)]
 
 
 def _convergence(tree: xr.DataTree, spec: RunSpec, counted: Counted) -> Convergence | None:

@@ -2,7 +2,7 @@
 
 `python -m bench.tuned truth [--folder DIR]`: 4 NUTS references x 2 starts x 2 tolerances x seeds 0 to 19; goes on where
 it was stopped. `cost`: the same numbers given by hand, needs the rows of `truth`. `table`: twelve targets by three
-methods, a minute each at most.
+methods, a minute each at most. `lost`: 40 right runs, how near they come to what is called lost (a minute).
 """
 
 import argparse
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from . import tuned_cost, tuned_table, tuned_truth
+from . import tuned_cost, tuned_lost, tuned_table, tuned_truth
 from .common import save
 from .tuned_runs import REFERENCES, STARTS, TOLERANCES, rows, run_all
 from .tuned_truth import Cell, cells, rms
@@ -90,13 +90,20 @@ def table() -> None:
     save("tuned_table", {"tolerance": tuned_table.TOLERANCE, "rows": found})
 
 
+def lost() -> None:
+    """False alarms of lost replicas."""
+    for row in tuned_lost.rows():
+        print(row, flush=True)
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("what", choices=("truth", "cost", "table"))
+    parser.add_argument("what", choices=("truth", "cost", "table", "lost"))
     parser.add_argument("--folder", type=Path, default=Path("tuned_runs"), help="where rows of truth are kept")
     options = parser.parse_args()
-    {"truth": lambda: truth(options.folder), "cost": lambda: cost(options.folder), "table": table}[options.what]()
+    folder = options.folder
+    {"truth": lambda: truth(folder), "cost": lambda: cost(folder), "table": table, "lost": lost}[options.what]()
 
 
 if __name__ == "__main__":

@@ -233,6 +233,8 @@ def print_summary(summary: dict[str, Any]) -> None:
 def verdict_lines(summary: dict[str, Any]) -> dict[str, str]:
     """What a run that tunes itself chose, and whether its averages may be trusted."""
     out = {} if summary["minibatches"] is None else {"minibatches": summary["minibatches"]}
+    if summary["replaced"]:
+        out |= {"replaced": summary["replaced"]}
     return out if summary["verdict"] is None else out | {"averages": summary["verdict"]["text"]}
 
 

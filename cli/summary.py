@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .tuning import chosen_batch
+from .tuning import chosen_batch, replaced
 
 if TYPE_CHECKING:
     import xarray
@@ -50,6 +50,7 @@ def summarise(path: Path, tree: "xarray.DataTree | None" = None) -> dict[str, An
         "assumptions": assumed(tree), "verdict": None if told is None else told.verdict.to_dict(),
         "phase": None if told is None else told.course.phase, "weighted": "weight" in stats.coords,
         "minibatches": None if told is None else chosen_batch(told.course.log),
+        "replaced": None if told is None else replaced(told.course),
     }  # fmt: skip
 
 

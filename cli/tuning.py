@@ -2,11 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .output import echo, print_json, say
+from .output import echo, plural, print_json, say
+
+if TYPE_CHECKING:
+    from gpu_thermo.tuning.course import Course
 
 COLUMNS = ("step", "phase", "h", "accepted", "p", "ratio", "virial", "error", "then")
+MOST_STEPS = 5
+"""Windows in which replicas were lost that are named."""
 _WIDTHS = (9, -10, 7, 8, 5, 5, 9, 6, -1)
 """Of the columns; negative: aligned to the left."""
 
@@ -39,6 +44,9 @@ def show_tuning(store: Path, picture: Path | None, overwrite: bool, as_json: boo
         chosen = chosen_batch(told.course.log)
         if chosen is not None:
             echo(f"\nminibatches {chosen}")
+        gone = replaced(told.course)
+        if gone is not None:
+            echo(f"\nreplaced {gone}")
         ladder = next((line for line in reversed(told.course.log) if "attempts" in line), None)
         if ladder is not None:
             echo(f"\nladder {_ladder(ladder)}")
@@ -52,6 +60,19 @@ def show_tuning(store: Path, picture: Path | None, overwrite: bool, as_json: boo
 
         save_tuning(told, picture)
         say(f"{picture} drawn")
+
+
+def replaced(course: "Course") -> str | None:
+    """How many replicas were lost while the run tuned itself, and when; None where none were."""
+    found = course.replaced
+    if not found:
+        return None
+    count = len({row for _, rows in found for row in rows})
+    steps = ", ".join(f"{step:,}" for step, _ in found[:MOST_STEPS]) + ", ..." * (len(found) > MOST_STEPS)
+    return (
+        f"{plural(count, 'replica')} lay far outside where the others are, and went on from where others were"
+        f" (windows from step {steps})"
+    )
 
 
 def chosen_batch(log: Sequence[Mapping[str, Any]]) -> str | None:
@@ -100,6 +121,13 @@ def _aligned(cells: tuple[str, ...]) -> str:
 
 def _then(line: dict[str, Any]) -> str:
     """What was made of it."""
+    lost = line.get("replaced")
+    said = _decided(line)
+    return ", ".join(filter(None, (said, f"{plural(len(lost), 'replica')} replaced"))) if lost else said
+
+
+def _decided(line: dict[str, Any]) -> str:
+    """Of the stepsize, the masses, the next window."""
     if line.get("again"):
         return "again, h halved"
     if "turned" in line:

@@ -6,6 +6,7 @@ Types and shapes only, so that it costs next to nothing; whether the bytes are t
 
 import json
 import math
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -82,6 +83,18 @@ def told_of(attributes: Mapping[str, Any]) -> Told | None:
         return Told.of(attributes["tuning"])
     except ValueError as error:
         raise claim("attribute tuning", f"is damaged ({error})") from None
+
+
+def warn_of_lost(tree: xr.DataTree) -> None:
+    """A warning where a run that tuned itself lost replicas, which no average survives."""
+    found = tree["tuning"].attrs if "tuning" in tree.children else {}
+    told = told_of({"tuning": found}) if "course" in found else None
+    if told is not None and told.verdict.lost:
+        warnings.warn(
+            f"{told.verdict.lost} of the run's {told.tuner.replicas} replicas are lost, far outside where the others"
+            " are, and predictions average over them, too: they mean nothing. Start the run again from other starts.",
+            stacklevel=3,
+        )  # fmt: skip
 
 
 def check_reports(stored: Any) -> None:

@@ -28,7 +28,7 @@ from ..targets.likelihoods import LEARNED, get_likelihood
 from ..targets.networks import MlpModel
 from ..targets.own.check import PROBE, check_network, check_same
 from ..targets.own.model import OwnModel
-from .claims import learned_centre, names_of
+from .claims import learned_centre, names_of, warn_of_lost
 from .draws import Chunk, Evaluate, Scales, Source, mixtures
 from .ensembles import ensemble_columns, labels
 from .logarithms import in_own_units
@@ -106,6 +106,7 @@ def predict(
         There is no such GPU.
     """
     tree, levels = opened(run), _checked_levels(quantiles)
+    warn_of_lost(tree)
     model, data = model_of(tree, network), Scales.of(tree)
     source = Source.of(tree, model.layout, ensemble)
     names = data_names(tree)

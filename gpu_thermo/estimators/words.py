@@ -59,6 +59,12 @@ def _against(told: Told, seconds: float, ways: Ways) -> Iterator[str]:
     if not line:
         yield f"no network was collected in the time there was: {_longer(seconds, MORE, ways)}"
         return
+    if told.verdict.lost:
+        yield (
+            f"{told.verdict.lost} of {told.tuner.replicas} networks ran away and spoil every answer: use none of them,"
+            f" and try another {ways.again}; if it comes again, look for wild values in the columns"
+        )
+        return
     if course.stuck >= rules.MODES and not course.burned:
         yield (
             "several kinds of networks explain the table about equally well and do not turn into each other: each is"

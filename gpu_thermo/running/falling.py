@@ -131,14 +131,19 @@ class Way:
             return self._after_descent(seen, budget.left(step))
         if not seen.sound:
             return rules.again(course, step), seen.held
+        position = seen.mended
         if course.window == 0:
-            mass = seen.launch.masses(seen.position)
+            mass = seen.launch.masses(position)
             curvature = seen.launch.with_masses(mass).curvature(seen.held, FINE)
-            return rules.fall(course, step, seen.energy, mass, curvature, budget.left(step)), seen.position
+            found = rules.fall(course, step, seen.energy, mass, curvature, budget.left(step))
+            return found.replacing(seen.lost), position
         last, timed = course.window == STAGES, budget.seconds is not None
         share = len(seen.position) / self.held.job.replicas if last and timed else 1.0
         found = rules.fallen(course, step, seen.energy, seen.acceptance(), budget.left(step, share))
-        return found, self.with_group(seen.position) if found.phase == SAMPLING else None
+        found = found.replacing(seen.lost)
+        if found.phase == SAMPLING:
+            return found, self.with_group(position)
+        return found, position if seen.lost.any() else None
 
     def _after_descent(self, seen: Stage, left: int) -> tuple[Course, np.ndarray | None]:
         course, step = seen.course, seen.step
@@ -146,7 +151,7 @@ class Way:
             return self.rules.descend(course, step, seen.energy, left), None
         position = seen.mended
         curvature = seen.launch.curvature(position, FINE)
-        return self.rules.warm(course, step, seen.energy, curvature, left), position
+        return self.rules.warm(course, step, seen.energy, curvature, left).replacing(seen.lost), position
 
     def sampled(self, course: Course, step: int, window: Window, found: Mapping[str, np.ndarray]) -> Course:
         """The course with what was sampled so far; `found` are the averages of its draws."""

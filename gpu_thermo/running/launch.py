@@ -22,6 +22,7 @@ from ..streams import Purpose, make_keys, minibatch, normals
 from ..targets.base import Batch
 from ..tuning import batches, masses
 from ..tuning.course import BURN_IN, LADDER, SAMPLING, Course
+from ..tuning.lost import outlying, replaced
 from ..tuning.rules import DESCENT_RATE
 from ..tuning.tuner import Tuner
 from .rungs import Rungs, exchange_of, ladder_of, ladder_rules
@@ -237,6 +238,15 @@ class Launch:
             if not job.program.has_fixed_length(k):
                 drawn[:, columns] *= np.sqrt(tau[:, k : k + 1]).astype(job.dtype)
         return with_fixed_length(job, np.ascontiguousarray(drawn))
+
+    def lost(self, position: np.ndarray) -> np.ndarray:
+        """[R + B] who is far outside at these positions, by U on all points."""
+        energy, _ = self.full_gradient(position, np.arange(len(position)))
+        return outlying(energy, energy * energy, self.tuner.heat)
+
+    def replaced(self, position: np.ndarray, lost: np.ndarray) -> np.ndarray:
+        """`position` [R + B, P] with the `lost` [R + B] where others are."""
+        return position[replaced(lost, self.replicas, self.tuner.superchain)] if lost.any() else position
 
     # -- the target ----------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ class Stage:
     course, step : as it was, draws that were sampled judged; and the step at which it ended. launch : what went on.
     position, held : [rows, P] where all rows are, and where they began.
     energy : median over the replicas that count. sound : whether no row was frozen, and all that was seen is finite.
-    acceptance : measures that of single steps, of the replicas that count.
+    acceptance : measures that of single steps, of the replicas that count. lost : [rows] who ran away (lost.py).
     """
 
     course: Course
@@ -30,9 +30,13 @@ class Stage:
     energy: float
     sound: bool
     acceptance: Callable[[], float]
+    lost: np.ndarray
 
     @cached_property
     def mended(self) -> np.ndarray:
-        """Positions after a descent; whoever it lost is where the stage began."""
-        lost = ~np.isfinite(self.position).all(axis=1)
-        return np.where(lost[:, None], self.held, self.position)
+        """Positions from which the next stage may begin: whoever is no number is where the stage began, and whoever ran
+        away is where another is.
+        """
+        broken = ~np.isfinite(self.position).all(axis=1)
+        sound = np.where(broken[:, None], self.held, self.position)
+        return self.launch.replaced(sound, self.lost)

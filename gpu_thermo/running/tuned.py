@@ -6,7 +6,7 @@ replicas that count, in the same launch, and is never seen outside.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -219,7 +219,7 @@ class TunedLoop(Loop):
             self.course, start = self.falling.after(self._stage(), self.budget)
         else:
             found, start = self._ordinary(before, step)
-            found = _noted(found, facts)
+            found = found.noted(facts)
             self.course = found if self.way is None else self.way.turned(found, step, self.budget)
         self.hyper = None
         if _kind(before) != _kind(self.course):
@@ -240,7 +240,7 @@ class TunedLoop(Loop):
         return Stage(
             self._sampled(course, state.step) if course.phase == SAMPLING else course, state.step, self.launch,
             np.array(state.position), self.held, self._median(np.asarray(state.energy, np.float64)), self._sound(),
-            self._acceptance,
+            self._acceptance, self._lost(),
         )  # fmt: skip
 
     def _ordinary(self, before: Course, step: int) -> tuple[Course, np.ndarray | None]:
@@ -264,14 +264,20 @@ class TunedLoop(Loop):
         if not tuner.descended(course, step, seen.energy):
             return tuner.descend(course, step, seen.energy), None
         position, found = seen.mended, tuner.descend(course, step, seen.energy)
-        return tuner.adapt(found, step, self.launch.curvature(position), self.launch.variances(position)), position
+        found = tuner.adapt(found, step, self.launch.curvature(position), self.launch.variances(position))
+        return found.replacing(seen.lost), position
 
     def _after_adaptation(self, course: Course, step: int) -> tuple[Course, np.ndarray | None]:
-        tuner, position = self.launch.tuner, np.array(self.state.position)
+        tuner, lost = self.launch.tuner, self._lost()
+        position = self.launch.replaced(np.array(self.state.position), lost)
         found, again = tuner.after_adaptation(
-            course, step, self._acceptance(), self._median(self.window.part_mean(0)),
+            course, step, self._acceptance(lost), self._median(self.window.part_mean(0)),
             self.launch.variances(position), self._sound(), self.launch.noise(position, self.state.evaluations),
         )  # fmt: skip
+        if again:
+            lost = self.launch.lost(self.held)
+            return found.replacing(lost), self.launch.replaced(self.held, lost)
+        found = found.replacing(lost)
         if tuner.weighs(course, found, step):
             return self._weighed(found, step, position), position
         if tuner.chooses(course, found):
@@ -279,7 +285,7 @@ class TunedLoop(Loop):
         if tuner.climbs(course, found):
             found = tuner.climb(found, step)
             return found, spread(position, (max(tuner.temperature),), found.temperatures)
-        return found, self.held if again else None
+        return found, position if lost.any() else None
 
     def _after_ladder(self, course: Course, step: int) -> tuple[Course, np.ndarray | None]:
         rungs, state = self.launch.rungs, self.state
@@ -305,29 +311,33 @@ class TunedLoop(Loop):
         found = self.launch.tuner.choose(course, step, shares, self.launch.variances(position))
         return found, self.launch.in_batches(found.batch).filled(position) if found.batch else None
 
-    def _acceptance(self) -> float:
-        """Of single steps, of the replicas that count: over the window where the engine counts work, else from where
-        they are now.
+    def _acceptance(self, lost: np.ndarray | None = None) -> float:
+        """Of single steps, of the replicas that count and are not lost: over the window where the engine counts work,
+        else from where they are now.
         """
-        seen = self.window.rows(slice(self.launch.replicas)).mean_acceptance
+        mine = slice(self.launch.replicas) if lost is None else np.flatnonzero(~lost[: self.launch.replicas])
+        seen = self.window.rows(mine).mean_acceptance
         if not np.isnan(seen):
             return seen
         return self.launch.acceptance(np.array(self.state.position), self.state.step, self.course.stepsize)
 
     def _after_burn_in(self, course: Course, step: int) -> tuple[Course, np.ndarray | None]:
-        position = np.array(self.state.position)[self.launch.rungs.target(self.state)]
+        lost = self._lost()
+        position = self.launch.replaced(np.array(self.state.position)[self.launch.rungs.target(self.state)], lost)
         variances = self.launch.variances(position)
         found, again = self.launch.tuner.after_burn_in(course, step, self.window, variances, self._sound())
         if {"ratio", "starts"} & set(found.log[-1].get("failed", ())) and found.phase == SAMPLING:
             found = self._barred(found)
-        return found, self.held if again else None
+        if again or not lost.any() or self.launch.exchange is not None:
+            return found, self.held if again else None
+        return found.replacing(lost), position
 
     def _barred(self, course: Course) -> Course:
         """The course, which says how hot a ladder would have to be for replicas to cross what is between them."""
         if self.launch.exchange is not None or course.path:
             return course
         tau = max(self.launch.tuner.temperature)
-        return _noted(course, {"hottest": hot_enough(tau, self.launch.barrier(np.array(self.state.position)))})
+        return course.noted({"hottest": hot_enough(tau, self.launch.barrier(np.array(self.state.position)))})
 
     def _after_sampling(self, course: Course, step: int) -> tuple[Course, None]:
         found = self.launch.tuner.after_sampling(course, step, self.window)
@@ -338,6 +348,12 @@ class TunedLoop(Loop):
         if self.falling is not None:
             return self.falling.sampled(course, step, self.window, self.moments.variables())
         return self.launch.tuner.sampled(course, step, self.window)
+
+    def _lost(self) -> np.ndarray:
+        """[R + B] who ran away in this stage, or stayed where it was; nobody where nobody is sound."""
+        tuner, full = self.launch.tuner, self.course.phase in (BURN_IN, SAMPLING)
+        lost = self.window.lost(tuner.outputs if full else 0, tuner.heat, tuner.braces and full)
+        return lost & ~lost[: self.launch.replicas].all()
 
     def _sound(self) -> bool:
         """Whether no row was frozen, and all that was seen is finite."""
@@ -384,7 +400,7 @@ class TunedLoop(Loop):
         course = self.course
         if course.phase == SAMPLING and self.window.draws > 1 and not np.isnan(self.window.product).any():
             facts = self.launch.rungs.facts(self.state, self.launch.replicas)
-            course = _noted(self._sampled(course, self.state.step), facts)
+            course = self._sampled(course, self.state.step).noted(facts)
         self.course = replace(course, ended="max_time")
         return True
 
@@ -443,11 +459,6 @@ def _empty(launch: Launch, course: Course) -> Window:
     full = course.phase in (BURN_IN, SAMPLING)
     quantities = launch.tuner.outputs + 1 if full else 1
     return Window.empty(4 if full else 1, launch.rungs.ladders, quantities, len(launch.job.program.texts))
-
-
-def _noted(course: Course, facts: Mapping[str, Any]) -> Course:
-    """The course whose last line says what its ladder came to, too."""
-    return replace(course, log=(*course.log[:-1], course.log[-1] | dict(facts))) if facts and course.log else course
 
 
 def _head(recorded: Recorded, i: int, rows: Any, counts_work: bool, observer: Observer) -> Recorded:

@@ -48,7 +48,7 @@ def explain(error: ValidationError, known_keys: KnownKeys) -> str:
 
 
 _NOISE = {"all", "value", "float", "int", "list[float]"}
-_UNIONS_OF = ("literal[", "function-", "dict[")
+_UNIONS_OF = ("literal[", "function-", "dict[", "constrained-")
 """Parts of a location that are about our models, not about what the user wrote."""
 
 

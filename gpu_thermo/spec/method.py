@@ -12,7 +12,7 @@ from pydantic import (
 from ..method.named import ALIASES, HYPERPARAMETERS, METHODS, get_method
 from .mass import AUTO, Mass
 from .names import is_elsewhere
-from .section import Section
+from .section import RealNumber, Section, WholeNumber
 from .values import Partitioned, Scheduled, Value
 
 __all__ = ["AUTO", "MethodSpec"]
@@ -40,14 +40,15 @@ class MethodSpec(Section):
     thermostat: Partitioned | None = Field(None, description=HYPERPARAMETERS["thermostat"])
     momentum: Partitioned | None = Field(None, description=HYPERPARAMETERS["momentum"])
     mass: Mass | None = Field(None, description="masses of the parameters under a splitting word")
-    every: dict[str, Annotated[int, Field(ge=1)]] | None = Field(
+    every: dict[str, Annotated[WholeNumber, Field(ge=1)]] | None = Field(
         None,
         description="multirate: a partition with m here moves in the last of every m steps only, by m stepsizes",
         json_schema_extra={"allowed": "{partition = steps, ..}", "unit": "steps"},
     )
-    stepsize_ratio: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] | None = Field(
+    stepsize_ratio: dict[str, Annotated[RealNumber, Field(ge=1e-6, le=1e6)]] | None = Field(
         None,
-        description="a stepsize of its own for a partition, as a multiple of stepsize; the others have 1",
+        description="a stepsize of its own for a partition, as a multiple of stepsize, between 1e-6 and 1e6; the others"
+        " have 1",
         json_schema_extra={"allowed": "{partition = number, ..}"},
     )
     block: int | None = Field(

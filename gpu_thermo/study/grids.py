@@ -43,8 +43,10 @@ _BY_SEEDS = {
     "data.seed": "data", "data.seeds": "data", "data.split_seed": "data", "run.seed_init": "init",
     "run.seed_dynamics": "dynamics",
 }  # fmt: skip
-_FIXED = ("run.replicas", "run.keep", "run.streams", *_BY_SEEDS)
+_FIXED = ("run.replicas", "run.superchain", "run.keep", "run.streams", *_BY_SEEDS)
 """Fields that a study sets itself."""
+_OF_TUNED = ("run.replicas", "run.superchain")
+"""Those that are a run's own where each cell and seed is a run that tunes itself."""
 
 
 class StudyOptions(Section):
@@ -222,8 +224,10 @@ class StudySpec(Section):
                 found = ", ".join(f"{n} of {field}" for field, n in lengths.items())
                 raise SpecError(f"Fields that go in step need lists of equal length; there are {found}.")
         for key in (f"{s}.{k}" for s, section in self.base.items() if isinstance(section, Mapping) for k in section):
-            if key in _FIXED and not (key == "run.replicas" and self._tunes()):
+            if key in _FIXED and not (key in _OF_TUNED and self._tunes()):
                 raise SpecError(_reserved(key))
+        if "run.superchain" in named and not self._tunes():
+            raise SpecError(_reserved("run.superchain"))
         count = np.prod(
             [float(len(v)) for v in self.grid.values()] + [float(len(next(iter(g.values())))) for g in self.zip]
         )
@@ -275,7 +279,7 @@ def _axes(tree: Any, where: str, prefix: str = "") -> dict[str, list[Any]]:
             raise SpecError(
                 f"{where}.{field} is an empty list, and the study would have no runs: give at least one value."
             )
-        elif field in _FIXED:
+        elif field in _FIXED and field != "run.superchain":
             raise SpecError(_reserved(field))
         elif field == "moves":
             out[field] = [_moves(v) for v in value]
@@ -305,6 +309,12 @@ def _reserved(field: str) -> str:
         return (
             "run.replicas is the number of seeds in a study: give it as count in [seeds]. (Of runs with run.tolerance"
             " it is how many replicas each has: set it in [run].)"
+        )
+    if field == "run.superchain":
+        return (
+            "run.superchain shares starts among the replicas of one run, and in a study every replica is a run: give"
+            ' init = 32, dynamics = 4 and combine = "product" in [seeds] for 32 starts with four noises each. (Runs'
+            " with run.tolerance take it: set it in [run].)"
         )
     if field == "run.streams":
         return "run.streams is set by the study: give init and dynamics in [seeds]."

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from . import rules
 from .rules import Lengths
 
@@ -85,6 +87,19 @@ class Course:
         """With one more line in the log."""
         line = {"phase": self.phase, "window": self.window, "begun": self.begun, "stepsize": self.stepsize, **entry}
         return replace(self, log=(*self.log, line))
+
+    def noted(self, facts: Mapping[str, Any]) -> "Course":
+        """With these facts in the last line of the log."""
+        return replace(self, log=(*self.log[:-1], self.log[-1] | dict(facts))) if facts and self.log else self
+
+    def replacing(self, lost: np.ndarray) -> "Course":
+        """With the numbers of the rows that were `lost` [R + B] in the last line: they go on from where others are."""
+        return self.noted({"replaced": np.flatnonzero(lost).tolist()} if lost.any() else {})
+
+    @property
+    def replaced(self) -> list[tuple[int, list[int]]]:
+        """(Step at which the window began, rows that were lost in it) of each window that lost some."""
+        return [(line["begun"], line["replaced"]) for line in self.log if line.get("replaced")]
 
     def expected(self, tolerance: float, max_steps: int, step: int) -> int | None:
         """Steps of the whole run, as the square of the error falls with the steps; None before burn-in was judged."""

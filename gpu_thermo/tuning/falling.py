@@ -211,7 +211,7 @@ class Falling:
         pairs = zip(line["virial"], line["virial_error"], strict=True)
         good = {
             "drift": line["p"] > rules.SIZE, "ratio": line["ratio"] < rules.RATIO,
-            "virial": all(abs(v - 1) <= rules.VIRIAL * e for v, e in pairs),
+            "virial": all(abs(v - 1) <= rules.VIRIAL * e for v, e in pairs), "lost": not line.get("lost"),
         }  # fmt: skip
         return [name for name, passed in good.items() if not passed]
 

@@ -309,13 +309,19 @@ class Tuner:
         starts = self.starts(alive, mean, square)
         tests["starts"] = not starts.get("apart", False)
         failed = [name for name, good in tests.items() if not good]
-        bias = self.bias(window)
+        bias, lost = self.bias(window), self.lost(window)
+        failed = ["lost"] if lost else failed  # the other tests are of what the lost ones spoil
         line = course.logged(
             p=p, ratio=ratio, virial=[v.value for v in virials], virial_error=[v.error for v in virials],
             acceptance=_number(main.mean_acceptance), friction=list(course.friction), block=course.lengths.block,
-            error=self.error(mean, square), failed=failed, passed=not failed, again=False, **_bias_line(bias), **starts,
+            error=self.error(mean, square), failed=failed, passed=not failed, again=False, lost=lost,
+            **_bias_line(bias), **starts,
         )  # fmt: skip
         return line, not failed, failed, bias
+
+    def lost(self, window: Window) -> int:
+        """How many of the replicas that count a window of draws has seen far outside, or never moving."""
+        return int(window.lost(self.outputs, self.heat, self.braces)[: self.replicas].sum())
 
     def virials(self, main: Window) -> list[Estimate]:
         """Of each partition that moves at a temperature, where the density is proper."""
@@ -403,7 +409,7 @@ class Tuner:
         return course.logged(
             p=stationarity(main.change(self.outputs), self.seed, step), virial=[v.value for v in virials],
             virial_error=[v.error for v in virials], error=error, variance_error=spread, draws=window.draws,
-            frozen=int((~alive[: self.replicas]).sum()),
+            frozen=int((~alive[: self.replicas]).sum()), lost=self.lost(window),
             ratio=float(variance_ratio(mean, square)[moving].max(initial=0.0)), outputs=int(moving.sum()),
             acceptance=_number(main.mean_acceptance), **_bias_line(bias),
             excess=bool(bias is not None and bias.excess(self.tolerance)), **self.starts(alive, mean, square),

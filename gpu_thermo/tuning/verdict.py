@@ -30,7 +30,7 @@ class Verdict:
     before anything is known.
     error : largest over probes of one standard error of a mean, in posterior sd. tolerance : what was asked for.
     bias, bias_error : of the stepsize over all probes, NaN where steps are accepted or rejected. reasons : what stands
-    against it. remedies : what to do about each.
+    against it. remedies : what to do about each. lost : replicas that spoil every average (lost.py).
     """
 
     trusted: bool
@@ -41,6 +41,7 @@ class Verdict:
     bias_error: float
     reasons: tuple[str, ...] = ()
     remedies: tuple[str, ...] = ()
+    lost: int = 0
 
     @property
     def text(self) -> str:
@@ -81,6 +82,7 @@ def judge(course: Course, tuner: Tuner) -> Verdict:
         bias_error,
         tuple(r for r, _ in found),
         tuple(d for _, d in found),
+        int(line.get("lost", 0)),
     )
 
 
@@ -95,6 +97,13 @@ def _against(course: Course, tuner: Tuner) -> Iterator[tuple[str, str]]:
     if not line:
         if course.ended:
             yield f"{course.ended} came before the first draw", "resume with more, or start from better values"
+        return
+    if line.get("lost"):
+        yield (
+            f"{line['lost']} of {tuner.replicas} replicas are lost, far outside where the others are or without one"
+            " proposal accepted, and spoil every average",
+            "use none of them, whatever their error; start again from other starts, or with a smaller method.stepsize",
+        )
         return
     yield from _fallen(course, tuner) if course.path else _unburned(course, tuner)
     yield from _apart(course, tuner)
@@ -192,6 +201,7 @@ def _unburned(course: Course, tuner: Tuner) -> Iterator[tuple[str, str]]:
         "drift": f"averages drift (p {last['p']:.2g})",
         "ratio": f"replicas remember their starts ({last['ratio']:.2f})",
         "virial": "the virial theorem is missed",
+        "lost": f"{last.get('lost')} replicas lay far outside where the others are",
         "starts": f"superchains disagree (nested R-hat {last.get('nested') or math.nan:.3f})",
     }
     why = " and ".join(names[name] for name in last["failed"])

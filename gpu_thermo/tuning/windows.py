@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .lost import outlying, stuck
 from .statistics import squared_deviation
 
 
@@ -82,6 +83,16 @@ class Window:
         return Window(
             self.count, self.total[:, rows], self.square[:, rows], self.acceptance[rows], self.product[:, rows]
         )  # fmt: skip
+
+    def lost(self, energy: int, heat: float, proposed: bool) -> np.ndarray:
+        """[R] replicas whose energy, the quantity of that number, lies far outside; or, where steps are `proposed`, who
+        stay where they are. heat : P tau / 2.
+        """
+        if not self.draws:
+            return np.zeros(len(self.acceptance), bool)
+        mean, square = self.moments()
+        far = outlying(mean[:, energy], square[:, energy], heat)
+        return far | stuck(self.acceptance) if proposed else far
 
     def finite(self) -> np.ndarray:
         """[R] whether all that a replica has shown is a number."""

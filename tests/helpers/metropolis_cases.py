@@ -17,6 +17,7 @@ from gpu_thermo.targets.analytic.base import Analytic
 from gpu_thermo.targets.base import Batch
 from gpu_thermo.targets.networks import MlpModel
 from gpu_thermo.targets.posterior import MlpTarget
+from gpu_thermo.targets.priors import Code, Prior
 
 
 class Quartic(Analytic):
@@ -120,6 +121,41 @@ class Recursion:
         self.p = np.where(back[:, None], -self.start[1], self.p)
         self.steps[ended] = 0
         self.ended.append((ended, self.work.copy(), chance, back))
+
+
+def quartic_prior():
+    """That law as the prior of a weight."""
+    return Prior(
+        "quartic", "q^4/4 - q^2/2", "equations.md section 13",
+        constants=lambda scale, points: {"factor": 1 / points},
+        term=lambda theta, c: (theta * theta / 4 - 0.5) * theta * theta,
+        slope=lambda theta, c: c["factor"] * (theta * theta - 1) * theta,
+        normals=1, draw=lambda n: n[0],
+        code=Code(
+            term="return (q * q * scalar(0.25) - scalar(0.5)) * q * q;",
+            slope="return scalar(c[FACTOR]) * (q * q - scalar(1)) * q;",
+        ),
+    )  # fmt: skip
+
+
+def quartic_network(word, stepsize, replicas):
+    """A job of `word` on a network whose only free parameter, w2, is multiplied by 0 and so has the quartic law of its
+    prior, for engines that take networks alone; the prior is registered by then. And a state of the exact law.
+    """
+    model = MlpModel(1, 1, 1, "binary", "tanh", 1.0, 0.7, prior="quartic")
+    x = np.ones((1, 1, 1))
+    data = Dataset("point", "binary", x, np.zeros((1, 1), np.int64), x, np.zeros((1, 1), np.int64), ("x",),
+                   ("no", "yes"), ())  # fmt: skip
+    words = {"w1": None, "b1": None, "w2": parse_word(word), "b2": None}
+    program = compile_program(words, model.layout.partition("tensor"))
+    hyper = Hyper.constant(replicas, 4, stepsize, 1_000, temperature=1.0, friction=1.0)
+    hyper = replace(hyper, block=np.ones(replicas, np.int64))
+    seed, stream = np.full(replicas, 5, np.uint64), np.arange(replicas, dtype=np.uint64)
+    target = MlpTarget(model, data, np.zeros(replicas, np.int64), np.float64)
+    job = Job(program, target, hyper, Batching("full", 1), seed, stream, np.float64)
+    rng, position, momentum = np.random.default_rng(1), np.zeros((replicas, 4)), np.zeros((replicas, 4))
+    position[:, 2], momentum[:, 2] = rng.permutation(quartic_law(replicas)[0]), rng.normal(size=replicas)
+    return job, initial_state(job, position, momentum)
 
 
 class LogisticNetwork:

@@ -46,6 +46,11 @@ def test_round_trips():
         (changed(grid={"method.stepsize": [0.1, 0.2, 0.1]}), "grid.method.stepsize names 0.1 twice"),
         (changed(grid={"method.stepsize": [0.1], "method.sigma": [0, 1, 0]}), "method.sigma names 0 twice"),
         (changed(grid={"run.replicas": [1, 2]}), r"count in \[seeds\]"),
+        (
+            changed(run={**SMALL["run"], "superchain": 4}),
+            r"init = 32, dynamics = 4 and combine = .product. in \[seeds\]",
+        ),
+        (changed(grid={"run.superchain": [2, 4]}), "shares starts among the replicas of one run"),
         (changed(data={**SMALL["data"], "seed": 4}), r"give data in \[seeds\]"),
         (
             changed(zip=[{"model.hidden": [1, 2], "run.batch": [1, 2, 3]}]),
