@@ -1,8 +1,10 @@
 """Runs with a tolerance, measured: are their errors true, what does tuning cost, how long do twelve targets take.
 
 `python -m bench.tuned truth [--folder DIR]`: 4 NUTS references x 2 starts x 2 tolerances x seeds 0 to 19; goes on where
-it was stopped. `cost`: the same numbers given by hand, needs the rows of `truth`. `table`: twelve targets by three
-methods, a minute each at most. `lost`: 40 right runs, how near they come to what is called lost (a minute).
+it was stopped. `cost`: the same numbers given by hand, needs the rows of `truth`. `table`: twelve targets by four
+methods, a minute each at most. `all`: the three of them, one after another. Smaller ones, which write no file:
+`lost`, how near 40 right runs come to what is called lost; `judged`, what the draws of judged windows are worth;
+`mueller`, Mueller-Brown over 20 seeds.
 """
 
 import argparse
@@ -11,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from . import tuned_cost, tuned_lost, tuned_table, tuned_truth
+from . import tuned_cost, tuned_judged, tuned_lost, tuned_table, tuned_truth
 from .common import save
 from .tuned_runs import REFERENCES, STARTS, TOLERANCES, rows, run_all
 from .tuned_truth import Cell, cells, rms
@@ -90,6 +92,31 @@ def table() -> None:
     save("tuned_table", {"tolerance": tuned_table.TOLERANCE, "rows": found})
 
 
+def mueller() -> None:
+    """True errors over reported ones of Mueller-Brown, by each method, over seeds."""
+    for method in ("langevin", "adl"):
+        found = [tuned_table.row("Mueller-Brown", tuned_table.mueller_brown(), method, seed) for seed in range(20)]
+        known = [r for r in found if r.get("true_rms") is not None]
+        ratio = [r["true_rms"] / np.hypot(r["reported"], np.hypot(r["bias"] or 0, r["bias_error"] or 0)) for r in known]
+        print({
+            "method": method, "runs": len(found), "trusted": sum(r.get("trusted", False) for r in found),
+            "rms of true over reported": float(np.sqrt(np.mean(np.square(ratio)))), "largest": float(max(ratio)),
+        }, flush=True)  # fmt: skip
+
+
+def judged_windows() -> None:
+    """z of windows that ended burn-in."""
+    for row in tuned_judged.rows():
+        print(row, flush=True)
+
+
+def everything(folder: Path) -> None:
+    """All that is committed, one after another."""
+    truth(folder)
+    cost(folder)
+    table()
+
+
 def lost() -> None:
     """False alarms of lost replicas."""
     for row in tuned_lost.rows():
@@ -99,11 +126,16 @@ def lost() -> None:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("what", choices=("truth", "cost", "table", "lost"))
+    parser.add_argument("what", choices=("truth", "cost", "table", "all", "lost", "judged", "mueller"))
     parser.add_argument("--folder", type=Path, default=Path("tuned_runs"), help="where rows of truth are kept")
     options = parser.parse_args()
     folder = options.folder
-    {"truth": lambda: truth(folder), "cost": lambda: cost(folder), "table": table, "lost": lost}[options.what]()
+    small = {"table": table, "lost": lost, "judged": judged_windows, "mueller": mueller}
+    large = {"truth": truth, "cost": cost, "all": everything}
+    if options.what in small:
+        small[options.what]()
+    else:
+        large[options.what](folder)
 
 
 if __name__ == "__main__":

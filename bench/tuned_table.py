@@ -22,10 +22,11 @@ from .tuned_runs import REFERENCES, REPLICAS, SEED_OF_TABLE, moments, told
 
 TOLERANCE, SECONDS, SHARE = 0.05, 60.0, 4
 """What is asked for, the longest a run may take, and by how much smaller than the data a minibatch is."""
-METHODS = {
+METHODS: dict[str, dict[str, Any]] = {
     "langevin": {"name": "langevin"},
     "{BAOAB}": {"name": "langevin", "word": "{BAOAB}"},
     "adl": {"name": "adl", "sigma": 0.01, "epsilon": 0.1},
+    "sgld": {"name": "sgld"},
 }
 Offsets = Callable[[Any], np.ndarray]
 """From a run: (mean found - true mean) / true sd of everything whose law is known."""
@@ -169,17 +170,17 @@ def rows() -> Iterator[dict[str, Any]]:
     for name, make in SUBJECTS.items():
         for method in METHODS:
             subject = make()
-            if subject.points or method != "{BAOAB}":  # without minibatches langevin goes in braces by itself
+            if subject.points or method not in ("{BAOAB}", "sgld"):  # langevin goes in braces by itself there
                 yield row(name, subject, method)
 
 
-def row(name: str, subject: Subject, method: str) -> dict[str, Any]:
+def row(name: str, subject: Subject, method: str, seed: int = SEED_OF_TABLE) -> dict[str, Any]:
     """One run to the tolerance, or to its last second: gradients of a replica in passes over the data, the group at h/2
     counted.
     """
     batch = max(1, subject.points // SHARE)
     small = subject.points > 0 and method != "{BAOAB}"
-    run = {"replicas": REPLICAS, "tolerance": TOLERANCE, "max_time": SECONDS, "seed": SEED_OF_TABLE}
+    run = {"replicas": REPLICAS, "tolerance": TOLERANCE, "max_time": SECONDS, "seed": seed}
     run |= {"keep": ["parameters"]} if "model" in subject.spec and subject.known else {}
     run |= {"batch": batch} if small else {"minibatch": "full"} if subject.points else {}
     spec = subject.spec | {"method": METHODS[method] | subject.temperature, "run": run}

@@ -33,7 +33,7 @@ from .names import elsewhere
 from .section import Section
 from .superchains import check_starts, check_whole
 from .text import apply_overrides, read_toml
-from .tuned import check_batch, check_masses, check_tuned
+from .tuned import check_batch, check_tuned
 
 _EXTRA: list[dict[str, Any]] = [{"unit": unit} for unit in ("replicas", "steps", "points")]
 REPLICAS, STEPS, POINTS = _EXTRA
@@ -362,7 +362,6 @@ class RunSpec(Section):
         """What tunes itself must be free to, and needs somebody who tunes."""
         check_tuned(self.run.tolerance, self.run.replicas, self.method, self.moves, self.run.keep)
         check_batch(self.run.batch, self.run.tolerance, self.moves, self.run.path)
-        check_masses(self.method.mass, self.run.tolerance, None if self.target else self.model.init)
         return self
 
     @model_serializer(mode="wrap")

@@ -14,7 +14,8 @@ def refuse_truth(value: Any) -> Any:
     return value
 
 
-RealNumber, WholeNumber = Annotated[float, BeforeValidator(refuse_truth)], Annotated[int, BeforeValidator(refuse_truth)]
+RealNumber = Annotated[float, BeforeValidator(refuse_truth)]
+WholeNumber = Annotated[int, BeforeValidator(refuse_truth)]
 """Numbers within a table or a list of a spec; fields of their own refuse truth values in any case."""
 
 

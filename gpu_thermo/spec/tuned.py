@@ -3,7 +3,6 @@
 from typing import Any
 
 from ..method.named import HYPERPARAMETERS, get_method
-from .mass import PRIOR
 from .method import AUTO, MethodSpec
 
 FEWEST = 32
@@ -56,18 +55,6 @@ def check_tuned(tolerance: float | None, replicas: int, method: MethodSpec, move
                     f"{at} is a list, and run.tolerance tunes one ensemble of replicas alike: give one number, or"
                     " compare numbers in a study"
                 )
-
-
-def check_masses(mass: Any, tolerance: float | None, init: str | None) -> None:
-    """ValueError where masses by the prior's scales would be tuned from starts that know nothing of these scales: some
-    replicas run away from there and come back no more.
-    """
-    named = mass.values() if isinstance(mass, dict) else (mass,)
-    if tolerance is not None and PRIOR in named and init not in (None, PRIOR):
-        raise ValueError(
-            f'method.mass = "prior" with run.tolerance needs starts at the prior, and model.init = "{init}" is another:'
-            ' give model.init = "prior", or leave method.mass out'
-        )
 
 
 def check_batch(batch: Any, tolerance: float | None, moves: list[Any], path: str | None) -> None:
