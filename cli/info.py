@@ -192,7 +192,9 @@ def shared_among(shares: list[tuple[str, int]]) -> str:
 
 def weighted(summary: dict[str, Any]) -> str:
     """What the first line of a run whose draws have weights adds, so that nobody takes a plain mean of them."""
-    return "; draws count by their `weight`, and gpu_thermo.resample makes equal ones" * summary["weighted"]
+    return (
+        "; draws count by their `weight`: gpu_thermo.resample(run, chains=True) makes equal ones" * summary["weighted"]
+    )
 
 
 def work_lines(work: dict[str, float] | None) -> dict[str, str]:

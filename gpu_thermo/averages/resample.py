@@ -15,8 +15,9 @@ MARKS = ("weight", "log_weight", "rung")
 
 
 @names_damage
-def resample(run: Run, draws: int | None = None, seed: int = 0) -> xr.DataTree:
-    """Equally weighted draws of a run, drawn within each ensemble with probabilities in proportion to its weights.
+def resample(run: Run, draws: int | None = None, seed: int = 0, chains: bool = False) -> xr.DataTree:
+    """Equally weighted draws of a run, drawn within each ensemble, or each of its `chains`, with probabilities in
+    proportion to its weights.
 
     Resampling is systematic (one uniform number for an ensemble: Kitagawa, J. Comput. Graph. Stat. 5, 1996), so that a
     draw of m times the mean weight is taken m times, rounded up or down. Draws of weight 0, those off the target rung
@@ -26,13 +27,17 @@ def resample(run: Run, draws: int | None = None, seed: int = 0) -> xr.DataTree:
     ----------
     run : an opened run, or the path of its store. draws : of each ensemble; by default the effective number of draws of
     the ensemble that has fewest, (sum w)^2 / sum w^2. seed : of the uniform numbers and of the order.
+    chains : keep chains apart, and their draws in the order of time, so that `arviz_stats.summary` is right as it is
+    (R-hat and effective sizes too: who is taken twice follows himself). Then `draws` are of each chain, by default as
+    many as count of the chain that has most. Chains count alike; those in which nothing counts are left out.
 
     Returns
     -------
     xarray.DataTree
         The groups posterior, momenta, probes, log_likelihood and sample_stats of the run, as far as it has them, with
-        one chain for each ensemble, its draws in random order: `source_chain` and `source_draw` say where each came
-        from. predictive (which is weighted as it is) and constant_data as they were. In memory; `predict` takes it.
+        one chain for each ensemble, its draws in random order, unless `chains`: `source_chain` and `source_draw` say
+        where each came from. predictive (which is weighted as it is) and constant_data as they were. In memory;
+        `predict` takes it.
 
     Raises
     ------
@@ -46,22 +51,50 @@ def resample(run: Run, draws: int | None = None, seed: int = 0) -> xr.DataTree:
         raise SpecError(f"draws = {draws!r} is no number of draws: give a whole number from 1 on, or leave it out.")
     stats = tree["sample_stats"].to_dataset()
     weight, of_chain = draw_weights(stats), stats["ensemble"].to_numpy()
+    rng = np.random.default_rng(seed)
+    if chains:
+        chain, draw, coords = _by_chain(stats, weight, draws, rng)
+    else:
+        chain, draw, coords = _by_ensemble(stats, weight, of_chain, draws, rng)
+    coords |= {"source_chain": (("chain", "draw"), chain), "source_draw": (("chain", "draw"), draw)}
+    groups = {name: _picked(tree[name].to_dataset(), chain, draw, coords) for name in GROUPS if name in tree.children}
+    kept = {name: tree[name].to_dataset() for name in ("predictive", "constant_data") if name in tree.children}
+    out = xr.DataTree.from_dict(groups | kept)
+    out.attrs = dict(tree.attrs) | {
+        "resampled": f"{draw.shape[1]} equally weighted draws of each {'chain' if chains else 'ensemble'}, seed {seed}"
+    }
+    return out
+
+
+Chosen = tuple[np.ndarray, np.ndarray, dict[str, Any]]
+"""Chains and draws [n, count] that were taken, and coordinates of the n new chains."""
+
+
+def _by_ensemble(
+    stats: xr.Dataset, weight: np.ndarray, of_chain: np.ndarray, draws: int | None, rng: np.random.Generator
+) -> Chosen:
+    """One chain for each ensemble."""
     known = np.unique(of_chain)
     for e in known:
         if not weight[of_chain == e].any():
             raise StoreError(f"Ensemble {e} has no draw that counts: run longer, or look at what gpu-thermo info says.")
     count = int(draws or min(max(1.0, effective(weight[of_chain == e]) * (1 + 1e-12)) for e in known))
-    rng = np.random.default_rng(seed)
     taken = [_taken(weight, np.flatnonzero(of_chain == e), count, rng) for e in known]
     chain, draw = (np.stack([t[i] for t in taken]) for i in (0, 1))
-    coords: dict[str, Any] = {name: ("chain", values) for name, values in ensemble_columns(stats).items()}
-    coords |= {"ensemble": ("chain", known), "source_chain": (("chain", "draw"), chain),
-               "source_draw": (("chain", "draw"), draw)}  # fmt: skip
-    groups = {name: _picked(tree[name].to_dataset(), chain, draw, coords) for name in GROUPS if name in tree.children}
-    kept = {name: tree[name].to_dataset() for name in ("predictive", "constant_data") if name in tree.children}
-    out = xr.DataTree.from_dict(groups | kept)
-    out.attrs = dict(tree.attrs) | {"resampled": f"{count} equally weighted draws of each ensemble, seed {seed}"}
-    return out
+    columns = {name: ("chain", values) for name, values in ensemble_columns(stats).items()}
+    return chain, draw, columns | {"ensemble": ("chain", known)}
+
+
+def _by_chain(stats: xr.Dataset, weight: np.ndarray, draws: int | None, rng: np.random.Generator) -> Chosen:
+    """The chains in which something counts, each in the order of time."""
+    kept = np.flatnonzero(weight.any(axis=1))
+    if not len(kept):
+        raise StoreError("No chain has a draw that counts: run longer, or look at what gpu-thermo info says.")
+    count = int(draws or np.count_nonzero(weight, axis=1).max())
+    draw = np.stack([_systematic(weight[c], count, rng) for c in kept])
+    coords = {str(name): ("chain", c.to_numpy()[kept]) for name, c in stats.coords.items() if c.dims == ("chain",)}
+    coords.pop("chain", None)
+    return np.repeat(kept[:, None], count, axis=1), draw, coords
 
 
 def draw_weights(stats: xr.Dataset, relative: bool = True) -> np.ndarray:
@@ -87,14 +120,19 @@ def effective(weight: np.ndarray) -> float:
     return float(weight.sum() ** 2 / np.square(weight).sum())
 
 
-def _taken(weight: np.ndarray, chains: np.ndarray, count: int, rng: Any) -> tuple[np.ndarray, np.ndarray]:
+def _taken(
+    weight: np.ndarray, chains: np.ndarray, count: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Chain and draw of `count` draws of some chains, in random order."""
-    flat = weight[chains].ravel()
-    edges = np.cumsum(flat)
-    at = (rng.uniform() + np.arange(count)) / count * edges[-1]
-    place = np.searchsorted(edges, at, side="right")
-    place = rng.permutation(np.minimum(place, np.flatnonzero(flat)[-1]))
+    place = rng.permutation(_systematic(weight[chains].ravel(), count, rng))
     return chains[place // weight.shape[1]], place % weight.shape[1]
+
+
+def _systematic(weight: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """[count] places in `weight`, rising, each as often as it weighs, rounded up or down."""
+    edges = np.cumsum(weight)
+    at = (rng.uniform() + np.arange(count)) / count * edges[-1]
+    return np.minimum(np.searchsorted(edges, at, side="right"), np.flatnonzero(weight)[-1])
 
 
 def _picked(group: xr.Dataset, chain: np.ndarray, draw: np.ndarray, coords: dict[str, Any]) -> xr.Dataset:

@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+import xarray as xr
+from arviz_stats import summary
+from arviz_stats.base import array_stats
 from move_runs import MOVES, spec
 from stores import dataset, model_for, run_tree
 
@@ -74,6 +77,64 @@ def test_of_simulated_tempering_every_draw_on_the_target_is_taken_once():
     assert np.isfinite(drawn["posterior"]["w1"]).all()
     assert drawn["posterior"]["w1"].attrs["units"] == "1"
     assert "rung" not in drawn["sample_stats"]
+
+
+def on_and_off(runs=60, chains=4, draws=600, seed=1):
+    """[run, chain, draw] of AR(1) chains about 0, and where a walker is on the target: never for long."""
+    rng = np.random.default_rng(seed)
+    noise, turn = rng.normal(size=(draws, runs, chains)), rng.uniform(size=(draws, runs, chains)) < 0.1
+    x, on = np.empty((draws, runs, chains)), np.empty((draws, runs, chains), bool)
+    for i in range(draws):
+        x[i] = 0.9 * x[i - 1] + 0.19**0.5 * noise[i] if i else noise[i]
+        on[i] = on[i - 1] ^ turn[i] if i else turn[i] ^ True
+    return np.moveaxis(x, 0, -1), np.moveaxis(on, 0, -1)
+
+
+def walker_tree(x, on):
+    """What a store of simulated tempering has of one run: NaN off the target, where draws weigh nothing."""
+    dims, ensemble = ("chain", "draw"), {"ensemble": ("chain", np.zeros(len(x), int))}
+    stats = {"energy": (dims, np.ones_like(x)), "log_weight": (dims, np.where(on, 0.0, -np.inf))}
+    groups = {"posterior": {"x": (dims, np.where(on, x, np.nan))}, "sample_stats": stats}
+    tree = xr.DataTree.from_dict({name: xr.Dataset(values, ensemble) for name, values in groups.items()})
+    tree.attrs["spec"] = "{}"
+    return tree
+
+
+@pytest.mark.parametrize("chains", [True, False])
+def test_errors_of_a_summary_are_those_of_the_chains(chains):
+    """Mean over its standard error as ArviZ has it, of 60 runs: 1 in rms. In random order it claims far too much."""
+    z = []
+    for x, on in zip(*on_and_off(), strict=True):
+        drawn = resample(walker_tree(x, on), chains=chains)["posterior"]["x"].to_numpy()
+        assert np.isfinite(drawn).all()
+        z.append(drawn.mean() / array_stats.mcse(drawn, chain_axis=0, draw_axis=1, method="mean"))
+    rms = np.sqrt(np.mean(np.square(z)))
+    assert 0.75 < rms < 1.3 if chains else rms > 2
+
+
+def test_a_tempering_store_has_a_summary():
+    """Draws of the target alone, by chain and in the order of time; whoever was never there is left out."""
+    method = {"name": "langevin", "temperature": 0.3, "stepsize": 0.1, "friction": 1.0}
+    run = {"replicas": 8, "steps": 8000, "burn_in": 2000, "thin": 10, "keep": ["parameters"]}
+    moves = [{"kind": "tempering", "rungs": 3, "hottest": 1.0, "interval": 10}]
+    tree = sample({"target": {"name": "harmonic", "size": 1}, "method": method, "run": run, "moves": moves})
+    assert summary(tree["posterior"].to_dataset())["mean"].isna().all(), "as it is: NaN off the target"
+    drawn = resample(tree, chains=True)
+    draw = drawn["posterior"]["source_draw"].to_numpy()
+    assert (np.diff(draw) >= 0).all()
+    assert draw.shape[1] == (tree["sample_stats"]["rung"].to_numpy() == 0).sum(axis=1).max()
+    assert {"seed", "stream", "stepsize"} <= set(drawn["posterior"].coords)
+    square = drawn["posterior"].to_dataset()[["position"]] ** 2
+    found = summary(square, round_to="none").iloc[0]
+    assert abs(found["mean"] - 0.3) < 4.5 * found["mcse_mean"] < 0.1
+    assert found["r_hat"] < 1.1
+    rung = tree["sample_stats"]["rung"].to_numpy()
+    x = tree["posterior"]["position"].to_numpy()[..., 0]
+    on = rung == 0
+    on[0] = False
+    assert resample(walker_tree(x, on), chains=True)["posterior"].sizes["chain"] == 7
+    with pytest.raises(StoreError, match="No chain has a draw"):
+        resample(walker_tree(x, on & False), chains=True)
 
 
 def test_bad_input():

@@ -208,5 +208,5 @@ def test_the_first_line_says_where_draws_have_weights(move: dict, weighs: bool, 
     for found in (call("sample", "s.toml", "--out", "r.zarr"), call("info", "r.zarr")):
         assert found.exit_code == 0, found.stderr
         first = " ".join(found.stdout.split("\n\n")[0].split())
-        assert ("draws count by their `weight`, and gpu_thermo.resample makes equal ones" in first) == weighs
+        assert ("draws count by their `weight`: gpu_thermo.resample(run, chains=True)" in first) == weighs
     assert json.loads(call("info", "r.zarr", "--json").stdout)["weighted"] == weighs
