@@ -375,6 +375,36 @@ def bde(result: Result) -> str:
     return f"{where(result)}\n\n{markdown(head, out)}"
 
 
+def mnist(result: Result) -> str:
+    """Means over seeds."""
+    cells: dict[tuple[str, str], list[Result]] = {}
+    for r in result["rows"]:
+        cells.setdefault((r["shape"], r["method"]), []).append(r)
+    out = []
+    for (shape, method), of in cells.items():
+        good = [r for r in of if "failed" not in r]
+        if not good:
+            out.append((shape, method, f"0 of {len(of)}", *[""] * 7))
+            continue
+        mean = lambda k, good=good: sum(r[k] for r in good) / len(good)  # noqa: E731
+        told = [f"{mean(k):.3f}" if k in good[0] else "" for k in ("auroc_entropy", "auroc_information")]
+        out.append((shape, method, f"{len(good)} of {len(of)}", f"{100 * mean('error'):.2f} %", f"{mean('nll'):.4f}",
+                    f"{mean('ece'):.4f}", *told, f"{mean('seconds'):.0f}", f"{mean('bytes') / 1e6:.1f}"))  # fmt: skip
+    head = ("network", "", "runs", "wrong", "NLL", "ECE", "AUROC, entropy", "AUROC, information", "s", "MB of images")
+    return f"{where(result)} {result['steps']:,} steps.\n\n{markdown(head, out)}"
+
+
+def mnist_speed(result: Result) -> str:
+    """A table for each number of replicas."""
+    parts = [where(result)]
+    for replicas, r in result["replicas"].items():
+        times = lambda name, r=r: span(r["ratios"][name], lambda x: f"{x:.1f}") if name in r["ratios"] else ""  # noqa: E731
+        rows = [(name, span(s), times(name)) for name, s in r["replica_steps_per_second"].items()]
+        parts += [f"**784-100-10, AdLaLa, R {replicas}, B 100**",
+                  markdown(("contender", "replica-steps/s", f"{r['ratios_of']} is faster by"), rows)]  # fmt: skip
+    return "\n\n".join(parts)
+
+
 def _eighth(name: str, model: str, of: list[Result], more: tuple[str, ...]) -> tuple[str, ...]:
     mean = lambda key: sum(r[key] for r in of) / len(of)  # noqa: E731
     nll = mean("nll")
@@ -442,7 +472,7 @@ def tuned_table(result: Result) -> str:
 
 
 TABLES: dict[str, Callable[[Result], str]] = {
-    "answer": answer, "pbp": pbp, "bde": bde, "eight": eight,
+    "answer": answer, "pbp": pbp, "bde": bde, "mnist": mnist, "mnist_speed": mnist_speed, "eight": eight,
     "tuned_truth": tuned_truth, "tuned_cost": tuned_cost, "tuned_table": tuned_table,
     "compare": compare, "memory": memory, "scaling": scaling, "breakdown": breakdown, "observers": observers,
     "deep": deep, "sharding": sharding, "paper": paper,
@@ -454,7 +484,7 @@ TABLES: dict[str, Callable[[Result], str]] = {
 HOW = (
     {f"tabular_{name}": f"tabular {name}.csv" for name in ("airfoil", "bikesharing")}
     | {f"tuned_{name}": f"tuned {name}" for name in ("truth", "cost", "table")}
-    | {"paper": "device.paper kernels.json --save"}
+    | {"paper": "device.paper kernels.json --save", "mnist_speed": "mnist --speed"}
 )
 """Commands of results that are not called as their module is."""
 

@@ -30,22 +30,37 @@ def narrowed(values: np.ndarray) -> tuple[np.ndarray, str]:
     """`values` as they are kept, and their unit."""
     if values.dtype != np.float64 or values.nbytes < LARGE:
         return values, "1"
-    flat = values.reshape(-1)
-    if _all(flat, _is_level):
-        return np.rint(values * LEVELS).astype(np.uint8), LEVEL
-    if _all(flat, lambda v: v.astype(np.float32) == v):
-        return values.astype(np.float32), "1"
+    flat = np.ascontiguousarray(values).reshape(-1)
+    for kind, unit, make, back in ((np.uint8, LEVEL, _levels, _TABLE.take), (np.float32, "1", _singles, _doubles)):
+        stored = np.empty(len(flat), kind)
+        if all(_keep(flat[i : i + _ROWS], stored[i : i + _ROWS], make, back) for i in range(0, len(flat), _ROWS)):
+            return stored.reshape(values.shape), unit
     return values, "1"
 
 
-def _is_level(v: np.ndarray) -> np.ndarray:
-    """Whether each is a whole number of LEVELS divided by it, to the last bit."""
-    level = np.rint(v * LEVELS)
-    return (level >= 0) & (level <= LEVELS) & (level / LEVELS == v) & ~np.signbit(v)
+_TABLE = np.arange(LEVELS + 1) / LEVELS
 
 
-def _all(flat: np.ndarray, holds: Any) -> bool:
-    return all(bool(holds(flat[i : i + _ROWS]).all()) for i in range(0, len(flat), _ROWS))
+def _levels(v: np.ndarray) -> np.ndarray | None:
+    inside = len(v) and v.min() >= 0 and v.max() <= 1
+    return (v * LEVELS + 0.5).astype(np.uint8) if inside else None
+
+
+def _singles(v: np.ndarray) -> np.ndarray:
+    return v.astype(np.float32)
+
+
+def _doubles(v: np.ndarray) -> np.ndarray:
+    return v.astype(np.float64)
+
+
+def _keep(v: np.ndarray, out: np.ndarray, make: Any, back: Any) -> bool:
+    """Write some values as `make` has them; False where `back` does not give their very bits again."""
+    made = make(v)
+    if made is None or not np.array_equal(back(made).view(np.int64), v.view(np.int64)):
+        return False
+    out[...] = made
+    return True
 
 
 def wide(values: np.ndarray, unit: str) -> np.ndarray:
