@@ -405,6 +405,51 @@ def mnist_speed(result: Result) -> str:
     return "\n\n".join(parts)
 
 
+def scale(result: Result) -> str:
+    """Points of every axis, and the power of each cost."""
+    from .scale import medians, slope
+
+    named = {"replicas": "replicas", "points": "points, all of them", "minibatches": "points, minibatches",
+             "workers": "workers"}  # fmt: skip
+    rows, powers = [], []
+    for axis, words in named.items():
+        found = medians(result["rows"], axis)
+        rows += [
+            (words, f"{value:,}", human(r["rate"]), f"{1e9 * r['busy']:,.0f}", f"{r['start']:.2f}",
+             f"{r['memory'] / 1e6:,.0f}") for value, r in found.items()
+        ]  # fmt: skip
+        if axis != "workers" and len(found) > 1:
+            each = f"{slope(found, lambda v, r: 1 / r['rate']):.2f}"
+            powers.append((words, each, f"{slope(found, lambda v, r: r['busy']):.2f}",
+                           f"{slope(found, lambda v, r: r['start']):.2f}"))  # fmt: skip
+    head = ("axis", "value", "replica-steps/s", "processor ns a replica-step", "start, s", "memory, MB")
+    of = ("axis", "time of a replica-step grows by the power", "processor time", "start")
+    return "\n\n".join((where(result), markdown(head, rows), markdown(of, powers)))
+
+
+def scale_beyond(result: Result) -> str:
+    """Clusters by the measured worker, eight GPUs by the figures on paper."""
+    from .scale import ASSUMED, cluster, gpus
+
+    rows = []
+    for workers in (8, 64, 512):
+        for replicas in (100_000, 1_000_000):
+            if found := cluster(result["rows"], workers, replicas):
+                limit = "writing" if found["writing"] > found["computing"] else "computing"
+                rows.append((f"{workers} workers of {ASSUMED['cores']} cores", "20 units", f"{replicas:,}",
+                             human(found["rate"]), limit))  # fmt: skip
+    path = RESULTS / "paper.json"
+    if path.exists():
+        paper_result = json.loads(path.read_text())
+        for case in paper_result["cases"]:
+            for each in (1_000, 100_000, 1_000_000):
+                found = gpus(paper_result, case, each)
+                limit = "writing" if found["writing"] > found["computing"] else "computing"
+                rows.append((f"{ASSUMED['gpus']} GPUs (H100, on paper)", case, f"{found['replicas']:,}",
+                             human(found["rate"]), limit))  # fmt: skip
+    return markdown(("machine", "network", "replicas", "replica-steps/s", "limited by"), rows)
+
+
 def _eighth(name: str, model: str, of: list[Result], more: tuple[str, ...]) -> tuple[str, ...]:
     mean = lambda key: sum(r[key] for r in of) / len(of)  # noqa: E731
     nll = mean("nll")
@@ -472,7 +517,8 @@ def tuned_table(result: Result) -> str:
 
 
 TABLES: dict[str, Callable[[Result], str]] = {
-    "answer": answer, "pbp": pbp, "bde": bde, "mnist": mnist, "mnist_speed": mnist_speed, "eight": eight,
+    "answer": answer, "pbp": pbp, "bde": bde, "mnist": mnist, "mnist_speed": mnist_speed, "scale": scale,
+    "scale_beyond": scale_beyond, "eight": eight,
     "tuned_truth": tuned_truth, "tuned_cost": tuned_cost, "tuned_table": tuned_table,
     "compare": compare, "memory": memory, "scaling": scaling, "breakdown": breakdown, "observers": observers,
     "deep": deep, "sharding": sharding, "paper": paper,
@@ -484,9 +530,14 @@ TABLES: dict[str, Callable[[Result], str]] = {
 HOW = (
     {f"tabular_{name}": f"tabular {name}.csv" for name in ("airfoil", "bikesharing")}
     | {f"tuned_{name}": f"tuned {name}" for name in ("truth", "cost", "table")}
-    | {"paper": "device.paper kernels.json --save", "mnist_speed": "mnist --speed"}
+    | {"paper": "device.paper kernels.json --save", "mnist_speed": "mnist --speed", "scale_beyond": "scale"}
 )
 """Commands of results that are not called as their module is."""
+
+
+SOURCES = {"scale_beyond": "scale"}
+"""Files of tables that are not called as they are."""
+PAGES = (README, README.parents[1] / "docs" / "scale.md")
 
 
 def filled(text: str, folder: Path = RESULTS) -> str:
@@ -494,7 +545,7 @@ def filled(text: str, folder: Path = RESULTS) -> str:
 
     def table(found: re.Match[str]) -> str:
         name = found[1]
-        path = folder / f"{name}.json"
+        path = folder / f"{SOURCES.get(name, name)}.json"
         body = (
             TABLES[name](json.loads(path.read_text()))
             if path.exists()
@@ -506,9 +557,10 @@ def filled(text: str, folder: Path = RESULTS) -> str:
 
 
 def main() -> None:
-    """Rewrite the page."""
-    README.write_text(filled(README.read_text()))
-    print(f"written: {README}")
+    """Rewrite the pages."""
+    for page in PAGES:
+        page.write_text(filled(page.read_text()))
+        print(f"written: {page}")
 
 
 if __name__ == "__main__":
