@@ -63,10 +63,13 @@ def drive(
     already = float(attributes.get("sampling_time", 0.0))
     began = last_commit = time.monotonic()  # what was compiled before is no sampling
 
+    def sampled() -> float:
+        """Seconds that sampling took so far, in earlier calls too."""
+        return already + time.monotonic() - began
+
     def commit(wait: bool) -> None:
-        """Hand over what is due, with the time that sampling took so far."""
-        timed = {**attributes, "sampling_time": already + time.monotonic() - began}
-        timed |= loop.said()
+        """Hand over what is due."""
+        timed = {**attributes, "sampling_time": sampled(), **loop.said()}
         shown = loop.moments.variables()  # of them those that the store was created for: an older one has fewer
         shown = {name: value for name, value in shown.items() if name in writer.schema.predictive}
         writer.commit(loop.saved(), loop.moments.sums, shown, timed, wait=wait)
@@ -83,7 +86,7 @@ def drive(
                 break  # nothing is shown any more: after SIGHUP there may be nobody to show it to
             if limits.on_progress:
                 limits.on_progress(loop.progress(moments, writer.committed[1]))
-            if limits.over() or loop.overdue(already + time.monotonic() - began):
+            if limits.over() or loop.overdue(sampled()):
                 break
             del moments  # what they hold goes before the next segment is recorded
         commit(wait=True)

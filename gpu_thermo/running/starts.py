@@ -6,7 +6,7 @@ file nor caller.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 from ..data.arrays import read_npz
 from ..data.sources import place
 from ..errors import SpecError, did_you_mean
-from ..spec.model import GIVEN
+from ..spec.model import GIVEN, INITS
 from ..spec.run import RunSpec
 from ..targets.base import Layout
 
@@ -166,6 +166,11 @@ def find_starts(spec: RunSpec, base: Path | None, given: Any) -> tuple[RunSpec, 
 
 def _mapping(given: Any) -> dict[str, Any]:
     """Given starts by name."""
+    if isinstance(given, str) and not given.endswith(".npz"):
+        raise SpecError(
+            f"init = {given!r} is no file of weights, 'weights.npz', and no dictionary of tensors by name. How starts"
+            f" are drawn stands in the spec: model.init = {(given if given in INITS else INITS[0])!r}."
+        )
     if isinstance(given, str | Path):
         return dict(read_npz(Path(given), None))
     if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
@@ -176,14 +181,20 @@ def _mapping(given: Any) -> dict[str, Any]:
     return dict(given)
 
 
-def with_hash(spec: RunSpec, starts: Starts) -> RunSpec:
-    """The spec with the hash of its starts; SpecError where it knows another one."""
+def digest_of(tensors: Iterable[tuple[str, tuple[str, ...], np.ndarray]]) -> str:
+    """Of tensors, in their order: name, axes, type, shape and every number."""
     digest = hashlib.sha256()
-    for name, (dims, values) in starts.constants().items():
+    for name, dims, values in tensors:
         little = values.astype(values.dtype.newbyteorder("<"), copy=False)
         digest.update(json.dumps([name, dims, little.dtype.str, little.shape]).encode())
         digest.update(np.ascontiguousarray(little).data)
-    found, known = digest.hexdigest(), spec.model.init_sha256
+    return digest.hexdigest()
+
+
+def with_hash(spec: RunSpec, starts: Starts) -> RunSpec:
+    """The spec with the hash of its starts; SpecError where it knows another one."""
+    found = digest_of((name, dims, values) for name, (dims, values) in starts.constants().items())
+    known = spec.model.init_sha256
     if known not in (None, found):
         raise SpecError(
             f"model.init_sha256 in the spec is {known[:16]}..., that of the starts given {found[:16]}...: give the same"

@@ -75,7 +75,7 @@ def assemble(
 
 
 _COORDINATES = ("status", "frozen_step", "stepsize", "block")
-_HYPER = ("temperature_", "friction_", "sigma_", "epsilon_", "momentum_", "thermostat_")
+_HYPER = ("temperature_", "friction_", "sigma_", "epsilon_", "momentum_", "thermostat_", "prior_sd_")
 
 
 def _columns(store: Path, done: list[Shard], dtypes: Mapping[str, Any], runs: int) -> dict[str, np.ndarray]:

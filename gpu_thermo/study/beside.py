@@ -20,7 +20,7 @@ from ..data.sources import Arrays
 from ..errors import SpecError
 from ..running.given import with_data
 from ..running.setup import prepare
-from ..running.starts import find_starts
+from ..running.starts import digest_of, find_starts
 from ..running.subject import Setup
 from ..spec.model import GIVEN
 from ..spec.own import with_network
@@ -28,6 +28,7 @@ from ..spec.run import RunSpec
 from ..targets.base import Potential
 from ..targets.own import OwnNetwork, as_network
 from ..targets.own.check import check_same
+from ..targets.priors import AUTO
 from .seeds import SeedsSpec
 
 DATA, NETWORK, POTENTIAL, STARTS = "data", "network", "potential", "starts"
@@ -135,6 +136,8 @@ class Beside:
         else:
             spec, data = with_data(with_seeds(spec, None, replicas), self.data)
             which = (seeds % np.uint64(data.count)).astype(np.int64)
+            if len(distinct) == 1 and spec.model.prior_sd == AUTO:  # which asks one set
+                data, which = data.one(int(which[0])), np.zeros_like(which)
         return prepare(spec, base, data, self.potential, self._starts(spec), self.own), which.astype(np.int64)
 
     def prepared_alone(self, spec: RunSpec, base: Path | None, seed: np.ndarray) -> Setup:
@@ -162,7 +165,8 @@ class Beside:
             out[POTENTIAL] = str(getattr(self.potential, "fingerprint", ""))
         if (told := next((cell for cell in cells if self._starts(cell) is not None), None)) is not None:
             _, held = find_starts(told, None, self._starts(told))
-            out[STARTS] = _sha(*(_digest_of(name, value) for name, value in sorted((held or {}).items())))
+            given = sorted((held or {}).items())
+            out[STARTS] = digest_of((name, (), np.asarray(value, np.float64)) for name, value in given)
         return out
 
 
@@ -215,11 +219,6 @@ def _check_sets(data: Dataset, seeds: SeedsSpec) -> None:
             f"seeds.data names data set {max(asked)}, and {sets} given, which no seed splits: name sets below"
             f" {data.count}, or give count in [seeds], whose seed s has set s mod {data.count}."
         )
-
-
-def _digest_of(name: str, value: Any) -> str:
-    array = np.asarray(value, np.float64)
-    return f"{name} {array.shape} {hashlib.sha256(np.ascontiguousarray(array.astype('<f8')).tobytes()).hexdigest()}"
 
 
 def _sha(*texts: str) -> str:

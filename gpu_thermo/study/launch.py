@@ -32,6 +32,8 @@ MOST_COORDINATES = 16
 """Coordinates of a potential whose averages are kept, the first ones."""
 OF_A_COORDINATE = 100.0
 """Operations of a potential's gradient and step, roughly: how its work is cut does not depend on a measurement."""
+PRIOR_SD = "prior_sd_"
+"""What coordinates of scales that the data chose begin with."""
 IDENTITY = ("ensemble", "dataset", "seed", "stream")
 """Chain coordinates of a run that a study names in its own way."""
 
@@ -105,6 +107,7 @@ class Watch:
         out = {"rows": shard.rows.astype(np.int64)}
         out |= self._collected.status(*speak.status(loop.state.status, loop.state.frozen_step))
         out |= {n: speak.first(v) for n, v in ready.chain_coordinates().items() if n not in IDENTITY}
+        out |= {name: np.full(shard.runs, sd) for name, sd in chosen_scales(ready).items()}
         with np.errstate(over="ignore", invalid="ignore"):
             out |= self._collected.arrays(self._initial) | averages(ready, self._moments.variables())
             out |= self._held.arrays() | self._mixing.arrays(self.sampled / shard.runs)
@@ -127,6 +130,12 @@ def _notices(loop: Loop, shard: Shard) -> Iterator[str]:
             )
         yield from move.notices()
         yield from move.report(loop.state).warnings
+
+
+def chosen_scales(ready: Setup) -> dict[str, float]:
+    """What prior_sd = "auto" chose on the runs' data set, by layer; nothing where it is given."""
+    scales = None if ready.spec.target is not None else ready.spec.model.prior_scales
+    return {f"{PRIOR_SD}{layer}": sd for layer, sd in (scales or {}).items()}
 
 
 def averages(ready: Setup, found: Mapping[str, np.ndarray]) -> Arrays:

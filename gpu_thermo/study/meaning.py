@@ -68,6 +68,8 @@ def _about(name: str) -> About:
     if name.partition(".")[0] in SECTIONS:
         unit = {key.name: key.unit for key in keys_of(RunSection)}.get(name.removeprefix("run."), "")
         return unit or "1", f"{name} of the cell's run"
+    if name.startswith("prior_sd_"):
+        return "1", f"scale of the prior of layer {name.removeprefix('prior_sd_')}, as the data chose it"
     word, _, rest = name.partition("_")
     if word == "curve":
         units, long_name = _curve(rest)

@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from ..running.subject import Setup
 from ..spec.run import RunSpec
 from ..state import PARTITIONED, Hyper, State
 from ..targets.base import Layout
+from ..targets.priors import AUTO
 from .beside import DATA, NETWORK, NOTHING, Beside
 from .grids import Cell, StudySpec
 from .seeds import SeedTable
@@ -197,7 +199,7 @@ def make_shards(study: StudySpec, base: Path | None, groups: list[Group], beside
     return [
         make_shard(study, base, seeds, number, some, span, beside)
         for number, group in enumerate(groups)
-        for some, span in _cuts(group, len(seeds), study.study.shard or shard_size(group))
+        for some, span in _cuts(group, seeds, study.study.shard or shard_size(group))
     ]
 
 
@@ -215,17 +217,27 @@ def make_shard(
     return Shard(name, number, tuple(cell.index for cell in cells), rows, specs, cut, start, *options)
 
 
-def _cuts(group: Group, seeds: int, size: int) -> Iterator[tuple[list[Cell], tuple[int, int]]]:
+def _cuts(group: Group, seeds: SeedTable, size: int) -> Iterator[tuple[list[Cell], tuple[int, int]]]:
     """Some cells and a span of the seeds for each shard."""
-    size, cells = seeds if group.together else 1 if group.spec.run.tolerance is not None else size, group.cells
-    if seeds >= size:
-        for cell in cells:
-            for start in range(0, seeds, size):
-                yield [cell], (start, min(start + size, seeds))
-        return
-    several = max(1, size // seeds)
-    for i in range(0, len(cells), several):
-        yield cells[i : i + several], (0, seeds)
+    cells = group.cells
+    size = len(seeds) if group.together else 1 if group.spec.run.tolerance is not None else size
+    for first, last in _spans(group.spec, seeds):
+        if last - first >= size:
+            for cell in cells:
+                for start in range(first, last, size):
+                    yield [cell], (start, min(start + size, last))
+            continue
+        several = max(1, size // (last - first))
+        for i in range(0, len(cells), several):
+            yield cells[i : i + several], (first, last)
+
+
+def _spans(spec: RunSpec, seeds: SeedTable) -> list[tuple[int, int]]:
+    """Seeds that may share a shard: all; where each data set has its own prior, neighbours of one data seed."""
+    if spec.target is not None or spec.model.prior_sd != AUTO or spec.model.prior_scales is not None:
+        return [(0, len(seeds))]
+    edges = [0, *(np.flatnonzero(seeds.data[1:] != seeds.data[:-1]) + 1).tolist(), len(seeds)]
+    return list(pairwise(edges))
 
 
 def _shard_id(specs: tuple[str, ...], seeds: SeedTable, study: StudySpec, contents: str) -> str:

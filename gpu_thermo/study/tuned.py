@@ -33,7 +33,7 @@ from ..tuning.course import BURN_IN, SAMPLING
 from ..tuning.told import Told
 from . import builds
 from .grids import Cell
-from .launch import IDENTITY, averages, group_of, run_shard
+from .launch import IDENTITY, averages, chosen_scales, group_of, run_shard
 from .parts import NOTICES, RUNS, write_part
 from .seen import Arrays
 from .shards import Group, Shard
@@ -194,6 +194,7 @@ def _told(tree: xr.DataTree) -> Told | None:
 def _found(tree: xr.DataTree, told: Told | None, ready: Setup) -> dict[str, float]:
     """What the run found: hyperparameters, errors, draws, acceptance."""
     coordinates = {n: float(v[0]) for n, v in ready.chain_coordinates().items() if n not in IDENTITY}
+    coordinates |= chosen_scales(ready)
     stats = tree["sample_stats"].to_dataset()
     coordinates |= {n: float(stats[n].to_numpy()[0]) for n in ready.tuned if n in stats.coords}
     verdict, course = (None, None) if told is None else (told.verdict, told.course)

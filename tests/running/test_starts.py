@@ -122,6 +122,12 @@ def test_what_cannot_be_a_start_is_named(init, said):
         ready(init)
 
 
+@pytest.mark.parametrize(("given", "instead"), [("zero", "zero"), ("prior", "prior"), ("wrong", "normal")])
+def test_how_starts_are_drawn_stands_in_the_spec(given, instead):
+    with pytest.raises(SpecError, match=f"init = '{given}' is no file of weights.*model.init = '{instead}'"):
+        prepare(RunSpec.from_dict(SPEC), init=given)
+
+
 def test_starts_come_from_one_place():
     with pytest.raises(SpecError, match=r"Starts are given, and the spec has model\.init = 'he'"):
         ready(STARTS, init="he")

@@ -57,6 +57,25 @@ def test_rows_are_split_by_the_data_seeds() -> None:
     assert (last(gt.study({**STUDY, "study": {"keep": True}}, data=(X, 1 - Y)), "w1") != last(found, "w1")).all()
 
 
+@pytest.mark.parametrize("how", ["split", "sets"])
+def test_each_data_set_chooses_the_scales_of_its_prior(how: str) -> None:
+    """prior_sd = "auto": each seed's own, beside the runs; a single run of that data set does the same."""
+    given: Any = (X, Y) if how == "split" else [(X, Y, *TEST), (X, 1 - Y * (X[:, 0] > 0), *TEST)]
+    study = {**STUDY, "model": {"hidden": 4, "prior_sd": "auto"}, "study": {"keep": True}}
+    study["seeds"] = {"data": [0, 1], "init": [1, 2]}
+    found = gt.study(study, data=given)
+    assert found["prior_sd_hidden"].attrs["units"] == "1"
+    chosen = found["prior_sd_hidden"].to_numpy()
+    np.testing.assert_array_equal(chosen[:2], chosen[2:])
+    assert chosen[0] != chosen[1]
+    for s in (0, 1):
+        one: Any = (X, Y) if how == "split" else given[s]
+        spec = {**study, "data": {"seeds": [s]}} if how == "split" else study
+        model = gt.RunSpec.from_json(sampled(spec, 1, data=one).attrs["spec"]).model
+        assert model.prior_scales is not None
+        assert model.prior_scales["hidden"] == chosen[s]
+
+
 @pytest.mark.parametrize("how", ["test part", "Dataset", "sets", "stacked"])
 def test_sets_that_are_given_whole(how: str) -> None:
     """Seed s has set s mod D, as replicas of `sample` have."""
