@@ -220,6 +220,7 @@ def _make_loop(
     make = lambda job: place.make(job, engine, fold.together(ready.moves))  # noqa: E731
     if launch is not None:
         said = None if kept is None or checkpoint is None else checkpoint.attributes
+        launch = launch.on(engine, place.device, place.threads)
         return TunedLoop.begin(launch, make, moments, place.seeing, kept, said)
     worker = make(ready.job)
     return Loop.make(ready, worker, ready.begin(worker) if kept is None else kept, moments, place.seeing)

@@ -19,6 +19,7 @@ from ..tuning.course import DESCENT, SAMPLING, Course
 from ..tuning.falling import STAGES, Falling
 from ..tuning.windows import Window
 from .budget import Budget
+from .gradients import Gradients
 from .launch import GROUP, Launch, make_tuner
 from .setup import make_setup
 from .stage import Stage
@@ -48,8 +49,8 @@ def why_not(ready: Setup) -> str:
         return "its word has thermostats: use method langevin or mclmc"
     if not (tau > 0).all() or np.ptp(tau):
         return "it takes one temperature above 0 for all parameters"
-    if job.batching.mode != "full":
-        return f'it takes all points at once, and this run has minibatch = "{spec.run.minibatch}"'
+    if job.batching.mode != "full" and spec.run.path is None:
+        return f'it takes all points unless it is asked for, and this run has minibatch = "{spec.run.minibatch}"'
     if method.stepsize not in (None, AUTO) or method.friction not in (None, AUTO):
         return "it finds stepsize and friction itself, and they are given: leave them out"
     if method.mass not in (None, AUTO):
@@ -61,9 +62,10 @@ def why_not(ready: Setup) -> str:
 
 @dataclass(frozen=True)
 class Way:
-    """The falling way of a run made ready."""
+    """The falling way of a run made ready; `kernel` gives its gradients on all points, where there is one."""
 
     ready: Setup
+    kernel: Gradients | None = None
 
     @cached_property
     def rules(self) -> Falling:
@@ -85,7 +87,7 @@ class Way:
         whole = make_setup(spec, self.ready.subject.with_replicas(spec))
         starts = self.ready.starts
         whole = replace(whole, starts=None if starts is None else starts.repeated(replicas + group))
-        return Launch(self.ready, whole, replace(make_tuner(whole, spec, False), replicas=replicas))
+        return Launch(self.ready, whole, replace(make_tuner(whole, spec, False), replicas=replicas), kernel=self.kernel)
 
     def start(self, step: int) -> State:
         """Where the descent begins, at this step: moments of Adam as they would be after as many steps at one place."""
@@ -139,7 +141,8 @@ class Way:
             return found.replacing(seen.lost), position
         last, timed = course.window == STAGES, budget.seconds is not None
         share = len(seen.position) / self.held.job.replicas if last and timed else 1.0
-        found = rules.fallen(course, step, seen.energy, seen.acceptance(), budget.left(step, share))
+        noise = seen.launch.noise(position, step) if last else 0.0
+        found = rules.fallen(course, step, seen.energy, seen.acceptance(), budget.left(step, share), noise)
         found = found.replacing(seen.lost)
         if found.phase == SAMPLING:
             return found, self.with_group(position)

@@ -25,6 +25,7 @@ from ..tuning.course import BURN_IN, LADDER, SAMPLING, Course
 from ..tuning.lost import outlying, replaced
 from ..tuning.rules import DESCENT_RATE
 from ..tuning.tuner import Tuner
+from .gradients import Gradients
 from .rungs import Rungs, exchange_of, ladder_of, ladder_rules
 from .setup import make_setup
 from .subject import Setup
@@ -53,7 +54,7 @@ class Launch:
     ----------
     ready : the run as its store knows it, of R replicas. whole : the same with the group at h/2 behind them, R + B.
     tuner : its rules. exchange : of ladders, once there are some: then `whole` has Q rows for each replica, and `shown`
-    is what it was before.
+    is what it was before. kernel : who gives gradients on all points, where array code would take long.
     """
 
     ready: Setup
@@ -61,6 +62,7 @@ class Launch:
     tuner: Tuner
     exchange: Exchange | None = None
     shown: Setup | None = None
+    kernel: Gradients | None = None
 
     @classmethod
     def of(cls, ready: Setup) -> "Launch":
@@ -83,6 +85,10 @@ class Launch:
     def job(self) -> Job:
         """The main dynamics, of R + B replicas."""
         return self.whole.job
+
+    def on(self, engine: str, device: str, threads: int | None) -> "Launch":
+        """The same where it is carried out."""
+        return replace(self, kernel=Gradients.of(self.descent, engine, device, threads))
 
     def coordinates(self, course: Course) -> dict[str, np.ndarray]:
         """[R] of each of `tuned`, NaN until they are found."""
@@ -263,6 +269,8 @@ class Launch:
         potential = self.whole.subject.potential
         if potential is not None:
             return potential.energy(position, replica), potential.gradient(position, replica)
+        if self.kernel is not None:
+            return self.kernel(position)
         return self.job.target.energy_and_gradient(position, Batch(None, replica))
 
     def curvature(self, position: np.ndarray, apart: float = _NUDGE) -> float:

@@ -70,7 +70,7 @@ class TunedLoop(Loop):
         said: dict[str, Any] | None = None,
     ) -> "TunedLoop":  # fmt: skip
         """A loop from its start, or from what a checkpoint `kept` and a commit `said`."""
-        way = _way(launch.ready)
+        way = _way(launch)
         course = Course() if said is None else _reopened(Course.of(said["tuning"]["course"]), launch)
         if said is None and way is not None and launch.ready.spec.run.path == FALLING:
             course = way.rules.begin(course, 0, "")
@@ -434,13 +434,14 @@ def _job(launch: Launch, course: Course) -> Job:
     return launch.descent if course.phase == DESCENT else launch.job
 
 
-def _way(ready: Setup) -> Way | None:
+def _way(launch: Launch) -> Way | None:
     """The falling way of a run; None where it has none, SpecError where it is asked for."""
+    ready = launch.ready
     path = ready.spec.run.path
     why = why_not(ready) if path != ORDINARY else "it is not asked for"
     if why and path == FALLING:
         raise SpecError(f'run.path = "{FALLING}" cannot be gone: {why}.')
-    return None if why else Way(ready)
+    return None if why else Way(ready, launch.kernel)
 
 
 def _reopened(course: Course, launch: Launch) -> Course:

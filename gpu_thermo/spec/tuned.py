@@ -73,7 +73,8 @@ def check_batch(batch: Any, tolerance: float | None, moves: list[Any], path: str
         )
     if path == "falling":
         raise ValueError(
-            'run.batch = "auto" and run.path = "falling", which takes all points at once: leave out one of the two'
+            'run.batch = "auto" and run.path = "falling", which asks nobody how many points will do: give a number, or'
+            " leave batch out, which takes all"
         )
 
 

@@ -135,10 +135,13 @@ class Falling:
         unit = self._unit(curvature)
         return self._next(replace(found, mass=dict(mass), fall=(HOT * unit, COLD * unit)), step, left)
 
-    def fallen(self, course: Course, step: int, energy: float, acceptance: float, left: int) -> Course:
-        """After a stage of the fall: the next, or, behind the last, the draws."""
+    def fallen(
+        self, course: Course, step: int, energy: float, acceptance: float, left: int, noise: float = 0.0
+    ) -> Course:
+        """After a stage of the fall: the next, or, behind the last, the draws; with s^2 / tau of minibatches."""
         shown = None if math.isnan(acceptance) else acceptance
-        found = course.logged(energy=energy, acceptance=shown, again=False)
+        rho = {"rho": self.tuner.share_of(course, noise)} if noise else {}
+        found = course.logged(energy=energy, acceptance=shown, again=False, **rho)
         return self._next(found, step, left) if course.window < STAGES else self._sample(found, step, left)
 
     def again(self, course: Course, step: int) -> Course:

@@ -173,8 +173,9 @@ class Tuner:
         return self.batches and (before.phase, after.phase) == (ADAPTATION, BURN_IN)
 
     def share_of(self, course: Course, noise: float) -> float:
-        """rho at the stepsize and friction in force, of a noise s^2 / tau."""
+        """rho at the stepsize and friction in force, of a noise s^2 / tau; momenta of fixed length take s^2 / tau^2."""
         gamma = 1.0 if self.overdamped else min(course.friction, default=0.0)
+        noise = noise / max(self.temperature) if self.isokinetic else noise
         return rules.noise_share(course.stepsize, noise, gamma) if noise and 0 < gamma < math.inf else 0.0
 
     def choose(self, course: Course, step: int, shares: Mapping[int, float], variance: Sequence[float]) -> Course:
