@@ -7,30 +7,15 @@ A table stands between `<!-- table: NAME -->` and `<!-- end -->`; a result that 
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from .common import RESULTS, human
+from .eight_table import eight
+from .marks import Result, markdown, where
 
 README = Path(__file__).parent / "README.md"
-Result = dict[str, Any]
-
-
-def markdown(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table; all columns but the first are numbers."""
-    lines = [" | ".join(head), " | ".join(["---", *["---:"] * (len(head) - 1)])]
-    lines += [" | ".join("" if cell is None else str(cell) for cell in row) for row in rows]
-    return "\n".join(f"| {line} |" for line in lines)
-
-
-def where(result: Result) -> str:
-    """The machine and the date, one line."""
-    m = result["machine"]
-    packages = ", ".join(f"{name} {m[name]}" for name in ("numpy", "jax", "torch", "blackjax") if name in m)
-    return (
-        f"{m['processor']}, {m['cores']} cores, {m['vector']}; Python {m['python']}, {packages}; {result['date'][:10]}."
-    )
 
 
 def span(s: Result, form: Callable[[float], str] = human) -> str:
@@ -263,21 +248,6 @@ def tabular(result: Result) -> str:
     )
 
 
-def eight(result: Result) -> str:
-    """A table for numbers and one for classes: means over splits, with standard errors of the NLL."""
-    rows, parts = result["rows"], [where(result)]
-    for head, score in (
-        (("set", "model", "splits", "RMSE", "NLL", "in 90 %", "width", "s", "trusted"), ("coverage", "width")),
-        (("set", "model", "splits", "wrong", "NLL", "ECE", "s", "trusted"), ("ece",)),
-    ):
-        mine = [r for r in rows if score[0] in r]
-        cells = {
-            (r["set"], r["model"]): [q for q in mine if (q["set"], q["model"]) == (r["set"], r["model"])] for r in mine
-        }
-        parts.append(markdown(head, [_eighth(*key, of, score) for key, of in cells.items()]))
-    return "\n\n".join(parts)
-
-
 def answer(result: Result) -> str:
     """Medians over seeds: first draw, answer, gradients, how much sooner ours is there; what failed is not there."""
     from statistics import median
@@ -450,16 +420,6 @@ def scale_beyond(result: Result) -> str:
     return markdown(("machine", "network", "replicas", "replica-steps/s", "limited by"), rows)
 
 
-def _eighth(name: str, model: str, of: list[Result], more: tuple[str, ...]) -> tuple[str, ...]:
-    mean = lambda key: sum(r[key] for r in of) / len(of)  # noqa: E731
-    nll = mean("nll")
-    spread = (sum((r["nll"] - nll) ** 2 for r in of) / max(len(of) - 1, 1) / len(of)) ** 0.5
-    trusted = f"{sum(r['trusted'] for r in of)} of {len(of)}" if "trusted" in of[0] else ""
-    error = f" +- {spread:.3f}" if len(of) > 1 else ""
-    return (name, model, str(len(of)), f"{mean('error'):.3f}", f"{nll:.3f}{error}", *(f"{mean(k):.3f}" for k in more),
-            f"{mean('seconds'):.1f}", trusted)  # fmt: skip
-
-
 def tuned_truth(result: Result) -> str:
     """Pooled figures, cells, and what NUTS needs."""
     pair = lambda v: f"{v[0]:.2f}, {v[1]:.2f}"  # noqa: E731
@@ -518,7 +478,7 @@ def tuned_table(result: Result) -> str:
 
 TABLES: dict[str, Callable[[Result], str]] = {
     "answer": answer, "pbp": pbp, "bde": bde, "mnist": mnist, "mnist_speed": mnist_speed, "scale": scale,
-    "scale_beyond": scale_beyond, "eight": eight,
+    "scale_beyond": scale_beyond, "eight": eight, "eight_first": eight,
     "tuned_truth": tuned_truth, "tuned_cost": tuned_cost, "tuned_table": tuned_table,
     "compare": compare, "memory": memory, "scaling": scaling, "breakdown": breakdown, "observers": observers,
     "deep": deep, "sharding": sharding, "paper": paper,

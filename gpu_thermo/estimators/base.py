@@ -32,7 +32,7 @@ from ..errors import RunError
 from ..run import sample
 from ..targets.networks import MlpModel
 from ..tuning.told import Told
-from .defaults import AUTO, REPLICAS, TOLERANCE, sections
+from .defaults import AUTO, TOLERANCE, sections
 from .inputs import encoded, recipe_for
 from .saved import save
 from .table import log_would_help
@@ -56,7 +56,7 @@ class BayesianMLP(BaseEstimator):
         "prior_sd": [Interval(Real, 0, None, closed="neither"), StrOptions({AUTO, "fan_in"}), dict],
         "target_transform": [StrOptions({LOG}), None],
         "tolerance": [Interval(Real, 0, 1, closed="right")],
-        "replicas": [Interval(Integral, 32, None, closed="left")],
+        "replicas": [StrOptions({AUTO}), Interval(Integral, 32, None, closed="left")],
         "max_gradients": [StrOptions({AUTO}), Interval(Integral, 1000, None, closed="left")],
         "max_seconds": [Interval(Real, 0, None, closed="neither"), None],
         "draws": [Interval(Integral, 1, None, closed="left")],
@@ -68,7 +68,7 @@ class BayesianMLP(BaseEstimator):
 
     def __init__(
         self, hidden: Any = AUTO, *, activation: str = "silu", likelihood: str = AUTO, prior: str = "normal",
-        prior_sd: Any = AUTO, tolerance: float = TOLERANCE, replicas: int = REPLICAS, max_gradients: Any = AUTO,
+        prior_sd: Any = AUTO, tolerance: float = TOLERANCE, replicas: Any = AUTO, max_gradients: Any = AUTO,
         max_seconds: float | None = None, draws: int = 2048, device: Any = "auto", random_state: Any = None,
         target_transform: str | None = None, workers: int = 0, scheduler: str | None = None,
     ) -> None:  # fmt: skip

@@ -10,12 +10,15 @@ from ..averages.draws import Scales
 from ..averages.mixtures import Mixture
 from ..averages.predictive import data_names
 from ..data.dataset import LOG
+from ..engines import make_predictor
 from ..errors import SpecError
 from .base import Array, BayesianMLP
 from .inputs import dataset
 
 _VALUES = 1 << 22
 """Predictions held at once."""
+_MANY = 200_000
+"""Predictions of one network at one row from which on compiled kernels make them."""
 POISSON = "poisson"
 """The likelihood of counts."""
 
@@ -29,13 +32,15 @@ class BayesianMLPRegressor(RegressorMixin, BayesianMLP):
 
     Parameters
     ----------
-    hidden : widths of the hidden layers; "auto" is one of 16. activation : see `gpu-thermo spec model`.
+    hidden : widths of the hidden layers; "auto" is one of 16, of large tables four.
+    activation : see `gpu-thermo spec model`.
     likelihood : gaussian (noise learned), heteroscedastic, student_t or poisson; "auto" is heteroscedastic from 300
         rows on, else gaussian.
     prior, prior_sd : of the parameters; "auto" takes the scales under which a wide network explains the rows best.
     tolerance : one standard error of the worst average, in posterior standard deviations.
-    replicas : networks advanced together. max_gradients : of each at most; "auto" is 60,000, fewer (3,000 at least) of
-        large tables, so that a fit takes some 20 s of two cores at most, or as many as they do in `max_seconds`.
+    replicas : networks advanced together; "auto" is 48, of large tables 32. max_gradients : of each at most; "auto" is
+        60,000, or fewer (3,000 at least), so that a fit takes some 20 s of two cores at most, or as many as they do in
+        `max_seconds`. What is a large table, and how it is gone about, is `gpu_thermo.estimators.defaults.SIZES`.
     max_seconds : time at most; where it binds, `repeatable_` is False.
     target_transform : "log" learns the logarithm of a positive, skewed target; answers are in its own units.
     draws : networks kept for predictions, at most. random_state : decides all.
@@ -138,7 +143,8 @@ class BayesianMLPRegressor(RegressorMixin, BayesianMLP):
         model, inputs = self._model, Scales.of(self.run_).inputs(x, 0)
         values = model.likelihood.values
         assert values is not None
-        phi = model.predict(networks, inputs.astype(networks.dtype)).astype(np.float64)
+        of = make_predictor(model, networks.dtype, "cpu").phi if len(x) * len(networks) > _MANY else model.predict
+        phi = of(networks, inputs.astype(networks.dtype)).astype(np.float64)
         scale = values.scale(phi, model.noise(networks))
         return Mixture.of(values.law, model.settings, values.location(phi), scale)
 

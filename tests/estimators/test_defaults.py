@@ -21,7 +21,7 @@ def data(rows=40, inputs=4, classes=(), transform=None):
 def test_they_are_a_spec():
     for one in (data(), data(classes=("no", "yes"))):
         spec = RunSpec.from_dict({"data": {"name": "arrays"}, **defaults.sections(one, seed=3)})
-        assert spec.model.layers == (defaults.UNITS,)
+        assert spec.model.layers == defaults.SIZES[0].hidden
         assert spec.run.tolerance == 0.1
         assert spec.run.seed == 3
         assert (spec.model.prior_sd, spec.method.mass) == ("auto", "prior")
@@ -35,16 +35,50 @@ def test_the_noise_by_the_number_of_rows():
     assert defaults.likelihood("student_t", data()) == "student_t"
 
 
+def steps(rows, parameters, seconds=None):
+    size = defaults.SIZES[0]
+    return defaults.length(data(rows), size, parameters, size.replicas, seconds)["max_steps"]
+
+
 def test_work_is_bounded():
     """By rows, parameters and replicas, between the fewest and the most gradients."""
     fewest, most = defaults.GRADIENTS
-    assert defaults.gradients(data(20), 50, 48) == most
-    assert defaults.gradients(data(2_000), 5_000_000, 48) == fewest
-    between = defaults.gradients(data(1_000), 1_000, 48)
+    size = defaults.SIZES[0]
+    assert steps(20, 50) == most
+    assert steps(1_999, 5_000_000) == fewest
+    between = steps(1_000, 1_000)
     assert fewest < between < most
-    assert between * 1_000 * 1_000 * 48 == pytest.approx(defaults.RATE * defaults.SECONDS, rel=0.02)
-    asked = defaults.gradients(data(20), 50, 48, seconds=60)
-    assert most < asked <= defaults.MOST_GRADIENTS
+    assert between * 1_000 * 1_000 * size.replicas == pytest.approx(size.rate * defaults.SECONDS, rel=0.02)
+    assert most < steps(20, 50, 60) <= defaults.MOST_GRADIENTS
+
+
+def run_of(rows, **given):
+    return RunSpec.from_dict({"data": {"name": "arrays"}, **defaults.sections(data(rows), seed=3, **given)}).run
+
+
+def test_large_tables_go_by_minibatches():
+    """From the record's rows on, and not one row before; the run is one that the spec takes."""
+    small, large = defaults.SIZES
+    before, after = run_of(large.rows - 1), run_of(large.rows)
+    assert (before.path, before.minibatch, before.replicas) == (small.path, "full", small.replicas)
+    assert (after.path, after.minibatch, after.replicas) == (large.path, "epoch", large.replicas)
+    assert defaults.layers("auto", large) == list(large.hidden)
+    assert defaults.layers(7, large) == [7]
+
+
+def test_more_time_makes_minibatches_larger():
+    """At as many steps as before and twice as many at most: until they are all points."""
+    large = defaults.SIZES[-1]
+    runs = [run_of(9_000, max_seconds=20 * 2.0**k) for k in range(7)]
+    sizes = [run.batch or 9_000 for run in runs]
+    assert sizes == sorted(sizes)
+    assert sizes[0] < sizes[2] < sizes[-1] == 9_000
+    assert all(large.steps <= run.max_steps <= 2.01 * large.steps for run in runs[:-2])
+
+
+def test_what_is_given_stays():
+    run = run_of(9_000, replicas=64, max_gradients=1_500)
+    assert (run.replicas, run.max_steps) == (64, 1_500)
 
 
 def test_too_many_inputs():

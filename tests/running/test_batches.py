@@ -171,7 +171,7 @@ def test_few_points_are_all_taken(tmp_path):
     [
         ({"run": {"steps": 100, "burn_in": 50, "thin": 10, "batch": "auto"}}, "needs run.tolerance"),
         ({"moves": [{"kind": "exchange", "hottest": 1.0}]}, "does not go with moves"),
-        ({"run": {"tolerance": 0.1, "batch": "auto", "path": "falling"}}, "takes all points at once"),
+        ({"run": {"tolerance": 0.1, "batch": "auto", "path": "falling"}}, "asks nobody how many points will do"),
         ({"run": {"tolerance": 0.1, "batch": "auto", "minibatch": "full"}}, "leave out batch = auto"),
         ({"method": {"name": "langevin", "word": "{BAOAB}", "temperature": 1e-3}}, "leave out the braces"),
         ({"method": {"name": "adl", "temperature": 1e-3}}, "use method langevin or sgld"),

@@ -14,7 +14,7 @@ from tuned_networks import network
 
 from gpu_thermo import resume, sample
 from gpu_thermo.errors import SpecError
-from gpu_thermo.run import Interrupted
+from gpu_thermo.run import Given, Interrupted, as_spec, make_ready
 from gpu_thermo.running.falling import Way, why_not
 from gpu_thermo.running.pace import Pace
 from gpu_thermo.running.setup import prepare
@@ -151,13 +151,54 @@ def course(path):
     return read_header(path).attributes["tuning"]["course"]
 
 
+BY_MINIBATCHES = stiff({"hidden": [4, 4]}, path="falling", minibatch="epoch", batch=10, max_steps=1_200)
+
+
+@pytest.fixture(scope="module")
+def by_minibatches():
+    return sample(BY_MINIBATCHES, data=data(), engine="batched")
+
+
+class TestMinibatches:
+    """Where the way is asked for: their noise is measured at the last stepsize, and speaks against the run."""
+
+    def test_they_are_taken_and_said(self, by_minibatches):
+        found, verdict = told(by_minibatches)
+        (rho,) = [line["rho"] for line in found["log"] if "rho" in line]
+        assert rho > 0.02
+        assert f"gradient noise of the minibatches is {rho:.2g} of the temperature" in verdict["text"]
+        assert not verdict["trusted"]
+        assert by_minibatches["posterior"].sizes["draw"] > 100
+
+    def test_their_noise_is_that_of_momenta_of_a_fixed_length(self, by_minibatches):
+        """h s^2 / (2 gamma tau^2) at the last stepsize, from gradients taken here, where the draws begin: replicas move
+        on, so that a factor tau (here 1/60) is seen, and a third is not.
+        """
+        found, _ = told(by_minibatches)
+        given = Given(data(), None, None, None)
+        spec, _ = as_spec(BY_MINIBATCHES, given)
+        launch = Way(make_ready(spec, None, given)).fall.with_masses(found["mass"])
+        names = launch.job.target.layout.sizes
+        draws = by_minibatches["posterior"].to_dataset().isel(draw=0)
+        position = np.hstack([draws[name].to_numpy().reshape(32, -1) for name in names])
+        tau = launch.job.hyper.temperature[0, 0]
+        square = launch.noise(position, 10**6) * tau
+        (rho,) = [line["rho"] for line in found["log"] if "rho" in line]
+        assert rho == pytest.approx(found["stepsize"] * square / (2 * 0.1 * tau**2), rel=1.0)
+
+    def test_nobody_turns_to_them(self):
+        given = Given(data(), None, None, None)
+        spec, _ = as_spec(stiff(minibatch="epoch", batch=10), given)
+        assert 'unless it is asked for, and this run has minibatch = "epoch"' in why_not(make_ready(spec, None, given))
+
+
 class TestRefusals:
     @pytest.mark.parametrize(
         ("changes", "message"),
         [
             ({"method": {"freeze": ["output"]}}, "some are frozen"), ({"method": {"name": "adl"}}, "has thermostats"),
             ({"method": {"stepsize": 0.1}}, "leave them out"), ({"method": {"mass": 2.0}}, "masses itself"),
-            ({"batch": 10}, 'minibatch = "subset"'), ({"model": {"prior_sd": None}}, "needs a prior"),
+            ({"model": {"prior_sd": None}}, "needs a prior"),
         ],
     )  # fmt: skip
     def test_who_cannot_go(self, changes, message):
@@ -180,8 +221,6 @@ class TestRefusals:
 @NEEDS_COMPILER
 def test_starts_near_0_are_replaced_by_he():
     """Others are the user's."""
-    from gpu_thermo.run import Given, as_spec, make_ready
-
     for init, alike in (("normal", False), ("prior", True)):
         given = Given(data(), None, None, None)
         spec, _ = as_spec(stiff({"init": init}), given)

@@ -94,6 +94,14 @@ class TestAdaptation:
         assert line["rho"] == pytest.approx(rules.noise_share(line["stepsize"], 4.0, line["friction"][0]))
         assert line["rho"] == pytest.approx(rules.QUIET, rel=0.35)
 
+    def test_noise_of_momenta_of_a_fixed_length(self):
+        """Their h is sqrt(tau) times that of others, their gamma 1/sqrt(tau) times: rho is the same."""
+        tau, h, gamma, noise = 0.01, 0.3, 0.7, 5.0
+        plain, iso = (replace(TUNER, temperature=(tau,), isokinetic=fixed) for fixed in (False, True))
+        as_iso = Course(stepsize=h * tau**0.5, friction=(gamma / tau**0.5,))
+        found = plain.share_of(Course(stepsize=h, friction=(gamma,)), noise)
+        assert iso.share_of(as_iso, noise) == pytest.approx(found)
+
     def test_half_the_steps_are_kept_for_sampling(self):
         tuner = replace(TUNER, max_steps=1_000)
         course, _ = self.run(lambda h: 0.8, tuner)
