@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ..tuning import rules
 from ..tuning.course import BURN_IN, SAMPLING
 from ..tuning.told import Told
-from ..tuning.verdict import DRIFT, LOST
+from ..tuning.verdict import DRIFT, LOST, NOISY, noise_of
 
 MORE = 3
 """By how much more time a fit is to be tried whose networks still change."""
@@ -82,6 +82,12 @@ def _against(told: Told, seconds: float, ways: Ways) -> Iterator[str]:
             "the networks still change: scores on rows held out hold as they are, and how wide intervals are may"
             f" change: {_longer(seconds, MORE, ways)}"
         )
+    if noise_of(course) > NOISY:
+        yield (
+            "each step looked at some of the rows only, and their choice shakes the networks: scores on rows held out"
+            " hold as they are, and how wide intervals are may be off; more time takes more rows a step:"
+            f" {_longer(seconds, MORE, ways)}"
+        )
     if line["error"] > told.tuner.tolerance:
         yield (
             f"averages are known to {line['error']:.2g} of their spread, and the goal was {told.tuner.tolerance:g}:"
@@ -115,7 +121,7 @@ def _known(told: Told) -> bool:
     line, tuner = told.course.latest(SAMPLING), told.tuner
     fell = bool(told.course.path and line.get("failed"))
     short = line["error"] > tuner.tolerance or line["frozen"] > LOST * tuner.replicas
-    return short or fell or _changes(told)
+    return short or fell or _changes(told) or noise_of(told.course) > NOISY
 
 
 def _longer(seconds: float, factor: float, ways: Ways) -> str:

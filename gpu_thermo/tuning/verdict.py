@@ -16,6 +16,8 @@ DRIFT = 0.01
 """p of a drift over the kept draws below which they are not trusted: a hundredth of good runs."""
 SHOWN = ("rmse", "nll", "accuracy")
 """Scores that the verdict on a fall shows."""
+NOISY = 2 * rules.QUIET
+"""rho of minibatches from which it speaks against a run."""
 LOST = 0.01
 """Share of replicas that may freeze."""
 
@@ -119,8 +121,8 @@ def _against(course: Course, tuner: Tuner) -> Iterator[tuple[str, str]]:
         )
     if line["frozen"] > LOST * tuner.replicas:
         yield f"{line['frozen']} of {tuner.replicas} replicas froze", "give a smaller method.stepsize"
-    rho = next((entry["rho"] for entry in reversed(course.log) if entry.get("rho")), 0.0)
-    if rho > 2 * rules.QUIET:
+    rho = noise_of(course)
+    if rho > NOISY:
         yield (
             f"gradient noise of the minibatches is {rho:.2g} of the temperature, and variances are too wide by 3 to 4"
             " times that",
@@ -138,6 +140,11 @@ def _against(course: Course, tuner: Tuner) -> Iterator[tuple[str, str]]:
             f"the stepsize {course.stepsize:.3g} biases averages by {line['bias']:.2g} +- {line['bias_error']:.1g} sd",
             f"start again with method.stepsize = {course.stepsize / 2:.2g}",
         )
+
+
+def noise_of(course: Course) -> float:
+    """rho of the minibatches, as it was last measured; 0 where there are none."""
+    return float(next((entry["rho"] for entry in reversed(course.log) if entry.get("rho")), 0.0))
 
 
 def _fallen(course: Course, tuner: Tuner) -> Iterator[tuple[str, str]]:

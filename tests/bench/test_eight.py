@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from bench import eight, tables
+from bench import eight, eight_table, tables
+from bench.peers import classes, laws
 
 
 def test_splits_are_what_they_were(tmp_path):
@@ -47,3 +48,60 @@ def test_the_table():
     text = tables.eight(json.loads(json.dumps({"machine": machine, "date": "2026-01-01", "rows": rows})))
     assert "| a | ridge | 2 | 0.500 | 1.100 +- 0.100 | 0.850 | 3.000 | 2.0 |  |" in text
     assert "| b | BayesianMLP | 1 | 0.500 | 1.000 | 0.100 | 2.0 | 1 of 1 |" in text
+
+
+def rows_of(**models):
+    """Rows of one set, a split for each NLL."""
+    return [{"set": "a", "split": k, "model": name, "nll": nll, "seconds": 1.0, "coverage": 0.9 + nll / 10}
+            for name, values in models.items() for k, nll in enumerate(values)]  # fmt: skip
+
+
+def test_ranks_and_the_linear_model():
+    """By split, ties sharing; against the linear model on the same splits; coverage set by set."""
+    rows = eight_table.as_one(rows_of(best=[0.0, 0.1, 0.2], ridge=[1.0, 0.3, 0.3], worse=[2.0, 0.3, 0.6]))
+    assert eight_table.ranks(rows, "best") == [("a", 1.0)]
+    assert eight_table.ranks(rows, "linear") == [("a", pytest.approx((2 + 2.5 + 2) / 3))]
+    gap, error = eight_table.beside_linear(rows, "worse")["a"]
+    assert gap == pytest.approx((1.0 + 0.0 + 0.3) / 3)
+    assert error == pytest.approx(np.std([1.0, 0.0, 0.3], ddof=1) / np.sqrt(3))
+    assert eight_table.off(rows, "best")["a"] == pytest.approx(0.91)
+    line = eight_table._model("worse", rows)
+    assert line[1:5] == ("1", "2.8 +- 0.0", "a by 0.433 +- 0.296", "a 0.997")
+
+
+def test_every_run_is_a_process_and_a_row(tmp_path, capsys):
+    """Done once; one that takes too long says so, and is not tried again."""
+    out = tmp_path / "eight.json"
+    asked = ["--splits", "1", "--only", "wine", "--out", str(out), "--models"]
+    eight.main([*asked, "logistic"])
+    eight.main([*asked, f"logistic,{eight.FOREST}", "--limit-seconds", "0.05"])
+    first, second = json.loads(out.read_text())["rows"]
+    assert first["nll"] == eight.measure("wine", 0, "logistic", tmp_path)["nll"]
+    assert second["failed"] == "took more than 0.05 s"
+    text = capsys.readouterr().out
+    assert "wine, split 0, random forest: no result, took more than 0.05 s." in text
+    assert "| linear | 1 | 1.0 +- 0.0 |" in text
+
+
+def test_what_is_run(tmp_path):
+    """All models of all sets whose files are there; a Gaussian process on small ones alone; unknown names are told."""
+    asked = eight.argparse.Namespace(splits=2, only=["wine", "digits", "bikesharing"], models=[], data=tmp_path)
+    found = list(eight.keys(asked))
+    assert [k["split"] for k in found] == sorted(k["split"] for k in found)
+    assert {k["set"] for k in found} == {"wine", "digits"}
+    assert {k["set"] for k in found if k["model"] == eight.GP} == {"wine"}
+    assert {k["model"] for k in found} == set(eight.CLASSES)
+    with pytest.raises(SystemExit):
+        eight.main(["--only", "wein"])
+
+
+def test_networks_of_scikit_learn():
+    """Five of them: on a line with noise .3 they know the noise, and classes are told apart."""
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-1, 1, (400, 2))
+    y = 5 + x[:, 0] + 0.3 * rng.normal(size=400)
+    mean, sd = laws.networks(x, y, x[:50], 1)
+    assert np.abs(mean - 5 - x[:50, 0]).mean() < 0.15
+    assert 0.25 < np.median(sd) < 0.45
+    p = classes.networks(x, (x[:, 0] > 0).astype(int), x[:50], 1)
+    assert ((p[:, 1] > 0.5) == (x[:50, 0] > 0)).mean() > 0.9

@@ -117,3 +117,23 @@ def test_partial_fit_says_why_not(regressor):
     assert not hasattr(regressor, "partial_fit")
     with pytest.raises(AttributeError, match="a posterior of more data is another one"):
         regressor.partial_fit(X, Y)
+
+
+@pytest.mark.slow
+def test_a_large_table():
+    """By minibatches on the falling way: a good answer within its gradients, a verdict in a table's words, one seed one
+    answer.
+    """
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-2, 2, (2_200, 2))
+    y = np.sin(2 * x[:, 0]) + 0.3 * x[:, 1] + 0.1 * rng.normal(size=2_200)
+    fits = []
+    for _ in range(2):
+        with pytest.warns(Untrusted, match="some of the rows only"):
+            fits.append(BayesianMLPRegressor(6, max_gradients=2_000, random_state=0).fit(x[:2_000], y[:2_000]))
+    model = fits[0]
+    run = model.run_["sample_stats"].attrs
+    assert model.score(x[2_000:], y[2_000:]) > 0.9
+    assert model.repeatable_
+    assert run["steps"] <= 2_000
+    np.testing.assert_array_equal(model.predict(x[:9]), fits[1].predict(x[:9]))

@@ -39,6 +39,7 @@ CASES = {
     "short": (told({"error": 0.25}, ended="max_steps"), ("known to 0.25", "goal was 0.1", "--minutes 5", "0.25)")),
     "lost": (told({"frozen": 9}), ("9 of 48 networks were lost", "--log")),
     "bias": (told({"excess": True, "bias": 0.3, "bias_error": 0.01}), ("the stepsize 0.1 biases", "--seed")),
+    "noise": (told({}, {"rho": 0.5}), ("some of the rows only", "--minutes 2")),
     "cut": (told(ended=""), ("interrupted", "gpu-thermo resume")),
     "nothing": (told(log=(BURNED,), ended="max_steps"), ("no network was collected", "--minutes 2")),
 }  # fmt: skip

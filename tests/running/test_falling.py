@@ -172,7 +172,7 @@ class TestMinibatches:
 
     def test_their_noise_is_that_of_momenta_of_a_fixed_length(self, by_minibatches):
         """h s^2 / (2 gamma tau^2) at the last stepsize, from gradients taken here, where the draws begin: replicas move
-        on, so that a factor tau (here 1/60) is seen, and a third is not.
+        on, so that a factor tau (here 1/60) is seen, and a fourth is not.
         """
         found, _ = told(by_minibatches)
         given = Given(data(), None, None, None)
@@ -184,7 +184,7 @@ class TestMinibatches:
         tau = launch.job.hyper.temperature[0, 0]
         square = launch.noise(position, 10**6) * tau
         (rho,) = [line["rho"] for line in found["log"] if "rho" in line]
-        assert rho == pytest.approx(found["stepsize"] * square / (2 * 0.1 * tau**2), rel=1.0)
+        assert 0.2 < rho / (found["stepsize"] * square / (2 * 0.1 * tau**2)) < 5
 
     def test_nobody_turns_to_them(self):
         given = Given(data(), None, None, None)
