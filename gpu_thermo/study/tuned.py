@@ -34,6 +34,7 @@ from ..tuning.told import Told
 from . import builds
 from .grids import Cell
 from .launch import IDENTITY, averages, chosen_scales, group_of, run_shard
+from .once import share
 from .parts import NOTICES, RUNS, write_part
 from .seen import Arrays
 from .shards import Group, Shard
@@ -53,6 +54,8 @@ def make_part(
         arrays = run_shard(shard, device, engine, threads, on_steps)
     write_part(store, shard, arrays)
     forget(store, shard)
+    if shard.tuned and shard.keep:
+        share(store, shard)
 
 
 def run_tuned(

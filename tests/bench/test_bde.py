@@ -67,6 +67,7 @@ def test_rows_of_ours(folder, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.skipif(importlib.util.find_spec("bde") is None, reason="sklearn-contrib-bde is not installed")
 def test_rows_of_theirs(folder):
     data = tabular.parts(folder / "airfoil.csv")["test"]
