@@ -1,6 +1,7 @@
 """`python -m docs.site build`: the whole site into build/docs/html, warnings being errors.
 
-`execute` does the same and keeps what tutorials said that had to be run, in docs/executed; `words` checks spelling.
+`execute` does the same and keeps what tutorials said that had to be run, in docs/executed; `words` checks spelling,
+`playground` makes the playground's pictures again.
 """
 
 import argparse
@@ -11,6 +12,7 @@ from pathlib import Path
 from . import tutorials
 from .links import dead_links
 from .made import made_pages, missing
+from .playground import make
 from .staging import ROOT, stage
 from .words import misspelt
 
@@ -43,12 +45,15 @@ def _complain(what: str, found: list[str]) -> int:
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m docs.site", description=__doc__)
-    parser.add_argument("what", choices=("build", "execute", "words"))
+    parser.add_argument("what", choices=("build", "execute", "words", "playground"))
     parser.add_argument("--out", type=Path, default=BUILD, help="folder of the build (build/docs)")
     parser.add_argument("--jobs", "-j", type=int, default=1, help="processes that Sphinx may use")
     given = parser.parse_args()
     if given.what == "words":
         return _complain("Misspelt", found) if (found := misspelt()) else 0
+    if given.what == "playground":
+        make()
+        return 0
     status = build(given.out.resolve(), given.jobs)
     if given.what == "execute" and status == 0:
         print(f"Kept: {', '.join(tutorials.keep(given.out.resolve() / 'source' / 'tutorials')) or 'nothing new'}")

@@ -62,7 +62,9 @@ intersphinx_timeout = 1
 html_math_renderer = "mathml"
 html_theme = "pydata_sphinx_theme"
 html_title = "gpu_thermo"
-html_static_path = [str(ROOT / "docs" / "site" / "static")]
+html_static_path = [
+    str(ROOT / "docs" / place) for place in ("site/static", "playground/grid.png", "playground/grid.js")
+]
 html_css_files = ["site.css"]
 html_theme_options = {
     "github_url": REPOSITORY,
