@@ -139,8 +139,10 @@ def _default(text: str) -> str:
 # -- methods -----------------------------------------------------------------------------------------------------------
 
 
-def method_page(name: str, formula: Formula = code) -> str:
-    """A method: its equations, its exact law, its defaults and where they come from, the paper."""
+def method_page(name: str, formula: Formula = code, letters: str = "") -> str:
+    """A method: its equations, its exact law, its defaults and where they come from, the paper; `letters` is the
+    page of letters to link to.
+    """
     from gpu_thermo.method.laws import LAWS
     from gpu_thermo.method.named import ALIASES, METHODS
 
@@ -148,7 +150,7 @@ def method_page(name: str, formula: Formula = code) -> str:
     others = [f"{code(other)}{f' with {word}' if word else ''}" for other, (of, word) in ALIASES.items() if of == name]
     parts = [f"# {name}", f"{method.summary[0].upper()}{method.summary[1:]}.", "## What it is", _what(method)]
     parts += [f"Also called {', '.join(others)}."] if others else []
-    parts += ["## Equation", *_equations(method, formula)]
+    parts += ["## Equation", *_equations(method, formula, letters)]
     if told:
         sections = " and ".join(f"equations.md section {n}" for n in told.sections)
         parts += ["## Exact law", _text(told.law), f"More: {sections}."]
@@ -166,9 +168,10 @@ def _what(method: "Method") -> str:
     return f"{which}; partitions: {code(method.partition)}.{takes}"
 
 
-def _equations(method: "Method", formula: Formula) -> Iterator[str]:
+def _equations(method: "Method", formula: Formula, letters: str) -> Iterator[str]:
     for record in method.operations:
-        yield formula(record.formula) if method.update else f"**{record.symbol}**: {formula(record.formula)}"
+        named = f"[{record.symbol}]({letters}#{record.symbol.lower()})" if letters else record.symbol
+        yield formula(record.formula) if method.update else f"**{named}**: {formula(record.formula)}"
 
 
 def _defaults(method: "Method") -> str:

@@ -19,8 +19,11 @@ from .words import misspelt
 BUILD = ROOT / "build" / "docs"
 
 
-def build(folder: Path = BUILD, jobs: int = 1) -> int:
-    """Stage the pages, let Sphinx make HTML of them, and check every link; 0 where nothing is wrong."""
+def build(folder: Path = BUILD, jobs: int = 1, quick: bool = False) -> int:
+    """Stage the pages, let Sphinx make HTML of them, and check every link; 0 where nothing is wrong.
+
+    `quick` shows tutorials that would have to be run without what they say.
+    """
     source, html = folder / "source", folder / "html"
     stage(source, made_pages())
     if names := missing(source):
@@ -28,6 +31,7 @@ def build(folder: Path = BUILD, jobs: int = 1) -> int:
     if names := tutorials.restore(source / "tutorials"):
         print(f"Tutorials to be run: {', '.join(names)}", flush=True)
     sphinx = [sys.executable, "-m", "sphinx", "-b", "html", "-W", "--keep-going", "-q", "-j", str(jobs)]
+    sphinx += ["-D", "plot_gallery=0"] if quick else []
     places = ["-c", str(Path(__file__).parent), "-d", str(folder / "doctrees"), str(source), str(html)]
     if status := subprocess.run([*sphinx, *places], cwd=ROOT, check=False).returncode:
         return status
@@ -48,13 +52,14 @@ def main() -> int:
     parser.add_argument("what", choices=("build", "execute", "words", "playground"))
     parser.add_argument("--out", type=Path, default=BUILD, help="folder of the build (build/docs)")
     parser.add_argument("--jobs", "-j", type=int, default=1, help="processes that Sphinx may use")
+    parser.add_argument("--quick", action="store_true", help="run no tutorial")
     given = parser.parse_args()
     if given.what == "words":
         return _complain("Misspelt", found) if (found := misspelt()) else 0
     if given.what == "playground":
         make()
         return 0
-    status = build(given.out.resolve(), given.jobs)
+    status = build(given.out.resolve(), given.jobs, given.quick)
     if given.what == "execute" and status == 0:
         print(f"Kept: {', '.join(tutorials.keep(given.out.resolve() / 'source' / 'tutorials')) or 'nothing new'}")
     return status

@@ -11,6 +11,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 import gpu_thermo  # noqa: E402
 from docs.site.inventories import pack  # noqa: E402
 from docs.site.staging import REPOSITORY  # noqa: E402
+from gpu_thermo_cli.reference import errors  # noqa: E402
 
 project = "gpu_thermo"
 author = "the gpu_thermo authors"
@@ -30,7 +31,7 @@ extensions = [
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 exclude_patterns = ["doors/*"]
 suppress_warnings = ["config.cache"]
-nitpicky = False
+nitpicky = True
 
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence", "deflist", "attrs_inline", "attrs_block"]
 myst_heading_anchors = 3
@@ -41,6 +42,9 @@ autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 numpydoc_xref_param_type = True
+numpydoc_xref_aliases = {name: f"gpu_thermo.errors.{name}" for name in errors()} | {
+    "GpuThermoError": "gpu_thermo.GpuThermoError", "Interrupted": "gpu_thermo.Interrupted",
+}  # fmt: skip
 
 sphinx_gallery_conf = {
     "examples_dirs": [str(ROOT / "docs" / "tutorials")],

@@ -39,6 +39,12 @@ def _page(name: str, full: str) -> str:
     return "\n".join([lines[0], "", lines[1], "", *lines[2:], "```", ""])
 
 
+def classes(title: str, names: list[str]) -> str:
+    """A part of a page with the docstrings of several classes."""
+    shown = "\n\n".join(f".. autoclass:: {name}\n   :show-inheritance:" for name in names)
+    return f"\n## {title}\n\n```{{eval-rst}}\n{shown}\n```\n"
+
+
 def _find(full: str) -> Any:
     from importlib import import_module
 

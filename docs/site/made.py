@@ -21,7 +21,7 @@ def made_pages() -> dict[str, str | bytes]:
     for folder, title, about, pages in _folders():
         out |= {f"reference/{folder}/{name}.md": text for name, text in pages.items()}
         out[f"reference/{folder}/index.md"] = _index(title, about, pages)
-    out["reference/errors.md"] = reference.errors_page()
+    out["reference/errors.md"] = reference.errors_page() + library.classes("In Python", _errors())
     out["reference/store.md"] = store_page()
     out["reference/pages.md"] = table_of_pages()
     return out
@@ -38,12 +38,16 @@ def _folders() -> Iterator[tuple[str, str, str, dict[str, str]]]:
         "spec", "Keys of a spec", "Made from the models that read specs, as `gpu-thermo spec` is.",
         {name: reference.spec_page(name) for name in reference.spec_places()},
     )  # fmt: skip
-    methods = {name: reference.method_page(name, display) for name in METHODS}
+    methods = {name: reference.method_page(name, display, "letters.md") for name in METHODS}
     yield (
         "methods", "Methods", "Each with its equation, its exact law, where its defaults come from, and the paper.",
         methods | {"letters": reference.letters_page(display)},
     )  # fmt: skip
     yield "api", "The library", "Every public name; `import gpu_thermo as gt`.", library.pages()
+
+
+def _errors() -> list[str]:
+    return [f"gpu_thermo.errors.{name}" for name in reference.errors() if name != "GpuThermoError"]
 
 
 def commands() -> dict[str, Any]:

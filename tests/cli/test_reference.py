@@ -60,6 +60,11 @@ def test_a_method_says_equation_law_defaults_and_paper(name):
     assert METHODS[name].reference.replace("*", "") in page
 
 
+def test_letters_are_linked_where_there_is_a_page():
+    assert "**[O](letters.md#o)**: " in reference.method_page("langevin", letters="letters.md")
+    assert "](" not in reference.method_page("langevin").partition("## Exact law")[0]
+
+
 def test_letters_and_updates():
     page = reference.letters_page()
     assert re.findall(r"^### (\w+)", page, re.MULTILINE) == [*LETTERS, *UPDATES]

@@ -17,7 +17,6 @@ FOLDER = ROOT / "docs" / "playground"
 def test_its_networks_predict_as_the_run_does():
     """Probabilities written out in the notebook's module against the library's own averages."""
     spec = {**MAPS.SPEC, "run": {**MAPS.SPEC["run"], "replicas": 4, "steps": 40, "thin": 20, "trace": 20}}
-    spec["data"] = {**spec["data"], "standardise": False}
     run = gt.sample(spec, engine="batched")
     draws = [run["posterior"][name].to_numpy().reshape(8, -1) for name in ("w1", "b1", "w2", "b2")]
     mean, information = MAPS.doubt(MAPS.probabilities(np.concatenate(draws, axis=1), MAPS.grid(5)))
