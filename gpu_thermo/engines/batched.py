@@ -223,6 +223,7 @@ class _Block:
                 for slot, some in due.get(self.segment.start + i + 1, ()):
                     self._record(slot, some)
         self.ops.finish(self.local)
+        self.plan.clear()  # its functions know this block: what it recorded goes with the last who looks, not with a gc
         if isinstance(self.state, ResidentState):
             self.state.moved(self.local.arrays())
             return

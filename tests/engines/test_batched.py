@@ -1,11 +1,14 @@
 """The batched engine: identity over cuts, recording, freezing, updates, restarts (equations.md sections 3 and 7)."""
 
+import gc
+import weakref
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from engine_cases import METHODS, assert_identical, network, rows, run, take
 from linear_maps import advance, job_of, start, well
+from metropolis_cases import braced
 
 from gpu_thermo.engines import BatchedEngine
 from gpu_thermo.engines.coefficients import Coefficients
@@ -264,3 +267,19 @@ def test_arrays_of_moves_are_left_alone(method):
     for name, value in of_moves.items():
         np.testing.assert_array_equal(after.extra.pop(name), value)
     assert_identical(after, clean)
+
+
+@pytest.mark.parametrize("word", ["BAOAB", "{BAOAB}"])
+def test_what_is_recorded_goes_with_the_last_who_looks(word):
+    """Not when garbage is collected: rings of many replicas would fill the memory before."""
+    job = braced(word, well(np.array([[1.0]]), 1), 0.1, 4, temperature=1.0, friction=1.0)
+    state = start(job)
+    gc.collect()
+    gc.disable()
+    try:
+        recorded = advance(job, state, 4, (2, 4))
+        ring = weakref.ref(recorded)
+        del recorded
+        assert ring() is None
+    finally:
+        gc.enable()
