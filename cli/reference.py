@@ -124,9 +124,9 @@ def _keys(model: "type[BaseModel]", left_out: tuple[str, ...]) -> str:
     from .spec import default_of, meaning_of
 
     return rows(
-        ("key", "takes", "default", "meaning"),
+        ("key", "meaning", "takes", "default"),
         (
-            (code(key.name), _text(key.allowed), _default(default_of(key)), _text(meaning_of(key)))
+            (code(key.name), _text(meaning_of(key)), _text(key.allowed), _default(default_of(key)))
             for key in keys_of(model, left_out)
         ),
     )

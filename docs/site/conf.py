@@ -30,8 +30,9 @@ extensions = [
 ]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 exclude_patterns = ["doors/*"]
-suppress_warnings = ["config.cache"]
+suppress_warnings = ["config.cache", "toc.empty_glob"]
 nitpicky = True
+nitpick_ignore = [("py:obj", "of_step")]  # a field whose default is a function
 
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence", "deflist", "attrs_inline", "attrs_block"]
 myst_heading_anchors = 3
@@ -42,8 +43,10 @@ autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 numpydoc_xref_param_type = True
+numpydoc_xref_ignore = {"of"}
 numpydoc_xref_aliases = {name: f"gpu_thermo.errors.{name}" for name in errors()} | {
     "GpuThermoError": "gpu_thermo.GpuThermoError", "Interrupted": "gpu_thermo.Interrupted",
+    "ContractError": "gpu_thermo.testing.ContractError", "Finding": "gpu_thermo.testing.Finding",
 }  # fmt: skip
 
 sphinx_gallery_conf = {

@@ -7,6 +7,8 @@ MORE: dict[str, str] = {
     "gpu_thermo.estimators.load": "load",
     "gpu_thermo.estimators.from_run": "from_run",
     "gpu_thermo.testing.check_operation": "check_operation",
+    "gpu_thermo.testing.ContractError": "ContractError",
+    "gpu_thermo.testing.Finding": "Finding",
     "gpu_thermo.method.record.Operation": "Operation",
     "gpu_thermo.targets.activations.Activation": "Activation",
     "gpu_thermo.targets.priors.Prior": "Prior",
