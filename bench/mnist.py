@@ -29,6 +29,7 @@ import numpy as np
 
 import gpu_thermo as gt
 from gpu_thermo.data.arrays import read_images
+from gpu_thermo.run import Interrupted
 
 from . import compare, contenders
 from .cases import Case
@@ -78,6 +79,8 @@ def row(key: Mapping[str, Any], folder: Path, other: Path | None, steps: int) ->
         begin, clock = _processor(), time.perf_counter()
         try:
             gt.sample(spec, store=store).close()
+        except Interrupted:
+            raise
         except gt.GpuThermoError as error:
             return {"failed": str(error)[:200]}
         taken = {"seconds": (_processor() - begin) / 2, "wall": time.perf_counter() - clock}

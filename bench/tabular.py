@@ -27,6 +27,7 @@ import numpy as np
 
 import gpu_thermo as gt
 from gpu_thermo.engines.base import cores
+from gpu_thermo.run import Interrupted
 
 from .common import save
 
@@ -196,6 +197,8 @@ def compared(
         kind = {"table": name, "shape": shape, "method": method, "part": part, "stepsize": stepsize}
         try:
             scores = judged(METHODS[method], stepsize, shape, data[part], start, int(steps), table)
+        except Interrupted:
+            raise
         except gt.GpuThermoError as error:
             scores = {"nll": float("nan"), "frozen": REPLICAS, "error": str(error)}
         print(line(kind | scores), flush=True)

@@ -81,7 +81,7 @@ def kept(
     return data, said
 
 
-class _Widened(BackendArray):  # type: ignore[misc]
+class _Widened(BackendArray):
     """Bytes of a store, made numbers as they are read."""
 
     def __init__(self, path: Path, name: str, shape: tuple[int, ...]) -> None:
@@ -107,8 +107,8 @@ def widen(tree: xarray.DataTree, path: Path, chunks: Mapping[str, int] | None) -
             continue
         old = data[name].variable
         source = _Widened(path, f"{group}/{name}", old.shape)
-        lazy = indexing.CopyOnWriteArray(indexing.MemoryCachedArray(indexing.LazilyIndexedArray(source)))
-        new = xarray.Variable(old.dims, lazy, {**old.attrs, "units": "1"}, fastpath=True)
+        lazy: Any = indexing.MemoryCachedArray(indexing.LazilyIndexedArray(source))
+        new = xarray.Variable(old.dims, indexing.CopyOnWriteArray(lazy), {**old.attrs, "units": "1"}, fastpath=True)
         found[name] = new if chunks is None else new.chunk({d: n for d, n in chunks.items() if d in old.dims})
     if found:
         tree[group].dataset = data.assign(found)
