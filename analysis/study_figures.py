@@ -135,7 +135,6 @@ def band(study: xr.Dataset, cell: int, name: str) -> Band:
     return Band(steps, mean, median, low, high, len(rows), there.sum(axis=0))
 
 
-@styled
 def curves(
     study: xr.Dataset, name: str = "accuracy", split: Sequence[tuple[str, Sequence[str]]] | None = None,
     logarithmic: bool = False,
@@ -148,14 +147,35 @@ def curves(
     split : panels, each with its title and the labels of its cells; one panel of all cells by default.
     """
     cells = json.loads(study.attrs["cells"])
-    chosen = split or [("", cells)]
-    figure, axes = panels(len(chosen), 4.6 if len(chosen) == 1 else 3.4, 3.0 if len(chosen) == 1 else 3.6)
+    bands = {label: band(study, cells.index(label), name) for _, some in split or [("", cells)] for label in some}
+    return draw_bands(bands, split, NAMES.get(name, name), logarithmic, log_values, reference)
+
+
+@styled
+def draw_bands(
+    bands: Mapping[str, Band], split: Sequence[tuple[str, Sequence[str]]] | None = None, what: str = "",
+    logarithmic: bool = False, log_values: bool = False, reference: float | None = None,
+) -> Drawn:  # fmt: skip
+    """`curves` of bands by label. The one who is in all of several panels is what the others are compared with: black,
+    on top, named at its line; the others by what the panel's title does not say.
+    """
+    chosen = split or [("", list(bands))]
+    common = set.intersection(*(set(labels) for _, labels in chosen))
+    common = common if len(chosen) > 1 and len(common) == 1 else set()
+    figure, axes = panels(len(chosen), 4.6 if len(chosen) == 1 else 3.2, 3.0 if len(chosen) == 1 else 3.4)
     rows: list[tuple[Any, ...]] = []
     for panel, (title, labels) in zip(axes, chosen, strict=True):
         for i, label in enumerate(labels):
-            b = band(study, cells.index(label), name)
-            panel.plot(b.steps, b.median, color=class_colour(i), lw=1.3, label=_named(label, b))
-            panel.fill_between(b.steps, b.low, b.high, color=class_colour(i), alpha=0.18, lw=0)
+            b, over = bands[label], label in common
+            colour, named = "black" if over else class_colour(i), _named(label.removeprefix(title).strip() or label, b)
+            panel.plot(
+                b.steps, b.median, color=colour, lw=1.9 if over else 1.3, label="_" * over + named, zorder=2 + over
+            )
+            panel.fill_between(b.steps, b.low, b.high, color=colour, alpha=0.18, lw=0)
+            if over and len(b.steps):
+                top = np.nanmax(b.high[-len(b.high) // 3 :])
+                panel.annotate(named, (b.steps[-1], top), (0, 2), ha="right", textcoords="offset points")
+                panel.margins(y=0.1)
             rows += [
                 (label, b.runs, int(n), int(s), *map(float, v))
                 for n, s, *v in zip(b.finished, b.steps, b.mean, b.median, b.low, b.high, strict=True)
@@ -172,7 +192,7 @@ def curves(
             panel.locator_params(axis="x", nbins=5)
         below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.18), "ncols": 2, "columnspacing": 1.0}
         panel.legend(handlelength=1.2, **(below if len(chosen) > 1 else {"loc": "best"}))
-    axes[0].set_ylabel(NAMES.get(name, name))
+    axes[0].set_ylabel(what)
     return Drawn(
         figure,
         ("group", "runs", "finished", "step", "mean", "median", "quantile_10", "quantile_90"),

@@ -347,28 +347,45 @@ def claims(results: Results) -> list[Claim]:
     return out
 
 
+SHOWN = ("error", "nll", "shuffled")
+"""Scores in the picture; all of them are in its table."""
+FAMILIES = ("Adam", "SGLD", "Langevin", "LOL", "AdLaLa")
+"""What labels begin with, each with a colour of its own."""
+
+
 @styled
 def draw(results: Results) -> Drawn:
-    """Mean and standard error of every score: a row of panels for each data set, a line for each contender."""
-    names = list(next(iter(results.values.values())))
-    figure, axes = panels(len(results.values) * len(SCORES), 2.1, 2.2, sharey=False, across=len(SCORES))
+    """Mean and standard error of the scores SHOWN: a row of panels for each data set, a line for each contender, which
+    has the colour of its family; dashed, where REFERENCE is. All scores are among the numbers.
+    """
+    figure, axes = panels(len(results.values) * len(SHOWN), 2.6, 2.3, sharey=False, across=len(SHOWN))
     numbers: list[tuple[Any, ...]] = []
     for k, (data, contenders) in enumerate(results.values.items()):
-        for j, name in enumerate(SCORES):
-            panel = axes[k * len(SCORES) + j]
-            for i, label in enumerate(names):
-                if label not in contenders:  # not done yet
-                    continue
-                s = summarise(contenders[label][name])
-                panel.errorbar(s.mean, len(names) - i, xerr=s.error, fmt="o", ms=3.5, lw=1.2, color=class_colour(i))
-                numbers.append((data, label, name, s.count, s.mean, s.error))
-            panel.set_yticks(range(len(names), 0, -1), names if j == 0 else [""] * len(names))
-            panel.set(ylim=(0.4, len(names) + 0.6))
-            panel.ticklabel_format(axis="x", useOffset=False)
-            panel.locator_params(axis="x", nbins=4)
-            panel.grid(axis="x", lw=0.3, color="0.85")
+        found = {label: {n: summarise(scores[n]) for n in SCORES} for label, scores in contenders.items()}
+        numbers += [
+            (data, label, n, s.count, s.mean, s.error) for label, each in found.items() for n, s in each.items()
+        ]
+        for panel, name in zip(axes[k * len(SHOWN) :], SHOWN, strict=False):
+            _panel(panel, {label: (each[name].mean, each[name].error) for label, each in found.items()})
             if k == 0:
-                panel.set_title(TITLES[name], fontsize=8)
-            if j == 0:
-                panel.set_ylabel(data)
+                panel.set_title(TITLES[name])
+            if name == SHOWN[0]:
+                panel.set_yticks(range(len(found), 0, -1), list(found))
+                panel.set_ylabel(data.replace("_", " "), fontweight="bold")
     return Drawn(figure, ("data", "contender", "score", "splits", "mean", "standard_error"), numbers)
+
+
+def _panel(panel: Any, found: Mapping[str, tuple[float, float]]) -> None:
+    """One score of all contenders on one data set: label -> (mean, standard error)."""
+    for i, (label, (mean, error)) in enumerate(found.items()):
+        family = next((f for f, name in enumerate(FAMILIES) if label.startswith(name)), len(FAMILIES))
+        at = len(found) - i
+        if i % 2 == 0:
+            panel.axhspan(at - 0.5, at + 0.5, color="0.95", lw=0, zorder=0)
+        panel.errorbar(mean, at, xerr=error, fmt="o", ms=4.5, lw=1.6, color=class_colour(family))
+    if REFERENCE in found:
+        panel.axvline(found[REFERENCE][0], color="0.4", lw=0.8, ls="--", zorder=1)
+    panel.set_yticks(range(len(found), 0, -1), [""] * len(found))
+    panel.set(ylim=(0.5, len(found) + 0.5))
+    panel.ticklabel_format(axis="x", useOffset=False)
+    panel.locator_params(axis="x", nbins=4)

@@ -27,6 +27,19 @@ def test_pictures_and_their_numbers(study: xr.Dataset, tmp_path: Path, name: str
     assert all(int(row["runs"]) == 6 for row in rows)
 
 
+def test_what_all_panels_compare_with_stands_out(study: xr.Dataset):
+    """Black, above the others and named at its line; not where all panels have all."""
+    a, b, c, d = json.loads(study.attrs["cells"])
+    some = figures.curves(study, split=[("one", [a, d]), ("two", [b, c, d])]).figure.axes
+    for panel in some:
+        assert panel.lines[-1].get_color() == "black"
+        assert [text.get_text() for text in panel.texts] == [d]
+        assert d not in [text.get_text() for text in panel.get_legend().get_texts()]
+    every = figures.curves(study, split=[("one", [a, d]), ("two", [a, d])]).figure.axes
+    assert all(line.get_color() != "black" for panel in every for line in panel.lines)
+    assert not any(panel.texts for panel in every)
+
+
 def test_heat_map_means(study: xr.Dataset):
     """Each tile is the mean of its own runs."""
     drawn = figures.heat_map(study, "method.sigma", "method.temperature.hidden")
