@@ -59,6 +59,10 @@ class Variant(Emitter):
         super().__init__(base.program, base.model, mode or base.mode, base.batch, base.bits)
         self._gradients, self._noise = gradients, noise
 
+    @property
+    def _points(self) -> int:
+        return self.batch  # in place of all N points in mode "full"
+
     def _step(self) -> str:
         text = super()._step()
         if not self._gradients:

@@ -36,6 +36,7 @@ from .spec.run import RunSpec
 from .state import State
 from .store import Checkpoint, Header, RunInfo, RunWriter, open_run, read_header, require_resumable
 from .store.files import as_path
+from .store.reader import open_written
 from .targets.base import Potential
 from .targets.own.check import PROBE, check_same
 
@@ -187,7 +188,7 @@ def start(
             if store is None:
                 _without_store(error, path)
             raise
-        return open_run(path) if store is not None else _loaded(path)
+        return open_written(path) if store is not None else _loaded(path)
 
 
 def _carry_out(
@@ -287,7 +288,7 @@ def resume(
             loop = _make_loop(ready, launch, chosen, place, moments, checkpoint)
             own = {**_length(target), **place.said(ready), "engine": chosen, "history": history}
             drive(loop, writer, path, limits, {**checkpoint.attributes, **own}, place.caught)
-    return open_run(path)
+    return open_written(path)
 
 
 def _check_content(path: Path, info: RunInfo, ready: Setup) -> None:

@@ -259,9 +259,17 @@ def _constant_arrays(job: Job) -> dict[str, np.ndarray]:
         "seed_high": (seed >> np.uint64(32)).astype(np.uint32),
         "stream": np.asarray(job.stream).astype(np.uint32),
         "dataset": np.asarray(target.dataset[job.first : job.first + job.replicas], np.int32),
-        "data": np.ascontiguousarray(np.concatenate([target.x_train, y, *weight], axis=-1), dtype=job.dtype),
+        "data": _rows(np.concatenate([target.x_train, y, *weight], axis=-1), job.dtype),
         "prior": np.array([packed(c) for c in model.prior_constants(target.points)]), "own_centre": model.centre,
     }  # fmt: skip
+
+
+def _rows(values: np.ndarray, dtype: Any) -> np.ndarray:
+    """`values` in order, and room behind them: kernels read rows by fours (kernels/portable.h)."""
+    room = np.zeros(values.size + 3, dtype)
+    rows = room[: values.size].reshape(values.shape)
+    rows[...] = values
+    return rows
 
 
 def _numbers(job: Job) -> dict[str, Any]:

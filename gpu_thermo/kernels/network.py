@@ -57,6 +57,7 @@ def _activation(record: Activation) -> str:
     code = record.code
     assert code is not None  # MlpModel.has_kernels
     flags = {"HOMOGENEOUS": record.homogeneous, "KEPT": record.kept, "SLOPE_KEPT": not code.by_value}
+    flags["BY_SIGN"] = record.by_sign
     return _struct(
         "Activation", record.name, flags, {
             "real value(real z)": code.value,

@@ -43,8 +43,8 @@ HD Address address(const Keys& keys, u32 purpose, u64 ordinal, u32 sub) {
   return a;
 }
 
-// The four words of each of COUNT blocks, worked off side by side.
-template <int COUNT> HD void philox(const Address& a, const u32 (&block)[COUNT], word (&w)[COUNT][4]) {
+// The first two rounds of COUNT blocks, worked off side by side.
+template <int COUNT> HD void philox_begin(const Address& a, const u32 (&block)[COUNT], word (&w)[COUNT][4]) {
   UNROLL for (int i = 0; i < COUNT; ++i) {
     const u64 p0 = u64(PHILOX_M0) * block[i];
     word hi, lo;
@@ -54,15 +54,22 @@ template <int COUNT> HD void philox(const Address& a, const u32 (&block)[COUNT],
     w[i][2] = a.c2_second ^ u32(p0);
     w[i][3] = a.c3_second;
   }
-  UNROLL for (int r = 2; r < PHILOX_ROUNDS; ++r) {
-    UNROLL for (int i = 0; i < COUNT; ++i) {
-      word hi0, lo0, hi1, lo1;
-      mulhilo(a.keys->m0(), w[i][0], hi0, lo0);
-      mulhilo(a.keys->m1(), w[i][2], hi1, lo1);
-      w[i][0] = hi1 ^ w[i][1] ^ a.keys->k0(r);
-      w[i][1] = lo1;
-      w[i][2] = hi0 ^ w[i][3] ^ a.keys->k1(r);
-      w[i][3] = lo0;
-    }
+}
+
+template <int COUNT> HD void philox_round(const Keys& keys, int r, word (&w)[COUNT][4]) {
+  UNROLL for (int i = 0; i < COUNT; ++i) {
+    word hi0, lo0, hi1, lo1;
+    mulhilo(keys.m0(), w[i][0], hi0, lo0);
+    mulhilo(keys.m1(), w[i][2], hi1, lo1);
+    w[i][0] = hi1 ^ w[i][1] ^ keys.k0(r);
+    w[i][1] = lo1;
+    w[i][2] = hi0 ^ w[i][3] ^ keys.k1(r);
+    w[i][3] = lo0;
   }
+}
+
+// The four words of each of COUNT blocks.
+template <int COUNT> HD void philox(const Address& a, const u32 (&block)[COUNT], word (&w)[COUNT][4]) {
+  philox_begin(a, block, w);
+  UNROLL for (int r = 2; r < PHILOX_ROUNDS; ++r) philox_round(*a.keys, r, w);
 }

@@ -172,11 +172,15 @@ HD bool any(word_mask m) { return any_lane(m); }
 #endif
 #endif
 
-// A uint32 becomes a real with one rounding: both halves convert exactly and meet in one sum.
+// A uint32 becomes a real with one rounding. Where there is no instruction for it both halves convert exactly and meet in one sum.
+#if defined(__AVX512F__)
+HD real word_to_real(word w) { return __builtin_convertvector(w, real); }
+#else
 HD real word_to_real(word w) {
   const word_mask high = word_mask(w >> 16), low = word_mask(w & 0xFFFFu);
   return __builtin_convertvector(high, real) * scalar(65536) + __builtin_convertvector(low, real);
 }
+#endif
 
 // Products of 32-bit lanes: GCC does not find the multiply of even lanes by itself, Clang and ARM compilers do.
 #if defined(__SSE2__) && !defined(__clang__)
@@ -192,19 +196,27 @@ HD pairs multiply_even(word a, word b) {
   return (pairs)__builtin_ia32_pmuludq128((__attribute__((vector_size(16))) int)a, (__attribute__((vector_size(16))) int)b);
 #endif
 }
-HD word join_high(pairs even, pairs odd) {
+// Odd lanes where even ones stand, and the other way round; high and low halves of products of even and of odd lanes.
 #if LANES == 16
-  return (word)((even >> 32) | (odd & ~0xFFFFFFFFull));
+HD pairs odd_lanes(word a) { return (pairs)__builtin_ia32_movshdup512_mask((real)a, (real)a, (unsigned short)-1); }
+HD word join_high(pairs even, pairs odd) { return (word)__builtin_ia32_movshdup512_mask((real)even, (real)odd, (unsigned short)0x5555); }
+HD word join_low(pairs even, pairs odd) { return (word)__builtin_ia32_movsldup512_mask((real)odd, (real)even, (unsigned short)0xAAAA); }
 #elif LANES == 8
-  return __builtin_shuffle((word)even, (word)odd, word{1, 9, 3, 11, 5, 13, 7, 15});
+HD pairs odd_lanes(word a) { return (pairs)__builtin_shuffle(a, word{1, 1, 3, 3, 5, 5, 7, 7}); }
+HD word join_high(pairs even, pairs odd) { return __builtin_shuffle((word)even, (word)odd, word{1, 9, 3, 11, 5, 13, 7, 15}); }
 #else
-  return __builtin_shuffle((word)even, (word)odd, word{1, 5, 3, 7});
+HD pairs odd_lanes(word a) { return (pairs)a >> 32; }
+HD word join_high(pairs even, pairs odd) { return __builtin_shuffle((word)even, (word)odd, word{1, 5, 3, 7}); }
 #endif
-}
-HD word mulhi(word a, word b) { return join_high(multiply_even(a, b), multiply_even((word)((pairs)a >> 32), (word)((pairs)b >> 32))); }
-HD void mulhilo(word a, word b, word& hi, word& lo) {
-  hi = join_high(multiply_even(b, a), multiply_even((word)((pairs)b >> 32), a));  // `a` is alike in all lanes
+HD word mulhi(word a, word b) { return join_high(multiply_even(a, b), multiply_even((word)odd_lanes(a), (word)odd_lanes(b))); }
+HD void mulhilo(word a, word b, word& hi, word& lo) {  // `a` is alike in all lanes
+  const pairs even = multiply_even(b, a), odd = multiply_even((word)odd_lanes(b), a);
+  hi = join_high(even, odd);
+#if LANES == 16
+  lo = join_low(even, odd);
+#else
   lo = b * a;
+#endif
 }
 #else
 typedef VECTOR(u64) long_words;
@@ -214,6 +226,71 @@ HD word mulhi(word a, word b) {
 HD void mulhilo(word a, word b, word& hi, word& lo) {
   hi = mulhi(b, a);
   lo = b * a;
+}
+#endif
+
+// Four neighbouring numbers of a row of each lane, by column: sixteen bytes at a time, transposed within them.
+#if defined(__SSE2__) && !defined(__clang__) && REAL_BITS == 32
+#define BY_FOURS true
+typedef __attribute__((vector_size(16), aligned(4), may_alias)) float four;
+typedef __attribute__((vector_size(16))) float aligned_four;
+typedef VECTOR(float) floats;
+typedef __attribute__((vector_size(LANES * 4))) double float_pairs;
+HD floats join_fours(const scalar* const (&row)[LANES], int i) {
+  const auto of = [&](int l) { return aligned_four(*reinterpret_cast<const four*>(row[l])); };
+#if LANES == 16
+  typedef __attribute__((vector_size(64))) float sixteen;
+  sixteen x = __builtin_ia32_insertf32x4_mask(sixteen{}, of(i), 0, sixteen{}, (unsigned short)-1);
+  x = __builtin_ia32_insertf32x4_mask(x, of(i + 4), 1, sixteen{}, (unsigned short)-1);
+  x = __builtin_ia32_insertf32x4_mask(x, of(i + 8), 2, sixteen{}, (unsigned short)-1);
+  return __builtin_ia32_insertf32x4_mask(x, of(i + 12), 3, sixteen{}, (unsigned short)-1);
+#elif LANES == 8
+  return __builtin_ia32_vinsertf128_ps256(__builtin_ia32_ps256_ps(of(i)), of(i + 4), 1);
+#else
+  return of(i);
+#endif
+}
+#if LANES == 16
+#define WITHIN_FOURS(a, b, c, d) {a, b, c, d, a + 4, b + 4, c + 4, d + 4, a + 8, b + 8, c + 8, d + 8, a + 12, b + 12, c + 12, d + 12}
+#define WITHIN_PAIRS(a, b) {a, b, a + 2, b + 2, a + 4, b + 4, a + 6, b + 6}
+#elif LANES == 8
+#define WITHIN_FOURS(a, b, c, d) {a, b, c, d, a + 4, b + 4, c + 4, d + 4}
+#define WITHIN_PAIRS(a, b) {a, b, a + 2, b + 2}
+#else
+#define WITHIN_FOURS(a, b, c, d) {a, b, c, d}
+#define WITHIN_PAIRS(a, b) {a, b}
+#endif
+HD void transpose_fours(const floats (&x)[4], floats (&y)[4]) {
+  const word low WITHIN_FOURS(0, LANES, 1, LANES + 1), high WITHIN_FOURS(2, LANES + 2, 3, LANES + 3);
+  typedef __attribute__((vector_size(LANES * 4))) i64 long_pairs;
+  const long_pairs first WITHIN_PAIRS(0, LANES / 2), second WITHIN_PAIRS(1, LANES / 2 + 1);
+  UNROLL for (int i = 0; i < 2; ++i) {
+    const float_pairs a = (float_pairs)__builtin_shuffle(x[0], x[1], i ? high : low), b = (float_pairs)__builtin_shuffle(x[2], x[3], i ? high : low);
+    y[2 * i] = (floats)__builtin_shuffle(a, b, first);
+    y[2 * i + 1] = (floats)__builtin_shuffle(a, b, second);
+  }
+}
+HD void load_columns(const scalar* const (&row)[LANES], real (&column)[4]) {
+  const floats x[4] = {join_fours(row, 0), join_fours(row, 1), join_fours(row, 2), join_fours(row, 3)};
+  transpose_fours(x, column);
+}
+HD void store_columns(scalar* const (&row)[LANES], const real (&column)[4]) {
+  floats x[4];
+  transpose_fours(column, x);
+  UNROLL for (int i = 0; i < 4; ++i) {
+    const auto to = [&](int l) -> four& { return *reinterpret_cast<four*>(row[l]); };
+#if LANES == 16
+    to(i) = __builtin_ia32_extractf32x4_mask(x[i], 0, four{}, (unsigned char)-1);
+    to(i + 4) = __builtin_ia32_extractf32x4_mask(x[i], 1, four{}, (unsigned char)-1);
+    to(i + 8) = __builtin_ia32_extractf32x4_mask(x[i], 2, four{}, (unsigned char)-1);
+    to(i + 12) = __builtin_ia32_extractf32x4_mask(x[i], 3, four{}, (unsigned char)-1);
+#elif LANES == 8
+    to(i) = __builtin_ia32_vextractf128_ps256(x[i], 0);
+    to(i + 4) = __builtin_ia32_vextractf128_ps256(x[i], 1);
+#else
+    to(i) = x[i];
+#endif
+  }
 }
 #endif
 
@@ -270,6 +347,29 @@ HD real narrow(wide x) {
 #endif
 #endif
 
+#ifndef BY_FOURS
+#define BY_FOURS false
+HD void load_columns(const scalar* const (&row)[LANES], real (&column)[4]) {
+  UNROLL for (int c = 0; c < 4; ++c) {
+    UNROLL for (int l = 0; l < LANES; ++l) set(column[c], l, row[l][c]);
+  }
+}
+HD void store_columns(scalar* const (&row)[LANES], const real (&column)[4]) {
+  UNROLL for (int c = 0; c < 4; ++c) {
+    UNROLL for (int l = 0; l < LANES; ++l) row[l][c] = get(column[c], l);
+  }
+}
+#endif
+
+// A vector's numbers one by one, where scalar instructions find them.
+HD void spill(const word& w, u32 (&out)[LANES]) {
+#if LANES == 1
+  out[0] = w;
+#else
+  __builtin_memcpy(out, &w, sizeof w);
+#endif
+}
+
 // Float64 whatever `real` is: DOUBLES lanes in one number or vector.
 #if LANES == 1
 typedef double doubles;
@@ -302,6 +402,38 @@ HD double get_wide(const wide& v, int l) { return lane_of(v, l); }
 HD real select(mask m, real a, real b) { return m ? a : b; }
 HD word select_word(word_mask m, word a, word b) { return m ? a : b; }
 HD real zero() { return splat(scalar(0)); }
+
+// What several instructions read: loaded once, where the compiler would have each of them load it.
+#if defined(__AVX512F__) && !defined(__clang__)
+HD real in_register(real x) {
+  asm("" : "+v"(x));
+  return x;
+}
+#else
+HD real in_register(real x) { return x; }
+#endif
+
+// max(z, 0), where NaN passes: no comparison, which would take a multiplier's place.
+#if defined(__AVX512F__) && !defined(__clang__) && REAL_BITS == 32 && LANES == 16
+HD real positive_part(real z) { return (real)__builtin_ia32_maxps512_mask(zero(), z, real{}, (unsigned short)-1, 4); }
+#elif defined(__AVX__) && !defined(__clang__) && REAL_BITS == 32 && LANES == 8
+HD real positive_part(real z) { return __builtin_ia32_maxps256(zero(), z); }
+#else
+HD real positive_part(real z) { return select(zero() > z, zero(), z); }
+#endif
+
+// A bit a lane, where registers for these are: small enough to be kept.
+#if defined(__AVX512F__) && !defined(__clang__) && REAL_BITS == 32 && LANES == 16
+constexpr bool HAS_LANE_BITS = true;
+typedef unsigned short lane_bits;
+HD lane_bits is_positive(real z) { return __builtin_ia32_cmpps512_mask(z, zero(), 14, (unsigned short)-1, 4); }
+HD real select_bits(lane_bits m, real a, real b) { return __builtin_ia32_blendmps_512_mask(b, a, m); }
+#else
+constexpr bool HAS_LANE_BITS = false;
+typedef bool lane_bits;
+HD lane_bits is_positive(real) { return false; }
+HD real select_bits(lane_bits, real, real b) { return b; }
+#endif
 
 // ---- the team of one replica ----------------------------------------------------------------------------------------------------
 //

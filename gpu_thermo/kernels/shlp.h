@@ -10,11 +10,15 @@ constexpr int PARAMETERS = of_unit(0);                            // of one unit
 constexpr int TILE = BATCH > 0 && BATCH < (ON_GPU ? 64 : 128) ? BATCH : (ON_GPU ? 64 : 128);  // points at hand at once
 constexpr bool SMALL = PARAMETERS <= 8;                           // a unit's weights fit in registers
 constexpr int FORWARD_BLOCK = ON_GPU || TEAM > 1 ? UNITS : SMALL ? 4 : 2;
-constexpr int BACKWARD_BLOCK = ON_GPU || TEAM > 1 ? UNITS : PARAMETERS <= 4 ? 2 : 1;
 
 // A homogeneous activation, act(z) = act'(z) z, gives d loss / d W2 from the other sums when n = 1:
 // sum_t r act(z) = w1 . sum_t r s x + b1 sum_t r s with s = act'.
 constexpr bool HOMOGENEOUS = Activation::HOMOGENEOUS && OUTPUTS == 1;
+
+// One whose slope is a matter of z's sign has that kept from forward to backward, where a bit a lane can be.
+constexpr bool SIGNS_KEPT = HAS_LANE_BITS && HOMOGENEOUS && Activation::BY_SIGN && TEAM == 1 && SMALL;
+constexpr int BACKWARD_BLOCK = ON_GPU || TEAM > 1 ? UNITS : PARAMETERS <= 4 ? (SIGNS_KEPT ? 4 : 2) : 1;
+typedef lane_bits Signs[SIGNS_KEPT ? TILE : 1];
 
 struct Points {  // one tile of the minibatch, seen by the whole team
   real row[TILE][ROW];
@@ -38,14 +42,15 @@ template <int U> struct Weights {
 };
 
 // out[t] += W2 act(z) of U units, for all points; FIRST sets instead, starting from b2.
-template <int U, bool FIRST> HD void forward(const real (*q)[PARAMETERS], const real* b2, Points& points, int count) {
+template <int U, bool FIRST> HD void forward(const real (*q)[PARAMETERS], const real* b2, Points& points, Signs* signs, int count) {
   Weights<U> w;
   w.load(q);
   for (int t = 0; t < count; ++t) {
     real sum[OUTPUTS];
     UNROLL for (int o = 0; o < OUTPUTS; ++o) sum[o] = FIRST ? b2[o] : points.out[t][o];
     UNROLL for (int u = 0; u < U; ++u) {
-      const real a = Activation::value(w.preactivation(u, points.row[t]));
+      const real z = w.preactivation(u, points.row[t]), a = Activation::value(z);
+      if constexpr (SIGNS_KEPT) signs[u][t] = is_positive(z);
       UNROLL for (int o = 0; o < OUTPUTS; ++o) sum[o] += w.w2[u][o] * a;
     }
     UNROLL for (int o = 0; o < OUTPUTS; ++o) points.out[t][o] = sum[o];
@@ -53,7 +58,8 @@ template <int U, bool FIRST> HD void forward(const real (*q)[PARAMETERS], const 
 }
 
 // Gradient of U units over all points of the tile, added to g (FIRST: set).
-template <int U, bool FIRST> HD void backward(const real (*q)[PARAMETERS], real (*g)[PARAMETERS], const Points& points, int count) {
+template <int U, bool FIRST>
+HD void backward(const real (*q)[PARAMETERS], real (*g)[PARAMETERS], const Points& points, const Signs* signs, int count) {
   Weights<U> w;
   w.load(q);
   real s1[U][INPUTS], sb[U], s2[U][OUTPUTS];
@@ -63,13 +69,19 @@ template <int U, bool FIRST> HD void backward(const real (*q)[PARAMETERS], real 
     UNROLL for (int o = 0; o < OUTPUTS; ++o) s2[u][o] = zero();
   }
   for (int t = 0; t < count; ++t) {
-    const real *x = points.row[t], *r = points.out[t];
+    const real* r = points.out[t];
+    real x[INPUTS];
+    UNROLL for (int k = 0; k < INPUTS; ++k) x[k] = in_register(points.row[t][k]);
     UNROLL for (int u = 0; u < U; ++u) {
-      const real z = w.preactivation(u, x), value = Activation::value(z);
       real d;
-      if constexpr (HOMOGENEOUS) {
-        d = sloped(z, value, r[0]);
+      if constexpr (SIGNS_KEPT) {
+        const real one = splat(scalar(1)), below = splat(scalar(-1));
+        d = select_bits(signs[u][t], sloped(one, Activation::value(one), r[0]), sloped(below, Activation::value(below), r[0]));
+      } else if constexpr (HOMOGENEOUS) {
+        const real z = w.preactivation(u, x);
+        d = sloped(z, Activation::value(z), r[0]);
       } else {
+        const real z = w.preactivation(u, x), value = Activation::value(z);
         real back = zero();
         UNROLL for (int o = 0; o < OUTPUTS; ++o) {
           s2[u][o] += r[o] * value;

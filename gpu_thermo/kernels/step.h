@@ -84,6 +84,7 @@ struct Run {
   u64 now;    // step
   u64 ordinal;
   bool want_energy, one_dataset;  // one_dataset: the replicas of all lanes see the same
+  const scalar* data[LANES];      // of each lane's replica, where there are several
   mask running;
   Proposal proposal;
   double inverse;  // 1 / N
@@ -133,14 +134,38 @@ struct Run {
 
   template <class Pass, class L> HD void visit_layer(const Address* at) {
     if constexpr (TEAM == 1) {
+      constexpr bool STREAMED = LANES > 1 && LAYERS == 1 && Pass::SLOTS == 1 && L::END >= 3 * DRAW_BLOCK;
       int i = 0;
-      for (; i + DRAW_BLOCK <= L::END; i += DRAW_BLOCK) visit_units<Pass, L, DRAW_BLOCK>(i, at);
+      if constexpr (STREAMED) i = visit_streamed<Pass, L>(at[0]);
+      else for (; i + DRAW_BLOCK <= L::END; i += DRAW_BLOCK) visit_units<Pass, L, DRAW_BLOCK>(i, at);
       if constexpr (L::END % DRAW_BLOCK != 0) for (; i < L::END; ++i) visit_units<Pass, L, 1>(i, at);
     } else if constexpr (BY_BLOCK) {
       visit_blocks<Pass, L, L::BEGIN>(at);
     } else {
       ON_PIECES(i, L) if (owns<L>(i)) visit_units<Pass, L, 1>(i, at);
     }
+  }
+
+  // Units by DRAW_BLOCK with their noise from a stream, whose last words nobody needs; returns how many.
+  template <class Pass, class L> HD int visit_streamed(const Address& at) {
+    Stream<DRAW_BLOCK> stream;
+    u32 block[DRAW_BLOCK];
+    blocks_of<L>(0, 0, block);
+    stream.begin(at, block);
+    int i = 0;
+    for (; i + DRAW_BLOCK <= L::END; i += DRAW_BLOCK) {
+      real noise[DRAW_BLOCK][1][L::BLOCKS * 4], n[DRAW_BLOCK][4];
+      for (int b = 0; b < L::BLOCKS; ++b) {
+        const bool last = b + 1 == L::BLOCKS;
+        blocks_of<L>(last ? i + DRAW_BLOCK : i, last ? 0 : b + 1, block);
+        stream.next(at, block, n);
+        UNROLL for (int u = 0; u < DRAW_BLOCK; ++u) {
+          UNROLL for (int l = 0; l < 4; ++l) noise[u][0][4 * b + l] = n[u][l];
+        }
+      }
+      operate<Pass, L>(i, noise);
+    }
+    return i;
   }
 
   template <class Pass, class L, int U> HD void visit_units(int i, const Address* at) {
@@ -152,6 +177,11 @@ struct Run {
         for (int b = 0; b < L::BLOCKS; ++b) draw<L>(i, b, k, at[k], noise);
       }
     }
+    operate<Pass, L>(i, noise);
+  }
+
+  // Operations on U units, and the sums over what they leave.
+  template <class Pass, class L, int U, int SLOTS> HD void operate(int i, const real (&noise)[U][SLOTS][L::BLOCKS * 4]) {
     UNROLL for (int u = 0; u < U; ++u) {
       real gain = zero();
       UNROLL_SOME for (int c = 0; c < L::FAN; ++c) apply<Pass, part_w(L::INDEX)>(L::held(i + u), c, noise[u], gain);
@@ -162,11 +192,16 @@ struct Run {
     }
   }
 
+  // Block b of each of the units i, i + 1, ...
+  template <class L, int U> HD void blocks_of(int i, int b, u32 (&block)[U]) const {
+    UNROLL for (int u = 0; u < U; ++u) block[u] = u32(L::FIRST_BLOCK + piece<L>(i + u) * L::BLOCKS + b);
+  }
+
   // Block b of the units i, i + 1, ... for noise slot k.
   template <class L, int U, int SLOTS> HD void draw(int i, int b, int k, const Address& at, real (&noise)[U][SLOTS][L::BLOCKS * 4]) const {
     u32 block[U];
     real n[U][4];
-    UNROLL for (int u = 0; u < U; ++u) block[u] = u32(L::FIRST_BLOCK + piece<L>(i + u) * L::BLOCKS + b);
+    blocks_of<L>(i, b, block);
     if constexpr (LAYERS == 1 || TEAM > 1) {
       normals(at, block, n);
     } else {
@@ -395,12 +430,25 @@ struct Run {
         }
       }
       const scalar* row[LANES];
-      UNROLL for (int l = 0; l < LANES; ++l) row[l] = a.data + (i64(a.dataset[replica(l)]) * a.points + get(index[i], l)) * ROW;
-      UNROLL_SOME for (int c = 0; c < ROW; ++c) {
-        real x = zero();
-        UNROLL for (int l = 0; l < LANES; ++l) set(x, l, row[l][c]);
-        shared.points.row[t + i * TEAM][c] = x;
+      if constexpr (LANES == 1) {
+        row[0] = a.data + (i64(a.dataset[replica(0)]) * a.points + get(index[i], 0)) * ROW;
+        UNROLL_SOME for (int c = 0; c < ROW; ++c) set(shared.points.row[t + i * TEAM][c], 0, row[0][c]);
+      } else {
+        alignas(64) u32 at[LANES];
+        spill(index[i], at);
+        UNROLL for (int l = 0; l < LANES; ++l) row[l] = data[l] + i64(at[l]) * ROW;
+        gather(row, shared.points.row[t + i * TEAM]);
       }
+    }
+  }
+
+  // One point of each lane's own, its rows by column; what is read ends three numbers behind a row at most.
+  HD void gather(const scalar* (&row)[LANES], real* point) {
+    UNROLL_SOME for (int c = 0; c < ROW; c += 4) {
+      real column[4];
+      load_columns(row, column);
+      UNROLL for (int i = 0; i < 4; ++i) if (c + i < ROW) point[c + i] = column[i];
+      UNROLL for (int l = 0; l < LANES; ++l) row[l] += 4;
     }
   }
 
@@ -609,7 +657,13 @@ struct Run {
 
   template <class To> SLOW void load_row(const scalar* from, To& held, real* tail) {
     if constexpr (BY_BLOCK) ON_HELD(i) held[i] = zero();  // what is no parameter stays so
-    load_layers<0>(from, held);
+    if constexpr (TEAM == 1 && BY_FOURS) {
+      const scalar* row[LANES];
+      UNROLL for (int l = 0; l < LANES; ++l) row[l] = from + replica(l) * SIZE;
+      on_tensors<0>([&](int at, int count, auto where) { load_tensor(row, at, count, held, where); });
+    } else {
+      load_layers<0>(from, held);
+    }
     UNROLL for (int i = 0; i < TAIL; ++i) {
       for (int l = 0; l < LANES; ++l) set(tail[i], l, from[replica(l) * SIZE + TAIL_ROW + i]);
     }
@@ -630,7 +684,60 @@ struct Run {
     if constexpr (L + 1 < LAYERS) load_layers<L + 1>(from, held);
   }
 
+  // The numbers of a tensor from `at` on in the rows of all lanes, by fours, and those that are left over; number k is where(k) of `held`.
+  template <class To, class Where> HD static void load_tensor(const scalar* const (&row)[LANES], int at, int count, To& held, Where where) {
+    const scalar* place[LANES];
+    UNROLL for (int l = 0; l < LANES; ++l) place[l] = row[l] + at;
+    int k = 0;
+    for (; k + 4 <= count; k += 4) {
+      real column[4];
+      load_columns(place, column);
+      UNROLL for (int c = 0; c < 4; ++c) held[where(k + c)] = column[c];
+      UNROLL for (int l = 0; l < LANES; ++l) place[l] += 4;
+    }
+    for (; k < count; ++k) {
+      for (int l = 0; l < LANES; ++l) set(held[where(k)], l, *place[l]++);
+    }
+  }
+
+  template <class From, class Where> HD static void store_tensor(scalar* const (&row)[LANES], int at, int count, const From& held, Where where) {
+    scalar* place[LANES];
+    UNROLL for (int l = 0; l < LANES; ++l) place[l] = row[l] + at;
+    int k = 0;
+    for (; k + 4 <= count; k += 4) {
+      const real column[4] = {held[where(k)], held[where(k + 1)], held[where(k + 2)], held[where(k + 3)]};
+      store_columns(place, column);
+      UNROLL for (int l = 0; l < LANES; ++l) place[l] += 4;
+    }
+    for (; k < count; ++k) {
+      for (int l = 0; l < LANES; ++l) *place[l]++ = get(held[where(k)], l);
+    }
+  }
+
+  // Calls `each` with every tensor of the layers: where it begins in a row, how many numbers it has, and where each of them is held.
+  template <int L, class Each> HD static void on_tensors(Each each) {
+    using Of = Layer<L>;
+    each(stored_before(L), Of::HIDDEN * Of::FAN, [](int k) { return Of::held(k / Of::FAN) + k % Of::FAN; });
+    each(stored_before(L) + Of::HIDDEN * Of::FAN, Of::HIDDEN, [](int k) { return Of::held(k) + Of::FAN; });
+    if constexpr (L + 1 < LAYERS) {
+      on_tensors<L + 1>(each);
+    } else {
+      for (int o = 0; o < OUTPUTS; ++o) each(OUT_ROW + o * Of::HIDDEN, Of::HIDDEN, [o](int k) { return Of::held(k) + Of::FAN + 1 + o; });
+    }
+  }
+
   template <class From> SLOW void store_row(scalar* to, const From& held, const real* tail) const {
+    if constexpr (TEAM == 1 && BY_FOURS) {
+      if (first + LANES <= a.replicas) {
+        scalar* row[LANES];
+        UNROLL for (int l = 0; l < LANES; ++l) row[l] = to + (first + l) * SIZE;
+        on_tensors<0>([&](int at, int count, auto where) { store_tensor(row, at, count, held, where); });
+        for (int l = 0; l < LANES; ++l) {
+          UNROLL for (int i = 0; i < TAIL; ++i) row[l][TAIL_ROW + i] = get(tail[i], l);
+        }
+        return;
+      }
+    }
     for (int l = 0; l < LANES && first + l < a.replicas; ++l) store_lane(to, held, tail, l);
   }
 
@@ -694,6 +801,7 @@ struct Run {
     }
     one_dataset = true;
     for (int l = 1; l < LANES; ++l) one_dataset &= a.dataset[replica(l)] == a.dataset[first];
+    if constexpr (LANES > 1) for (int l = 0; l < LANES; ++l) data[l] = a.data + i64(a.dataset[replica(l)]) * a.points * ROW;
     s.keys.open(low, high, stream);
     load_row(a.position, s.q, s.tq);
     load_row(a.momentum, s.p, s.tp);

@@ -7,6 +7,7 @@ constexpr bool WIDE = TEAM == 1 && !ON_GPU && (PARAMETERS > 8 || Activation::KEP
 
 struct Hidden {
   real value[WIDE ? UNITS : 1][TILE], slope_back[2][TILE], slope[WIDE && Activation::SLOPE_KEPT ? UNITS : 1][TILE];
+  Signs signs[SIGNS_KEPT ? UNITS : 1];
 };
 
 // z[u][t] += sum_k a[u][first + k] b[t stride + k]
@@ -142,10 +143,10 @@ template <bool GRADIENTS> HD void all_outputs(const real* held, const real* b2, 
     wide_outputs<GRADIENTS>(q, b2, points, hidden, count);
   } else {
     constexpr int U = FORWARD_BLOCK < UNITS ? FORWARD_BLOCK : UNITS;
-    forward<U, true>(q, b2, points, count);
+    forward<U, true>(q, b2, points, hidden.signs, count);
     int i = U;
-    for (; i + U <= UNITS; i += U) forward<U, false>(q + i, b2, points, count);
-    if constexpr (UNITS % U != 0) for (; i < UNITS; ++i) forward<1, false>(q + i, b2, points, count);
+    for (; i + U <= UNITS; i += U) forward<U, false>(q + i, b2, points, hidden.signs + (SIGNS_KEPT ? i : 0), count);
+    if constexpr (UNITS % U != 0) for (; i < UNITS; ++i) forward<1, false>(q + i, b2, points, hidden.signs + (SIGNS_KEPT ? i : 0), count);
   }
 }
 
@@ -158,8 +159,8 @@ template <bool FIRST> HD void all_gradients(const real* held, real* sums, const 
   } else {
     constexpr int U = BACKWARD_BLOCK < UNITS ? BACKWARD_BLOCK : UNITS;
     int i = 0;
-    for (; i + U <= UNITS; i += U) backward<U, FIRST>(q + i, g + i, points, count);
-    if constexpr (UNITS % U != 0) for (; i < UNITS; ++i) backward<1, FIRST>(q + i, g + i, points, count);
+    for (; i + U <= UNITS; i += U) backward<U, FIRST>(q + i, g + i, points, hidden.signs + (SIGNS_KEPT ? i : 0), count);
+    if constexpr (UNITS % U != 0) for (; i < UNITS; ++i) backward<1, FIRST>(q + i, g + i, points, hidden.signs + (SIGNS_KEPT ? i : 0), count);
   }
 }
 
@@ -213,6 +214,6 @@ template <bool FIRST> HD void network_gradients(Team&, const real* held, real* s
   if constexpr (TEAM == 1) {
     all_gradients<FIRST>(held, sums, points, hidden, count);
   } else {
-    backward<UNITS, FIRST>(reinterpret_cast<const Unit*>(held), reinterpret_cast<Unit*>(sums), points, count);
+    backward<UNITS, FIRST>(reinterpret_cast<const Unit*>(held), reinterpret_cast<Unit*>(sums), points, hidden.signs, count);
   }
 }

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ..cost import Count
 from .functions import sigmoid, softplus
 from .records import check_bodies, look_up
@@ -63,6 +65,15 @@ class Activation:
         """Refuse what one of the engines could not carry out."""
         check_bodies(f"activation '{self.name}'", self.code, ("by_value",))
 
+    @property
+    def by_sign(self) -> bool:
+        """Whether act'(z) says no more than z > 0: of a homogeneous one with a kink, whose slope at 0 is that below."""
+        if not self.homogeneous or self.slope is None:
+            return False
+        z = np.array([-1.0, 0.0])
+        below, at = self.slope(z, self.value(z.copy(), np), np)
+        return bool(below == at)
+
 
 def _silu_slope(z: Array, value: Array, xp: Any) -> Array:
     """s + z s (1 - s), s the logistic function of z."""
@@ -105,7 +116,7 @@ ACTIVATIONS: dict[str, Activation] = {
             value=lambda z, xp: xp.maximum(z, 0, out=z),
             slope=lambda z, value, xp: value > 0,
             code=Code(
-                value="return select(zero() > z, zero(), z);",  # NaN passes
+                value="return positive_part(z);",  # NaN passes
                 slope="return select(z > zero(), splat(scalar(1)), zero());",
                 product="return select(z > zero(), r, zero());",
                 by_value="return select(value > zero(), r, zero());",

@@ -56,6 +56,15 @@ def test_a_kept_slope_is_kept_only_where_it_must():
         assert f"SLOPE_KEPT = {str(not record.code.by_value).lower()};" in text
 
 
+def test_signs_stand_for_slopes_only_where_they_say_all():
+    """Of a homogeneous activation with a kink; not of one whose slope at 0 is neither that below nor of a sign."""
+    assert {name for name, record in ACTIVATIONS.items() if record.by_sign} == {"relu", "leaky_relu"}
+    relu = ACTIVATIONS["relu"]
+    assert not replace(relu, slope=lambda z, value, xp: xp.where(z == 0, 0.5, z > 0)).by_sign
+    assert "BY_SIGN = true;" in network.functions(MlpModel(2, 3, 1, activation="relu"))
+    assert "BY_SIGN = false;" in network.functions(MlpModel(2, 3, 1, activation="tanh"))
+
+
 @needs_compiler
 @pytest.mark.parametrize("wide", [{}, {"m": 11, "n": 3, "task": "multiclass", "dtype": np.float64, "mode": "full"}])
 @pytest.mark.usefixtures("kept")

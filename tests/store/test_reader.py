@@ -1,6 +1,7 @@
 """The store as xarray, zarr and ArviZ see it."""
 
 import json
+import pickle
 from pathlib import Path
 
 import arviz_stats
@@ -93,6 +94,13 @@ class TestLayout:
         back = xr.open_zarr(tmp_path / "slice.zarr", chunks=None)
         name = next(iter(part.data_vars))
         np.testing.assert_array_equal(back[name], part[name])
+
+    def test_checkpoints_are_not_opened(self, finished: Path) -> None:
+        """Nor is the record another one for it; and what is opened can be sent to other processes."""
+        assert "checkpoint" in xr.open_datatree(finished, engine="zarr").children
+        tree = pickle.loads(pickle.dumps(open_run(finished)))
+        assert "checkpoint" not in tree.children
+        assert tree.identical(open_run(finished).load())
 
     def test_dims_and_coordinates(self, finished: Path) -> None:
         tree = open_run(finished)
