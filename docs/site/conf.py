@@ -45,7 +45,7 @@ numpydoc_class_members_toctree = False
 numpydoc_xref_param_type = True
 numpydoc_xref_ignore = {"of"}
 numpydoc_xref_aliases = {name: f"gpu_thermo.errors.{name}" for name in errors()} | {
-    "GpuThermoError": "gpu_thermo.GpuThermoError", "Interrupted": "gpu_thermo.Interrupted",
+    "Interrupted": "gpu_thermo.Interrupted",
     "ContractError": "gpu_thermo.testing.ContractError", "Finding": "gpu_thermo.testing.Finding",
 }  # fmt: skip
 
@@ -54,6 +54,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": ["tutorials"],
     "filename_pattern": r"\.py$",
     "download_all_examples": False,
+    "within_subsection_order": "docs.site.tutorials.Order",
     "notebook_extensions": set(),
     "show_memory": False,
     "min_reported_time": 1e9,

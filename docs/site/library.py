@@ -15,8 +15,14 @@ MORE: dict[str, str] = {
     "gpu_thermo.targets.likelihoods.Likelihood": "Likelihood",
 }
 """Public names beside those of `gpu_thermo` itself: what a record of one's own needs."""
-ELSEWHERE = {"study": "gpu_thermo.study.conduct.study"}
-"""A package that can be called: its function has the docstring."""
+ELSEWHERE = {
+    "study": "gpu_thermo.study.conduct.study",
+    "GpuThermoError": "gpu_thermo.errors.GpuThermoError",
+    "Status": "gpu_thermo.errors.Status",
+}
+"""Names that are shown by their home: a package that can be called has its docstring there, and of a module whose names
+are shown in two ways only one is linked to.
+"""
 MEMBERS = ("BayesianMLPRegressor", "BayesianMLPClassifier", "RunSpec", "Status", "Dataset")
 """Classes whose own methods stand on their page."""
 
@@ -32,9 +38,8 @@ def pages() -> dict[str, str]:
 
 def _page(name: str, full: str) -> str:
     found = _find(full)
-    shown = full if name not in ELSEWHERE else ELSEWHERE[name]
     lines = [f"# {name}", _summary(found), "```{eval-rst}"]
-    lines.append(f".. auto{'class' if inspect.isclass(found) else 'function'}:: {shown}")
+    lines.append(f".. auto{'class' if inspect.isclass(found) else 'function'}:: {full}")
     if name in MEMBERS:
         lines += ["   :members:", "   :inherited-members: BaseEstimator, BaseModel, int"]
         lines += ["   :exclude-members: get_metadata_routing, set_fit_request, set_score_request, set_predict_request"]

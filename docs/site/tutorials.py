@@ -15,6 +15,24 @@ from .staging import DOCS
 SCRIPTS, KEPT = DOCS / "tutorials", DOCS / "executed"
 
 
+ORDER = (
+    "table", "spiral", "prior", "temperature", "modes", "thousand_seeds", "own_network", "evidence", "store", "resume",
+)  # fmt: skip
+"""In which tutorials are read; others follow by name."""
+
+
+class Order:
+    """Sphinx-gallery's key of a script."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def __call__(self, name: str) -> tuple[int, str]:
+        """Its place in ORDER."""
+        short = name.removeprefix("plot_").removesuffix(".py")
+        return (ORDER.index(short) if short in ORDER else len(ORDER)), name
+
+
 def scripts() -> list[Path]:
     """Every tutorial."""
     return sorted(SCRIPTS.glob("*.py"))

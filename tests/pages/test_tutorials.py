@@ -27,6 +27,14 @@ def run(folders, target):
     (target / "images" / "thumb" / "sphx_glr_one_thumb.png").write_bytes(b"small")
 
 
+def test_all_that_have_an_order_are_there():
+    names = {script.stem.removeprefix("plot_") for script in tutorials.scripts()}
+    assert set(tutorials.ORDER) <= names
+    assert sorted(["plot_a.py", "plot_evidence.py", "plot_table.py"], key=tutorials.Order("")) == [
+        "plot_table.py", "plot_evidence.py", "plot_a.py"
+    ]  # fmt: skip
+
+
 def test_kept_and_laid_out_again(folders):
     assert tutorials.restore(folders / "first") == ["one"]
     run(folders, folders / "first")
