@@ -40,7 +40,7 @@ def code(page):
 
 SLOW = {
     "bitwise", "calibration", "classes", "compare", "deploy", "frozen", "intervals", "last-layer", "libraries",
-    "minibatches", "scikit-learn", "stepsize", "thermostats", "trained-network", "tuning",
+    "minibatches", "scikit-learn", "stepsize", "temperatures", "thermostats", "trained-network", "tuning",
 }  # fmt: skip
 """Pages whose Python takes more than some seconds."""
 RUNNING = [
