@@ -2,7 +2,8 @@
 judging part. None of the sets that are scored elsewhere is among them.
 
     python -m bench.defaults --set hidden=16 --set prior_sd=fan_in      one row a set, and the mean
-    python -m bench.defaults --only step,moons --peers                  with what scikit-learn has
+    python -m bench.defaults --only steps,moons --peers                 with what scikit-learn has
+    python -m bench.defaults --only demand --set max_gradients=7000     of the large sets, minutes each
 
 NLL is of the mixture over networks, in nats a point; seconds are of the processor, compilers included, over 2: what two
 idle cores would take.
@@ -28,7 +29,7 @@ from gpu_thermo import BayesianMLPClassifier, BayesianMLPRegressor
 
 Array = Any
 JUDGED = 500
-"""Points of the judging part, of which the posterior sees none."""
+"""Points of the judging part of a small set, of which the posterior sees none."""
 
 
 def _linear(rng: Array, n: int) -> tuple[Array, Array]:
@@ -81,10 +82,37 @@ SETS: dict[str, tuple[Callable[[Array, int], tuple[Array, Array]], int]] = {
 """Who makes them, and points to learn from."""
 
 
+def _demand(rng: Array, n: int) -> tuple[Array, Array]:
+    """Counts by hour, weekday, weather and month, over-dispersed."""
+    hour, day = rng.integers(0, 24, n), rng.integers(0, 7, n)
+    work = (day < 5) & (rng.random(n) > 0.03)
+    warm, wet = rng.normal(size=n), rng.choice(4, n, p=[0.6, 0.25, 0.12, 0.03])
+    month = rng.integers(1, 13, n)
+    rush = np.exp(-(((hour - 8) / 1.5) ** 2)) + 1.2 * np.exp(-(((hour - 17.5) / 2) ** 2))
+    level = 3.2 + 2.2 * np.where(work, rush, np.exp(-(((hour - 14) / 4.5) ** 2)))
+    level = level - 0.75 * ((hour > 0) & (hour < 6)) + 0.35 * np.tanh(warm) - 0.3 * wet
+    level = level + 0.3 * np.sin(2 * np.pi * (month - 4) / 12)
+    y = rng.poisson(rng.gamma(20, np.exp(level) / 20))
+    columns = [hour, day, work, warm, wet, month, rng.normal(size=n), warm + 0.2 * rng.normal(size=n)]
+    return np.column_stack(columns).astype(float), y.astype(float)
+
+
+LARGE: dict[str, tuple[Callable[[Array, int], tuple[Array, Array]], int]] = {
+    "demand2": (_demand, 2_000), "steps2": (_steps, 2_000), "mixed3": (_mixed, 3_000), "steps5": (_steps, 5_000),
+    "demand": (_demand, 10_000), "products20": (_products, 20_000), "mixed20": (_mixed, 20_000),
+}  # fmt: skip
+"""The same of large tables, which are run where they are named: minutes each."""
+
+
+def judged(n: int) -> int:
+    """Points of the judging part beside n to learn from."""
+    return JUDGED if n < 2_000 else 1_000 if n < 10_000 else 2_000
+
+
 def parts(name: str, seed: int) -> tuple[Array, ...]:
     """Inputs and answers to learn from, and to judge by."""
-    make, n = SETS[name]
-    x, y = make(np.random.default_rng([seed, *name.encode()]), n + JUDGED)
+    make, n = {**SETS, **LARGE}[name]
+    x, y = make(np.random.default_rng([seed, *name.encode()]), n + judged(n))
     return x[:n], y[:n], x[n:], y[n:]
 
 

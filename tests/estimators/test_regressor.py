@@ -8,6 +8,7 @@ from shared_runs import PlayedClient, played
 from gpu_thermo import BayesianMLPRegressor
 from gpu_thermo.errors import SpecError
 from gpu_thermo.estimators import base
+from gpu_thermo.estimators import regressor as module
 
 X, Y = numbers()
 
@@ -117,6 +118,13 @@ def test_partial_fit_says_why_not(regressor):
     assert not hasattr(regressor, "partial_fit")
     with pytest.raises(AttributeError, match="a posterior of more data is another one"):
         regressor.partial_fit(X, Y)
+
+
+def test_many_rows_go_by_kernels(regressor, monkeypatch):
+    """To the same answers."""
+    by_arrays = regressor.log_predictive(X, Y)
+    monkeypatch.setattr(module, "_MANY", 0)
+    np.testing.assert_allclose(regressor.log_predictive(X, Y), by_arrays, rtol=1e-4)
 
 
 @pytest.mark.slow
