@@ -52,6 +52,7 @@ PUBLISHED = {
 """RMSE and NLL of moments."""
 AIMS = {"airfoil": (0.12, -0.91, 120.0), "bikesharing": (0.226, -0.73, 900.0)}
 """RMSE, NLL of moments, seconds of two cores."""
+MEMBERS, LAYERS = 10, [16] * 4
 ROWS = 128
 """Of a mixture's scores at once."""
 README = {"epochs": 200, "validation_split": 0.15, "lr": 1e-3, "weight_decay": 1e-4, "warmup_steps": 5000,
@@ -103,17 +104,14 @@ def theirs(name: str, data: tabular.Parts, seed: int, activation: str, **setting
     from bde.loss import GaussianNLL
 
     x, y, at, answers = data
-    model = BdeRegressor(
-        n_members=10, hidden_layers=[16] * 4, seed=seed, loss=GaussianNLL(), activation=activation,
-        **README | settings,
-    ).fit(x, y)  # fmt: skip
+    how = {"n_members": MEMBERS, "hidden_layers": LAYERS, "seed": seed, "activation": activation, **README, **settings}
+    model = BdeRegressor(loss=GaussianNLL(), **how).fit(x, y)
     raw = np.asarray(model.predict(at, raw=True))  # [members, draws, n, 2]
     raw = raw.reshape(-1, *raw.shape[2:])
     sds = np.logaddexp(0, raw[..., 1]) + 1e-6
     return of_laws(raw[..., 0], sds, answers)
 
 
-LAYERS = [16] * 4
 METHODS: dict[str, Callable[..., Scores]] = {
     "ours": ours,
     "ours, 4 x 16": partial(ours, timed=True, hidden=LAYERS),

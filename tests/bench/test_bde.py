@@ -71,9 +71,9 @@ def test_rows_of_ours(folder, tmp_path):
 @pytest.mark.skipif(importlib.util.find_spec("bde") is None, reason="sklearn-contrib-bde is not installed")
 def test_rows_of_theirs(folder):
     data = tabular.parts(folder / "airfoil.csv")["test"]
-    short = {"epochs": 200, "warmup_steps": 200, "n_samples": 20, "n_thinning": 2}
+    short = {"n_members": 2, "epochs": 60, "warmup_steps": 50, "n_samples": 10, "n_thinning": 2}
     found = bde.theirs("airfoil", data, 0, "relu", **short)
-    assert found["rmse"] < 1.2
+    assert found["rmse"] < 1.5
     assert np.isfinite([found["nll"], found["nll_of_moments"]]).all()
 
 
