@@ -39,7 +39,7 @@ def code(page):
 
 
 SLOW = {
-    "bitwise", "calibration", "classes", "compare", "deploy", "frozen", "intervals", "last-layer", "libraries",
+    "bitwise", "calibration", "classes", "compare", "deep-ensemble", "deploy", "frozen", "intervals", "last-layer", "libraries",
     "minibatches", "scikit-learn", "stepsize", "temperatures", "thermostats", "trained-network", "tuning",
 }  # fmt: skip
 """Pages whose Python takes more than some seconds."""
