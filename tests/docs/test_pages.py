@@ -34,13 +34,9 @@ def blocks(page, *languages):
     return [(language, text) for language, text in found if language in languages]
 
 
-def code(page):
-    return "".join(text for _, text in blocks(page, "python", "check"))
-
-
 SLOW = {
-    "bitwise", "calibration", "classes", "compare", "deep-ensemble", "deploy", "frozen", "intervals", "last-layer", "libraries",
-    "minibatches", "scikit-learn", "stepsize", "temperatures", "thermostats", "trained-network", "tuning",
+    "bitwise", "calibration", "classes", "compare", "deep-ensemble", "deploy", "frozen", "intervals", "last-layer",
+    "libraries", "minibatches", "scikit-learn", "stepsize", "temperatures", "thermostats", "trained-network", "tuning",
 }  # fmt: skip
 """Pages whose Python takes more than some seconds."""
 RUNNING = [
