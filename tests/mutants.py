@@ -174,10 +174,10 @@ MUTANTS: dict[str, Mutant] = {
     "relu'(0) = 1": Mutant(((ACTIVATIONS, "value > 0,", "value >= 0,"),),
         ("tests/targets/test_networks.py", "tests/engines/test_fused.py")),
     "recorded energy doubled": Mutant(
-        ((BATCHED, "r.energy[slot, self.rows] = _host(s.energy)", "r.energy[slot, self.rows] = 2 * _host(s.energy)"),),
+        ((BATCHED, "r.energy[slot, at] = _host(s.energy[some])", "r.energy[slot, at] = 2 * _host(s.energy[some])"),),
         ("tests/engines/test_batched.py", "tests/engines/test_fused.py", "tests/test_run.py")),
     "kinetic temperature by the wrong n": Mutant(
-        ((BATCHED, "s.momentum[:, columns])) / count", "s.momentum[:, columns])) / (count + 1)"),),
+        ((BATCHED, "s.momentum[some, columns])) / count", "s.momentum[some, columns])) / (count + 1)"),),
         ("tests/engines/test_batched.py", "tests/engines/test_fused.py", "tests/laws/test_stationary_laws.py")),
     "friction doubled": Mutant(((LETTERS, 'values["friction"] * h)', '2 * values["friction"] * h)'),),
         (LAWS, TRANSIENTS, VERIFY)),

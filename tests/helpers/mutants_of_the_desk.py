@@ -13,6 +13,7 @@ PACES, COEFFICIENTS, CLOCK = (
     "gpu_thermo/engines/coefficients.py",
     "gpu_thermo/clock.py",
 )
+TOGETHER = ("tests/study/test_together.py",)
 MIXING, SHARDS, BESIDE = (f"gpu_thermo/study/{name}.py" for name in ("mixing", "shards", "beside"))
 ON_PACES, ON_EVIDENCE, ON_BESIDE = (
     ("tests/laws/test_multirate.py",),
@@ -33,7 +34,7 @@ OF_THE_DESK = {
         ((TARGETS, "each.argmax(axis=2) + together", "0 * each.argmax(axis=2) + together"),),
         ("tests/store/test_targets.py",)),
     "resampling without weights": (
-        ((RESAMPLE, "flat = weight[chains].ravel()", "flat = (weight[chains] > 0).astype(float).ravel()"),),
+        ((RESAMPLE, "_systematic(weight[chains].ravel(),", "_systematic((weight[chains] > 0).astype(float).ravel(),"),),
         ("tests/averages/test_resample.py",)),
     "signs of units without their output weights": (
         ((CANONICAL, 'out[f"w{l + 1}"] * sign[..., None, :]', 'out[f"w{l + 1}"]'),),
@@ -59,6 +60,19 @@ OF_THE_DESK = {
     "ladders of a study share their streams": (
         ((SHARDS, "seeds.astype(np.uint64)[:, None] * np.uint64(tied)", "seeds.astype(np.uint64)[:, None]"),),
         ("tests/study/test_launch.py",)),
+    "tracks of a launch recorded at one's steps": (
+        (("gpu_thermo/engines/fused.py", "zip(slot, records, strict=True)",
+          "zip(slot, [records[0]] * len(records), strict=True)"),), TOGETHER),
+    "whose work is counted when anybody is recorded": (
+        (("gpu_thermo/kernels/work.h", "if (run.slot(l, i) < 0) continue;", "if (run.slot(l, i) < -1) continue;"),),
+        TOGETHER),
+    "runs that have ended go on": (
+        (("gpu_thermo/study/together.py", "self._watches[-1].shard.steps <= self._state.step",
+          "self._watches[0].shard.steps <= self._state.step"),), TOGETHER),
+    "chains resampled in random order": (
+        (("gpu_thermo/averages/resample.py", "_systematic(weight[c], count, rng) for c in kept",
+          "rng.permutation(_systematic(weight[c], count, rng)) for c in kept"),),
+        ("tests/averages/test_resample.py",)),
     "every seed of a study has the first of the sets given": (
         ((BESIDE, "which = (seeds % np.uint64(data.count)).astype(np.int64)", "which = np.zeros(len(seeds), int)"),),
         ON_BESIDE, "sets"),

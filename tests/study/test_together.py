@@ -18,7 +18,7 @@ from gpu_thermo.study.work import Work, make_work
 STEPSIZES = [0.1, 0.17, 0.3]
 TIMED = {
     "method": {"name": "langevin", "temperature": 0.5, "friction": 1.0},
-    "run": {"duration": {"total": 9.0, "burn_in": 3.0, "thin": 1.0}},
+    "run": {"duration": {"total": 9.0, "burn_in": 3.0, "thin": 1.0}, "trace": 7},
     "grid": {"method.stepsize": STEPSIZES},
     "seeds": {"count": 3},
     "study": {"keep": True},
