@@ -33,7 +33,13 @@ def parse_duration(text: str | float) -> float:
     return seconds
 
 
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="Store of the run, a .zarr folder.")]
+def as_store(path: Path) -> Path:
+    """A store by its path, or by its name alone where there is NAME.zarr and no NAME."""
+    whole = path.with_name(f"{path.name}.zarr") if path.name else path
+    return whole if not path.exists() and whole.exists() else path
+
+
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Store of the run, a .zarr folder.", callback=as_store)]
 Device = Annotated[str, typer.Option(metavar="DEVICE", help="auto (a GPU where there is one), cpu, cuda, or cuda:1.")]
 Devices = Annotated[
     str,

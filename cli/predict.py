@@ -1,88 +1,173 @@
 """`gpu-thermo predict`."""
 
-import time
-from collections.abc import Callable, Mapping
+import warnings
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .arguments import Device, Ensemble, Overwrite, Quiet, Run, check_output
-from .progress import INTERVAL
+from .answer_files import WRITERS, Asked, count_of
+from .answers import Wanted
+from .arguments import Device, Ensemble, Overwrite, Quiet, as_store, check_output
+from .output import plural, say
 
 if TYPE_CHECKING:
-    import numpy as np
     import xarray
 
-BLOCK = 20_000
-"""Points that are predicted and written at once."""
+    from gpu_thermo.data.tables import Points
+
 MOST_LISTED = 20
 """Ensembles that are named."""
 EPILOG = """\b
-Columns of a .csv output: those of POINTS.csv, then mean_NAME and variance_NAME for
-each output NAME, and entropy, expected_entropy, mutual_information in nats.
-An output is a class and its mean the probability (of the second class where
-there are two). In regression it is a target: variance_NAME is that over draws
-(epistemic), aleatoric_variance_NAME the mean of the draws' own, and
-total_variance_NAME their sum; quantile_0.05_NAME and others are of an answer
-(the interval that answers fall in), mean_quantile_0.05_NAME and others of its
-mean (what more data would narrow). Runs of several ensembles have a column
-`ensemble` in front.
+FILE has the columns of POINTS as they stand there, cell by cell (--columns says
+which), and behind them, of a number NAME: mean_NAME, sd_NAME (noise included),
+low_NAME and high_NAME, between which the answer lies with probability .9
+(--interval), and epistemic_sd_NAME, the part that more rows would narrow; of a
+class: predicted_NAME, the most likely one, probability_CLASS of each, and
+epistemic, what more rows would settle (in nats). outside says by how many sd
+a row lies beyond all that were learned from: 0 inside.
 
 \b
-Example:
-  gpu-thermo predict run.zarr points.csv --out predictions.csv
+--full adds all that is known (the default for runs that gpu-thermo fit did not
+make): variance_NAME over draws (epistemic), aleatoric_variance_NAME, the mean of
+the draws' own, total_variance_NAME, their sum; quantile_0.05_NAME and others of
+an answer, mean_quantile_0.05_NAME and others of its mean; of classes mean_CLASS
+(of two: of the second), variance_CLASS, entropy, expected_entropy,
+mutual_information. Runs of several ensembles have a column `ensemble` in front.
+.npz and .zarr hold what gpu_thermo.predict returns.
+
+\b
+Examples:
+  gpu-thermo predict houses.zarr new.csv --out answers.csv
+  gpu-thermo predict houses.zarr new.parquet --out answers.parquet
+  gpu-thermo predict houses.npz new.csv --out answers.csv --columns id
 """
 
-Points = Annotated[
+Store = Annotated[
     Path,
-    typer.Argument(metavar="POINTS.csv", help="A point a row, in the data's own units; the header names the features."),
+    typer.Argument(
+        metavar="RUN", help="Store of the run, or the .npz that gpu-thermo fit made of it.", callback=as_store
+    ),
+]
+File = Annotated[
+    Path,
+    typer.Argument(metavar="POINTS", help="CSV or Parquet, a point a row, in the data's own units; columns by name."),
 ]
 Quantiles = Annotated[
-    str, typer.Option(metavar="LEVELS", help="Levels of quantiles in regression, separated by commas; '' for none.")
+    str,
+    typer.Option(metavar="LEVELS", help="With --full, of numbers: levels separated by commas; '' for none."),
 ]
-Out = Annotated[Path, typer.Option(metavar="FILE", help="Where to write: .csv, .npz or .zarr.")]
+Out = Annotated[Path, typer.Option(metavar="FILE", help="Where to write: .csv, .parquet, .npz or .zarr.")]
+Interval = Annotated[
+    float, typer.Option(metavar="P", help="Probability that an answer lies between low_NAME and high_NAME; 0: none.")
+]
+Kept = Annotated[
+    str, typer.Option("--columns", metavar="A,B", help="Columns of POINTS that FILE has: all, none, names.")
+]
+Full = Annotated[
+    bool | None, typer.Option("--full/--brief", help="All that is known of an answer.  [default: not of fits]")
+]
 
 
 def predict(
-    store: Run, points: Points, out: Out, ensemble: Ensemble = None, device: Device = "auto",
-    quantiles: Quantiles = "0.05,0.5,0.95", overwrite: Overwrite = False, quiet: Quiet = False,
+    store: Store, points: File, out: Out, ensemble: Ensemble = None, device: Device = "auto",
+    interval: Interval = 0.9, kept: Kept = "all", full: Full = None, quantiles: Quantiles = "0.05,0.5,0.95",
+    overwrite: Overwrite = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Average predictions and uncertainty at points.
 
-    The header of POINTS.csv must name every column that the run uses, in any order, as its own table did; others are
-    left out.
+    The header of POINTS must name every column that the run uses, in any order, as its own table did; others are of no
+    use to it.
     """
-    from functools import partial
+    check_output(out, overwrite, tuple(WRITERS))
+    tree, name = _opened(store)
+    asked = _asked(tree, name, ensemble, device, _wanted(tree, interval, quantiles, full))
+    given = _read(points, tree)
+    _check_points(asked, given)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", _new())  # said of all rows at once
+        WRITERS[out.suffix.lower()](asked, given, points, out, kept, quiet)
+    if text := asked.tally.said("Column outside says by how far."):
+        say(f"Warning: {text}")
+    if not quiet:
+        _tell(asked, given, out)
 
+
+def _new() -> type[Warning]:
+    from gpu_thermo.averages.points import NewCategories
+
+    return NewCategories
+
+
+def _tell(asked: Asked, given: "Points", out: Path) -> None:
+    """What was done, from what."""
+    unused = f"; not used by the run: {', '.join(given.left_out)}" if given.left_out else ""
+    say(f"{plural(count_of(given), 'point')} written to {out}, answered by {asked.name}{unused}")
+    for e, label in list(asked.ensembles.items())[:MOST_LISTED]:
+        if label:
+            say(f"  ensemble {e}: {label}")
+
+
+def _opened(store: Path) -> "tuple[xarray.DataTree, str]":
+    """A run, or the networks that `fit` put in a file; and what it is called. StoreError for a file whose run has gone
+    on since.
+    """
+    from gpu_thermo.averages.trees import opened
+
+    if store.suffix.lower() == ".npz":
+        return _from_file(store)
+    tree = opened(store)
+    stats = tree["sample_stats"].sizes
+    return tree, f"the {stats['chain'] * stats['draw']:,} networks of {store}"
+
+
+def _from_file(file: Path) -> "tuple[xarray.DataTree, str]":
+    from gpu_thermo.errors import StoreError
+    from gpu_thermo.estimators.exported import Stale
+    from gpu_thermo.estimators.loaded import load
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model = load(file)
+    for one in caught:
+        if issubclass(one.category, Stale):
+            raise StoreError(f"{one.message} Predict from the run, or make the file anew.")
+    count, source = model.run_["posterior"].sizes["chain"], model.source_
+    of = f" of the {source.networks:,} of {source.store} at step {source.step:,}" if source else ""
+    return model.run_, f"{count:,} networks in {file}{of}"
+
+
+def _wanted(tree: "xarray.DataTree", interval: float, quantiles: str, full: bool | None) -> Wanted:
+    """Which columns, by the options and the kind of run."""
+    from gpu_thermo.errors import SpecError
+
+    if not 0 <= interval < 1:
+        raise SpecError(
+            f"--interval {interval:g} is no probability: give one between 0 and 1, such as 0.9, or 0 for none."
+        )
+    levels = _levels(quantiles)
+    if full is None:
+        full = tree.attrs.get("remark_made_by") is None and "sample_stats" in tree.children
+    return Wanted(full, interval if interval and (levels or not full) else None, levels)
+
+
+def _asked(tree: "xarray.DataTree", name: str, ensemble: int | None, device: str, wanted: Wanted) -> Asked:
     from gpu_thermo.averages.ensembles import ensemble_labels
+    from gpu_thermo.averages.outside import Reach, Tally, with_reach
     from gpu_thermo.averages.predictive import data_names
     from gpu_thermo.averages.predictive import predict as average
-    from gpu_thermo.averages.trees import opened
-    from gpu_thermo.data.recipe import plain
-    from gpu_thermo.data.tables import read_points
+    from gpu_thermo.spec.run import RunSpec
 
-    from .output import plural, say
-
-    check_output(out, overwrite, tuple(_WRITERS))
-    tree = opened(store)
-    names = data_names(tree)
-    raw, left_out = read_points(points, names.get("recipe") or plain(names["features"]))
-    ask = partial(average, tree, ensemble=ensemble, device=device, quantiles=_levels(quantiles))
-    labels = ensemble_labels(tree["sample_stats"].to_dataset())
-    points_given = len(next(iter(raw.values())))
-    if out.suffix.lower() == ".csv" and (ensemble is not None or len(labels) == 1):
-        _write_blocks(ask, out, raw, quiet)
-    else:
-        _WRITERS[out.suffix.lower()](ask(raw), out, raw)
-    if not quiet:
-        say(
-            f"{plural(points_given, 'point')} written to {out}"
-            + (f"; columns left out: {', '.join(left_out)}" if left_out else "")
-        )
-        for e, label in list(labels.items())[:MOST_LISTED]:
-            if ensemble in (None, e) and label:
-                say(f"  ensemble {e}: {label}")
+    names, given = data_names(tree), getattr(RunSpec.from_json(tree.attrs["spec"]).data, "target", None)
+    labels = ensemble_labels(tree["sample_stats"].to_dataset()) if "sample_stats" in tree.children else {0: ""}
+    chosen = {e: label for e, label in labels.items() if ensemble in (None, e)}
+    tree = with_reach(tree)
+    return Asked(
+        tree, name, chosen or {ensemble: ""},  # type: ignore[dict-item]  # there is no such one: averages say so
+        partial(average, tree, device=device, quantiles=wanted.asked), given if isinstance(given, str) else "",
+        tuple(names["classes"]), wanted, Reach.of(tree), Tally.of(names["features"], names.get("recipe")),
+    )  # fmt: skip
 
 
 def _levels(text: str) -> tuple[float, ...]:
@@ -94,118 +179,31 @@ def _levels(text: str) -> tuple[float, ...]:
         raise SpecError(f"--quantiles {text!r} are no numbers: give levels such as 0.05,0.5,0.95.") from None
 
 
-def columns(result: "xarray.Dataset", raw: "Mapping[str, np.ndarray]") -> "dict[str, np.ndarray]":
-    """Name -> [rows], one row a point (and ensemble, where there are several): the columns `raw` that were given, then
-    what was found there.
-    """
-    import numpy as np
+def _read(path: Path, tree: "xarray.DataTree") -> "Points":
+    """The raw columns that the run asks for."""
+    from gpu_thermo.averages.predictive import data_names
+    from gpu_thermo.data.beside import PARQUET
+    from gpu_thermo.data.recipe import plain
 
-    several = "ensemble" in result.dims
-    ensembles = result.sizes["ensemble"] if several else 1
-    count = result.sizes["point"]
-    out: dict[str, Any] = (
-        {"ensemble": np.repeat(result["ensemble"].to_numpy(), count)} if several and ensembles > 1 else {}
-    )
-    out |= {name: np.tile(values, ensembles) for name, values in raw.items()}
-    for name, value in result.data_vars.items():
-        if name == "x" or "point" not in value.dims:
-            continue
-        if "quantile" in value.dims:
-            for level in value["quantile"].values.tolist():
-                flat = value.sel(quantile=level).to_numpy().reshape(ensembles * count, -1)
-                kind = str(name).removesuffix("s")
-                out |= {f"{kind}_{level:g}_{o}": c for o, c in zip(_outputs(result), flat.T, strict=True)}
-            continue
-        flat = value.to_numpy().reshape(ensembles * count, -1)
-        names = [f"{name}_{output}" for output in _outputs(result)] if "output" in value.dims else [str(name)]
-        out |= dict(zip(names, flat.T, strict=True))
-    return out
+    names = data_names(tree)
+    recipe = names.get("recipe") or plain(names["features"])
+    if path.suffix.lower() in PARQUET:
+        from gpu_thermo.data.frames import read_parquet_points
+
+        return read_parquet_points(path, recipe)
+    from gpu_thermo.data.tables import read_points
+
+    return read_points(path, recipe)
 
 
-def _outputs(result: "xarray.Dataset") -> list[str]:
-    """Names of the outputs: a class for its probability (binary: the second one's), or a target."""
-    from gpu_thermo.data.tasks import TASKS
+def _check_points(asked: Asked, given: "Points") -> None:
+    """Every value can be used, of all rows, so that messages count and name them; new categories are told once."""
+    from gpu_thermo.averages.points import warn_of_new
+    from gpu_thermo.averages.predictive import data_names
 
-    names = [str(output) for output in result["output"].values]
-    single = TASKS[result.attrs["task"]].most == 2
-    return [name.removeprefix("P(").removesuffix(")") for name in names] if single else names
-
-
-def _write_csv(result: "xarray.Dataset", path: Path, raw: "Mapping[str, np.ndarray]") -> None:
-    import csv
-
-    table = columns(result, raw)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(table)
-        writer.writerows(zip(*(_cells(column) for column in table.values()), strict=True))
-
-
-def _write_blocks(
-    ask: "Callable[[Mapping[str, np.ndarray]], xarray.Dataset]",
-    path: Path,
-    raw: "Mapping[str, np.ndarray]",
-    quiet: bool,
-) -> None:
-    """BLOCK points at a time, so that memory does not grow with them beside what was read; the file has its name once
-    it is whole.
-    """
-    import csv
-
-    points, shown = len(next(iter(raw.values()))), Shown(quiet)
-    unfinished = path.with_name(f"{path.name}.partial")
-    try:
-        with unfinished.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            for start in range(0, max(points, 1), BLOCK):
-                part = {name: values[start : start + BLOCK] for name, values in raw.items()}
-                table = columns(ask(part), part)
-                if not start:
-                    writer.writerow(table)
-                writer.writerows(zip(*(_cells(column) for column in table.values()), strict=True))
-                shown(min(start + BLOCK, points), points)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-class Shown:
-    """A line every ten seconds: points done, and the time that is left."""
-
-    def __init__(self, quiet: bool) -> None:
-        self.quiet, self.begun = quiet, time.monotonic()
-        self.last = self.begun
-
-    def __call__(self, done: int, of: int) -> None:
-        """After so many of all points."""
-        from .output import clock, say
-
-        now = time.monotonic()
-        if self.quiet or done >= of or now - self.last < INTERVAL:
-            return
-        self.last = now
-        say(f"{done:,} of {of:,} points, {clock((now - self.begun) * (of - done) / done)} left")
-
-
-def _cells(column: "np.ndarray") -> list[Any]:
-    """Values as they stand in a file: nothing where they are missing, and dates without an idle time."""
-    if column.dtype.kind == "M":
-        return [str(v).removesuffix("T00:00:00").replace("NaT", "") for v in column]
-    return ["" if v is None or v != v else v for v in column.tolist()]
-
-
-def _write_npz(result: "xarray.Dataset", path: Path, raw: "Mapping[str, np.ndarray]") -> None:
-    import numpy as np
-
-    arrays: dict[str, Any] = {str(name): value.to_numpy() for name, value in result.variables.items()}
-    np.savez(path, **{name: value.astype(str) if value.dtype == object else value for name, value in arrays.items()})
-
-
-def _write_zarr(result: "xarray.Dataset", path: Path, raw: "Mapping[str, np.ndarray]") -> None:
-    texts = {
-        name: value.astype(object) for name, value in result.coords.items() if value.dtype.kind == "U"
-    }  # text of fixed width warns
-    result.assign_coords(texts).to_zarr(path, mode="w-", zarr_format=3, consolidated=False)
-
-
-_WRITERS = {".csv": _write_csv, ".npz": _write_npz, ".zarr": _write_zarr}
+    recipe = data_names(asked.tree).get("recipe")
+    if recipe is None:
+        return
+    for column in recipe.columns:
+        column.encode(given.raw[column.name])
+    warn_of_new(given.raw, recipe)

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
 INTERVAL = 10.0
 """Seconds between plain lines."""
+PHASES = {
+    "descent": "looking for networks that fit", "adaptation": "finding the length of a step",
+    "ladder": "placing temperatures", "burn-in": "forgetting where it began",
+    "fall": "settling down in small steps", "sampling": "collecting networks",
+}  # fmt: skip
+"""What a run does, for people who know no physics."""
 
 
 class Meter:
@@ -103,3 +109,29 @@ def _physics(progress: "Progress") -> str:
     energy = [f"energy {progress.energy:.4f}"] if math.isfinite(progress.energy) else []
     kinetic = ", ".join(f"{name} {value:.2e}" for name, value in progress.kinetic_temperature.items())
     return ", ".join([*energy, *([f"kinetic T {kinetic}"] if kinetic else []), f"{progress.frozen:,} frozen"])
+
+
+class Words(Meter):
+    """Progress in words that need no physics."""
+
+    def line(self, progress: "Progress") -> str:
+        """One line."""
+        return in_words(progress)
+
+    def bar(self, progress: "Progress") -> "RenderableType":
+        """The line under a bar."""
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.text import Text
+
+        bar = ProgressBar(total=progress.total_steps, completed=progress.step, width=60)
+        return Group(bar, Text(in_words(progress)))
+
+
+def in_words(progress: "Progress") -> str:
+    """What it does, how well averages are known, and how long it will take."""
+    doing = PHASES.get(progress.phase, progress.phase)
+    known = ""
+    if math.isfinite(progress.error):
+        known = f"; averages are known to {progress.error:.2f} of their spread, the goal is {progress.tolerance:g}"
+    return f"{doing}{known}; {left(progress)}"

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .arguments import Overwrite, Quiet, check_output
+from .arguments import Overwrite, Quiet, as_store, check_output
 from .output import say, size
 
 EPILOG = """\b
@@ -19,7 +19,7 @@ Example:
   gpu-thermo report run.zarr --out report.html
 """
 
-Store = Annotated[Path, typer.Argument(metavar="RUN", help="Store of a run or of a study.")]
+Store = Annotated[Path, typer.Argument(metavar="RUN", help="Store of a run or of a study.", callback=as_store)]
 Out = Annotated[Path, typer.Option(metavar="FILE.html", help="Where to write.")]
 
 

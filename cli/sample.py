@@ -20,10 +20,12 @@ from .arguments import (
     check_output,
     read_spec,
 )
+from .fitted import finish as finish_fit
+from .fitted import is_fit
 from .info import finish
 from .output import echo, facts, plural, print_json, say, show, size, table
-from .progress import Meter
-from .summary import planned_steps
+from .progress import Meter, Words
+from .summary import planned_steps, summarise
 
 if TYPE_CHECKING:
     import xarray
@@ -131,6 +133,7 @@ Examples:
   gpu-thermo resume run.zarr
   gpu-thermo resume run.zarr --draws 100
   gpu-thermo resume run.zarr --tolerance 0.01
+  gpu-thermo resume houses.zarr --minutes 2
 """
 
 ResumedSpec = Annotated[
@@ -141,38 +144,46 @@ Tolerance = Annotated[
     float | None,
     typer.Option(metavar="X", help="Of a run that stops itself: go on to errors of X posterior sd."),
 ]
+More = Annotated[
+    float | None, typer.Option(metavar="M", help="Of a run that stops itself: work so long at most from now on.")
+]
 RecordedEngine = Annotated[
     str | None, typer.Option(metavar="ENGINE", help="auto, batched or fused.  [default: as recorded]")
 ]
 
 
 def resume(
-    store: Run, spec: ResumedSpec = None, draws: Draws = 0, tolerance: Tolerance = None,
+    store: Run, spec: ResumedSpec = None, draws: Draws = 0, tolerance: Tolerance = None, minutes: More = None,
     device: Devices = "auto", engine: RecordedEngine = None, workers: Workers = 0, scheduler: Scheduler = None,
     threads: Threads = None, time_limit: TimeLimit = None, allow_other_bits: AllowOtherBits = False,
     quiet: Quiet = False, as_json: JsonSummary = False,
 ) -> None:  # fmt: skip
     """Continue a run to its end, or beyond it with --draws, or with a smaller --tolerance where it stops itself.
 
+    What gpu-thermo fit left beside its run (NAME.npz, NAME.html) is made anew, with a new verdict.
+
     The result is bit for bit that of a run which never stopped, whether it ended by itself, by Ctrl-C or by kill -9. So
     another build (engine, compiler, processor type, ...) is refused, unless --allow-other-bits insists.
     """
     from gpu_thermo import run as library
     from gpu_thermo.spec.run import RunSpec
-    from gpu_thermo.store import read_header
+    from gpu_thermo.store import open_run, read_header
 
     header = read_header(store)
     if not quiet:
         total = planned_steps(header, RunSpec.from_json(header.spec))
         more = f", {draws:,} more asked for" if draws else ""
         more += f", on to a tolerance of {tolerance:g}" if tolerance is not None else ""
+        more += f", {minutes:g} more minutes" if minutes is not None else ""
         say(f"{store}: step {header.step:,} of {total:,}, {header.draws:,} draws committed{more}")
-    with Meter(quiet) as meter:
+    of_fit = is_fit(open_run(store))
+    with Words(quiet) if of_fit else Meter(quiet) as meter:
         tree = library.resume(
             store,
             spec,
             draws=draws,
             tolerance=tolerance,
+            seconds=None if minutes is None else 60 * minutes,
             device=device,
             engine=engine,
             workers=workers,
@@ -182,7 +193,11 @@ def resume(
             threads=threads,
             allow_other_bits=allow_other_bits,
         )
-    finish(store, tree, as_json, quiet)
+    if of_fit:
+        seconds = float(tree["sample_stats"].attrs.get("sampling_time", "nan"))
+        finish_fit(tree, store, seconds, quiet, as_json, summarise(store, tree) if as_json else None)
+    else:
+        finish(store, tree, as_json, quiet)
 
 
 def print_bill(plan: "RunPlan", store: Path, quiet: bool = False) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import xarray
 
-from .averages.claims import check_header, told_of
+from .averages.claims import check_header
 from .averages.moments import RunningMoments
 from .averages.predictive import restored_data
 from .averages.trees import opened
@@ -19,10 +19,10 @@ from .engines.builds import Build, continued, read_history
 from .engines.work import STATISTICS as WORK
 from .errors import RunError, SpecError, StoreError
 from .moves import fold
-from .running.agenda import Agenda
 from .running.bill import RunPlan, check_resources, make_plan
 from .running.drive import COMMIT_SECONDS, Interrupted, Limits, OnProgress, drive
-from .running.given import Given, SpecLike, as_spec, completed, make_ready
+from .running.extended import as_extended, check_extension, is_over, longer, target_spec, tuned_target
+from .running.given import Given, SpecLike, as_spec, make_ready
 from .running.launch import Launch
 from .running.loop import Loop, Progress
 from .running.places import Place, place_of, planned_place
@@ -118,6 +118,7 @@ def sample(
     time_limit: float | None = None, threads: int | None = None, base: Path | None = None,
     commit_seconds: float = COMMIT_SECONDS,
     potential: Potential | None = None, data: Any = None, init: Any = None, network: Any = None,
+    remarks: Mapping[str, str] | None = None,
 ) -> xarray.DataTree:  # fmt: skip
     """Run a spec and write it to `store` (a new Zarr folder), committing every few seconds.
 
@@ -143,6 +144,7 @@ def sample(
     network : in place of [model] hidden and activation: a torch.nn.Module, a pair (apply, params) of a JAX function and
         its pytree, or a NumpyNetwork. Partitions are the first level of its parameters' names; replicas start at its
         own parameters, unless the spec or `init` says otherwise.
+    remarks : texts that the store keeps beside the spec, as attributes remark_NAME: who made it, what for.
 
     Returns
     -------
@@ -163,14 +165,14 @@ def sample(
     ready = make_ready(spec, base or folder, given)
     return start(
         ready, store, limits, device=device, engine=engine, on_plan=on_plan, overwrite=overwrite, threads=threads,
-        workers=workers, scheduler=scheduler,
+        workers=workers, scheduler=scheduler, remarks=remarks,
     )  # fmt: skip
 
 
 def start(
     ready: Setup, store: str | Path | None, limits: Limits, *, device: Devices = "auto", engine: str = "auto",
     on_plan: Callable[[RunPlan], None] | None = None, overwrite: bool = False, threads: int | None = None,
-    workers: int = 0, scheduler: str | None = None,
+    workers: int = 0, scheduler: str | None = None, remarks: Mapping[str, str] | None = None,
 ) -> xarray.DataTree:  # fmt: skip
     """A run made ready, from its first step; as `sample` has it."""
     if store is None and overwrite:
@@ -178,6 +180,8 @@ def start(
     moments = ready.moments()
     with _place(store) as path, place_of(ready, device, threads, workers, scheduler) as place:
         header = make_header(ready, choose_engine(ready.job, engine, place.device), place.device, moments)
+        said = {f"remark_{name}": text for name, text in (remarks or {}).items()}
+        header = replace(header, attributes={**header.attributes, **said})
         bill = make_plan(ready, header, moments, "memory" if store is None else "store", threads, place)
         check_resources(bill, path)
         if on_plan:
@@ -230,15 +234,16 @@ def _make_loop(
 def _length(spec: RunSpec) -> dict[str, Any]:
     """How long a run goes on, as commits say it: it may be extended."""
     steps = {"steps": spec.run.steps}
-    return steps if spec.run.tolerance is None else steps | {"tolerance": spec.run.tolerance}
+    tuned = {"tolerance": spec.run.tolerance, "max_time": spec.run.max_time}
+    return steps | {name: value for name, value in tuned.items() if value is not None}
 
 
 def resume(
     store: str | Path, spec: SpecLike = None, *, draws: int = 0, tolerance: float | None = None,
-    device: Devices = "auto", engine: str | None = None, workers: int = 0, scheduler: str | None = None,
-    on_progress: OnProgress | None = None, time_limit: float | None = None, threads: int | None = None,
-    commit_seconds: float = COMMIT_SECONDS, potential: Potential | None = None, allow_other_bits: bool = False,
-    network: Any = None,
+    seconds: float | None = None, device: Devices = "auto", engine: str | None = None, workers: int = 0,
+    scheduler: str | None = None, on_progress: OnProgress | None = None, time_limit: float | None = None,
+    threads: int | None = None, commit_seconds: float = COMMIT_SECONDS, potential: Potential | None = None,
+    allow_other_bits: bool = False, network: Any = None,
 ) -> xarray.DataTree:  # fmt: skip
     """Continue a run to its end, bit for bit as if it had never stopped; `draws` more are added to its plan.
 
@@ -246,7 +251,7 @@ def resume(
     ----------
     store : the run. spec : checked against the run's own; it may differ in how long it is only (run.steps; or
     run.tolerance, max_steps and max_time). draws : extend by this many draws. tolerance : of a run that stops itself,
-    one it shall go on to.
+    one it shall go on to. seconds : of such a run, so long it may take from now on, and as many steps as that takes.
     engine, device : the recorded ones unless given ("auto" is the same; of several devices it is one). workers,
     scheduler : as for `sample`; whoever sampled it before. allow_other_bits : go on with another build
     (engine, compiler, flags, processor type, ...), whose bits differ; the store's history then says from which step on.
@@ -266,24 +271,25 @@ def resume(
     require_resumable(path, info)
     recorded = check_header(info)
     planned = as_extended(recorded, info.attributes)
-    target = _tuned_target(planned, spec, draws, tolerance) or _target_spec(planned, spec, draws)
+    more = None if seconds is None else longer(planned, info, seconds)
+    target = tuned_target(planned, spec, draws, tolerance, more) or target_spec(planned, spec, draws)
     ready = _counting_as_before(restore_setup(path, target, potential, network), path)
     if target.run.tolerance is None and target.run.steps != planned.run.steps:
-        _check_extension(ready)
+        check_extension(ready)
     _check_content(path, info, ready)
     device = _recorded_device(info) if device == "auto" else device
     launch, limits = launch_of(ready), Limits(on_progress, time_limit, commit_seconds)
     with place_of(ready, device, threads, workers, scheduler) as place:
         chosen = _chosen_engine(ready, info, engine, place.device)
         build = place.build(ready.job if launch is None else launch.job, chosen)
-        over = _is_over(target, info.step, info.attributes)
+        over = is_over(target, info.step, info.attributes)
         _history(path, build, info.attributes, info.step, allow_other_bits, over)
         moments = ready.moments()
         header = make_header(ready, chosen, place.device, moments)
         check_resources(make_plan(ready, header, moments, threads=threads, place=place), path)
         writer, checkpoint = RunWriter.resume(path)
         with writer:
-            over = _is_over(target, checkpoint.step, checkpoint.attributes)
+            over = is_over(target, checkpoint.step, checkpoint.attributes)
             history = _history(path, build, checkpoint.attributes, checkpoint.step, allow_other_bits, over)
             loop = _make_loop(ready, launch, chosen, place, moments, checkpoint)
             own = {**_length(target), **place.said(ready), "engine": chosen, "history": history}
@@ -393,102 +399,3 @@ def _loaded(path: Path) -> xarray.DataTree:
     """A run in memory, its files closed."""
     with open_run(path) as tree:
         return tree.load()
-
-
-def as_extended(spec: RunSpec, attributes: Mapping[str, Any]) -> RunSpec:
-    """The spec of a run as it was last extended, by what its commits say."""
-    if spec.run.tolerance is None:
-        return spec.model_copy(update={"run": _with_steps(spec, int(attributes.get("steps", spec.run.steps)))})
-    steps = int(attributes.get("steps", spec.run.steps))
-    return _with_tuning(spec, max_steps=steps, tolerance=float(attributes.get("tolerance", spec.run.tolerance)))
-
-
-def _with_tuning(spec: RunSpec, **changes: Any) -> RunSpec:
-    run = type(spec.run).model_validate({**spec.run.model_dump(), **changes})
-    return spec.model_copy(update={"run": run})
-
-
-def _tuned_target(planned: RunSpec, spec: SpecLike, draws: int, tolerance: float | None) -> RunSpec | None:
-    """The spec that a run which stops itself goes on to; None for others."""
-    if planned.run.tolerance is None:
-        if tolerance is not None:
-            raise SpecError(
-                "tolerance is for runs that stop themselves (run.tolerance), and this one has run.steps: ask for more"
-                " draws."
-            )
-        return None
-    if draws:
-        raise SpecError("This run stops itself (run.tolerance): give a smaller tolerance in place of draws.")
-    changes: dict[str, Any] = {} if tolerance is None else {"tolerance": tolerance}
-    if spec is not None:
-        given = completed(as_spec(spec)[0], planned)
-        if differing := planned.differing_fields(given):
-            raise SpecError(
-                f"The spec differs from the run's in {', '.join(differing)}: only run.tolerance, max_steps and max_time"
-                " may change. Start a new run instead."
-            )
-        of_spec = {name: getattr(given.run, name) for name in ("tolerance", "max_steps", "max_time")}
-        changes = {name: value for name, value in of_spec.items() if value is not None} | changes
-    if changes.get("max_steps", planned.run.steps) < planned.run.steps:
-        raise SpecError(
-            f"run.max_steps = {changes['max_steps']} is below the {planned.run.steps} of the run: it can be extended,"
-            " not shortened."
-        )
-    try:
-        return _with_tuning(planned, **changes)
-    except ValueError as error:
-        raise SpecError(f"tolerance = {changes.get('tolerance')} cannot be used: {error}") from None
-
-
-def _is_over(target: RunSpec, step: int, attributes: Mapping[str, Any]) -> bool:
-    """Whether nothing is left to do at this step."""
-    if target.run.tolerance is None:
-        return target.run.steps <= step
-    told = told_of(attributes)
-    return told is not None and not told.course.goes_on(target.run.tolerance, target.run.steps)
-
-
-def _with_steps(spec: RunSpec, steps: int) -> Any:
-    return type(spec.run).model_validate({**spec.run.model_dump(), "steps": steps})
-
-
-def _target_spec(planned: RunSpec, spec: SpecLike, draws: int) -> RunSpec:
-    """The spec to run to: the planned one, the user's (which may differ in steps), and `draws` more."""
-    steps = planned.run.steps
-    if spec is not None:
-        given = completed(as_spec(spec)[0], planned)
-        if differing := planned.differing_fields(given):
-            fields = ", ".join(differing)
-            raise SpecError(
-                f"The spec differs from the run's in {fields}: only run.steps may change. Start a new run instead."
-            )
-        steps = given.run.steps
-    if draws < 0:
-        raise SpecError(f"draws = {draws} must not be negative.")
-    steps = _steps_with(planned, steps, draws)
-    if steps < planned.run.steps:
-        raise SpecError(
-            f"run.steps = {steps} is below the {planned.run.steps} of the run: a run can be extended, not shortened."
-        )
-    return planned.model_copy(update={"run": _with_steps(planned, steps)})
-
-
-def _steps_with(planned: RunSpec, steps: int, draws: int) -> int:
-    """Steps, a multiple of thin more than `steps`, in which at least `draws` more draws are recorded; cycles have some
-    in each only.
-    """
-    count = lambda n: Agenda.of(planned.model_copy(update={"run": _with_steps(planned, n)})).draws if draws else 0  # noqa: E731
-    wanted = count(steps) + draws
-    while (missing := wanted - count(steps)) > 0:
-        steps += missing * planned.run.thin
-    return steps
-
-
-def _check_extension(ready: Setup) -> None:
-    """A schedule that spans the run would have been another one all along."""
-    spanning = sorted({name for (name, _), s in ready.job.hyper.schedules.items() if s.spans_run})
-    if spanning:
-        raise SpecError(
-            f"The schedule of {', '.join(spanning)} spans the run and cannot be extended: start a new run with the"
-            " steps you want, or use a constant or periodic schedule."
-        )

@@ -17,12 +17,19 @@ ELSEWHERE = {
         "data/test_tables.py",
         "pipes, devices and folders are refused by every reader of files",
     ),
-    "gpu_thermo/data/fields.py": ("data/test_tables.py", "fields that are good and bad are those of files"),
+    "gpu_thermo/data/remedies.py": ("data/test_fields.py", "what can be said of columns is what refusals name"),
     **{
         f"gpu_thermo/data/sources/{name}.py": ("data/test_sources.py", "options of every name, built and refused")
         for name in ("base", "bundled", "generated", "own")
     },
     "cli/summary.py": ("cli/test_info.py", "what a run came to is asked through the command"),
+    **dict.fromkeys(
+        ("cli/answers.py", "cli/answer_files.py", "cli/writing.py", "gpu_thermo/data/beside.py"),
+        ("cli/test_predict.py", "what predict writes, and what it leaves behind, is asked of the command"),
+    ),
+    "gpu_thermo/estimators/exported.py": ("cli/test_fit.py", "files of fits are made, read and told by the commands"),
+    "cli/fitted.py": ("cli/test_fit.py", "what a fit leaves is asked of the command"),
+    "gpu_thermo/running/extended.py": ("test_run.py", "runs are resumed and extended there"),
     "cli/report.py": ("cli/test_fit.py", "fit, report and watch are one story"),
     "cli/watch.py": ("cli/test_fit.py", "fit, report and watch are one story"),
     "analysis/report/sections.py": ("analysis/report/test_runs.py", "every part is asked of whole reports"),

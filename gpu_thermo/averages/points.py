@@ -13,6 +13,8 @@ from ..errors import DataError, did_you_mean
 
 Array = Any
 _MAX_INPUT = 1e30
+MOST_TEXTS = 5
+"""New texts of a column that a warning names."""
 
 
 def points_of(x: Any, features: Sequence[str], targets: Sequence[str] = (), recipe: Recipe | None = None) -> np.ndarray:
@@ -46,15 +48,28 @@ def points_of(x: Any, features: Sequence[str], targets: Sequence[str] = (), reci
     return check_inputs(x if named is None else _by_name(x, named, features, targets), len(features), may_miss)
 
 
+class NewCategories(UserWarning):
+    """Texts in a column of categories that the data of the run had not."""
+
+
 def encoded(raw: Mapping[str, Raw], recipe: Recipe) -> np.ndarray:
     """Raw columns as float64 [point, feature]; texts that the run never saw are named in a warning."""
-    for name, texts in recipe.unknown(raw).items():
-        warnings.warn(
-            f"Column '{shorten(name)}' has texts that the run's data had not ({_listed(texts)}): they count as none of"
-            " its categories.",
-            stacklevel=4,
-        )
+    warn_of_new(raw, recipe, 5)
     return check_inputs(recipe.encode(raw), len(recipe.features), recipe.may_miss)
+
+
+def warn_of_new(raw: Mapping[str, Raw], recipe: Recipe, stacklevel: int = 2) -> None:
+    """A NewCategories for each column with texts that the data of the run had not: which, and in how many rows."""
+    for name, texts in recipe.unknown(raw).items():
+        rows = sum(texts.values())
+        most = sorted(texts, key=lambda text: -texts[text])[:MOST_TEXTS]
+        shown = ", ".join(f"'{shorten(text)}' in {texts[text]:,}" for text in most)
+        warnings.warn(
+            f"Column '{shorten(name)}': {rows:,} of {len(raw[name]):,} rows hold texts that the run's data had not"
+            f" ({shown}{', ...' if len(texts) > MOST_TEXTS else ''}): they count as none of its categories.",
+            NewCategories,
+            stacklevel=stacklevel,
+        )
 
 
 def _columns(x: Any) -> list[Any] | None:

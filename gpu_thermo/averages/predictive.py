@@ -33,6 +33,7 @@ from .draws import Chunk, Evaluate, Scales, Source, mixtures
 from .ensembles import ensemble_columns, labels
 from .logarithms import in_own_units
 from .moments import BLOCK, RunningMoments
+from .outside import Reach
 from .points import points_of
 from .scores import in_own_unit, scores
 from .trees import Run, names_damage, opened
@@ -91,7 +92,8 @@ def predict(
         mutual_information [ensemble, point] in nats for classes. For numbers aleatoric_variance, the mean of the draws'
         own, total_variance, their sum, and [ensemble, quantile, point, output] quantiles of the mixture over draws, an
         answer's, and mean_quantiles of the draws' means (epistemic), all in the target's own units. draws and
-        weight_ess [ensemble]; x [point, feature]. Without the dimension `ensemble` where one was asked for. Frozen
+        weight_ess [ensemble]; x [point, feature]; outside [point], by how many standard deviations a point's farthest
+        input lies beyond all training rows (0 inside). Without the dimension `ensemble` where one was asked for. Frozen
         replicas count until they froze.
 
     Raises
@@ -138,6 +140,8 @@ def predict(
             out[name] = (("ensemble", "quantile", "point", "output"), values)
         out = out.assign_coords(quantile=list(levels))
     out = _assemble(tree, source, data, x, out)
+    if (reach := Reach.of(tree)) is not None:
+        out["outside"] = ("point", reach.beyond(x).max(axis=1))
     if names.get("target_transform") == LOG:
         tiles = mixtures(source, model, evaluate, networks, len(x), memory, source.every(quantile_draws))
         out = in_own_units(out, tiles, data, source.ensemble_dataset)

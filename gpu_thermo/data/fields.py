@@ -1,7 +1,9 @@
 """The fields of one column of a CSV file, as they come in; errors name the file, the line in it and the column."""
 
 import math
+import warnings
 from array import array
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -9,11 +11,13 @@ import numpy as np
 
 from ..errors import DataError
 from .dataset import MAX_MAGNITUDE
-from .kinds import dates_of
 from .labels import MISSING, shorten
 from .recipe import Raw
+from .remedies import DROP_MISSING_TARGET, as_kind, leave_out
 
 TRUTH = {"true": 1.0, "false": 0.0}
+MOST_PLACES = 5
+"""Rows that a message names."""
 
 
 class Reading(NamedTuple):
@@ -78,9 +82,7 @@ class Fields:
         """The raw column."""
         if not self._reading.texts:
             return np.array(self._numbers, np.float64)
-        texts = np.array([*self._texts, None], object)[:-1]  # an array of objects, whatever it holds
-        dates = dates_of(texts)
-        return texts if dates is None else dates
+        return np.array([*self._texts, None], object)[:-1]  # an array of objects, whatever it holds
 
     def _complain(self, line: int, text: str) -> NoReturn:
         complain(self._path, line, self.name, text, self._needed, self._reading.strict)
@@ -100,6 +102,32 @@ def feature_in(text: str) -> float | None:
     return TRUTH.get(text.strip().lower()) if value is None else value
 
 
+def without_targets(where: str, names: Sequence[str], places: Sequence[int], rows: int, unit: str, drop: bool) -> None:
+    """Say which of all rows have no answer, all at once: in a warning where they are left out, else in an error.
+
+    Parameters
+    ----------
+    names : of the target columns. places : of these rows, by `unit` (lines of a file, rows of a table). drop : whether
+    they are left out.
+
+    Raises
+    ------
+    DataError
+        There are some, and nobody said that they are to be left out; or no other row is there.
+    """
+    if not len(places):
+        return
+    first = ", ".join(f"{place:,}" for place in places[:MOST_PLACES]) + (", ..." if len(places) > MOST_PLACES else "")
+    what = " or ".join(f"'{shorten(name)}'" for name in names)
+    some = f"{len(places):,} of {rows:,} rows {'have' if len(places) > 1 else 'has'} no value of {what}"
+    said = f"{where}: {some} ({unit}{'s' if len(places) > 1 else ''} {first})"
+    if len(places) == rows:
+        raise DataError(f"{where}: no row has a value of {what}. Name another target.")
+    if not drop:
+        raise DataError(f"{said}. Fill in what is missing, or leave such rows out: {DROP_MISSING_TARGET}.")
+    warnings.warn(f"{said} and {'are' if len(places) > 1 else 'is'} left out.", stacklevel=2)
+
+
 def complain(path: Path, line: int, name: str, text: str, needed: bool = False, strict: bool = True) -> NoReturn:
     """Raise the error of a field that is not a usable number; a column that is `needed` cannot be left out, and one
     that is not `strict` could be read as texts.
@@ -114,9 +142,9 @@ def complain(path: Path, line: int, name: str, text: str, needed: bool = False, 
     if value is None:
         comma = " Write decimals with a point." if number_in(text.replace(",", ".")) is not None else ""
         if strict:
-            other = "" if needed else ", or leave the column out (features = [...])"
+            other = "" if needed else f", or leave the column out: {leave_out(name)}"
         else:
-            other = f', or take the column for categories: kinds = {{"{shorten(name)}" = "category"}}'
+            other = f", or take the column for categories: {as_kind(name, 'category')}"
         raise DataError(f"{where} '{shorten(text)}' is not a number.{comma} Correct it{other}.")
     raise DataError(
         f"{where} '{shorten(text)}' is not a finite number up to {MAX_MAGNITUDE:g} in size. Correct it, or leave out"

@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, SpecError
+from ..errors import DataError, SpecError, did_you_mean
 from . import arrays
 from .dataset import Floats, Values
+from .fields import without_targets
 from .files import require_file
-from .kinds import dates_of, recipe_of
+from .kinds import recipe_of
 from .labels import MISSING, shorten
-from .recipe import Raw, Recipe
+from .recipe import Raw, Recipe, as_texts
 from .splits import Table
-from .tables import Asked
+from .tables import Asked, Points
 
 
 def is_table(given: Any) -> bool:
@@ -40,6 +41,36 @@ def raw_parquet(path: Path) -> dict[str, Raw]:
     return raw_columns(frame, [str(name) for name in frame.columns], str(path))
 
 
+def read_parquet_points(path: Path, recipe: Recipe) -> Points:
+    """Points at which something is asked, from a Parquet file with every column of `recipe`, in any order.
+
+    Raises
+    ------
+    DataError
+        The file cannot be read, or a column is missing.
+    """
+    frame = _parquet(path)
+    names = [str(name) for name in frame.columns]
+    _check_columns(frame, recipe.names, str(path))
+    if not len(frame):
+        raise DataError(f"{path} has no rows. Add at least one.")
+    return Points(raw_columns(frame, recipe.names, str(path)), tuple(n for n in names if n not in recipe.names))
+
+
+def texts_of(path: Path, name: str) -> list[str | None]:
+    """One column of a Parquet file as texts, None where it is missing; DataError as for `read_parquet`."""
+    frame = _parquet(path)
+    if name not in map(str, frame.columns):
+        raise no_column(str(path), name, [*map(str, frame.columns)])
+    return list(as_texts(raw_columns(frame, [name], str(path))[name]).tolist())
+
+
+def no_column(where: str, name: str, names: Sequence[str]) -> DataError:
+    """The error of a column that is not there."""
+    remedy = did_you_mean(name, names, f"Columns: {shorten(', '.join(names), 200)}.", always=True)
+    return DataError(f"{where} has no column '{shorten(name)}'. {remedy}")
+
+
 def _parquet(path: Path) -> Any:
     require_file(path)
     try:
@@ -57,6 +88,7 @@ def _parquet(path: Path) -> Any:
 
 def frame_table(frame: Any, asked: Asked, where: str) -> Table:
     """A DataFrame's features, targets and weights as a table."""
+    frame = with_answers(frame, asked, where)
     recipe = frame_recipe(frame, asked, where)
     held = {"x": encode_frame(frame, recipe, where), "y": frame_targets(frame, asked.target, where)}
     table = arrays.encoded_table(where, held, [("x", "y")], asked.task, bool(recipe.may_miss.any()))
@@ -82,12 +114,14 @@ def frame_recipe(frame: Any, asked: Asked, where: str) -> Recipe:
         A column that is not there or there twice, or of values of no known kind. SpecError : `kinds` names another.
     """
     names = [str(name) for name in frame.columns]
-    features = asked.features or [name for name in names if name not in (*asked.target, asked.weight)]
-    _check_columns(frame, (*asked.target, *features), where)
+    left_out = (*asked.target, asked.weight, *asked.drop)
+    features = asked.features or [name for name in names if name not in left_out]
+    _check_columns(frame, (*asked.target, *features, *asked.drop), where)
     if not features:
         raise DataError(f"{where} has no column beside the target: give features.")
     if unknown := [name for name in asked.kinds if name not in features]:
-        raise SpecError(f"data.kinds names '{unknown[0]}', no feature of {where}: {shorten(', '.join(features), 200)}.")
+        remedy = did_you_mean(unknown[0], features, f"Features: {shorten(', '.join(features), 200)}.", always=True)
+        raise SpecError(f"kinds names '{unknown[0]}', no feature of {where}. {remedy}")
     raw = raw_columns(frame, features, where)
     return recipe_of(raw, asked.features is not None, asked.kinds, asked.encode, where)
 
@@ -96,6 +130,36 @@ def encode_frame(frame: Any, recipe: Recipe, where: str) -> Floats:
     """Inputs [rows, m] of a DataFrame, NaN where a value is missing that counts as the mean."""
     _check_columns(frame, recipe.names, where)
     return recipe.encode(raw_columns(frame, recipe.names, where))
+
+
+def with_answers(frame: Any, asked: Asked, where: str) -> Any:
+    """A DataFrame without the rows that have no answer; DataError where there are some and they are not to be left
+    out.
+    """
+    _check_columns(frame, asked.target, where)
+    absent: Any = False
+    for name in asked.target:
+        values = _column(frame, name)
+        _refuse_masked(values, f"{where}: column '{name}'", "rows")
+        absent = absent | absent_answers(np.asarray(values))
+    if not np.any(absent):
+        return frame
+    rows = (np.flatnonzero(absent) + 1).tolist()
+    without_targets(where, asked.target, rows, len(absent), "row", asked.drop_missing_target)
+    return frame[~absent]
+
+
+def absent_answers(values: Values, texts: bool = True) -> Values:
+    """[rows] whether an answer is missing, of values [rows] or [rows, n]; `texts` says whether NA and the like do."""
+    if values.dtype.kind == "f":
+        absent = np.isnan(values)
+    elif values.dtype.kind in "biu":
+        absent = np.zeros(values.shape, bool)
+    else:
+        every = values.astype(object).ravel().tolist()
+        flat = [(texts or not isinstance(v, str)) and _is_absent(v) for v in every]
+        absent = np.array(flat, bool).reshape(values.shape)
+    return absent.reshape(len(values), -1).any(axis=1)
 
 
 def frame_targets(frame: Any, target: Sequence[str], where: str) -> Values:
@@ -114,8 +178,9 @@ def _check_columns(frame: Any, wanted: Iterable[str], where: str) -> None:
     names = [str(name) for name in frame.columns]
     for name in wanted:
         if names.count(name) != 1:
-            often = "no column" if name not in names else f"{names.count(name)} columns"
-            raise DataError(f"{where} has {often} '{name}'. Columns: {shorten(', '.join(names), 200)}.")
+            if name not in names:
+                raise no_column(where, name, names)
+            raise DataError(f"{where} has {names.count(name)} columns '{name}': rename one, or leave it out.")
 
 
 def _column(frame: Any, name: str) -> Any:
@@ -184,7 +249,7 @@ def raw_column(values: Any, what: str) -> Raw:
 
 
 def _objects(values: Sequence[Any], what: str) -> Raw:
-    """Objects as numbers where all are, else as dates or texts; None and NaN of any kind are missing."""
+    """Objects as numbers where all are, else as texts; None and NaN of any kind are missing."""
     absent = [_is_absent(v) for v in values]
     present = [v for v, a in zip(values, absent, strict=True) if not a]
     if all(isinstance(v, bool | int | float | np.number | np.bool_) for v in present):
@@ -192,9 +257,7 @@ def _objects(values: Sequence[Any], what: str) -> Raw:
     odd = next((v for v in present if isinstance(v, list | tuple | dict | set | np.ndarray | complex)), None)
     if odd is not None:
         raise DataError(f"{what} holds a {type(odd).__name__}: each value is one number, text or date.")
-    texts = np.array([*(None if a else _text(v) for v, a in zip(values, absent, strict=True)), None], object)[:-1]
-    dates = dates_of(texts)
-    return texts if dates is None else dates
+    return np.array([*(None if a else _text(v) for v, a in zip(values, absent, strict=True)), None], object)[:-1]
 
 
 def _text(value: Any) -> str:

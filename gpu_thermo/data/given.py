@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import DataError, SpecError
 from . import arrays
 from .dataset import Dataset, Part, Values, stack
-from .frames import encode_frame, frame_recipe, frame_targets, is_table, plain_array
+from .frames import encode_frame, frame_recipe, frame_targets, is_table, plain_array, with_answers
 from .labels import shorten
 from .recipe import Recipe
 from .sources import TEST_FRACTION, Arrays
@@ -87,6 +87,8 @@ def takes_splits(given: Any, options: Arrays) -> bool:
 def _weighted(given: Any, options: Arrays) -> tuple[Any, Any]:
     """What was given without its weights, and these; None where there are none."""
     if is_table(given):
+        if options.target is not None:
+            given = with_answers(given, _asked(options), WHERE)
         if options.weight is None:
             return given, None
         columns = [str(name) for name in given.columns]
@@ -109,10 +111,9 @@ def _sets(given: Any, options: Arrays) -> tuple[list[tuple[Values, ...]], _Names
     """(x, y) or (x, y, x_test, y_test) of each data set, every x [N, m] and y [N] or [N, n]; and names of columns."""
     if is_table(given):
         return _from_table(given, options)
-    if options.target is not None or options.features is not None:
-        raise SpecError(
-            f"data.target and data.features name columns of a DataFrame; this is {_kind(given)}: leave out."
-        )
+    named = ("target", "features", "drop_missing_target", *(() if _has_table(given) else ("drop", "kinds")))
+    if of_columns := [name for name in named if getattr(options, name)]:
+        raise SpecError(f"data.{of_columns[0]} names columns of a DataFrame, and this is {_kind(given)}: leave it out.")
     if isinstance(given, Mapping):
         if set(given) not in (set(_PARTS[:2]), set(_PARTS)):
             raise DataError(f"{WHERE} has the keys {', '.join(map(str, given))[:200]}. Known: {', '.join(_PARTS)}.")
@@ -150,10 +151,16 @@ def _from_table(table: Any, options: Arrays) -> tuple[list[tuple[Values, ...]], 
     return [(encode_frame(table, recipe, WHERE), y)], _Names(recipe.features, tuple(asked.target), recipe)
 
 
+def _has_table(given: Any) -> bool:
+    """Whether x is a table."""
+    return isinstance(given, Sequence) and len(given) > 0 and is_table(given[0])
+
+
 def _asked(options: Arrays) -> Asked:
     """What the options say of columns, those of the target aside."""
     target = [options.target] if isinstance(options.target, str) else options.target or []
-    return Asked(target, options.features, options.task, None, options.encode or "auto", options.kinds or {})
+    encode, drop, missing = options.encode or "auto", options.drop or (), bool(options.drop_missing_target)
+    return Asked(target, options.features, options.task, None, encode, options.kinds or {}, drop, missing)
 
 
 def _inputs(x: Any, recipe: Recipe | None, part: str) -> Any:

@@ -3,14 +3,15 @@
 1. Numbers stay numbers, True and False are 1 and 0. Missing ones are filled in with the mean of the training part, and
    marked by an input of their own where 2 % of the rows or more (and not nearly all) miss them, unless another column
    misses the same rows.
-2. Dates written year-month-day, with or without a time, become year, month, weekday and hour, those that vary.
+2. Dates, with or without a time (`dates` says how they may be written), become year, month, weekday and hour, those
+   that vary.
 3. Other texts are categories. scikit-learn's OneHotEncoder decides which are too rare for an input of their own: less
    than 1 % of the rows, or beyond the 20 most frequent. A missing text is a category.
 4. Left out: what holds one value, is empty, numbers the rows (`id`, `index`, ... with all values different), or is a
    text of which most occur once (a name).
 
-A column that is mostly numbers but not throughout is refused: it is a number mistyped. `kinds` of a spec overrules all
-this for a column.
+A column that is mostly numbers, or mostly dates, but not throughout is refused: it is one mistyped. `kinds` of a spec
+overrules all this for a column.
 """
 
 import re
@@ -20,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import DataError
+from . import dates
 from .labels import encode_labels, is_classification, shorten
 from .recipe import (
     MISSING_LEVEL,
@@ -33,8 +35,10 @@ from .recipe import (
     absent_in,
     as_texts,
     date_part,
+    digits,
     plain,
 )
+from .remedies import FEATURES, as_kind
 
 RARE = 0.01
 """Share of the rows below which a text has no input of its own."""
@@ -46,7 +50,8 @@ _NAMES_FROM = 20
 _NUMBERS_ROWS = re.compile(
     r"(unnamed: ?\d+|index|row|rows|rownames?|row_?(id|nr|no|number)|no|nr|num|key|uu?id|(.*[_ .-])?id)", re.IGNORECASE
 )
-DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}([T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?Z?)?")
+KINDS = ("number", "category", "date", dates.DAY_FIRST, dates.MONTH_FIRST)
+"""What a user may say that a column is; the last two are dates, and how they are written."""
 
 
 def recipe_of(raw: Mapping[str, Raw], wanted: bool, kinds: Mapping[str, str], encode: str, where: str) -> Recipe:
@@ -115,16 +120,13 @@ def make_recipe(raw: Mapping[str, Raw], wanted: bool, kinds: Mapping[str, str], 
     left_out = [LeftOut(name=name, why=d.why) for name, d in decided.items() if d.encoder is None]
     if not columns:
         reasons = "; ".join(f"'{shorten(c.name)}' {c.why}" for c in left_out[:5])
-        raise DataError(
-            f"{where} has no column that could be an input: {reasons}. Name those to use: features = [...]."
-        )
+        raise DataError(f"{where} has no column that could be an input: {reasons}. Name those to use: {FEATURES}.")
     return Recipe.model_validate({"columns": [c.model_dump() for c in columns], "left_out": left_out})
 
 
 def _decide(name: str, values: Raw, wanted: bool, kind: str | None, where: str) -> Decision:
     """One column."""
-    if kind is not None:
-        values = _as_kind(name, values, kind, where)
+    values, written = _as_kind(name, values, kind, where)
     absent = absent_in(values)
     if absent.all():
         return Decision(None, "it is empty")
@@ -133,7 +135,10 @@ def _decide(name: str, values: Raw, wanted: bool, kind: str | None, where: str) 
         return Decision(None, f"it holds one value, {shorten(str(present[0]))}")
     if not wanted and kind is None and (why := _looks_like_a_name(name, present)):
         return Decision(None, why)
-    return Decision(_MAKERS[values.dtype.kind](name, values, absent))
+    encoder = _MAKERS[values.dtype.kind](name, values, absent)
+    if written is not None:
+        encoder = encoder.model_copy(update={"order": written.order, "why": written.why})
+    return Decision(encoder)
 
 
 def _looks_like_a_name(name: str, present: Raw) -> str:
@@ -149,17 +154,34 @@ def _looks_like_a_name(name: str, present: Raw) -> str:
     return f"its {different} values, all different, number the rows" if numbers else ""
 
 
-def _as_kind(name: str, values: Raw, kind: str, where: str) -> Raw:
-    """A raw column as the kind that was asked for."""
-    held = {"f": "number", "O": "category", "M": "date"}[values.dtype.kind]
-    if held == kind:
-        return values
+def _as_kind(name: str, values: Raw, kind: str | None, where: str) -> tuple[Raw, dates.Dates | None]:
+    """A raw column as the kind that was asked for, or that its values are; of texts that are dates also how they were
+    written.
+    """
+    held = {"f": "number", "O": "text", "M": "date"}[values.dtype.kind]
+    what = f"{where}: column '{shorten(name)}'"
     if kind == "category":
-        return as_texts(values)
+        return as_texts(values), None
+    if kind is None or (kind != "number" and held != "date"):
+        written = _written(name, values, what, kind)
+        if written is not None:
+            return written.values, written
+    wanted = "date" if kind in KINDS[3:] else kind
+    if wanted is None or held == wanted:
+        return values, None
+    other = "" if wanted == "category" else f", as in {as_kind(name, 'category')}"
     raise DataError(
-        f"{where}: column '{shorten(name)}' holds {held} values, and kinds asks for \"{kind}\". Mend it, or leave it"
-        " out of kinds."
+        f"{what} holds {held} values, and is asked for as a {wanted}. Mend it, or ask for another kind{other}."
     )
+
+
+def _written(name: str, values: Raw, what: str, kind: str | None) -> dates.Dates | None:
+    """Texts, or where that is asked for numbers such as 20251231, as dates; None where they are none."""
+    if values.dtype.kind == "f" and kind is not None and (values := digits(values)) is None:
+        return None
+    if values.dtype.kind != "O":
+        return None
+    return dates.read(values.tolist(), what, kind if kind in dates.WORDS else "", kind is not None, name)
 
 
 def _number(name: str, values: Raw, absent: Any) -> Encoder:
@@ -209,22 +231,3 @@ def _first_marks_only(decided: Mapping[str, Decision], raw: Mapping[str, Raw]) -
             out[name] = Decision(encoder.model_copy(update={"indicator": False}))
         seen.add(rows)
     return out
-
-
-def dates_of(texts: Raw) -> Raw | None:
-    """Texts [rows] as dates where all of them are; None where one is not."""
-    present = [t for t in texts if t is not None]
-    if not present or not all(DATE.fullmatch(t) for t in present):
-        return None
-    try:
-        return np.array([np.datetime64("NaT") if t is None else _date_of(t) for t in texts], "datetime64[s]")
-    except ValueError:
-        return None
-
-
-def _date_of(text: str) -> np.datetime64:
-    day, _, time = text.removesuffix("Z").replace("T", " ").partition(" ")
-    year, month, date = (int(part) for part in day.split("-"))
-    clock = time or "00:00"
-    hour, _, rest = clock.partition(":")
-    return np.datetime64(f"{year:04d}-{month:02d}-{date:02d}T{int(hour):02d}:{rest}", "s")

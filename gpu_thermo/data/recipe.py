@@ -5,6 +5,7 @@ missing). What a column becomes was decided once, from the whole table (`kinds`)
 """
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..errors import DataError
+from . import dates
+from .labels import Floats, shorten
 
 Raw = NDArray[Any]
-Floats = NDArray[np.float64]
 
 MISSING_LEVEL, OTHER_LEVEL = "(missing)", "(other)"
 _DAYS, _SECONDS = 365.2425, 86_400.0
@@ -140,9 +142,14 @@ class Category(Encoder):
             return np.zeros(len(values), bool)
         return np.array([v is None for v in as_texts(values)], bool)
 
-    def unknown(self, values: Raw) -> list[str]:
-        """Texts that the data of the run did not have, each once; none where they count as rare ones."""
-        return [] if self.rare else sorted({v for v in as_texts(values) if v is not None} - set(self.levels))
+    def unknown(self, values: Raw) -> dict[str, int]:
+        """Texts that the data of the run did not have, and in how many rows each is; none where they count as rare
+        ones.
+        """
+        if self.rare:
+            return {}
+        counts, known = Counter(v for v in as_texts(values).tolist() if v is not None), set(self.levels)
+        return {text: counts[text] for text in sorted(counts) if text not in known}
 
     @property
     def _line(self) -> str:
@@ -152,23 +159,47 @@ class Category(Encoder):
 
 
 class Date(Encoder):
-    """A date or time: the year as a number, and month, weekday and hour as places on a circle."""
+    """A date or time: the year as a number, and month, weekday and hour as places on a circle.
 
-    holds, takes = "dates", "M"
+    `order` is how texts are written, and `why` that is known; both mean nothing where the dates were none.
+    """
+
+    holds, takes = "dates", "MO"
     kind: Literal["date"] = "date"
     parts: list[Part] = Field(min_length=1)
+    order: dates.Order = "year-first"
+    why: str = ""
+
+    def encode(self, values: Raw) -> Floats:
+        """Texts are read in the order of the run's own."""
+        if values.dtype.kind == "f" and (texts := digits(values)) is not None:
+            values = texts
+        if values.dtype.kind == "O" and not absent_in(values).all():
+            found = dates.read(values.tolist(), f"Column '{shorten(self.name)}'", self.order, wanted=True)
+            values = values if found is None else found.values
+        return super().encode(values)
 
     @property
     def _names(self) -> list[str]:
         return [name for part in self.parts for name in _part_names(self.name, part)]
 
     def _inputs(self, values: Raw) -> list[Floats]:
-        dates = values if values.dtype.kind == "M" else np.full(len(values), np.datetime64("NaT", "s"))
-        return [column for part in self.parts for column in date_part(dates, part)]
+        moments = values if values.dtype.kind == "M" else np.full(len(values), np.datetime64("NaT", "s"))
+        return [column for part in self.parts for column in date_part(moments, part)]
 
     @property
     def _line(self) -> str:
-        return f"date: {', '.join(self.parts)}"
+        how = f" ({dates.WORDS[self.order]}, {self.why})" if self.why else ""
+        return f"date{how}: {', '.join(self.parts)}"
+
+
+def digits(values: Raw) -> Raw | None:
+    """Numbers such as 20251231 as texts, None where missing; None where they are no such numbers."""
+    absent = np.isnan(values)
+    present = values[~absent]
+    if not len(present) or not ((present >= 10_000_101) & (present < 1e8) & (present == np.floor(present))).all():
+        return None
+    return np.array([*(None if a else f"{v:.0f}" for v, a in zip(values, absent, strict=True)), None], object)[:-1]
 
 
 def absent_in(values: Raw) -> NDArray[np.bool_]:
@@ -245,8 +276,8 @@ class Recipe(BaseModel):
         """Inputs [rows, m] of raw columns by name; NaN where a value is missing."""
         return np.concatenate([column.encode(raw[column.name]) for column in self.columns], axis=1)
 
-    def unknown(self, raw: Mapping[str, Raw]) -> dict[str, list[str]]:
-        """By column, texts that count as none of its categories."""
+    def unknown(self, raw: Mapping[str, Raw]) -> dict[str, dict[str, int]]:
+        """By column, texts that count as none of its categories, and in how many rows each is."""
         found = {c.name: c.unknown(raw[c.name]) for c in self.columns if isinstance(c, Category)}
         return {name: texts for name, texts in found.items() if texts}
 

@@ -20,11 +20,12 @@ import numpy as np
 
 from ..errors import DataError, did_you_mean
 from .dataset import MAX_MAGNITUDE, Floats, Schema, refuse_absurd
-from .fields import Fields, Reading, complain, number_in
+from .fields import Fields, Reading, complain, number_in, without_targets
 from .files import require_file
 from .kinds import recipe_of
 from .labels import MISSING, encode_labels, is_classification, shorten
 from .recipe import Raw, Recipe
+from .remedies import FEATURES
 from .splits import Table
 
 DELIMITERS = ",;\t"
@@ -72,7 +73,8 @@ class Asked(NamedTuple):
     target : names of the target columns; more than one means regression. features : names of the feature columns, None
     for all others, in the file's order. task : auto (the rules are in `labels`), binary, multiclass or regression.
     weight : name of the column of the points' weights, which is no feature. encode : "auto", or "numbers": then all
-    features must be numbers, and all of them are taken. kinds : by name "number", "category" or "date".
+    features must be numbers, and all of them are taken. kinds : by name one of `kinds.KINDS`. drop : names of columns
+    that are not used. drop_missing_target : whether rows without a value of the target are left out.
     """
 
     target: Sequence[str]
@@ -81,6 +83,8 @@ class Asked(NamedTuple):
     weight: str | None = None
     encode: str = "auto"
     kinds: Mapping[str, str] = {}
+    drop: Sequence[str] = ()
+    drop_missing_target: bool = False
 
     def reading(self, name: str) -> Reading:
         """How to read the feature column of that name."""
@@ -99,7 +103,7 @@ def read_csv(path: Path, asked: Asked) -> Table:
     """
     features, weight = asked.features, asked.weight
     both = features if features is None or weight is None else [*features, weight]
-    columns, body = _read(path, asked.target, both, asked.reading)
+    columns, body = _read(path, asked, both, asked.reading)
     for name in asked.kinds:
         _known(path, name, list(body.raw), "feature column")
     weights = None
@@ -113,7 +117,13 @@ def read_csv(path: Path, asked: Asked) -> Table:
 
 def raw_table(path: Path) -> dict[str, Raw]:
     """All columns of a CSV file, raw; DataError as for `read_csv`."""
-    return _read(path, (), None, Asked(()).reading)[1].raw
+    return _read(path, Asked(()), None, Asked(()).reading)[1].raw
+
+
+def texts_of(path: Path, name: str) -> list[str | None]:
+    """One column of a CSV file as it stands there, None where it is missing; DataError as for `read_csv`."""
+    _, body, _ = _pass(path, Asked(()), [name], lambda _: Reading(texts=True))
+    return list(body.raw[name].tolist())
 
 
 def read_points(path: Path, recipe: Recipe) -> Points:
@@ -126,7 +136,7 @@ def read_points(path: Path, recipe: Recipe) -> Points:
         are named.
     """
     how = {c.name: Reading(c.kind != "number", True, c.fills or c.kind == "category") for c in recipe.columns}
-    columns, body = _read(path, (), recipe.names, how.__getitem__)
+    columns, body = _read(path, Asked(()), recipe.names, how.__getitem__)
     return Points(body.raw, tuple(name for name in columns.names if name not in recipe.names))
 
 
@@ -137,22 +147,22 @@ def _known(path: Path, name: str, names: list[str], what: str, of: str = "") -> 
 
 
 def _read(
-    path: Path, target: Sequence[str], features: Sequence[str] | None, reading: Callable[[str], Reading]
+    path: Path, asked: Asked, features: Sequence[str] | None, reading: Callable[[str], Reading]
 ) -> tuple[Columns, Body]:
-    """The asked columns of a file, and its rows; `target` may be empty where `features` are named.
+    """The asked columns of a file, and its rows; there may be no target where `features` are named.
 
     Columns that turn out to hold texts are read again as such: most files hold numbers, which take a tenth of the
     memory.
     """
-    columns, body, texts = _pass(path, target, features, reading)
+    columns, body, texts = _pass(path, asked, features, reading)
     if texts:
         again = lambda name: Reading(texts=True) if name in texts else reading(name)  # noqa: E731
-        columns, body, _ = _pass(path, target, features, again)
+        columns, body, _ = _pass(path, asked, features, again)
     return columns, body
 
 
 def _pass(
-    path: Path, target: Sequence[str], features: Sequence[str] | None, reading: Callable[[str], Reading]
+    path: Path, asked: Asked, features: Sequence[str] | None, reading: Callable[[str], Reading]
 ) -> tuple[Columns, Body, set[str]]:
     """One pass over a file: its columns and rows, and names of columns that hold texts and were read as numbers."""
     require_file(path)
@@ -162,8 +172,8 @@ def _pass(
             header = next(rows, None)
             if header is None:
                 raise DataError(f"{path} is empty. Give a file with a header and at least one row.")
-            columns = _resolve(path, header, target, features)
-            return columns, *_read_body(path, rows, columns, reading)
+            columns = _resolve(path, header, asked.target, features, asked.drop)
+            return columns, *_read_body(path, rows, columns, reading, asked.drop_missing_target)
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path} is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8 CSV."
@@ -182,7 +192,7 @@ def _records(path: Path, handle: TextIO) -> Iterator[Record]:
         if not start:
             return
     handle.seek(0)
-    reader = csv.reader(handle, delimiter=_delimiter(start), strict=True)
+    reader = csv.reader(handle, delimiter=delimiter_of(start), strict=True)
     line = 1
     try:
         for fields in reader:
@@ -193,7 +203,7 @@ def _records(path: Path, handle: TextIO) -> Iterator[Record]:
         raise DataError(f"{path}, line {line}: this row is not valid CSV ({error}). Check its quotes.") from error
 
 
-def _delimiter(header: str) -> str:
+def delimiter_of(header: str) -> str:
     """The delimiter that splits the header into most fields; the comma where none does."""
 
     def fields(delimiter: str) -> int:
@@ -206,7 +216,9 @@ def _delimiter(header: str) -> str:
     return max(DELIMITERS, key=fields)
 
 
-def _resolve(path: Path, header: Record, target: Sequence[str], features: Sequence[str] | None) -> Columns:
+def _resolve(
+    path: Path, header: Record, target: Sequence[str], features: Sequence[str] | None, drop: Sequence[str]
+) -> Columns:
     """Check the header, and find the asked columns in it."""
     names = [name.strip() for name in header.fields]
     if len(names) > MOST_COLUMNS:
@@ -216,13 +228,20 @@ def _resolve(path: Path, header: Record, target: Sequence[str], features: Sequen
             f"{path}, line {header.line} is all numbers ({shorten(', '.join(names))}), but must name the columns. Add a"
             " header."
         )
-    _check_names(f"{path}, line {header.line}", names, target, features)
+    left_out = {*target, *drop}
+    read = features
+    if features is None and drop:
+        read = [name for name in names if name not in left_out]
+    _check_names(f"{path}, line {header.line}", names, target, read)
     place = {name: i for i, name in enumerate(names)}
-    for name in (*target, *(features or ())):
+    for name in (*target, *(features or ()), *drop):
         _known(path, name, names, "column")
-    wanted = [name for name in names if name not in target] if features is None else features
+    wanted = [name for name in names if name not in left_out] if features is None else features
     if not wanted:
-        raise DataError(f"{path} has no column besides the target '{shorten(target[0])}'. Add at least one feature.")
+        dropped = " and those left out" if drop else ""
+        raise DataError(
+            f"{path} has no column besides the target '{shorten(target[0])}'{dropped}. Add at least one feature."
+        )
     return Columns(names, [place[name] for name in wanted], [place[name] for name in target])
 
 
@@ -231,7 +250,7 @@ def _check_names(where: str, names: list[str], target: Sequence[str], features: 
     writes.
     """
     named = list(dict.fromkeys(name for name in names if name and name not in target))
-    leave_out = f"features = {json.dumps(named)}" if len(named) <= 20 else "features = [...]"
+    leave_out = f"--features or features = {json.dumps(named)}" if len(named) <= 20 else FEATURES
     read = names if features is None else [*target, *features]
     times = Counter(names)
     for name in read:
@@ -245,29 +264,34 @@ def _check_names(where: str, names: list[str], target: Sequence[str], features: 
 
 
 def _read_body(
-    path: Path, rows: Iterator[Record], columns: Columns, reading: Callable[[str], Reading]
+    path: Path, rows: Iterator[Record], columns: Columns, reading: Callable[[str], Reading], drop_missing: bool
 ) -> tuple[Body, set[str]]:
     """Read all rows, features as numbers or texts and targets as text; and the names of columns that are texts."""
     names = [columns.names[i] for i in columns.features]
     features = [Fields(path, name, reading(name), not columns.targets) for name in names]
     targets: list[list[str]] = [[] for _ in columns.targets]
-    lines = array("q")
+    lines, missing, seen = array("q"), array("q"), 0
     for line, fields in rows:
+        seen += 1
         if len(fields) != len(columns.names):
             raise DataError(
                 f"{path}, line {line} has {len(fields)} fields, but the header has {len(columns.names)}. Mend the row"
                 " or its quotes."
             )
+        answers = [fields[i].strip() for i in columns.targets]
+        if not MISSING.isdisjoint(answers):
+            missing.append(line)
+            continue
         for column, i in zip(features, columns.features, strict=True):
             column.add(line, fields[i])
-        for texts, i in zip(targets, columns.targets, strict=True):
-            texts.append(fields[i].strip())
-            if texts[-1] in MISSING:
-                complain(path, line, columns.names[i], fields[i])
+        for texts, answer in zip(targets, answers, strict=True):
+            texts.append(answer)
         lines.append(line)
         refuse_absurd(len(lines) * len(features), str(path))
-    if not lines:
+    if not seen:
         raise DataError(f"{path} has a header and no rows. Add at least one row.")
+    names = [columns.names[i] for i in columns.targets]
+    without_targets(str(path), names, missing, seen, "line", drop_missing)
     found = {column.name for column in features if column.holds_texts()}
     raw = {} if found else {column.name: column.raw() for column in features}
     return Body(raw, targets, lines), found

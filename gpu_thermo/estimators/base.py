@@ -23,6 +23,7 @@ from sklearn.utils.validation import (
 )
 
 from ..averages.draws import Source
+from ..averages.outside import FAR, Outside, Reach, Tally, with_reach
 from ..averages.predictive import MEMORY, model_of, predict
 from ..data import Dataset
 from ..data.dataset import LOG
@@ -33,7 +34,7 @@ from ..run import sample
 from ..targets.networks import MlpModel
 from ..tuning.told import Told
 from .defaults import AUTO, TOLERANCE, sections
-from .inputs import encoded, recipe_for
+from .inputs import Columns, encoded, recipe_for, with_answers
 from .saved import save
 from .table import log_would_help
 from .words import ESTIMATOR, in_words
@@ -64,6 +65,11 @@ class BayesianMLP(BaseEstimator):
         "workers": [Interval(Integral, 0, None, closed="left")],
         "scheduler": [str, None],
         "random_state": ["random_state"],
+        "kinds": [dict, None],
+        "features": ["array-like", None],
+        "drop": ["array-like", None],
+        "drop_missing_target": ["boolean"],
+        "keep": ["array-like"],
     }
 
     def __init__(
@@ -71,6 +77,7 @@ class BayesianMLP(BaseEstimator):
         prior_sd: Any = AUTO, tolerance: float = TOLERANCE, replicas: Any = AUTO, max_gradients: Any = AUTO,
         max_seconds: float | None = None, draws: int = 2048, device: Any = "auto", random_state: Any = None,
         target_transform: str | None = None, workers: int = 0, scheduler: str | None = None,
+        kinds: Any = None, features: Any = None, drop: Any = None, drop_missing_target: bool = False, keep: Any = (),
     ) -> None:  # fmt: skip
         self.hidden = hidden
         self.activation = activation
@@ -87,13 +94,20 @@ class BayesianMLP(BaseEstimator):
         self.target_transform = target_transform
         self.workers = workers
         self.scheduler = scheduler
+        self.kinds = kinds
+        self.features = features
+        self.drop = drop
+        self.drop_missing_target = drop_missing_target
+        self.keep = keep
 
     # -- fitting -------------------------------------------------------------------------------------------------------
 
     def _checked(self, x: Any, y: Any, sample_weight: Any, **of_y: bool) -> tuple[Array, Array, Array | None]:
         """X as inputs [n, m], y as it is, weights [n] or None; sets what scikit-learn wants of the columns."""
         self._validate_params()
-        self.recipe_ = recipe_for(x)
+        if y is not None:
+            x, y, sample_weight = with_answers(x, y, sample_weight, self.drop_missing_target)
+        self.recipe_ = recipe_for(x, Columns(self.kinds, self.features, self.drop))
         if self.recipe_ is None:
             x, y = validate_data(self, x, y, dtype=np.float64, ensure_min_samples=2, **of_y)
         else:
@@ -117,24 +131,26 @@ class BayesianMLP(BaseEstimator):
         """Sample the posterior of `data`, and keep what predictions need."""
         where = {"device": self.device, "workers": self.workers, "scheduler": self.scheduler}
         tree = sample(self._spec(data), data=data, **where)
-        self.run_ = self._thinned(tree)
+        self.run_ = with_reach(self._thinned(tree))
         tuning: Any = tree["tuning"].attrs
         told = Told.of(tuning)
         self.trust_, self.repeatable_ = told.verdict, told.course.ended != "max_time"
         self.advice_ = ("the target is positive and skewed: try target_transform='log'",) * (log_would_help(data) > 0)
         if not self.trust_.trusted:
-            lines = in_words(told, float(tree.attrs.get("sampling_time", math.nan)), ESTIMATOR)
-            said = "; ".join(line.removeprefix("not yet: ") for line in lines)
-            warnings.warn(f"The averages are not to be trusted yet: {said}.", Untrusted, stacklevel=3)
+            lines = in_words(told, float(tree["sample_stats"].attrs.get("sampling_time", math.nan)), ESTIMATOR)
+            why = "; ".join(line.removeprefix("not yet: ") for line in lines)
+            warnings.warn(f"The averages are not to be trusted yet: {why}.", Untrusted, stacklevel=3)
         return self
 
     def _spec(self, data: Dataset) -> dict[str, Any]:
         """The spec of the run."""
-        return sections(
+        chosen = sections(
             data, hidden=self.hidden, activation=self.activation, likelihood_name=self.likelihood, prior=self.prior,
             prior_sd=self.prior_sd, tolerance=self.tolerance, replicas=self.replicas, max_gradients=self.max_gradients,
             max_seconds=self.max_seconds, seed=int(check_random_state(self.random_state).randint(2**31 - 1)),
         )  # fmt: skip
+        chosen["run"]["keep"] = [*dict.fromkeys([*chosen["run"]["keep"], *self.keep])]
+        return chosen
 
     def _thinned(self, tree: xr.DataTree) -> xr.DataTree:
         """The run with at most `draws` networks, evenly spread over its draws."""
@@ -148,8 +164,8 @@ class BayesianMLP(BaseEstimator):
         every = max(1, math.ceil(chains * kept / self.draws))
         last = slice((kept - 1) % every, None, every)
         groups = {name: node.to_dataset() for name, node in tree.children.items()}
-        for name in ("posterior", "sample_stats"):
-            groups[name] = groups[name].isel(draw=last) if "draw" in groups[name].sizes else groups[name]
+        for name, group in groups.items():
+            groups[name] = group.isel(draw=last) if group.sizes.get("draw") == kept else group
         return xr.DataTree.from_dict({"/": tree.to_dataset(), **groups})
 
     # -- answers -------------------------------------------------------------------------------------------------------
@@ -163,7 +179,22 @@ class BayesianMLP(BaseEstimator):
     def _predicted(self, x: Any, quantiles: Any = ()) -> xr.Dataset:
         inputs = self._inputs(x)  # says first that nothing is fitted yet
         device, *_ = each_device(resolve_devices(self.device))  # answers are no work for several
-        return predict(self.run_, inputs, 0, quantiles=quantiles, device=device)
+        found = predict(self.run_, inputs, 0, quantiles=quantiles, device=device)
+        self._warn_of_outside(inputs, found)
+        return found
+
+    def _warn_of_outside(self, inputs: Array, found: xr.Dataset) -> None:
+        """An Outside that counts the rows whose answers are extrapolated."""
+        reach = Reach.of(self.run_) if "outside" in found and (found["outside"] > FAR).any() else None
+        if reach is not None:
+            way = "outside(X) says how far each row is."
+            tally = Tally.of(self._features, self.recipe_).add(reach.beyond(inputs))
+            warnings.warn(tally.said(way), Outside, stacklevel=4)
+
+    def outside(self, X: Any) -> Array:
+        """[n] by how many standard deviations the farthest input of a row lies beyond all rows of the fit; 0 inside."""
+        inputs, reach = self._inputs(X), Reach.of(self.run_)
+        return np.zeros(len(inputs)) if reach is None else reach.beyond(inputs).max(axis=1)
 
     @property
     def _model(self) -> MlpModel:

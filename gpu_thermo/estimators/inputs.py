@@ -4,41 +4,111 @@ Rows are put in an order of their own, and whole weights become so many rows: a 
 rows, and a row of weight 2 is a row that occurs twice.
 """
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.utils import _safe_indexing
 
+from ..averages.points import warn_of_new
 from ..data import Dataset
 from ..data.dataset import Part, Schema, stack
-from ..data.frames import is_table, raw_columns
-from ..data.kinds import make_recipe
+from ..data.fields import without_targets
+from ..data.frames import absent_answers, is_table, raw_columns
+from ..data.kinds import KINDS, make_recipe
 from ..data.recipe import Recipe
-from ..errors import DataError
+from ..errors import DataError, did_you_mean
 
 Array = Any
 _MOST_REPEATS = 10
 """Rows that whole weights may make of one, on average; beyond it they stay weights."""
 
 
-def recipe_for(x: Any) -> Recipe | None:
-    """How the columns of a DataFrame become inputs; None where all are numbers, or it is none."""
+class Columns(NamedTuple):
+    """What a user says of the columns of a DataFrame.
+
+    Attributes
+    ----------
+    kinds : by name one of `data.kinds.KINDS`. features : names of those to use, None for all. drop : of those not to.
+    """
+
+    kinds: Mapping[str, str] | None = None
+    features: Sequence[str] | None = None
+    drop: Sequence[str] | None = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What is said, by name of the parameter."""
+        return {name: value for name, value in self._asdict().items() if value is not None and len(value)}
+
+    def chosen(self, names: Sequence[str]) -> list[str]:
+        """Names of the columns to use, of all `names`; DataError for one that is not there."""
+        for parameter, value in self.given.items():
+            for name in map(str, value):
+                if name not in names:
+                    raise DataError(f"{parameter} names '{name}', no column of X. {did_you_mean(name, names)}")
+        for name, kind in (self.kinds or {}).items():
+            if kind not in KINDS:
+                raise DataError(
+                    f"kinds says that '{name}' is a {kind!r}. {did_you_mean(str(kind), KINDS, always=True)}"
+                )
+        out = [*names] if self.features is None else [*map(str, self.features)]
+        left = [name for name in out if name not in (self.drop if self.drop is not None else ())]
+        if not left:
+            raise DataError("features and drop leave no column of X: name at least one to use.")
+        return left
+
+
+def recipe_for(x: Any, columns: Columns = Columns()) -> Recipe | None:
+    """How the columns of a DataFrame become inputs; None where all are numbers, or it is none.
+
+    Raises
+    ------
+    DataError
+        Something is said of columns that are not there, or that cannot be.
+    """
     if not is_table(x):
+        if columns.given:
+            name = next(iter(columns.given))
+            raise DataError(f"{name} names columns of a DataFrame, and X is {type(x).__name__}: leave {name} out.")
         return None
     names = [str(name) for name in x.columns]
     if len(set(names)) != len(names):
         return None  # scikit-learn's own checks name it
-    recipe = make_recipe(raw_columns(x, names, "X"), True, {}, "X")
-    return None if all(c.kind == "number" and not c.fills for c in recipe.columns) else recipe
+    kinds = {str(name): kind for name, kind in (columns.kinds or {}).items()}
+    recipe = make_recipe(raw_columns(x, columns.chosen(names), "X"), columns.features is not None, kinds, "X")
+    plain = all(c.kind == "number" and not c.fills for c in recipe.columns)
+    return None if plain and not columns.given else recipe
 
 
 def encoded(x: Any, recipe: Recipe) -> np.ndarray:
-    """Inputs [rows, m] of a DataFrame; DataError where a column is missing, or holds something else."""
+    """Inputs [rows, m] of a DataFrame; DataError where a column is missing, or holds something else. Texts that are new
+    are named in a warning.
+    """
     if not is_table(x):
-        raise DataError("X is no DataFrame, and the estimator was fitted on one with texts, dates or missing values.")
+        raise DataError("X is no DataFrame, and the estimator was fitted on one whose columns it knows by name.")
     names = [str(name) for name in x.columns]
     if absent := [name for name in recipe.names if name not in names]:
-        raise DataError(f"X has no column '{absent[0]}'. The feature names should match those that were passed to fit.")
-    return recipe.encode(raw_columns(x, recipe.names, "X"))
+        raise DataError(
+            f"X has no column '{absent[0]}'. {did_you_mean(absent[0], names, 'Its columns: ' + ', '.join(names) + '.')}"
+            " The feature names should match those that were passed to fit."
+        )
+    raw = raw_columns(x, recipe.names, "X")
+    warn_of_new(raw, recipe, 6)
+    return recipe.encode(raw)
+
+
+def with_answers(x: Any, y: Any, weight: Any, drop: bool) -> tuple[Any, Any, Any]:
+    """X, y and weights without the rows that have no answer; DataError where there are some and they are to stay."""
+    array = np.asarray(y)
+    if array.dtype.kind not in "fO" or array.ndim not in (1, 2) or not len(array):
+        return x, y, weight
+    absent = absent_answers(array, texts=False)
+    if not absent.any():
+        return x, y, weight
+    without_targets("y", ["y"], (np.flatnonzero(absent) + 1).tolist(), len(absent), "row", drop)
+    kept = np.flatnonzero(~absent)
+    return tuple(None if v is None else _safe_indexing(v, kept) for v in (x, y, weight))  # type: ignore[return-value]
 
 
 def in_order(x: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> tuple[Array, Array, Array | None]:

@@ -1,6 +1,7 @@
 """The fitted estimator of a file that `saved` wrote."""
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..data.recipe import Recipe
 from ..errors import DataError
 from ..tuning.verdict import Verdict
 from .classifier import BayesianMLPClassifier
+from .exported import Source, Stale, gone_on, with_networks
 from .regressor import BayesianMLPRegressor
 from .saved import FORMAT, SCALES
 
@@ -21,7 +23,11 @@ _KINDS: dict[str, type[Estimator]] = {cls.__name__: cls for cls in (BayesianMLPR
 
 
 def load(path: str | Path) -> Estimator:
-    """The fitted estimator of a file that `save` wrote.
+    """The fitted estimator of a file that `save` wrote, or `gpu-thermo fit`.
+
+    Its attribute `source_` says of which run a file of `fit` was made, and `apart_` by how much its networks answer
+    otherwise than all of that run's, in posterior sd; None of other files. Where that run lies beside it and has gone
+    on since, a Stale warns.
 
     Raises
     ------
@@ -45,18 +51,26 @@ def load(path: str | Path) -> Estimator:
         trust |= {k: np.nan for k, v in given.items() if v is None}
         model.trust_ = Verdict(**trust)
         model.run_ = _tree(header, held)
+        model.source_ = Source(**header["source"]) if header.get("source") else None
+        model.apart_ = header.get("apart")
     except DataError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise DataError(f"{path} is no file of a fitted estimator ({type(error).__name__}: {error}).") from None
+    if (store := gone_on(Path(path), model.source_)) is not None:
+        warnings.warn(
+            f"{path} was made at step {model.source_.step:,} of {store.name}, which has gone on since: gpu-thermo"
+            f" resume {store} makes it anew, and gpu_thermo.estimators.from_run('{store}') has all its networks.",
+            Stale,
+            stacklevel=2,
+        )
     return model
 
 
 def _tree(header: dict[str, Any], held: dict[str, Any]) -> xr.DataTree:
     """What predictions need of a run: networks, units and names."""
     attributes = header["attributes"]
-    constant: dict[str, Any] = {name: (("dataset", "feature" if "feature" in name else "target"), held[name])
-                for name in SCALES if name in held}  # fmt: skip
+    constant: dict[str, Any] = {name: (dims, held[name]) for name, dims in SCALES.items() if name in held}
     names = json.loads(attributes["data"])
     m, n = len(names["features"]), len(names["targets"])
     for part, point in (("train", "point"), ("test", "test_point")):  # the rows themselves are not kept
@@ -65,15 +79,7 @@ def _tree(header: dict[str, Any], held: dict[str, Any]) -> xr.DataTree:
     if header["weighted"]:
         constant["weight_train"] = (("dataset", "point"), np.ones((1, 0)))
     bare = xr.DataTree.from_dict({"/": xr.Dataset(attrs=attributes), "constant_data": xr.Dataset(constant)})
-    layout = model_of(bare).layout
-    networks, start, tensors = held["networks"].astype(np.float32), 0, {}
-    for name, shape in layout.tensors.items():
-        size = layout.sizes[name]
-        values = networks[:, start : start + size].reshape(len(networks), 1, *shape)
-        tensors[name] = (("chain", "draw", *(f"{name}_{i}" for i in range(len(shape)))), values)
-        start += size
-    return xr.DataTree.from_dict({"/": bare.to_dataset(), "constant_data": bare["constant_data"].to_dataset(),
-                                  "posterior": xr.Dataset(tensors)})  # fmt: skip
+    return with_networks(bare, model_of(bare).layout, held["networks"].astype(np.float32))
 
 
 def _given(parameters: dict[str, Any]) -> dict[str, Any]:

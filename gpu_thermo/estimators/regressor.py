@@ -47,12 +47,21 @@ class BayesianMLPRegressor(RegressorMixin, BayesianMLP):
     device : auto, cpu or cuda; or several GPUs, "cuda:0,cuda:1" or "cuda:all", among which the networks are shared out.
     workers : local Dask processes that carry a share of the networks each; 0 is this process. scheduler : address of a
         Dask scheduler, tcp://host:port, whose workers do. Neither changes a bit.
+    kinds : of a DataFrame, by column "number", "category" or "date" where it would be taken for something else;
+        "day-first" and "month-first" are dates, and how they are written. features, drop : names of columns that are
+        used, all by default, and of those that are not.
+    drop_missing_target : leave out rows without an answer, with a warning that counts them; they are refused unless
+        that is asked for.
+    keep : what `run_` holds of each draw beside its networks: "predictions" at some rows, "log_likelihood" of each.
 
     Attributes
     ----------
     run_ : xarray.DataTree, the run with its draws thinned. trust_ : the verdict; print(model.trust_.text).
     advice_ : lines on what might do better.
     repeatable_ : whether `random_state` alone decided the result.
+
+    Answers far outside the rows of the fit, and texts that a column of categories had not, are counted in warnings
+    (`Outside` and `NewCategories`).
     """
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from ..averages.outside import with_reach
 from ..averages.predictive import data_names, model_of
 from ..averages.trees import Run, opened
 from ..errors import SpecError
@@ -44,7 +45,7 @@ def from_run(run: Run, draws: int = 2048) -> BayesianMLPRegressor | BayesianMLPC
         model.classes_ = np.array(names["classes"])
     else:
         model._flat, model.target_transform = len(names["targets"]) == 1, names.get("target_transform")
-    model.run_ = model._thinned(tree)
+    model.run_ = with_reach(model._thinned(tree))
     tuning: Any = tree["tuning"].attrs
     told = Told.of(tuning)
     model.trust_, model.repeatable_ = told.verdict, told.course.ended != "max_time"

@@ -1,22 +1,30 @@
 """A fitted estimator as one file: a .npz of its thinned networks and a JSON text, no pickles. `loaded` reads it."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..averages.outside import REACH
 from ..targets.networks import MlpModel
 
 FORMAT = 1
 HALF = 0.02
 """Posterior sd by which predictions may move where weights are kept as float16."""
-SCALES = ("feature_mean", "feature_sd", "target_mean", "target_sd")
+SCALES = {
+    "feature_mean": ("dataset", "feature"), "feature_sd": ("dataset", "feature"), "target_mean": ("dataset", "target"),
+    "target_sd": ("dataset", "target"), REACH: ("dataset", "end", "feature"),
+}  # fmt: skip
+"""What is kept of the data, and its dimensions."""
 _ATTRIBUTES = ("data", "noise_sd", "noise_centre", "spec")
 
 
-def save(model: Any, path: Path, draws: int) -> None:
-    """Write `draws` of the networks of a fitted estimator, evenly spread, and all that predictions need beside."""
+def save(model: Any, path: Path, draws: int, said: Mapping[str, Any] | None = None) -> None:
+    """Write `draws` of the networks of a fitted estimator, evenly spread, and all that predictions need beside; and
+    what is `said` of them. The file has its name once it is whole.
+    """
     networks = model._networks()
     networks = networks[np.linspace(0, len(networks) - 1, min(draws, len(networks))).round().astype(int)]
     tree = model.run_
@@ -25,15 +33,20 @@ def save(model: Any, path: Path, draws: int) -> None:
         "attributes": {name: _plain(tree.attrs[name]) for name in _ATTRIBUTES if name in tree.attrs},
         "recipe": None if model.recipe_ is None else model.recipe_.model_dump(),
         "features": getattr(model, "n_features_in_", None), "trust": model.trust_.to_dict(),
-        "flat": getattr(model, "_flat", None), "weighted": "weight_train" in tree["constant_data"],
+        "flat": getattr(model, "_flat", None), "weighted": "weight_train" in tree["constant_data"], **(said or {}),
     }  # fmt: skip
     names = getattr(model, "feature_names_in_", None)
     arrays = {name: tree["constant_data"][name].to_numpy() for name in SCALES if name in tree["constant_data"]}
     arrays |= {} if names is None else {"feature_names": np.asarray(names, np.str_)}
     if hasattr(model, "classes_"):
         arrays["classes"] = model.classes_.astype(np.str_) if model.classes_.dtype == object else model.classes_
-    with path.open("wb") as file:
-        np.savez_compressed(file, header=json.dumps(header), networks=_narrow(model, networks), **arrays)
+    unfinished = path.with_name(f"{path.name}.partial")
+    try:
+        with unfinished.open("wb") as file:
+            np.savez_compressed(file, header=json.dumps(header), networks=_narrow(model, networks), **arrays)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _narrow(model: Any, networks: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 before any work.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,11 +11,17 @@ import numpy as np
 from ..data import Dataset
 from ..data.labels import shorten
 from ..data.sources import Csv, Parquet
-from ..errors import DataError, did_you_mean
+from ..data.tasks import classification
+from ..errors import DataError
 from ..running.model import assumptions, make_model, with_scales
 from ..spec.run import RunSpec
 from .defaults import sections
 
+CLASSIFICATION = "classification"
+TASKS = ("regression", CLASSIFICATION, "binary", "multiclass")
+"""What a target may be said to be."""
+KEPT = ("parameters", "predictions")
+"""What is stored of each draw: predictions at some 32 points say in `gpu-thermo diagnose` how well chains mix."""
 FEWEST = 10
 """Rows of a table: of fewer neither a network nor its score can be made."""
 HELD_OUT, MOST_HELD_OUT = 0.2, 2_000
@@ -38,53 +45,76 @@ class Planned(NamedTuple):
     assumed: tuple[str, ...]
 
 
-def plan_table(path: Path, target: str, *, seed: int = 0, log: bool = False, **settings: Any) -> Planned:
+class Wanted(NamedTuple):
+    """What a user says of a table, beside the name of its target.
+
+    Attributes
+    ----------
+    log : whether the logarithm of the target is learned. kinds, features, drop, drop_missing_target : as in [data] of a
+    spec. task : "" for what the target looks like, regression, classification, or as in [data]. keep : what the run
+    stores of each draw beside networks and predictions.
+    """
+
+    log: bool = False
+    kinds: Mapping[str, str] | None = None
+    features: Sequence[str] | None = None
+    drop: Sequence[str] | None = None
+    task: str = ""
+    drop_missing_target: bool = False
+    keep: Sequence[str] = ()
+
+    def section(self, different: int) -> dict[str, Any]:
+        """What it adds to [data], of a target with so many different values."""
+        task = self.task
+        if task == CLASSIFICATION:
+            task = classification(different)
+        found = {"kinds": self.kinds, "features": self.features, "drop": self.drop, "task": task,
+                 "drop_missing_target": self.drop_missing_target, "target_transform": "log" * self.log}  # fmt: skip
+        return {name: value for name, value in found.items() if value}
+
+
+def plan_table(path: Path, target: str, *, seed: int = 0, wanted: Wanted = Wanted(), **settings: Any) -> Planned:
     """The run that `gpu-thermo fit` makes of a CSV or Parquet file.
 
     Parameters
     ----------
     path, target : the file, and the name of its target column. seed : of the split, the starts and the motion.
-    log : whether the logarithm of the target is learned. settings : as of `defaults.sections`.
+    settings : as of `defaults.sections`.
 
     Raises
     ------
     DataError
-        What the table lacks, with its name and what to do.
+        What the table lacks, with its name and what to do. SpecError : what is wanted of columns does not go together.
     """
     source: Any = {".parquet": Parquet, ".pq": Parquet}.get(path.suffix.lower(), Csv)
-    raw = source.raw(path)
-    _check(path, target, raw)
-    rows = len(raw[target])
-    share = min(HELD_OUT, MOST_HELD_OUT / rows)
+    answers = source.column(path, target)
+    different = _check(path, target, answers)
+    share = min(HELD_OUT, MOST_HELD_OUT / len(answers))
     section = {"name": source.model_fields["name"].default, "path": str(path), "target": target,
-               "test_fraction": share, "split_seed": seed}  # fmt: skip
-    if log:
-        section["target_transform"] = "log"
-    data = source(**section).build()
+               "test_fraction": share, "split_seed": seed, **wanted.section(different)}  # fmt: skip
+    data = RunSpec.from_dict({"data": section}).data.build()
     _check_answers(path, target, data)
     spec = {"data": section, **sections(data, seed=seed, **settings)}
+    spec["run"]["keep"] = [*dict.fromkeys([*KEPT, *wanted.keep])]
     chosen = with_scales(RunSpec.from_dict(spec), data)
     if chosen.model.prior_scales is not None:
         spec["model"]["prior_scales"] = chosen.model.prior_scales
     assumed = assumptions(make_model(chosen, data), data, chosen.model.prior_scales is not None)
-    return Planned(spec, data, tuple(_advice(data, log)), tuple(assumed))
+    return Planned(spec, data, tuple(_advice(data, wanted.log)), tuple(assumed))
 
 
-def _check(path: Path, target: str, raw: dict[str, Any]) -> None:
-    """The target is there, and enough rows."""
-    if target not in raw:
-        remedy = did_you_mean(target, raw, f"Columns: {shorten(', '.join(raw), 300)}.", always=True)
-        raise DataError(f"{path} has no column '{target}'. {remedy}")
-    rows = len(raw[target])
+def _check(path: Path, target: str, answers: Sequence[str | None]) -> int:
+    """How many different answers there are; DataError where there are too few, or too few rows."""
+    rows = len(answers)
     if rows < FEWEST:
         raise DataError(f"{path} has {rows} rows, and at least {FEWEST} are needed to learn from and to judge by.")
-    values = raw[target].tolist()
-    present = {v for v in values if v is not None and v == v}
+    present = {v for v in answers if v is not None}
     if len(present) == 1:
         raise DataError(
             f"{path}: column '{target}' holds one value in all rows, {shorten(str(present.pop()))}: there is nothing to"
             " learn. Name another target."
         )
+    return len(present)
 
 
 def _check_answers(path: Path, target: str, data: Dataset) -> None:

@@ -18,7 +18,7 @@ MOST_MINUTES = 60
 
 
 class Ways(NamedTuple):
-    """How one says what is to be done: with {minutes} or {seconds}, and {value}."""
+    """How one says what is to be done: with {minutes} or {seconds}, {value}, and the {run} of a command."""
 
     longer: str
     content: str
@@ -27,10 +27,15 @@ class Ways(NamedTuple):
     smaller: str
     go_on: str
 
+    def of(self, run: str) -> "Ways":
+        """With the name of the run."""
+        return Ways(*(text.replace(STORE, run) for text in self))
 
+
+STORE = "NAME.zarr"
 FIT = Ways(
-    "--minutes {minutes}", "--tolerance {value}", "--log", "--seed", "an estimator with hidden=8",
-    "gpu-thermo resume NAME.zarr",
+    f"gpu-thermo resume {STORE} --minutes {{minutes}}", f"gpu-thermo resume {STORE} --tolerance {{value}}",
+    "fit anew with --log", "--seed", "an estimator with hidden=8", f"gpu-thermo resume {STORE}",
 )  # fmt: skip
 ESTIMATOR = Ways(
     "max_seconds={seconds}", "tolerance={value}", 'target_transform="log"', "random_state", "hidden=8", "fit"

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -10,9 +11,15 @@ from fitted import fitted, write_table
 from runs import differences
 from shared_runs import PlayedClient, played
 
+from gpu_thermo import predict
 from gpu_thermo.estimators import defaults, load
+from gpu_thermo.estimators.exported import Stale
+from gpu_thermo.store import open_run, read_header
 from gpu_thermo.tuning.course import PHASES
-from gpu_thermo_cli import fit, watch
+from gpu_thermo_cli import fit as fit_command
+from gpu_thermo_cli import progress, watch
+
+pandas = pytest.importorskip("pandas")
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +46,101 @@ def test_a_table_in_an_answer_out(folder):
     again = call("fit", "t.csv", "--target", "y")
     assert again.exit_code == 2
     assert "exists already" in again.stderr
+
+
+def test_a_fit_goes_on_and_its_file_is_made_anew(folder):
+    """The store is the truth: resume makes the estimator's file and the verdict anew; a file left behind is told."""
+    write_table(folder / "t.csv")
+    rest = ("--target", "y", "--no-report", "--tolerance", "0.2")
+    assert call("fit", "t.csv", *rest, "-q").exit_code == 0
+    first = load(folder / "t.npz")
+    assert first.apart_ < 0.11
+    assert first.source_.step == read_header(folder / "t.zarr").step
+    shutil.copy(folder / "t.npz", folder / "old.npz")
+    found = call("resume", "t", "--tolerance", "0.06", "--minutes", "0.2", "--json")  # by its name
+    assert found.exit_code == 0, found.output
+    told = json.loads(found.stdout)
+    assert told["model"] == "t.npz"
+    assert "collecting networks" in found.stderr or "Judging it" in found.stderr
+    again = load(folder / "t.npz")
+    assert again.source_.step == read_header(folder / "t.zarr").step > first.source_.step
+    table = pandas.read_csv(folder / "t.csv").drop(columns="y")
+    whole = predict(folder / "t.zarr", table)
+    apart = (again.predict(table) - whole["mean"].to_numpy()[0, :, 0]) / np.sqrt(whole["variance"].to_numpy()[0, :, 0])
+    assert np.sqrt((apart**2).mean()) < 2 * again.apart_ + 1e-3
+    (folder / "old.npz").replace(folder / "t.npz")
+    with pytest.warns(Stale, match=r"was made at step [\d,]+ of t.zarr, which has gone on since"):
+        load(folder / "t.npz")
+    (folder / "new.csv").write_text("a,b,colour\n1,2,red\n")
+    refused = call("predict", "t.npz", "new.csv", "--out", "p.csv")
+    assert refused.exit_code == 2
+    assert "gpu-thermo resume" in refused.stderr
+    assert call("resume", "t.zarr", "-q").exit_code == 0  # nothing left to do but this
+    assert load(folder / "t.npz").source_ == again.source_
+
+
+def test_no_time_for_a_network_and_more(folder, monkeypatch):
+    """What was done is kept and named, and goes on."""
+    write_table(folder / "t.csv")
+    monkeypatch.setattr(fit_command, "_seconds", lambda minutes: 1e-3)
+    found = call("fit", "t.csv", "--target", "y", "--minutes", "0.1")
+    assert found.exit_code == 1
+    assert "no time for a single network" in found.stderr
+    assert "gpu-thermo resume t.zarr --minutes 1" in found.stderr
+    again = call("resume", "t.zarr", "--minutes", "0.3", "--tolerance", "0.3")
+    assert again.exit_code == 0, again.output
+    assert "Written: t.zarr, t.npz (answers as the run to " in again.stderr
+    assert (folder / "t.html").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--kind", "colour"], "is not COLUMN=KIND, as in --kind zip=category"),
+        (["--kind", "colour=dat"], "Did you mean 'date'"),
+        (["--kind", "color=category"], "Did you mean 'colour'"),
+        (["--kind", "colour=date"], "'red' is no date"),
+        (["--drop", "colr"], "Did you mean 'colour'"),
+        (["--features", "a,bb"], "has no column 'bb'"),
+        (["--drop", "a,b,colour"], "no column besides the target 'y' and those left out"),
+        (["--drop", "a", "--features", "a,b"], "leave it out of one of the two"),
+        (["--task", "classifikation"], "Did you mean 'classification'"),
+        (["--task", "classification"], "classes"),
+        (["--keep", "log_lik"], "Did you mean 'log_likelihood'"),
+        (["--minutes", "inf"], "--minutes inf is no time to work for"),
+        (["--minutes", "0"], "--minutes 0 is no time to work for"),
+        (["--tolerance", "nan"], "tolerance"),
+    ],
+)
+def test_options_that_cannot_be(folder, given, said):
+    write_table(folder / "t.csv")
+    before = listing(folder)
+    found = call("fit", "t.csv", "--target", "y", *given)
+    assert found.exit_code == 2, found.output
+    assert said in " ".join(found.stderr.split())
+    assert listing(folder) == before
+
+
+def test_what_is_said_of_columns(folder):
+    """Kinds, columns, rows without an answer and what is kept reach the run."""
+    rows = [f"{i},{1010 + i % 3},{1 + i % 28}/{1 + i % 12}/2022,x{i},{i * 31 % 17}.5" for i in range(60)]
+    rows[7] = rows[7].rpartition(",")[0] + ","
+    (folder / "h.csv").write_text("size,zip,sold,note,price\n" + "\n".join(rows) + "\n")
+    options = ["--kind", "zip=category", "--kind", "sold=day-first", "--drop", "note", "--keep", "log_likelihood"]
+    refused = call("fit", "h.csv", "--target", "price", *options)
+    assert refused.exit_code == 2
+    assert "1 of 60 rows has no value of 'price' (line 9)" in refused.stderr
+    assert "--drop-missing-target" in refused.stderr
+    with pytest.warns(UserWarning, match="is left out"):
+        found = call("fit", "h.csv", "--target", "price", *options, "--drop-missing-target", "--no-report")
+    assert found.exit_code == 0, found.output
+    tree = open_run(folder / "h.zarr")
+    assert "log_likelihood" in tree.children
+    recipe = json.loads(tree.attrs["data"])["recipe"]
+    assert [(c["name"], c["kind"]) for c in recipe["columns"]] == [
+        ("size", "number"), ("zip", "category"), ("sold", "date"),
+    ]  # fmt: skip
+    assert recipe["columns"][2]["order"] == "day-first"
 
 
 def test_what_may_not_be_trusted_is_told_and_no_error(folder):
@@ -127,9 +229,9 @@ def test_progress_needs_no_physics():
     from gpu_thermo.running.loop import Progress
 
     p = Progress(500, 2_000, 48, 1e4, 7.0, 1.0, {"all": 1.0}, 0, 3, 2, "sampling", 0.12, 0.05)
-    text = fit.in_words(p)
+    text = progress.in_words(p)
     assert text == "collecting networks; averages are known to 0.12 of their spread, the goal is 0.05; 0:07 left"
-    assert set(fit.PHASES) == set(PHASES)
+    assert set(progress.PHASES) == set(PHASES)
 
 
 def test_reports_of_runs_and_studies(done, folder):

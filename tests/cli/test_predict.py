@@ -1,7 +1,10 @@
 """Predictions at points of a table: formats, names, refusals."""
 
 import csv
+import errno
 import json
+import signal
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,11 +21,23 @@ def test_predict_writes_all_formats(done: Path) -> None:
     Path("points.csv").write_text("note,x2,x1\n7,0.5,1\n8,-1,0.25\n9,0,0\n")
     result = call("predict", "run.zarr", "points.csv", "--out", "out.csv")
     assert result.exit_code == 0, result.stderr
-    assert "3 points written to out.csv; columns left out: note" in result.stderr
+    assert "3 points written to out.csv, answered by the 32 networks of run.zarr; not used by the run: note" in (
+        result.stderr
+    )
     with open("out.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["x1", "x2", "mean_1", "variance_1", "entropy", "expected_entropy", "mutual_information"]
-    assert [(float(row["x1"]), float(row["x2"])) for row in rows] == [(1, 0.5), (0.25, -1), (0, 0)]
+    assert list(rows[0]) == [
+        "note", "x2", "x1", "predicted", "probability_0", "probability_1", "epistemic", "outside", "mean_1",
+        "variance_1", "entropy", "expected_entropy", "mutual_information",
+    ]  # fmt: skip
+    assert [(row["note"], row["x1"], row["x2"]) for row in rows] == [
+        ("7", "1", "0.5"),
+        ("8", "0.25", "-1"),
+        ("9", "0", "0"),
+    ]
+    for row in rows:
+        p = [float(row["probability_0"]), float(row["probability_1"])]
+        assert (sum(p), row["predicted"]) == (pytest.approx(1), "01"[p[1] > p[0]])
     assert call("predict", "run.zarr", "points.csv", "--out", "out.npz").exit_code == 0
     assert call("predict", "run.zarr", "points.csv", "--out", "out.zarr", "--ensemble", "0").exit_code == 0
     with np.load("out.npz") as arrays, xarray.open_zarr("out.zarr", chunks=None, consolidated=False) as tree:
@@ -36,7 +51,7 @@ def test_predict_on_several_ensembles_names_them_in_each_row() -> None:
     assert call("predict", "run.zarr", "points.csv", "--out", "out.csv").exit_code == 0
     with open("out.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [(row["ensemble"], row["x1"]) for row in rows] == [(e, x) for e in "01" for x in ("0.0", "1.0", "2.0")]
+    assert [(row["ensemble"], row["x1"]) for row in rows] == [(e, x) for e in "01" for x in "012"]
 
 
 def test_predict_names_targets_of_regression() -> None:
@@ -49,7 +64,8 @@ def test_predict_names_targets_of_regression() -> None:
     with open("out.csv", newline="") as file:
         names = next(csv.reader(file))
     assert [name.rpartition("_")[0] for name in names[1:]] == [
-        *("mean", "variance", "aleatoric_variance", "total_variance"),
+        *("mean", "sd", "low", "high", "epistemic_sd", ""),
+        *("variance", "aleatoric_variance", "total_variance"),
         *("quantile_0.05", "quantile_0.5", "quantile_0.95"),
         *("mean_quantile_0.05", "mean_quantile_0.5", "mean_quantile_0.95"),
     ]
@@ -113,7 +129,7 @@ def test_a_raw_table_from_sample_to_predict(folder: Path) -> None:
     assert json.loads(call("info", "run.zarr", "--json").stdout)["columns"] == plan["columns"]
     Path("points.csv").write_text("when,colour,age,note\n2022-05-01,red,,a\n2022-06-01,blue,7.5,b\n")
     result = call("predict", "run.zarr", "points.csv", "--out", "out.csv")
-    assert "columns left out: note" in result.stderr
+    assert "not used by the run: note" in result.stderr
     with open("out.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [[row[name] for name in ("colour", "age", "when")] for row in rows] == [
@@ -121,11 +137,12 @@ def test_a_raw_table_from_sample_to_predict(folder: Path) -> None:
     ]  # fmt: skip
     frame = {"colour": ["red", "blue"], "age": [np.nan, 7.5], "when": ["2022-05-01", "2022-06-01"]}
     np.testing.assert_allclose(predict("run.zarr", frame)["mean"][0, :, 0], [float(row["mean_y"]) for row in rows])
-    with pytest.warns(UserWarning, match="Column 'colour' has texts that the run's data had not"):
+    with pytest.warns(UserWarning, match="Column 'colour': 1 of 2 rows hold texts that the run's data had not"):
         predict("run.zarr", frame | {"colour": ["teal", "blue"]})
     for key, value, said in (
         ("colour", [None, "red"], "Column 'colour', row 1: the value is missing"),
         ("age", ["old", "new"], "Column 'age' holds 'old', and in the data of the run numbers"),
+        ("when", ["1.2.2022", "x"], "Column 'when', row 2: 'x' is no date"),
         ("when", [1.0, 2.0], "Column 'when' holds 1.0, and in the data of the run dates"),
     ):
         with pytest.raises(DataError, match=said):
@@ -138,7 +155,7 @@ def test_a_raw_table_from_sample_to_predict(folder: Path) -> None:
 
 def test_many_points_are_written_in_blocks(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same file as of all at once, with lines that say how far it is, and nothing left behind by a failure."""
-    from gpu_thermo_cli import predict as command
+    from gpu_thermo_cli import answer_files as command
 
     g = np.random.default_rng(0)
     np.savetxt("points.csv", g.normal(size=(50, 2)), delimiter=",", header="x1,x2", comments="")
@@ -152,5 +169,91 @@ def test_many_points_are_written_in_blocks(done: Path, monkeypatch: pytest.Monke
     np.testing.assert_allclose(blocks, whole, rtol=1e-12)
     monkeypatch.setattr(command, "columns", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        command._write_blocks(lambda part: None, Path("lost.csv"), {"x1": np.zeros(3)}, True)
+        call("predict", "run.zarr", "points.csv", "--out", "lost.csv")
     assert not list(Path().glob("lost*"))
+
+
+ODD = '"x2";x1;"a ""note"""\r\n0.50;1e0;"semi;colon"\r\n\r\n-1; .25 ;"two\nlines"\r\n'
+
+
+def test_cells_stay_as_they_are(done: Path) -> None:
+    """Byte for byte: quotes, blanks, line ends, semicolons and a byte order mark."""
+    Path("points.csv").write_bytes(b"\xef\xbb\xbf" + ODD.encode())
+    assert call("predict", "run.zarr", "points.csv", "--out", "out.csv", "--brief").exit_code == 0
+    written = Path("out.csv").read_bytes()
+    assert written.startswith(b"\xef\xbb\xbf")
+    records = written.decode("utf-8-sig").split("\r\n")
+    given = ['"x2";x1;"a ""note"""', '0.50;1e0;"semi;colon"', '-1; .25 ;"two\nlines"']
+    for record, text in zip(records, given, strict=False):
+        assert record.startswith(f"{text};")
+    assert records[0].endswith(";predicted;probability_0;probability_1;epistemic;outside")
+    assert call("predict", "run.zarr", "points.csv", "--out", "two.csv", "--columns", "x1,x2").exit_code == 0
+    assert Path("two.csv").read_text(encoding="utf-8-sig").startswith("x1;x2;predicted;")
+    assert call("predict", "run.zarr", "points.csv", "--out", "none.csv", "--columns", "none").exit_code == 0
+    assert Path("none.csv").read_text(encoding="utf-8-sig").startswith("predicted;")
+    check_refused(
+        call("predict", "run.zarr", "points.csv", "--out", "x.csv", "--columns", "x3"), ["'x3'", "Known: x2, x1"]
+    )
+    check_refused(call("predict", "run.zarr", "out.csv", "--out", "x.csv"), ["'predicted' already", "--columns none"])
+    check_refused(call("predict", "run.zarr", "points.csv", "--out", "x.csv", "--interval", "2"), ["--interval 2"])
+
+
+def test_parquet_in_and_out(done: Path) -> None:
+    """The same answers as of a CSV file, beside columns of the same types."""
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    frame = pandas.DataFrame({"x1": [1.0, 0.25], "when": pandas.to_datetime(["2020-01-01", None]), "x2": [0.5, -1.0]})
+    frame.to_parquet("points.parquet")
+    frame.to_csv("points.csv", index=False)
+    for source, out in (("csv", "a.csv"), ("parquet", "b.parquet"), ("csv", "c.parquet"), ("parquet", "d.csv")):
+        assert call("predict", "run.zarr", f"points.{source}", "--out", out).exit_code == 0
+    found = [pandas.read_csv("a.csv"), pandas.read_parquet("b.parquet"), pandas.read_parquet("c.parquet"),
+             pandas.read_csv("d.csv")]  # fmt: skip
+    assert found[1]["when"].dtype.kind == "M"
+    for one in found[1:]:
+        assert list(one) == list(found[0])
+        np.testing.assert_allclose(one["probability_1"], found[0]["probability_1"])
+    pandas.testing.assert_frame_equal(found[1][list(frame)], frame)
+    frame.drop(columns="x2").rename(columns={"when": "x22"}).to_parquet("few.parquet")
+    check_refused(
+        call("predict", "run.zarr", "few.parquet", "--out", "x.csv"), ["no column 'x2'", "Did you mean 'x22'"]
+    )
+
+
+def test_rows_far_outside_are_told(done: Path) -> None:
+    Path("points.csv").write_text("x1,x2\n0,0\n40,0\n0,-90\n50,50\n")
+    found = call("predict", "run.zarr", "points.csv", "--out", "out.csv")
+    assert "Warning: 3 of 4 rows lie outside the data that were learned from ('x1' in 2, 'x2' in 2;" in found.stderr
+    far = np.genfromtxt("out.csv", delimiter=",", names=True)["outside"]
+    assert far[0] == 0
+    assert (far[1:] > 5).all()
+
+
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_predict_that_is_stopped_leaves_nothing(done: Path, how: signal.Signals, code: int) -> None:
+    """By Ctrl-C or SIGTERM; what kill -9 left of another is written over, with a word."""
+    from gpu_thermo_cli import answer_files as command
+
+    Path("points.csv").write_text("x1,x2\n1,2\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(command, "columns", lambda *_: signal.raise_signal(how) or time.sleep(5))
+        found = call("predict", "run.zarr", "points.csv", "--out", "out.csv")
+    assert found.exit_code == code
+    assert not list(Path().glob("out.csv*"))
+    Path("out.csv.partial").write_text("x1,x2\n1,")
+    found = call("predict", "run.zarr", "points.csv", "--out", "out.csv")
+    assert "out.csv.partial, left by a command that was killed, is written over" in found.stderr
+    assert [path.name for path in Path().glob("out.csv*")] == ["out.csv"]
+
+
+def test_a_full_disk(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from gpu_thermo_cli import answer_files as command
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    Path("points.csv").write_text("x1,x2\n1,2\n")
+    monkeypatch.setattr(command, "columns", full)
+    found = call("predict", "run.zarr", "points.csv", "--out", "out.csv")
+    assert found.exit_code == 1
+    assert "The disk of 'out.csv' is full, and nothing of it is kept" in found.stderr

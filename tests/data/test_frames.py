@@ -92,7 +92,8 @@ def test_parquet_without_its_reader(tmp_path, monkeypatch):
         (["a", "NA", None], "O"),
         (pandas.array([1, None, 3], dtype="Int64"), "f"),
         (pandas.array(["a", None], dtype="string"), "O"),
-        (pandas.Series(["2020-01-01", None]), "M"),
+        (pandas.Series(["2020-01-01", None]), "O"),
+        (pandas.to_datetime(pandas.Series(["2020-01-01", None])), "M"),
         (np.array([], object), "f"),
     ],
 )

@@ -79,7 +79,7 @@ def test_columns_of_a_table():
         ({}, "needs .data. target.*Columns: a, price, b, city"),
         ({"target": "cost"}, "no column 'cost'"),
         ({"target": ["price", "city"]}, r"column 'city' holds text \('x'\), and several targets are regression"),
-        ({"target": "price", "kinds": {"c": "category"}}, "kinds names 'c', no feature of data: a, b, city"),
+        ({"target": "price", "kinds": {"c": "category"}}, "kinds names 'c', no feature of data. Features: a, b, city"),
     ):
         with pytest.raises((SpecError, DataError), match=said):
             build_given(table, Arrays(**options))
@@ -94,11 +94,11 @@ def test_pandas():
     data = build_given(whole, Arrays(target="kind"))
     assert (data.features, data.classes) == (("a", "b", "c"), ("no", "yes"))
     whole.loc[4, "kind"] = None
-    with pytest.raises(DataError, match="label 4 of y is missing"):
+    with pytest.raises(DataError, match=r"1 of 40 rows has no value of 'kind' \(row 5\)"):
         build_given(whole, Arrays(target="kind"))
     with pytest.raises(DataError, match="column 'span' holds timedelta64"):
         build_given(table.assign(span=pandas.Timedelta("1 day"), y=VALUES), Arrays(target="y"))
-    with pytest.raises(SpecError, match="name columns of a DataFrame"):
+    with pytest.raises(SpecError, match="names columns of a DataFrame"):
         build_given((table, VALUES), Arrays(target="kind"))
 
 

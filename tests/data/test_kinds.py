@@ -5,7 +5,7 @@ import pytest
 from data_cases import read
 
 from gpu_thermo.data import Csv
-from gpu_thermo.data.kinds import MOST_LEVELS, dates_of, inspected, make_recipe
+from gpu_thermo.data.kinds import KINDS, MOST_LEVELS, inspected, make_recipe
 from gpu_thermo.errors import DataError
 
 ROWS = 400
@@ -99,26 +99,67 @@ def test_dates():
     assert decided(days).columns[0].parts == ["year", "month", "weekday"]
     assert decided(days + np.timedelta64(3600, "s") * RNG.integers(0, 24, ROWS)).columns[0].parts[-1] == "hour"
     texts = objects(str(day)[:10] for day in days)
-    np.testing.assert_array_equal(dates_of(texts), days)
-    texts[3] = None
-    assert np.isnat(dates_of(texts)[3])
-    assert dates_of(objects(["2021-03-01", "soon"])) is None
-    assert dates_of(objects(["2021-02-30"])) is None
-    assert dates_of(objects(["2021-3-1 7:05", "2021-03-01T07:05:30.5Z"]))[0] == np.datetime64("2021-03-01T07:05", "s")
+    np.testing.assert_array_equal(decided(texts).columns[0].encode(texts), decided(days).columns[0].encode(days))
+    assert decided(texts).lines[0] == "a: date: year, month, weekday"
+
+
+def day_first(days):
+    """Dates as they are written in most of the world."""
+    return objects(f"{str(d)[8:10]}/{str(d)[5:7]}/{str(d)[:4]}" for d in days)
+
+
+def test_dates_with_the_year_last():
+    """The same inputs as of plain dates, in a line that says in which order they were taken and why."""
+    days = np.datetime64("2021-03-01", "s") + RNG.integers(0, 900, ROWS) * np.timedelta64(86400, "s")
+    texts = day_first(days)
+    recipe = decided(texts)
+    np.testing.assert_array_equal(recipe.columns[0].encode(texts), decided(days).columns[0].encode(days))
+    assert "date (the day first, as '" in recipe.lines[0]
+    later = objects(["01/02/2023"])  # alone it could be either
+    np.testing.assert_array_equal(
+        recipe.columns[0].encode(later), recipe.columns[0].encode(np.array(["2023-02-01"], "datetime64[s]"))
+    )
+    with pytest.raises(DataError, match=r"Column 'a', row 1: '12/31/2025' is no date \(the day first"):
+        recipe.columns[0].encode(objects(["12/31/2025"]))
+
+
+def test_an_order_that_is_asked_for():
+    texts = objects([f"0{1 + i % 9}/0{1 + i % 7}/2021" for i in range(ROWS)])
+    with pytest.raises(DataError, match="no day above 12 shows whether day or month come first"):
+        decided(texts)
+    as_day, as_month = (decided(texts, a=kind).columns[0] for kind in ("day-first", "month-first"))
+    assert (as_day.order, as_month.order) == ("day-first", "month-first")
+    assert not np.allclose(as_day.encode(texts), as_month.encode(texts))
+    assert decided(texts, a="category").columns[0].kind == "category"
+
+
+def test_numbers_that_are_dates_where_that_is_asked_for():
+    numbers = 20210000.0 + 100 * RNG.integers(1, 13, ROWS) + RNG.integers(1, 29, ROWS)
+    assert decided(numbers).columns[0].kind == "number"
+    column = decided(numbers, a="date").columns[0]
+    assert column.kind == "date"
+    first = f"{numbers[0]:.0f}"
+    np.testing.assert_array_equal(
+        column.encode(numbers[:1]),
+        column.encode(np.array([f"{first[:4]}-{first[4:6]}-{first[6:]}"], "datetime64[s]")),
+    )
 
 
 def test_a_kind_that_is_asked_for():
     zips = RNG.choice([1010.0, 8001.0, 3012.0], ROWS)
     assert decided(zips).columns[0].kind == "number"
     assert decided(zips, a="category").columns[0].levels == ["1010", "3012", "8001"]
-    with pytest.raises(DataError, match='holds number values, and kinds asks for "date"'):
+    with pytest.raises(DataError, match="holds number values, and is asked for as a date"):
         decided(zips, a="date")
+    with pytest.raises(DataError, match="holds text values, and is asked for as a number"):
+        decided(objects(RNG.choice(["x", "y"], ROWS)), a="number")
+    assert set(KINDS) == {"number", "category", "date", "day-first", "month-first"}
 
 
 def test_a_number_mistyped_is_no_category(tmp_path):
     """One bad field in a column of numbers is named, whatever else would become of the column."""
     good = "".join(f"{i},{i % 2}\n" for i in range(50))
-    with pytest.raises(DataError, match=r"column 'a': '5o' is not a number.*kinds = ."):
+    with pytest.raises(DataError, match=r"column 'a': '5o' is not a number.*--kind .a=category.*kinds = ."):
         read(tmp_path, "a,y\n" + good + "5o,1\n")
     data = read(tmp_path, "a,y\n" + good + "5o,1\n", kinds={"a": "category"})
     assert data.recipe.columns[0].kind == "category"

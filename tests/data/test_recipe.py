@@ -24,9 +24,9 @@ def test_two_levels_are_one_input():
 
 def test_texts_that_are_new():
     colour = Category(name="c", levels=["blue", "red", "white"])
-    assert colour.unknown(TEXTS) == ["teal"]
+    assert colour.unknown(TEXTS) == {"teal": 1}
     np.testing.assert_array_equal(colour.encode(TEXTS[3:]), [[0, 0, 0]])
-    assert Category(name="c", levels=["blue"], rare=True).unknown(TEXTS) == []
+    assert Category(name="c", levels=["blue"], rare=True).unknown(TEXTS) == {}
 
 
 def test_a_missing_text_is_a_level_or_refused():
@@ -67,7 +67,7 @@ def test_parts_of_a_date():
     ("encoder", "values", "said"),
     [
         (Number(name="a"), TEXTS, "Column 'a' holds 'red', and in the data of the run numbers"),
-        (Date(name="a", parts=["year"]), TEXTS, "holds 'red', and in the data of the run dates"),
+        (Date(name="a", parts=["year"]), TEXTS, "Column 'a', row 1: 'red' is no date"),
         (Date(name="a", parts=["year"]), np.array([3.0]), "holds 3.0, and in the data of the run dates"),
     ],
 )

@@ -144,9 +144,13 @@ def test_constant_feature_keeps_sd_one(tmp_path):
         ("a,y\n1,0\n2,1\n,1\n", {}, "missing values, which count as the mean.*leave standardise at true"),
         ("a,y\n1,0\n2,1\n", {"kinds": {"b": "category"}}, "no feature column 'b'"),
         ("a,y\nx,0\nz,1\n", {"kinds": {"a": "number"}}, "line 2, column 'a': 'x' is not a number"),
-        ("a,y\nx,0\nz,1\n", {"kinds": {"a": "date"}}, "column 'a' holds category values, and kinds asks for \"date\""),
+        ("a,y\nx,0\nz,1\n", {"kinds": {"a": "date"}}, "column 'a', row 1: 'x' is no date"),
         ("a,b,y\n1,,0\n1,,1\n", {}, "no column that could be an input: 'a' it holds one value, 1.0; 'b' it is empty"),
-        ("a,y\n1,0\n1,\n", {}, "line 3, column 'y': the value is missing"),
+        (
+            "a,y\n1,0\n1,\n",
+            {},
+            "1 of 2 rows has no value of 'y' \\(line 3\\). Fill in what is missing, or leave such rows",
+        ),
         (
             'a,c,y\n1,"x\ny",0\n1,z,1\n',
             {"features": ["c"], "encode": "numbers"},

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from gpu_thermo.averages.points import NewCategories
 from gpu_thermo.errors import DataError
-from gpu_thermo.estimators.inputs import dataset, encoded, in_order, recipe_for
+from gpu_thermo.estimators.inputs import Columns, dataset, encoded, in_order, recipe_for, with_answers
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(12, 3)), RNG.normal(size=(12, 1))
@@ -53,3 +54,49 @@ def test_tables_of_numbers_need_no_recipe():
         encoded(X, recipe)
     with pytest.raises(DataError, match="X has no column 'd'"):
         encoded(table, recipe)
+
+
+def test_what_is_said_of_columns():
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame(X, columns=list("abc")).assign(d=["01/02/2020", "03/04/2020", "05/06/2021"] * 4)
+    recipe = recipe_for(table, Columns(kinds={"d": "day-first", "a": "category"}, drop=["b"]))
+    assert [(c.name, c.kind) for c in recipe.columns] == [("a", "category"), ("c", "number"), ("d", "date")]
+    assert recipe_for(table, Columns(features=["c"])).names == ("c",)
+    for columns, said in (
+        (Columns(kinds={"dd": "date"}), "kinds names 'dd', no column of X. Did you mean 'd'"),
+        (Columns(kinds={"d": "dat"}), "kinds says that 'd' is a 'dat'. Did you mean 'date'"),
+        (Columns(drop=["z"]), "drop names 'z', no column of X"),
+        (Columns(features=["a"], drop=["a"]), "leave no column of X"),
+        (Columns(), "no day above 12 shows whether day or month come first"),
+    ):
+        with pytest.raises(DataError, match=said):
+            recipe_for(table, columns)
+    with pytest.raises(DataError, match="drop names columns of a DataFrame, and X is ndarray"):
+        recipe_for(X, Columns(drop=["a"]))
+
+
+def test_new_texts_are_counted():
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame({"a": X[:, 0], "d": ["u", "v", "w"] * 4})
+    recipe = recipe_for(table)
+    said = r"Column 'd': 5 of 12 rows hold texts that the run's data had not \('q' in 4, 'p' in 1\)"
+    with pytest.warns(NewCategories, match=said) as caught:
+        encoded(table.assign(d=["q"] * 4 + ["p"] + ["u"] * 7), recipe)
+    assert len(caught) == 1
+
+
+def test_rows_without_an_answer():
+    """Counted with their numbers, and left out with their weights where that is asked for."""
+    y = Y[:, 0].copy()
+    y[[2, 5]] = np.nan
+    with pytest.raises(DataError, match=r"2 of 12 rows have no value of 'y' \(rows 3, 6\)"):
+        with_answers(X, y, None, False)
+    with pytest.warns(UserWarning, match="are left out"):
+        x, kept, weight = with_answers(X, y, np.arange(12.0), True)
+    np.testing.assert_array_equal(x, np.delete(X, [2, 5], axis=0))
+    np.testing.assert_array_equal(kept, np.delete(y, [2, 5]))
+    np.testing.assert_array_equal(weight, np.delete(np.arange(12.0), [2, 5]))
+    assert with_answers(X, Y, None, False)[0] is X
+    labels = np.array(["NA", None, *"ab" * 5], object)
+    with pytest.raises(DataError, match=r"1 of 12 rows has no value of 'y' \(row 2\)"):
+        with_answers(X, labels, None, False)

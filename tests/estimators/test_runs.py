@@ -7,7 +7,7 @@ from estimator_cases import SMALL, classes, numbers
 import gpu_thermo as gt
 from gpu_thermo.errors import SpecError
 from gpu_thermo.estimators import from_run, load
-from gpu_thermo.estimators.table import plan_table
+from gpu_thermo.estimators.table import Wanted, plan_table
 
 
 def planned(path, x, y, log=False):
@@ -15,7 +15,7 @@ def planned(path, x, y, log=False):
     text = "\n".join(f"{a:.6f},{b:.6f},{'u' if a > 0 else 'v'},{c}" for (a, b), c in zip(x, y, strict=True))
     path.write_text("a,b,c,y\n" + text + "\n")
     small = {"hidden": SMALL["hidden"], "replicas": 32, "tolerance": 0.2, "max_gradients": 3_000}
-    return plan_table(path, "y", log=log, **small)
+    return plan_table(path, "y", wanted=Wanted(log=log), **small)
 
 
 def test_of_numbers(tmp_path):

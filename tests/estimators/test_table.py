@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gpu_thermo.errors import DataError
-from gpu_thermo.estimators.table import log_would_help, plan_table
+from gpu_thermo.estimators.table import Wanted, log_would_help, plan_table
 
 RNG = np.random.default_rng(0)
 
@@ -39,7 +39,7 @@ def test_a_skewed_target_is_told(table):
     y = np.exp(1.5 * RNG.normal(size=200))
     path = table(a=RNG.normal(size=200), y=y)
     assert "--log" in plan_table(path, "y").advice[-1]
-    spec, data, advice, _ = plan_table(path, "y", log=True)
+    spec, data, advice, _ = plan_table(path, "y", wanted=Wanted(log=True))
     assert not advice
     assert data.target_transform == spec["data"]["target_transform"] == "log"
     assert data.targets == ("log(y)",)

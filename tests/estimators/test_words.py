@@ -11,7 +11,7 @@ from gpu_thermo.tuning.course import BURN_IN, SAMPLING, Course
 from gpu_thermo.tuning.told import Told
 from gpu_thermo.tuning.tuner import Tuner
 from gpu_thermo.tuning.verdict import judge
-from gpu_thermo_cli import fit
+from gpu_thermo_cli import fit, sample
 
 TUNER = Tuner(0.1, 10_000, (20,), (0.01,), 48, 3, 0.0)
 LINE = {
@@ -66,8 +66,12 @@ def test_what_may_be_trusted():
 def test_options_are_there():
     """Of the command, and of the estimators."""
     text = inspect.getsource(fit.fit)
-    for option in (FIT.longer.split()[0], FIT.content.split()[0], FIT.log, FIT.again):
+    for option in (FIT.log.split()[-1], FIT.again):
         assert option.removeprefix("--") in text
+    for option in (FIT.longer, FIT.content):
+        command, option = option.split()[1], option.split()[3].removeprefix("--")
+        assert option in inspect.signature(getattr(sample, command)).parameters
+    assert FIT.of("my.zarr").longer == "gpu-thermo resume my.zarr --minutes {minutes}"
     known = BayesianMLPRegressor().get_params()
     for option in (ESTIMATOR.longer, ESTIMATOR.content, ESTIMATOR.log, ESTIMATOR.again, ESTIMATOR.smaller):
         assert option.split("=")[0] in known

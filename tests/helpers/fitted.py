@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 import gpu_thermo as gt
-from gpu_thermo.estimators.table import plan_table
+from gpu_thermo.estimators.table import Wanted, plan_table
+from gpu_thermo_cli.fitted import remarks
 
 SMALL = {"hidden": (4,), "replicas": 32, "tolerance": 0.2, "max_gradients": 3_000}
 ROWS = 120
@@ -26,6 +27,6 @@ def write_table(path: Path, classes: bool = False, positive: bool = False) -> Pa
 
 def fitted(folder: Path, classes: bool = False, positive: bool = False) -> Path:
     """The store of a small run."""
-    plan = plan_table(write_table(folder / "t.csv", classes, positive), "y", log=positive, **SMALL)
-    gt.sample(plan.spec, folder / "run.zarr").close()
+    plan = plan_table(write_table(folder / "t.csv", classes, positive), "y", wanted=Wanted(log=positive), **SMALL)
+    gt.sample(plan.spec, folder / "run.zarr", remarks=remarks(True)).close()
     return folder / "run.zarr"

@@ -16,10 +16,23 @@ from ..splits import Table, split_table
 from .base import TEST_FRACTION, DataSource, Fraction, Real, Seed, Standardise, Task, place
 
 Column = Annotated[str, Field(min_length=1)]
-Kind = Literal["number", "category", "date"]
+Kind = Literal["number", "category", "date", "day-first", "month-first"]
 _ENCODE = '"auto" (default): what each column holds decides; "numbers": all are numbers, taken as they are'
 _TRANSFORM = '"log": the logarithm of a positive target is learned; predictions are in its own units'
-_KINDS = 'by column "number", "category" or "date", where "auto" would take it for something else'
+_KINDS = (
+    'by column "number", "category" or "date" where "auto" would take it for something else; "day-first" or'
+    ' "month-first" are dates, and how they are written'
+)
+_DROP = "names of columns that are not used"
+_DROP_MISSING = "leave out rows without a value of the target, with a warning, in place of refusing them"
+
+
+def check_drop(drop: list[str] | None, features: list[str], needed: tuple[str | None, ...]) -> None:
+    """ValueError where a column is both left out and used."""
+    for name in drop or ():
+        if name in needed or name in features:
+            use = "a feature" if name in features else "the target, or the weight"
+            raise ValueError(f"drop names '{name}', which is {use}: leave it out of one of the two")
 
 
 class TableFile(Real):
@@ -39,6 +52,8 @@ class TableFile(Real):
     encode: Literal["auto", "numbers"] | None = Field(None, description=_ENCODE)
     kinds: dict[Column, Kind] | None = Field(None, description=_KINDS)
     target_transform: Literal["log"] | None = Field(None, description=_TRANSFORM)
+    drop: list[Column] | None = Field(None, min_length=1, description=_DROP)
+    drop_missing_target: bool | None = Field(None, description=_DROP_MISSING)
 
     @model_validator(mode="after")
     def _columns_make_sense(self) -> Self:
@@ -53,6 +68,7 @@ class TableFile(Real):
         both = set(targets) & set(features)
         if both:
             raise ValueError(f"column '{min(both)}' is both a target and a feature: leave it out of one")
+        check_drop(self.drop, features, (*targets, self.weight))
         if len(targets) > 1 and self.task not in ("auto", "regression"):
             raise ValueError(f'{len(targets)} targets with task = "{self.task}": several targets are regression')
         return self
@@ -71,12 +87,18 @@ class TableFile(Real):
     def asked(self) -> tables.Asked:
         """What to read of the file."""
         encode, kinds = self.encode or "auto", self.kinds or {}
-        return tables.Asked(self.all_targets, self.features, self.task, self.weight, encode, kinds)
+        drop, missing = self.drop or (), bool(self.drop_missing_target)
+        return tables.Asked(self.all_targets, self.features, self.task, self.weight, encode, kinds, drop, missing)
 
     @staticmethod
     @abstractmethod
     def raw(path: Path) -> dict[str, Raw]:
         """All columns of a file of this kind."""
+
+    @staticmethod
+    @abstractmethod
+    def column(path: Path, name: str) -> list[str | None]:
+        """One column of a file of this kind as texts, None where it is missing."""
 
     @classmethod
     def inspect(cls, path: Path) -> Inspected:
@@ -113,6 +135,11 @@ class Csv(TableFile):
         """All columns of a CSV file."""
         return tables.raw_table(path)
 
+    @staticmethod
+    def column(path: Path, name: str) -> list[str | None]:
+        """One column of a CSV file."""
+        return tables.texts_of(path, name)
+
 
 class Parquet(TableFile):
     """A Parquet file, taken as a CSV file with the same columns is; pandas and pyarrow read it."""
@@ -127,6 +154,11 @@ class Parquet(TableFile):
     def raw(path: Path) -> dict[str, Raw]:
         """All columns of a Parquet file."""
         return frames.raw_parquet(path)
+
+    @staticmethod
+    def column(path: Path, name: str) -> list[str | None]:
+        """One column of a Parquet file."""
+        return frames.texts_of(path, name)
 
 
 class Npz(DataSource):
@@ -200,6 +232,8 @@ class Arrays(DataSource):
     weight: Column | None = Field(None, description="DataFrame: name of the column of the points' weights")
     encode: Literal["auto", "numbers"] | None = Field(None, description=f"DataFrame: {_ENCODE}")
     kinds: dict[Column, Kind] | None = Field(None, description=f"DataFrame: {_KINDS}")
+    drop: list[Column] | None = Field(None, min_length=1, description=f"DataFrame: {_DROP}")
+    drop_missing_target: bool | None = Field(None, description=f"DataFrame: {_DROP_MISSING}")
     target_transform: Literal["log"] | None = Field(None, description=_TRANSFORM)
     task: Task = Field("auto", description="auto, binary, multiclass or regression")
     sha256: str | None = Field(

@@ -1,0 +1,108 @@
+"""The end of a fit, of a new one and of one that was resumed: the estimator's file, scores, verdict and report."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .output import echo, print_json, say, show, table
+
+if TYPE_CHECKING:
+    import xarray
+
+    from gpu_thermo.estimators.words import Ways
+
+MADE_BY = "gpu-thermo fit"
+
+
+def remarks(report: bool) -> dict[str, str]:
+    """What the store of a fit says of itself: that it is one, and whether a report goes with it."""
+    return {"made_by": MADE_BY, "report": "yes" if report else "no"}
+
+
+def is_fit(tree: "xarray.DataTree") -> bool:
+    """Whether `gpu-thermo fit` made an opened run."""
+    return bool(tree.attrs.get("remark_made_by") == MADE_BY and "tuning" in tree.children)
+
+
+def places_of(store: Path, report: bool = True) -> dict[str, Path]:
+    """The things that a fit leaves, by the name of its store."""
+    out = {"run": store, "model": store.with_suffix(".npz"), "report": store.with_suffix(".html")}
+    return out if report else {key: out[key] for key in ("run", "model")}
+
+
+def ways_of(store: Path) -> "Ways":
+    """How the user of the command line does what a verdict proposes."""
+    from gpu_thermo.estimators.words import FIT
+
+    return FIT.of(shlex.quote(str(store)))
+
+
+def verdict_of(tree: "xarray.DataTree", store: Path, seconds: float) -> list[str]:
+    """What a fit is worth and what to do, in words that need no physics."""
+    from gpu_thermo.estimators.words import in_words
+    from gpu_thermo.tuning.told import Told
+
+    tuning: Any = tree["tuning"].attrs
+    return in_words(Told.of(tuning), seconds, ways_of(store))
+
+
+def finish(
+    tree: "xarray.DataTree",
+    store: Path,
+    seconds: float,
+    quiet: bool,
+    as_json: bool,
+    more: Mapping[str, Any] | None = None,
+) -> None:
+    """Write what belongs to a fit's run, and say what it came to; `more` is printed as JSON beside it.
+
+    Raises
+    ------
+    RunError
+        There is no network yet.
+    """
+    from gpu_thermo.averages.predictive import restored_data
+    from gpu_thermo.errors import RunError
+    from gpu_thermo.estimators.exported import export
+    from gpu_thermo_analysis.baselines import columns, compared, rows
+
+    run = shlex.quote(str(store))
+    if not tree["sample_stats"].sizes["draw"]:
+        raise RunError(
+            "There was no time for a single network. What was done is kept, and goes on where it stopped: gpu-thermo"
+            f" resume {run} --minutes 1"
+        )
+    places = places_of(store, tree.attrs.get("remark_report") != "no")
+    if not quiet:
+        say("Judging it by the rows held out ...")
+    apart = export(store, places["model"])
+    scores, said = compared(tree, seconds), verdict_of(tree, store, seconds)
+    if "report" in places:
+        from gpu_thermo_analysis.report import write_report
+
+        write_report(store, places["report"], overwrite=True, scores=scores, said=said)
+    verdict = _verdict(tree)
+    if as_json:
+        judged = verdict.to_dict() | {"said": said}
+        print_json({**(more or {}), "verdict": judged, "scores": [s.to_dict() for s in scores],
+                    "seconds": seconds, **places, "model_apart": apart})  # fmt: skip
+    else:
+        heads = columns(restored_data(tree))
+        echo()
+        show(table(heads, rows(scores), right=heads[1:]))
+        echo()
+    if not verdict.trusted or not quiet:
+        for line in said:
+            say(f"{'' if verdict.trusted else 'Warning: '}{line}")
+    if not quiet:
+        close = {"model": f" (answers as the run to {apart:.2g} of its spread)"}
+        say("\nWritten: " + ", ".join(f"{place}{close.get(key, '')}" for key, place in places.items()))
+        say(f"Next:\n  gpu-thermo predict {run} POINTS.csv --out predictions.csv")
+
+
+def _verdict(tree: "xarray.DataTree") -> Any:
+    from gpu_thermo.tuning.told import Told
+
+    tuning: Any = tree["tuning"].attrs
+    return Told.of(tuning).verdict

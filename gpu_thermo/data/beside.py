@@ -1,0 +1,92 @@
+"""The rows of a table file as they stand in it, for whoever writes something beside each."""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import DataError
+from .tables import delimiter_of
+
+
+@dataclass(frozen=True)
+class CsvRows:
+    """A CSV file row by row, byte for byte.
+
+    Attributes
+    ----------
+    path : the file. header : its first row as it stands, and `names` of its columns. delimiter, newline : as it uses
+    them. encoding : utf-8, or utf-8-sig where it begins with a byte order mark.
+    """
+
+    path: Path
+    header: str
+    names: tuple[str, ...]
+    delimiter: str
+    newline: str
+    encoding: str
+
+    @classmethod
+    def of(cls, path: Path) -> "CsvRows":
+        """Of a file that `tables` reads."""
+        with path.open("rb") as raw:
+            encoding = "utf-8-sig" if raw.read(3) == b"\xef\xbb\xbf" else "utf-8"
+        with path.open(encoding="utf-8-sig", newline="") as handle:
+            first = next(line for line in handle if line.strip())
+        delimiter = delimiter_of(first)
+        text, fields = next(_records(path, delimiter))
+        newline = "\r\n" if text.endswith("\r\n") else "\n"
+        return cls(path, text.rstrip("\r\n"), tuple(name.strip() for name in fields), delimiter, newline, encoding)
+
+    def rows(self) -> Iterator[tuple[str, list[str]]]:
+        """Below the header, each row as it stands and its fields; empty lines are skipped, as they are when read."""
+        records = _records(self.path, self.delimiter)
+        next(records)
+        for text, fields in records:
+            yield text.rstrip("\r\n"), fields
+
+    def joined(self, fields: list[str]) -> str:
+        """Fields as one row, those in quotes that need them."""
+        return self.delimiter.join(quoted(field, self.delimiter) for field in fields)
+
+
+def quoted(field: str, delimiter: str) -> str:
+    """A field as it stands in a file."""
+    wants = any(mark in field for mark in (delimiter, '"', "\n", "\r")) or field != field.strip()
+    return '"' + field.replace('"', '""') + '"' if wants else field
+
+
+def _records(path: Path, delimiter: str) -> Iterator[tuple[str, list[str]]]:
+    """Rows that are not empty, as they stand with their line ends, and their fields."""
+    taken: list[str] = []
+
+    def lines(handle: Any) -> Iterator[str]:
+        """Lines as they are asked for, kept until their row is whole."""
+        for line in handle:
+            taken.append(line)
+            yield line
+
+    with path.open(encoding="utf-8-sig", newline="") as handle:
+        for fields in csv.reader(lines(handle), delimiter=delimiter, strict=True):
+            text = "".join(taken)
+            taken.clear()
+            if len(fields) > 1 or (fields and fields[0].strip()):
+                yield text, fields
+
+
+def parquet_rows(path: Path) -> Any:
+    """The pyarrow table of a Parquet or CSV file, its columns as they are; DataError where there is no pyarrow."""
+    try:
+        from pyarrow import csv as arrow_csv
+        from pyarrow import parquet
+    except ImportError:
+        raise DataError("Parquet files are written by pyarrow, and it is not there: pip install pyarrow.") from None
+    if path.suffix.lower() in PARQUET:
+        return parquet.read_table(path)
+    options = arrow_csv.ParseOptions(delimiter=CsvRows.of(path).delimiter, newlines_in_values=True)
+    return arrow_csv.read_csv(path, parse_options=options)
+
+
+PARQUET = (".parquet", ".pq")
+"""Endings of Parquet files."""
