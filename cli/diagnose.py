@@ -1,11 +1,16 @@
 """`gpu-thermo diagnose`."""
 
 import math
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from .arguments import Ensemble, Json, Run
+from .fitted import is_fit, verdict_of
 
 if TYPE_CHECKING:
+    import xarray
     from rich.console import RenderableType
 
     from gpu_thermo_analysis.diagnostics import Diagnosis, EnsembleDiagnosis
@@ -26,21 +31,36 @@ right probabilities would have), points. `reason` where nothing can be said.
 _MARKS = {True: "ok", False: "!!", None: "--"}
 
 
-def diagnose(store: Run, ensemble: Ensemble = None, as_json: Json = False) -> None:
+Physics = Annotated[
+    bool, typer.Option("--physics", help="Of a fit: R-hat, effective draws and temperatures, as of any other run.")
+]
+
+
+def diagnose(store: Run, ensemble: Ensemble = None, physics: Physics = False, as_json: Json = False) -> None:
     """Judge whether the averages of a run may be trusted.
 
-    R-hat, nested R-hat and effective draws of the predictions at probe points, the temperatures of each partition
-    against those asked for, and calibration on the points held out. Verdicts: ok, !! (do not trust yet), -- (for
-    information).
+    Of what gpu-thermo fit made: whether answers may be trusted, what to do where not, and whether intervals are right
+    on the rows held out. Of other runs, and with --physics: R-hat, nested R-hat and effective draws of the predictions
+    at probe points, the temperatures of each partition against those asked for, and calibration on the points held
+    out. Verdicts: ok, !! (do not trust yet), -- (for information).
     """
     from gpu_thermo.averages.trees import opened
     from gpu_thermo_analysis.diagnostics import diagnose as judge
 
     from .output import echo, print_json, show
 
-    found = judge(opened(store), ensemble)
+    tree = opened(store)
+    of_fit = is_fit(tree) and not physics
+    if of_fit and not tree["sample_stats"].sizes["draw"]:
+        _show_words([*_of_fit(tree, store)], False)
+        return
+    found = judge(tree, ensemble)
     if as_json:
-        print_json(found.to_dict())
+        more = {"said": _of_fit(tree, store)} if is_fit(tree) else {}
+        print_json(found.to_dict() | more)
+        return
+    if of_fit:
+        _show_words([*_of_fit(tree, store), *_of_rows(found)], found.trusted)
         return
     show(_convergence(found))
     echo()
@@ -48,6 +68,31 @@ def diagnose(store: Run, ensemble: Ensemble = None, as_json: Json = False) -> No
     for one in found.ensembles:
         echo()
         _print_verdicts(one)
+
+
+def _of_fit(tree: "xarray.DataTree", store: Path) -> list[str]:
+    """The verdict in the words of fit."""
+    return verdict_of(tree, store, float(tree["sample_stats"].attrs.get("sampling_time", math.nan)))
+
+
+def _of_rows(found: "Diagnosis") -> list[str]:
+    """What the rows held out say of intervals and probabilities, and networks that were lost."""
+    from gpu_thermo.averages.held_out import sentence
+
+    (one,) = found.ensembles
+    lost = [f"{one.frozen} of {one.chains} networks were lost to numbers without bound"] * bool(one.frozen)
+    return [*lost, *([sentence(dict(one.calibration), one.calibration.get("ece"))] if one.calibration else [])]
+
+
+def _show_words(lines: list[str], trusted: bool) -> None:
+    """Lines for people, the verdict in front."""
+    from .output import console, echo, fill, say
+
+    width = min(console().width, 100)
+    echo("Its answers may be trusted." if trusted else "Its answers are not to be trusted yet.")
+    for line in lines:
+        echo(fill(line[:1].upper() + line[1:], width, "  - "))
+    say("\nR-hat, effective draws and temperatures: --physics. All of it as a page: gpu-thermo report.")
 
 
 def _convergence(found: "Diagnosis") -> "RenderableType":

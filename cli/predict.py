@@ -80,6 +80,8 @@ def predict(
     The header of POINTS must name every column that the run uses, in any order, as its own table did; others are of no
     use to it.
     """
+    if not quiet:
+        say(f"Reading {store} and {points} ...")
     check_output(out, overwrite, tuple(WRITERS))
     tree, name = _opened(store)
     asked = _asked(tree, name, ensemble, device, _wanted(tree, interval, quantiles, full))

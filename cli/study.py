@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MOST_FAILED = 12
 """Groups whose failed runs are warned of one by one."""
+MOST_PAIRS = 10
+"""Pairs that are all shown; of more, those of the best group."""
 MOST_NOTICES = 3
 """Warnings about runs that are said in full."""
 STUDY_EPILOG = """\b
@@ -252,7 +254,7 @@ def print_table(
     """The table of a study on stdout."""
     from gpu_thermo.study import comparisons, summaries
     from gpu_thermo.study.reading import values_of
-    from gpu_thermo.study.tables import best_outcome, failures
+    from gpu_thermo.study.tables import best_group, best_outcome, failures, lower_is_better, paired
 
     from .output import echo, print_json, show
 
@@ -277,7 +279,13 @@ def print_table(
         show(_groups(rows))
         if pairs:
             echo()
-            show(_comparisons(pairs))
+            best = best_group(paired(found, name, by), lower_is_better(name))
+            few = against is not None or len(pairs) <= MOST_PAIRS
+            shown = pairs if few else _telling(pairs, best)
+            show(_comparisons(shown))
+            if not few:
+                which = f"{len(shown)} of {len(pairs):,} pairs are shown, those nearest to the best, '{best}'"
+                echo(f"{which}: --against LABEL has those of another, --json all.")
         for line in _missing(rows, pairs):
             echo(line)
         if drawn:
@@ -330,6 +338,12 @@ def _groups(rows: "dict[str, Summary]") -> "RenderableType":
         values["95 %"] = f"{_number(shown[low])} .. {_number(shown[high])}"
         lines.append((label, runs, *(values[name] for name in middle)))
     return make_table(columns, lines, right=columns[1:], fixed=columns[1:2])
+
+
+def _telling(pairs: "list[PairedDifference]", best: str) -> "list[PairedDifference]":
+    """Of many pairs those of the best group that are nearest to it."""
+    mine = sorted((c for c in pairs if best in (c.first, c.second)), key=lambda c: abs(c.difference))
+    return mine[:MOST_PAIRS]
 
 
 def _comparisons(pairs: "list[PairedDifference]") -> "RenderableType":

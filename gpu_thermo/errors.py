@@ -53,6 +53,12 @@ class StoreError(GpuThermoError, RuntimeError):
     page = "files"
 
 
+class DiskError(StoreError):
+    """A store that its disk does not take: it is full, or fails."""
+
+    exit_code = 1
+
+
 class StoreExistsError(StoreError):
     """The output exists already and `overwrite` was not asked for."""
 

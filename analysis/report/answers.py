@@ -3,7 +3,7 @@ answers lose without it, and whether they know what is unlike the data.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,11 +14,20 @@ from gpu_thermo.averages.draws import Scales, Source
 from gpu_thermo.averages.predictive import MEMORY, model_of, restored_data
 from gpu_thermo.data import Dataset
 from gpu_thermo.data.dataset import LOG, own_name
+from gpu_thermo.data.dates import MONTHS
+from gpu_thermo.data.recipe import Date
 
 Array = Any
 DRAWS, ROWS, GRID = 120, 150, 15
 """Draws that are asked, rows that effects are averaged over, and points of a curve."""
 _REPEATS = 5
+DAYS = 365.2425
+"""Of a year, as dates are counted in."""
+PARTS = {
+    "month": [name.capitalize() for name in MONTHS], "weekday": ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"],
+    "hour": [f"{hour}:00" for hour in range(24)],
+}  # fmt: skip
+"""Names of the places on each circle, in turn."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +122,8 @@ class Answers:
 class Effect:
     """Partial dependence on one column: at each place [G] the mean over rows, and over draws its mean and 90 % band.
 
-    `places` are numbers, or names of categories; `low` and `high` are what the networks do not agree on.
+    `places` are numbers (of dates days since 1970, where `dates`), or names of categories, months, weekdays; `low` and
+    `high` are what the networks do not agree on.
     """
 
     column: str
@@ -121,16 +131,49 @@ class Effect:
     mean: Array
     low: Array
     high: Array
+    dates: bool = False
+
+
+def effects_of(answers: Answers, column: str) -> list[Effect]:
+    """The effect of a column; of a date, of each of its parts."""
+    recipe = answers.data.recipe
+    made = None if recipe is None else next(c for c in recipe.columns if c.name == column)
+    if not isinstance(made, Date):
+        return [effect(answers, column)]
+    out, at = [], answers.columns[column][0]
+    for part in made.parts:
+        width = 1 if part == "year" else 2
+        out.append(_of_part(answers, column, part, list(range(at, at + width))))
+        at += width
+    return out
+
+
+def _of_part(answers: Answers, column: str, part: str, inputs: Sequence[int]) -> Effect:
+    """Of the year of a date, along the days; of its month, weekday or hour at each of them."""
+    if part == "year":
+        found = _averaged(answers, column, inputs, *_settings(answers, column, inputs))
+        days = [(year - 1970) * DAYS for year in found.places if not isinstance(year, str)]
+        return replace(found, places=days, dates=True)
+    names = PARTS[part]
+    turn = 2 * np.pi * (np.arange(len(names)) + (0.5 if part == "month" else 0.0)) / len(names)
+    own = np.stack([np.sin(turn), np.cos(turn)], axis=1)
+    s = answers.data.standardisation
+    settings = own if s is None else (own - s.mean[0, list(inputs)]) / s.sd[0, list(inputs)]
+    return _averaged(answers, f"{column} ({part})", inputs, settings, [*names])
 
 
 def effect(answers: Answers, column: str) -> Effect:
     """What the answer does on average over rows where one column is set to each of its values."""
     inputs = answers.columns[column]
-    settings, places = _settings(answers, column, inputs)
+    return _averaged(answers, column, inputs, *_settings(answers, column, inputs))
+
+
+def _averaged(answers: Answers, column: str, inputs: Sequence[int], settings: Array, places: Any) -> Effect:
+    """Over rows in which some inputs are set to each of the settings [G, inputs]."""
     rows = answers.background
     x = np.repeat(rows[None], len(settings), axis=0)
     for g, values in enumerate(settings):
-        x[g][:, inputs] = values
+        x[g][:, list(inputs)] = values
     found = answers.each(x.reshape(-1, rows.shape[1])).reshape(len(answers.networks), len(settings), len(rows))
     by_draw = found.mean(axis=2)
     low, high = np.quantile(by_draw, (0.05, 0.95), axis=0)

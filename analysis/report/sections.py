@@ -12,7 +12,7 @@ from gpu_thermo.tuning.course import SAMPLING
 from gpu_thermo.tuning.told import Told
 from gpu_thermo_analysis.baselines import Score, columns, own_units, rows, test_inputs
 
-from .answers import Answers, Effect, effect, importances, strangeness
+from .answers import Answers, Effect, effects_of, importances, strangeness
 from .page import details, figures, paragraph, table
 from .svg import Chart, figure, span
 
@@ -194,12 +194,13 @@ def effects(answers: Answers) -> str:
     chart.across(at, np.zeros(len(shown)), loss, "a")
     named = [(i.column, f"{i.loss:.3f} +- {i.error:.1g}") for i in found]
     items = [figure(chart, "By how much the error grows where the column is shuffled among the rows held out.")]
-    items += [_drawn(answers, effect(answers, i.column)) for i in found[:MOST_EFFECTS]]
+    items += [_drawn(answers, e) for i in found[:MOST_EFFECTS] for e in effects_of(answers, i.column)]
     return figures(items) + details("Importance as a table", table("Importance", ("column", unit), named))
 
 
 def _drawn(answers: Answers, e: Effect) -> str:
-    text = f"From {e.mean[0]:.3g} at {_short(e.places[0])} to {e.mean[-1]:.3g} at {_short(e.places[-1])}."
+    first, last = (_day(e.places[i]) if e.dates else _short(e.places[i]) for i in (0, -1))
+    text = f"From {e.mean[0]:.3g} at {first} to {e.mean[-1]:.3g} at {last}."
     if isinstance(e.places[0], str):
         at = np.arange(len(e.places), dtype=float)
         chart = Chart(f"Effect of {e.column}", text, (-0.6, len(at) - 0.4), span(e.low, e.high), e.column,
@@ -208,8 +209,35 @@ def _drawn(answers: Answers, e: Effect) -> str:
         return figure(chart, "Bars: 90 % of the networks.")
     at = np.array(e.places)
     chart = Chart(f"Effect of {e.column}", text, span(at, margin=0.02), span(e.low, e.high), e.column, answers.answer)
+    if e.dates:
+        chart.ticks = date_ticks(*chart.x)
     chart.band(at, e.low, e.high, "a", "90 % of the networks").line(at, e.mean, "a", "mean over rows")
     return figure(chart)
+
+
+MOST_TICKS = 6
+
+
+def date_ticks(first: float, last: float) -> list[tuple[float, str]]:
+    """Days since 1970 at which an axis of dates is marked, with their texts: first days of years or months, or days."""
+    for unit, steps in (("Y", (1, 2, 5, 10, 20, 50, 100)), ("M", (1, 2, 3, 6)), ("D", (1, 2, 7, 14))):
+        begin, end = (np.datetime64(int(np.floor(day)), "D").astype(f"datetime64[{unit}]") for day in (first, last))
+        marks = [m for m in np.arange(begin, end + 1) if first <= _days(m) <= last]
+        if len(marks) < 3 and unit != "D":
+            continue
+        origin = marks[0].astype(int) if marks else 0
+        step = next((s for s in steps if len(marks) / s <= MOST_TICKS), steps[-1])
+        return [(_days(m), str(m)) for m in marks if (m.astype(int) - (0 if unit == "Y" else origin)) % step == 0]
+    return []
+
+
+def _days(moment: Any) -> float:
+    return float(moment.astype("datetime64[D]").astype(int))
+
+
+def _day(days: Any) -> str:
+    """A date by its days since 1970."""
+    return str(np.datetime64(int(np.floor(days)), "D"))
 
 
 def _short(value: float | str) -> str:

@@ -119,7 +119,12 @@ def _check(path: Path, target: str, answers: Sequence[str | None]) -> int:
 
 def _check_answers(path: Path, target: str, data: Dataset) -> None:
     """More than one answer in the part that is learned from."""
-    y = data.y_train[0]
+    y, rows = data.y_train[0], data.points + data.test_points
+    if len(data.classes) > max(2, rows // 2):
+        raise DataError(
+            f"{path}: column '{target}' has {len(data.classes):,} different values in {rows:,} rows, too many for"
+            " classes. Say --task regression where they are numbers, or name another target."
+        )
     if data.classes and len(np.unique(y)) < 2:
         raise DataError(f"{path}: column '{target}' has one class in the rows to learn from: give more of the others.")
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import StoreError, StoreExistsError
+from ..errors import DiskError, StoreError, StoreExistsError
 from .arrays import ArraySpec, put_array
 from .files import LOCK, Lock, as_path, put_document
 from .header import FORMAT, Header, spec_digest
@@ -205,8 +205,22 @@ def _exchange(one: Path, other: Path) -> bool:
 
 def _refusal(path: Path, error: OSError) -> StoreError:
     """The error for a store that could not be born."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StoreError(f"The disk is full: store '{path}' was not created. Free space, or choose another place.")
-    return StoreError(
-        f"Store '{path}' cannot be written ({error.strerror}). Check the folder's permissions, or choose another place."
-    )
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return DiskError(
+            f"The disk of '{path.parent}' is full{_free(path.parent)}, or a limit on files is reached: store"
+            f" '{path.name}' was not created ({error.strerror}). Make room, or choose another place."
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return StoreError(
+            f"Store '{path}' cannot be written ({error.strerror}). Check the folder's permissions, or choose another"
+            " place."
+        )
+    return DiskError(f"Store '{path}' cannot be written ({error.strerror}). Check its disk, or choose another place.")
+
+
+def _free(folder: Path) -> str:
+    """How much room there is, where the system tells."""
+    try:
+        return f" ({shutil.disk_usage(folder).free / 2**20:.1f} MiB are free)"
+    except OSError:
+        return ""

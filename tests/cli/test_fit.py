@@ -57,7 +57,7 @@ def test_a_fit_goes_on_and_its_file_is_made_anew(folder):
     assert first.apart_ < 0.11
     assert first.source_.step == read_header(folder / "t.zarr").step
     shutil.copy(folder / "t.npz", folder / "old.npz")
-    found = call("resume", "t", "--tolerance", "0.06", "--minutes", "0.2", "--json")  # by its name
+    found = call("resume", "t", "--tolerance", "0.02", "--minutes", "0.1", "--json")  # by its name
     assert found.exit_code == 0, found.output
     told = json.loads(found.stdout)
     assert told["model"] == "t.npz"
@@ -99,13 +99,13 @@ def test_no_time_for_a_network_and_more(folder, monkeypatch):
         (["--kind", "colour"], "is not COLUMN=KIND, as in --kind zip=category"),
         (["--kind", "colour=dat"], "Did you mean 'date'"),
         (["--kind", "color=category"], "Did you mean 'colour'"),
-        (["--kind", "colour=date"], "'red' is no date"),
+        (["--kind", "colour=date"], "is no date (such as 2025-12-31)"),
         (["--drop", "colr"], "Did you mean 'colour'"),
         (["--features", "a,bb"], "has no column 'bb'"),
         (["--drop", "a,b,colour"], "no column besides the target 'y' and those left out"),
         (["--drop", "a", "--features", "a,b"], "leave it out of one of the two"),
         (["--task", "classifikation"], "Did you mean 'classification'"),
-        (["--task", "classification"], "classes"),
+        (["--task", "classification"], "different values in 120 rows, too many for classes"),
         (["--keep", "log_lik"], "Did you mean 'log_likelihood'"),
         (["--minutes", "inf"], "--minutes inf is no time to work for"),
         (["--minutes", "0"], "--minutes 0 is no time to work for"),

@@ -66,14 +66,24 @@ class TestPlaces:
         with pytest.raises(StoreError, match="below a file"):
             RunWriter.create(tmp_path / "file" / "run.zarr", make_header())
 
-    @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOSPC])
-    def test_unwritable_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    @pytest.mark.parametrize(
+        ("number", "said", "code"),
+        [
+            (errno.EACCES, "Check the folder's permissions", 2), (errno.EROFS, "Check the folder's permissions", 2),
+            (errno.ENOSPC, "disk of '.*' is full .* are free", 1), (errno.EDQUOT, "disk of '.*' is full", 1),
+            (errno.EFBIG, "a limit on files is reached", 1), (errno.EIO, "Check its disk", 1),
+        ],
+    )  # fmt: skip
+    def test_unwritable_folder(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, said: str, code: int
+    ) -> None:
         def refuse(self: Path, *args: Any, **kw: Any) -> None:
             raise OSError(number, os.strerror(number), str(self))
 
         monkeypatch.setattr(Path, "mkdir", refuse)
-        with pytest.raises(StoreError, match="disk is full" if number == errno.ENOSPC else "permissions"):
+        with pytest.raises(StoreError, match=said) as caught:
             RunWriter.create(tmp_path / "run.zarr", make_header())
+        assert caught.value.exit_code == code
         assert not list(tmp_path.iterdir())
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
