@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from .targets.own import JaxNetwork, NumpyNetwork, TorchNetwork
     from .targets.user import UserPotential
     from .targets.weights import weights_from_sklearn, weights_from_torch
+    from .watching import live
 
 __version__ = "0.2.0.dev0"
 
@@ -46,7 +47,7 @@ _HOMES = {
     "Dataset": "data", "GpuThermoError": "errors", "Status": "errors", "predict": "averages.predictive",
     "canonical": "averages.canonical", "concat": "averages.concat", "resample": "averages.resample",
     "calibration": "averages.calibration", "held_out": "averages.held_out", "predict_prior": "running.prior",
-    "evidence": "averages.evidence", "sample_evidence": "settle",
+    "evidence": "averages.evidence", "sample_evidence": "settle", "live": "watching",
     "register": "registration", "registered": "registration", "unregister": "registration",
     "Interrupted": "run", "Progress": "run", "iterate": "run", "plan": "run", "resume": "run", "sample": "run",
     "open_study": "study.reading",
@@ -59,7 +60,7 @@ __all__ = [
     "BayesianMLPClassifier", "BayesianMLPRegressor",
     "Dataset", "GpuThermoError", "Interrupted", "JaxNetwork", "NumpyNetwork", "Progress", "RunSpec", "Snapshot",
     "Status", "TorchNetwork", "UserPotential",
-    "__version__", "calibration", "canonical", "concat", "evidence", "held_out", "iterate",
+    "__version__", "calibration", "canonical", "concat", "evidence", "held_out", "iterate", "live",
     "open_run", "open_study", "plan", "predict", "predict_prior", "register", "registered", "resample", "resume",
     "sample", "sample_evidence", "study", "unregister",
     "weights_from_sklearn", "weights_from_torch",

@@ -21,6 +21,7 @@ LAYERS = [  # a folder imports from its own and earlier layers only
     {"averages"},
     {"running"},
     {"run"},
+    {"watching"},
     {"study", "verify", "estimators", "settle"},
     {"testing"},
 ]

@@ -70,6 +70,7 @@ class BayesianMLP(BaseEstimator):
         "drop": ["array-like", None],
         "drop_missing_target": ["boolean"],
         "keep": ["array-like"],
+        "on_progress": [callable, None],
     }
 
     def __init__(
@@ -78,6 +79,7 @@ class BayesianMLP(BaseEstimator):
         max_seconds: float | None = None, draws: int = 2048, device: Any = "auto", random_state: Any = None,
         target_transform: str | None = None, workers: int = 0, scheduler: str | None = None,
         kinds: Any = None, features: Any = None, drop: Any = None, drop_missing_target: bool = False, keep: Any = (),
+        on_progress: Any = None,
     ) -> None:  # fmt: skip
         self.hidden = hidden
         self.activation = activation
@@ -99,6 +101,7 @@ class BayesianMLP(BaseEstimator):
         self.drop = drop
         self.drop_missing_target = drop_missing_target
         self.keep = keep
+        self.on_progress = on_progress
 
     # -- fitting -------------------------------------------------------------------------------------------------------
 
@@ -130,7 +133,7 @@ class BayesianMLP(BaseEstimator):
     def _run(self, data: Dataset) -> Self:
         """Sample the posterior of `data`, and keep what predictions need."""
         where = {"device": self.device, "workers": self.workers, "scheduler": self.scheduler}
-        tree = sample(self._spec(data), data=data, **where)
+        tree = sample(self._spec(data), data=data, on_progress=self.on_progress, **where)
         self.run_ = with_reach(self._thinned(tree))
         tuning: Any = tree["tuning"].attrs
         told = Told.of(tuning)

@@ -53,6 +53,7 @@ class BayesianMLPRegressor(RegressorMixin, BayesianMLP):
     drop_missing_target : leave out rows without an answer, with a warning that counts them; they are refused unless
         that is asked for.
     keep : what `run_` holds of each draw beside its networks: "predictions" at some rows, "log_likelihood" of each.
+    on_progress : called with a Progress while the fit goes on; `gpu_thermo.live()` shows it.
 
     Attributes
     ----------

@@ -1,0 +1,151 @@
+"""Progress of a run for notebooks and scripts, given to `sample` as on_progress: a widget where there is a front end
+and anywidget, else a line now and then.
+
+What is shown is a plain dictionary, the widget's `state`; the run is read and never touched, so that watching changes
+no bit.
+"""
+
+import math
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from .run import Progress
+
+INTERVAL, MOST = 0.5, 240
+"""Seconds between two states of a widget, and points of a curve; of more every second one is kept."""
+LINES = 10.0
+"""Seconds between two lines."""
+DRAW = """
+const line = (ys, w, h) => {
+  const ok = ys.filter(Number.isFinite), low = Math.min(...ok), high = Math.max(...ok);
+  const y = v => h - 3 - (h - 6) * (high > low ? (v - low) / (high - low) : .5);
+  const x = i => (w * i / Math.max(1, ys.length - 1)).toFixed(1);
+  return ys.map((v, i) => Number.isFinite(v) ? `${x(i)},${y(v).toFixed(1)}` : "").filter(p => p).join(" ");
+};
+export default { render({ model, el }) {
+  const show = () => {
+    const s = model.get("state"), text = document.createElement("div"), bar = document.createElement("progress");
+    text.textContent = s.text; text.setAttribute("role", "status"); bar.max = 1; bar.value = s.share;
+    bar.style.width = "100%";
+    el.replaceChildren(text, bar);
+    for (const [name, ys] of Object.entries(s.curves)) {
+      if (ys.filter(Number.isFinite).length < 2) continue;
+      const box = document.createElement("div");
+      const last = ys[ys.length - 1];
+      box.innerHTML = `<svg role="img" viewBox="0 0 240 40" width="240" height="40"><polyline fill="none"
+        stroke="currentColor" stroke-width="1.5" points="${line(ys, 240, 40)}"/></svg> `;
+      box.append(`${name} ${Number.isFinite(last) ? last.toPrecision(3) : "-"}`);
+      el.append(box);
+    }
+  };
+  model.on("change:state", show); show();
+} };
+"""
+"""How a front end draws a state: text, bar, and a small curve for each quantity."""
+
+
+class Curves:
+    """What was seen of a run, and the state that shows it."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, float]] = []
+        self._every, self._calls = 1, 0
+
+    def add(self, progress: Progress) -> dict[str, Any]:
+        """The state after one more look."""
+        if self._calls % self._every == 0:
+            self.rows.append(_quantities(progress))
+        self._calls += 1
+        if len(self.rows) > MOST:
+            self.rows, self._every = self.rows[::2], 2 * self._every
+        names = list(dict.fromkeys(name for row in self.rows for name in row))
+        curves = {name: [_plain(row.get(name, math.nan)) for row in self.rows] for name in names}
+        share = progress.step / max(1, progress.total_steps)
+        return {"text": in_a_line(progress), "share": min(1.0, share), "step": progress.step, "curves": curves,
+                "frozen": progress.frozen, "phase": progress.phase}  # fmt: skip
+
+
+def _quantities(p: Progress) -> dict[str, float]:
+    """Energy, temperatures, and of a run that tunes itself the error of its averages."""
+    out = {"energy": p.energy} | {f"temperature of {name}": float(v) for name, v in p.kinetic_temperature.items()}
+    return out | ({"error of the averages": p.error} if p.phase else {})
+
+
+def _plain(value: float) -> float | None:
+    """As JSON takes it."""
+    return float(value) if math.isfinite(value) else None
+
+
+def in_a_line(p: Progress) -> str:
+    """Where a run stands."""
+    known = f", averages known to {p.error:.2g} of {p.tolerance:g} sd" if math.isfinite(p.error) else ""
+    where = f"{p.phase}, step {p.step:,}{known}" if p.phase else f"step {p.step:,} of {p.total_steps:,}"
+    left = f", {p.seconds_left:,.0f} s left" if math.isfinite(p.seconds_left) else ""
+    lost = f", {p.frozen} frozen" if p.frozen else ""
+    return f"{where}{left}, {p.draws:,} draws{lost}"
+
+
+class Lines:
+    """A line on stderr every ten seconds."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def __call__(self, progress: Progress) -> None:
+        """After a segment."""
+        if time.monotonic() - self._last >= LINES:
+            self._last = time.monotonic()
+            print(in_a_line(progress), file=sys.stderr)
+
+
+class Shown:
+    """A widget that is kept up to date."""
+
+    def __init__(self, widget: Any) -> None:
+        self.widget, self.curves = widget, Curves()
+        self._last = -math.inf
+
+    def __call__(self, progress: Progress) -> None:
+        """After a segment."""
+        state = self.curves.add(progress)
+        if time.monotonic() - self._last >= INTERVAL or progress.step >= progress.total_steps:
+            self._last = time.monotonic()
+            self.widget.state = state
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """In a copy, or in another process, lines: a widget lives in its own notebook only."""
+        return Lines, ()
+
+
+def widget() -> Any:
+    """An anywidget with the traitlet `state`; ImportError where there is no anywidget."""
+    import anywidget
+    import traitlets
+
+    class Live(anywidget.AnyWidget):  # type: ignore[misc]
+        """Curves of a run."""
+
+        _esm = DRAW
+        state = traitlets.Dict({"text": "starting ...", "share": 0.0, "curves": {}}).tag(sync=True)
+
+    return Live()
+
+
+def live() -> Callable[[Progress], None]:
+    """Something to give `sample`, `resume` or an estimator as on_progress: it shows energy, temperatures and the error
+    of the averages while the run goes on.
+
+    A widget in a notebook (pip install gpu_thermo[notebook]), else a line every ten seconds. No bit changes by it.
+    """
+    if "ipykernel" not in sys.modules:
+        return Lines()
+    try:
+        made = widget()
+    except ImportError:
+        return Lines()
+    from IPython.display import display  # type: ignore[import-not-found]
+
+    display(made)
+    return Shown(made)
