@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from gpu_thermo.averages.calibration import calibration
 from gpu_thermo.averages.predictive import data_names, predict, restored_data
@@ -21,6 +22,8 @@ Array = Any
 OURS = "this run"
 COVERAGE, DRAWS = 0.9, 1_000
 """Of the interval that is counted, and the draws that our densities are made of."""
+MANY = 20_000
+"""Rows below which threads of gradient boosting wait for each other longer than they work."""
 _NORMAL = 1.6448536269514722
 """Half the width of a normal law's central 90 % interval, in sd."""
 
@@ -60,7 +63,7 @@ def compared(run: Run, seconds: float = float("nan")) -> list[Score]:
     data = restored_data(tree)
     if not data.test_points or data.count > 1 or len(data.targets) > 1:
         raise SpecError("Only a run on one data set with one target and rows held out can be compared.")
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), threadpool_limits(1 if data.points < MANY else None, user_api="openmp"):
         warnings.simplefilter("ignore")  # of lbfgs and of few samples in a class: the scores say enough
         return [_ours(tree, data, seconds), *(_classes(data) if data.classes else _numbers(data))]
 
