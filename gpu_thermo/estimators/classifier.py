@@ -38,7 +38,7 @@ class BayesianMLPClassifier(ClassifierMixin, BayesianMLP):
         self.classes_, labels = np.unique(y, return_inverse=True)
         present = self.classes_ if weight is None else np.unique(y[weight > 0])
         if len(present) < 2:
-            raise ValueError(f"y has one class only, {present[0]!r}: a classifier needs two at least.")
+            raise ValueError(f"y has one class only, {present.tolist()[0]!r}: a classifier needs two at least.")
         names = tuple(map(str, self.classes_))
         names = names if len(set(names)) == len(names) else tuple(map(repr, self.classes_))
         task = classification(len(names))

@@ -12,11 +12,11 @@ from sklearn.utils import _safe_indexing
 
 from ..averages.points import warn_of_new
 from ..data import Dataset
-from ..data.dataset import Part, Schema, stack
+from ..data.dataset import MAX_MAGNITUDE, Part, Schema, stack
 from ..data.fields import without_targets
 from ..data.frames import absent_answers, is_table, raw_columns
 from ..data.kinds import KINDS, make_recipe
-from ..data.recipe import Recipe
+from ..data.recipe import Recipe, absent_in
 from ..errors import DataError, did_you_mean
 
 Array = Any
@@ -76,8 +76,9 @@ def recipe_for(x: Any, columns: Columns = Columns()) -> Recipe | None:
     if len(set(names)) != len(names):
         return None  # scikit-learn's own checks name it
     kinds = {str(name): kind for name, kind in (columns.kinds or {}).items()}
-    recipe = make_recipe(raw_columns(x, columns.chosen(names), "X"), columns.features is not None, kinds, "X")
-    plain = all(c.kind == "number" and not c.fills for c in recipe.columns)
+    raw = raw_columns(x, columns.chosen(names), "X")
+    recipe = make_recipe(raw, columns.features is not None, kinds, "X")
+    plain = all(values.dtype.kind == "f" and not absent_in(values).any() for values in raw.values())
     return None if plain and not columns.given else recipe
 
 
@@ -126,12 +127,26 @@ def in_order(x: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> tuple[A
     return x[order], y[order], None if weight is None else weight[order]
 
 
+def _refuse_large(values: np.ndarray, names: Sequence[str]) -> None:
+    """DataError that names the first number beyond what squares of numbers can be."""
+    if values.dtype.kind != "f" or not (large := np.argwhere(np.abs(values) > MAX_MAGNITUDE)).size:
+        return
+    row, column = (int(i) for i in large[0])
+    rest = f" ({len(large):,} such values)" if len(large) > 1 else ""
+    raise DataError(
+        f"Column '{names[column]}', row {row + 1}, is {values[row, column]:.4g}{rest}; numbers may be {MAX_MAGNITUDE:g}"
+        " in size at most: give it in another unit, or its logarithm."
+    )
+
+
 def dataset(
     task: str, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None, features: tuple[str, ...],
     classes: tuple[str, ...] = (), targets: tuple[str, ...] = (), recipe: Recipe | None = None, standardise: Any = True,
     transform: str | None = None,
 ) -> Dataset:  # fmt: skip
-    """All rows as training points."""
+    """All rows as training points; DataError for numbers too large to compute with."""
+    for values, names in ((x, features), (y, targets)):
+        _refuse_large(values, names)
     x, y, weight = in_order(x, y, weight)
     part = Part(x, y, x[:0], y[:0], weight)
     return stack(Schema("arrays", task, features, classes, targets, recipe, transform), [part], standardise)

@@ -1,5 +1,6 @@
 """BayesianMLPRegressor."""
 
+import warnings
 from typing import Any, Self
 
 import numpy as np
@@ -77,6 +78,8 @@ class BayesianMLPRegressor(RegressorMixin, BayesianMLP):
         y = np.asarray(y, np.float64)
         self._flat = y.ndim == 1
         y = y.reshape(len(y), -1)
+        if len(y) > 1 and (y == y[0]).all():
+            warnings.warn(f"y holds one value in all rows, {y[0, 0]:g}: there is nothing to learn.", stacklevel=2)
         targets = tuple(f"y{i}" for i in range(y.shape[1])) if y.shape[1] > 1 else ("y",)
         scale = "features" if self.likelihood == POISSON else True
         transform = self.target_transform

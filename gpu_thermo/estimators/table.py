@@ -156,5 +156,8 @@ def log_would_help(data: Dataset) -> float:
 
 
 def _skewness(y: np.ndarray) -> float:
-    centred = y - y.mean()
-    return float((centred**3).mean() / max((centred**2).mean(), 1e-300) ** 1.5)
+    unit = float(np.ptp(y))
+    if not 0 < unit < np.inf:
+        return 0.0
+    centred = (y - y.mean()) / unit
+    return float((centred**3).mean() / (centred**2).mean() ** 1.5)

@@ -220,7 +220,7 @@ def test_predict_asks_for_the_same_columns(folder):
     assert found.exit_code == 2
     assert "'a'" in found.stderr
     (folder / "new.csv").write_text("a,b,colour\n1,2,green\n")
-    with pytest.warns(UserWarning, match=r"texts that the run's data had not \('green'\)"):
+    with pytest.warns(UserWarning, match=r"texts that the run's data had not \('green' in 1\)"):
         found = call("predict", "run.zarr", "new.csv", "--out", "p.csv")
     assert found.exit_code == 0, found.output
 

@@ -100,3 +100,19 @@ def test_rows_without_an_answer():
     labels = np.array(["NA", None, *"ab" * 5], object)
     with pytest.raises(DataError, match=r"1 of 12 rows has no value of 'y' \(row 2\)"):
         with_answers(X, labels, None, False)
+
+
+def test_columns_that_are_left_out_of_numbers():
+    """An empty column, or one text throughout, beside numbers is left out, and needs not be there to predict."""
+    pandas = pytest.importorskip("pandas")
+    for odd in (np.nan, "x"):
+        table = pandas.DataFrame(X, columns=list("abc")).assign(d=odd)
+        recipe = recipe_for(table)
+        assert recipe.names == ("a", "b", "c")
+        np.testing.assert_array_equal(encoded(table.drop(columns="d"), recipe), X)
+
+
+@pytest.mark.parametrize(("x", "y", "said"), [(1e300, 1, "Column 'b', row 1, is"), (1, 1e200, "Column 'y', row 1, is")])
+def test_numbers_too_large_to_square(x, y, said):
+    with pytest.raises(DataError, match=f"{said}.*numbers may be 1e.30 in size at most"):
+        dataset("regression", X * [1, x, 1], Y * y, None, ("a", "b", "c"), targets=("y",))

@@ -8,6 +8,7 @@ import pytest
 
 from gpu_thermo.errors import DataError
 from gpu_thermo.estimators.table import Wanted, log_would_help, plan_table
+from gpu_thermo.estimators.table import _skewness as skewness
 
 RNG = np.random.default_rng(0)
 
@@ -62,6 +63,12 @@ def test_bad_tables(table, kind):
     columns, said = BAD[kind]
     with pytest.raises(DataError, match=r"(?s)" + said.replace("(", r"\(").replace("?", r"\?")):
         plan_table(table(**columns), "prise")
+
+
+def test_skewness_of_what_has_none():
+    """One value, and numbers whose cubes overflow, without a warning."""
+    assert skewness(np.ones(5)) == 0
+    assert skewness(np.array([1e200, 2e200, 4e200])) == pytest.approx(skewness(np.array([1.0, 2.0, 4.0])))
 
 
 def test_an_empty_column_is_left_out(table):
