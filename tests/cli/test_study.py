@@ -41,7 +41,7 @@ def test_study_and_table_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert found["comparisons"][0]["pairs"] == 2
     every = json.loads(CliRunner().invoke(app, ["table", out, "--json"]).stdout)
     assert len(every["comparisons"]) == 6
-    assert CliRunner().invoke(app, ["table", out]).stdout.count(" - ") == 6
+    assert CliRunner().invoke(app, ["table", out]).stdout.count(" - ") == 7  # with the head of the column
     monkeypatch.setattr(study_command, "MOST_PAIRS", 2)
     few = CliRunner().invoke(app, ["table", out]).stdout
     assert "2 of 6 pairs are shown, those nearest to the best" in few
