@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ pandas = pytest.importorskip("pandas")
 def small(monkeypatch):
     """Runs of a second."""
     monkeypatch.setattr(defaults, "GRADIENTS", (2_000, 2_000))
-    monkeypatch.setattr(defaults, "UNITS", 4)
+    monkeypatch.setattr(defaults, "SIZES", (replace(defaults.SIZES[0], hidden=(4,)), *defaults.SIZES[1:]))
 
 
 def test_a_table_in_an_answer_out(folder):
