@@ -26,8 +26,8 @@ LETTERS = {
     "lambda": "λ", "mu": "μ", "nu": "ν", "xi": "ξ", "pi": "π", "rho": "ρ", "sigma": "σ", "tau": "τ", "phi": "φ",
     "omega": "ω", "Phi": "Φ", "Psi": "Ψ",
 }  # fmt: skip
-GREEK = re.compile(rf"(?<![\w.-])(?:{'|'.join(LETTERS)})(?![\w-])")
-RAISED = re.compile(r"(?<=[\w)|'.])(\^)(-?\d+|\w|\([^()]*\))|(?<=\b[A-Za-z])(_)(\w{1,3})\b")
+GREEK = re.compile(rf"(?<![\w.])(?<!\w-)(?:{'|'.join(LETTERS)})(?![\w-])")
+RAISED = re.compile(r"(?<=[\w)|'.])(\^)(-?\d+|\w|\([^()]*\))|(?:(?<=\b[A-Za-z])|(?<=sum))(_)(\w{1,3})\b")
 
 
 class PlainReferences(SphinxPostTransform):

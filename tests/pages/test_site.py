@@ -9,7 +9,6 @@ from site_pages import ROOT
 
 import gpu_thermo
 
-sphinx = pytest.importorskip("sphinx", reason='the site needs pip install ".[docs]"')
 MOST_SECONDS = 240
 
 
@@ -21,6 +20,7 @@ def make(*arguments):
 @pytest.mark.slow
 def test_the_site_is_built(tmp_path):
     """What tutorials said is kept by their content, so that none is run again; processor time is held to the limit."""
+    pytest.importorskip("sphinx", reason='the site needs pip install ".[docs]"')
     began = time.perf_counter()
     done = make("build", "--out", str(tmp_path))
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
