@@ -75,6 +75,8 @@ def relinked(text: str, page: Path, place: str, places: dict[Path, str]) -> tupl
             raise ValueError(f"{page.relative_to(ROOT)} links to {link}, which is not there")
         if file in places:
             return f"{before}{_relative(places[file], place)}{mark}{anchor}{after}"
+        if file.parent == DOCS / "tutorials":  # sphinx-gallery makes its page
+            return f"{before}{_relative(f'tutorials/{file.stem}.rst', place)}{after}"
         if before.startswith(("!", ":")):
             pictures.append(file)
             return f"{before}{_relative(f'pictures/{file.name}', place)}{after}"
