@@ -80,12 +80,12 @@ def inside(root: Path, key: str) -> str:
     """Where `key` lies; StoreError if any part of the way below `root` is a link."""
     path = os.fspath(root)
     for part in key.split("/"):
-        path = os.path.join(path, part)
+        path = f"{path}/{part}"
         try:
             if stat.S_ISLNK(os.lstat(path).st_mode):
                 raise _linked(root, os.path.relpath(path, root))
         except FileNotFoundError:
-            return os.path.join(root, key)
+            return f"{os.fspath(root)}/{key}"
     return path
 
 
@@ -137,9 +137,14 @@ def remove(root: Path, key: str) -> None:
 
 def make_folder(root: Path, path: str) -> None:
     """A node's folder, where that is new."""
-    folder = Path(inside(root, path)) if path else root
-    if path and not folder.is_dir():
-        folder.mkdir()  # never its parents: a store that vanished must not come back half
+    if not path:
+        return
+    folder = inside(root, path)
+    try:
+        os.mkdir(folder)  # never its parents: a store that vanished must not come back half
+    except FileExistsError:
+        if not os.path.isdir(folder):
+            raise
 
 
 def put_document(root: Path, path: str, document: Mapping[str, Any]) -> None:
