@@ -7,8 +7,8 @@ from .staging import ROOT
 
 PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs")
 CODE = ("gpu_thermo", "cli", "analysis", "bench")
-OURS = "teh,carin,inforce,fro,ot"
-"""Words that codespell takes for mistakes and that are none here: names, a class, a split of MNIST, a type."""
+OURS = "teh,carin,inforce,fro,ot,nd,fo"
+"""Words that codespell takes for mistakes and that are none here: names, a class, a split of MNIST, types."""
 NOT_TEXT = "*.json,*.ipynb,*.png,*.csv,*.svg,*.npz,*.inv,*.js"
 
 
