@@ -63,12 +63,8 @@ OF_THE_DESK = {
     "tracks of a launch recorded at one's steps": (
         (("gpu_thermo/engines/fused.py", "zip(slot, records, strict=True)",
           "zip(slot, [records[0]] * len(records), strict=True)"),), TOGETHER),
-    "whose work is counted when anybody is recorded": (
-        (("gpu_thermo/kernels/work.h", "if (run.slot(l, i) < 0) continue;", "if (run.slot(l, i) < -1) continue;"),),
-        TOGETHER),
-    "runs that have ended go on": (
-        (("gpu_thermo/study/together.py", "self._watches[-1].shard.steps <= self._state.step",
-          "self._watches[0].shard.steps <= self._state.step"),), TOGETHER),
+    "work forgotten when another track is recorded": (
+        (("gpu_thermo/engines/batched.py", "s.extra[SUMS][some] = 0", "s.extra[SUMS][...] = 0"),), TOGETHER),
     "chains resampled in random order": (
         (("gpu_thermo/averages/resample.py", "_systematic(weight[c], count, rng) for c in kept",
           "rng.permutation(_systematic(weight[c], count, rng)) for c in kept"),),
