@@ -27,7 +27,8 @@ class Asked:
 
     Attributes
     ----------
-    tree : the opened run, of `networks` networks, by `name`. ensembles : numbers and labels of those that answer.
+    tree : the opened run, of `networks` networks, by `name`. ensembles : numbers and labels of those that answer,
+    and chosen the one that was asked for.
     predict : raw columns and an ensemble (None for all) to answers. target : what classes are called. wanted : columns.
     reach, tally : of the rows that were learned from, and rows outside, counted on the way.
     """
@@ -35,6 +36,7 @@ class Asked:
     tree: "xarray.DataTree"
     name: str
     ensembles: dict[int, str]
+    chosen: int | None
     predict: Callable[..., "xarray.Dataset"]
     target: str
     classes: tuple[str, ...]
@@ -207,28 +209,18 @@ def _write_parquet(asked: Asked, given: "Points", points: Path, out: Path, kept:
                 writer.close()
 
 
-def _whole(asked: Asked, given: "Points", ensemble: int | None) -> "xarray.Dataset":
+def _whole(asked: Asked, given: "Points") -> "xarray.Dataset":
     """All answers as `gpu_thermo.predict` has them."""
-    found = asked.predict(given.raw, ensemble=ensemble)
+    found = asked.predict(given.raw, ensemble=asked.chosen)
     if asked.reach is not None:
         asked.tally.add(asked.reach.beyond(found["x"].to_numpy()))
     return found
 
 
-def _one(asked: Asked) -> int | None:
-    """The ensemble, where one was asked for of several."""
-    from gpu_thermo.averages.ensembles import ensemble_labels
-
-    every = (
-        ensemble_labels(asked.tree["sample_stats"].to_dataset()) if "sample_stats" in asked.tree.children else {0: ""}
-    )
-    return next(iter(asked.ensembles)) if len(asked.ensembles) < len(every) else None
-
-
 def _write_npz(asked: Asked, given: "Points", points: Path, out: Path, kept: str, quiet: bool) -> None:
     import numpy as np
 
-    found = _whole(asked, given, _one(asked))
+    found = _whole(asked, given)
     arrays: dict[str, Any] = {str(name): value.to_numpy() for name, value in found.variables.items()}
     with appearing(out) as unfinished, unfinished.open("wb") as file:
         np.savez(
@@ -237,7 +229,7 @@ def _write_npz(asked: Asked, given: "Points", points: Path, out: Path, kept: str
 
 
 def _write_zarr(asked: Asked, given: "Points", points: Path, out: Path, kept: str, quiet: bool) -> None:
-    found = _whole(asked, given, _one(asked))
+    found = _whole(asked, given)
     texts = {
         name: value.astype(object) for name, value in found.coords.items() if value.dtype.kind == "U"
     }  # text of fixed width warns

@@ -167,6 +167,7 @@ def _asked(tree: "xarray.DataTree", name: str, ensemble: int | None, device: str
     tree = with_reach(tree)
     return Asked(
         tree, name, chosen or {ensemble: ""},  # type: ignore[dict-item]  # there is no such one: averages say so
+        ensemble,
         partial(average, tree, device=device, quantiles=wanted.asked), given if isinstance(given, str) else "",
         tuple(names["classes"]), wanted, Reach.of(tree), Tally.of(names["features"], names.get("recipe")),
     )  # fmt: skip

@@ -124,7 +124,7 @@ def widget() -> Any:
     import anywidget
     import traitlets
 
-    class Live(anywidget.AnyWidget):  # type: ignore[misc]
+    class Live(anywidget.AnyWidget):
         """Curves of a run."""
 
         _esm = DRAW
@@ -145,7 +145,7 @@ def live() -> Callable[[Progress], None]:
         made = widget()
     except ImportError:
         return Lines()
-    from IPython.display import display  # type: ignore[import-not-found]
+    from IPython.display import display
 
     display(made)
     return Shown(made)

@@ -89,8 +89,9 @@ class Tally:
     @classmethod
     def of(cls, features: Sequence[str], recipe: Recipe | None) -> "Tally":
         """Of inputs by their names, or by the columns that they were made of."""
-        plain = recipe is None
-        return cls([(name, 1) for name in features] if plain else [(c.name, len(c.features)) for c in recipe.columns])
+        if recipe is None:
+            return cls([(name, 1) for name in features])
+        return cls([(column.name, len(column.features)) for column in recipe.columns])
 
     def add(self, beyond: np.ndarray) -> "Tally":
         """Count inputs [point, feature] so far outside, too."""

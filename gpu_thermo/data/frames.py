@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import DataError, SpecError, did_you_mean
 from . import arrays
@@ -149,7 +150,7 @@ def with_answers(frame: Any, asked: Asked, where: str) -> Any:
     return frame[~absent]
 
 
-def absent_answers(values: Values, texts: bool = True) -> Values:
+def absent_answers(values: Values, texts: bool = True) -> NDArray[np.bool_]:
     """[rows] whether an answer is missing, of values [rows] or [rows, n]; `texts` says whether NA and the like do."""
     if values.dtype.kind == "f":
         absent = np.isnan(values)
@@ -159,7 +160,7 @@ def absent_answers(values: Values, texts: bool = True) -> Values:
         every = values.astype(object).ravel().tolist()
         flat = [(texts or not isinstance(v, str)) and _is_absent(v) for v in every]
         absent = np.array(flat, bool).reshape(values.shape)
-    return absent.reshape(len(values), -1).any(axis=1)
+    return np.asarray(absent.reshape(len(values), -1).any(axis=1))
 
 
 def frame_targets(frame: Any, target: Sequence[str], where: str) -> Values:

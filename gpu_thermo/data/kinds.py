@@ -177,11 +177,11 @@ def _as_kind(name: str, values: Raw, kind: str | None, where: str) -> tuple[Raw,
 
 def _written(name: str, values: Raw, what: str, kind: str | None) -> dates.Dates | None:
     """Texts, or where that is asked for numbers such as 20251231, as dates; None where they are none."""
-    if values.dtype.kind == "f" and kind is not None and (values := digits(values)) is None:
+    texts = digits(values) if values.dtype.kind == "f" and kind is not None else values
+    if texts is None or texts.dtype.kind != "O":
         return None
-    if values.dtype.kind != "O":
-        return None
-    return dates.read(values.tolist(), what, kind if kind in dates.WORDS else "", kind is not None, name)
+    order = kind if kind is not None and kind in dates.WORDS else ""
+    return dates.read(texts.tolist(), what, order, kind is not None, name)
 
 
 def _number(name: str, values: Raw, absent: Any) -> Encoder:
