@@ -30,6 +30,8 @@ METHODS: dict[str, tuple[dict[str, Any], float | None]] = {
         85.5,
     ),
 }
+BEST = "AdLaLa gamma .5"
+"""Whom the others are compared with, in pairs."""
 
 
 def accuracies(method: dict[str, Any], runs: int, steps: int) -> np.ndarray:
@@ -44,52 +46,42 @@ def accuracies(method: dict[str, Any], runs: int, steps: int) -> np.ndarray:
     return 100 * last.statistics["test_accuracy"]
 
 
+def row(found: np.ndarray, published: float | None) -> dict[str, Any]:
+    """What stands in the result file of a method's accuracies [runs]."""
+    sd = found.std(ddof=1)
+    return {
+        "published": published, "mean": found.mean(), "standard_error": sd / np.sqrt(len(found)), "sd": sd,
+        "worst": found.min(), "runs": len(found),
+    }  # fmt: skip
+
+
+def paired(best: np.ndarray, other: np.ndarray) -> tuple[float, float]:
+    """Mean of best - other over runs, and the same in its standard errors."""
+    difference = best - other
+    return difference.mean(), float(difference.mean() / (difference.std(ddof=1) / np.sqrt(len(other))))
+
+
 def main() -> None:
     """Run all methods, print the table, write the result file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--steps", type=int, default=10_000)
     given = parser.parse_args()
-    obtained, rows = {}, {}
+    obtained, rows, gaps = {}, {}, {}
     begin = time.perf_counter()
     print(f"{'method':22} {'published':>9} {'obtained':>15}   min   median   seconds")
     for name, (method, published) in METHODS.items():
         start = time.perf_counter()
         a = obtained[name] = accuracies(method, given.runs, given.steps)
-        error = a.std(ddof=1) / np.sqrt(len(a))
-        rows[name] = {
-            "published": published,
-            "mean": a.mean(),
-            "standard_error": error,
-            "sd": a.std(ddof=1),
-            "worst": a.min(),
-            "runs": len(a),
-        }
-        seconds = time.perf_counter() - start
-        print(
-            f"{name:22} {published:9.1f} {a.mean():8.1f} +- {error:3.1f} {a.min():5.1f} {np.median(a):8.1f}"
-            f" {seconds:9.1f}"
-        )
-    best = obtained["AdLaLa gamma .5"]
-    gaps = {}
+        r = rows[name] = row(a, published)
+        figures = f"{published:9.1f} {r['mean']:8.1f} +- {r['standard_error']:3.1f} {a.min():5.1f} {np.median(a):8.1f}"
+        print(f"{name:22} {figures} {time.perf_counter() - start:9.1f}")
+    best = obtained.pop(BEST)
     for name, a in obtained.items():
-        if name != "AdLaLa gamma .5":
-            difference = best - a
-            gaps[name] = float(difference.mean() / (difference.std(ddof=1) / np.sqrt(len(a))))
-            print(
-                f"AdLaLa gamma .5 above {name}: {difference.mean():.1f} points, {gaps[name]:.1f} paired standard errors"
-            )
-    seconds = time.perf_counter() - begin
-    save(
-        "lmv_fig8",
-        {
-            "unit": "test accuracy, percent",
-            "steps": given.steps,
-            "methods": rows,
-            "paired_z_of_adlala": gaps,
-            "seconds": seconds,
-        },
-    )
+        points, gaps[name] = paired(best, a)
+        print(f"{BEST} above {name}: {points:.1f} points, {gaps[name]:.1f} paired standard errors")
+    result = {"unit": "test accuracy, percent", "steps": given.steps, "methods": rows, "paired_z_of_adlala": gaps}
+    save("lmv_fig8", result | {"seconds": time.perf_counter() - begin})
 
 
 if __name__ == "__main__":

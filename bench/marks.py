@@ -1,7 +1,9 @@
-"""What all tables of results share: rows in Markdown, and where they were measured."""
+"""What all tables of results share: rows in Markdown, numbers as they stand there, where they were measured."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
+
+from .common import human
 
 Result = dict[str, Any]
 
@@ -20,3 +22,13 @@ def where(result: Result) -> str:
     return (
         f"{m['processor']}, {m['cores']} cores, {m['vector']}; Python {m['python']}, {packages}; {result['date'][:10]}."
     )
+
+
+def span(s: Result, form: Callable[[float], str] = human) -> str:
+    """Median and range."""
+    return f"{form(s['median'])} ({form(s['lowest'])} to {form(s['highest'])})"
+
+
+def percent(number: float) -> str:
+    """One digit after the point."""
+    return f"{100 * number:.1f} %"

@@ -154,6 +154,8 @@ ELSEWHERE = {
     "cli/bench.py": ("bench/test_bench.py", "the command's numbers are the benchmark's"),
     "cli/figure.py": ("analysis/paper/test_gallery.py", "the command draws a figure and its page"),
     "analysis/convergence.py": ("analysis/test_diagnostics.py", "its numbers are those of a diagnosis"),
+    "analysis/agreement.py": ("analysis/test_diagnostics.py", "its verdicts are those of a diagnosis"),
+    "analysis/verdicts.py": ("analysis/test_diagnostics.py", "what a diagnosis holds, as text and as JSON"),
     "analysis/drawing.py": ("analysis/test_maps.py", "maps are drawn as soon as they are made"),
     "analysis/comparison.py": ("analysis/test_multimodal.py", "what pictures and table are made from"),
     "analysis/multimodal_draws.py": ("analysis/test_multimodal.py", "draws that count, as the pictures take them"),

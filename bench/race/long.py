@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.resources import files
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .judge import FOLDER, MEAN, REFERENCE_SHARE, VARIANCE, Truth, path_of
-from .problems import problem
+from .problems import Problem, problem
 
 CHAINS, WARM_UP, BATCH, ACCEPTANCE = 16, 2_000, 500, 0.9
 """Chains; draws of their warm-up, and between looks; target acceptance."""
@@ -54,20 +55,56 @@ def summary(moments: np.ndarray) -> dict[str, np.ndarray]:
 
 def _long(name: str, limit: float) -> Truth:
     """Warm up, pool step sizes and masses, and draw until errors are SHARE of what is asked for."""
-    import blackjax
     import jax
 
     jax.config.update("jax_enable_x64", True)
-    from .density import log_density, start
+    from .density import log_density
     from .nuts import shared
 
     p, begun = problem(name), time.monotonic()
     density = log_density(p)
+    keys, state, parameters = _warmed(p, density)
+    run, sums, divergent, work = shared(_draws(density)), list[np.ndarray](), 0, 0.0
+    while True:
+        keys = jax.vmap(lambda k: jax.random.split(k)[0])(keys)
+        state, (theta, bad, steps) = run(keys, state, parameters)
+        values = p.values(np.asarray(theta))
+        sums.append(np.stack([values.mean(axis=1), (values**2).mean(axis=1)], axis=1))
+        divergent, work = divergent + int(bad.sum()), work + float(steps.mean())
+        told = _told(sums, divergent, work) | {"seconds": round(time.monotonic() - begun, 1)}
+        known = Truth(**summary(np.mean(sums, axis=0)), provenance=told)
+        print(f"{name}: {told['draws']} draws a chain, errors {known.errors}, R-hat {told['rhat']}", flush=True)
+        enough = known.errors[0] <= SHARE * MEAN and known.errors[1] <= SHARE * VARIANCE
+        if (enough and len(sums) >= 4) or time.monotonic() - begun > limit:
+            return known
+
+
+def _warmed(p: Problem, density: Callable[[Any], Any]) -> tuple[Any, Any, dict[str, Any]]:
+    """Keys and states of all chains behind their warm-up, and one step size and one mass for all."""
+    import blackjax
+    import jax
+
+    from .density import start
+    from .nuts import shared
 
     def warm(key: Any) -> Any:
         first, second = jax.random.split(key)
         adaptation = blackjax.window_adaptation(blackjax.nuts, density, target_acceptance_rate=ACCEPTANCE)
         return adaptation.run(second, start(p, first), WARM_UP)[0]
+
+    keys = jax.random.split(jax.random.key(1), CHAINS)
+    found = shared(warm)(keys)
+    pooled = {
+        "step_size": jax.numpy.median(found.parameters["step_size"]),
+        "inverse_mass_matrix": found.parameters["inverse_mass_matrix"].mean(axis=0),
+    }
+    return keys, found.state, {key: jax.numpy.broadcast_to(v, (CHAINS, *v.shape)) for key, v in pooled.items()}
+
+
+def _draws(density: Callable[[Any], Any]) -> Callable[[Any, Any, Any], Any]:
+    """BATCH draws of one chain: its state, and positions, divergences and leapfrogs of each."""
+    import blackjax
+    import jax
 
     def draw(key: Any, state: Any, parameters: Any) -> Any:
         step = blackjax.nuts(density, **parameters).step
@@ -78,31 +115,17 @@ def _long(name: str, limit: float) -> Truth:
 
         return jax.lax.scan(one, state, jax.random.split(key, BATCH))
 
-    keys = jax.random.split(jax.random.key(1), CHAINS)
-    found = shared(warm)(keys)
-    pooled = {
-        "step_size": jax.numpy.median(found.parameters["step_size"]),
-        "inverse_mass_matrix": found.parameters["inverse_mass_matrix"].mean(axis=0),
-    }
-    parameters = {key: jax.numpy.broadcast_to(v, (CHAINS, *v.shape)) for key, v in pooled.items()}
-    state, run, sums, batches, divergent, work = found.state, shared(draw), [], 0, 0, 0.0
-    while True:
-        keys = jax.vmap(lambda k: jax.random.split(k)[0])(keys)
-        state, (theta, bad, steps) = run(keys, state, parameters)
-        values = p.values(np.asarray(theta))
-        sums.append(np.stack([values.mean(axis=1), (values**2).mean(axis=1)], axis=1))
-        batches, divergent, work = batches + 1, divergent + int(bad.sum()), work + float(steps.mean())
-        told = {
-            "sampler": f"NUTS, blackjax {version('blackjax')}, jax {version('jax')}, float64", "chains": CHAINS,
-            "draws": batches * BATCH, "warm_up": WARM_UP, "acceptance": ACCEPTANCE, "divergent": divergent,
-            "leapfrogs": round(work / batches, 1), "seconds": round(time.monotonic() - begun, 1),
-            "date": datetime.now(UTC).isoformat(timespec="seconds"), "rhat": _rhat(np.stack(sums)),
-        }  # fmt: skip
-        known = Truth(**summary(np.mean(sums, axis=0)), provenance=told)
-        print(f"{name}: {batches * BATCH} draws a chain, errors {known.errors}, R-hat {told['rhat']}", flush=True)
-        enough = known.errors[0] <= SHARE * MEAN and known.errors[1] <= SHARE * VARIANCE
-        if (enough and batches >= 4) or time.monotonic() - begun > limit:
-            return known
+    return draw
+
+
+def _told(sums: list[np.ndarray], divergent: int, work: float) -> dict[str, Any]:
+    """Where the reference is from; `work` is the sum over batches of mean leapfrogs."""
+    return {
+        "sampler": f"NUTS, blackjax {version('blackjax')}, jax {version('jax')}, float64", "chains": CHAINS,
+        "draws": len(sums) * BATCH, "warm_up": WARM_UP, "acceptance": ACCEPTANCE, "divergent": divergent,
+        "leapfrogs": round(work / len(sums), 1), "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "rhat": _rhat(np.stack(sums)),
+    }  # fmt: skip
 
 
 def _rhat(sums: np.ndarray) -> float:
