@@ -1,7 +1,7 @@
 """Runs with a tolerance, measured: are their errors true, what does tuning cost, how long do twelve targets take.
 
 `python -m bench.tuned truth [--folder DIR]`: 4 NUTS references x 2 starts x 2 tolerances x seeds 0 to 19; goes on where
-it was stopped. `cost`: the same numbers given by hand, needs the rows of `truth`. `table`: twelve targets by four
+it was stopped. `cost`: the same numbers given by hand, needs the rows of `truth`. `table`: twelve targets by three
 methods, a minute each at most. `all`: the three of them, one after another. Smaller ones, which write no file:
 `lost`, how near 40 right runs come to what is called lost; `judged`, what the draws of judged windows are worth;
 `mueller`, Mueller-Brown over 20 seeds.
