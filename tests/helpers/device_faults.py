@@ -26,7 +26,10 @@ SHUFFLE = "x += __shfl_xor_sync(lanes(), x, d"
 THEN = "  if constexpr (INDEX + 1 < LAYERS) "
 SYNC_THEN = f"  team.sync();\n{THEN}"
 VALUE, BARRIER = "shared->wide_value[member / GROUP] = x;", "\n    __syncthreads();"
-ENERGY, ROW = "a.ring_energy[slot * a.replicas + first + l] = get_wide(s.energy, l);", "scalar* row = to + (first + l"
+ENERGY, ROW = (
+    "a.ring_energy[slot(l, i) * a.replicas + first + l] = get_wide(s.energy, l);",
+    "scalar* row = to + (first + l",
+)
 TEXTS: dict[str, Fault] = {
     "none, a warp": (32, "step.h", "", ""),
     "none, two warps": (64, "step.h", "", ""),
@@ -59,7 +62,7 @@ TEXTS: dict[str, Fault] = {
         "  if constexpr (INDEX > 0)",
     ),
     "no barrier after outputs": (64, "team.h", "  team.sync();\n}", "}"),
-    "a ring that is not written": (32, "step.h", ENERGY, ""),
+    "a ring that is not written": (32, "step.h", ENERGY, ";"),
     "a row beyond the last": (32, "step.h", f"{ROW})", f"{ROW} + (first + l + 1 == a.replicas))"),
 }
 """Name: team, header, and what of its text becomes what."""
