@@ -47,6 +47,8 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 }
 """Dynamics: a method or a word. Network: m, d, bits. Team: 0 is chosen from the network. Outputs: of tasks that have a
 choice."""
+APART = {"dynamics", "activation"}
+"""Choices that know nothing of each other: letters move parameters, activations are asked by gradients alone."""
 
 
 @dataclass(frozen=True)
@@ -96,11 +98,14 @@ class Result:
 
 @cache
 def pairwise() -> tuple[Mapping[str, Any], ...]:
-    """Rows of CHOICES in which every two values of different choices meet, found greedily and always the same."""
+    """Rows of CHOICES in which every two values of different choices meet, but for those APART, found greedily and
+    always the same.
+    """
     names = tuple(CHOICES)
     missing = {
         ((a, i), (b, j))
         for a, b in itertools.combinations(range(len(names)), 2)
+        if {names[a], names[b]} != APART
         for i in range(len(CHOICES[names[a]])) for j in range(len(CHOICES[names[b]]))
     }  # fmt: skip
     rows: list[Mapping[str, Any]] = []
