@@ -95,10 +95,15 @@ def _chosen(kept: str, names: list[str]) -> list[int] | None:
     if kept in ("all", "none"):
         return None if kept == "all" else []
     wanted = [name.strip() for name in next(csv.reader([kept], skipinitialspace=True), [])]
+    stripped = [name.strip() for name in names]
     for name in wanted:
-        if name not in names:
-            raise DataError(f"--columns names '{name}', no column of POINTS. {did_you_mean(name, names)}")
-    return [names.index(name) for name in wanted]
+        if name not in stripped:
+            raise DataError(f"--columns names '{name}', no column of POINTS. {did_you_mean(name, stripped)}")
+        if stripped.count(name) > 1:
+            raise DataError(
+                f"--columns names '{name}', and POINTS has {stripped.count(name)} such columns: rename them."
+            )
+    return [stripped.index(name) for name in wanted]
 
 
 def _refuse_twice(own: list[str], theirs: list[str]) -> None:
@@ -109,6 +114,17 @@ def _refuse_twice(own: list[str], theirs: list[str]) -> None:
         raise DataError(
             f"POINTS has a column '{twice[0]}' already, as answers of an earlier predict have. Leave such columns out"
             " (--columns none, or names of those to keep), or rename them."
+        )
+
+
+def _refuse_double(names: list[str]) -> None:
+    """DataError where two columns of POINTS have one name: nothing reads such a Parquet file."""
+    from gpu_thermo.errors import DataError
+
+    if double := [name for name in names if names.count(name) > 1]:
+        raise DataError(
+            f"POINTS has {names.count(double[0])} columns '{double[0]}', and columns of a Parquet file have different"
+            " names. Rename them, choose others (--columns), or write the answers as .csv."
         )
 
 
@@ -133,20 +149,22 @@ def _write_csv(asked: Asked, given: "Points", points: Path, out: Path, kept: str
                 if ensemble == next(iter(asked.ensembles)):
                     names = list(source.names) if places is None else [source.names[i] for i in places]
                     _refuse_twice([*(["ensemble"] if several else []), *own], names)
-                    head = source.header if places is None else source.joined(names)
+                    head = source.header if places is None else source.joined(names) if places else None
                     heads = [quoted(name, delimiter) for name in own]
                     file.write(_row(delimiter, newline, ["ensemble"] if several else [], head, heads))
             front = [str(ensemble)] if several else []
             values = [[quoted(v, delimiter) for v in cells(c)] if c.dtype == object else cells(c) for c in own.values()]
             for answers in zip(*values, strict=True):
                 text, fields = next(rows)
-                mine = text if places is None else source.joined([fields[i] for i in places])
+                mine = text if places is None else source.joined([fields[i] for i in places]) if places else None
                 file.write(_row(delimiter, newline, front, mine, answers))
 
 
-def _row(delimiter: str, newline: str, front: Any, middle: str, behind: Any) -> str:
-    """One row of a file; `middle` is empty where no column of POINTS is kept."""
-    return delimiter.join([*front, *([middle] if middle else []), *behind]) + newline
+def _row(delimiter: str, newline: str, front: Any, middle: str | None, behind: Any) -> str:
+    """One row of a file; `middle` is None where no column of POINTS is kept, and empty where one is that has no value
+    there.
+    """
+    return delimiter.join([*front, *([] if middle is None else [middle]), *behind]) + newline
 
 
 class _FrameRows:
@@ -185,6 +203,7 @@ def _write_parquet(asked: Asked, given: "Points", points: Path, out: Path, kept:
         raise DataError(f"{points} has rows that pyarrow reads otherwise: write the answers as .csv.")
     places = _chosen(kept, list(map(str, table.column_names)))
     table = table if places is None else table.select(places)
+    _refuse_double(list(map(str, table.column_names)))
     several = len(asked.ensembles) > 1
     import pyarrow
     from pyarrow import parquet

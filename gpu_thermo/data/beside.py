@@ -76,16 +76,21 @@ def _records(path: Path, delimiter: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def parquet_rows(path: Path) -> Any:
-    """The pyarrow table of a Parquet or CSV file, its columns as they are; DataError where there is no pyarrow."""
+    """The pyarrow table of a Parquet or CSV file, its columns as they are; DataError where there is no pyarrow, or it
+    does not read the file: of CSV it wants no lines of blanks, and columns that are what their first megabyte is.
+    """
     try:
+        from pyarrow import ArrowInvalid, parquet
         from pyarrow import csv as arrow_csv
-        from pyarrow import parquet
     except ImportError:
         raise DataError("Parquet files are written by pyarrow, and it is not there: pip install pyarrow.") from None
     if path.suffix.lower() in PARQUET:
         return parquet.read_table(path)
     options = arrow_csv.ParseOptions(delimiter=CsvRows.of(path).delimiter, newlines_in_values=True)
-    return arrow_csv.read_csv(path, parse_options=options)
+    try:
+        return arrow_csv.read_csv(path, parse_options=options)
+    except ArrowInvalid as error:
+        raise DataError(f"{path} is no CSV to pyarrow ({error}): write the answers as .csv.") from None
 
 
 PARQUET = (".parquet", ".pq")

@@ -47,7 +47,8 @@ def _levels(v: np.ndarray) -> np.ndarray | None:
 
 
 def _singles(v: np.ndarray) -> np.ndarray:
-    return v.astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # what does not fit does not come back
+        return v.astype(np.float32)
 
 
 def _doubles(v: np.ndarray) -> np.ndarray:

@@ -198,6 +198,35 @@ def test_cells_stay_as_they_are(done: Path) -> None:
     check_refused(call("predict", "run.zarr", "points.csv", "--out", "x.csv", "--interval", "2"), ["--interval 2"])
 
 
+def test_a_column_alone_has_cells_without_values(done: Path) -> None:
+    """Every row has as many cells as the head, where the one column that is kept is empty, too."""
+    pandas = pytest.importorskip("pandas")
+    Path("points.csv").write_text("id,x1,x2\n7,1,0\n,0,1\n")
+    pandas.DataFrame({"id": ["7", None], "x1": [1.0, 0.0], "x2": [0.0, 1.0]}).to_parquet("points.parquet")
+    for points in ("points.csv", "points.parquet"):
+        assert call("predict", "run.zarr", points, "--out", f"{points}.csv", "--columns", "id").exit_code == 0
+        with open(f"{points}.csv", newline="") as file:
+            rows = list(csv.reader(file))
+        assert {len(row) for row in rows} == {len(rows[0])}
+        assert [row[0] for row in rows] == ["id", "7", ""]
+
+
+def test_columns_of_one_name(done: Path) -> None:
+    """They stay beside each other in CSV; which is meant, and what Parquet makes of them, nobody knows."""
+    pytest.importorskip("pyarrow")
+    Path("points.csv").write_text("id, id,x1, x2\n7,8,1,0\n")
+    assert call("predict", "run.zarr", "points.csv", "--out", "out.csv").exit_code == 0
+    assert Path("out.csv").read_text().splitlines()[0].startswith("id, id,x1, x2,predicted,")
+    one = call("predict", "run.zarr", "points.csv", "--out", "x.csv", "--columns", "id")
+    check_refused(one, ["'id'", "2 such columns"])
+    Path("points.csv").write_text("id,id,x1, x2\n7,8,1,0\n")
+    check_refused(call("predict", "run.zarr", "points.csv", "--out", "x.parquet"), ["2 columns 'id'", "--columns"])
+    assert call("predict", "run.zarr", "points.csv", "--out", "x.parquet", "--columns", "x2").exit_code == 0
+    Path("points.csv").write_text("\n  \nx1,x2\n1,0\n")
+    check_refused(call("predict", "run.zarr", "points.csv", "--out", "y.parquet"), ["points.csv", "as .csv"])
+    assert not Path("y.parquet").exists()
+
+
 def test_parquet_in_and_out(done: Path) -> None:
     """The same answers as of a CSV file, beside columns of the same types."""
     pandas = pytest.importorskip("pandas")

@@ -26,6 +26,10 @@ MANY = LARGE // 8 // 256
         (np.nextafter(LEVELS / 255, 2), np.float64, "1"),
         (-LEVELS / 255, np.float64, "1"),
         (LEVELS + 1.0, np.float32, "1"),
+        (np.append(LEVELS[1:], 1e300), np.float64, "1"),
+        (np.append(LEVELS[1:] / 255, np.nan), np.float64, "1"),
+        (np.append(LEVELS[1:], np.inf), np.float32, "1"),
+        (-0.0 * LEVELS, np.float32, "1"),
     ],
 )
 def test_the_narrowest_type_with_the_same_bits(values, dtype, unit):
@@ -35,6 +39,7 @@ def test_the_narrowest_type_with_the_same_bits(values, dtype, unit):
     again = wide(stored, said)
     assert again.dtype == np.float64
     np.testing.assert_array_equal(again, x)
+    np.testing.assert_array_equal(np.signbit(again), np.signbit(x))
 
 
 def test_small_ones_and_labels_stay():
