@@ -31,6 +31,7 @@ folder = Path(tempfile.mkdtemp())
 
 
 def launch(*words):
+    """A process of Dask's: scheduler or worker, with its options."""
     log = open(folder / f"{words[0]}.log", "a")
     return subprocess.Popen(
         [sys.executable, "-m", f"distributed.cli.dask_{words[0]}", *words[1:]], stdout=log, stderr=log

@@ -27,6 +27,7 @@ y = np.sin(2.5 * x[:, 0]) + 0.3 * rng.normal(size=40)
 
 
 def spec(activation):
+    """Eight ladders of sixteen rungs, of networks with this activation."""
     return {
         "data": {"standardise": False},
         "model": {"hidden": 8, "activation": activation, "prior_sd": 1.5, "noise_sd": 0.3, "init": "prior"},

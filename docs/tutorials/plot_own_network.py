@@ -50,6 +50,7 @@ if find_spec("jax"):
     import jax.numpy as jnp
 
     def rising(params, x):
+        """Outputs of one network, which grow with x."""
         units = jnp.tanh(jnp.exp(params["inner"]["w"]) * (x - params["inner"]["b"]))
         return units @ jnp.exp(params["outer"]["w"])[:, None] + params["outer"]["b"]
 
@@ -69,12 +70,16 @@ if find_spec("torch"):
     import torch
 
     class Side(torch.nn.Module):
+        """Weights and offsets of one side of the units."""
+
         def __init__(self, w, b):
             super().__init__()
             self.w = torch.nn.Parameter(torch.tensor(w, dtype=torch.float32))
             self.b = torch.nn.Parameter(torch.tensor(b, dtype=torch.float32))
 
     class Rising(torch.nn.Module):
+        """The same function as a module."""
+
         def __init__(self):
             super().__init__()
             self.inner, self.outer = (Side(start[name]["w"], start[name]["b"]) for name in ("inner", "outer"))

@@ -26,6 +26,7 @@ line = np.linspace(-1.5, 1.5, 151)[:, None]
 
 
 def spec(prior_sd):
+    """A network of 50 units with this prior."""
     return {
         "model": {"hidden": 50, "activation": "silu", "prior_sd": prior_sd},
         "method": {"name": "langevin", "posterior_temperature": 1.0},
@@ -53,6 +54,7 @@ inside = np.abs(line[:, 0]) <= 1
 
 
 def range_of(one):
+    """How far the median function goes over the inputs that there are, in units of the range of the answers."""
     phi = one["phi"].isel(output=0).to_numpy()[:, inside]
     return float(np.median(phi.max(axis=1) - phi.min(axis=1)) / (y.max() - y.min()))
 

@@ -24,6 +24,7 @@ from gpu_thermo_analysis.style import RC
 
 
 def spec(points):
+    """A run of one turn and so many points."""
     return {
         "data": {"name": "spirals", "turns": 1.0, "train": points, "test": 1000},
         "model": {"hidden": 20, "activation": "tanh", "prior_sd": 3.0},
@@ -60,6 +61,7 @@ plt.show()
 
 
 def information(run, points):
+    """Mean mutual information at these points, in nats."""
     return float(gt.predict(run, points)["mutual_information"].mean())
 
 
@@ -76,6 +78,7 @@ for n in runs:
 
 
 def scores(run):
+    """Negative log likelihood of the average, and of single networks in the mean."""
     p, label = run["predictive"]["mean"].to_numpy().ravel(), run["constant_data"]["y_test"].to_numpy().ravel()
     averaged = float(-np.log(np.where(label == 1, p, 1 - p)).mean())
     return averaged, float(run["sample_stats"]["test_nll"].mean())

@@ -79,6 +79,7 @@ for e, temperature in enumerate(TEMPERATURES):
 
 
 def kinetic(run):
+    """Mean kinetic temperature of each ensemble, by the temperature asked for."""
     stats = run["sample_stats"]
     return stats["kinetic_temperature"].isel(partition=0).mean("draw").groupby("temperature_all").mean()
 
