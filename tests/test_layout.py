@@ -78,6 +78,7 @@ ELSEWHERE = {
         "running/test_network.py",
         "what a spec and its data make is run and refused there",
     ),
+    "gpu_thermo/running/in_force.py": ("running/test_tuned.py", "what goes on in a stage is seen in whole runs"),
     "gpu_thermo/running/loop.py": ("test_run.py", "the loop is what every run goes through"),
     "gpu_thermo/running/stage.py": ("running/test_tuned.py", "what stages come to is decided upon in whole runs"),
     "gpu_thermo/running/resources.py": ("running/test_bill.py", "refusals for memory and disk are those of bills"),
@@ -85,6 +86,7 @@ ELSEWHERE = {
     "gpu_thermo/running/seeing.py": ("running/test_network.py", "networks and what is seen of them are one test"),
     "gpu_thermo/running/seeing_there.py": ("device/test_seen.py", "what is seen on a device needs one"),
     "gpu_thermo/running/seeing_shares.py": ("device/test_seen_by_many.py", "what several devices see needs them"),
+    "gpu_thermo/running/rules.py": ("running/test_launch.py", "rules are asked of launches, braces and groups there"),
     "gpu_thermo/running/stored.py": ("test_run.py", "what runs store is read back there"),
     "gpu_thermo/running/subject.py": (
         "contracts/test_subjects.py",

@@ -20,8 +20,8 @@ from ..tuning.falling import STAGES, Falling
 from ..tuning.windows import Window
 from .budget import Budget
 from .gradients import Gradients
-from .launch import GROUP, Launch, make_tuner
-from .setup import make_setup
+from .launch import GROUP, Launch, with_rows
+from .rules import make_tuner
 from .stage import Stage
 from .subject import Setup
 
@@ -83,11 +83,9 @@ class Way:
         return self._launch(max(FEWEST_HALF, self.ready.job.replicas // GROUP))
 
     def _launch(self, group: int) -> Launch:
-        spec, replicas = _spec(self.ready, group), self.ready.job.replicas
-        whole = make_setup(spec, self.ready.subject.with_replicas(spec))
-        starts = self.ready.starts
-        whole = replace(whole, starts=None if starts is None else starts.repeated(replicas + group))
-        return Launch(self.ready, whole, replace(make_tuner(whole, spec, False), replicas=replicas), kernel=self.kernel)
+        whole = with_rows(self.ready, _spec(self.ready, group))
+        tuner = replace(make_tuner(whole, False), replicas=self.ready.job.replicas)
+        return Launch(self.ready, whole, tuner, kernel=self.kernel)
 
     def start(self, step: int) -> State:
         """Where the descent begins, at this step: moments of Adam as they would be after as many steps at one place."""

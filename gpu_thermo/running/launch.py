@@ -11,11 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..engines import Batching, Engine, Job, initial_state
-from ..engines.base import why_no_work, with_fixed_length
-from ..errors import SpecError
-from ..method.words import Program, compile_program, compile_update, parse_word
+from ..engines.base import with_fixed_length
+from ..method.words import Program, compile_update
 from ..moves.exchange import Exchange
-from ..spec.method import AUTO
 from ..spec.run import RunSpec
 from ..state import Hyper, State
 from ..streams import Purpose, make_keys, minibatch, normals
@@ -26,12 +24,13 @@ from ..tuning.lost import outlying, replaced
 from ..tuning.rules import DESCENT_RATE
 from ..tuning.tuner import Tuner
 from .gradients import Gradients
-from .rungs import Rungs, exchange_of, ladder_of, ladder_rules
+from .rules import in_braces, make_tuner
+from .rungs import Rungs, exchange_of, ladder_of
 from .setup import make_setup
 from .subject import Setup
 
-GROUP = 4
-"""The group at h/2 is so much smaller than the ensemble, and 32 at least."""
+GROUP, FEWEST_GROUP = 4, 32
+"""The group at h/2 is so much smaller than the ensemble, and so large at least."""
 _AT_ONCE, _SAMPLE, _ITERATIONS, _NUDGE = 32, 32, 6, 0.01
 """Replicas whose gradients are computed together; replicas whose curvature is taken, by so many power iterations, by
 differences of gradients at points so far apart, in units of |theta|."""
@@ -41,7 +40,6 @@ _PAIRS = 4
 """Of minibatches by which the noise of a size is measured."""
 _ONE_BY_ONE = 512
 """Coordinates of a potential that has no tensors up to which each has a mass of its own."""
-_TURNED = str.maketrans("{}", "}{")
 _VERLET = 4
 """Steps by which the acceptance is measured where the engine does not."""
 
@@ -67,14 +65,12 @@ class Launch:
     @classmethod
     def of(cls, ready: Setup) -> "Launch":
         """From a run made ready: in braces where its word can be, else with a group at h/2."""
-        replicas, program = ready.spec.run.replicas, _in_braces(ready)
-        group = 0 if program is not None else max(32, replicas // GROUP)
-        spec = _with_replicas(ready.spec, replicas + group)
-        whole = make_setup(spec, ready.subject.with_replicas(spec))
-        if program is not None:
-            whole = replace(whole, job=replace(whole.job, program=program, work=False))
-        starts = None if ready.starts is None else ready.starts.repeated(replicas + group)
-        return cls(ready, replace(whole, starts=starts), make_tuner(ready, spec, program is not None))
+        program = in_braces(ready)
+        if program is None:
+            return cls(ready, _with_group(ready), make_tuner(ready, False))
+        whole = with_rows(ready, _with_replicas(ready.spec, ready.job.replicas))
+        job = replace(whole.job, program=program, work=False)
+        return cls(ready, replace(whole, job=job), make_tuner(ready, True))
 
     @property
     def replicas(self) -> int:
@@ -132,14 +128,9 @@ class Launch:
         """The same by minibatches of so many points, with a group at h/2; itself for 0."""
         if not size:
             return self
-        ready, group = self.ready, max(32, self.replicas // GROUP)
-        spec = _with_replicas(ready.spec, self.replicas + group)
-        whole = make_setup(spec, ready.subject.with_replicas(spec))
-        job = replace(whole.job, batching=Batching(ready.spec.run.minibatch, size), work=False, scale=self.job.scale)
-        starts = None if ready.starts is None else ready.starts.repeated(job.replicas)
-        return replace(
-            self, whole=replace(whole, job=job, starts=starts), tuner=replace(self.tuner, braces=False)
-        )  # fmt: skip
+        whole, batching = _with_group(self.ready), Batching(self.ready.spec.run.minibatch, size)
+        job = replace(whole.job, batching=batching, work=False, scale=self.job.scale)
+        return replace(self, whole=replace(whole, job=job), tuner=replace(self.tuner, braces=False))
 
     def shares(self, course: Course, position: np.ndarray, ordinal: int) -> dict[int, float]:
         """rho of each size of a minibatch that is tried, measured where replicas are, by a few pairs each."""
@@ -273,13 +264,18 @@ class Launch:
             return self.kernel(position)
         return self.job.target.energy_and_gradient(position, Batch(None, replica))
 
+    def _scale(self, position: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """m^(-1/2) of some rows of `position`; [1] ones without masses."""
+        scale = self.job.scale
+        return np.ones(1) if scale is None else np.broadcast_to(scale, position.shape)[rows]
+
     def curvature(self, position: np.ndarray, apart: float = _NUDGE) -> float:
         """The 90 % quantile over replicas of the largest curvature of U along a unit direction, masses taken off, from
         gradients `apart` in units of |theta|.
         """
         job = self.job
-        rows = np.unique(np.linspace(0, job.replicas - 1, min(_SAMPLE, job.replicas)).round().astype(int))
-        scale = np.ones(1) if job.scale is None else np.broadcast_to(job.scale, position.shape)[rows]
+        rows = _some(job.replicas, _SAMPLE)
+        scale = self._scale(position, rows)
         q, v = position[rows].astype(np.float64), self._momenta(0)[rows].astype(np.float64)
         nudge = apart * np.maximum(np.linalg.norm(q, axis=1, keepdims=True), _NUDGE)
         size = np.ones(len(rows))
@@ -310,8 +306,8 @@ class Launch:
         `position` with fresh momenta: for words whose work the engine does not know, and for minibatches.
         """
         job, stepsize = self.job, math.sqrt(2 * stepsize) if self.tuner.overdamped else stepsize
-        rows = np.unique(np.linspace(0, self.replicas - 1, min(2 * _SAMPLE, self.replicas)).round().astype(int))
-        scale = np.ones(1) if job.scale is None else np.broadcast_to(job.scale, position.shape)[rows]
+        rows = _some(self.replicas, 2 * _SAMPLE)
+        scale = self._scale(position, rows)
         tau = np.repeat(np.nan_to_num(job.hyper.temperature[0]), job.program.partition.counts)
         moves = tau > 0
         q, p = position[rows].astype(np.float64), self._momenta(step)[rows].astype(np.float64) * moves
@@ -336,9 +332,9 @@ class Launch:
         job, batching = self.job, batching or self.job.batching
         if batching.mode == "full":
             return 0.0
-        rows = np.unique(np.linspace(0, self.replicas - 1, min(_SAMPLE, self.replicas)).round().astype(int))
+        rows = _some(self.replicas, _SAMPLE)
         keys, (mode, size) = make_keys(job.seed[rows], job.stream[rows]), (batching.mode, batching.size)
-        scale = np.ones(1) if job.scale is None else np.broadcast_to(job.scale, position.shape)[rows]
+        scale = self._scale(position, rows)
         ends = []
         for k in (0, 1):
             index = minibatch(keys, mode, job.target.points, size, ordinal + k)
@@ -365,54 +361,22 @@ class Launch:
         return [float(spread[c].mean()) for c in self.job.program.partition.slices]
 
 
+def _some(count: int, most: int) -> np.ndarray:
+    """At most so many of the rows, evenly spread."""
+    return np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
+
+
+def with_rows(ready: Setup, spec: RunSpec) -> Setup:
+    """A run by a spec with more replicas, or another word; its starts are repeated."""
+    whole = make_setup(spec, ready.subject.with_replicas(spec))
+    return whole if ready.starts is None else replace(whole, starts=ready.starts.repeated(spec.run.replicas))
+
+
+def _with_group(ready: Setup) -> Setup:
+    """A run with the group at h/2 behind its replicas."""
+    replicas = ready.job.replicas
+    return with_rows(ready, _with_replicas(ready.spec, replicas + max(FEWEST_GROUP, replicas // GROUP)))
+
+
 def _with_replicas(spec: RunSpec, replicas: int) -> RunSpec:
     return spec.model_copy(update={"run": spec.run.model_copy(update={"replicas": replicas})})
-
-
-def _in_braces(ready: Setup) -> Program | None:
-    """The run's program with its words in braces; None where that is not exact: words that do not read the same
-    backwards, thermostats, minibatches, noisy gradients, several temperatures.
-    """
-    job, partition = ready.job, ready.program.partition
-    if job.program.braces is not None:
-        return job.program
-    tau = job.hyper.temperature[0][[text is not None for text in job.program.texts]]
-    if why_no_work(job.program, job.target, job.batching, job.contour) or not (tau > 0).all() or np.ptp(tau):
-        return None
-    texts = zip(partition.names, job.program.texts, strict=True)
-    try:
-        words = {name: None if text is None else parse_word("{" + text + "}") for name, text in texts}
-        return compile_program(words, partition)
-    except SpecError:
-        return None
-
-
-def make_tuner(ready: Setup, spec: RunSpec, braces: bool) -> Tuner:
-    """The rules of a run from its spec and what it is about."""
-    job, run, method = ready.job, spec.run, spec.method
-    partition, tau = job.program.partition, job.hyper.temperature[0]
-    free = tuple(k for k, text in enumerate(job.program.texts) if text is not None)
-    words = [text for text in job.program.texts if text]
-    outputs, settled = ready.subject.watched
-    return Tuner(
-        tolerance=float(run.tolerance or 0.0), max_steps=int(run.max_steps or run.steps),
-        parameters=tuple(partition.counts[k] if k in free else 0 for k in range(len(tau))),
-        temperature=tuple(float(t) for t in np.nan_to_num(tau)), replicas=ready.job.replicas, outputs=outputs,
-        settled=settled, braces=braces, isokinetic=any(job.program.has_fixed_length(k) for k in free),
-        first_order=any(word != word[::-1].translate(_TURNED) for word in words), proper=ready.subject.proper,
-        stepsize=None if method.stepsize in (None, AUTO) else float(job.hyper.stepsize[0]),
-        friction=_given_friction(ready), overdamped=job.program.update is not None, masses=method.mass == AUTO,
-        seed=int(run.seed if run.seed_dynamics is None else run.seed_dynamics),
-        thermostat=any(set(word) & set("CDEF") for word in words), superchain=run.superchain or 0,
-        batches=run.batch == AUTO, **ladder_rules(ready),
-    )  # fmt: skip
-
-
-def _given_friction(ready: Setup) -> tuple[float | None, ...] | None:
-    """gamma of each partition that the spec names and None of others; None where it names none."""
-    given, partition = ready.spec.method.friction, ready.program.partition
-    if given is None or given == AUTO:
-        return None
-    named = {k for place in given for k in partition.resolve(place)}
-    values = np.nan_to_num(ready.job.hyper.friction[0], posinf=np.inf)
-    return tuple(float(v) if k in named else None for k, v in enumerate(values))

@@ -16,17 +16,16 @@ from ..averages.moments import RunningMoments
 from ..engines import Engine, Job
 from ..engines.base import moment_bytes
 from ..engines.work import STATISTICS as WORK
-from ..errors import SpecError
-from ..spec.run import FALLING, ORDINARY
+from ..spec.run import FALLING
 from ..state import Hyper, Recorded, State
 from ..tuning.course import ADAPTATION, BURN_IN, DESCENT, LADDER, SAMPLING, Course
-from ..tuning.falling import Falling
 from ..tuning.ladder import hot_enough
 from ..tuning.verdict import Verdict, judge
 from ..tuning.windows import Window
 from .agenda import TunedAgenda
 from .budget import Budget
-from .falling import Way, why_not
+from .falling import Way
+from .in_force import empty_window, in_force, job_of, kind_of, reopened, way_of
 from .launch import Launch
 from .loop import Loop, Moment, Progress, ring_slots
 from .rungs import spread
@@ -70,12 +69,12 @@ class TunedLoop(Loop):
         said: dict[str, Any] | None = None,
     ) -> "TunedLoop":  # fmt: skip
         """A loop from its start, or from what a checkpoint `kept` and a commit `said`."""
-        way = _way(launch)
-        course = Course() if said is None else _reopened(Course.of(said["tuning"]["course"]), launch)
+        way = way_of(launch)
+        course = Course() if said is None else reopened(Course.of(said["tuning"]["course"]), launch)
         if said is None and way is not None and launch.ready.spec.run.path == FALLING:
             course = way.rules.begin(course, 0, "")
         now, ready = in_force(launch, way, course), launch.ready
-        engine = engines(_job(now, course))
+        engine = engines(job_of(now, course))
         watch = lambda whole: whole.subject.observer(whole, whole.moments(), engine.device, threads)  # noqa: E731
         if kept is not None:
             state = _joined(kept)
@@ -86,7 +85,7 @@ class TunedLoop(Loop):
         loop = cls(
             ready, engine, engine.load(state), moments, ready.subject.observer(ready, moments, engine.device, threads),
             first=launch, launch=now, engines=engines, watch=watch, watcher=watcher, course=course, held=held,
-            window=_empty(now, course), way=way, caller=watcher if now.exchange is None else watch(now.whole),
+            window=empty_window(now, course), way=way, caller=watcher if now.exchange is None else watch(now.whole),
             budget=Budget.of(ready.spec.run, state.step),
         )  # fmt: skip
         if kept is not None:
@@ -222,14 +221,14 @@ class TunedLoop(Loop):
             found = found.noted(facts)
             self.course = found if self.way is None else self.way.turned(found, step, self.budget)
         self.hyper = None
-        if _kind(before) != _kind(self.course):
+        if kind_of(before) != kind_of(self.course):
             self._take()
         if self.falling is not None and not before.path:
             self.state = self.engine.load(self.falling.start(step))
         elif start is not None:
             self.state = self.engine.load(self.launch.fresh(start, step))
         if before.phase != SAMPLING or self.course.phase != SAMPLING:
-            self.window = _empty(self.launch, self.course)
+            self.window = empty_window(self.launch, self.course)
             self.launch.rungs.forget(self.state)
             self.held = np.array(self.state.position)[self.launch.rungs.ordered(self.state)]
         self.budget.stage(step)
@@ -254,7 +253,7 @@ class TunedLoop(Loop):
     def _take(self) -> None:
         """The launch, the engine and the watcher of the course in force."""
         rows, self.launch = self.launch.rungs.ladders, in_force(self.first, self.way, self.course)
-        self.engine = self.engines(_job(self.launch, self.course))
+        self.engine = self.engines(job_of(self.launch, self.course))
         if self.launch.rungs.ladders != rows:
             self.watcher = self.watch(self.launch.flat)
         self.caller = self.watcher if self.launch.exchange is None else self.watch(self.launch.whole)
@@ -415,51 +414,6 @@ class TunedLoop(Loop):
             seconds_left=left,
             frozen=int((np.asarray(self.state.status)[self._rows] != 0).sum()),
         )  # fmt: skip
-
-
-def in_force(first: Launch, way: Way | None, course: Course) -> Launch:
-    """What goes on in this stage of a run that set out with `first`."""
-    if not course.path or way is None:
-        return first.in_batches(course.batch).with_masses(course.mass).on_ladder(course.temperatures)
-    return way.launch(course)
-
-
-def _kind(course: Course) -> tuple[Any, ...]:
-    """Stages of one kind have one launch and one engine."""
-    draws = bool(course.path) and course.phase == SAMPLING
-    return course.path, course.phase == DESCENT, draws, bool(course.mass), course.batch, course.temperatures
-
-
-def _job(launch: Launch, course: Course) -> Job:
-    return launch.descent if course.phase == DESCENT else launch.job
-
-
-def _way(launch: Launch) -> Way | None:
-    """The falling way of a run; None where it has none, SpecError where it is asked for."""
-    ready = launch.ready
-    path = ready.spec.run.path
-    why = why_not(ready) if path != ORDINARY else "it is not asked for"
-    if why and path == FALLING:
-        raise SpecError(f'run.path = "{FALLING}" cannot be gone: {why}.')
-    return None if why else Way(ready, launch.kernel)
-
-
-def _reopened(course: Course, launch: Launch) -> Course:
-    """The course of a run that goes on, maybe for another tolerance than it stopped for."""
-    if course.path and course.phase == SAMPLING and course.ended:
-        run = launch.ready.spec.run
-        left = int(run.max_steps or run.steps) - course.stop
-        return Falling(launch.tuner).go_on(course, course.stop, left, "max_steps")
-    if course.ended in ("", "max_time"):
-        return replace(course, ended="")
-    return launch.tuner.go_on(course, course.stop)
-
-
-def _empty(launch: Launch, course: Course) -> Window:
-    """No draws of a stage yet."""
-    full = course.phase in (BURN_IN, SAMPLING)
-    quantities = launch.tuner.outputs + 1 if full else 1
-    return Window.empty(4 if full else 1, launch.rungs.ladders, quantities, len(launch.job.program.texts))
 
 
 def _head(recorded: Recorded, i: int, rows: Any, counts_work: bool, observer: Observer) -> Recorded:

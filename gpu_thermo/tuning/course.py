@@ -5,6 +5,7 @@ the next one of it. The step counter never goes back, and a stage's draws never 
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -80,7 +81,8 @@ class Course:
         """Whether a run that has stopped goes on for another tolerance, or with more steps."""
         if self.phase != SAMPLING or self.ended in ("", "max_time"):
             return True
-        wanting = self.latest(SAMPLING)["error"] > tolerance or bool(self.path and not self.burned)
+        error = self.latest(SAMPLING).get("error", math.inf)  # of a run that ended before its first draw
+        wanting = error > tolerance or bool(self.path and not self.burned)
         return wanting and self.stop + self.kept <= max_steps
 
     def logged(self, **entry: Any) -> "Course":

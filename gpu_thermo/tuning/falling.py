@@ -91,8 +91,9 @@ class Falling:
         return 1 / (gamma * course.stepsize * (GROWTH if early else 1.0))
 
     def begin(self, course: Course, step: int, why: str) -> Course:
-        """From the beginning, at this step."""
-        found = course.logged(turned=why) if why else course
+        """From the beginning, at this step; the stage that is given up says why."""
+        given_up = replace(course, phase=BURN_IN) if course.phase == SAMPLING else course  # nothing was sampled yet
+        found = given_up.logged(turned=why) if why else course
         return Course(path=NAME, begun=step, stop=step + rules.DESCENT_STEPS, plan=FEWEST, log=found.log)
 
     # -- descent and warming -------------------------------------------------------------------------------------------

@@ -58,6 +58,11 @@ def offer(log: Sequence[Mapping[str, Any]], target: float, parameters: int) -> s
     )
 
 
+def shares(accepted: Sequence[int], attempts: Sequence[int]) -> list[float]:
+    """What each pair of rungs accepts of its attempts; 0 where there were none."""
+    return [a / max(t, 1) for a, t in zip(accepted, attempts, strict=True)]
+
+
 def geometric(target: float, hottest: float, count: int) -> tuple[float, ...]:
     """tau of so many rungs, the target first."""
     return (target, *(float(t) for t in np.geomspace(target, hottest, count)[1:-1]), hottest)
@@ -81,8 +86,8 @@ def settled(temperature: Sequence[float], acceptance: Sequence[float], aim: floa
 
 def against(line: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """What speaks against a ladder, by the last line of a course that tells of it: the reason and what to do."""
-    tau, accepted, tried = line["temperatures"], line["accepted"], line["attempts"]
-    share = [a / max(t, 1) for a, t in zip(accepted, tried, strict=True)]
+    tau, tried = line["temperatures"], line["attempts"]
+    share = shares(line["accepted"], tried)
     error = [math.sqrt(max(s * (1 - s), 1 / max(t, 1)) / max(t, 1)) for s, t in zip(share, tried, strict=True)]
     rare = [i for i, s in enumerate(share) if tried[i] >= FEWEST and s + ERRORS * error[i] < RARE]
     if rare:

@@ -22,7 +22,7 @@ class Told:
     verdict: Verdict
 
     @classmethod
-    def of(cls, plain: Mapping[str, Any]) -> "Told":
+    def of(cls, plain: Mapping[Any, Any]) -> "Told":
         """From what a commit says, or from the attributes of a store's group `tuning`, whose values are JSON.
 
         Raises

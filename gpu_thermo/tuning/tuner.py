@@ -219,7 +219,7 @@ class Tuner:
         if not sound:
             entry = replace(course.logged(again=True), stepsize=course.stepsize / 2)
             return self._look(entry, step, course.window + 1, course.temperatures), True
-        share = [a / max(t, 1) for a, t in zip(accepted, attempts, strict=True)]
+        share = ladder.shares(accepted, attempts)
         found = course.logged(again=False, swaps=share)
         done = course.window + 1 >= ladder.MOST_LOOKS or self._late(step)
         if done or ladder.settled(course.temperatures, share, self.swap):
@@ -379,14 +379,17 @@ class Tuner:
     def _sample(self, course: Course, step: int, error: float) -> Course:
         """Sampling, everything fixed from here on."""
         left = self.max_steps - step
-        course = replace(course, lengths=course.lengths.within(left))
-        n, stride = course.lengths.quarter, course.lengths.stride
+        lengths = course.lengths.within(left)
+        n, stride = lengths.quarter, lengths.stride
         if 4 * stride > left:
             return replace(course, phase=SAMPLING, window=0, begun=step, stop=step, origin=step, ended="max_steps")
         wanted = 4 * n * (error / self.tolerance) ** 2 * rules.MARGIN if math.isfinite(error) else 4 * n
         stride = rules.kept_stride(stride, int(min(wanted, left)))
         first = stride * min(math.ceil(min(max(wanted, 2 * n), 4 * n) / stride), left // stride)
-        found = replace(course, phase=SAMPLING, window=0, begun=step, kept=stride, origin=step, first=first)
+        found = replace(
+            course, phase=SAMPLING, window=0, begun=step, kept=stride, origin=step, first=first, lengths=lengths,
+            ended="",
+        )  # fmt: skip
         return replace(found, stop=self._until(found, step, first))
 
     def _until(self, course: Course, step: int, steps: int) -> int:
@@ -418,6 +421,8 @@ class Tuner:
 
     def go_on(self, course: Course, step: int) -> Course:
         """The next segment, or the end: also for a tolerance or a number of steps that came later."""
+        if not course.latest(SAMPLING):  # it had no step left for a draw
+            return self._sample(course, step, math.inf)
         error, done = course.latest(SAMPLING)["error"], step - course.origin
         if error <= self.tolerance:
             return replace(course, ended="tolerance")

@@ -113,6 +113,20 @@ def _against(course: Course, tuner: Tuner) -> Iterator[tuple[str, str]]:
         yield from _drifting(line, tuner)
     if "attempts" in line:
         yield from ladder.against(line)
+    yield from _short(course, tuner)
+    yield from _noisy(course, tuner)
+    if not course.path:
+        yield from _biased(course, tuner)
+
+
+def noise_of(course: Course) -> float:
+    """rho of the minibatches, as it was last measured; 0 where there are none."""
+    return float(next((entry["rho"] for entry in reversed(course.log) if entry.get("rho")), 0.0))
+
+
+def _short(course: Course, tuner: Tuner) -> Iterator[tuple[str, str]]:
+    """Too few draws, or too few replicas of them."""
+    line = course.latest(SAMPLING)
     if line["error"] > tuner.tolerance:
         yield (
             f"the tolerance {tuner.tolerance:g} was not reached by {course.ended or 'now'}, and the largest error is"
@@ -121,6 +135,10 @@ def _against(course: Course, tuner: Tuner) -> Iterator[tuple[str, str]]:
         )
     if line["frozen"] > LOST * tuner.replicas:
         yield f"{line['frozen']} of {tuner.replicas} replicas froze", "give a smaller method.stepsize"
+
+
+def _noisy(course: Course, tuner: Tuner) -> Iterator[tuple[str, str]]:
+    """Minibatches that heat, or that a thermostat hides."""
     rho = noise_of(course)
     if rho > NOISY:
         yield (
@@ -134,17 +152,17 @@ def _against(course: Course, tuner: Tuner) -> Iterator[tuple[str, str]]:
             " variances may be far off, and nothing here sees it",
             'use minibatch = "full", or method langevin',
         )
+
+
+def _biased(course: Course, tuner: Tuner) -> Iterator[tuple[str, str]]:
+    """A stepsize that is too large."""
+    line = course.latest(SAMPLING)
     seen = line["bias"] is not None and line["bias"] - 2 * line["bias_error"] > tuner.tolerance
-    if not course.path and (line["excess"] or seen):
+    if line["excess"] or seen:
         yield (
             f"the stepsize {course.stepsize:.3g} biases averages by {line['bias']:.2g} +- {line['bias_error']:.1g} sd",
             f"start again with method.stepsize = {course.stepsize / 2:.2g}",
         )
-
-
-def noise_of(course: Course) -> float:
-    """rho of the minibatches, as it was last measured; 0 where there are none."""
-    return float(next((entry["rho"] for entry in reversed(course.log) if entry.get("rho")), 0.0))
 
 
 def _fallen(course: Course, tuner: Tuner) -> Iterator[tuple[str, str]]:
@@ -205,13 +223,14 @@ def _unburned(course: Course, tuner: Tuner) -> Iterator[tuple[str, str]]:
         yield "there was no time for burn-in", "start again with a larger run.max_steps"
         return
     names = {
-        "drift": f"averages drift (p {last['p']:.2g})",
-        "ratio": f"replicas remember their starts ({last['ratio']:.2f})",
+        "drift": f"averages drift (p {last.get('p', math.nan):.2g})",
+        "ratio": f"replicas remember their starts ({last.get('ratio', math.nan):.2f})",
         "virial": "the virial theorem is missed",
         "lost": f"{last.get('lost')} replicas lay far outside where the others are",
         "starts": f"superchains disagree (nested R-hat {last.get('nested') or math.nan:.3f})",
     }
-    why = " and ".join(names[name] for name in last["failed"])
+    why = " and ".join(names[name] for name in last.get("failed", ()))
+    why = why or "its stepsize was lowered, and there was no time for another window"
     yield f"burn-in did not end: {why}", "start again with a larger run.max_steps, or from better starts"
 
 

@@ -5,6 +5,7 @@ not trust it; the same bit for bit however it was cut; one that is not stiff com
 import os
 import signal
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,11 +17,12 @@ from gpu_thermo import resume, sample
 from gpu_thermo.errors import SpecError
 from gpu_thermo.run import Given, Interrupted, as_spec, make_ready
 from gpu_thermo.running.falling import Way, why_not
+from gpu_thermo.running.in_force import reopened
 from gpu_thermo.running.pace import Pace
 from gpu_thermo.running.setup import prepare
 from gpu_thermo.spec.run import RunSpec
 from gpu_thermo.store import read_header
-from gpu_thermo.tuning.course import DESCENT, FALL, SAMPLING
+from gpu_thermo.tuning.course import DESCENT, FALL, SAMPLING, Course
 
 SD = 0.02
 """Noise of the answers: small against them, so that the posterior is stiff."""
@@ -145,6 +147,11 @@ def test_a_run_cut_everywhere_is_the_same(engine, tmp_path, monkeypatch):
     more = resume(cut, stiff({"hidden": [4, 4]} if engine == "batched" else None, path="falling", max_steps=2_000))
     assert told(more)[0]["stop"] > course(whole)["stop"]
     assert told(more)[0]["origin"] == course(whole)["origin"]
+
+
+def test_a_run_stopped_by_its_time_before_its_first_draws_were_judged_goes_on():
+    stopped = Course(path="falling", phase=SAMPLING, begun=800, stop=1_200, ended="max_time")
+    assert reopened(stopped, None) == replace(stopped, ended="")
 
 
 def course(path):

@@ -185,6 +185,16 @@ class TestSampling:
         assert done.goes_on(error / 2, 10**6)
         assert not done.goes_on(error / 2, course.stop)
 
+    def test_without_a_step_left_for_a_draw_it_goes_on_with_more(self):
+        ended = replace(TUNER, max_steps=1_002)._sample(burning(), 1_000, np.inf)
+        assert ended.ended == "max_steps"
+        assert not ended.latest(SAMPLING)
+        assert not ended.goes_on(0.05, 1_000)
+        assert ended.goes_on(0.05, TUNER.max_steps)
+        found = TUNER.go_on(ended, 1_000)
+        assert (found.phase, found.ended, found.lengths) == (SAMPLING, "", burning().lengths)
+        assert found.stop - found.begun == found.first == 4 * burning().lengths.quarter
+
     def test_goes_on_in_whole_draws(self):
         course = self.sampling()
         more = TUNER.after_sampling(course, course.stop, window(spread=2.0))

@@ -96,6 +96,13 @@ class TestWhetherItIsTaken:
         assert course.log[-1]["turned"] == "because"
         assert len(course.log) == 2
 
+    def test_from_a_burn_in_that_failed_to_the_end(self):
+        """Nothing was sampled: nobody who judges the run takes its line for one of draws."""
+        course = RULES.begin(replace(self.burning(0), phase=SAMPLING), 5_000, "because")
+        assert course.log[-1]["turned"] == "because"
+        assert not course.latest(SAMPLING)
+        assert judge(course, TUNER).text.startswith("not yet, because the run has not ended")
+
 
 def walk(left=lambda step: MOST - step, curvature=4.0):
     """All stages up to the draws."""

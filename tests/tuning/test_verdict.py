@@ -94,6 +94,15 @@ def test_modes_are_named_and_exchange_is_offered():
     assert 'kind = "exchange"' in found.text
 
 
+@pytest.mark.parametrize("last", [{"again": True, "passed": False}, {**BURNED, "passed": True}])
+def test_a_stepsize_that_was_lowered_at_the_very_end(last):
+    """A window that froze, or a bias, and half of the steps gone: burn-in has failed no test, and did not end."""
+    found = judge(
+        Course(phase=SAMPLING, stepsize=0.4, ended="tolerance", log=({"phase": BURN_IN, **last}, LINE)), TUNER
+    )
+    assert found.reasons == ("burn-in did not end: its stepsize was lowered, and there was no time for another window",)
+
+
 def test_nothing_drawn():
     found = judge(replace(course(ended="max_time"), log=(BURNED,)), TUNER)
     assert not found.trusted
