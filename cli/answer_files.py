@@ -44,6 +44,11 @@ class Asked:
     reach: "Reach | None"
     tally: "Tally"
 
+    @property
+    def in_front(self) -> list[str]:
+        """Names of the columns in front of those of POINTS."""
+        return ["ensemble"] if len(self.ensembles) > 1 else []
+
     def answers(self, raw: Mapping[str, Any], ensemble: int) -> dict[str, Any]:
         """Columns of what one ensemble answers at raw columns."""
         found = self.predict(raw, ensemble=ensemble)
@@ -54,6 +59,7 @@ class Asked:
 
 
 def count_of(given: "Points") -> int:
+    """How many points there are."""
     return len(next(iter(given.raw.values())))
 
 
@@ -130,65 +136,28 @@ def _refuse_double(names: list[str]) -> None:
 
 def _write_csv(asked: Asked, given: "Points", points: Path, out: Path, kept: str, quiet: bool) -> None:
     """Each row of POINTS as it stands, and the answers behind it."""
-    from gpu_thermo.data.beside import PARQUET, CsvRows, quoted
+    from gpu_thermo.data.beside import joined, quoted, rows_of
 
-    delimiter, newline, encoding = ",", "\n", "utf-8"
-    source: Any = None
-    if points.suffix.lower() in PARQUET:
-        source = _FrameRows(points)
-    else:
-        source = CsvRows.of(points)
-        delimiter, newline, encoding = source.delimiter, source.newline, source.encoding
-    places = _chosen(kept, list(source.names))
-    several = len(asked.ensembles) > 1
-    with appearing(out) as unfinished, unfinished.open("w", newline="", encoding=encoding) as file:
+    source = rows_of(points)
+    mark, places = source.delimiter, _chosen(kept, list(source.names))
+    names = list(source.names) if places is None else [source.names[i] for i in places]
+    first = next(iter(asked.ensembles))
+    with appearing(out) as unfinished, unfinished.open("w", newline="", encoding=source.encoding) as file:
         rows: Iterator[tuple[str, list[str]]] = iter(())
         for ensemble, part, own in _blocks(asked, given, quiet):
             if not part.start:
                 rows = source.rows()
-                if ensemble == next(iter(asked.ensembles)):
-                    names = list(source.names) if places is None else [source.names[i] for i in places]
-                    _refuse_twice([*(["ensemble"] if several else []), *own], names)
-                    head = source.header if places is None else source.joined(names) if places else None
-                    heads = [quoted(name, delimiter) for name in own]
-                    file.write(_row(delimiter, newline, ["ensemble"] if several else [], head, heads))
-            front = [str(ensemble)] if several else []
-            values = [[quoted(v, delimiter) for v in cells(c)] if c.dtype == object else cells(c) for c in own.values()]
+                if ensemble == first:
+                    _refuse_twice([*asked.in_front, *own], names)
+                    heads = [quoted(name, mark) for name in own]
+                    kept_heads = [source.header if places is None else joined(names, mark)] if names else []
+                    file.write(mark.join([*asked.in_front, *kept_heads, *heads]) + source.newline)
+            front = [str(ensemble) for _ in asked.in_front]
+            values = [[quoted(v, mark) for v in cells(c)] if c.dtype == object else cells(c) for c in own.values()]
             for answers in zip(*values, strict=True):
                 text, fields = next(rows)
-                mine = text if places is None else source.joined([fields[i] for i in places]) if places else None
-                file.write(_row(delimiter, newline, front, mine, answers))
-
-
-def _row(delimiter: str, newline: str, front: Any, middle: str | None, behind: Any) -> str:
-    """One row of a file; `middle` is None where no column of POINTS is kept, and empty where one is that has no value
-    there.
-    """
-    return delimiter.join([*front, *([] if middle is None else [middle]), *behind]) + newline
-
-
-class _FrameRows:
-    """Rows of a Parquet file as text."""
-
-    def __init__(self, path: Path) -> None:
-        from gpu_thermo.data.beside import parquet_rows
-
-        self._table, self.delimiter = parquet_rows(path), ","
-        self.names = tuple(map(str, self._table.column_names))
-        self.header = self.joined(list(self.names))
-
-    def rows(self) -> Iterator[tuple[str, list[str]]]:
-        """Each as text, and its fields."""
-        for batch in self._table.to_batches(BLOCK):
-            texts = [["" if v is None else str(v) for v in column.to_pylist()] for column in batch.columns]
-            for fields in zip(*texts, strict=True):
-                yield self.joined(list(fields)), list(fields)
-
-    def joined(self, fields: list[str]) -> str:
-        """Fields as one row."""
-        from gpu_thermo.data.beside import quoted
-
-        return self.delimiter.join(quoted(field, self.delimiter) for field in fields)
+                mine = [text if places is None else joined([fields[i] for i in places], mark)] if names else []
+                file.write(mark.join([*front, *mine, *answers]) + source.newline)
 
 
 def _write_parquet(asked: Asked, given: "Points", points: Path, out: Path, kept: str, quiet: bool) -> None:
@@ -198,16 +167,15 @@ def _write_parquet(asked: Asked, given: "Points", points: Path, out: Path, kept:
     from gpu_thermo.data.beside import parquet_rows
     from gpu_thermo.errors import DataError
 
-    table = parquet_rows(points)
+    table = parquet_rows(points)  # it says so where there is no pyarrow
+    import pyarrow
+    from pyarrow import parquet
+
     if len(table) != count_of(given):
         raise DataError(f"{points} has rows that pyarrow reads otherwise: write the answers as .csv.")
     places = _chosen(kept, list(map(str, table.column_names)))
     table = table if places is None else table.select(places)
     _refuse_double(list(map(str, table.column_names)))
-    several = len(asked.ensembles) > 1
-    import pyarrow
-    from pyarrow import parquet
-
     writer: Any = None
     with appearing(out) as unfinished:
         try:
@@ -215,8 +183,8 @@ def _write_parquet(asked: Asked, given: "Points", points: Path, out: Path, kept:
                 size = part.stop - part.start
                 block = table.slice(part.start, size)
                 if writer is None:
-                    _refuse_twice([*(["ensemble"] if several else []), *own], list(map(str, table.column_names)))
-                front = {"ensemble": np.full(size, ensemble)} if several else {}
+                    _refuse_twice([*asked.in_front, *own], list(map(str, table.column_names)))
+                front = {name: np.full(size, ensemble) for name in asked.in_front}
                 names, values = [*front, *block.column_names, *own], [*front.values(), *block.columns, *own.values()]
                 whole = pyarrow.table(
                     [pyarrow.array(v) if isinstance(v, np.ndarray) else v for v in values], names=names
@@ -237,6 +205,7 @@ def _whole(asked: Asked, given: "Points") -> "xarray.Dataset":
 
 
 def _write_npz(asked: Asked, given: "Points", points: Path, out: Path, kept: str, quiet: bool) -> None:
+    """Arrays by name."""
     import numpy as np
 
     found = _whole(asked, given)
@@ -248,6 +217,7 @@ def _write_npz(asked: Asked, given: "Points", points: Path, out: Path, kept: str
 
 
 def _write_zarr(asked: Asked, given: "Points", points: Path, out: Path, kept: str, quiet: bool) -> None:
+    """A store that xarray opens."""
     found = _whole(asked, given)
     texts = {
         name: value.astype(object) for name, value in found.coords.items() if value.dtype.kind == "U"

@@ -52,7 +52,8 @@ def diagnose(store: Run, ensemble: Ensemble = None, physics: Physics = False, as
     tree = opened(store)
     of_fit = is_fit(tree) and not physics
     if of_fit and not tree["sample_stats"].sizes["draw"]:
-        _show_words([*_of_fit(tree, store)], False)
+        said = _of_fit(tree, store)
+        print_json({"trusted": False, "said": said}) if as_json else _show_words(said, False)
         return
     found = judge(tree, ensemble)
     if as_json:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import xarray
 
     from gpu_thermo.estimators.words import Ways
+    from gpu_thermo.tuning.told import Told
 
 MADE_BY = "gpu-thermo fit"
 
@@ -41,20 +42,14 @@ def ways_of(store: Path) -> "Ways":
 def verdict_of(tree: "xarray.DataTree", store: Path, seconds: float) -> list[str]:
     """What a fit is worth and what to do, in words that need no physics."""
     from gpu_thermo.estimators.words import in_words
-    from gpu_thermo.tuning.told import Told
 
-    tuning: Any = tree["tuning"].attrs
-    return in_words(Told.of(tuning), seconds, ways_of(store))
+    return in_words(_told(tree), seconds, ways_of(store))
 
 
 def finish(
-    tree: "xarray.DataTree",
-    store: Path,
-    seconds: float,
-    quiet: bool,
-    as_json: bool,
+    tree: "xarray.DataTree", store: Path, seconds: float, quiet: bool, as_json: bool,
     more: Mapping[str, Any] | None = None,
-) -> None:
+) -> None:  # fmt: skip
     """Write what belongs to a fit's run, and say what it came to; `more` is printed as JSON beside it.
 
     Raises
@@ -82,7 +77,7 @@ def finish(
         from gpu_thermo_analysis.report import write_report
 
         write_report(store, places["report"], overwrite=True, scores=scores, said=said)
-    verdict = _verdict(tree)
+    verdict = _told(tree).verdict
     if as_json:
         judged = verdict.to_dict() | {"said": said}
         print_json({**(more or {}), "verdict": judged, "scores": [s.to_dict() for s in scores],
@@ -101,8 +96,8 @@ def finish(
         say(f"Next:\n  gpu-thermo predict {run} POINTS.csv --out predictions.csv")
 
 
-def _verdict(tree: "xarray.DataTree") -> Any:
+def _told(tree: "xarray.DataTree") -> "Told":
+    """How a fit tuned itself, and what that is worth."""
     from gpu_thermo.tuning.told import Told
 
-    tuning: Any = tree["tuning"].attrs
-    return Told.of(tuning).verdict
+    return Told.of(tree["tuning"].attrs)

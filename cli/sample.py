@@ -239,34 +239,20 @@ def print_plan(plan: "RunPlan", as_json: bool) -> None:
     ensembles = f" in {plan.ensembles:,} ensembles" if plan.ensembles > 1 else ""
     datasets = f" on {plan.datasets:,} data sets" if plan.datasets > 1 else ""
     show(
-        facts(
-            {
-                "replicas": f"{plan.replicas:,}{ensembles}{datasets}, {plan.parameters:,} parameters each",
-                **({} if plan.tolerance is None else {"tolerance": f"{plan.tolerance:g} posterior sd"}),
-                "steps": (
-                    f"{plan.steps:,}, of these {plan.burn_in:,} burn-in"
-                    if plan.tolerance is None
-                    else f"at most {plan.steps:,}; burn-in as it takes"
-                ),
-                "draws": (
-                    "as many as it takes"
-                    if plan.tolerance is not None
-                    else f"{plan.draws:,}, one every {plural(plan.thin, 'step')}"
-                    + (" of the sampling stages" if plan.draws < (plan.steps - plan.burn_in) // plan.thin else "")
-                ),
-                "gradients": f"{plan.gradients_per_step} a step",
-                "moves": ", ".join(plan.moves) or None,
-                "assumed": "; ".join(plan.assumptions) or None,
-                "columns": "\n".join(plan.columns) or None,
-                "engine": f"{plan.engine} on {shared(plan)}"
-                + (f" ({plan.engine_reason})" if plan.engine_reason else ""),
-                "memory": f"about {size(plan.memory_bytes)}",
-                "of a worker": f"about {size(plan.worker_bytes)}" if plan.worker_bytes else None,
-                "of a GPU": f"about {size(plan.device_bytes)}" if plan.device_bytes else None,
-                "disk": f"about {size(plan.disk_bytes)}",
-            }
-        )
-    )
+        facts({
+            "replicas": f"{plan.replicas:,}{ensembles}{datasets}, {plan.parameters:,} parameters each",
+            **_length(plan),
+            "gradients": f"{plan.gradients_per_step} a step",
+            "moves": ", ".join(plan.moves) or None,
+            "assumed": "; ".join(plan.assumptions) or None,
+            "columns": "\n".join(plan.columns) or None,
+            "engine": f"{plan.engine} on {shared(plan)}" + (f" ({plan.engine_reason})" if plan.engine_reason else ""),
+            "memory": f"about {size(plan.memory_bytes)}",
+            "of a worker": f"about {size(plan.worker_bytes)}" if plan.worker_bytes else None,
+            "of a GPU": f"about {size(plan.device_bytes)}" if plan.device_bytes else None,
+            "disk": f"about {size(plan.disk_bytes)}",
+        })
+    )  # fmt: skip
     rows = [(name, word or "frozen", f"{parameters:,}") for name, (word, parameters) in plan.words.items()]
     echo()
     show(table(("partition", "word or update", "parameters"), rows, right=("parameters",)))
@@ -274,3 +260,17 @@ def print_plan(plan: "RunPlan", as_json: bool) -> None:
     for warning in plan.warnings:
         say(f"Warning: {warning}")
     say("Nothing was run or written.")
+
+
+def _length(plan: "RunPlan") -> dict[str, str]:
+    """Steps and draws, or how far a run goes that stops itself."""
+    if plan.tolerance is not None:
+        return {
+            "tolerance": f"{plan.tolerance:g} posterior sd", "steps": f"at most {plan.steps:,}; burn-in as it takes",
+            "draws": "as many as it takes",
+        }  # fmt: skip
+    stages = " of the sampling stages" if plan.draws < (plan.steps - plan.burn_in) // plan.thin else ""
+    return {
+        "steps": f"{plan.steps:,}, of these {plan.burn_in:,} burn-in",
+        "draws": f"{plan.draws:,}, one every {plural(plan.thin, 'step')}{stages}",
+    }

@@ -1,6 +1,6 @@
 """`gpu-thermo info RUN --tuning`: what a run that tunes itself decided, window by window."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +8,7 @@ from .output import echo, plural, print_json, say
 
 if TYPE_CHECKING:
     from gpu_thermo.tuning.course import Course
+    from gpu_thermo.tuning.told import Told
 
 COLUMNS = ("step", "phase", "h", "accepted", "p", "ratio", "virial", "error", "then")
 MOST_STEPS = 5
@@ -33,33 +34,35 @@ def show_tuning(store: Path, picture: Path | None, overwrite: bool, as_json: boo
         )
     if picture:
         check_output(picture, overwrite, MAP_SUFFIXES)
-    plain = {"course": told.course.to_dict(), "rules": vars(told.tuner), "verdict": told.verdict.to_dict()}
     if as_json:
-        print_json(plain)
+        print_json({"course": told.course.to_dict(), "rules": vars(told.tuner), "verdict": told.verdict.to_dict()})
     else:
         for cells in (COLUMNS, *map(_row, told.course.log)):
             echo(_aligned(cells))
-        if told.course.mass:
-            echo(f"\nmasses of {', '.join(f'{name} {m:.3g}' for name, m in told.course.mass.items())}")
-        chosen = chosen_batch(told.course.log)
-        if chosen is not None:
-            echo(f"\nminibatches {chosen}")
-        gone = replaced(told.course)
-        if gone is not None:
-            echo(f"\nreplaced {gone}")
-        ladder = next((line for line in reversed(told.course.log) if "attempts" in line), None)
-        if ladder is not None:
-            echo(f"\nladder {_ladder(ladder)}")
-        nested = next((line["nested"] for line in reversed(told.course.log) if line.get("nested")), None)
-        if nested is not None:
-            count = told.tuner.replicas // told.tuner.superchain
-            echo(f"\n{count} superchains of {told.tuner.superchain}, nested R-hat {nested:.3f}")
-        echo(f"\naverages {told.verdict.text}")
+        for line in _found(told):
+            echo(f"\n{line}")
     if picture:
         from gpu_thermo_analysis.tuning import save_tuning
 
         save_tuning(told, picture)
         say(f"{picture} drawn")
+
+
+def _found(told: "Told") -> Iterator[str]:
+    """What came of the windows, the verdict last."""
+    course, latest = told.course, told.course.log[::-1]
+    if course.mass:
+        yield f"masses of {', '.join(f'{name} {m:.3g}' for name, m in course.mass.items())}"
+    if chosen := chosen_batch(course.log):
+        yield f"minibatches {chosen}"
+    if gone := replaced(course):
+        yield f"replaced {gone}"
+    if ladder := next((line for line in latest if "attempts" in line), None):
+        yield f"ladder {_ladder(ladder)}"
+    if nested := next((line["nested"] for line in latest if line.get("nested")), None):
+        size = told.tuner.superchain
+        yield f"{told.tuner.replicas // size} superchains of {size}, nested R-hat {nested:.3f}"
+    yield f"averages {told.verdict.text}"
 
 
 def replaced(course: "Course") -> str | None:
@@ -100,17 +103,13 @@ def _row(line: dict[str, Any]) -> tuple[str, ...]:
 
 def _ladder(line: dict[str, Any]) -> str:
     """Rungs, what neighbours accept, and what it carries."""
-    tau = line["temperatures"]
-    share = _shares(line)
+    from gpu_thermo.tuning.ladder import shares
+
+    tau, share = line["temperatures"], shares(line["accepted"], line["attempts"])
     return (
         f"of {len(tau)} rungs for each replica, tau {', '.join(f'{t:.3g}' for t in tau)}; neighbours accept"
         f" {min(share):.2f} to {max(share):.2f}; {line['trips']:.1f} round trips each"
     )
-
-
-def _shares(line: dict[str, Any]) -> list[float]:
-    """What each pair of rungs accepts."""
-    return [a / max(t, 1) for a, t in zip(line["accepted"], line["attempts"], strict=True)]
 
 
 def _aligned(cells: tuple[str, ...]) -> str:

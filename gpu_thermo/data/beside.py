@@ -1,13 +1,18 @@
 """The rows of a table file as they stand in it, for whoever writes something beside each."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
 from .tables import delimiter_of
+
+PARQUET = (".parquet", ".pq")
+"""Endings of Parquet files."""
+_AT_ONCE = 20_000
+"""Rows of a Parquet file that are text at once."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +51,41 @@ class CsvRows:
         for text, fields in records:
             yield text.rstrip("\r\n"), fields
 
-    def joined(self, fields: list[str]) -> str:
-        """Fields as one row, those in quotes that need them."""
-        return self.delimiter.join(quoted(field, self.delimiter) for field in fields)
+
+@dataclass(frozen=True)
+class ParquetRows:
+    """A Parquet file row by row as a CSV file would have it; attributes as of `CsvRows`."""
+
+    table: Any
+    header: str
+    names: tuple[str, ...]
+    delimiter: str = ","
+    newline: str = "\n"
+    encoding: str = "utf-8"
+
+    @classmethod
+    def of(cls, path: Path) -> "ParquetRows":
+        """DataError where there is no pyarrow."""
+        table = parquet_rows(path)
+        names = tuple(map(str, table.column_names))
+        return cls(table, joined(names, ","), names)
+
+    def rows(self) -> Iterator[tuple[str, list[str]]]:
+        """Each as text, and its fields; empty where a value is missing."""
+        for batch in self.table.to_batches(_AT_ONCE):
+            texts = [["" if v is None else str(v) for v in column.to_pylist()] for column in batch.columns]
+            for fields in zip(*texts, strict=True):
+                yield joined(fields, self.delimiter), list(fields)
+
+
+def rows_of(path: Path) -> CsvRows | ParquetRows:
+    """The rows of a table file as text."""
+    return ParquetRows.of(path) if path.suffix.lower() in PARQUET else CsvRows.of(path)
+
+
+def joined(fields: Iterable[str], delimiter: str) -> str:
+    """Fields as one row, those in quotes that need them."""
+    return delimiter.join(quoted(field, delimiter) for field in fields)
 
 
 def quoted(field: str, delimiter: str) -> str:
@@ -91,7 +128,3 @@ def parquet_rows(path: Path) -> Any:
         return arrow_csv.read_csv(path, parse_options=options)
     except ArrowInvalid as error:
         raise DataError(f"{path} is no CSV to pyarrow ({error}): write the answers as .csv.") from None
-
-
-PARQUET = (".parquet", ".pq")
-"""Endings of Parquet files."""

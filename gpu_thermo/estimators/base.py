@@ -135,8 +135,7 @@ class BayesianMLP(BaseEstimator):
         where = {"device": self.device, "workers": self.workers, "scheduler": self.scheduler}
         tree = sample(self._spec(data), data=data, on_progress=self.on_progress, **where)
         self.run_ = with_reach(self._thinned(tree))
-        tuning: Any = tree["tuning"].attrs
-        told = Told.of(tuning)
+        told = Told.of(tree["tuning"].attrs)
         self.trust_, self.repeatable_ = told.verdict, told.course.ended != "max_time"
         self.advice_ = ("the target is positive and skewed: try target_transform='log'",) * (log_would_help(data) > 0)
         if not self.trust_.trusted:

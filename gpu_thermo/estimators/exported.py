@@ -13,7 +13,7 @@ from ..averages.trees import opened
 from ..errors import StoreError
 from ..store import read_header
 from .runs import from_run
-from .saved import save
+from .saved import save, spread
 
 FEWEST, MOST, APART = 256, 2048, 0.05
 """Networks of a file: twice as many until it answers as the run to APART of its sd (to half its tolerance, where that
@@ -59,7 +59,7 @@ def export(store: Path, file: Path) -> float:
     networks, goal = model._networks(), max(APART, float(model.tolerance) / 2)
     count, apart = FEWEST, math.inf
     while True:
-        kept = networks[_spread(len(networks), count)]
+        kept = networks[spread(len(networks), count)]
         apart = float(np.sqrt(np.square((_mean(model, kept, rows) - whole["mean"].to_numpy()) / sd).mean()))
         if apart <= goal or count >= min(MOST, len(networks)):
             break
@@ -72,13 +72,9 @@ def _rows(tree: Any) -> np.ndarray:
     """Some rows of the run's data in their own units: held out ones, or those of training."""
     data = restored_data(tree)
     x = data.x_test[0] if data.test_points else data.x_train[0]
-    x = x[np.linspace(0, len(x) - 1, min(ROWS, len(x))).round().astype(int)]
+    x = x[spread(len(x), ROWS)]
     s = data.standardisation
     return x if s is None else x * s.sd[0] + s.mean[0]
-
-
-def _spread(have: int, want: int) -> np.ndarray:
-    return np.linspace(0, have - 1, min(want, have)).round().astype(int)
 
 
 def _mean(model: Any, networks: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -90,14 +86,14 @@ def with_networks(tree: Any, layout: Any, networks: np.ndarray) -> Any:
     """A run whose draws are these networks [D, P], a chain each."""
     import xarray as xr
 
-    groups = {name: node.to_dataset() for name, node in tree.children.items() if name in ("constant_data",)}
     tensors, start = {}, 0
     for name, shape in layout.tensors.items():
         size = layout.sizes[name]
         values = networks[:, start : start + size].reshape(len(networks), 1, *shape)
         tensors[name] = (("chain", "draw", *(f"{name}_{i}" for i in range(len(shape)))), values)
         start += size
-    return xr.DataTree.from_dict({"/": tree.to_dataset(), "posterior": xr.Dataset(tensors), **groups})
+    constant = tree["constant_data"].to_dataset()
+    return xr.DataTree.from_dict({"/": tree.to_dataset(), "posterior": xr.Dataset(tensors), "constant_data": constant})
 
 
 def gone_on(file: Path, source: Source | None) -> Path | None:

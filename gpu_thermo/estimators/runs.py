@@ -46,7 +46,6 @@ def from_run(run: Run, draws: int = 2048) -> BayesianMLPRegressor | BayesianMLPC
     else:
         model._flat, model.target_transform = len(names["targets"]) == 1, names.get("target_transform")
     model.run_ = with_reach(model._thinned(tree))
-    tuning: Any = tree["tuning"].attrs
-    told = Told.of(tuning)
+    told = Told.of(tree["tuning"].attrs)
     model.trust_, model.repeatable_ = told.verdict, told.course.ended != "max_time"
     return model

@@ -26,7 +26,7 @@ def save(model: Any, path: Path, draws: int, said: Mapping[str, Any] | None = No
     what is `said` of them. The file has its name once it is whole.
     """
     networks = model._networks()
-    networks = networks[np.linspace(0, len(networks) - 1, min(draws, len(networks))).round().astype(int)]
+    networks = networks[spread(len(networks), draws)]
     tree = model.run_
     header = {
         "format": FORMAT, "kind": type(model).__name__, "parameters": _plain(model.get_params()),
@@ -47,6 +47,11 @@ def save(model: Any, path: Path, draws: int, said: Mapping[str, Any] | None = No
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def spread(have: int, want: int) -> np.ndarray:
+    """Places of `want` of the things that there are, or of all, evenly spread."""
+    return np.linspace(0, have - 1, min(want, have)).round().astype(int)
 
 
 def _narrow(model: Any, networks: np.ndarray) -> np.ndarray:

@@ -57,19 +57,26 @@ def in_words(told: Told, seconds: float = math.nan, ways: Ways = FIT) -> list[st
 
 
 def _against(told: Told, seconds: float, ways: Ways) -> Iterator[str]:
-    course, line = told.course, told.course.latest(SAMPLING)
-    if not course.ended:
+    """What stands against the answers, each with what to do."""
+    if not told.course.ended:
         yield f"the fit was interrupted; go on with {ways.go_on}"
-        return
-    if not line:
+    elif not told.course.latest(SAMPLING):
         yield f"no network was collected in the time there was: {_longer(seconds, MORE, ways)}"
-        return
-    if told.verdict.lost:
+    elif told.verdict.lost:
         yield (
             f"{told.verdict.lost} of {told.tuner.replicas} networks ran away and spoil every answer: use none of them,"
             f" and try another {ways.again}; if it comes again, look for wild values in the columns"
         )
-        return
+    else:
+        yield from _unsettled(told, seconds, ways)
+        yield from _uncertain(told, seconds, ways)
+        if told.verdict.reasons and not _known(told):
+            yield f"{told.verdict.reasons[0]}: try another {ways.again}, and report it if it comes again"
+
+
+def _unsettled(told: Told, seconds: float, ways: Ways) -> Iterator[str]:
+    """Networks of several kinds, or that still change."""
+    course, line = told.course, told.course.latest(SAMPLING)
     if course.stuck >= rules.MODES and not course.burned:
         yield (
             "several kinds of networks explain the table about equally well and do not turn into each other: each is"
@@ -87,7 +94,12 @@ def _against(told: Told, seconds: float, ways: Ways) -> Iterator[str]:
             "the networks still change: scores on rows held out hold as they are, and how wide intervals are may"
             f" change: {_longer(seconds, MORE, ways)}"
         )
-    if noise_of(course) > NOISY:
+
+
+def _uncertain(told: Told, seconds: float, ways: Ways) -> Iterator[str]:
+    """Networks shaken by minibatches, too few of them, or lost."""
+    line = told.course.latest(SAMPLING)
+    if noise_of(told.course) > NOISY:
         yield (
             "each step looked at some of the rows only, and their choice shakes the networks: scores on rows held out"
             " hold as they are, and how wide intervals are may be off; more time takes more rows a step:"
@@ -104,8 +116,6 @@ def _against(told: Told, seconds: float, ways: Ways) -> Iterator[str]:
             f"{line['frozen']} of {told.tuner.replicas} networks were lost to numbers without bound: look for wild"
             f" values in the columns, or learn the logarithm of the target ({ways.log})"
         )
-    if told.verdict.reasons and not _known(told):
-        yield f"{told.verdict.reasons[0]}: try another {ways.again}, and report it if it comes again"
 
 
 def _only_drifts(told: Told) -> bool:
@@ -122,7 +132,7 @@ def _changes(told: Told) -> bool:
 
 
 def _known(told: Told) -> bool:
-    """Whether one of the lines above says why."""
+    """Whether `_unsettled` or `_uncertain` says why."""
     line, tuner = told.course.latest(SAMPLING), told.tuner
     fell = bool(told.course.path and line.get("failed"))
     short = line["error"] > tuner.tolerance or line["frozen"] > LOST * tuner.replicas

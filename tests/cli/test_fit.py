@@ -88,6 +88,9 @@ def test_no_time_for_a_network_and_more(folder, monkeypatch):
     assert found.exit_code == 1
     assert "no time for a single network" in found.stderr
     assert "gpu-thermo resume t.zarr --minutes 1" in found.stderr
+    judged = json.loads(call("diagnose", "t.zarr", "--json").stdout)
+    assert not judged["trusted"]
+    assert "no network was collected" in judged["said"][0]
     again = call("resume", "t.zarr", "--minutes", "0.3", "--tolerance", "0.3")
     assert again.exit_code == 0, again.output
     assert "Written: t.zarr, t.npz (answers as the run to " in again.stderr
