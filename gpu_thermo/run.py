@@ -72,9 +72,8 @@ def plan(
     moments = ready.moments()
     with planned_place(ready, device, threads, workers, scheduler) as place:
         chosen = choose_engine(ready.job, engine, place.device)
-        return make_plan(
-            ready, make_header(ready, chosen, place.device, moments), moments, threads=threads, place=place
-        )
+        header = make_header(ready, chosen, place.device, moments)
+        return make_plan(ready, header, moments, threads=threads, place=place)
 
 
 def iterate(

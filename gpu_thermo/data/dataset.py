@@ -253,21 +253,13 @@ def stack(schema: Schema, parts: Sequence[Part], standardise: bool | str = False
             f"Data '{schema.name}' has missing values, which count as the mean of their column once columns are"
             " standardised: leave standardise at true, or fill them in."
         )
+    weight = None
+    if first.weight is not None:
+        weight = scaled_weights(schema.name, np.stack([np.asarray(p.weight) for p in parts]))
     return Dataset(
-        schema.name,
-        schema.task,
-        x_train,
-        y_train,
-        x_test,
-        y_test,
-        schema.features,
-        schema.classes,
-        targets,
-        scales,
-        None if first.weight is None else scaled_weights(schema.name, np.stack([np.asarray(p.weight) for p in parts])),
-        schema.recipe,
-        schema.target_transform,
-    )
+        schema.name, schema.task, x_train, y_train, x_test, y_test, schema.features, schema.classes, targets, scales,
+        weight, schema.recipe, schema.target_transform,
+    )  # fmt: skip
 
 
 def _by_training_part(train: Floats, test: Floats) -> tuple[Floats, Floats, Floats, Floats]:

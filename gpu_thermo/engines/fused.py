@@ -349,6 +349,7 @@ class _Host:
             pieces.put(piece)
 
         def work(space: np.ndarray) -> None:
+            """One thread, as long as there are pieces."""
             try:
                 while True:
                     first, last = pieces.get_nowait()

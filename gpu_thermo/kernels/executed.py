@@ -149,6 +149,7 @@ class _Counting:
         self.graph, self.source, self.launch = graph, source, launch
 
     def result(self) -> Executed:
+        """What is executed, by kind."""
         inside = self.steps.blocks
         share = self._followed()
         kinds = defaultdict[str, float](float)

@@ -293,6 +293,7 @@ def keep_source(source: str, final: Path) -> Path:
 
 
 def refusal(compiler: str, source: str, output: str, saved: Path) -> CompileError:
+    """The error of a source that does not compile: where, what was said, and where the whole of it is."""
     return CompileError(
         f"{compiler} refused a kernel.\n{excerpt(source, output)}\n{output.strip()[:4000]}\nThe whole source: {saved}"
     )

@@ -84,6 +84,7 @@ class ObserverOfShares(NetworkObserver):
             rows = [slice(r.start + b.start, r.start + b.stop) for r in rows for b in blocks(r.stop - r.start, size)]
 
         def one(r: slice) -> tuple[np.ndarray, ...]:
+            """Of neighbours on one device."""
             part, few = self._part(r), position[r]
             with part._place, np.errstate(all="ignore"):
                 there = part._xp.asarray(few)

@@ -193,6 +193,7 @@ class _Ensemble:
         self._dataset = int(observer._setup.ensemble_dataset[ensemble])
 
     def sums(self, weight: np.ndarray, scale: float, sums: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """See Folded."""
         o, predictor = self._observer, cast(Any, self._observer._predictor)
         w = o._weight(self._ensemble, self._rows, weight)
         x = o._here(o._points)[self._dataset]
@@ -201,6 +202,7 @@ class _Ensemble:
     def densities(
         self, log_weight: np.ndarray, total: np.ndarray, exponent: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
+        """See Folded."""
         xp = self._observer._xp
         found: tuple[Array, Array] = xp.asarray(total), xp.asarray(exponent)
         for term in self._terms(log_weight):

@@ -23,7 +23,7 @@ from ..spec.method import AUTO
 from ..spec.own import with_network
 from ..spec.run import RunSpec
 from ..state import PARTITIONED, Hyper, alike
-from ..targets.base import Potential
+from ..targets.base import Layout, Potential
 from ..targets.own import OwnNetwork
 from ..targets.posterior import MlpTarget
 from .braces import check_braces, with_work
@@ -70,33 +70,15 @@ def make_setup(spec: RunSpec, subject: Subject, stream: np.ndarray | None = None
     given; SpecError where the method, its hyperparameters or moves do not fit it.
     """
     run, target = spec.run, subject.target
-    method = get_method(spec.method.name)
-    kind = spec.method.partition or ("layer" if spec.method.freeze else method.partition)
-    partition = target.layout.partition(kind)
-    program = make_program(
-        method, partition, spec.method.word, tuple(spec.method.freeze), spec.method.convention or "I"
-    )
-    program = with_paces(program, _by_partition("every", spec.method.every or {}, program))
-    program = with_ratios(program, _by_partition("stepsize_ratio", spec.method.stepsize_ratio or {}, program))
-    if "momenta" in run.keep and not any(
-        "p" in o.operands for k in range(len(partition.names)) for o in program.operations(k)
-    ):
-        raise SpecError(
-            f'run.keep = "momenta": {spec.method.name} has none. Leave it out, or use a method of words, such as'
-            " langevin."
-        )
+    method, program = get_method(spec.method.name), program_of(spec, target.layout)
     among = None if run.streams is None else np.array(run.streams, np.uint64)
     hyper = given or resolve_hyper(spec.method, method, program, run.replicas, target.points, run.steps, among)
     seed = np.full(run.replicas, run.seed if run.seed_dynamics is None else run.seed_dynamics, np.uint64)
     if stream is None:
         stream = np.arange(run.replicas, dtype=np.uint64) if among is None else among
     ensemble = ensembles(subject.dataset, hyper)
-    if run.tolerance is not None and ensemble.max() > 0:
-        raise SpecError(
-            "run.tolerance takes errors from the spread over replicas that are alike, and these are of"
-            f" {ensemble.max() + 1} ensembles (data sets or hyperparameters): sample each in a run of its own, or give"
-            " run.steps in its place."
-        )
+    if run.tolerance is not None:
+        check_alike(ensemble)
     check_superchains(run.superchain, ensemble)
     batching = _batching(spec, target.points)
     network = target.model if isinstance(target, MlpTarget) and not target.library else None
@@ -111,20 +93,29 @@ def make_setup(spec: RunSpec, subject: Subject, stream: np.ndarray | None = None
     moves, hyper = make_moves(own, hyper, context)
     check_positive(program, hyper)
     job = Job(
-        program,
-        target,
-        hyper,
-        batching,
-        seed,
-        stream,
-        subject.dtype,
-        fold.in_gradients(moves),
-        scale,
+        program, target, hyper, batching, seed, stream, subject.dtype, fold.in_gradients(moves), scale,
         clock=clock_of(spec, hyper.stepsize),
-    )
+    )  # fmt: skip
     check_braces(spec.method, job := with_work(job, spec.run), own)
     check_auto_batch(spec, job)
     return Setup(with_registered(spec, program), subject, job, ensemble, moves)
+
+
+def program_of(spec: RunSpec, layout: Layout) -> Program:
+    """What a step of the spec's method does on parameters of this layout; SpecError where momenta are to be kept that
+    there are none of.
+    """
+    given, method = spec.method, get_method(spec.method.name)
+    partition = layout.partition(given.partition or ("layer" if given.freeze else method.partition))
+    program = make_program(method, partition, given.word, tuple(given.freeze), given.convention or "I")
+    program = with_paces(program, _by_partition("every", given.every or {}, program))
+    program = with_ratios(program, _by_partition("stepsize_ratio", given.stepsize_ratio or {}, program))
+    operations = (o for k in range(len(partition.names)) for o in program.operations(k))
+    if "momenta" in spec.run.keep and not any("p" in o.operands for o in operations):
+        raise SpecError(
+            f'run.keep = "momenta": {given.name} has none. Leave it out, or use a method of words, such as langevin.'
+        )
+    return program
 
 
 def _by_partition(key: str, given: Mapping[str, Any], program: Program) -> tuple[Any, ...]:
@@ -184,6 +175,16 @@ def check_auto_batch(spec: RunSpec, job: Job) -> None:
         raise SpecError(
             'run.batch = "auto", and thermostats take up the noise of minibatches where nothing can see it: use method'
             " langevin or sgld, or leave out batch, which takes all points."
+        )
+
+
+def check_alike(ensemble: np.ndarray) -> None:
+    """SpecError where replicas of a run that tunes itself are of several ensembles [R]."""
+    if ensemble.max() > 0:
+        raise SpecError(
+            "run.tolerance takes errors from the spread over replicas that are alike, and these are of"
+            f" {ensemble.max() + 1} ensembles (data sets or hyperparameters): sample each in a run of its own, or give"
+            " run.steps in its place."
         )
 
 

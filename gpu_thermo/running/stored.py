@@ -21,26 +21,10 @@ from .subject import Setup
 
 def make_header(setup: Setup, engine: str, device: str, moments: RunningMoments) -> Header:
     """Everything of the run that is fixed when its store is created."""
-    unknown = {name: np.full(setup.job.replicas, np.nan) for name in setup.tuned}
-    chain, layer = setup.chain_coordinates() | unknown, ("partition",)
-    statistics: dict[str, tuple[tuple[str, ...], Any]] = {
-        "energy": ((), np.float64), "lp": ((), np.float64), "kinetic_temperature": (layer, np.float64),
-        "thermostat": (layer, np.float64),
-        "diverging": ((), np.bool_), **{name: ((), np.float64) for name in setup.statistics},
-    }  # fmt: skip
-    trace = {name: value for name, value in statistics.items() if name not in _DRAWS_ONLY}
-    of_subject = dict(setup.subject.header())
-    of_subject["about"] = ABOUT | AVERAGED | dict(of_subject.get("about", {})) | fold.about(setup.moves)
-    of_subject["attributes"] = {
-        **of_subject["attributes"], "gradients_per_step": setup.program.gradients_per_step,
-    }  # fmt: skip
+    chain = setup.chain_coordinates() | {name: np.full(setup.job.replicas, np.nan) for name in setup.tuned}
+    statistics, of_subject = _kinds(setup), _of_subject(setup)
     found = columns(chain, setup.ensemble)
     together = fold.together(setup.moves)
-    if setup.starts is not None:
-        starts = setup.starts.constants()
-        of_subject["constant"] = {**of_subject["constant"], **starts}
-        of_subject["about"] |= {name: ("1", f"start of chains, {name}") for name in starts}
-    of_subject["constant"], of_subject["about"] = kept(of_subject["constant"], of_subject["about"])
     return Header(
         spec=setup.spec.to_json(),
         fingerprint=setup.fingerprint,
@@ -53,7 +37,7 @@ def make_header(setup: Setup, engine: str, device: str, moments: RunningMoments)
         partitions=setup.program.partition.names,
         predictive=moments.schema(),
         statistics=statistics,
-        trace=trace,
+        trace={name: value for name, value in statistics.items() if name not in _DRAWS_ONLY},
         dtype=setup.job.dtype,
         draws=setup.agenda.draws,
         trace_steps=setup.agenda.traced,
@@ -65,6 +49,29 @@ def make_header(setup: Setup, engine: str, device: str, moments: RunningMoments)
         ensembles=found | {"label": np.array(labels(found, len(setup.ensemble_dataset)))},
         **of_subject,
     )
+
+
+def _kinds(setup: Setup) -> dict[str, tuple[tuple[str, ...], Any]]:
+    """Axes behind chain and draw, and type, of each statistic."""
+    number, of_partition = ((), np.float64), (("partition",), np.float64)
+    return {
+        "energy": number, "lp": number, "kinetic_temperature": of_partition, "thermostat": of_partition,
+        "diverging": ((), np.bool_), **dict.fromkeys(setup.statistics, number),
+    }  # fmt: skip
+
+
+def _of_subject(setup: Setup) -> dict[str, Any]:
+    """Parts of the header that the subject has, with what the run adds to them."""
+    out = dict(setup.subject.header())
+    about = ABOUT | AVERAGED | dict(out.get("about", {})) | fold.about(setup.moves)
+    constant = out["constant"]
+    if setup.starts is not None:
+        starts = setup.starts.constants()
+        constant = {**constant, **starts}
+        about |= {name: ("1", f"start of chains, {name}") for name in starts}
+    out["constant"], out["about"] = kept(constant, about)
+    out["attributes"] = {**out["attributes"], "gradients_per_step": setup.program.gradients_per_step}
+    return out
 
 
 _DRAWS_ONLY = ("lp", "diverging", "log_weight")

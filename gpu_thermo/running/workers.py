@@ -110,6 +110,7 @@ class Team:
         packed = hosting.pack(job)
 
         def check(address: str) -> None:
+            """One worker's build against ours."""
             there = self.ask(address, hosting.build_there, self._large(packed, address), engine, self._devices[address])
             if text := differences(here, there, "here", "there"):
                 raise OtherBitsError(

@@ -12,29 +12,14 @@ FEWEST = 32
 def check_tuned(tolerance: float | None, replicas: int, method: MethodSpec, moves: list[Any], keep: list[Any]) -> None:
     """ValueError where [method] or [[moves]] do not go with the tolerance, or with none."""
     if tolerance is None:
-        if any(move.finds_rungs for move in moves):
-            raise ValueError(
-                "moves.hottest without rungs leaves the rungs to a run that tunes itself: give rungs too, or"
-                " run.tolerance in place of run.steps"
-            )
-        for name in ("stepsize", "friction", "mass"):
-            if getattr(method, name) == AUTO:
-                raise ValueError(
-                    f'{name} = "auto" needs run.tolerance, as only a run that tunes itself finds one: give'
-                    f" run.tolerance = 0.05, or {'numbers' if name == 'mass' else 'a number'} for {name}"
-                )
+        _check_given(method, moves)
         return
     if replicas < FEWEST:
         raise ValueError(
             f"run.replicas = {replicas} with run.tolerance: errors come from the spread over replicas, and need"
             f" {FEWEST} of them at least; 128 or more are better"
         )
-    if get_method(method.name).update not in (None, "sgld"):
-        raise ValueError(
-            f"method '{method.name}' is a whole-step update that descends, or whose law is not that of its temperature:"
-            " run.tolerance tunes samplers, so use a splitting word, such as method langevin, or sgld; or give"
-            " run.steps in place of run.tolerance"
-        )
+    _check_method(method)
     _check_moves(moves)
     if "momenta" in keep:
         raise ValueError('run.keep names "momenta", which a run with run.tolerance does not keep: leave them out')
@@ -42,6 +27,36 @@ def check_tuned(tolerance: float | None, replicas: int, method: MethodSpec, move
         raise ValueError(
             f"method.block = {method.block} is what run.tolerance finds itself: leave it out, or give run.steps"
         )
+    _check_numbers(method)
+
+
+def _check_given(method: MethodSpec, moves: list[Any]) -> None:
+    """ValueError where a run with run.steps leaves something to be found."""
+    if any(move.finds_rungs for move in moves):
+        raise ValueError(
+            "moves.hottest without rungs leaves the rungs to a run that tunes itself: give rungs too, or"
+            " run.tolerance in place of run.steps"
+        )
+    for name in ("stepsize", "friction", "mass"):
+        if getattr(method, name) == AUTO:
+            raise ValueError(
+                f'{name} = "auto" needs run.tolerance, as only a run that tunes itself finds one: give'
+                f" run.tolerance = 0.05, or {'numbers' if name == 'mass' else 'a number'} for {name}"
+            )
+
+
+def _check_method(method: MethodSpec) -> None:
+    """ValueError unless it samples the law of its temperature."""
+    if get_method(method.name).update not in (None, "sgld"):
+        raise ValueError(
+            f"method '{method.name}' is a whole-step update that descends, or whose law is not that of its temperature:"
+            " run.tolerance tunes samplers, so use a splitting word, such as method langevin, or sgld; or give"
+            " run.steps in place of run.tolerance"
+        )
+
+
+def _check_numbers(method: MethodSpec) -> None:
+    """ValueError unless hyperparameters that are given are one number each."""
     for name in HYPERPARAMETERS:
         given = getattr(method, name)
         if given is None or given == AUTO:

@@ -274,29 +274,27 @@ class Schema:
 
 
 def _from_header(header: Header) -> Schema:
-    replicas = {np.shape(value) for value in header.chain.values()}
-    if len(replicas) != 1 or len(next(iter(replicas))) != 1:
-        raise TypeError(f"the chain coordinates need one common shape (R,), not {sorted(replicas)}")
-    probes = header.probes
+    """The schema of a run; TypeError where the parts of its header do not go together."""
+    probes, count = header.probes, int(header.probes.shape[-2])
     constant = {**header.constant, "x_probe": (("dataset", "probe", "feature")[-probes.ndim :], probes)}
     sizes = {
         "partition": len(header.partitions),
         "output": len(header.outputs),
         "feature": len(header.features),
-        "probe": probes.shape[-2],
+        "probe": count,
     }
     return Schema(
-        replicas=next(iter(replicas))[0],
+        replicas=_replicas(header),
         dtype=dtype_name(header.dtype),
         tensors={name: tuple(int(n) for n in shape) for name, (_, shape) in header.tensors.items()},
         partitions=tuple(header.partitions),
         outputs=tuple(header.outputs),
         features=tuple(header.features),
-        probes=int(probes.shape[-2]),
+        probes=count,
         keep=tuple(header.keep),
         draws=int(header.draws),
         trace_steps=int(header.trace_steps),
-        chain={name: dtype_name(np.asarray(value).dtype) for name, value in header.chain.items()},
+        chain=_dtypes(header.chain),
         constant={
             name: (tuple(dims), np.shape(value), dtype_name(np.asarray(value).dtype))
             for name, (dims, value) in constant.items()
@@ -313,8 +311,21 @@ def _from_header(header: Header) -> Schema:
         apart=bool(header.apart),
         weighted=bool(header.weighted),
         points=int(header.points),
-        ensembles={name: dtype_name(np.asarray(value).dtype) for name, value in header.ensembles.items()},
+        ensembles=_dtypes(header.ensembles),
     )
+
+
+def _replicas(header: Header) -> int:
+    """R; TypeError where the chain coordinates do not share it."""
+    shapes = {np.shape(value) for value in header.chain.values()}
+    if len(shapes) != 1 or len(next(iter(shapes))) != 1:
+        raise TypeError(f"the chain coordinates need one common shape (R,), not {sorted(shapes)}")
+    return int(next(iter(shapes))[0])
+
+
+def _dtypes(values: Mapping[str, Any]) -> dict[str, str]:
+    """Names of the types of coordinates."""
+    return {name: dtype_name(np.asarray(value).dtype) for name, value in values.items()}
 
 
 def _sized(dims: tuple[str, ...], dtype: Any, sizes: Mapping[str, int]) -> Variable:

@@ -13,7 +13,7 @@ import numpy as np
 
 from . import builds
 from .grids import Cell, StudySpec
-from .meaning import meaning
+from .meaning import PRIOR_SD, meaning
 from .parts import NOTICES, PENDING, each_part, is_done
 from .shards import FORMAT, Shard
 
@@ -75,7 +75,7 @@ def assemble(
 
 
 _COORDINATES = ("status", "frozen_step", "stepsize", "block")
-_HYPER = ("temperature_", "friction_", "sigma_", "epsilon_", "momentum_", "thermostat_", "prior_sd_")
+_HYPER = ("temperature_", "friction_", "sigma_", "epsilon_", "momentum_", "thermostat_", PRIOR_SD)
 
 
 def _columns(store: Path, done: list[Shard], dtypes: Mapping[str, Any], runs: int) -> dict[str, np.ndarray]:

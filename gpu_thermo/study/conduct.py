@@ -187,6 +187,7 @@ def _run_here(
         before = progress.steps
 
         def on_steps(done: int, before: int = before) -> None:
+            """After so many replica-steps of the launch."""
             if caught:
                 raise _Stop
             progress.steps = before + done

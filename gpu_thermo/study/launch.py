@@ -19,6 +19,7 @@ from .bill import run_bytes
 from .collect import Collector
 from .grids import Cell
 from .held import Held
+from .meaning import PRIOR_SD
 from .mixing import Mixing
 from .parts import NOTICES
 from .seen import Speakers
@@ -32,8 +33,6 @@ MOST_COORDINATES = 16
 """Coordinates of a potential whose averages are kept, the first ones."""
 OF_A_COORDINATE = 100.0
 """Operations of a potential's gradient and step, roughly: how its work is cut does not depend on a measurement."""
-PRIOR_SD = "prior_sd_"
-"""What coordinates of scales that the data chose begin with."""
 IDENTITY = ("ensemble", "dataset", "seed", "stream")
 """Chain coordinates of a run that a study names in its own way."""
 

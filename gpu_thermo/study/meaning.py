@@ -7,6 +7,8 @@ from ..spec.run import RunSection
 from ..store.meaning import BY_PARTITION, COORDINATES, About
 from .cells import SECTIONS
 
+PRIOR_SD = "prior_sd_"
+"""What coordinates of scales that the data chose begin with."""
 OWN: dict[str, About] = {
     "cell": ("1", "number of the cell"),
     "label": ("1", "the cell's label"),
@@ -68,8 +70,8 @@ def _about(name: str) -> About:
     if name.partition(".")[0] in SECTIONS:
         unit = {key.name: key.unit for key in keys_of(RunSection)}.get(name.removeprefix("run."), "")
         return unit or "1", f"{name} of the cell's run"
-    if name.startswith("prior_sd_"):
-        return "1", f"scale of the prior of layer {name.removeprefix('prior_sd_')}, as the data chose it"
+    if name.startswith(PRIOR_SD):
+        return "1", f"scale of the prior of layer {name.removeprefix(PRIOR_SD)}, as the data chose it"
     word, _, rest = name.partition("_")
     if word == "curve":
         units, long_name = _curve(rest)

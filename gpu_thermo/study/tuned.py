@@ -189,7 +189,7 @@ def _told(tree: xr.DataTree) -> Told | None:
     if "tuning" not in tree.children or "course" not in tree["tuning"].attrs:
         return None
     try:
-        return Told.of({str(name): value for name, value in tree["tuning"].attrs.items()})
+        return Told.of(tree["tuning"].attrs)
     except ValueError as error:
         raise StoreError(f"The run's course is damaged ({error}): run the study again with --overwrite.") from None
 

@@ -58,22 +58,8 @@ def run_there(
         A shard failed, its part is not seen from here, or it is of another build; the others are cancelled.
     """
     from distributed import wait
-    from distributed.client import Future
 
-    own, beside = packed(), client.scatter(pack_beside(todo[0][0].beside), broadcast=True) if todo else b""
-    futures: dict[Future, Sequence[Shard]] = {
-        client.submit(
-            remote_launch,
-            [replace(shard, beside=NOTHING) for shard in launch],
-            str(path),
-            *how,
-            own,
-            beside,
-            key=f"gpu-thermo-{launch[0].id}-{os.getpid()}",
-            pure=False,
-        ): launch
-        for launch in todo
-    }
+    futures = _handed_out(client, todo, path, how)
     end = float("inf")
     while futures and time.monotonic() < end:
         if caught and end == float("inf"):
@@ -84,21 +70,12 @@ def run_there(
             wait(list(futures), timeout=0.5, return_when="FIRST_COMPLETED")
         for future in [f for f in futures if f.done()]:
             launch = futures.pop(future)
-            if future.status != "finished":
-                error = future.exception()
+            try:
+                _check(path, launch, future, known)
+            except GpuThermoError:
                 client.cancel(list(futures))
-                raise (
-                    error
-                    if isinstance(error, GpuThermoError)
-                    else RunError(f"Shard {' and '.join(s.id for s in launch)} failed on the cluster: {error!r}")
-                )
+                raise
             for shard in launch:
-                if not is_done(path, shard):
-                    raise RunError(
-                        f"The part of shard {shard.id} is not in '{path}': workers must share this file system."
-                    )
-                if known is not None:
-                    agree(path, shard, known)
                 progress.steps += shard.replica_steps
                 progress.count(shard)
         if not caught:
@@ -106,6 +83,34 @@ def run_there(
             report(progress)
     if futures:
         client.cancel(list(futures))
+
+
+def _handed_out(
+    client: Any, todo: Sequence[Sequence[Shard]], path: Path, how: tuple[str, str, int | None]
+) -> dict[Any, Sequence[Shard]]:
+    """The future of each launch; what was given beside the study goes to every worker once."""
+    own, beside = packed(), client.scatter(pack_beside(todo[0][0].beside), broadcast=True) if todo else b""
+    return {
+        client.submit(
+            remote_launch, [replace(shard, beside=NOTHING) for shard in launch], str(path), *how, own, beside,
+            key=f"gpu-thermo-{launch[0].id}-{os.getpid()}", pure=False,
+        ): launch
+        for launch in todo
+    }  # fmt: skip
+
+
+def _check(path: Path, launch: Sequence[Shard], future: Any, known: dict[int, dict[str, str]] | None) -> None:
+    """GpuThermoError unless the launch went well, and its parts are there and of the build that is `known`."""
+    if future.status != "finished":
+        error = future.exception()
+        if isinstance(error, GpuThermoError):
+            raise error
+        raise RunError(f"Shard {' and '.join(s.id for s in launch)} failed on the cluster: {error!r}")
+    for shard in launch:
+        if not is_done(path, shard):
+            raise RunError(f"The part of shard {shard.id} is not in '{path}': workers must share this file system.")
+        if known is not None:
+            agree(path, shard, known)
 
 
 def known_builds(job: Work, path: Path) -> dict[int, dict[str, str]]:

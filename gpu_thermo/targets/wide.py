@@ -188,6 +188,7 @@ def _climb(evidence: Evidence, centre: tuple[float, float]) -> Chosen:
     i, j = (int(np.argmin(abs(np.log(of) - math.log(c)))) for of, c in zip((UNITS, OUTPUTS), centre, strict=True))
 
     def worth(i: int, j: int) -> float:
+        """What is to be largest, asked once of each."""
         if (i, j) not in known:
             off = (math.log(UNITS[i] / centre[0]) ** 2 + math.log(OUTPUTS[j] / centre[1]) ** 2) / (2 * SPREAD**2)
             known[i, j] = evidence(UNITS[i], OUTPUTS[j]) - off
