@@ -83,6 +83,7 @@ def predict(
     if not quiet:
         say(f"Reading {store} and {points} ...")
     check_output(out, overwrite, tuple(WRITERS))
+    _refuse_run(out, store)
     tree, name = _opened(store)
     asked = _asked(tree, name, ensemble, device, _wanted(tree, interval, quantiles, full))
     given = _read(points, tree)
@@ -94,6 +95,14 @@ def predict(
         say(f"Warning: {text}")
     if not quiet:
         _tell(asked, given, out)
+
+
+def _refuse_run(out: Path, store: Path) -> None:
+    """StoreError where answers would take the place of the fitted estimator that gives them."""
+    from gpu_thermo.errors import StoreError
+
+    if out.exists() and store.exists() and out.samefile(store):
+        raise StoreError(f"'{out}' is what answers, and would be replaced by its answers: choose another name.")
 
 
 def _new() -> type[Warning]:

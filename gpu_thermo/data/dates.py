@@ -171,8 +171,8 @@ def _order(said: Mapping[str, Said | None], what: str, name: str) -> tuple[str, 
     if day is not None or month is not None:
         return (DAY_FIRST, f"as '{day}' shows") if day is not None else (MONTH_FIRST, f"as '{month}' shows")
     text, one = next(iter(loose.items()))
-    if one.mark == ".":
-        return DAY_FIRST, f"as dates with dots are, '{text}'"
+    if dotted := next((text for text, one in loose.items() if one.mark == "."), None):
+        return DAY_FIRST, f"as dates with dots are, '{dotted}'"
     first, second = ({getattr(one, name) for one in loose.values()} for name in ("first", "second"))
     if len(first) == 1 < len(second) - 1:
         return DAY_FIRST, f"as the first number is {one.first} throughout, '{text}'"

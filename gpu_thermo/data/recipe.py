@@ -213,8 +213,17 @@ def as_texts(values: Raw) -> Raw:
     """A raw column as texts, None where it is missing."""
     if values.dtype.kind == "O":
         return values
-    texts = [f"{v:g}" if isinstance(v, float) else str(v) for v in values.tolist()]
+    texts = [_number_text(v) if isinstance(v, float) else str(v) for v in values.tolist()]
     return np.array([*(None if a else t for a, t in zip(absent_in(values), texts, strict=True)), None], object)[:-1]
+
+
+def _number_text(value: float) -> str:
+    """A number as people write it, different ones differently: 1000001, 0.1 (of float32, too)."""
+    if value.is_integer() and abs(value) < 2**53:
+        return f"{value + 0.0:.0f}"  # no -0
+    if abs(value) < 1e38 and float(np.float32(short := f"{value:g}")) == value:
+        return short
+    return repr(value)
 
 
 def _part_names(name: str, part: str) -> list[str]:

@@ -73,6 +73,8 @@ def test_a_fit_goes_on_and_its_file_is_made_anew(folder):
     with pytest.warns(Stale, match=r"was made at step [\d,]+ of t.zarr, which has gone on since"):
         load(folder / "t.npz")
     (folder / "new.csv").write_text("a,b,colour\n1,2,red\n")
+    own = call("predict", "t.npz", "new.csv", "--out", "t.npz", "--overwrite")
+    assert (own.exit_code, "is what answers" in own.stderr) == (2, True)
     refused = call("predict", "t.npz", "new.csv", "--out", "p.csv")
     assert refused.exit_code == 2
     assert "gpu-thermo resume" in refused.stderr

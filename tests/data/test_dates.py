@@ -86,3 +86,10 @@ def test_asked_for():
     with pytest.raises(DataError, match="'soon' is no date \\(such as"):
         dates.read(["2025-01-01", "soon", "later"], "it", wanted=True)
     assert dates.read(["12/31/68", "12/31/69"], "it").values.astype("datetime64[Y]").astype(int).tolist() == [98, -1]
+
+
+def test_dots_say_so_wherever_they_stand():
+    """Which text comes first does not matter."""
+    mixed = ["1/3/2025", "1.2.2025"]
+    for texts in (mixed, mixed[::-1]):
+        assert dates.read(texts, "it").why == "as dates with dots are, '1.2.2025'"

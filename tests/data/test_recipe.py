@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from gpu_thermo.data.kinds import make_recipe
 from gpu_thermo.data.recipe import Category, Date, Number, Recipe, as_texts, date_part, plain
 from gpu_thermo.errors import DataError
 
@@ -105,3 +106,16 @@ def test_a_recipe_is_plain_json():
 
 def test_numbers_as_texts():
     assert as_texts(np.array([1.0, 2.5, np.nan])).tolist() == ["1", "2.5", None]
+    large = np.array([1_000_001, 1_000_002, -0.0, 0.1, 0.1234567, 0.12345678, 1e300, float(np.float32(0.1)), np.inf])
+    assert as_texts(large).tolist() == [
+        "1000001", "1000002", "0", "0.1", "0.1234567", "0.12345678", "1e+300", "0.1", "inf",
+    ]  # fmt: skip
+
+
+def test_categories_of_large_numbers_stay_apart():
+    """Numbers of shops, as a table in memory or a Parquet file has them."""
+    shops = np.repeat([1_000_001.0, 1_000_002.0, 1_000_003.0], 10)
+    (column,) = make_recipe({"shop": shops}, True, {"shop": "category"}, "table").columns
+    assert column.levels == ["1000001", "1000002", "1000003"]
+    np.testing.assert_array_equal(column.encode(shops[::10]), np.eye(3))
+    np.testing.assert_array_equal(column.encode(np.array(["1000002"], object)), [[0, 1, 0]])

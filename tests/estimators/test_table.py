@@ -106,3 +106,13 @@ def test_a_table_is_read_without_scikit_learn():
     """The first lines of `gpu-thermo fit` do not wait for it."""
     code = "import sys, gpu_thermo.estimators.table; sys.exit('sklearn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_large_targets_of_parquet_files_differ(tmp_path):
+    """10,000,000.3 and 10,000,000.7 are two answers, not one of 1e+07."""
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    rng = np.random.default_rng(0)
+    frame = pandas.DataFrame({"x": rng.normal(size=40), "y": 1e7 + rng.normal(size=40)})
+    frame.to_parquet(tmp_path / "t.parquet")
+    assert not plan_table(tmp_path / "t.parquet", "y").data.classes
