@@ -84,6 +84,7 @@ def predict(
         say(f"Reading {store} and {points} ...")
     check_output(out, overwrite, tuple(WRITERS))
     _refuse_run(out, store)
+    _check_kept(out, kept)
     tree, name = _opened(store)
     asked = _asked(tree, name, ensemble, device, _wanted(tree, interval, quantiles, full))
     given = _read(points, tree)
@@ -103,6 +104,16 @@ def _refuse_run(out: Path, store: Path) -> None:
 
     if out.exists() and store.exists() and out.samefile(store):
         raise StoreError(f"'{out}' is what answers, and would be replaced by its answers: choose another name.")
+
+
+def _check_kept(out: Path, kept: str) -> None:
+    """SpecError where columns of POINTS are named for a file that has none."""
+    from gpu_thermo.errors import SpecError
+
+    if kept not in ("all", "none") and out.suffix.lower() in (".npz", ".zarr"):
+        raise SpecError(
+            f"--columns goes with .csv and .parquet: {out.suffix} holds answers only, in the order of POINTS."
+        )
 
 
 def _new() -> type[Warning]:

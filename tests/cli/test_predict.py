@@ -225,6 +225,8 @@ def test_columns_of_one_name(done: Path) -> None:
     Path("points.csv").write_text("\n  \nx1,x2\n1,0\n")
     check_refused(call("predict", "run.zarr", "points.csv", "--out", "y.parquet"), ["points.csv", "as .csv"])
     assert not Path("y.parquet").exists()
+    named = call("predict", "run.zarr", "points.csv", "--out", "y.npz", "--columns", "x1")
+    check_refused(named, ["--columns goes with .csv and .parquet"])
 
 
 def test_parquet_in_and_out(done: Path) -> None:
