@@ -1,6 +1,6 @@
 """Bayesian deep ensembles' table: airfoil and bike sharing, the split and the scaling of BDE 1.0.2, five seeds.
 
-`python -m bench.bde [--data ../shared/data/tabular] [--tables airfoil] [--methods ...] [--seeds 5]` goes on where its
+`python -m bench.bde [--data DATA/tabular] [--tables airfoil] [--methods ...] [--seeds 5]` goes on where its
 result ends. The split is theirs, the same for all seeds: a fifth for testing, random_state 0, X and y standardised on
 the training part (bench/tabular.py); scores are in that unit.
 
@@ -31,7 +31,7 @@ import numpy as np
 from gpu_thermo import BayesianMLPRegressor
 
 from . import tabular
-from .common import RESULTS
+from .common import DATA, RESULTS
 from .defaults import _processor
 from .rows import grow
 
@@ -149,7 +149,7 @@ def main(given: list[str] | None = None) -> None:
     """Seed after seed, all methods of each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     mine = [name for name in METHODS if not name.startswith("BDE")]
-    parser.add_argument("--data", type=Path, default=Path("../shared/data/tabular"))
+    parser.add_argument("--data", type=Path, default=DATA / "tabular")
     parser.add_argument("--tables", nargs="+", default=[*AIMS], choices=[*AIMS])
     parser.add_argument("--methods", nargs="+", default=mine, choices=[*METHODS])
     parser.add_argument("--seeds", type=int, default=SEEDS)

@@ -1,6 +1,7 @@
 """What every benchmark shares: contenders, interleaved timing, the machine's description, the result file."""
 
 import json
+import os
 import platform
 import statistics
 import time
@@ -13,6 +14,8 @@ from typing import Any
 from gpu_thermo.engines.base import cores
 
 RESULTS = Path(__file__).parent / "results"
+DATA = Path(os.environ.get("GPU_THERMO_BENCH_DATA", "data"))
+"""Data that are not in this repository: a folder with `tabular`, `pbp` and `mnist` in it."""
 PACKAGES = ("numpy", "jax", "torch", "blackjax", "cupy-cuda13x", "cupy-cuda12x")
 
 

