@@ -22,7 +22,8 @@ def outlying(mean: np.ndarray, square: np.ndarray, heat: float) -> np.ndarray:
     mean, square : [R] of U and U^2 over a replica's draws. heat : P tau / 2.
 
     A spread is twice the distance from the lower quartile over replicas to the median, or the median replica's own
-    standard deviation over its draws where that is more. Both stand while fewer than half are lost.
+    standard deviation over its draws where that is more. Both stand while fewer than half are lost; one whose square is
+    too large for a float is no part of them.
     """
     finite = np.isfinite(mean) & np.isfinite(square)
     if finite.sum() < 2:
@@ -30,7 +31,7 @@ def outlying(mean: np.ndarray, square: np.ndarray, heat: float) -> np.ndarray:
     low, median = np.quantile(mean[finite], (0.25, 0.5))
     within = np.sqrt(np.maximum(np.median(square[finite] - mean[finite] ** 2), 0.0))
     with np.errstate(invalid="ignore"):
-        return finite & (mean > median + max(FAR * max(2 * (median - low), within), HEATS * heat))
+        return np.isfinite(mean) & (mean > median + max(FAR * max(2 * (median - low), within), HEATS * heat))
 
 
 def stuck(acceptance: np.ndarray) -> np.ndarray:

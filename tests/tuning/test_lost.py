@@ -92,3 +92,10 @@ class TestReplaced:
 
     def test_nobody_sound(self):
         assert replaced(np.ones(4, bool), 4).tolist() == [0, 1, 2, 3]
+
+
+def test_an_energy_whose_square_overflows_is_outlying():
+    """1e200 is a number, and further out than any other; an energy that is none is for the engine's own checks."""
+    mean = np.append(np.linspace(1.0, 2.0, 9), [1e200, np.inf, np.nan])
+    square = np.append(mean[:9] ** 2 + 1.0, [np.inf, np.inf, np.nan])
+    assert np.flatnonzero(outlying(mean, square, 1.0)).tolist() == [9]
