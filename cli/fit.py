@@ -102,14 +102,14 @@ def fit(
 
     name = out or Path(path.stem)
     places = places_of(name.with_name(f"{name.name}.zarr"), not no_report)
-    for place in list(places.values())[1:]:
-        check_output(place, overwrite, (place.suffix,))
     seconds = _seconds(minutes)
     wanted = Wanted(
         log, _kinds(kind or []), _names(features), _names(drop), _choice("--task", task, TASKS), drop_missing_target,
         [_choice("--keep", one, KEEP) for one in _names(keep) or ()],
     )  # fmt: skip
     planned = plan_table(path, target, seed=seed, wanted=wanted, tolerance=tolerance, max_seconds=seconds)
+    for place in list(places.values())[1:]:
+        check_output(place, overwrite, (place.suffix,))
     if not quiet:
         _introduce(planned, target)
     begin = time.perf_counter()

@@ -170,8 +170,9 @@ def resume(
     from gpu_thermo.store import open_run, read_header
 
     header = read_header(store)
+    planned = RunSpec.from_json(header.spec)
     if not quiet:
-        total = planned_steps(header, RunSpec.from_json(header.spec))
+        total = planned_steps(header, planned)
         more = f", {draws:,} more asked for" if draws else ""
         more += f", on to a tolerance of {tolerance:g}" if tolerance is not None else ""
         more += f", {minutes:g} more minutes" if minutes is not None else ""
@@ -193,6 +194,8 @@ def resume(
             threads=threads,
             allow_other_bits=allow_other_bits,
         )
+    if not quiet and time_limit is None and read_header(store).step == header.step:
+        say("Nothing was left to do. Ask for more: " + ("--draws" if planned.run.tolerance is None else "--tolerance"))
     if of_fit:
         seconds = float(tree["sample_stats"].attrs.get("sampling_time", "nan"))
         finish_fit(tree, store, seconds, quiet, as_json, summarise(store, tree) if as_json else None)

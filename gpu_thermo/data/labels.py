@@ -4,11 +4,9 @@
 
 1. more than one target column: regression;
 2. some value is not a number: classification, with each different text a class (refused where there are more than
-`MAX_TEXT_CLASSES`, or
-   where most texts occur once: then it is a name, or a number mistyped);
+   `MAX_TEXT_CLASSES`, or where most texts occur once: then it is a name, or a number mistyped);
 3. all values are whole numbers, and there are two different ones, or at most `MAX_NUMBER_CLASSES` with five rows each
-on average:
-   classification;
+   on average: classification;
 4. otherwise: regression.
 
 Classification is binary with two classes and multiclass with more. Naming the task overrides all of this. Classes are
@@ -74,9 +72,10 @@ def encode_labels(numbers: Floats | None, texts: Sequence[str], task: str, where
     if len(names) == 1:
         raise DataError(f"{where} has one class only: {shown}. Choose a target with at least two different values.")
     if task == "auto" and numbers is None and len(names) > min(MAX_TEXT_CLASSES, max(2, len(texts) // 2)):
+        unasked = ', or say --task multiclass (task = "multiclass")' if 2 * len(names) <= len(texts) else ""
         raise DataError(
             f"{where} has {len(names)} different texts in {len(texts)} rows ({shown}): too many to be taken for classes"
-            ' unasked. Correct a mistyped number, choose another target, or say task = "multiclass".'
+            f" unasked. Correct a mistyped number, or choose another target{unasked}."
         )
     if task == "binary" and len(names) != 2:
         whole = numbers is None or bool((numbers == np.floor(numbers)).all())

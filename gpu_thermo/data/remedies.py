@@ -1,5 +1,5 @@
-"""What a user can say of columns: an option of `gpu-thermo fit`, and in brackets the key of [data] in a spec, which is
-a parameter of the estimators, too.
+"""What a user can say of columns: an option of `gpu-thermo fit`, and in brackets the key of [data] in a spec, as Python
+writes it, since the estimators have it as a parameter.
 """
 
 from .labels import shorten
@@ -17,7 +17,7 @@ def leave_out(name: str) -> str:
 
 FEATURES = "--features A,B (features = [...])"
 """Which columns are used."""
-DROP_MISSING_TARGET = "--drop-missing-target (drop_missing_target = true)"
+DROP_MISSING_TARGET = "--drop-missing-target (in Python drop_missing_target=True)"
 """That rows without an answer are not used."""
 
 

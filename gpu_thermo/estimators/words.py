@@ -21,6 +21,7 @@ class Ways(NamedTuple):
     """How one says what is to be done: with {minutes} or {seconds}, {value}, and the {run} of a command."""
 
     longer: str
+    anew: str
     content: str
     log: str
     again: str
@@ -34,11 +35,18 @@ class Ways(NamedTuple):
 
 STORE = "NAME.zarr"
 FIT = Ways(
-    f"gpu-thermo resume {STORE} --minutes {{minutes}}", f"gpu-thermo resume {STORE} --tolerance {{value}}",
+    f"gpu-thermo resume {STORE} --minutes {{minutes}}", "fit anew with --minutes {minutes} --overwrite",
+    f"gpu-thermo resume {STORE} --tolerance {{value}}",
     "fit anew with --log", "--seed", "an estimator with hidden=8", f"gpu-thermo resume {STORE}",
 )  # fmt: skip
 ESTIMATOR = Ways(
-    "max_seconds={seconds}", "tolerance={value}", 'target_transform="log"', "random_state", "hidden=8", "fit"
+    "max_seconds={seconds}",
+    "max_seconds={seconds}",
+    "tolerance={value}",
+    'target_transform="log"',
+    "random_state",
+    "hidden=8",
+    "fit",
 )
 
 
@@ -61,7 +69,7 @@ def _against(told: Told, seconds: float, ways: Ways) -> Iterator[str]:
     if not told.course.ended:
         yield f"the fit was interrupted; go on with {ways.go_on}"
     elif not told.course.latest(SAMPLING):
-        yield f"no network was collected in the time there was: {_longer(seconds, MORE, ways)}"
+        yield f"no network was collected in the time there was: {_longer(seconds, MORE, ways.longer)}"
     elif told.verdict.lost:
         yield (
             f"{told.verdict.lost} of {told.tuner.replicas} networks ran away and spoil every answer: use none of them,"
@@ -90,9 +98,10 @@ def _unsettled(told: Told, seconds: float, ways: Ways) -> Iterator[str]:
             f" try another {ways.again}, or ask for more ({more})"
         )
     elif (course.path and line.get("failed")) or _changes(told):
+        way = ways.longer if course.path and not course.burned else ways.anew  # nothing else begins later
         yield (
-            "the networks still change: scores on rows held out hold as they are, and how wide intervals are may"
-            f" change: {_longer(seconds, MORE, ways)}"
+            "the networks still change. Scores on rows held out hold as they are, and how wide intervals are may"
+            f" change: {_longer(seconds, MORE, way)}"
         )
 
 
@@ -101,14 +110,15 @@ def _uncertain(told: Told, seconds: float, ways: Ways) -> Iterator[str]:
     line = told.course.latest(SAMPLING)
     if noise_of(told.course) > NOISY:
         yield (
-            "each step looked at some of the rows only, and their choice shakes the networks: scores on rows held out"
+            "each step looked at some of the rows only, and their choice shakes the networks. Scores on rows held out"
             " hold as they are, and how wide intervals are may be off; more time takes more rows a step:"
-            f" {_longer(seconds, MORE, ways)}"
+            f" {_longer(seconds, MORE, ways.anew)}"
         )
     if line["error"] > told.tuner.tolerance:
+        factor = 1.2 * (line["error"] / told.tuner.tolerance) ** 2
         yield (
             f"averages are known to {line['error']:.2g} of their spread, and the goal was {told.tuner.tolerance:g}:"
-            f" {_longer(seconds, 1.2 * (line['error'] / told.tuner.tolerance) ** 2, ways)}, or be content with it"
+            f" {_longer(seconds, factor, ways.longer)}, or be content with it"
             f" ({ways.content.format(value=_up(line['error']))})"
         )
     if line["frozen"] > LOST * told.tuner.replicas:
@@ -139,12 +149,12 @@ def _known(told: Told) -> bool:
     return short or fell or _changes(told) or noise_of(told.course) > NOISY
 
 
-def _longer(seconds: float, factor: float, ways: Ways) -> str:
-    """What to give for so many times the work."""
+def _longer(seconds: float, factor: float, way: str) -> str:
+    """What to give for so many times the work, and by which `way`."""
     minutes = 1 if math.isnan(seconds) else max(1, math.ceil(seconds * factor / 60))
     if minutes > MOST_MINUTES:
         return "it would take more than an hour"
-    return f"give it more time ({ways.longer.format(minutes=minutes, seconds=60 * minutes)})"
+    return f"give it more time ({way.format(minutes=minutes, seconds=60 * minutes)})"
 
 
 def _up(value: float) -> str:

@@ -103,6 +103,7 @@ def test_time_limit_stops_in_good_order_and_resume_finishes() -> None:
 
 
 def test_resume_adds_draws_and_refuses_another_spec(done: Path) -> None:
+    assert "Nothing was left to do. Ask for more: --draws" in call("resume", "run.zarr").stderr
     more = json.loads(call("resume", "run.zarr", "--draws", "2", "--json").stdout)
     assert (more["draws"], more["total_draws"], more["complete"]) == (6, 6, True)
     Path("other.toml").write_text(SPEC.replace("hidden = 4", "hidden = 5").replace("batch = 10", "batch = 8"))

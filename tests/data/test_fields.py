@@ -25,7 +25,7 @@ def test_all_at_once(tmp_path):
         DataError, match=r"7 of 40 rows have no value of 'y' \(lines 5, 9, 10, 22, 23, \.\.\.\)"
     ) as said:
         read(tmp_path, table())
-    assert "--drop-missing-target (drop_missing_target = true)" in str(said.value)
+    assert "--drop-missing-target (in Python drop_missing_target=True)" in str(said.value)
     with pytest.raises(DataError, match="no row has a value of 'y'"):
         read(tmp_path, "a,y\n1,\n2,NA\n", drop_missing_target=True)
 

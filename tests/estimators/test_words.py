@@ -32,14 +32,14 @@ def told(line=(), window=(), **course):
 
 
 CASES = {
-    "drift": (told({"p": 0.001}), ("still change", "--minutes 2")),
+    "drift": (told({"p": 0.001}), ("still change", "anew with --minutes 2")),
     "chance": (told({"p": 0.008}), ("by chance in one good fit of a hundred", "another --seed", "--tolerance 0.05")),
-    "start": (told({}, APART, **UNBURNED), ("still change", "--minutes 2")),
+    "start": (told({}, APART, **UNBURNED), ("still change", "anew with --minutes 2")),
     "modes": (told({}, APART, **UNBURNED, stuck=3), ("do not turn into each other",)),
     "short": (told({"error": 0.25}, ended="max_steps"), ("known to 0.25", "goal was 0.1", "--minutes 5", "0.25)")),
     "lost": (told({"frozen": 9}), ("9 of 48 networks were lost", "--log")),
     "bias": (told({"excess": True, "bias": 0.3, "bias_error": 0.01}), ("the stepsize 0.1 biases", "--seed")),
-    "noise": (told({}, {"rho": 0.5}), ("some of the rows only", "--minutes 2")),
+    "noise": (told({}, {"rho": 0.5}), ("some of the rows only", "anew with --minutes 2")),
     "cut": (told(ended=""), ("interrupted", "gpu-thermo resume")),
     "nothing": (told(log=(BURNED,), ended="max_steps"), ("no network was collected", "--minutes 2")),
 }  # fmt: skip
@@ -66,14 +66,21 @@ def test_what_may_be_trusted():
 def test_options_are_there():
     """Of the command, and of the estimators."""
     text = inspect.getsource(fit.fit)
-    for option in (FIT.log.split()[-1], FIT.again):
+    for option in (FIT.log.split()[-1], FIT.again, *FIT.anew.split()[3::2]):
         assert option.removeprefix("--") in text
     for option in (FIT.longer, FIT.content):
         command, option = option.split()[1], option.split()[3].removeprefix("--")
         assert option in inspect.signature(getattr(sample, command)).parameters
     assert FIT.of("my.zarr").longer == "gpu-thermo resume my.zarr --minutes {minutes}"
     known = BayesianMLPRegressor().get_params()
-    for option in (ESTIMATOR.longer, ESTIMATOR.content, ESTIMATOR.log, ESTIMATOR.again, ESTIMATOR.smaller):
+    for option in (
+        ESTIMATOR.longer,
+        ESTIMATOR.anew,
+        ESTIMATOR.content,
+        ESTIMATOR.log,
+        ESTIMATOR.again,
+        ESTIMATOR.smaller,
+    ):
         assert option.split("=")[0] in known
     line = in_words(told({"error": 0.25}), 40.0, ESTIMATOR)[0]
     assert "max_seconds=300" in line
