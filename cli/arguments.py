@@ -1,5 +1,6 @@
 """Options that several commands share, and how their texts are read."""
 
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -113,3 +114,12 @@ def check_output(path: Path, overwrite: bool, suffixes: tuple[str, ...]) -> None
         raise StoreError(f"'{path}' is a folder and is not replaced. Remove it yourself, or choose another name.")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise StoreError(f"'{path}' cannot be written. Check the folder's permissions, or choose another place.")
+
+
+def seconds_of(minutes: float | None) -> float | None:
+    """Of a time in minutes; SpecError for what is none."""
+    from gpu_thermo.errors import SpecError
+
+    if minutes is None or 0.1 <= minutes < math.inf:
+        return None if minutes is None else 60 * minutes
+    raise SpecError(f"--minutes {minutes:g} is no time to work for: give a number from 0.1 on, or leave it out.")

@@ -1,6 +1,5 @@
 """`gpu-thermo fit`: a table in, an answer with its uncertainty out."""
 
-import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from .arguments import (
     TimeLimit,
     Workers,
     check_output,
+    seconds_of,
 )
 from .fitted import finish, places_of, remarks
 from .output import plural, say
@@ -102,7 +102,7 @@ def fit(
 
     name = out or Path(path.stem)
     places = places_of(name.with_name(f"{name.name}.zarr"), not no_report)
-    seconds = _seconds(minutes)
+    seconds = seconds_of(minutes)
     wanted = Wanted(
         log, _kinds(kind or []), _names(features), _names(drop), _choice("--task", task, TASKS), drop_missing_target,
         [_choice("--keep", one, KEEP) for one in _names(keep) or ()],
@@ -120,15 +120,6 @@ def fit(
             time_limit=time_limit, threads=threads, base=Path(), remarks=remarks(not no_report),
         )  # fmt: skip
     finish(open_run(places["run"]), places["run"], time.perf_counter() - begin, quiet, as_json)
-
-
-def _seconds(minutes: float | None) -> float | None:
-    """Of a time in minutes; SpecError for what is none."""
-    from gpu_thermo.errors import SpecError
-
-    if minutes is None or 0.1 <= minutes < math.inf:
-        return None if minutes is None else 60 * minutes
-    raise SpecError(f"--minutes {minutes:g} is no time to work for: give a number from 0.1 on, or leave it out.")
 
 
 def _kinds(given: list[str]) -> dict[str, str]:

@@ -19,6 +19,7 @@ from .arguments import (
     Workers,
     check_output,
     read_spec,
+    seconds_of,
 )
 from .fitted import finish as finish_fit
 from .fitted import is_fit
@@ -169,13 +170,13 @@ def resume(
     from gpu_thermo.spec.run import RunSpec
     from gpu_thermo.store import open_run, read_header
 
-    header = read_header(store)
+    seconds, header = seconds_of(minutes), read_header(store)
     planned = RunSpec.from_json(header.spec)
     if not quiet:
         total = planned_steps(header, planned)
         more = f", {draws:,} more asked for" if draws else ""
         more += f", on to a tolerance of {tolerance:g}" if tolerance is not None else ""
-        more += f", {minutes:g} more minutes" if minutes is not None else ""
+        more += f", {minutes:g} min longer" if minutes is not None else ""
         say(f"{store}: step {header.step:,} of {total:,}, {header.draws:,} draws committed{more}")
     of_fit = is_fit(open_run(store))
     with Words(quiet) if of_fit else Meter(quiet) as meter:
@@ -184,7 +185,7 @@ def resume(
             spec,
             draws=draws,
             tolerance=tolerance,
-            seconds=None if minutes is None else 60 * minutes,
+            seconds=seconds,
             device=device,
             engine=engine,
             workers=workers,
@@ -197,8 +198,8 @@ def resume(
     if not quiet and time_limit is None and read_header(store).step == header.step:
         say("Nothing was left to do. Ask for more: " + ("--draws" if planned.run.tolerance is None else "--tolerance"))
     if of_fit:
-        seconds = float(tree["sample_stats"].attrs.get("sampling_time", "nan"))
-        finish_fit(tree, store, seconds, quiet, as_json, summarise(store, tree) if as_json else None)
+        spent = float(tree["sample_stats"].attrs.get("sampling_time", "nan"))
+        finish_fit(tree, store, spent, quiet, as_json, summarise(store, tree) if as_json else None)
     else:
         finish(store, tree, as_json, quiet)
 

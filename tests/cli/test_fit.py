@@ -85,7 +85,7 @@ def test_a_fit_goes_on_and_its_file_is_made_anew(folder):
 def test_no_time_for_a_network_and_more(folder, monkeypatch):
     """What was done is kept and named, and goes on."""
     write_table(folder / "t.csv")
-    monkeypatch.setattr(fit_command, "_seconds", lambda minutes: 1e-3)
+    monkeypatch.setattr(fit_command, "seconds_of", lambda minutes: 1e-3)
     found = call("fit", "t.csv", "--target", "y", "--minutes", "0.1")
     assert found.exit_code == 1
     assert "no time for a single network" in found.stderr

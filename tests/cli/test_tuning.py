@@ -80,6 +80,13 @@ def test_resume_to_a_smaller_tolerance(run):
     assert reached() <= asked
 
 
+@pytest.mark.parametrize("minutes", ["0", "-1", "inf", "nan"])
+def test_a_time_that_is_none(run, minutes):
+    found = call("resume", "tuned.zarr", "--minutes", minutes)
+    assert found.exit_code == 2
+    assert f"--minutes {float(minutes):g} is no time to work for" in found.stderr
+
+
 def test_a_dry_run_says_what_bounds_it(folder):
     (folder / "tuned.toml").write_text(SPEC)
     found = call("sample", "tuned.toml", "--dry-run").stdout
