@@ -1,14 +1,12 @@
 """The notebooks of docs/papers: what they say is in their outputs, and comes out again when they are executed."""
 
 import ast
-import importlib
 import json
 import os
 from pathlib import Path
 
 import pytest
-
-import gpu_thermo as gt
+from shown_code import check_names
 
 FOLDER = Path(__file__).parents[1] / "docs/papers"
 PAPERS = ("stepsize_bias", "seed_variance", "evidence", "a_table")
@@ -85,13 +83,7 @@ def test_every_notebook_is_here():
 @pytest.mark.parametrize("name", PAPERS)
 def test_it_parses_and_its_names_exist(name):
     """Imports are there, and what it takes of gpu_thermo is public."""
-    tree = ast.parse(code(read(name)))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("gpu_thermo"):
-            module = importlib.import_module(str(node.module))
-            assert all(hasattr(module, alias.name) for alias in node.names)
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "gt":
-            assert node.attr in gt.__all__
+    check_names(ast.parse(code(read(name))))
 
 
 @pytest.mark.parametrize("name", PAPERS)

@@ -99,6 +99,16 @@ def test_no_time_for_a_network_and_more(folder, monkeypatch):
     assert (folder / "t.html").stat().st_size > 10_000
 
 
+def check_nothing_written(folder, given, said):
+    """Assert that a fit with these options is refused in these words, before anything stands in the folder."""
+    write_table(folder / "t.csv")
+    before = listing(folder)
+    found = call("fit", "t.csv", "--target", "y", *given)
+    assert found.exit_code == 2, found.output
+    assert said in " ".join(found.stderr.split())
+    assert listing(folder) == before
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -119,12 +129,7 @@ def test_no_time_for_a_network_and_more(folder, monkeypatch):
     ],
 )
 def test_options_that_cannot_be(folder, given, said):
-    write_table(folder / "t.csv")
-    before = listing(folder)
-    found = call("fit", "t.csv", "--target", "y", *given)
-    assert found.exit_code == 2, found.output
-    assert said in " ".join(found.stderr.split())
-    assert listing(folder) == before
+    check_nothing_written(folder, given, said)
 
 
 def test_what_is_said_of_columns(folder):
@@ -211,12 +216,7 @@ def test_workers_change_no_bit_and_may_be_lost(folder, monkeypatch):
 def test_places_that_cannot_be(folder, given, said):
     if given[0] == "--scheduler":
         pytest.importorskip("distributed")
-    write_table(folder / "t.csv")
-    before = listing(folder)
-    found = call("fit", "t.csv", "--target", "y", *given)
-    assert found.exit_code == 2, found.output
-    assert said in " ".join(found.stderr.split())
-    assert listing(folder) == before
+    check_nothing_written(folder, given, said)
 
 
 def test_predict_asks_for_the_same_columns(folder):
