@@ -155,7 +155,7 @@ def _tuned_verdict(tree: xr.DataTree) -> list[Verdict]:
     if "tuning" not in tree.children or "course" not in tree["tuning"].attrs:
         return []
     try:
-        told = Told.of({str(name): value for name, value in tree["tuning"].attrs.items()})
+        told = Told.of(tree["tuning"].attrs)
     except ValueError as error:
         raise claim("group tuning", f"is damaged ({error})") from None
     found = [Verdict(TOLERANCE, told.verdict.trusted, f"Averages {told.verdict.text}.")]

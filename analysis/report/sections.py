@@ -24,8 +24,7 @@ def told_of(tree: xr.DataTree) -> Told | None:
     """How the run tuned itself, where it did."""
     if "tuning" not in tree.children:
         return None
-    tuning: Any = tree["tuning"].attrs
-    return Told.of(tuning)
+    return Told.of(tree["tuning"].attrs)
 
 
 def energies(tree: xr.DataTree) -> str:
