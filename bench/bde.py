@@ -19,8 +19,6 @@ run; every row stays listed.
 
 import argparse
 import os
-import time
-import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -32,8 +30,7 @@ from gpu_thermo import BayesianMLPRegressor
 
 from . import tabular
 from .common import DATA, RESULTS
-from .defaults import _processor
-from .rows import grow
+from .rows import grow, measured
 
 Array = Any
 Scores = dict[str, Any]
@@ -126,15 +123,7 @@ def row(key: Mapping[str, Any], folder: Path, share: float) -> Scores:
     """One method with one seed."""
     data = tabular.parts(folder / f"{key['table']}.csv")["test"]
     more = {"share": share} if key["method"] == "mclmc by hand" else {}
-    begin, clock = _processor(), time.perf_counter()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            found = METHODS[key["method"]](key["table"], data, key["seed"], **more)
-        except ImportError as error:
-            said = f"{key['method']} needs a package that is not here ({error}): install it, or see --methods"
-            raise SystemExit(said) from None
-    return found | {"seconds": (_processor() - begin) / 2, "wall": time.perf_counter() - clock}
+    return measured(key["method"], partial(METHODS[key["method"]], key["table"], data, key["seed"], **more))
 
 
 def line(found: Mapping[str, Any]) -> str:

@@ -11,8 +11,6 @@ idle cores would take.
 
 import argparse
 import json
-import os
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -26,6 +24,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from gpu_thermo import BayesianMLPClassifier, BayesianMLPRegressor
+
+from .race.clock import begun
 
 Array = Any
 JUDGED = 500
@@ -162,20 +162,14 @@ def peers(labels: bool) -> Iterator[tuple[str, Any]]:
     yield "gaussian process", make_pipeline(StandardScaler(), GaussianProcessRegressor(kernel, normalize_y=True))
 
 
-def _processor() -> float:
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
-
-
 def measure(name: str, seed: int, settings: dict[str, Any]) -> dict[str, Any]:
     """One set with our estimator."""
     x, y, judged_x, judged_y = parts(name, seed)
     kind = BayesianMLPClassifier if y.dtype.kind == "i" else BayesianMLPRegressor
-    begin, clock = _processor(), time.perf_counter()
+    taken = begun()
     model = kind(random_state=seed, **settings).fit(x, y)
-    seconds, wall = (_processor() - begin) / 2, time.perf_counter() - clock
-    trust = model.trust_
-    return {"set": name, "seconds": seconds, "wall": wall, **score(model, judged_x, judged_y), "trusted": trust.trusted,
+    spent, trust = taken(), model.trust_
+    return {"set": name, **spent, **score(model, judged_x, judged_y), "trusted": trust.trusted,
             "sampling": trust.error, "steps": int(model.run_["sample_stats"].attrs.get("steps", 0))}  # fmt: skip
 
 

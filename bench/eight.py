@@ -41,9 +41,9 @@ from sklearn.model_selection import cross_val_predict, train_test_split
 from gpu_thermo import BayesianMLPClassifier, BayesianMLPRegressor
 
 from .common import DATA, RESULTS
-from .defaults import _processor
 from .eight_table import eight as table
 from .peers import classes, laws
+from .race.clock import begun
 from .rows import grow
 
 Array = Any
@@ -195,11 +195,11 @@ def measure(name: str, split: int, model: str, folder: Path) -> Row:
     """One row, here and now."""
     x, at, y, answers = parts(name, split, folder)
     run = (CLASSES if name in LABELS else NUMBERS)[model]
-    begin = _processor()
+    taken = begun()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = run(x, y, at, answers, split)
-    return {"rows": len(x), "seconds": (_processor() - begin) / 2, **found}
+    return {"rows": len(x), "seconds": taken()["seconds"], **found}
 
 
 def keys(asked: argparse.Namespace) -> Iterator[Row]:

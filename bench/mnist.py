@@ -19,7 +19,6 @@ of the processor over 2, and of the clock, predictions and the store aside; byte
 import argparse
 import json
 import tempfile
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,8 +33,8 @@ from gpu_thermo.run import Interrupted
 from . import compare, contenders
 from .cases import Case
 from .common import DATA, RESULTS, save
-from .defaults import _processor
 from .eight import _classes
+from .race.clock import begun
 from .rows import grow
 
 PLACE = RESULTS / "mnist.json"
@@ -76,18 +75,18 @@ def row(key: Mapping[str, Any], folder: Path, other: Path | None, steps: int) ->
     spec = spec_of(key["shape"], key["method"], folder, steps, key["seed"])
     with tempfile.TemporaryDirectory() as place:
         store = Path(place) / "run.zarr"
-        begin, clock = _processor(), time.perf_counter()
+        taken = begun()
         try:
             gt.sample(spec, store=store).close()
         except Interrupted:
             raise
         except gt.GpuThermoError as error:
             return {"failed": str(error)[:200]}
-        taken = {"seconds": (_processor() - begin) / 2, "wall": time.perf_counter() - clock}
+        spent = taken()
         held = sum(f.stat().st_size for f in (store / "constant_data").rglob("*") if f.is_file())
         with gt.open_run(store) as tree:
             frozen = int((tree["sample_stats"]["status"].to_numpy() != 0).sum())
-            return judged(tree, folder, other) | taken | {"bytes": held, "frozen": frozen, "steps": steps}
+            return judged(tree, folder, other) | spent | {"bytes": held, "frozen": frozen, "steps": steps}
 
 
 def judged(tree: Any, folder: Path, other: Path | None) -> dict[str, Any]:

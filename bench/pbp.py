@@ -14,8 +14,6 @@ and the estimators' defaults were committed before the first scored run; every r
 """
 
 import argparse
-import time
-import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -26,9 +24,8 @@ import numpy as np
 from gpu_thermo import BayesianMLPRegressor
 
 from .common import DATA, RESULTS
-from .defaults import _processor
 from .peers import laws
-from .rows import grow
+from .rows import grow, measured
 
 Array = Any
 Scores = dict[str, Any]
@@ -87,15 +84,8 @@ METHODS: dict[str, Callable[..., Scores]] = {
 def row(key: Mapping[str, Any], folder: Path) -> Scores:
     """One method on one split."""
     x, y, at, answers = split_of(key["set"], key["split"], folder)
-    begin, clock = _processor(), time.perf_counter()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            found = METHODS[key["method"]](x, y, at, answers, key["split"])
-        except ImportError as error:
-            said = f"{key['method']} needs a package that is not here ({error}): install it, or see --methods"
-            raise SystemExit(said) from None
-    return {"rows": len(x), **found, "seconds": (_processor() - begin) / 2, "wall": time.perf_counter() - clock}
+    run = partial(METHODS[key["method"]], x, y, at, answers, key["split"])
+    return {"rows": len(x), **measured(key["method"], run)}
 
 
 def line(found: Mapping[str, Any]) -> str:

@@ -1,11 +1,13 @@
 """Results that grow row by row: what is there is not done again."""
 
 import json
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from .common import save
+from .race.clock import begun
 
 Row = dict[str, Any]
 
@@ -13,6 +15,19 @@ Row = dict[str, Any]
 def rows_of(place: Path) -> list[Row]:
     """Rows of a result file, none where there is none."""
     return list(json.loads(place.read_text())["rows"]) if place.exists() else []
+
+
+def measured(method: str, run: Callable[[], Row]) -> Row:
+    """What `run` of a method finds, warnings aside, and what it took; ends where a package is missing."""
+    taken = begun()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            found = run()
+        except ImportError as error:
+            said = f"{method} needs a package that is not here ({error}): install it, or see --methods"
+            raise SystemExit(said) from None
+    return found | taken()
 
 
 def grow(
