@@ -89,9 +89,9 @@ def main(given: list[str] | None = None) -> None:
     if asked.what == "run":
         run(asked, asked.out)
         return
-    from .race.child import _jax
+    from .race.child import one_device_a_core
 
-    _jax()
+    one_device_a_core()
     from .race.long import write
 
     found = write(asked.name, asked.limit, FOLDER)

@@ -153,7 +153,8 @@ def _boosting(x: Array, y: Array, at: Array, answers: Array, split: int) -> Row:
 # -- classes -----------------------------------------------------------------------------------------------------------
 
 
-def _classes(p: Array, y: Array) -> dict[str, float]:
+def scores_of_classes(p: Array, y: Array) -> dict[str, float]:
+    """Error, mean NLL and calibration error, in 15 bins, of probabilities p [n, classes] of labels y [n]."""
     best, right = p.max(axis=1), p.argmax(axis=1) == y
     bins = np.minimum((best * 15).astype(int), 14)
     gaps = [abs(best[bins == b].mean() - right[bins == b].mean()) * (bins == b).mean() for b in np.unique(bins)]
@@ -163,11 +164,11 @@ def _classes(p: Array, y: Array) -> dict[str, float]:
 
 def _our_classes(x: Array, y: Array, at: Array, answers: Array, split: int) -> Row:
     model = BayesianMLPClassifier(random_state=split).fit(x, y)
-    return _classes(model.predict_proba(at), answers) | _trust(model)
+    return scores_of_classes(model.predict_proba(at), answers) | _trust(model)
 
 
 def _chances(of: Callable[..., Array]) -> Callable[..., Row]:
-    return lambda x, y, at, answers, split: _classes(of(x, y, at, split), answers)
+    return lambda x, y, at, answers, split: scores_of_classes(of(x, y, at, split), answers)
 
 
 OURS, GP, FOREST, BOOSTING, NETWORKS, NGBOOST, BDE = (

@@ -33,7 +33,7 @@ from gpu_thermo.run import Interrupted
 from . import compare, contenders
 from .cases import Case
 from .common import DATA, RESULTS, save
-from .eight import _classes
+from .eight import scores_of_classes
 from .race.clock import begun
 from .rows import grow
 
@@ -93,7 +93,7 @@ def judged(tree: Any, folder: Path, other: Path | None) -> dict[str, Any]:
     """Scores on the test part, and how well it is told from another's."""
     own = read_images(folder)
     seen = gt.predict(tree, own.x_test / 255)
-    scores: dict[str, Any] = _classes(seen["mean"].to_numpy()[0], own.y_test)
+    scores: dict[str, Any] = scores_of_classes(seen["mean"].to_numpy()[0], own.y_test)
     if other is None:
         return scores
     from sklearn.metrics import roc_auc_score

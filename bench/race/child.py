@@ -14,8 +14,8 @@ from .judge import Trail, truth
 from .problems import problem
 
 
-def _jax() -> None:
-    """A device a core, before JAX is imported."""
+def one_device_a_core() -> None:
+    """For JAX, before it is imported."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={count}"
 
@@ -27,14 +27,14 @@ def _ours(**options: Any) -> Any:
 
 
 def _nuts(name: str, warm_up: int) -> Any:
-    _jax()
+    one_device_a_core()
     from . import nuts
 
     return partial(getattr(nuts, name), warm_up=warm_up)
 
 
 def _microcanonical(name: str, **options: Any) -> Any:
-    _jax()
+    one_device_a_core()
     from . import microcanonical
 
     return partial(getattr(microcanonical, name), **options)

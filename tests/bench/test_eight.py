@@ -34,7 +34,7 @@ def test_scores_of_a_normal_law():
 def test_scores_of_classes():
     """Half right at .75: a gap of .25."""
     p = np.tile([0.75, 0.25], (400, 1))
-    found = eight._classes(p, np.arange(400) % 2)
+    found = eight.scores_of_classes(p, np.arange(400) % 2)
     assert found["error"] == 0.5
     assert found["ece"] == pytest.approx(0.25)
     assert found["nll"] == pytest.approx(-np.log([0.75, 0.25]).mean())
