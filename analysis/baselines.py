@@ -2,6 +2,7 @@
 gradient boosting. Each number with its standard error over rows.
 """
 
+import math
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ import xarray as xr
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from gpu_thermo.averages.calibration import calibration
+from gpu_thermo.averages.held_out import held_out
 from gpu_thermo.averages.predictive import data_names, predict, restored_data
 from gpu_thermo.averages.trees import Run, opened
 from gpu_thermo.data import Dataset
@@ -21,9 +23,11 @@ from gpu_thermo.errors import SpecError
 Array = Any
 OURS = "this run"
 COVERAGE, DRAWS = 0.9, 1_000
-"""Of the interval that is counted, and the draws that our densities are made of."""
+"""Of the interval that is counted, and the draws that our densities are made of, at most."""
 MANY = 20_000
 """Rows below which threads of gradient boosting wait for each other longer than they work."""
+MOST_DIGITS, WIDEST = 4, 18
+"""Behind the point, in a table; characters of a cell, so that it fits 80 columns."""
 _NORMAL = 1.6448536269514722
 """Half the width of a normal law's central 90 % interval, in sd."""
 
@@ -59,6 +63,8 @@ def compared(run: Run, seconds: float = float("nan")) -> list[Score]:
     SpecError
         The run has no test rows, several data sets or targets, or samples no network.
     """
+    import sklearn.ensemble  # noqa: F401  # its OpenMP must be there before its threads are counted
+
     tree = opened(run)
     data = restored_data(tree)
     if not data.test_points or data.count > 1 or len(data.targets) > 1:
@@ -88,9 +94,9 @@ def _ours(tree: xr.DataTree, data: Dataset, seconds: float) -> Score:
         return _of_classes(OURS, _full(mean), data.y_test[0], seconds)
     answers = own_units(data, data.y_test[0, :, 0])
     mean = own_units(data, tree["predictive"]["mean"].to_numpy()[0, :, 0])  # of log y where that was learned
-    judged = calibration(tree, 0, coverage=(COVERAGE,), draws=DRAWS)
+    judged, held = calibration(tree, 0, coverage=(COVERAGE,), draws=DRAWS), held_out(tree, [0])[0]["coverage"]
     found = _of_numbers(OURS, answers, mean, judged["nll"].to_numpy()[:, 0], np.zeros(len(answers)), seconds)
-    return replace(found, coverage=float(judged["covered"].to_numpy()[0]))
+    return replace(found, coverage=held[f"{COVERAGE:g}"])  # as `diagnose` has it
 
 
 def _full(p: Array) -> Array:
@@ -118,9 +124,9 @@ def _classes(data: Dataset) -> list[Score]:
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.linear_model import LogisticRegression
 
-    models = {
-        "logistic regression": LogisticRegression(max_iter=1_000), "gradient boosting": HistGradientBoostingClassifier()
-    }  # fmt: skip
+    lone = np.unique(data.y_train[0], return_counts=True)[1].min() < 2  # cannot be set aside for stopping early
+    boosting = HistGradientBoostingClassifier(early_stopping=False if lone else "auto")
+    models = {"logistic regression": LogisticRegression(max_iter=1_000), "gradient boosting": boosting}
     out = []
     for name, model in models.items():
         fitted, seconds = _timed(lambda m=model: m.fit(data.x_train[0], data.y_train[0]))  # type: ignore[misc]
@@ -165,18 +171,30 @@ def _timed(work: Callable[[], Any]) -> tuple[Any, float]:
 
 def columns(data: Dataset) -> tuple[str, ...]:
     """Heads of a table of scores."""
-    classes, what = bool(data.classes), "RMSE" if data.target_transform is None else f"RMSE of {data.targets[0]}"
-    return ("model", "wrong" if classes else what, "NLL", *(() if classes else ("90 % interval holds",)), "time")
+    if data.classes:
+        return "model", "wrong", "NLL", "time"
+    what = "RMSE" if data.target_transform is None else f"RMSE of {data.targets[0]}"
+    return "model", what if len(what) <= WIDEST else "RMSE of log", "NLL", "90 % holds", "time"
 
 
 def rows(scores: Sequence[Score]) -> list[tuple[str, ...]]:
     """The same as texts."""
     out = []
     for s in scores:
-        held = () if np.isnan(s.coverage) else (f"{s.coverage:.1%}",)
+        held = () if np.isnan(s.coverage) else (f"{s.coverage:.1%}",)  # of answers in the 90 % interval
         took = "" if np.isnan(s.seconds) else f"{s.seconds:.1f} s"
-        out.append((s.name, f"{s.error:.4g} +- {s.error_se:.2g}", f"{s.nll:.3f} +- {s.nll_se:.2g}", *held, took))
+        out.append((s.name, with_error(s.error, s.error_se), with_error(s.nll, s.nll_se), *held, took))
     return out
+
+
+def with_error(value: float, error: float) -> str:
+    """Both to the second digit of the error, or to four digits where that is not known: WIDEST characters at most."""
+    if not (np.isfinite(value) and np.isfinite(error) and error > 0):
+        return f"{value:.4g}"
+    digits = max(0, 1 - math.floor(math.log10(error)))
+    if digits > MOST_DIGITS or max(abs(value), error) >= 1e6:
+        return f"{value:.3g} +- {error:.1g}"
+    return f"{value:,.{digits}f} +- {error:,.{digits}f}"
 
 
 def is_comparable(tree: xr.DataTree) -> bool:

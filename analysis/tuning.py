@@ -22,6 +22,7 @@ _BANDS = {
     "burn-in": "#E8EEF7",
     "fall": "#F7EEE8",
     "sampling": "#FFFFFF",
+    "dropped": "#EEEEEE",
 }
 
 
@@ -44,7 +45,7 @@ def draw_tuning(told: Told) -> "Figure":
     figure = Figure(figsize=(6.4, 6.4), layout="constrained")
     panels = figure.subplots(4, 1, sharex=True)
     ends = [*(line["begun"] for line in told.course.log[1:]), told.course.stop]
-    lines = list(zip(told.course.log, ends, strict=True))
+    lines = list(zip(told.course.log, ends, strict=False))  # an empty log has one end
     for panel in panels:
         for line, end in lines:
             panel.axvspan(line["begun"], end, color=_BANDS[line["phase"]], lw=0)

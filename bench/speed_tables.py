@@ -113,6 +113,21 @@ def sharding(result: Result) -> str:
     return "\n\n".join(parts)
 
 
+def turns(result: Result) -> str:
+    """Seconds of all runs of a case both ways, and their ratio."""
+    seconds = lambda x: f"{x:.2f}"  # noqa: E731
+    rows = [
+        (name, str(case["launches"]), *(span(case[kind][way], seconds) for kind in ("processor", "clock")
+         for way in ("one after another", "in one launch", "takes less by")))
+        for name, case in result["cases"].items()
+    ]  # fmt: skip
+    every = all(case["bits_equal"] for case in result["cases"].values())
+    head = ("", "launches", "s of the processor, one by one", "together", "ratio", "s of the clock, one by one",
+            "together", "ratio")  # fmt: skip
+    bits = "The bits are equal." if every else "**The bits differ.**"
+    return f"{where(result)} {bits}\n\n{markdown(head, rows)}"
+
+
 def paper(result: Result) -> str:
     """Shares of a GPU by replicas, and what was assumed."""
     milli = lambda x: f"{1000 * x:,.2f}"  # noqa: E731

@@ -27,6 +27,7 @@ from .speed_tables import (
     scale_beyond,
     scaling,
     sharding,
+    turns,
 )
 from .tolerance_tables import tuned_cost, tuned_table, tuned_truth
 
@@ -37,7 +38,7 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "scale_beyond": scale_beyond, "eight": eight, "eight_first": eight,
     "tuned_truth": tuned_truth, "tuned_cost": tuned_cost, "tuned_table": tuned_table,
     "compare": compare, "memory": memory, "scaling": scaling, "breakdown": breakdown, "observers": observers,
-    "deep": deep, "sharding": sharding, "paper": paper,
+    "deep": deep, "sharding": sharding, "paper": paper, "turns": turns,
     "lmv_fig14": lmv_fig14, "lmv_fig8": lmv_fig8, "lmv_depth": lmv_depth, "gpu_check": gpu_check,
     "tabular_airfoil": tabular, "tabular_bikesharing": tabular,
 }  # fmt: skip

@@ -31,14 +31,16 @@ def tuned_truth(result: Result) -> str:
 
 
 def tuned_cost(result: Result) -> str:
-    """Gradients of a replica, tuned and by hand."""
+    """Gradients of a replica, tuned and by hand; older results do not have the last column."""
+    share = lambda v: "" if v is None else f"{100 * v:+.0f} %"  # noqa: E731
     rows = [
         (f"{r['reference'].replace('_', '-')}, {r['start']}", r["tolerance"], f"{r['tuned']:,.0f}",
-         *(("none works", "", "") if r["cost"] is None else
-           (f"{r['burn_in']:,}", f"{r['by_hand']:,}", f"{100 * r['cost']:+.0f} %")))
+         *(("none works", "", "", "") if r["cost"] is None else
+           (f"{r['burn_in']:,}", f"{r['by_hand']:,}", share(r["cost"]), share(r.get("cost_to_tolerance")))))
         for r in result["rows"]
     ]  # fmt: skip
-    head = ("reference, starts", "tolerance", "tuned", "shortest burn-in by hand", "by hand, whole", "tuning costs")
+    head = ("reference, starts", "tolerance", "tuned", "shortest burn-in by hand", "by hand, as many draws",
+            "tuning costs", "against draws for the tolerance alone")  # fmt: skip
     return "\n\n".join((where(result), markdown(head, rows)))
 
 

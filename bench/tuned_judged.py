@@ -1,5 +1,5 @@
-"""What the draws of the window that ended burn-in are worth, which is judged and thrown away: z of them against NUTS,
-beside those of the kept draws of the same runs.
+"""What the draws of the window that ended burn-in are worth, which its own tests have passed: z of them against NUTS,
+beside those of all kept draws of the same runs, whose first they are where no window failed.
 """
 
 from collections.abc import Iterator

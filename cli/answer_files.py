@@ -153,7 +153,8 @@ def _write_csv(asked: Asked, given: "Points", points: Path, out: Path, kept: str
                     kept_heads = [source.header if places is None else joined(names, mark)] if names else []
                     file.write(mark.join([*asked.in_front, *kept_heads, *heads]) + source.newline)
             front = [str(ensemble) for _ in asked.in_front]
-            values = [[quoted(v, mark) for v in cells(c)] if c.dtype == object else cells(c) for c in own.values()]
+            texts = {name: cells(c, asked.wanted.digits) for name, c in own.items()}
+            values = [[quoted(v, mark) for v in t] if own[n].dtype == object else t for n, t in texts.items()]
             for answers in zip(*values, strict=True):
                 text, fields = next(rows)
                 mine = [text if places is None else joined([fields[i] for i in places], mark)] if names else []

@@ -8,6 +8,9 @@ if TYPE_CHECKING:
     import numpy as np
     import xarray
 
+DIGITS, ALL_DIGITS = 7, 17
+"""Of a number in a CSV file: as many as float32 tells apart, in which networks compute; and of every float64."""
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -16,12 +19,13 @@ class Wanted:
     Attributes
     ----------
     full : whether all that is known of an answer is. interval : probability of the interval between low_NAME and
-    high_NAME, None for none. levels : of the quantiles among all that is known.
+    high_NAME, None for none. levels : of the quantiles among all that is known. digits : of numbers in a CSV file.
     """
 
     full: bool
     interval: float | None
     levels: tuple[float, ...]
+    digits: int = DIGITS
 
     @property
     def ends(self) -> tuple[float, ...]:
@@ -96,6 +100,9 @@ def outputs(found: "xarray.Dataset") -> list[str]:
     return [name.removeprefix("P(").removesuffix(")") for name in names] if single else names
 
 
-def cells(values: "np.ndarray") -> list[str]:
-    """Values as they stand in a file: nothing where they are missing, numbers in all their digits."""
-    return ["" if v is None or v != v else v if isinstance(v, str) else repr(v) for v in values.tolist()]
+def cells(values: "np.ndarray", digits: int) -> list[str]:
+    """Values [rows] as they stand in a file: nothing where they are missing, numbers in so many digits."""
+    if values.dtype.kind != "f":
+        return ["" if v is None else v if isinstance(v, str) else repr(v) for v in values.tolist()]
+    form = repr if digits >= ALL_DIGITS else f"%.{digits}g".__mod__
+    return ["" if v != v else form(v) for v in values.tolist()]

@@ -25,8 +25,9 @@ interval -> share of answers inside), expected (what right predictions have),
 coverage_error (standard errors of that),
 pit_mean, pit_sd, pit_deciles (right: 0.5, 0.289, 0.1 each), crps (units of the
 target), nll (of the mixture over draws, nats), noise (learned, by target),
-points and draws looked at. Of classes: nll, brier, ece, ece_by_chance (what
-right probabilities would have), points. `reason` where nothing can be said.
+points and draws looked at, of the held_out points. Of classes: nll, brier, ece,
+ece_by_chance (what right probabilities would have), points. `reason` where
+nothing can be said.
 """
 _MARKS = {True: "ok", False: "!!", None: "--"}
 
@@ -44,6 +45,7 @@ def diagnose(store: Run, ensemble: Ensemble = None, physics: Physics = False, as
     at probe points, the temperatures of each partition against those asked for, and calibration on the points held
     out. Verdicts: ok, !! (do not trust yet), -- (for information).
     """
+    from gpu_thermo.averages.ensembles import counted_in
     from gpu_thermo.averages.trees import opened
     from gpu_thermo_analysis.diagnostics import diagnose as judge
 
@@ -53,7 +55,7 @@ def diagnose(store: Run, ensemble: Ensemble = None, physics: Physics = False, as
     of_fit = is_fit(tree) and not physics
     if of_fit and not tree["sample_stats"].sizes["draw"]:
         said = _of_fit(tree, store)
-        print_json({"trusted": False, "said": said}) if as_json else _show_words(said, False)
+        print_json({"trusted": False, "said": said}) if as_json else _show_words(said, False, "")
         return
     found = judge(tree, ensemble)
     if as_json:
@@ -61,7 +63,7 @@ def diagnose(store: Run, ensemble: Ensemble = None, physics: Physics = False, as
         print_json(found.to_dict() | more)
         return
     if of_fit:
-        _show_words([*_of_fit(tree, store), *_of_rows(found)], found.trusted)
+        _show_words([*_of_fit(tree, store), *_of_rows(found)], found.trusted, f" ({counted_in(tree)})")
         return
     show(_convergence(found))
     echo()
@@ -73,7 +75,7 @@ def diagnose(store: Run, ensemble: Ensemble = None, physics: Physics = False, as
 
 def _of_fit(tree: "xarray.DataTree", store: Path) -> list[str]:
     """The verdict in the words of fit."""
-    return verdict_of(tree, store, float(tree["sample_stats"].attrs.get("sampling_time", math.nan)))
+    return verdict_of(tree, store)
 
 
 def _of_rows(found: "Diagnosis") -> list[str]:
@@ -81,16 +83,16 @@ def _of_rows(found: "Diagnosis") -> list[str]:
     from gpu_thermo.averages.held_out import sentence
 
     (one,) = found.ensembles
-    lost = [f"{one.frozen} of {one.chains} networks were lost to numbers without bound"] * bool(one.frozen)
+    lost = [f"{one.frozen} of {one.chains} chains of networks were lost to numbers without bound"] * bool(one.frozen)
     return [*lost, *([sentence(dict(one.calibration), one.calibration.get("ece"))] if one.calibration else [])]
 
 
-def _show_words(lines: list[str], trusted: bool) -> None:
-    """Lines for people, the verdict in front."""
+def _show_words(lines: list[str], trusted: bool, count: str) -> None:
+    """Lines for people, the verdict in front, with the `count` of networks."""
     from .output import console, echo, fill, say
 
     width = min(console().width, 100)
-    echo("Its answers may be trusted." if trusted else "Its answers are not to be trusted yet.")
+    echo(f"Its answers {'may be trusted' if trusted else 'are not to be trusted yet'}{count}.")
     for line in lines:
         echo(fill(line[:1].upper() + line[1:], width, "  - "))
     say("\nR-hat, effective draws and temperatures: --physics. All of it as a page: gpu-thermo report.")

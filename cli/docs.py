@@ -20,6 +20,8 @@ from .output import echo, print_json, say, show, table
 
 ONLINE = "https://gpu-thermo.github.io/gpu_thermo"
 """Where the site is published; pyproject.toml names it, too."""
+SOURCES = "https://github.com/gpu-thermo/gpu_thermo/blob/main"
+"""Where files that are not installed can be read."""
 EPILOG = """\b
 Examples:
   gpu-thermo docs sample
@@ -119,19 +121,25 @@ def address(name: str | None, known: dict[str, Page], online: bool = False) -> s
     SpecError
         There is no such page; the nearest one is named.
     """
-    page, anchor = _find(name, known)
+    page, anchor = find(name, known)
     site = None if online else built_site()
     if online or site:
         base = ONLINE if online or site is None else site
         return f"{base}/{page.place if page else 'index'}.html{f'#{anchor}' if anchor else ''}"
     if page is None:
         page = Page("gpu_thermo", "index", lambda: _contents(known))
-    file = rendered(page)
+    file = rendered(page, known)
     return f"{file.as_uri()}#{anchor}" if anchor else file.as_uri()
 
 
-def _find(name: str | None, known: dict[str, Page]) -> tuple[Page | None, str]:
-    """The page of a name, None for the first one, and the anchor of its section."""
+def find(name: str | None, known: dict[str, Page]) -> tuple[Page | None, str]:
+    """The page of a name, None for the first one, and the anchor of its section.
+
+    Raises
+    ------
+    SpecError
+        There is no such page or section; the nearest one is named.
+    """
     from gpu_thermo.errors import SpecError, did_you_mean
 
     if name is None:
@@ -160,19 +168,63 @@ def built_site() -> str | None:
     return built.as_uri() if (built / "index.html").is_file() else None
 
 
-def rendered(page: Page) -> Path:
-    """A page of what is installed as one HTML file, kept beside the compiled kernels."""
-    from markdown_it import MarkdownIt
-
+def rendered(page: Page, known: Mapping[str, Page]) -> Path:
+    """A page of what is installed as one HTML file, and all that it leads to, kept beside the compiled kernels."""
     from gpu_thermo.kernels.toolchain import cache_folder
 
-    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(page.text())
+    folder = cache_folder() / "docs"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    places = {each.place: each for each in known.values()}
+    todo, done = [page], set[str]()
+    while todo:
+        each = todo.pop()
+        if each.place not in done:
+            done.add(each.place)
+            text, led_to = linked(each, places)
+            (folder / _file(each)).write_text(_html(each.about, text), encoding="utf-8")
+            todo += led_to
+    return folder / _file(page)
+
+
+def _file(page: Page) -> str:
+    return f"{page.place.replace('/', '-')}.html"
+
+
+def _html(title: str, text: str) -> str:
+    from markdown_it import MarkdownIt
+
+    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
     body = re.sub(r"<h([1-4])>(.*?)</h\1>", _heading, body)
-    file = cache_folder() / "docs" / f"{page.place.replace('/', '-')}.html"
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    file.write_text(f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{page.about}</title>'
-                    f"<style>{STYLE}</style>{body}</html>", encoding="utf-8")  # fmt: skip
-    return file
+    head = f'<meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
+    return f'<!doctype html><html lang="en">{head}{body}</html>'
+
+
+def linked(page: Page, places: Mapping[str, Page]) -> tuple[str, list[Page]]:
+    """A page's text for a reader of what is installed, and the pages that it leads to.
+
+    Links to pages that are installed lead to their files, others to the web; what only the site can show is left out.
+    """
+    led_to: list[Page] = []
+
+    def follow(found: re.Match[str]) -> str:
+        picture, text, link = found.groups()
+        name, _, anchor = link.partition("#")
+        if picture:
+            return f"*{text}*"
+        if not name or re.match(r"\w+:", link):
+            return found[0]
+        place = os.path.normpath(os.path.join(os.path.dirname(page.place), name)).replace(os.sep, "/")
+        stem, suffix = os.path.splitext(place)
+        if (there := places.get(stem)) and suffix == ".md":
+            led_to.append(there)
+            return f"[{text}]({_file(there)}{f'#{anchor}' if anchor else ''})"
+        if suffix in (".md", ".py", ".ipynb") and not place.startswith(".."):
+            return f"[{text}]({ONLINE}/{stem}.html)"
+        return f"[{text}]({SOURCES}/{place.removeprefix('../')})"
+
+    shown = re.sub(r"^<!--.*?-->\n|^</?(?:div|p|script)\b[^\n]*\n", "", page.text(), flags=re.MULTILINE | re.DOTALL)
+    shown = re.sub(r"\{(?:doc|ref)\}`([^`<]*?)\s*<[^`>]*>`", r"\1", shown)
+    return re.sub(r"(!?)\[((?:`[^`]*`|[^\]`])*)\]\(([^)\s]+)\)", follow, shown), led_to
 
 
 def _heading(found: re.Match[str]) -> str:
@@ -185,7 +237,7 @@ def slug(title: str) -> str:
 
 
 def _contents(known: dict[str, Page]) -> str:
-    lines = [f"- `gpu-thermo docs {name}`: {page.about}" for name, page in known.items()]
+    lines = [f"- [`gpu-thermo docs {name}`]({page.place}.md): {page.about}" for name, page in known.items()]
     return "# gpu_thermo\n\nPages that are installed:\n\n" + "\n".join(lines)
 
 

@@ -1,6 +1,5 @@
 """`gpu-thermo fit`: a table in, an answer with its uncertainty out."""
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -96,11 +95,11 @@ def fit(
     """
     if not quiet:
         say(f"Reading {path} ...")
-    from gpu_thermo import run as library
     from gpu_thermo.estimators.table import TASKS, Wanted, plan_table
-    from gpu_thermo.store import open_run
+    from gpu_thermo.run import Limits, start
 
     name = out or Path(path.stem)
+    name = name.with_suffix("") if name.suffix == ".zarr" else name
     places = places_of(name.with_name(f"{name.name}.zarr"), not no_report)
     seconds = seconds_of(minutes)
     wanted = Wanted(
@@ -112,14 +111,13 @@ def fit(
         check_output(place, overwrite, (place.suffix,))
     if not quiet:
         _introduce(planned, target)
-    begin = time.perf_counter()
     with Words(quiet) as meter:
-        library.sample(
-            planned.spec, places["run"], device=device, workers=workers, scheduler=scheduler,
-            on_plan=lambda plan: _tell_shares(plan, quiet), on_progress=meter, overwrite=overwrite,
-            time_limit=time_limit, threads=threads, base=Path(), remarks=remarks(not no_report),
+        tree = start(
+            planned.ready(), places["run"], Limits(meter, time_limit), device=device, workers=workers,
+            scheduler=scheduler, on_plan=lambda plan: _tell_shares(plan, quiet), overwrite=overwrite, threads=threads,
+            remarks=remarks(not no_report),
         )  # fmt: skip
-    finish(open_run(places["run"]), places["run"], time.perf_counter() - begin, quiet, as_json)
+    finish(tree, places["run"], quiet, as_json)
 
 
 def _kinds(given: list[str]) -> dict[str, str]:

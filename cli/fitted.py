@@ -1,16 +1,19 @@
 """The end of a fit, of a new one and of one that was resumed: the estimator's file, scores, verdict and report."""
 
+import math
 import shlex
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .output import echo, print_json, say, show, table
+from .output import clock, echo, print_json, say, show, table
 
 if TYPE_CHECKING:
     import xarray
 
     from gpu_thermo.estimators.words import Ways
+    from gpu_thermo.store import RunInfo
     from gpu_thermo.tuning.told import Told
 
 MADE_BY = "gpu-thermo fit"
@@ -26,6 +29,11 @@ def is_fit(tree: "xarray.DataTree") -> bool:
     return bool(tree.attrs.get("remark_made_by") == MADE_BY and "tuning" in tree.children)
 
 
+def made_by_fit(info: "RunInfo") -> bool:
+    """The same of a store at a glance."""
+    return info.remarks.get("made_by") == MADE_BY and "tuning" in info.attributes
+
+
 def places_of(store: Path, report: bool = True) -> dict[str, Path]:
     """The things that a fit leaves, by the name of its store."""
     out = {"run": store, "model": store.with_suffix(".npz"), "report": store.with_suffix(".html")}
@@ -39,30 +47,38 @@ def ways_of(store: Path) -> "Ways":
     return FIT.of(shlex.quote(str(store)))
 
 
-def verdict_of(tree: "xarray.DataTree", store: Path, seconds: float) -> list[str]:
+def seconds_of(tree: "xarray.DataTree") -> float:
+    """Seconds that a run was sampled in all, over every resume; NaN where it does not say."""
+    return float(tree["sample_stats"].attrs.get("sampling_time", math.nan))
+
+
+def verdict_of(tree: "xarray.DataTree", store: Path) -> list[str]:
     """What a fit is worth and what to do, in words that need no physics."""
     from gpu_thermo.estimators.words import in_words
 
-    return in_words(_told(tree), seconds, ways_of(store))
+    return in_words(_told(tree), seconds_of(tree), ways_of(store))
 
 
 def finish(
-    tree: "xarray.DataTree", store: Path, seconds: float, quiet: bool, as_json: bool,
+    tree: "xarray.DataTree", store: Path, quiet: bool, as_json: bool, earlier: float = 0.0,
     more: Mapping[str, Any] | None = None,
 ) -> None:  # fmt: skip
-    """Write what belongs to a fit's run, and say what it came to; `more` is printed as JSON beside it.
+    """Write what belongs to a fit's run, and say what it came to; `more` is printed as JSON beside it. It had taken
+    `earlier` seconds before it was resumed.
 
     Raises
     ------
     RunError
         There is no network yet.
     """
+    from gpu_thermo.averages.claims import Makeshift
+    from gpu_thermo.averages.ensembles import counted_in
     from gpu_thermo.averages.predictive import restored_data
     from gpu_thermo.errors import RunError
     from gpu_thermo.estimators.exported import export
     from gpu_thermo_analysis.baselines import columns, compared, rows
 
-    run = shlex.quote(str(store))
+    run, seconds = shlex.quote(str(store)), seconds_of(tree)
     if not tree["sample_stats"].sizes["draw"]:
         raise RunError(
             "There was no time for a single network. What was done is kept, and goes on where it stopped: gpu-thermo"
@@ -71,17 +87,19 @@ def finish(
     places = places_of(store, tree.attrs.get("remark_report") != "no")
     if not quiet:
         say("Judging it by the rows held out ...")
-    apart = export(store, places["model"])
-    scores, said = compared(tree, seconds), verdict_of(tree, store, seconds)
-    if "report" in places:
-        from gpu_thermo_analysis.report import write_report
+    said = verdict_of(tree, store)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Makeshift)  # the verdict says it
+        apart, scores = export(store, places["model"]), compared(tree, seconds)
+        if "report" in places:
+            from gpu_thermo_analysis.report import write_report
 
-        write_report(store, places["report"], overwrite=True, scores=scores, said=said)
+            write_report(store, places["report"], overwrite=True, scores=scores, said=said)
     verdict = _told(tree).verdict
     if as_json:
         judged = verdict.to_dict() | {"said": said}
         print_json({**(more or {}), "verdict": judged, "scores": [s.to_dict() for s in scores],
-                    "seconds": seconds, **places, "model_apart": apart})  # fmt: skip
+                    "seconds": seconds, "seconds_now": seconds - earlier, **places, "model_apart": apart})  # fmt: skip
     else:
         heads = columns(restored_data(tree))
         echo()
@@ -91,8 +109,10 @@ def finish(
         for line in said:
             say(f"{'' if verdict.trusted else 'Warning: '}{line}")
     if not quiet:
+        now = f" ({clock(seconds - earlier)} of it now)" if earlier else ""
+        say(f"\nSampled in {clock(seconds)}{now}, {counted_in(tree)}")
         close = {"model": f" (answers as the run to {apart:.2g} of its spread)"}
-        say("\nWritten: " + ", ".join(f"{place}{close.get(key, '')}" for key, place in places.items()))
+        say("Written: " + ", ".join(f"{place}{close.get(key, '')}" for key, place in places.items()))
         say(f"Next:\n  gpu-thermo predict {run} POINTS.csv --out predictions.csv")
 
 

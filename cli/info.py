@@ -129,11 +129,11 @@ def _show(store: Path, info: dict[str, Any], spec: str) -> None:
     from gpu_thermo.spec.run import RunSpec
 
     state = "complete" if info["complete"] else "unfinished"
-    network = f"{plural(info['replicas'], 'replica')} of {info['parameters']:,} parameters"
     lines = {
         "run": f"{store} ({state}, resumable: {info['resumable']}){weighted(info)}",
         "progress": _progress(info),
-        "ensembles": f"{info['ensembles']:,}; {network}",
+        "kept" if info["kept"] else "averaged": f"{info['counted']}, of {info['parameters']:,} parameters",
+        **({"ensembles": f"{info['ensembles']:,}"} if info["ensembles"] > 1 else {}),
         "data" if info["target"] is None else "target": info["label"],
         **({"assumed": "; ".join(info["assumptions"])} if info["assumptions"] else {}),
         **({"columns": "\n".join(info["columns"])} if info["columns"] else {}),
@@ -159,8 +159,7 @@ def _show(store: Path, info: dict[str, Any], spec: str) -> None:
 def _progress(info: dict[str, Any]) -> str:
     """Steps and draws of how many; of a run that tunes itself also its phase."""
     if info["phase"] is not None:
-        most, draws = info["total_steps"], plural(info["draws"], "draw")
-        return f"{info['phase']}, step {info['step']:,} of at most {most:,}, {draws}"
+        return f"{info['phase']}, step {info['step']:,} of at most {info['total_steps']:,}"
     return (
         f"step {info['step']:,} of {info['total_steps']:,}, {info['draws']:,} of {plural(info['total_draws'], 'draw')}"
     )
@@ -216,12 +215,13 @@ def print_summary(summary: dict[str, Any]) -> None:
         if summary["complete"]
         else f"stopped at step {summary['step']:,} of {most}{summary['total_steps']:,}"
     )
-    seconds = summary["seconds"]
+    seconds, now = summary["seconds"], summary.get("seconds_now")
+    resumed = "" if now in (None, seconds) else f" ({clock(now)} of it now)"
     lines = {
         "run": f"{summary['store']}, {done}{weighted(summary)}",
         "drawn": (
-            f"{plural(summary['draws'], 'draw')} of {plural(summary['replicas'], 'replica')} in {whole}"
-            + (f", {clock(seconds)}" if seconds is not None else "")
+            f"{summary['counted']} in {whole}"
+            + (f", sampled in {clock(seconds)}{resumed}" if seconds is not None else "")
         ),
         **score_lines(summary["scores"]),
         **move_lines(summary["moves"]),
@@ -313,9 +313,13 @@ def next_commands(summary: dict[str, Any], mapped: bool = False) -> list[str]:
     return [*out, f"gpu-thermo info {run}"]
 
 
-def finish(path: Path, tree: "xarray.DataTree", as_json: bool, quiet: bool, map_file: Path | None = None) -> None:
-    """What `sample` and `resume` print at the end."""
+def finish(
+    path: Path, tree: "xarray.DataTree", as_json: bool, quiet: bool, map_file: Path | None = None, earlier: float = 0.0
+) -> None:  # fmt: skip
+    """What `sample` and `resume` print at the end, of a run that had taken `earlier` seconds before."""
     summary = summarise(path, tree) | ({"map": str(map_file)} if map_file else {})
+    if summary["seconds"] is not None:
+        summary["seconds_now"] = summary["seconds"] - earlier
     warn(summary)
     if as_json:
         print_json(summary)

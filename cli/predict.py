@@ -1,5 +1,6 @@
 """`gpu-thermo predict`."""
 
+import shlex
 import warnings
 from functools import partial
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .answer_files import WRITERS, Asked, count_of
-from .answers import Wanted
+from .answers import ALL_DIGITS, DIGITS, Wanted
 from .arguments import Device, Ensemble, Overwrite, Quiet, as_store, check_output
 from .output import plural, say
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import xarray
 
     from gpu_thermo.data.tables import Points
+    from gpu_thermo.tuning.verdict import Verdict
 
 MOST_LISTED = 20
 """Ensembles that are named."""
@@ -26,7 +28,7 @@ low_NAME and high_NAME, between which the answer lies with probability .9
 (--interval), and epistemic_sd_NAME, the part that more rows would narrow; of a
 class: predicted_NAME, the most likely one, probability_CLASS of each, and
 epistemic, what more rows would settle (in nats). outside says by how many sd
-a row lies beyond all that were learned from: 0 inside.
+a row lies beyond all that were learned from: 0 inside, 10 for a new category.
 
 \b
 --full adds all that is known (the default for runs that gpu-thermo fit did not
@@ -35,7 +37,9 @@ the draws' own, total_variance_NAME, their sum; quantile_0.05_NAME and others of
 an answer, mean_quantile_0.05_NAME and others of its mean; of classes mean_CLASS
 (of two: of the second), variance_CLASS, entropy, expected_entropy,
 mutual_information. Runs of several ensembles have a column `ensemble` in front.
-.npz and .zarr hold what gpu_thermo.predict returns.
+.npz and .zarr hold what gpu_thermo.predict returns. Numbers of a .csv have the 7
+digits that networks compute in (--digits 17: all of the average's); those of
+other files are float64.
 
 \b
 Examples:
@@ -43,6 +47,9 @@ Examples:
   gpu-thermo predict houses.zarr new.parquet --out answers.parquet
   gpu-thermo predict houses.npz new.csv --out answers.csv --columns id
 """
+
+LEVELS = "0.05,0.5,0.95"
+"""Of quantiles, where none are given."""
 
 Store = Annotated[
     Path,
@@ -55,8 +62,12 @@ File = Annotated[
     typer.Argument(metavar="POINTS", help="CSV or Parquet, a point a row, in the data's own units; columns by name."),
 ]
 Quantiles = Annotated[
-    str,
-    typer.Option(metavar="LEVELS", help="With --full, of numbers: levels separated by commas; '' for none."),
+    str | None,
+    typer.Option(
+        metavar="LEVELS",
+        help=f"Levels separated by commas, of numbers; implies --full; '' for none.  [default: {LEVELS}]",
+        show_default=False,
+    ),
 ]
 Out = Annotated[Path, typer.Option(metavar="FILE", help="Where to write: .csv, .parquet, .npz or .zarr.")]
 Interval = Annotated[
@@ -65,6 +76,9 @@ Interval = Annotated[
 Kept = Annotated[
     str, typer.Option("--columns", metavar="A,B", help="Columns of POINTS that FILE has: all, none, names.")
 ]
+Digits = Annotated[
+    int, typer.Option(metavar="N", min=1, max=ALL_DIGITS, help="Significant digits of numbers in a .csv.")
+]
 Full = Annotated[
     bool | None, typer.Option("--full/--brief", help="All that is known of an answer.  [default: not of fits]")
 ]
@@ -72,7 +86,8 @@ Full = Annotated[
 
 def predict(
     store: Store, points: File, out: Out, ensemble: Ensemble = None, device: Device = "auto",
-    interval: Interval = 0.9, kept: Kept = "all", full: Full = None, quantiles: Quantiles = "0.05,0.5,0.95",
+    interval: Interval = 0.9, kept: Kept = "all", full: Full = None, quantiles: Quantiles = None,
+    digits: Digits = DIGITS,
     overwrite: Overwrite = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Average predictions and uncertainty at points.
@@ -85,12 +100,14 @@ def predict(
     check_output(out, overwrite, tuple(WRITERS))
     _refuse_run(out, store)
     _check_kept(out, kept)
-    tree, name = _opened(store)
-    asked = _asked(tree, name, ensemble, device, _wanted(tree, interval, quantiles, full))
+    tree, name, verdict = _opened(store)
+    asked = _asked(tree, name, ensemble, device, _wanted(tree, interval, quantiles, full, digits))
     given = _read(points, tree)
     _check_points(asked, given)
+    _warn_of_verdict(verdict, store)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", _new())  # said of all rows at once
+        for kind in _said():
+            warnings.simplefilter("ignore", kind)
         WRITERS[out.suffix.lower()](asked, given, points, out, kept, quiet)
     if text := asked.tally.said("Column outside says by how far."):
         say(f"Warning: {text}")
@@ -116,10 +133,23 @@ def _check_kept(out: Path, kept: str) -> None:
         )
 
 
-def _new() -> type[Warning]:
+def _said() -> tuple[type[Warning], ...]:
+    """Warnings that are told once, of all rows."""
+    from gpu_thermo.averages.claims import Makeshift
     from gpu_thermo.averages.points import NewCategories
 
-    return NewCategories
+    return NewCategories, Makeshift
+
+
+def _warn_of_verdict(verdict: "Verdict | None", store: Path) -> None:
+    """Say where answers are not to be trusted: of a run that tuned itself, and of the file that was made of one."""
+    from gpu_thermo.averages.claims import MAKESHIFT
+
+    if verdict is None or verdict.trusted:
+        return
+    of_run = store.with_suffix(".zarr") if store.suffix.lower() == ".npz" else store
+    why = MAKESHIFT if verdict.makeshift else f"gpu-thermo diagnose {shlex.quote(str(of_run))} says why."
+    say(f"Warning: these answers are not to be trusted yet. {why}")
 
 
 def _tell(asked: Asked, given: "Points", out: Path) -> None:
@@ -131,20 +161,22 @@ def _tell(asked: Asked, given: "Points", out: Path) -> None:
             say(f"  ensemble {e}: {label}")
 
 
-def _opened(store: Path) -> "tuple[xarray.DataTree, str]":
-    """A run, or the networks that `fit` put in a file; and what it is called. StoreError for a file whose run has gone
-    on since.
+def _opened(store: Path) -> "tuple[xarray.DataTree, str, Verdict | None]":
+    """A run, or the networks that `fit` put in a file; what it is called; and its verdict, where it has one. StoreError
+    for a file whose run has gone on since.
     """
+    from gpu_thermo.averages.claims import told_by
     from gpu_thermo.averages.trees import opened
 
     if store.suffix.lower() == ".npz":
         return _from_file(store)
     tree = opened(store)
     stats = tree["sample_stats"].sizes
-    return tree, f"the {stats['chain'] * stats['draw']:,} networks of {store}"
+    told = told_by(tree)
+    return tree, f"the {stats['chain'] * stats['draw']:,} networks of {store}", None if told is None else told.verdict
 
 
-def _from_file(file: Path) -> "tuple[xarray.DataTree, str]":
+def _from_file(file: Path) -> "tuple[xarray.DataTree, str, Verdict | None]":
     from gpu_thermo.errors import StoreError
     from gpu_thermo.estimators.exported import Stale
     from gpu_thermo.estimators.loaded import load
@@ -157,10 +189,10 @@ def _from_file(file: Path) -> "tuple[xarray.DataTree, str]":
             raise StoreError(f"{one.message} Predict from the run, or make the file anew.")
     count, source = model.run_["posterior"].sizes["chain"], model.source_
     of = f" of the {source.networks:,} of {source.store} at step {source.step:,}" if source else ""
-    return model.run_, f"{count:,} networks in {file}{of}"
+    return model.run_, f"{count:,} networks in {file}{of}", model.trust_
 
 
-def _wanted(tree: "xarray.DataTree", interval: float, quantiles: str, full: bool | None) -> Wanted:
+def _wanted(tree: "xarray.DataTree", interval: float, quantiles: str | None, full: bool | None, digits: int) -> Wanted:
     """Which columns, by the options and the kind of run."""
     from gpu_thermo.errors import SpecError
 
@@ -168,10 +200,12 @@ def _wanted(tree: "xarray.DataTree", interval: float, quantiles: str, full: bool
         raise SpecError(
             f"--interval {interval:g} is no probability: give one between 0 and 1, such as 0.9, or 0 for none."
         )
-    levels = _levels(quantiles)
+    levels = _levels(LEVELS if quantiles is None else quantiles)
+    if quantiles and full is False:
+        raise SpecError(f"--quantiles {quantiles} are not among what --brief writes: leave out one of the two.")
     if full is None:
-        full = tree.attrs.get("remark_made_by") is None and "sample_stats" in tree.children
-    return Wanted(full, interval if interval and (levels or not full) else None, levels)
+        full = bool(quantiles) or (tree.attrs.get("remark_made_by") is None and "sample_stats" in tree.children)
+    return Wanted(full, interval if interval and (levels or not full) else None, levels, digits)
 
 
 def _asked(tree: "xarray.DataTree", name: str, ensemble: int | None, device: str, wanted: Wanted) -> Asked:
@@ -188,7 +222,8 @@ def _asked(tree: "xarray.DataTree", name: str, ensemble: int | None, device: str
     return Asked(
         tree, name, chosen or {ensemble: ""},  # type: ignore[dict-item]  # there is no such one: averages say so
         ensemble,
-        partial(average, tree, device=device, quantiles=wanted.asked), given if isinstance(given, str) else "",
+        partial(average, tree, device=device, quantiles=wanted.asked, mean_quantiles=wanted.full),
+        given if isinstance(given, str) else "",
         tuple(names["classes"]), wanted, Reach.of(tree), Tally.of(names["features"], names.get("recipe")),
     )  # fmt: skip
 

@@ -17,18 +17,24 @@ INTERVAL = 10.0
 """Seconds between plain lines."""
 PHASES = {
     "descent": "looking for networks that fit", "adaptation": "finding the length of a step",
-    "ladder": "placing temperatures", "burn-in": "forgetting where it began",
+    "ladder": "placing temperatures", "burn-in": "forgetting where it began (nothing counts yet)",
     "fall": "settling down in small steps", "sampling": "collecting networks",
 }  # fmt: skip
 """What a run does, for people who know no physics."""
 
 
 class Meter:
-    """Shows what it is called with, which is a `Progress` after every segment; use it as a context manager."""
+    """Shows what it is called with, which is a `Progress` after every segment; use it as a context manager.
+
+    Attributes
+    ----------
+    step : of the last one; None before the first.
+    """
 
     def __init__(self, quiet: bool = False) -> None:
         self._quiet, self._last_line = quiet, time.monotonic()
         self._live: Live | None = None
+        self.step: int | None = None
 
     def __enter__(self) -> Self:
         if not self._quiet:
@@ -48,6 +54,7 @@ class Meter:
 
     def __call__(self, progress: "Progress") -> None:
         """Show `progress`."""
+        self.step = progress.step
         if self._live is not None:
             self._live.update(self.bar(progress), refresh=True)
         elif not self._quiet and time.monotonic() - self._last_line >= INTERVAL:

@@ -28,13 +28,20 @@ READ_ON: dict[str, tuple[str, ...]] = {
     "spec": ("adding.md",), "figure": ("equations.md section 11",),
 }  # fmt: skip
 """Installed pages that tell more of a command."""
+SYMBOLS = (
+    "theta is the position and p the momentum, h the stepsize, G minus the gradient of U (the mean loss and the"
+    " prior's share), R standard normal noise, tau the temperature, gamma the friction, xi a thermostat: equations.md"
+    " section 1."
+)
+"""What formulas of methods are written in."""
 EXIT_CODES: dict[int, str] = {
-    0: "done; frozen replicas are warned of",
-    1: "trouble in the middle: a run, shard or verification failed, the disk is full, every replica is frozen",
+    0: "done, or stopped by its time limit; frozen replicas are warned of",
+    1: "trouble in the middle: a run, shard or verification failed, the disk is full, every replica is frozen; what was"
+    " committed stays",
     2: "refused before anything was written: the spec, the data, the place or the device",
-    129: "interrupted by SIGHUP, after a commit",
+    129: "interrupted by a closed terminal (SIGHUP), after a commit",
     130: "interrupted by Ctrl-C (SIGINT), after a commit",
-    143: "interrupted by SIGTERM, after a commit",
+    143: "interrupted by SIGTERM (queues send it), after a commit",
 }
 
 
@@ -145,26 +152,29 @@ def method_page(name: str, formula: Formula = code, letters: str = "") -> str:
     """
     from gpu_thermo.method.laws import LAWS
     from gpu_thermo.method.named import ALIASES, METHODS
+    from gpu_thermo.method.papers import cited
 
     method, told = METHODS[name], LAWS.get(name)
     others = [f"{code(other)}{f' with {word}' if word else ''}" for other, (of, word) in ALIASES.items() if of == name]
     parts = [f"# {name}", f"{method.summary[0].upper()}{method.summary[1:]}.", "## What it is", _what(method)]
     parts += [f"Also called {', '.join(others)}."] if others else []
-    parts += ["## Equation", *_equations(method, formula, letters)]
+    parts += ["## Equation", *_equations(method, formula, letters), SYMBOLS]
     if told:
         sections = " and ".join(f"equations.md section {n}" for n in told.sections)
         parts += ["## Exact law", _text(told.law), f"More: {sections}."]
     parts += ["## Defaults", _defaults(method), f"Where they come from: {told.origin}" if told else "Your own."]
-    parts += ["## Paper", _text(method.reference)]
+    parts += ["## Paper", *cited(method.reference)]
     return "\n\n".join(parts) + "\n"
 
 
 def _what(method: "Method") -> str:
     if method.update:
         return "A whole-step update: one evaluation of the gradient, then one move of all parameters."
-    words = ", ".join(code(word) if layer == "all" else f"{layer} {code(word)}" for layer, word in method.words.items())
+    words = ", ".join(
+        code(word) if layer == "all" else f"{code(word)} in {code(layer)}" for layer, word in method.words.items()
+    )
     takes = f" It takes a `word` of your own, of the letters {' '.join(method.letters)}." if method.takes_word else ""
-    which = f"The word {words}" if words else "A word of your own"
+    which = f"The word{'s' if len(method.words) > 1 else ''} {words}" if words else "A word of your own"
     return f"{which}; partitions: {code(method.partition)}.{takes}"
 
 
@@ -220,8 +230,8 @@ def errors() -> dict[str, type[Exception]]:
     }
 
 
-def errors_page() -> str:
-    """Exit codes, the tree of errors with the page of each, and why a replica stops."""
+def errors_page(link: Formula = code) -> str:
+    """Exit codes, the tree of errors with the page of each (`link` shows its name), and why a replica stops."""
     from gpu_thermo.errors import Status
 
     parts = ["# Errors and exit codes", "## Exit codes"]
@@ -230,7 +240,7 @@ def errors_page() -> str:
         "## Errors",
         "All are `GpuThermoError`s, which a caller may catch as one; each message says what was wrong, the value and"
         " the remedy. On the command line a message ends with the page that tells more: `gpu-thermo docs PAGE`.",
-        rows(("error", "meaning", "exit code", "page"), (_error(name, each) for name, each in errors().items())),
+        rows(("error", "meaning", "exit code", "page"), (_error(name, each, link) for name, each in errors().items())),
         "## Why a replica stops",
         "A replica that becomes non-finite is frozen at that step; the others go on, bit for bit. Its `status` is:",
         rows(("status", "name", "meaning"), ((str(int(s)), s.name.lower(), s.remedy) for s in Status)),
@@ -238,5 +248,5 @@ def errors_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _error(name: str, each: Any) -> tuple[str, str, str, str]:
-    return code(name), _text(first_paragraph(each.__doc__)), str(each.exit_code), each.page or "-"
+def _error(name: str, each: Any, link: Formula) -> tuple[str, str, str, str]:
+    return code(name), _text(first_paragraph(each.__doc__)), str(each.exit_code), link(each.page) if each.page else "-"

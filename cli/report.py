@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from .arguments import Overwrite, Quiet, as_store, check_output
+from .fitted import is_fit, verdict_of
 from .output import say, size
 
 EPILOG = """\b
@@ -30,6 +31,16 @@ def report(store: Store, out: Out = Path("report.html"), overwrite: Overwrite = 
 
     if not quiet:
         say(f"Reading {store} ...")
-    write_report(store, out, overwrite=True)
+    write_report(store, out, overwrite=True, said=_said(store))
     if not quiet:
         say(f"{out} written ({size(out.stat().st_size)})")
+
+
+def _said(store: Path) -> list[str]:
+    """The verdict on a fit in the words of its end; of other runs and of studies the report has its own."""
+    from gpu_thermo.store import open_run
+    from gpu_thermo.study.birth import is_study
+
+    if is_study(store) or not is_fit(tree := open_run(store)):
+        return []
+    return verdict_of(tree, store)

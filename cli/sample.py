@@ -22,7 +22,7 @@ from .arguments import (
     seconds_of,
 )
 from .fitted import finish as finish_fit
-from .fitted import is_fit
+from .fitted import made_by_fit
 from .info import finish
 from .output import echo, facts, plural, print_json, say, show, size, table
 from .progress import Meter, Words
@@ -70,6 +70,8 @@ def sample(
     Draws are committed to a Zarr store every few seconds. Ctrl-C commits and leaves; `gpu-thermo resume` goes on from
     there, bit for bit.
     """
+    if not quiet:
+        say(f"Reading {spec or 'the default spec'} ...")  # what follows takes a second to load
     from gpu_thermo import run as library
 
     ready, base = read_spec(spec, changes or [])
@@ -159,26 +161,29 @@ def resume(
     threads: Threads = None, time_limit: TimeLimit = None, allow_other_bits: AllowOtherBits = False,
     quiet: Quiet = False, as_json: JsonSummary = False,
 ) -> None:  # fmt: skip
-    """Continue a run to its end, or beyond it with --draws, or with a smaller --tolerance where it stops itself.
+    """Continue a run to its end, or beyond it with --draws; where it stops itself, with a smaller --tolerance or more
+    --minutes, in which a burn-in that had not ended goes on.
 
     What gpu-thermo fit left beside its run (NAME.npz, NAME.html) is made anew, with a new verdict.
 
     The result is bit for bit that of a run which never stopped, whether it ended by itself, by Ctrl-C or by kill -9. So
     another build (engine, compiler, processor type, ...) is refused, unless --allow-other-bits insists.
     """
+    if not quiet:
+        say(f"Reading {store} ...")
     from gpu_thermo import run as library
     from gpu_thermo.spec.run import RunSpec
-    from gpu_thermo.store import open_run, read_header
+    from gpu_thermo.store import read_header
 
     seconds, header = seconds_of(minutes), read_header(store)
-    planned = RunSpec.from_json(header.spec)
+    planned, of_fit = RunSpec.from_json(header.spec), made_by_fit(header)
+    earlier = float(header.attributes.get("sampling_time", 0.0))
     if not quiet:
         total = planned_steps(header, planned)
         more = f", {draws:,} more asked for" if draws else ""
         more += f", on to a tolerance of {tolerance:g}" if tolerance is not None else ""
         more += f", {minutes:g} min longer" if minutes is not None else ""
-        say(f"{store}: step {header.step:,} of {total:,}, {header.draws:,} draws committed{more}")
-    of_fit = is_fit(open_run(store))
+        say(f"{store}: step {header.step:,} of {total:,}, {plural(header.draws, 'draw')} committed{more}")
     with Words(quiet) if of_fit else Meter(quiet) as meter:
         tree = library.resume(
             store,
@@ -195,13 +200,12 @@ def resume(
             threads=threads,
             allow_other_bits=allow_other_bits,
         )
-    if not quiet and time_limit is None and read_header(store).step == header.step:
+    if not quiet and time_limit is None and meter.step in (None, header.step):
         say("Nothing was left to do. Ask for more: " + ("--draws" if planned.run.tolerance is None else "--tolerance"))
     if of_fit:
-        spent = float(tree["sample_stats"].attrs.get("sampling_time", "nan"))
-        finish_fit(tree, store, spent, quiet, as_json, summarise(store, tree) if as_json else None)
+        finish_fit(tree, store, quiet, as_json, earlier, summarise(store, tree) if as_json else None)
     else:
-        finish(store, tree, as_json, quiet)
+        finish(store, tree, as_json, quiet, earlier=earlier)
 
 
 def print_bill(plan: "RunPlan", store: Path, quiet: bool = False) -> None:

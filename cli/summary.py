@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 def summarise(path: Path, tree: "xarray.DataTree | None" = None) -> dict[str, Any]:
     """Where a run stands, what it scores, what froze, and how large it is."""
     from gpu_thermo.averages.claims import check_header, told_of
+    from gpu_thermo.averages.ensembles import counted_in
     from gpu_thermo.averages.trees import opened
     from gpu_thermo.engines.builds import read_history
     from gpu_thermo.running.agenda import Agenda
@@ -35,6 +36,7 @@ def summarise(path: Path, tree: "xarray.DataTree | None" = None) -> dict[str, An
     ended = header.step >= total if spec.run.tolerance is None else told is not None and bool(told.course.ended)
     return {
         "store": str(path), "complete": ended, "step": header.step, "total_steps": total,
+        "counted": counted_in(tree),
         "draws": header.draws, "total_draws": draws, "replicas": header.replicas, "parameters": header.parameters,
         "ensembles": int(tree.sizes.get("ensemble", 0) or len(set(stats["ensemble"].values.tolist()))),
         "data": spec.data.name if spec.target is None else None, "target": spec.target.name if spec.target else None,

@@ -139,6 +139,8 @@ def _decided(line: dict[str, Any]) -> str:
         return f"on: {', '.join(line['failed'])}"
     if "factor" in line:
         return f"h x {line['factor']:.2f}"
+    if line.get("counted"):
+        return "over, and its draws count"
     return "over" if line.get("passed") else f"{line['draws']:,} draws" if "draws" in line else ""
 
 

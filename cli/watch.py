@@ -22,8 +22,8 @@ Example, beside a run in another terminal:
   gpu-thermo watch run.zarr
 """
 _BARS = "▁▂▃▄▅▆▇█"
-_WIDTH = 40
-"""Values of a curve."""
+_WIDTH, _BAR = 40, 60
+"""Values of a curve, and characters of the bar."""
 
 Interval = Annotated[
     float,
@@ -130,31 +130,37 @@ def _columns(energy: Any) -> Any:
 
 
 def shown(found: Glance) -> "RenderableType":
-    """For a terminal."""
+    """For a terminal: a bar, a line for each thing, and the curve of the energy."""
     from rich.console import Group
-    from rich.progress_bar import ProgressBar
     from rich.text import Text
 
-    lines = [Text(clean(in_line(found)))]
+    share = 1.0 if found.ended else min(1.0, found.step / max(found.total, 1))
+    full = round(_BAR * share)
+    bar = Text("━" * full, "green" if found.ended else "cyan").append("━" * (_BAR - full), "dim")
+    about, *rest = _facts(found)
+    lines = [f"{about} ({share:.0%})" if not found.ended else f"{about}, ended", *rest]
     if len(found.energy) > 1:
-        lines.append(Text(f"energy {curve(found.energy)} {found.energy[-1]:.4g}"))
-    return Group(ProgressBar(total=max(found.total, 1), completed=found.step, width=60), *lines)
+        lines = [f"{line} {curve(found.energy)}" if line.startswith("energy ") else line for line in lines]
+    return Group(bar, *(Text(clean(line)) for line in lines))
 
 
 def in_line(found: Glance) -> str:
     """The same on one line."""
-    parts = [
-        f"{found.phase + ', ' if found.phase else ''}step {found.step:,} of {found.total:,}",
-        f"{found.draws:,} draws",
-    ]
+    return ", ".join([*_facts(found), *(["ended"] if found.ended else [])])
+
+
+def _facts(found: Glance) -> list[str]:
+    """What there is to say, a text for each thing."""
+    where = f"{found.phase + ', ' if found.phase else ''}step {found.step:,} of {found.total:,}"
+    facts = [f"{where}, {found.draws:,} draws"]
     if found.error == found.error:
-        parts.append(f"error of the averages {found.error:.2g} of {found.tolerance:g}")
+        facts.append(f"error of the averages {found.error:.2g} of {found.tolerance:g}")
     if found.energy:
-        parts.append(f"energy {found.energy[-1]:.4g}")
-    parts += [f"temperature of {name} {value:.3g}" for name, value in found.temperatures.items()]
+        facts.append(f"energy {found.energy[-1]:.4g}")
+    facts += [f"temperature of {name} {value:.3g}" for name, value in found.temperatures.items()]
     if found.frozen:
-        parts.append(f"{found.frozen} frozen")
-    return ", ".join([*parts, f"after {clock(found.seconds)}", *(["ended"] if found.ended else [])])
+        facts.append(f"{found.frozen} frozen")
+    return [*facts, f"after {clock(found.seconds)}"]
 
 
 def curve(values: tuple[float, ...]) -> str:

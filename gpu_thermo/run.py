@@ -21,7 +21,7 @@ from .errors import RunError, SpecError, StoreError
 from .moves import fold
 from .running.bill import RunPlan, check_resources, make_plan
 from .running.drive import COMMIT_SECONDS, Interrupted, Limits, OnProgress, drive
-from .running.extended import as_extended, check_extension, is_over, longer, target_spec, tuned_target
+from .running.extended import as_extended, check_extension, draws_anew, is_over, longer, target_spec, tuned_target
 from .running.given import Given, SpecLike, as_spec, make_ready
 from .running.launch import Launch
 from .running.loop import Loop, Progress
@@ -177,7 +177,7 @@ def start(
     if store is None and overwrite:
         raise SpecError("overwrite = True is about a store, and none is given: name the store, or leave overwrite out.")
     moments = ready.moments()
-    with _place(store) as path, place_of(ready, device, threads, workers, scheduler) as place:
+    with _place(store) as path, place_of(ready, device, threads, workers, scheduler, limits.seat) as place:
         header = make_header(ready, choose_engine(ready.job, engine, place.device), place.device, moments)
         said = {f"remark_{name}": text for name, text in (remarks or {}).items()}
         header = replace(header, attributes={**header.attributes, **said})
@@ -204,7 +204,7 @@ def _carry_out(
     history = continued([], build, 0, True, str(path))
     attributes = {**_length(ready.spec), **place.said(ready), "engine": engine, "history": history}
     with RunWriter.create(path, header, overwrite) as writer:
-        drive(loop, writer, path, limits, attributes, place.caught)
+        drive(loop, writer, path, limits, attributes)
 
 
 def _restore(checkpoint: Checkpoint, moments: RunningMoments) -> State | None:
@@ -217,15 +217,17 @@ def _restore(checkpoint: Checkpoint, moments: RunningMoments) -> State | None:
 
 def _make_loop(
     ready: Setup, launch: Launch | None, engine: str, place: Place, moments: RunningMoments,
-    checkpoint: Checkpoint | None = None,
+    checkpoint: Checkpoint | None = None, anew: bool = False,
 ) -> Loop:  # fmt: skip
-    """The loop of a run, from its start or from a checkpoint; `moments` become what they were then."""
-    kept = None if checkpoint is None else _restore(checkpoint, moments)
+    """The loop of a run, from its start or from a checkpoint; `moments` become what they were then, unless draws begin
+    `anew`.
+    """
+    kept = None if checkpoint is None else checkpoint.state if anew else _restore(checkpoint, moments)
     make = lambda job: place.make(job, engine, fold.together(ready.moves))  # noqa: E731
     if launch is not None:
         said = None if kept is None or checkpoint is None else checkpoint.attributes
         launch = launch.on(engine, place.device, place.threads)
-        return TunedLoop.begin(launch, make, moments, place.seeing, kept, said)
+        return TunedLoop.begin(launch, make, moments, place.seeing, kept, said, anew)
     worker = make(ready.job)
     return Loop.make(ready, worker, ready.begin(worker) if kept is None else kept, moments, place.seeing)
 
@@ -265,7 +267,20 @@ def resume(
     RunError
         As for `sample`.
     """
-    path = as_path(store)
+    return go_on(
+        as_path(store), Limits(on_progress, time_limit, commit_seconds), spec, draws=draws, tolerance=tolerance,
+        seconds=seconds, device=device, engine=engine, workers=workers, scheduler=scheduler, threads=threads,
+        potential=potential, allow_other_bits=allow_other_bits, network=network,
+    )  # fmt: skip
+
+
+def go_on(
+    path: Path, limits: Limits, spec: SpecLike = None, *, draws: int = 0, tolerance: float | None = None,
+    seconds: float | None = None, device: Devices = "auto", engine: str | None = None, workers: int = 0,
+    scheduler: str | None = None, threads: int | None = None, potential: Potential | None = None,
+    allow_other_bits: bool = False, network: Any = None,
+) -> xarray.DataTree:  # fmt: skip
+    """A stored run to its end, or to `limits`; as `resume` has it."""
     info = read_header(path)
     require_resumable(path, info)
     recorded = check_header(info)
@@ -277,22 +292,23 @@ def resume(
         check_extension(ready)
     _check_content(path, info, ready)
     device = _recorded_device(info) if device == "auto" else device
-    launch, limits = launch_of(ready), Limits(on_progress, time_limit, commit_seconds)
-    with place_of(ready, device, threads, workers, scheduler) as place:
+    launch = launch_of(ready)
+    with place_of(ready, device, threads, workers, scheduler, limits.seat) as place:
         chosen = _chosen_engine(ready, info, engine, place.device)
         build = place.build(ready.job if launch is None else launch.job, chosen)
-        over = is_over(target, info.step, info.attributes)
+        over = is_over(target, info.step, info.attributes, planned)
         _history(path, build, info.attributes, info.step, allow_other_bits, over)
         moments = ready.moments()
         header = make_header(ready, chosen, place.device, moments)
         check_resources(make_plan(ready, header, moments, threads=threads, place=place), path)
         writer, checkpoint = RunWriter.resume(path)
         with writer:
-            over = is_over(target, checkpoint.step, checkpoint.attributes)
+            over = is_over(target, checkpoint.step, checkpoint.attributes, planned)
+            anew = not over and draws_anew(target, checkpoint.attributes, planned)
             history = _history(path, build, checkpoint.attributes, checkpoint.step, allow_other_bits, over)
-            loop = _make_loop(ready, launch, chosen, place, moments, checkpoint)
+            loop = _make_loop(ready, launch, chosen, place, moments, checkpoint, anew)
             own = {**_length(target), **place.said(ready), "engine": chosen, "history": history}
-            drive(loop, writer, path, limits, {**checkpoint.attributes, **own}, place.caught)
+            drive(loop, writer, path, limits, {**checkpoint.attributes, **own}, anew)
     return open_written(path)
 
 

@@ -4,7 +4,7 @@ Axis legend, used everywhere: R replicas, P parameters of a replica, K partition
 m features, d hidden units, n outputs, D draws (or data sets, where said).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple, Protocol
 
@@ -97,6 +97,13 @@ class State:
     def scale(self, name: str, rows: Array, columns: slice, factor: Array) -> None:
         """Multiply columns of some rows of an array [R, P] by their factors [r, 1], wherever the state lives."""
         self.edit(name)[rows, columns] *= factor
+
+    def put(self, arrays: Mapping[str, Array], step: int, evaluations: int) -> None:
+        """Go on from these arrays of the engine's, copied where the state lives."""
+        own = self.arrays()
+        for name, value in arrays.items():
+            own[name][...] = value
+        self.step, self.evaluations = step, evaluations
 
     def where(self) -> dict[str, Array]:
         """All arrays by name, where they live; as `arrays` for a state on the host."""
@@ -194,6 +201,17 @@ class Hyper:
         return Hyper(schedules=self.schedules, total=self.total, power=power, **picked)
 
     @classmethod
+    def joined(cls, parts: "Sequence[Hyper]") -> "Hyper":
+        """Those of several sets of replicas with the same schedules, one after another."""
+        tables: dict[str, Any] = {
+            name: np.concatenate([getattr(part, name) for part in parts])
+            for name in ("stepsize", "block", *PARTITIONED)
+        }
+        if parts[0].power is not None:
+            tables["power"] = np.concatenate([part.power for part in parts if part.power is not None])
+        return cls(schedules=parts[0].schedules, total=parts[0].total, **tables)
+
+    @classmethod
     def constant(cls, replicas: int, partitions: int, stepsize: Any, total: int = 1, **values: Any) -> "Hyper":
         """Unscheduled hyperparameters from numbers or arrays that broadcast to [R] and [R, K]; those not given are
         NaN.
@@ -281,13 +299,28 @@ class Recorded:
     proposals: Array | None = None
     there: tuple[Array, ...] | None = None
 
+    @classmethod
+    def joined(cls, parts: "Sequence[Recorded]", axis: int = 0) -> "Recorded":
+        """Of the pieces of a segment one after another (axis 0), or of shares of the replicas side by side (axis 1);
+        what stood on a device is there no more.
+        """
+        steps = parts[0].steps if axis else tuple(step for part in parts for step in part.steps)
+        names = [f.name for f in fields(cls) if f.name not in ("steps", "there")]
+        each = {name: [getattr(part, name) for part in parts] for name in names}
+        arrays: dict[str, Any] = {n: None if v[0] is None else np.concatenate(v, axis=axis) for n, v in each.items()}
+        return cls(steps, **arrays)
+
     def of(self, track: Track) -> "Recorded":
-        """What was recorded of one track's replicas."""
-        draws, rows = len(track.record), track.rows
+        """What was recorded of one track's replicas; where all were recorded at the same steps, after those of its own
+        among them.
+        """
+        steps, rows = track.record, track.rows
+        slots = [self.steps.index(step) for step in steps] if self.steps else range(len(steps))
+        index: Any = slots if self.steps else slice(len(steps))  # of tracks alone a view
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("steps", "there")}
-        picked = {name: None if value is None else value[:draws, rows] for name, value in own.items()}
-        there = None if self.there is None else tuple(moment[rows] for moment in self.there[:draws])
-        return Recorded(steps=track.record, there=there, **picked)
+        picked = {name: None if value is None else value[index][:, rows] for name, value in own.items()}
+        there = None if self.there is None else tuple(self.there[i][rows] for i in slots)
+        return Recorded(steps=steps, there=there, **picked)
 
 
 @dataclass(frozen=True)

@@ -15,35 +15,55 @@ from .run import Progress
 
 INTERVAL, MOST = 0.5, 240
 """Seconds between two states of a widget, and points of a curve; of more every second one is kept."""
+START = {"text": "starting ...", "share": 0.0, "curves": {}}
+"""State of a widget before the first look at its run."""
+ERROR = "error of the averages"
 LINES = 10.0
 """Seconds between two lines."""
 DRAW = """
-const line = (ys, w, h) => {
-  const ok = ys.filter(Number.isFinite), low = Math.min(...ok), high = Math.max(...ok);
-  const y = v => h - 3 - (h - 6) * (high > low ? (v - low) / (high - low) : .5);
-  const x = i => (w * i / Math.max(1, ys.length - 1)).toFixed(1);
-  return ys.map((v, i) => Number.isFinite(v) ? `${x(i)},${y(v).toFixed(1)}` : "").filter(p => p).join(" ");
+const WIDTH = 240, HEIGHT = 40;
+const drawn = (ys, goal) => {
+  const seen = [...ys, goal].filter(Number.isFinite), low = Math.min(...seen), high = Math.max(...seen);
+  const up = v => (HEIGHT - 3 - (HEIGHT - 6) * (high > low ? (v - low) / (high - low) : .5)).toFixed(1);
+  const across = i => (WIDTH * i / Math.max(1, ys.length - 1)).toFixed(1);
+  const points = ys.map((v, i) => Number.isFinite(v) ? `${across(i)},${up(v)}` : "").filter(p => p).join(" ");
+  const level = Number.isFinite(goal) ? `<path d="M0 ${up(goal)}H${WIDTH}" stroke-dasharray="4 3" opacity=".6"/>` : "";
+  return `<g fill="none" stroke="currentColor" stroke-width="1.5"><polyline points="${points}"/>${level}</g>`;
 };
+const made = (tag, of = {}, style = {}) => {
+  const e = Object.assign(document.createElement(tag), of);
+  Object.assign(e.style, style);
+  return e;
+};
+const short = v => Number.isFinite(v) ? `${+v.toPrecision(3)}` : "-";
 export default { render({ model, el }) {
+  const text = made("div"), bar = made("progress", { max: 1 }, { width: "100%" }), curves = made("div");
+  text.setAttribute("role", "status");
+  bar.setAttribute("aria-label", "share of the steps");
+  el.style.color = "var(--jp-content-font-color1, inherit)";
+  el.replaceChildren(text, bar, curves);
   const show = () => {
-    const s = model.get("state"), text = document.createElement("div"), bar = document.createElement("progress");
-    text.textContent = s.text; text.setAttribute("role", "status"); bar.max = 1; bar.value = s.share;
-    bar.style.width = "100%";
-    el.replaceChildren(text, bar);
-    for (const [name, ys] of Object.entries(s.curves)) {
-      if (ys.filter(Number.isFinite).length < 2) continue;
-      const box = document.createElement("div");
-      const last = ys[ys.length - 1];
-      box.innerHTML = `<svg role="img" viewBox="0 0 240 40" width="240" height="40"><polyline fill="none"
-        stroke="currentColor" stroke-width="1.5" points="${line(ys, 240, 40)}"/></svg> `;
-      box.append(`${name} ${Number.isFinite(last) ? last.toPrecision(3) : "-"}`);
-      el.append(box);
-    }
+    const s = model.get("state"), goals = s.goals || {};
+    text.textContent = s.text;
+    bar.value = s.share;
+    const told = Object.entries(s.curves).filter(([, ys]) => ys.filter(Number.isFinite).length > 1);
+    curves.replaceChildren(...told.map(([name, ys]) => {
+      const goal = Number.isFinite(goals[name]) ? `, the goal is ${short(goals[name])}` : "";
+      const said = `${name} ${short(ys[ys.length - 1])}${goal}`, box = made("div", {}, {
+        display: "flex", flexWrap: "wrap", alignItems: "center", gap: "0 .8em", margin: ".2em 0" });
+      box.innerHTML = `<svg role="img" viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}">${
+        drawn(ys, goals[name])}</svg>`;
+      box.firstChild.setAttribute("aria-label", `${said}; ${short(ys.find(Number.isFinite))} at first`);
+      box.append(made("span", { textContent: said }));
+      return box;
+    }));
   };
-  model.on("change:state", show); show();
+  model.on("change:state", show);
+  show();
+  return () => model.off("change:state", show);
 } };
 """
-"""How a front end draws a state: text, bar, and a small curve for each quantity."""
+"""How a front end draws a state: text, bar, and a small curve for each quantity, with its goal where it has one."""
 
 
 class Curves:
@@ -64,13 +84,14 @@ class Curves:
         curves = {name: [_plain(row.get(name, math.nan)) for row in self.rows] for name in names}
         share = progress.step / max(1, progress.total_steps)
         return {"text": in_a_line(progress), "share": min(1.0, share), "step": progress.step, "curves": curves,
+                "goals": {ERROR: progress.tolerance} if progress.phase else {},
                 "frozen": progress.frozen, "phase": progress.phase}  # fmt: skip
 
 
 def _quantities(p: Progress) -> dict[str, float]:
     """Energy, temperatures, and of a run that tunes itself the error of its averages."""
     out = {"energy": p.energy} | {f"temperature of {name}": float(v) for name, v in p.kinetic_temperature.items()}
-    return out | ({"error of the averages": p.error} if p.phase else {})
+    return out | ({ERROR: p.error} if p.phase else {})
 
 
 def _plain(value: float) -> float | None:
@@ -128,7 +149,7 @@ def widget() -> Any:
         """Curves of a run."""
 
         _esm = DRAW
-        state = traitlets.Dict({"text": "starting ...", "share": 0.0, "curves": {}}).tag(sync=True)
+        state = traitlets.Dict(START).tag(sync=True)
 
     return Live()
 

@@ -22,6 +22,7 @@ ELSEWHERE = {
         f"gpu_thermo/data/sources/{name}.py": ("data/test_sources.py", "options of every name, built and refused")
         for name in ("base", "bundled", "generated", "own")
     },
+    "gpu_thermo/running/seat.py": ("study/test_turns.py", "a protocol, which runs that take turns carry out"),
     "cli/summary.py": ("cli/test_info.py", "what a run came to is asked through the command"),
     **dict.fromkeys(
         ("cli/answers.py", "cli/answer_files.py", "cli/writing.py", "gpu_thermo/data/beside.py"),
@@ -41,6 +42,7 @@ ELSEWHERE = {
         "averages/test_calibration.py",
         "what is read is compared there with draws read by hand",
     ),
+    "gpu_thermo/averages/normal_quantiles.py": ("averages/test_mixtures.py", "quantiles of mixtures are found by it"),
     "gpu_thermo/data/tasks.py": ("data/test_labels.py", "classes and outputs of a task, by target columns"),
     "gpu_thermo/engines/base.py": ("engines/test_batched.py", "jobs and grids, of which both engines' tests are full"),
     "gpu_thermo/engines/coefficients.py": (
@@ -80,6 +82,7 @@ ELSEWHERE = {
     ),
     "gpu_thermo/running/in_force.py": ("running/test_tuned.py", "what goes on in a stage is seen in whole runs"),
     "gpu_thermo/running/loop.py": ("test_run.py", "the loop is what every run goes through"),
+    "gpu_thermo/running/ordinary.py": ("running/test_tuned.py", "what follows a stage is seen in whole runs"),
     "gpu_thermo/running/stage.py": ("running/test_tuned.py", "what stages come to is decided upon in whole runs"),
     "gpu_thermo/running/resources.py": ("running/test_bill.py", "refusals for memory and disk are those of bills"),
     "gpu_thermo/running/speed.py": ("bench/test_bench.py", "measured speeds and peaks are benchmarks"),
@@ -92,6 +95,7 @@ ELSEWHERE = {
         "contracts/test_subjects.py",
         "every subject is asked there for what it promises",
     ),
+    "gpu_thermo/tuning/judging.py": ("tuning/test_course.py", "windows are judged where courses come of it"),
     "gpu_thermo/tuning/tuner.py": ("tuning/test_course.py", "decisions are courses that come of courses"),
     "gpu_thermo/spec/superchains.py": ("running/test_superchains.py", "superchains are run, and refused, there"),
     "gpu_thermo/spec/explain.py": ("spec/test_run.py", "errors are explained of whole specs"),

@@ -3,10 +3,12 @@
 import itertools
 import json
 import pickle
+import re
 import sys
 import types
 
 import pytest
+from browser import needs_browser, shown
 from runs import SMALL, differences
 
 import gpu_thermo as gt
@@ -77,3 +79,53 @@ def test_the_widget_itself():
     shown(progress(500))
     assert shown.widget.get_state()["state"]["share"] == 0.5
     assert "export default" in shown.widget._esm
+
+
+SEEN = """<!DOCTYPE html><html><body><div id="w"></div><script type="module">
+PROGRAM
+const states = STATES, hooks = [];
+let state = states[0];
+const model = { get: () => state, on: (name, f) => hooks.push(f), off: (name, f) => hooks.splice(hooks.indexOf(f), 1) };
+const end = widget.render({ model, el: document.getElementById("w") });
+for (state of states.slice(1)) hooks.forEach(f => f());
+end();
+document.body.dataset.hooks = hooks.length;
+</script></body></html>"""
+
+
+def states():
+    """Of a run from its start on."""
+    curves, out = module.Curves(), [module.START]
+    for step in range(0, 700, 100):
+        error = 1 / (1 + step) if step > 200 else float("nan")
+        out.append(curves.add(progress(step, 4 / (1 + step), phase="sampling", error=error, tolerance=0.1)))
+    return out
+
+
+@needs_browser
+def test_a_browser_draws_it(tmp_path):
+    """The program as a front end runs it, before the first state, at every one, and when it is taken away."""
+    program = module.DRAW.replace("export default", "const widget =")
+    page = tmp_path / "live.html"
+    page.write_text(SEEN.replace("PROGRAM", program).replace("STATES", json.dumps(states())))
+    whole, console = shown(page, tmp_path)
+    document = whole.partition("<script")[0]
+    assert not console
+    assert 'data-hooks="0"' in document
+    assert "sampling, step 600, averages known to 0.0017 of 0.1 sd" in document
+    assert re.findall(r'<svg[^>]* aria-label="([^"]*)"', document) == [
+        "energy 0.00666; 4 at first", "temperature of all 0.9; 0.9 at first",
+        "error of the averages 0.00166, the goal is 0.1; 0.00332 at first",
+    ]  # fmt: skip
+    energy, level, error = (
+        [tuple(map(float, point.split(","))) for point in points.split()]
+        for points in re.findall(r'<polyline points="([^"]*)"', document)
+    )
+    assert [x for x, _ in energy] == [0, 40, 80, 120, 160, 200, 240]
+    assert energy[0][1] == 3  # at the top
+    assert energy[-1][1] == pytest.approx(37, abs=0.1)
+    assert {y for _, y in level} == {20}
+    assert [x for x, _ in error] == [120, 160, 200, 240]
+    assert re.findall(r'd="M0 ([\d.]+)H240" stroke-dasharray', document) == ["3.0"]  # the goal, above the curve
+    page.write_text(page.read_text().replace("const made", "const mad"))
+    assert "made is not defined" in shown(page, tmp_path)[1]

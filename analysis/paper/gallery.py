@@ -118,7 +118,7 @@ def write_gallery(folder: Path, page: Path) -> int:
     remarks = _remarks(page)
     total = sum(max(r["seconds"], r["sampling_seconds"]) for r in found)
     parts = [
-        "# Gallery",
+        "# Published figures",
         (
             "Published figures beside ours (LMV: Leimkuhler, Matthews and Vlaar 2019), and more. Every picture has its"
             f" numbers as CSV beside it. All of it: `gpu-thermo figure all --out figures --gallery {page}`,"

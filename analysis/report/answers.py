@@ -15,7 +15,7 @@ from gpu_thermo.averages.predictive import MEMORY, model_of, restored_data
 from gpu_thermo.data import Dataset
 from gpu_thermo.data.dataset import LOG, own_name
 from gpu_thermo.data.dates import MONTHS
-from gpu_thermo.data.recipe import Date
+from gpu_thermo.data.recipe import HALF_WAY, Category, Date
 
 Array = Any
 DRAWS, ROWS, GRID = 120, 150, 15
@@ -136,8 +136,7 @@ class Effect:
 
 def effects_of(answers: Answers, column: str) -> list[Effect]:
     """The effect of a column; of a date, of each of its parts."""
-    recipe = answers.data.recipe
-    made = None if recipe is None else next(c for c in recipe.columns if c.name == column)
+    made = _made(answers, column)
     if not isinstance(made, Date):
         return [effect(answers, column)]
     out, at = [], answers.columns[column][0]
@@ -146,6 +145,12 @@ def effects_of(answers: Answers, column: str) -> list[Effect]:
         out.append(_of_part(answers, column, part, list(range(at, at + width))))
         at += width
     return out
+
+
+def _made(answers: Answers, column: str) -> Any:
+    """How a column became inputs; None where all are numbers."""
+    recipe = answers.data.recipe
+    return None if recipe is None else next(c for c in recipe.columns if c.name == column)
 
 
 def _of_part(answers: Answers, column: str, part: str, inputs: Sequence[int]) -> Effect:
@@ -184,19 +189,23 @@ def _settings(answers: Answers, column: str, inputs: Sequence[int]) -> tuple[Arr
     """[G, inputs] values to set, and where they stand on an axis."""
     x = answers.data.x_train[0][:, list(inputs)]
     names = [answers.data.features[i] for i in inputs]
-    if len(inputs) == 1 or not all(name.startswith(f"{column}=") for name in names):
+    if not all(name.startswith(f"{column}=") for name in names):
         first = x[:, 0]
         grid = np.unique(np.quantile(first, np.linspace(0.02, 0.98, GRID)))
         values = np.tile(x.mean(axis=0), (len(grid), 1))
         values[:, 0] = grid
         return values, answers.own(grid, inputs[0]).tolist()
-    at = np.unique(x.round(9), axis=0, return_inverse=True)
-    return at[0], [_level(row, names, column) for row in at[0]]
+    at = np.unique(x.round(9), axis=0)
+    own = np.stack([answers.own(at[:, k], i) for k, i in enumerate(inputs)], axis=1).round(6)
+    made = _made(answers, column)
+    return at, [_level(row, made) for row in own]
 
 
-def _level(row: Array, names: Sequence[str], column: str) -> str:
-    """The category that is on."""
-    return names[int(row.argmax())].removeprefix(f"{column}=") if np.ptp(row) else "other"
+def _level(row: Array, made: Category) -> str:
+    """The category that is on, of inputs in their own units."""
+    if (on := row > HALF_WAY).any():
+        return made.inputs[int(on.argmax())]
+    return made.levels[0] if len(row) == 1 and row[0] < HALF_WAY else "other"
 
 
 @dataclass(frozen=True)

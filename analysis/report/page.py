@@ -25,16 +25,21 @@ figure{margin:0;padding:.8rem;background:var(--card);border-radius:6px;min-width
 figure:focus-visible,a:focus-visible,summary:focus-visible,.scroll:focus-visible{outline:3px solid var(--a)}
 svg,figure img{width:100%;height:auto;display:block}figcaption{font-size:.85rem;color:var(--soft)}
 .key{display:inline-flex;align-items:center;margin-right:1rem}.key i{width:.8em;height:.8em;border-radius:2px;
-margin-right:.35em;background:currentColor}
+margin-right:.35em;background:currentColor}.key i.key-band{opacity:.35}.key i.key-line{height:2px;width:1.2em}
+.key i.key-dashed{height:0;width:1.7em;background:none;border-top:2px dashed}.key i.key-dot{border-radius:50%;
+width:.6em;height:.6em}.scroll{margin-bottom:.8rem}figcaption p{margin:.5rem 0 0}details{margin:.8rem 0}
+section>h3{margin-top:1.2rem}
 .key .a{color:var(--a)}.key .b{color:var(--b)}.key .c{color:var(--c)}.key .d{color:var(--d)}
 svg .a{color:var(--a)}svg .b{color:var(--b)}svg .c{color:var(--c)}svg .d{color:var(--d)}
 .line{fill:none;stroke:currentColor;stroke-width:2}.band{fill:currentColor;opacity:.22}
-.dot{fill:currentColor;opacity:.75}.bar{fill:currentColor;opacity:.75}.hair{stroke:currentColor;stroke-width:1;
-opacity:.45}.axis{fill:none;stroke:var(--soft)}.grid{stroke:var(--line);stroke-width:.6}
+.dot{fill:currentColor}.bar{fill:currentColor;opacity:.75}.hair{stroke:currentColor;stroke-width:1;
+opacity:.6}.axis{fill:none;stroke:var(--soft)}.grid{stroke:var(--line);stroke-width:.6}
 .tick{fill:var(--soft);font-size:12px}.label{fill:var(--fg);font-size:13px}
 .scroll{overflow-x:auto}table{border-collapse:collapse;font-size:.93rem}th,td{padding:.3rem .8rem;text-align:right;
 border-bottom:1px solid var(--line);white-space:nowrap}th:first-child,td:first-child{text-align:left}
 pre{background:var(--card);padding:.8rem;overflow-x:auto;font-size:.85rem;border-radius:6px}
+@media (max-width:34rem){.tick{font-size:14px}.label{font-size:15px}th,td{padding:.3rem .35rem;white-space:normal}
+table{font-size:.85rem}}
 @media print{figure{break-inside:avoid}}
 """
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -94,11 +99,16 @@ def figures(items: Iterable[str]) -> str:
 def table(name: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table that scrolls by itself on a narrow page; `name` is read out."""
     head = "".join(f'<th scope="col">{escape(h)}</th>' for h in heads)
-    body = "".join("<tr>" + "".join(f"<td>{escape(str(c))}</td>" for c in row) + "</tr>" for row in rows)
+    body = "".join("<tr>" + "".join(f"<td>{_together(str(c))}</td>" for c in row) + "</tr>" for row in rows)
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(name)}"><table><thead><tr>{head}</tr>'
         f"</thead><tbody>{body}</tbody></table></div>"
     )
+
+
+def _together(cell: str) -> str:
+    """A cell whose error is not parted from its sign, nor a number from its unit."""
+    return re.sub("(?<=[+]-) (?=[0-9])|(?<=[0-9]) (?=s$)", "\u00a0", escape(cell))
 
 
 def code(text: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from gpu_thermo.averages.ensembles import counted_in
 from gpu_thermo.averages.predictive import data_names
 from gpu_thermo.errors import GpuThermoError
 from gpu_thermo.spec.run import RunSpec
@@ -77,9 +78,8 @@ def _title(tree: xr.DataTree, spec: RunSpec, store: Path) -> str:
 
 def _sentence(tree: xr.DataTree, spec: RunSpec) -> str:
     """Data and network."""
-    draws = int(tree["sample_stats"].sizes["draw"]) * spec.run.replicas
     if spec.target is not None:
-        return f"{draws:,} draws of {spec.run.replicas} replicas of the potential {spec.target.name}."
+        return f"Averages over the potential {spec.target.name} by {counted_in(tree)}."
     names, constant = data_names(tree), tree["constant_data"]
     n, m = constant["x_train"].shape[1:]
     kind = f"one of {len(names['classes'])} classes" if names["classes"] else "a number"
@@ -87,8 +87,8 @@ def _sentence(tree: xr.DataTree, spec: RunSpec) -> str:
     noise = f" with {likelihood} noise" if likelihood in LEARNED or likelihood == "heteroscedastic" else ""
     width = " x ".join(map(str, spec.model.layers))
     return (
-        f"{n:,} rows of {m} inputs, {constant['x_test'].shape[1]:,} held out; the answer is {kind}. {draws:,} draws of"
-        f" {spec.run.replicas} networks of {width} hidden units{noise}, averaged."
+        f"{n:,} rows of {m} inputs, {constant['x_test'].shape[1]:,} held out; the answer is {kind}. Averages over"
+        f" {counted_in(tree)}, of {width} hidden units{noise}."
     )
 
 

@@ -62,7 +62,7 @@ def _errors(told: Told) -> list[tuple[float, float]]:
     """(step, error) of each stretch of sampling."""
     log = told.course.log
     ends = [*(line["begun"] for line in log[1:]), told.course.stop]
-    return [(end, line["error"]) for line, end in zip(log, ends, strict=True)
+    return [(end, line["error"]) for line, end in zip(log, ends, strict=False)
             if line["phase"] == SAMPLING and line.get("error")]  # fmt: skip
 
 
@@ -189,7 +189,7 @@ def effects(answers: Answers) -> str:
     unit = "more wrong answers" if answers.data.classes else "more error (RMSE / spread)"
     chart = Chart("Importance of each column", ", ".join(f"{i.column} {i.loss:.2g}" for i in shown),
                   span(loss + error, whole=[0]), (-0.7, len(shown) - 0.3), unit, "",
-                  y_ticks=[(a, i.column[:9]) for a, i in zip(at, shown, strict=True)])  # fmt: skip
+                  y_ticks=[(a, i.column) for a, i in zip(at, shown, strict=True)])  # fmt: skip
     chart.across(at, np.zeros(len(shown)), loss, "a")
     named = [(i.column, f"{i.loss:.3f} +- {i.error:.1g}") for i in found]
     items = [figure(chart, "By how much the error grows where the column is shuffled among the rows held out.")]
@@ -203,13 +203,13 @@ def _drawn(answers: Answers, e: Effect) -> str:
     if isinstance(e.places[0], str):
         at = np.arange(len(e.places), dtype=float)
         chart = Chart(f"Effect of {e.column}", text, (-0.6, len(at) - 0.4), span(e.low, e.high), e.column,
-                      answers.answer, ticks=[(i, str(p)[:12]) for i, p in enumerate(e.places)])  # fmt: skip
+                      answers.answer, ticks=[(i, str(p)) for i, p in enumerate(e.places)])  # fmt: skip
         chart.bars(at, e.low, e.high, "a", 0.12).dots(at, e.mean, "a", "mean over rows")
         return figure(chart, "Bars: 90 % of the networks.")
     at = np.array(e.places)
     chart = Chart(f"Effect of {e.column}", text, span(at, margin=0.02), span(e.low, e.high), e.column, answers.answer)
     if e.dates:
-        chart.ticks = date_ticks(*chart.x)
+        chart.ticks = chart.thinned(date_ticks(*chart.x))
     chart.band(at, e.low, e.high, "a", "90 % of the networks").line(at, e.mean, "a", "mean over rows")
     return figure(chart)
 
@@ -253,7 +253,7 @@ def strange(answers: Answers) -> str:
                   f"A strange row has more doubt in {found.auc:.0%} of pairs.", (edges[0], edges[-1]),
                   span(known, far, whole=[0]), "disagreement of the networks", "share of rows")  # fmt: skip
     chart.bars(middle, np.zeros(20), known, "a", width * 0.9).bars(middle, np.zeros(20), far, "b", width * 0.5)
-    chart.keys += [("rows held out", "a"), ("unlike the data", "b")]
+    chart.keys += [("rows held out", "a", "bar"), ("unlike the data", "b", "bar")]
     text = (
         "Of a row held out and one unlike the data (columns shuffled, three times as far out) the networks disagree"
         f" more about the strange one in {found.auc:.0%} of pairs (half would be blind, all is best)."

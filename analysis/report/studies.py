@@ -47,17 +47,36 @@ def _outcome(study: xr.Dataset, name: str) -> str:
     better = "less is better" if lower_is_better(name) else "more is better"
     chart = Chart(name, "; ".join(f"{label}: {_plain(s.to_dict())}" for label, s in list(rows.items())[:6]),
                   (-0.6, len(rows) - 0.4), span(*values), "", f"{name} ({better})",
-                  ticks=[(i, label[: max(4, 60 // max(len(rows), 1))]) for i, label in enumerate(rows)])  # fmt: skip
+                  ticks=list(enumerate(rows)))  # fmt: skip
     for i, v in enumerate(values):
         chart.dots(np.full(len(v), float(i)), v, "a", "a run", [f"{list(rows)[i]}: {x:.4g}" for x in v])
-    heads = list(dict.fromkeys(key for s in rows.values() for key in s.to_dict()))
-    body = [(label, *(_cell(s.to_dict().get(key)) for key in heads)) for label, s in rows.items()]
-    pairs = [c.to_dict() for c in comparisons(study, name)]
-    more = ""
-    if pairs:
-        keys = list(dict.fromkeys(key for pair in pairs for key in pair))
-        more = "<h3>Differences</h3>" + table("Differences", keys, [[_cell(p.get(k)) for k in keys] for p in pairs])
-    return table(name, ("kind of run", *heads), body) + figures([figure(chart, "A point a run.")]) + more
+    pairs = comparisons(study, name)
+    more = "<h3>Differences</h3>" + table("Differences", PAIR, map(_pair, pairs)) if pairs else ""
+    when = any(s.end is not None for s in rows.values())
+    heads = KIND if not when else tuple(head for head in KIND if head not in ("mean", "sd"))
+    body = [
+        [cell for head, cell in zip(KIND, _kind(label, s), strict=True) if head in heads] for label, s in rows.items()
+    ]
+    return table(name, heads, body) + figures([figure(chart, "A point a run.")]) + more
+
+
+KIND = ("kind of run", "runs", "mean", "95 %", "sd", "median", "worst")
+PAIR = ("first", "second", "difference", "95 %", "p", "wins of the first", "seeds needed")
+
+
+def _kind(label: str, s: Any) -> tuple[str, ...]:
+    """Row of KIND; the interval is the mean's, or the median's of an outcome that says when."""
+    shown = s.to_dict()
+    ends = ("mean_low", "mean_high") if s.end is None else ("median_low", "median_high")
+    runs = f"{s.count}" if not s.missing else f"{s.count} of {s.attempted}"
+    interval = _cell([shown[end] for end in ends])
+    return label, runs, *(_cell(v) for v in (s.mean, interval, s.sd, shown["median"], shown["worst"]))
+
+
+def _pair(c: Any) -> tuple[str, ...]:
+    """Row of PAIR; p is corrected for all comparisons."""
+    return (c.first, c.second, _cell(c.difference), _cell([c.low, c.high]), f"{c.p_holm:.2g}", f"{c.wins:.0%}",
+            str(c.seeds_needed or "no difference"))  # fmt: skip
 
 
 def _plain(summary: dict[str, Any]) -> str:
@@ -67,7 +86,7 @@ def _plain(summary: dict[str, Any]) -> str:
 
 def _cell(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:.3g}"
     if isinstance(value, list | tuple):
         return " to ".join(_cell(v) for v in value)
     return "" if value is None else str(value)

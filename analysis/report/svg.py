@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,10 @@ import numpy as np
 Array = Any
 WIDTH, HEIGHT = 480, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 14, 14, 46
+_LETTER, _LABEL = 8.9, 26
+"""Widths of a letter of a tick and of the label beside it on a narrow page, where they are drawn larger (`page`)."""
+_MOST_LETTERS = 16
+"""Of a tick at the upright axis."""
 SERIES = ("a", "b", "c", "d")
 """Classes of the style sheet, a colour each."""
 
@@ -41,7 +46,8 @@ class Chart:
     ticks: Sequence[tuple[float, str]] | None = None
     y_ticks: Sequence[tuple[float, str]] | None = None
     parts: list[str] = field(default_factory=list)
-    keys: list[tuple[str, str]] = field(default_factory=list)
+    keys: list[tuple[str, str, str]] = field(default_factory=list)
+    """Name, class, and the mark that it stands for."""
 
     def line(self, x: Array, y: Array, kind: str = "a", name: str = "", dashed: bool = False) -> "Chart":
         """A line through points; gaps where a number is not finite."""
@@ -54,7 +60,7 @@ class Chart:
             pen = True
         dash = ' stroke-dasharray="5 4"' if dashed else ""
         self.parts.append(f'<path class="line {kind}" d="{"".join(pieces)}"{dash}><title>{escape(name)}</title></path>')
-        return self._key(name, kind)
+        return self._key(name, kind, "dashed" if dashed else "line")
 
     def band(self, x: Array, low: Array, high: Array, kind: str = "a", name: str = "") -> "Chart":
         """The area between two lines."""
@@ -62,7 +68,7 @@ class Chart:
         downs = list(zip(self._across(x), self._up(high), strict=True))
         d = "L".join(f"{px:.1f} {py:.1f}" for px, py in [*ups, *downs[::-1]])
         self.parts.append(f'<path class="band {kind}" d="M{d}Z"><title>{escape(name)}</title></path>')
-        return self._key(name, kind) if name else self
+        return self._key(name, kind, "band")
 
     def dots(self, x: Array, y: Array, kind: str = "a", name: str = "", titles: Sequence[str] = ()) -> "Chart":
         """Points, each with a title of its own."""
@@ -70,7 +76,7 @@ class Chart:
             if math.isfinite(px) and math.isfinite(py):
                 title = f"<title>{escape(titles[i])}</title>" if titles else ""
                 self.parts.append(f'<circle class="dot {kind}" cx="{px:.1f}" cy="{py:.1f}" r="3">{title}</circle>')
-        return self._key(name, kind)
+        return self._key(name, kind, "dot")
 
     def bars(self, x: Array, low: Array, high: Array, kind: str = "a", width: float = 0.0) -> "Chart":
         """Upright bars from `low` to `high` at x; `width` in units of x, 0 for a hair line."""
@@ -94,9 +100,9 @@ class Chart:
             )
         return self
 
-    def _key(self, name: str, kind: str) -> "Chart":
-        if name and (name, kind) not in self.keys:
-            self.keys.append((name, kind))
+    def _key(self, name: str, kind: str, mark: str) -> "Chart":
+        if name and (name, kind, mark) not in self.keys:
+            self.keys.append((name, kind, mark))
         return self
 
     def render(self) -> str:
@@ -108,24 +114,50 @@ class Chart:
 
     # -- axes ----------------------------------------------------------------------------------------------------------
 
+    @property
+    def _left(self) -> float:
+        """Where the upright axis stands: beside the longest text at it."""
+        longest = max((len(text) for _, text in self._y_ticks), default=0)
+        return max(_LEFT, (_LABEL if self.y_label else 8) + _LETTER * min(longest, _MOST_LETTERS))
+
+    @property
+    def _y_ticks(self) -> Sequence[tuple[float, str]]:
+        return self.y_ticks if self.y_ticks is not None else _named(_round(self.y, self.log_y))
+
+    def thinned(self, ticks: Sequence[tuple[float, str]]) -> Sequence[tuple[float, str]]:
+        """Those of the ticks at the level axis that leave each other room."""
+        while len(ticks) > 2 and _LETTER * (max(len(text) for _, text in ticks) + 1) > self._gap(ticks):
+            ticks = ticks[::2]
+        return ticks
+
+    def _gap(self, ticks: Sequence[tuple[float, str]]) -> float:
+        """Smallest distance between two ticks of the level axis."""
+        places = self._across([value for value, _ in ticks])
+        return min((b - a for a, b in pairwise(places)), default=WIDTH - _RIGHT - self._left)
+
     def _across(self, values: Array) -> list[float]:
-        return _place(values, self.x, self.log_x, _LEFT, WIDTH - _RIGHT)
+        return _place(values, self.x, self.log_x, self._left, WIDTH - _RIGHT)
 
     def _up(self, values: Array) -> list[float]:
         return _place(values, self.y, self.log_y, HEIGHT - _BOTTOM, _TOP)
 
     def _axes(self) -> str:
-        out = [f'<path class="axis" d="M{_LEFT} {_TOP}V{HEIGHT - _BOTTOM}H{WIDTH - _RIGHT}"/>']
-        ticks = self.ticks if self.ticks is not None else _named(_round(self.x, self.log_x))
+        left = self._left
+        out = [f'<path class="axis" d="M{left:.1f} {_TOP}V{HEIGHT - _BOTTOM}H{WIDTH - _RIGHT}"/>']
+        ticks = self.ticks if self.ticks is not None else self.thinned(_named(_round(self.x, self.log_x)))
+        letters = max(2, int(self._gap(ticks) / _LETTER))
         for value, text in ticks:
-            (px,) = self._across([value])
+            shown = _cut(text, letters)
+            half = _LETTER * min(len(text), letters) / 2
+            px = min(max(self._across([value])[0], half + 2), WIDTH - half - 2)
             out.append(f'<text class="tick" x="{px:.1f}" y="{HEIGHT - _BOTTOM + 16}" text-anchor="middle">'
-                       f"{escape(text)}</text>")  # fmt: skip
-        for value, text in self.y_ticks if self.y_ticks is not None else _named(_round(self.y, self.log_y)):
+                       f"{shown}</text>")  # fmt: skip
+        for value, text in self._y_ticks:
             (py,) = self._up([value])
-            out.append(f'<path class="grid" d="M{_LEFT} {py:.1f}H{WIDTH - _RIGHT}"/>')
-            out.append(f'<text class="tick" x="{_LEFT - 6}" y="{py + 4:.1f}" text-anchor="end">{escape(text)}</text>')
-        middle = (_LEFT + WIDTH - _RIGHT) / 2
+            out.append(f'<path class="grid" d="M{left:.1f} {py:.1f}H{WIDTH - _RIGHT}"/>')
+            out.append(f'<text class="tick" x="{left - 6:.1f}" y="{py + 4:.1f}" text-anchor="end">'
+                       f"{_cut(text, _MOST_LETTERS)}</text>")  # fmt: skip
+        middle = (left + WIDTH - _RIGHT) / 2
         out.append(f'<text class="label" x="{middle}" y="{HEIGHT - 8}" text-anchor="middle">{escape(self.x_label)}'
                    "</text>")  # fmt: skip
         half = (_TOP + HEIGHT - _BOTTOM) / 2
@@ -136,7 +168,7 @@ class Chart:
 
 def figure(chart: Chart, caption: str = "") -> str:
     """A chart with its title, key and caption; it can be reached by keyboard."""
-    keys = "".join(f'<span class="key"><i class="{kind}"></i>{escape(name)}</span>' for name, kind in chart.keys)
+    keys = "".join(f'<span class="key"><i class="{k} key-{m}"></i>{escape(name)}</span>' for name, k, m in chart.keys)
     below = f"<p>{escape(caption)}</p>" if caption else ""
     return (
         f'<figure tabindex="0"><h3>{escape(chart.title)}</h3>{chart.render()}'
@@ -169,11 +201,24 @@ def _round(limits: tuple[float, float], log: bool) -> list[float]:
     if log:
         powers = range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)
         found = [10.0**p for p in powers]
-        return found if len(found) > 1 else [low * (high / low) ** (i / 3) for i in range(4)]
+        if len(found) > 1:
+            return found
+        first = math.floor(math.log10(low))
+        some = [f * 10.0**p for p in (first, first + 1, first + 2) for f in (1, 2, 5)]
+        found = [v for v in some if low <= v <= high]
+        if len(found) > 1:
+            return found
     step = 10 ** math.floor(math.log10((high - low) / 4 or 1.0))
     step *= next(f for f in (1, 2, 5, 10) if (high - low) / (step * f) <= 6)
     return [i * step for i in range(math.ceil(low / step), math.floor(high / step + 1e-9) + 1)]
 
 
+def _cut(text: str, letters: int) -> str:
+    """A text of so many letters, with the whole of it as its title where it is longer."""
+    if len(text) <= letters:
+        return escape(text)
+    return f"{escape(text[: max(1, letters - 1)])}\u2026<title>{escape(text)}</title>"
+
+
 def _named(values: Sequence[float]) -> list[tuple[float, str]]:
-    return [(v, f"{v:,.6g}" if abs(v) >= 1000 else f"{v:.3g}") for v in values]
+    return [(v, f"{v:,.9g}" if abs(v) >= 1000 else f"{v:.3g}") for v in values]

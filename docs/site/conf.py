@@ -30,6 +30,7 @@ extensions = [
 ]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 exclude_patterns = ["doors/*"]
+toc_object_entries_show_parents = "hide"
 suppress_warnings = ["config.cache", "toc.empty_glob"]
 nitpicky = True
 nitpick_ignore = [("py:obj", "of_step")]  # a field whose default is a function
@@ -60,8 +61,9 @@ sphinx_gallery_conf = {
     "min_reported_time": 1e9,
     "abort_on_example_error": True,
     "image_scrapers": ("matplotlib",),
-    "reset_modules": ("matplotlib",),
-    "capture_repr": ("_repr_html_", "__repr__"),
+    "reset_modules": ("matplotlib", "docs.site.tutorials.clock"),
+    "reset_modules_order": "both",
+    "capture_repr": ("_repr_html_",),
 }
 
 intersphinx_mapping = pack(ROOT / "build" / "docs" / "inventories")

@@ -102,4 +102,5 @@ def escape(text: str) -> str:
 
 
 def _plain(text: str) -> str:
+    text = re.sub(r"\b(tcp://[\w:]+)", r"``\1``", text)  # no page: reST would link to it
     return re.sub(r"([*|])", r"\\\1", re.sub(r"(?<=\w)_(?=\W|$)", r"\\_", text))

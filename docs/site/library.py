@@ -1,6 +1,7 @@
 """Pages of the library's public names, from their docstrings."""
 
 import inspect
+import re
 from typing import Any
 
 MORE: dict[str, str] = {
@@ -29,11 +30,25 @@ MEMBERS = ("BayesianMLPRegressor", "BayesianMLPClassifier", "RunSpec", "Status",
 
 def pages() -> dict[str, str]:
     """Name and text of a page for every public name."""
+    return {name: _page(name, full) for name, full in _names().items()}
+
+
+def abouts() -> dict[str, str]:
+    """What each public name is, by its page: its docstring's first sentence, as markdown."""
+    told = {
+        name: " ".join((inspect.getdoc(_find(full)) or "").partition("\n\n")[0].split())
+        for name, full in _names().items()
+    }
+    return {name: re.sub(r"([*\[<])", r"\\\1", re.split(r"(?<=\.) ", text)[0]) for name, text in told.items()}
+
+
+def _names() -> dict[str, str]:
+    """Where every public name stands, by its page."""
     import gpu_thermo
 
     own = {name: ELSEWHERE.get(name, f"gpu_thermo.{name}") for name in gpu_thermo.__all__ if name != "__version__"}
     everything = own | {page: full for full, page in MORE.items()}
-    return {name: _page(name, full) for name, full in sorted(everything.items(), key=lambda item: item[0].lower())}
+    return dict(sorted(everything.items(), key=lambda item: item[0].lower()))
 
 
 def _page(name: str, full: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gpu_thermo_cli import reference
+from gpu_thermo_cli import docs, reference
 
 from . import library
 from .formulas import display
@@ -20,8 +20,9 @@ def made_pages() -> dict[str, str | bytes]:
     out["gallery/thumbnails.txt"] = thumbnails()
     for folder, title, about, pages in _folders():
         out |= {f"reference/{folder}/{name}.md": text for name, text in pages.items()}
-        out[f"reference/{folder}/index.md"] = _index(title, about, pages)
-    out["reference/errors.md"] = reference.errors_page() + library.classes("In Python", _errors())
+        abouts = library.abouts() if folder == "api" else {name: _first(text) for name, text in pages.items()}
+        out[f"reference/{folder}/index.md"] = _index(title, about, pages, abouts)
+    out["reference/errors.md"] = reference.errors_page(_link) + library.classes("In Python", _errors())
     out["reference/store.md"] = store_page()
     out["reference/pages.md"] = table_of_pages()
     return out
@@ -50,6 +51,12 @@ def _errors() -> list[str]:
     return [f"gpu_thermo.errors.{name}" for name in reference.errors() if name != "GpuThermoError"]
 
 
+def _link(name: str) -> str:
+    """A link from a page of the reference to one by the name that `gpu-thermo docs` takes."""
+    page, anchor = docs.find(name, docs.pages(commands()))
+    return f"[{name}](../{page.place}.md{f'#{anchor}' if anchor else ''})" if page else name
+
+
 def commands() -> dict[str, Any]:
     """Every command of the application, in the order of its help."""
     from typer.main import get_command
@@ -59,8 +66,8 @@ def commands() -> dict[str, Any]:
     return dict(get_command(app).commands)
 
 
-def _index(title: str, about: str, pages: dict[str, str]) -> str:
-    lines = [(f"[{_title(text)}]({name}.md)", _first(text)) for name, text in pages.items()]
+def _index(title: str, about: str, pages: dict[str, str], abouts: dict[str, str]) -> str:
+    lines = [(f"[{_title(text)}]({name}.md)", abouts[name]) for name, text in pages.items()]
     toctree = TOCTREE.format(hidden=":hidden:\n", names="\n".join(pages))
     return f"# {title}\n\n{about}\n\n{reference.rows(('page', 'what it is'), iter(lines))}\n\n{toctree}"
 

@@ -50,9 +50,15 @@ def stage(target: Path, made: Mapping[str, str | bytes]) -> None:
             kept.add(write(target / "pictures" / picture.name, picture.read_bytes()))
     for place, text in made.items():
         kept.add(write(target / place, text))
-    for door in sorted((DOCS / "doors").glob("*.py")):
+    kept.add(write(target / "opening.txt", opening()))
+    for door in sorted((DOCS / "doors").iterdir()):
         kept.add(write(target / "doors" / door.name, door.read_bytes()))
     _forget(target, kept)
+
+
+def opening() -> str:
+    """What the README begins with, from its title to its picture: the first page begins so, too."""
+    return (ROOT / "README.md").read_text().partition("\n")[2].partition("\n![")[0].strip() + "\n"
 
 
 def relinked(text: str, page: Path, place: str, places: dict[Path, str]) -> tuple[str, list[Path]]:

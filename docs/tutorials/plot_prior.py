@@ -83,6 +83,7 @@ print(*[line for line in plan.assumptions if "prior" in line], sep="\n")
 # What the page says, checked
 # ---------------------------
 
+assert float(found["5"]["phi"].std()) > 20 * float(found["0.2"]["phi"].std())
 assert ranges["0.2"] < 0.3
 assert 1 < ranges["1"] < 6
 assert ranges["5"] > 30

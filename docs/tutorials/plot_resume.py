@@ -87,13 +87,13 @@ def told(run):
 
 
 found = [(0.1, *told(gt.sample(TUNED, folder / "tuned.zarr")))]
-found += [(t, *told(gt.resume(folder / "tuned.zarr", tolerance=t))) for t in (0.03, 0.015)]
+found += [(t, *told(gt.resume(folder / "tuned.zarr", tolerance=t))) for t in (0.02, 0.01)]
 for row in found:
     print("asked for {}: error {:.3f} after {} draws, {} steps".format(*row))
 
 # %%
-# The first window of draws is at least half as long as the one that ended burn-in, and here it gave more than was
-# asked for. From there on the error falls about as one over the root of the draws.
+# The draws of the window that ended burn-in count, and here they gave more than was asked for. From there on the error
+# falls about as one over the root of the draws.
 
 fig, axes = plt.subplots(figsize=(5.5, 3.3), layout="constrained")
 tolerances, errors, draws, steps = map(np.array, zip(*found, strict=True))
@@ -115,5 +115,6 @@ assert then < 100
 assert same
 assert after.shape[1] == 200
 assert np.array_equal(before, after[:, :100])
+assert [asked for asked, *_ in found] == [0.1, 0.02, 0.01]
 assert np.all(errors <= tolerances)
 assert np.all(np.diff(steps) > 0)

@@ -115,3 +115,4 @@ assert list(nll["temperature_all"]) == [0.1, 0.3, 1.0]
 assert worst_rhat < 1.05
 assert least_ess > 100
 assert -60 < left_out.elpd < 0
+assert 0 <= float(p.min()) < 0.5 < float(p.max()) <= 1

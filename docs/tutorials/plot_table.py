@@ -98,6 +98,8 @@ print(f"mean negative log density: {score:.3f}; who knows the truth has {best:.3
 # What the page says, checked
 # ---------------------------
 
+assert X.shape == (400, 2)
+assert not X["size"].between(4, 6).any()
 assert model.trust_.trusted
 assert gap > 1.5 * seen
 assert 0.87 < coverage < 0.93

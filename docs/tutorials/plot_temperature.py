@@ -110,6 +110,7 @@ print(
 # What the page says, checked
 # ---------------------------
 
+assert found.sizes["ensemble"] == len(TEMPERATURES)
 assert np.all(np.diff(at) > 0)
 assert np.all(np.diff(far) > 0)
 assert float(far[3] / far[0]) > 3

@@ -34,7 +34,7 @@ STUDY = {
     "seeds": {"count": 1000},
 }
 plan = gt.study.plan_study(STUDY)
-print(f"{plan.runs:,} runs, {plan.replica_steps / 1e6:.0f} million steps, {plan.shards} launches")
+print(f"{plan.runs:,} runs, {plan.replica_steps / 1e6:.0f} million steps, {plan.launches} launches")
 found = gt.study(STUDY)
 print(found["accuracy"].sizes)
 
@@ -58,10 +58,9 @@ print(f"pairs that would be enough to see it: {test.seeds_needed}")
 
 pairs = paired(found, "accuracy")
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.3), layout="constrained")
+left.set(xlabel="test accuracy", ylabel="share of the seeds below", yscale="log")
 for name, values in pairs.items():
     left.plot(np.sort(values), np.arange(1, len(values) + 1) / len(values), label=name)
-left.set(xlabel="test accuracy", ylabel="share of the seeds below", yscale="log")
-left.legend(frameon=False)
 
 # %%
 # Five seeds
@@ -73,6 +72,7 @@ gap = pairs["adlala"] - pairs["lala"]
 rng = np.random.default_rng(0)
 counts = np.array([1, 2, 5, 10, 20, 50, 100])
 wrong = np.array([np.mean(rng.choice(gap, (10_000, n)).mean(axis=1) < 0) for n in counts])
+left.legend(frameon=False)
 right.plot(counts, wrong, "o-")
 right.set(xscale="log", xlabel="seeds, paired", ylabel="share that finds the wrong order")
 right.set_xticks(counts, counts)
@@ -88,6 +88,8 @@ for n, share in zip(counts, wrong, strict=True):
 # What the page says, checked
 # ---------------------------
 
+assert plan.runs == found.sizes["chain"] == 2000
+assert plan.launches == 2
 assert test.low > 0 or test.high < 0
 assert gap.mean() > 0
 assert 0.1 < wrong[2] < 0.3

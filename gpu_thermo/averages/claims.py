@@ -24,6 +24,10 @@ from ..store.header import RunInfo
 from ..tuning.told import Told
 
 MOST_STEPS = 2**53
+MAKESHIFT = (
+    "Time was over before the first draw: answers are those of the networks as they stood then, and how sure they seem"
+    " to be means nothing. Give the run more time (gpu-thermo resume, max_seconds)."
+)
 NAMES = ("features", "classes", "targets")
 BROKEN = (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, RecursionError)
 
@@ -85,16 +89,27 @@ def told_of(attributes: Mapping[str, Any]) -> Told | None:
         raise claim("attribute tuning", f"is damaged ({error})") from None
 
 
-def warn_of_lost(tree: xr.DataTree) -> None:
-    """A warning where a run that tuned itself lost replicas, which no average survives."""
+def told_by(tree: xr.DataTree) -> Told | None:
+    """How an opened run tuned itself; None of others."""
     found = tree["tuning"].attrs if "tuning" in tree.children else {}
-    told = told_of({"tuning": found}) if "course" in found else None
+    return told_of({"tuning": found}) if "course" in found else None
+
+
+def warn_of_verdict(tree: xr.DataTree) -> None:
+    """A warning where a run that tuned itself lost replicas, which no average survives, or has no draws."""
+    told = told_by(tree)
     if told is not None and told.verdict.lost:
         warnings.warn(
             f"{told.verdict.lost} of the run's {told.tuner.replicas} replicas are lost, far outside where the others"
             " are, and predictions average over them, too: they mean nothing. Start the run again from other starts.",
             stacklevel=3,
         )  # fmt: skip
+    if told is not None and told.verdict.makeshift:
+        warnings.warn(MAKESHIFT, Makeshift, stacklevel=3)
+
+
+class Makeshift(UserWarning):
+    """A run has no draws, and answers by networks as they stood when it stopped."""
 
 
 def check_reports(stored: Any) -> None:

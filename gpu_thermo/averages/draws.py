@@ -4,7 +4,7 @@ One chunk of draws is held at a time; mixtures need the predictions of all draws
 go in tiles and the draws are read once for each.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,8 +125,7 @@ class Source:
 
     def chunks(self, memory: int) -> Iterator[Chunk]:
         """All draws of the chosen chains in blocks of at most 256 chains and about `memory` bytes."""
-        draws = self.tensors[0].sizes["draw"]
-        per_draw = sum(int(np.prod(t.shape[2:])) for t in self.tensors) * self.dtype.itemsize
+        draws, per_draw = self.tensors[0].sizes["draw"], self._bytes
         for start in range(0, len(self.chain_ensemble), BLOCK):
             chains = start + np.flatnonzero(np.isin(self.chain_ensemble[start : start + BLOCK], self.ensembles))
             if len(chains) == 0:
@@ -136,6 +135,18 @@ class Source:
                 step = self._aligned(max(1, many // len(few)))
                 for first in range(0, draws, step):
                     yield self._read(few, slice(first, first + step))
+
+    def held(self, memory: int) -> Callable[[], Iterable[Chunk]]:
+        """`chunks` for who goes through all draws again and again: read once where they fit into half of the memory."""
+        if 2 * self.total * self._bytes > memory:
+            return lambda: self.chunks(memory)
+        kept = list(self.chunks(memory))
+        return lambda: kept
+
+    @property
+    def _bytes(self) -> int:
+        """Of a draw."""
+        return sum(int(np.prod(t.shape[2:])) for t in self.tensors) * self.dtype.itemsize
 
     def _aligned(self, step: int) -> int:
         """Draws to read at once: whole stored chunks where `step` allows, so that none is read twice."""
@@ -172,12 +183,13 @@ def mixtures(
     least. every : one of so many draws is taken.
     """
     each = -(-source.total // every) * model.outputs * 8
+    chunks = source.held(memory)
     width = int(np.clip(memory // (3 * max(1, each)), 1, _TILE_POINTS))
     for start in range(0, points, width):
         tile = slice(start, min(start + width, points))
         held: list[list[tuple[np.ndarray, ...]]] = [[] for _ in source.ensembles]
         seen = 0
-        for chunk in source.chunks(memory):
+        for chunk in chunks():
             for e in np.unique(chunk.ensemble):
                 mine = np.flatnonzero(chunk.ensemble == e)
                 mine = mine[(seen + mine) % every == 0]

@@ -12,6 +12,21 @@ OF_CHAIN = ("chain", "ensemble", "dataset", "seed", "stream", "status", "frozen_
 """Coordinates of a chain that are no hyperparameters."""
 
 
+def counted(chains: int, draws: int, noun: str = "network") -> str:
+    """How many networks a run has kept, for people: "768 networks: 48 chains x 16 draws"; of a potential they are
+    points.
+    """
+    number = chains * draws
+    one = lambda n, what: f"{n:,} {what}{'' if n == 1 else 's'}"  # noqa: E731
+    return f"{one(number, noun)}: {one(chains, 'chain')} x {one(draws, 'draw')}"
+
+
+def counted_in(tree: xr.DataTree) -> str:
+    """The same of an opened run."""
+    sizes = tree["sample_stats"].sizes
+    return counted(sizes["chain"], sizes["draw"], "network" if "data" in tree.attrs else "point")
+
+
 def ensemble_labels(stats: xr.Dataset) -> dict[int, str]:
     """In what each ensemble of a run differs from its others: "data set 3, stepsize 0.1"; "" where there is one.
 

@@ -18,8 +18,10 @@ from .predictive import choices_of, data_names, model_of
 from .scores import chance_error
 from .trees import Run, names_damage, opened
 
-MOST_POINTS, MOST_DRAWS = 500, 200
-"""Held-out points and draws that are looked at unless asked for more, spread evenly: about a second."""
+MOST_POINTS, MOST_DRAWS = 2_000, 200
+"""Held-out points (as many as `gpu-thermo fit` holds out at most) and draws that are looked at unless asked for more,
+spread evenly: a second or two.
+"""
 MOST_ENSEMBLES = 20
 """Ensembles that are judged, the first ones: of more a table is no reading."""
 SURE = 3.0
@@ -49,7 +51,8 @@ def held_out(
         - pit_mean, pit_sd : of the probability integral transforms, and pit_deciles, how many of each tenth (of 1);
           right predictions have 1/2, 0.289 and ten times 0.1;
         - crps : mean, in the target's own units (several targets: of them all, [n] in crps_by_target);
-        - points, draws : how many were looked at. noise : learned noise of each target, mean over draws, own units.
+        - points, draws : how many were looked at; held_out : points that there are. noise : learned noise of each
+          target, mean over draws, own units.
 
         Of classes: ece_by_chance, the calibration error that right probabilities would have on so many points, and
         points. Of both `reason` alone where nothing can be said. A potential has no entry.
@@ -96,6 +99,7 @@ def _of_numbers(tree: xr.DataTree, ensemble: int, points: int, draws: int, netwo
         "pit_mean": float(pit.mean()), "pit_sd": float(pit.std()),
         "pit_deciles": (np.histogram(pit, np.linspace(0, 1, 11))[0] / pit.size).tolist(),
         "crps": float(crps.mean()), "points": int(found.attrs["points"]), "draws": int(found.attrs["draws"]),
+        "held_out": tree["constant_data"]["x_test"].shape[1],
     }  # fmt: skip
     names = [str(name) for name in found["output"].values]
     if len(names) > 1:
@@ -149,9 +153,11 @@ def sentence(found: dict[str, Any], ece: float | None = None) -> str:
         return f"{beside}right probabilities would have about {found['ece_by_chance']:.3f} by chance."
     shares = ", ".join(f"the {float(c):.0%} interval {share:.1%}" for c, share in found["coverage"].items())
     worst = max(found["coverage_error"].values())
+    more = found.get("held_out", 0) > found["points"]
+    of = f"{found['points']:,} of {found['held_out']:,}" if more else f"{found['points']:,}"
     return (
-        f"Central intervals hold, of the answers at {found['points']:,} held-out points: {shares} (+- {worst:.1%});"
-        f" {_judgement(found)}. CRPS {found['crps']:.4g} ({found['draws']:,} draws)."
+        f"Central intervals hold, of the answers at {of} held-out points: {shares} (+- {worst:.1%});"
+        f" {_judgement(found)}. CRPS {found['crps']:.4g}."
     )
 
 

@@ -11,9 +11,9 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtri
 
-from ..targets.likelihoods.laws import Law, Settings
+from ..targets.likelihoods.laws import NORMAL, Law, Settings
+from .normal_quantiles import MOST_EXTREME, normal_quantiles
 
 Array = Any
 
@@ -130,10 +130,27 @@ class Mixture:
             low, high = np.minimum(low, own.min(axis=0)), np.maximum(high, own.max(axis=0))
         return self._whole(at, low, high) if self.law.discrete else self._inverted(at, low, high)
 
+    def close_quantiles(self, levels: Array) -> np.ndarray:
+        """The same to CLOSE of the mixture's standard deviation, at a fraction of the work where that can be."""
+        level = np.asarray(levels, np.float64).ravel()
+        if self.law is not NORMAL or np.minimum(level, 1 - level).min(initial=1) < MOST_EXTREME:
+            return self.quantiles(level)
+        flat = (len(self.weight), -1)
+        found, each = normal_quantiles(self.location.reshape(flat), self.scale.reshape(flat), self.weight, level)
+        out = found.reshape(len(level), *self.shape)
+        good = np.asarray(each.reshape(self.shape).all(axis=1))
+        if not good.all():
+            out[:, ~good] = self._at(~good).quantiles(level)
+        return out
+
     def location_quantiles(self, levels: Array) -> np.ndarray:
         """Quantiles over draws of their own means of an answer [K, T, n]: the smallest mean below or at which draws of
         at least that share of the weight have theirs. What more data would narrow.
         """
+        if (self.weight == self.weight[0]).all():
+            share = np.cumsum(self.weight)
+            places = [min(int((share < level - 1e-12).sum()), len(share) - 1) for level in np.ravel(levels)]
+            return np.partition(self.location, sorted({*places}), axis=0)[places]
         order = np.argsort(self.location, axis=0, kind="stable")
         share = np.cumsum(self.weight[order], axis=0)
         sorted_means = np.take_along_axis(self.location, order, axis=0)
@@ -160,6 +177,8 @@ class Mixture:
         """Newton's steps in normal scores, in which the distribution of a mixture is nearly straight, from the normal
         law of its moments; bisection where they leave the bracket, and now and then.
         """
+        from scipy.special import ndtri  # takes a tenth of the time that a run takes to begin
+
         score, enough = ndtri(level), 1e-9 * np.minimum(level, 1 - level)
         mean, spread = self._centre()
         at = best = np.clip(mean + spread * score, low, high)
@@ -172,7 +191,7 @@ class Mixture:
             gap, size = high - low, np.maximum(abs(low), abs(high))
             if ((gap <= 1e-14 * size + 1e-300) | (off <= enough)).all():
                 break
-            with np.errstate(divide="ignore", invalid="ignore"):
+            with np.errstate(divide="ignore", over="ignore", invalid="ignore"):  # such a step leaves the bracket
                 own = ndtri(found)
                 newton = at - (own - score) * np.exp(-own * own / 2) / (_ROOT_OF_TURN * self._density(at))
             inside = (newton > low) & (newton < high) & (i % 8 < 7)

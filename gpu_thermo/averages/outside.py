@@ -2,7 +2,8 @@
 doubt about it is no more than a guess.
 
 Measured input by input: by how many standard deviations a value lies beyond the least and the largest of all training
-rows. A combination of inputs that no row had, each of them inside, is not seen by this.
+rows; a category that none of them had counts as NEW. A combination of inputs that no row had, each of them inside, is
+not seen by this.
 """
 
 from collections import Counter
@@ -14,10 +15,13 @@ import xarray as xr
 
 from ..data.labels import shorten
 from ..data.recipe import Recipe
+from .claims import names_of
 from .draws import Scales
 
 FAR = 1.5
 """Standard deviations from which on a row is warned of."""
+NEW = 10.0
+"""What a new category counts as: no distance, but more than FAR."""
 REACH = "x_reach"
 """Name of least and largest inputs in `constant_data` [dataset, 2, feature], of runs that do not hold their rows."""
 MOST_NAMED = 3
@@ -30,12 +34,13 @@ class Outside(UserWarning):
 @dataclass(frozen=True)
 class Reach:
     """Least and largest value of each input over all training rows of all data sets, and its standard deviation, all
-    [m] in the inputs' own units.
+    [m] in the inputs' own units. recipe : of what columns the inputs were made; None where they are numbers.
     """
 
     low: np.ndarray
     high: np.ndarray
     sd: np.ndarray
+    recipe: Recipe | None = None
 
     @classmethod
     def of(cls, tree: xr.DataTree) -> "Reach | None":
@@ -49,14 +54,16 @@ class Reach:
         if scales.feature_mean is not None and scales.feature_sd is not None:
             low, high = (v * scales.feature_sd + scales.feature_mean for v in (low, high))
             sd = scales.feature_sd.mean(axis=0)
-        return cls(low.min(axis=0), high.max(axis=0), np.where(sd > 0, sd, 1.0))
+        recipe = names_of(tree.attrs["data"]).get("recipe") if "data" in tree.attrs else None
+        return cls(low.min(axis=0), high.max(axis=0), np.where(sd > 0, sd, 1.0), recipe)
 
     def beyond(self, x: np.ndarray) -> np.ndarray:
         """[point, feature] by how many standard deviations inputs [point, feature] lie outside; 0 inside, and where
         they are missing.
         """
         past = np.maximum(self.low - x, x - self.high) / self.sd
-        return np.where(past > 1e-9, past, 0.0)  # NaN is not above
+        past = np.where(past > 1e-9, past, 0.0)  # NaN is not above
+        return past if self.recipe is None else np.where(self.recipe.unseen(x), NEW, past)
 
 
 def with_reach(tree: xr.DataTree) -> xr.DataTree:
@@ -77,11 +84,12 @@ class Tally:
 
     Attributes
     ----------
-    columns : of the table, each with its number of inputs. seen, far : rows, and those of them FAR outside. counts : of
-    each column, in how many rows it does.
+    columns : of the table, each with its number of inputs. categories : names of those that hold texts. seen, far :
+    rows, and those of them FAR outside. counts : of each column, in how many rows it does.
     """
 
     columns: Sequence[tuple[str, int]]
+    categories: frozenset[str] = frozenset()
     seen: int = 0
     far: int = 0
     counts: Counter[str] = field(default_factory=Counter)
@@ -91,7 +99,8 @@ class Tally:
         """Of inputs by their names, or by the columns that they were made of."""
         if recipe is None:
             return cls([(name, 1) for name in features])
-        return cls([(column.name, len(column.features)) for column in recipe.columns])
+        columns = [(column.name, len(column.features)) for column in recipe.columns]
+        return cls(columns, frozenset(column.name for column in recipe.columns if column.kind == "category"))
 
     def add(self, beyond: np.ndarray) -> "Tally":
         """Count inputs [point, feature] so far outside, too."""
@@ -107,10 +116,12 @@ class Tally:
         if not self.far:
             return ""
         most = [(name, count) for name, count in self.counts.most_common() if count]
+        new = f", or of a category that none of them has ({NEW:g})" * any(name in self.categories for name, _ in most)
+        more = ", ..." if len(most) > MOST_NAMED else ""
         named = ", ".join(f"'{shorten(name)}' in {count:,}" for name, count in most[:MOST_NAMED])
         what = "rows lie" if self.seen > 1 else "row lies"
         return (
-            f"{self.far:,} of {self.seen:,} {what} outside the data that were learned from ({named}"
-            f"{', ...' if len(most) > MOST_NAMED else ''}; beyond all of them by more than {FAR:g} sd): answers there"
-            f" are extrapolated, and may be worse than they say. {way}"
+            f"{self.far:,} of {self.seen:,} {what} outside the data that were learned from ({named}{more}; beyond all"
+            f" of them by more than {FAR:g} sd{new}): answers there are extrapolated, and may be worse than they say."
+            f" {way}"
         )

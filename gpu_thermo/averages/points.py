@@ -38,12 +38,12 @@ def points_of(x: Any, features: Sequence[str], targets: Sequence[str] = (), reci
     DataError
         A feature that a table lacks or has twice; a wrong width, NaN, or numbers no network can take.
     """
-    named = _columns(x)
+    named = _columns(x) if recipe is None or not is_table(x) else list(x.columns)
     if recipe is not None and named is not None:
         names = [str(name) for name in named]
         known = (*targets, *(c.name for c in recipe.left_out))
         _check_columns(names, recipe.names, known)
-        return encoded(raw_columns(x, recipe.names, "x"), recipe)
+        return encoded(raw_columns(x, recipe.names, "x", recipe.kinds), recipe)
     may_miss = False if recipe is None else recipe.may_miss
     return check_inputs(x if named is None else _by_name(x, named, features, targets), len(features), may_miss)
 

@@ -28,7 +28,7 @@ from ..targets.likelihoods import LEARNED, get_likelihood
 from ..targets.networks import MlpModel
 from ..targets.own.check import PROBE, check_network, check_same
 from ..targets.own.model import OwnModel
-from .claims import learned_centre, names_of, warn_of_lost
+from .claims import learned_centre, names_of, warn_of_verdict
 from .draws import Chunk, Evaluate, Scales, Source, mixtures
 from .ensembles import ensemble_columns, labels
 from .logarithms import in_own_units
@@ -57,7 +57,7 @@ def predict(
     run: Run, x: Array, ensemble: int | None = None, *, memory: int = MEMORY, threads: int | None = None,
     phi: Phi | None = None,
     device: str = "auto", quantiles: Sequence[float] = QUANTILES, quantile_draws: int | None = None,
-    network: Array = None,
+    mean_quantiles: bool = True, network: Array = None,
 ) -> xr.Dataset:  # fmt: skip
     """Average the predictions of a run's draws at new inputs, within each ensemble (equations.md section 9).
 
@@ -82,6 +82,8 @@ def predict(
         Levels of the quantiles of an answer, where answers are numbers; () saves their time.
     quantile_draws
         Quantiles take at most so many draws, spread evenly; None takes all.
+    mean_quantiles
+        Whether those of the draws' means are wanted, too.
     network
         The network again, of a run whose network was given from Python; it is held against the stored probe.
 
@@ -93,8 +95,8 @@ def predict(
         own, total_variance, their sum, and [ensemble, quantile, point, output] quantiles of the mixture over draws, an
         answer's, and mean_quantiles of the draws' means (epistemic), all in the target's own units. draws and
         weight_ess [ensemble]; x [point, feature]; outside [point], by how many standard deviations a point's farthest
-        input lies beyond all training rows (0 inside). Without the dimension `ensemble` where one was asked for. Frozen
-        replicas count until they froze.
+        input lies beyond all training rows (0 inside; 10 for a category that none of them has). Without the dimension
+        `ensemble` where one was asked for. Frozen replicas count until they froze.
 
     Raises
     ------
@@ -108,7 +110,7 @@ def predict(
         There is no such GPU.
     """
     tree, levels = opened(run), _checked_levels(quantiles)
-    warn_of_lost(tree)
+    warn_of_verdict(tree)
     model, data = model_of(tree, network), Scales.of(tree)
     source = Source.of(tree, model.layout, ensemble)
     names = data_names(tree)
@@ -134,9 +136,10 @@ def predict(
         found = np.full((2, len(source.ensembles), len(levels), len(x), model.targets), np.nan)
         every = source.every(quantile_draws)
         for tile, e, mixture in mixtures(source, model, evaluate, networks, len(x), memory, every):
-            found[0, e, :, tile] = mixture.quantiles(levels)
-            found[1, e, :, tile] = mixture.location_quantiles(levels)
-        for name, values in zip(_QUANTILES, found, strict=True):
+            found[0, e, :, tile] = mixture.close_quantiles(levels)
+            if mean_quantiles:
+                found[1, e, :, tile] = mixture.location_quantiles(levels)
+        for name, values in zip(_QUANTILES, found[: 1 + mean_quantiles], strict=False):
             out[name] = (("ensemble", "quantile", "point", "output"), values)
         out = out.assign_coords(quantile=list(levels))
     out = _assemble(tree, source, data, x, out)

@@ -1,8 +1,8 @@
 """The data layer: `Dataset`, the options of every data name, and what builds one from the other.
 
 Reading order: dataset (what a run gets), addresses (randomness), generators, splits, bundled, labels,
-arrays (.npz, IDX), recipe and kinds (what columns of a table become), tables (CSV), frames (DataFrames, Parquet),
-sources (the options of every name), given (what comes from Python).
+arrays (.npz, IDX), texts (what is a number), recipe and kinds (what columns of a table become), tables (CSV),
+frames (DataFrames, Parquet), sources (the options of every name), given (what comes from Python).
 """
 
 from .dataset import Dataset, Standardisation

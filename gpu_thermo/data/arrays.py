@@ -18,8 +18,9 @@ from numpy.lib import format as npy
 from ..errors import DataError
 from .dataset import MAX_MAGNITUDE, Floats, Part, Schema, Values, refuse_absurd
 from .files import require_file
-from .labels import MISSING, encode_labels, is_classification
+from .labels import encode_labels, is_classification
 from .splits import Table
+from .texts import MISSING, text_in, too_large
 
 _DAMAGED = (
     OSError,
@@ -38,8 +39,11 @@ _SPLIT_KEYS = ("x_train", "y_train", "x_test", "y_test")
 _IDX_PARTS = ("train-images", "train-labels", "t10k-images", "t10k-labels")
 
 
-def read_npz(path: Path, wanted: Collection[str] | None) -> dict[str, Values]:
-    """The `wanted` arrays of an .npz file, those of them that are there (None: all), without unpickling.
+def read_npz(
+    path: Path, wanted: Collection[str] | None, what: str = ".npz", remedy: str = "Write it with numpy.savez"
+) -> dict[str, Values]:
+    """The `wanted` arrays of an .npz file, those of them that are there (None: all), without unpickling. `what` it is
+    and the `remedy` are for the message of a file that is damaged.
 
     Raises
     ------
@@ -54,9 +58,7 @@ def read_npz(path: Path, wanted: Collection[str] | None) -> dict[str, Values]:
     except DataError:
         raise
     except _DAMAGED as error:
-        raise DataError(
-            f"{path} cannot be read as .npz ({type(error).__name__}: {error}). Write it with numpy.savez."
-        ) from error
+        raise DataError(f"{path} cannot be read as {what} ({type(error).__name__}: {error}). {remedy}.") from error
 
 
 def _read_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Values:
@@ -161,7 +163,7 @@ def encoded_table(
 def _npz_encode(path: Path | str, keys: Sequence[str], x: Floats, ys: list[Values], task: str) -> Table:
     """Decide the task and turn y into labels or targets."""
     features = tuple(f"x{i}" for i in range(x.shape[1]))
-    texts = _texts(path, ys) if ys[0].ndim == 1 and any(y.dtype.kind == "U" for y in ys) else []
+    texts = _texts(path, ys) if ys[0].ndim == 1 and _are_texts(ys, task) else []
     numbers = None if texts else np.concatenate([_numbers(path, k, y) for k, y in zip(keys, ys, strict=True)])
     wide = numbers is not None and numbers.ndim == 2
     if wide and task not in ("auto", "regression"):
@@ -181,10 +183,20 @@ def _npz_encode(path: Path | str, keys: Sequence[str], x: Floats, ys: list[Value
     return Table(Schema("npz", labels.task, features, classes=labels.classes), x, labels.y)
 
 
+def _are_texts(ys: list[Values], task: str) -> bool:
+    """Whether answers are texts, or are labels that are called so: truth values, and whole numbers that float64 takes
+    for their neighbours.
+    """
+    kinds = {y.dtype.kind for y in ys}
+    if "U" in kinds or task == "regression":
+        return "U" in kinds
+    return kinds == {"b"} or (kinds <= {"i", "u"} and any(np.any(too_large(y)) for y in ys))
+
+
 def _texts(path: Path | str, ys: list[Values]) -> list[str]:
     """All labels as texts, none of them missing."""
     try:
-        texts = [str(v).strip() for y in ys for v in y]
+        texts = [text_in(text) or text.strip() for y in ys for text in map(str, y.tolist())]
     except ValueError as error:
         raise DataError(f"{path}: y holds damaged text ({error}). Write it again.") from error
     for i, text in enumerate(texts):

@@ -13,6 +13,8 @@ PARQUET = (".parquet", ".pq")
 """Endings of Parquet files."""
 _AT_ONCE = 20_000
 """Rows of a Parquet file that are text at once."""
+_WHOLE, _NAME = r"^\s*([+-]?\d+)?\s*$", r"^\s*[+-]?(0\d+|\d{19,})\s*$"
+"""A whole number or nothing, and one that no number of a table is: see `texts`."""
 
 
 @dataclass(frozen=True)
@@ -115,9 +117,10 @@ def _records(path: Path, delimiter: str) -> Iterator[tuple[str, list[str]]]:
 def parquet_rows(path: Path) -> Any:
     """The pyarrow table of a Parquet or CSV file, its columns as they are; DataError where there is no pyarrow, or it
     does not read the file: of CSV it wants no lines of blanks, and columns that are what their first megabyte is.
+    Digits that are names, such as 007, stay texts.
     """
     try:
-        from pyarrow import ArrowInvalid, parquet
+        from pyarrow import ArrowInvalid, parquet, string
         from pyarrow import csv as arrow_csv
     except ImportError:
         raise DataError("Parquet files are written by pyarrow, and it is not there: pip install pyarrow.") from None
@@ -125,6 +128,31 @@ def parquet_rows(path: Path) -> Any:
         return parquet.read_table(path)
     options = arrow_csv.ParseOptions(delimiter=CsvRows.of(path).delimiter, newlines_in_values=True)
     try:
-        return arrow_csv.read_csv(path, parse_options=options)
+        texts = dict.fromkeys(_names(path, options), string())
+        return arrow_csv.read_csv(path, parse_options=options, convert_options=_types(texts))
     except ArrowInvalid as error:
         raise DataError(f"{path} is no CSV to pyarrow ({error}): write the answers as .csv.") from None
+
+
+def _types(of: dict[str, Any]) -> Any:
+    """Types of columns for pyarrow's reader; of a text nothing is missing."""
+    from pyarrow import csv as arrow_csv
+
+    return arrow_csv.ConvertOptions(column_types=of)
+
+
+def _names(path: Path, options: Any) -> list[str]:
+    """Columns of a CSV file that are whole numbers with a zero in front, or too many digits for int64."""
+    from pyarrow import compute, string
+    from pyarrow import csv as arrow_csv
+
+    with arrow_csv.open_csv(path, parse_options=options) as head:
+        columns = head.schema.names
+    whole, names, texts = dict.fromkeys(columns, True), dict.fromkeys(columns, False), dict.fromkeys(columns, string())
+    with arrow_csv.open_csv(path, parse_options=options, convert_options=_types(texts)) as rows:
+        for batch in rows:
+            for name, column in zip(columns, batch.columns, strict=True):
+                whole[name] = whole[name] and bool(compute.all(compute.match_substring_regex(column, _WHOLE)).as_py())
+                if whole[name] and not names[name]:
+                    names[name] = bool(compute.any(compute.match_substring_regex(column, _NAME)).as_py())
+    return [name for name in columns if whole[name] and names[name]]

@@ -1,8 +1,9 @@
 """Texts that are dates: which way they are written, decided from a whole column, and what they say.
 
 Written with digits, the year first (2025-12-31, 2025/12/31, 2025.12.31) or last (31/12/2025, 12/31/2025, 31.12.2025,
-12/31/25); or with the English name of the month (31 Dec 2025, December 31, 2025). A time of day may follow (7:05,
-19:05:30, 7:05 PM); where it names an offset from UTC, the time is taken as it stands there.
+and of two digits 12/31/25 and 31.12.25; not 31-12-25, as 25-12-31 is written as often); or with the English name of the
+month (31 Dec 2025, December 31, 2025). A time of day may follow (7:05, 19:05:30, 7:05 PM); where it names an offset
+from UTC, the time is taken as it stands there.
 
 Where the year is last, days above 12 say which of the two other numbers is the day. Where there are none, dots mean day
 first, and one number that never changes is the day (first days of months). What can still be read both ways is refused,
@@ -40,6 +41,7 @@ _FORMS = tuple(
         r"(?P<year>\d{4})(?P<mark>[-/.])(?P<month>\d{1,2})(?P=mark)(?P<day>\d{1,2})",
         r"(?P<first>\d{1,2})(?P<mark>[-/.])(?P<second_>\d{1,2})(?P=mark)(?P<year>\d{4})",
         r"(?P<first>\d{1,2})(?P<mark>/)(?P<second_>\d{1,2})/(?P<year>\d{2})",
+        r"(?P<first>0?[1-9]|[12]\d|3[01])(?P<mark>\.)(?P<second_>0?[1-9]|1[0-2])\.(?P<year>\d{2})",  # no 12.30.45
         r"(?P<day>\d{1,2})(?P<mark>[- ./])(?P<name>[A-Za-z]{3,9})\.?[- ./,]+(?P<year>\d{4})",
         r"(?P<name>[A-Za-z]{3,9})\.?(?P<mark>[ -])(?P<day>\d{1,2})(?:st|nd|rd|th)?,? +(?P<year>\d{4})",
         r"(?P<year>\d{4})(?P<mark>)(?P<month>\d{2})(?P<day>\d{2})",

@@ -11,11 +11,11 @@ import numpy as np
 
 from ..errors import DataError
 from .dataset import MAX_MAGNITUDE
-from .labels import MISSING, shorten
+from .labels import shorten
 from .recipe import Raw
 from .remedies import DROP_MISSING_TARGET, as_kind, leave_out
+from .texts import MISSING, feature_in, is_name, is_whole, number_in, text_in
 
-TRUTH = {"true": 1.0, "false": 0.0}
 MOST_PLACES = 5
 """Rows that a message names."""
 
@@ -40,12 +40,13 @@ class Fields:
         self._path, self.name, self._reading, self._needed = path, name, reading, needed
         self._numbers, self._texts = array("d"), list[str | None]()
         self._first_text: tuple[int, str] | None = None
-        self._held = 0
+        self._first_large: tuple[int, str] | None = None
+        self._held, self._names, self._decimals = 0, False, reading.strict  # decimals among them: no digits are names
 
     def add(self, line: int, text: str) -> None:
         """The field of one more row."""
         if self._reading.texts:
-            self._texts.append(None if (stripped := text.strip()) in MISSING else stripped)
+            self._texts.append(text_in(text))
             if self._texts[-1] is None and not self._reading.may_miss:
                 self._complain(line, text)
             return
@@ -59,16 +60,29 @@ class Fields:
                 self._complain(line, text)
             elif self._first_text is None:
                 self._first_text = (line, text)
-        elif abs(value) > MAX_MAGNITUDE:
-            self._complain(line, text)
         else:
-            self._held += 1
+            self._number(line, text, value)
         self._numbers.append(value)
+
+    def _number(self, line: int, text: str, value: float) -> None:
+        """One that is a number, or digits that are a name."""
+        self._held += 1
+        if not self._decimals:
+            self._decimals = not is_whole(text)
+            self._names = self._names or is_name(text)
+        if abs(value) > MAX_MAGNITUDE and self._first_large is None:
+            if self._decimals:
+                self._complain(line, text)
+            self._first_large = (line, text)
 
     def holds_texts(self) -> bool:
         """Whether it was read as numbers and holds texts; DataError where it holds mostly numbers: then one of them is
         mistyped.
         """
+        if self._names and not self._decimals:
+            return True
+        if self._first_large is not None:
+            self._complain(*self._first_large)
         if self._first_text is None:
             return False
         absent = sum(map(math.isnan, self._numbers))
@@ -86,20 +100,6 @@ class Fields:
 
     def _complain(self, line: int, text: str) -> NoReturn:
         complain(self._path, line, self.name, text, self._needed, self._reading.strict)
-
-
-def number_in(text: str) -> float | None:
-    """The number a field holds, or None; stricter than Python, which takes 1_000 for a number."""
-    try:
-        return None if "_" in text else float(text)
-    except ValueError:
-        return None
-
-
-def feature_in(text: str) -> float | None:
-    """The number in a field of a feature column: True and False, as pandas and R write them, are 1 and 0."""
-    value = number_in(text)
-    return TRUTH.get(text.strip().lower()) if value is None else value
 
 
 def without_targets(where: str, names: Sequence[str], places: Sequence[int], rows: int, unit: str, drop: bool) -> None:

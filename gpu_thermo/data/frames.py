@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from .dataset import Floats, Values
 from .fields import without_targets
 from .files import require_file
 from .kinds import recipe_of
-from .labels import MISSING, shorten
-from .recipe import Raw, Recipe, as_texts
+from .labels import shorten
+from .recipe import Raw, Recipe, as_texts, number_text
 from .splits import Table
 from .tables import Asked, Points
+from .texts import MISSING, number_in, text_in, too_large
 
 
 def is_table(given: Any) -> bool:
@@ -55,7 +57,8 @@ def read_parquet_points(path: Path, recipe: Recipe) -> Points:
     _check_columns(frame, recipe.names, str(path))
     if not len(frame):
         raise DataError(f"{path} has no rows. Add at least one.")
-    return Points(raw_columns(frame, recipe.names, str(path)), tuple(n for n in names if n not in recipe.names))
+    raw = raw_columns(frame, recipe.names, str(path), recipe.kinds)
+    return Points(raw, tuple(n for n in names if n not in recipe.names))
 
 
 def texts_of(path: Path, name: str) -> list[str | None]:
@@ -63,7 +66,7 @@ def texts_of(path: Path, name: str) -> list[str | None]:
     frame = _parquet(path)
     if name not in map(str, frame.columns):
         raise no_column(str(path), name, [*map(str, frame.columns)])
-    return list(as_texts(raw_columns(frame, [name], str(path))[name]).tolist())
+    return list(raw_columns(frame, [name], str(path), {name: "category"})[name].tolist())
 
 
 def no_column(where: str, name: str, names: Sequence[str]) -> DataError:
@@ -75,9 +78,10 @@ def no_column(where: str, name: str, names: Sequence[str]) -> DataError:
 def _parquet(path: Path) -> Any:
     require_file(path)
     try:
-        import pandas
+        from pyarrow import parquet
 
-        return pandas.read_parquet(path)
+        table = parquet.read_table(path)
+        return table.to_pandas(integer_object_nulls=_has_ids(table), split_blocks=True, self_destruct=True)
     except ImportError as error:
         raise DataError(
             f"{path}: Parquet files are read by pandas and pyarrow, and one of them is not there"
@@ -85,6 +89,17 @@ def _parquet(path: Path) -> Any:
         ) from None
     except Exception as error:  # pyarrow has errors of its own kind
         raise DataError(f"{path} cannot be read as Parquet ({type(error).__name__}: {error}).") from error
+
+
+def _has_ids(table: Any) -> bool:
+    """Whether a pyarrow table has whole numbers of which float64 takes neighbours for one, and a missing one beside
+    them: then pandas would make float64 of them.
+    """
+    from pyarrow import compute, types
+
+    holed = [column for column in table.columns if types.is_integer(column.type) and column.null_count]
+    ends = [end for column in holed for end in compute.min_max(column).as_py().values()]
+    return any(end is not None and too_large(end) for end in ends)
 
 
 def frame_table(frame: Any, asked: Asked, where: str) -> Table:
@@ -123,14 +138,21 @@ def frame_recipe(frame: Any, asked: Asked, where: str) -> Recipe:
     if unknown := [name for name in asked.kinds if name not in features]:
         remedy = did_you_mean(unknown[0], features, f"Features: {shorten(', '.join(features), 200)}.", always=True)
         raise SpecError(f"kinds names '{unknown[0]}', no feature of {where}. {remedy}")
-    raw = raw_columns(frame, features, where)
-    return recipe_of(raw, asked.features is not None, asked.kinds, asked.encode, where)
+    kinds = categories_of(frame, features) | dict(asked.kinds)
+    raw = raw_columns(frame, features, where, kinds)
+    return recipe_of(raw, asked.features is not None, kinds, asked.encode, where)
+
+
+def categories_of(frame: Any, names: Iterable[str]) -> dict[str, str]:
+    """Kinds of the columns that pandas holds as categories, whatever these are: {name: "category"}."""
+    own = {str(name): name for name in frame.columns}
+    return {name: "category" for name in names if hasattr(getattr(frame[own[name]], "dtype", None), "categories")}
 
 
 def encode_frame(frame: Any, recipe: Recipe, where: str) -> Floats:
     """Inputs [rows, m] of a DataFrame, NaN where a value is missing that counts as the mean."""
     _check_columns(frame, recipe.names, where)
-    return recipe.encode(raw_columns(frame, recipe.names, where))
+    return recipe.encode(raw_columns(frame, recipe.names, where, recipe.kinds))
 
 
 def with_answers(frame: Any, asked: Asked, where: str) -> Any:
@@ -211,22 +233,37 @@ def _refuse_masked(values: Any, what: str, of: str) -> None:
 
 
 def _plain(values: Values) -> Values:
-    """Objects as text where one of them is text, else as numbers; missing text is empty."""
+    """Objects as text where one of them is text, else as truth values, whole numbers or numbers; missing text is
+    empty.
+    """
     flat = values.ravel().tolist()
     if any(isinstance(v, str) for v in flat):
         texts = ["" if v is None or v != v else str(v) for v in flat]
         return np.array(texts, np.str_).reshape(values.shape)
+    if all(isinstance(v, bool | np.bool_) for v in flat):
+        return values.astype(np.bool_)
+    if _are_ids(flat):
+        return np.array([str(v) for v in flat], np.str_).reshape(values.shape)
     return values.astype(np.float64)
 
 
-def raw_columns(table: Any, names: Iterable[str], where: str) -> dict[str, Raw]:
-    """Raw columns [rows] of those names; DataError for values of no kind that is known."""
+def _are_ids(values: Sequence[Any]) -> bool:
+    """Whether these are whole numbers, and float64 would take neighbours among them for one."""
+    return all(isinstance(v, int | np.integer) for v in values) and any(too_large(int(v)) for v in values)
+
+
+def raw_columns(table: Any, names: Iterable[str], where: str, kinds: Mapping[str, str] = {}) -> dict[str, Raw]:
+    """Raw columns [rows] of those names, some of them of known `kinds`; DataError for values of no kind that is
+    known.
+    """
     at = {str(name): name for name in (table if isinstance(table, Mapping) else table.columns)}
-    return {name: raw_column(table[at[name]], f"{where}: column '{shorten(name)}'") for name in names}
+    what = f"{where}: column"
+    return {name: raw_column(table[at[name]], f"{what} '{shorten(name)}'", kinds.get(name, "")) for name in names}
 
 
-def raw_column(values: Any, what: str) -> Raw:
-    """One column [rows]: numbers and truth values as float64, dates as datetime64, all else as texts.
+def raw_column(values: Any, what: str, kind: str = "") -> Raw:
+    """One column [rows]: numbers and truth values as float64, dates as datetime64, all else as texts; whole numbers too
+    large for float64 as texts, too, and of `kind` "category" everything.
 
     Raises
     ------
@@ -236,38 +273,72 @@ def raw_column(values: Any, what: str) -> Raw:
     _refuse_masked(values, what, "rows")
     try:
         array = np.asarray(values)
+        if array.dtype.kind == "f" and getattr(getattr(values, "dtype", array.dtype), "kind", "f") in "iu":
+            array = np.asarray(values, object)  # pandas' whole numbers, one of them missing
     except (TypeError, ValueError) as error:
         raise DataError(f"{what} is no column of numbers, texts or dates ({error}).") from None
     if array.ndim != 1:
         raise DataError(f"{what} has shape {array.shape}: a column has one value for each row.")
     if array.dtype.kind in "biuf":
-        return array.astype(np.float64)
+        return _of_numbers(array, kind)
     if array.dtype.kind == "M":
         return array.astype("datetime64[s]")
     if array.dtype.kind in "OUST":
-        return _objects(array.tolist(), what)
+        return _objects(array.tolist(), what, kind)
     raise DataError(f"{what} holds {array.dtype} values; numbers, texts and dates are wanted. Convert it.")
 
 
-def _objects(values: Sequence[Any], what: str) -> Raw:
+def _of_numbers(values: Values, kind: str) -> Raw:
+    """An array of numbers or truth values as float64 or texts."""
+    large = values.dtype.kind in "iu" and np.any(too_large(values))
+    if kind == "category" or (large and not kind):
+        return as_texts(values)
+    return values.astype(np.float64)
+
+
+def _objects(values: Sequence[Any], what: str, kind: str) -> Raw:
     """Objects as numbers where all are, else as texts; None and NaN of any kind are missing."""
+    if set(map(type, values)) <= {str, type(None), float}:  # most are; each text is looked at once
+        meant = {v: None if _is_absent(v) else _text(v) for v in set(values)}
+        numbers = any(isinstance(v, float) and text is not None for v, text in meant.items())
+        if not numbers and any(text is not None for text in meant.values()):
+            return np.array([*map(meant.__getitem__, values), None], object)[:-1]
     absent = [_is_absent(v) for v in values]
     present = [v for v, a in zip(values, absent, strict=True) if not a]
-    if all(isinstance(v, bool | int | float | np.number | np.bool_) for v in present):
+    numbers = all(isinstance(v, bool | int | float | np.number | np.bool_ | Decimal) for v in present)
+    if numbers and kind != "category" and (kind or not _are_ids(present)):
         return np.array([np.nan if a else float(v) for v, a in zip(values, absent, strict=True)], np.float64)
+    if kind != "category":
+        _refuse_mistyped(values, present, what)
     odd = next((v for v in present if isinstance(v, list | tuple | dict | set | np.ndarray | complex)), None)
     if odd is not None:
         raise DataError(f"{what} holds a {type(odd).__name__}: each value is one number, text or date.")
     return np.array([*(None if a else _text(v) for v, a in zip(values, absent, strict=True)), None], object)[:-1]
 
 
-def _text(value: Any) -> str:
-    return value.isoformat() if hasattr(value, "isoformat") else str(value).strip()
+def _refuse_mistyped(values: Sequence[Any], present: Sequence[Any], what: str) -> None:
+    """A column that is mostly numbers, and holds a text, is one mistyped, as in a CSV file."""
+    numbers = sum(isinstance(v, int | float | np.number) and not isinstance(v, bool) for v in present)
+    text = next((v for v in present if isinstance(v, str) and number_in(v) is None), None)
+    if text is not None and numbers * 2 >= len(values):
+        row = next(i for i, v in enumerate(values) if v is text) + 1
+        raise DataError(
+            f"{what}, row {row}: '{shorten(text)}' is not a number, and {numbers:,} of {len(values):,} values are."
+            " Correct it, or say that the column is a category (kinds)."
+        )
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, float | np.floating):
+        return number_text(float(value))
+    return value.isoformat() if hasattr(value, "isoformat") else text_in(str(value))
 
 
 def _is_absent(value: Any) -> bool:
     if value is None or isinstance(value, str):
         return value is None or value.strip() in MISSING
+    if isinstance(value, np.ndarray):
+        return False
     try:
         return bool(value != value)
     except (TypeError, ValueError):  # pandas.NA has no truth value

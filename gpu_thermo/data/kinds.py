@@ -1,8 +1,8 @@
 """What each column of a table becomes: decided from its values alone, never from the target.
 
-1. Numbers stay numbers, True and False are 1 and 0. Missing ones are filled in with the mean of the training part, and
-   marked by an input of their own where 2 % of the rows or more (and not nearly all) miss them, unless another column
-   misses the same rows.
+1. Numbers stay numbers (`texts` says what is one), True and False are 1 and 0. Missing ones are filled in with the mean
+   of the training part, and marked by an input of their own where 2 % of the rows or more (and not nearly all) miss
+   them, unless another column misses the same rows.
 2. Dates, with or without a time (`dates` says how they may be written), become year, month, weekday and hour, those
    that vary.
 3. Other texts are categories. scikit-learn's OneHotEncoder decides which are too rare for an input of their own: less
@@ -33,10 +33,13 @@ from .recipe import (
     Raw,
     Recipe,
     absent_in,
+    as_numbers,
     as_texts,
     date_part,
     digits,
+    digits_said,
     plain,
+    reasons,
 )
 from .remedies import FEATURES, as_kind
 
@@ -119,8 +122,8 @@ def make_recipe(raw: Mapping[str, Raw], wanted: bool, kinds: Mapping[str, str], 
     columns = [d.encoder for d in decided.values() if d.encoder is not None]
     left_out = [LeftOut(name=name, why=d.why) for name, d in decided.items() if d.encoder is None]
     if not columns:
-        reasons = "; ".join(f"'{shorten(c.name)}' {c.why}" for c in left_out[:5])
-        raise DataError(f"{where} has no column that could be an input: {reasons}. Name those to use: {FEATURES}.")
+        why = reasons(left_out)
+        raise DataError(f"{where} has no column that could be an input: {why}. Name those to use: {FEATURES}.")
     return Recipe.model_validate({"columns": [c.model_dump() for c in columns], "left_out": left_out})
 
 
@@ -148,7 +151,8 @@ def _looks_like_a_name(name: str, present: Raw) -> str:
     different = len(set(present.tolist()))
     if present.dtype.kind == "O":
         often = different > max(_NAMES_FROM, len(present) // 2)
-        return f"{different} different texts in {len(present)} rows look like names" if often else ""
+        said = f"{different} different texts in {len(present)} rows look like names"
+        return said + digits_said(name, present) if often else ""
     whole = bool((present == np.floor(present)).all())
     numbers = whole and different == len(present) > 2 and _NUMBERS_ROWS.fullmatch(name.strip() or "index")
     return f"its {different} values, all different, number the rows" if numbers else ""
@@ -169,6 +173,8 @@ def _as_kind(name: str, values: Raw, kind: str | None, where: str) -> tuple[Raw,
     wanted = "date" if kind in KINDS[3:] else kind
     if wanted is None or held == wanted:
         return values, None
+    if wanted == "number" and held == "text" and (numbers := as_numbers(values)) is not None:
+        return numbers, None
     other = "" if wanted == "category" else f", as in {as_kind(name, 'category')}"
     raise DataError(
         f"{what} holds {held} values, and is asked for as a {wanted}. Mend it, or ask for another kind{other}."

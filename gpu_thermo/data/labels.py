@@ -3,8 +3,9 @@
 **Task "auto"** decides by the target column alone, in this order:
 
 1. more than one target column: regression;
-2. some value is not a number: classification, with each different text a class (refused where there are more than
-   `MAX_TEXT_CLASSES`, or where most texts occur once: then it is a name, or a number mistyped);
+2. some value is not a number (`texts` says what is one; True, False and 007 are none): classification, with each
+   different text a class (refused where there are more than `MAX_TEXT_CLASSES`, or where most texts occur once: then it
+   is a name, or a number mistyped);
 3. all values are whole numbers, and there are two different ones, or at most `MAX_NUMBER_CLASSES` with five rows each
    on average: classification;
 4. otherwise: regression.
@@ -24,8 +25,6 @@ from .tasks import classification
 
 Floats = NDArray[np.float64]
 
-MISSING = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "NULL", "?"})
-"""Texts that stand for a missing value, in features and targets alike."""
 MAX_TEXT_CLASSES = 100
 MAX_NUMBER_CLASSES = 20
 ROWS_PER_CLASS = 5

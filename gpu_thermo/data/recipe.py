@@ -6,7 +6,7 @@ missing). What a column becomes was decided once, from the whole table (`kinds`)
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -16,10 +16,18 @@ from pydantic import BaseModel, ConfigDict, Field
 from ..errors import DataError
 from . import dates
 from .labels import Floats, shorten
+from .remedies import as_kind
+from .texts import feature_in, is_name
 
 Raw = NDArray[Any]
 
 MISSING_LEVEL, OTHER_LEVEL = "(missing)", "(other)"
+MOST_LISTED = 60
+"""Characters of the names of columns that are told together."""
+MOST_REASONS = 5
+"""Columns left out that a message names."""
+HALF_WAY = 0.5
+"""The one input of a category of two texts, where it is neither."""
 _DAYS, _SECONDS = 365.2425, 86_400.0
 Part = Literal["year", "month", "weekday", "hour"]
 
@@ -101,12 +109,18 @@ class Number(Encoder):
     def _names(self) -> list[str]:
         return [self.name]
 
+    def encode(self, values: Raw) -> Floats:
+        """Texts that are numbers, as of a column that is asked for as one, are these."""
+        numbers = as_numbers(values) if values.dtype.kind == "O" else None
+        return super().encode(values if numbers is None else numbers)
+
     def _inputs(self, values: Raw) -> list[Floats]:
         return [values if values.dtype.kind == "f" else np.full(len(values), np.nan)]
 
 
 class Category(Encoder):
-    """One of several texts: an input each, 1 where it is that one; one input where there are two of them.
+    """One of several texts: an input each, 1 where it is that one; one input where there are two of them, half way
+    between them for a third, as all are 0 for a new text of more.
 
     `rare` adds an input for all other texts, those of the run's data that were too rare for one of their own and new
     ones. A missing value is a text of its own.
@@ -131,16 +145,26 @@ class Category(Encoder):
         return [f"{self.name}={level}" for level in self.inputs]
 
     def _inputs(self, values: Raw) -> list[Floats]:
-        texts = np.array([MISSING_LEVEL if v is None else v for v in as_texts(values)], object)
-        columns = [(texts == level).astype(np.float64) for level in self._own]
-        if self.rare:
-            columns.append((~np.isin(texts.astype(str), self.levels)).astype(np.float64))
+        place = {level: i for i, level in enumerate(self.levels)}
+        found = (place.get(MISSING_LEVEL if text is None else text, -1) for text in as_texts(values))
+        at = np.fromiter(found, np.int64, len(values))
+        inputs = [*(place[level] for level in self._own), *([-1] if self.rare else [])]
+        columns = [(at == i).astype(np.float64) for i in inputs]
+        if len(columns) < len(self.levels):
+            columns[0][at < 0] = HALF_WAY
         return columns
 
     def _absent(self, values: Raw) -> NDArray[np.bool_]:
         if self.rare or MISSING_LEVEL in self.levels:
             return np.zeros(len(values), bool)
         return np.array([v is None for v in as_texts(values)], bool)
+
+    def unseen(self, inputs: Floats) -> NDArray[np.bool_]:
+        """[rows] whether inputs [rows, k] are of a text that the data of the run did not have."""
+        if self.rare:
+            return np.zeros(len(inputs), bool)
+        one = len(self._own) < len(self.levels)
+        return np.asarray((inputs == HALF_WAY).any(axis=1) if one else ~inputs.any(axis=1))
 
     def unknown(self, values: Raw) -> dict[str, int]:
         """Texts that the data of the run did not have, and in how many rows each is; none where they count as rare
@@ -155,7 +179,7 @@ class Category(Encoder):
     def _line(self) -> str:
         shown = ", ".join(self.levels[:4]) + (", ..." if len(self.levels) > 4 else "")
         rest = ", the rare ones together" if self.rare else ""
-        return f"{len(self.levels)} categories ({shown}){rest}"
+        return f"{len(self.levels)} categories ({shown}){rest}{digits_said(self.name, self.levels)}"
 
 
 class Date(Encoder):
@@ -193,6 +217,16 @@ class Date(Encoder):
         return f"date{how}: {', '.join(self.parts)}"
 
 
+def digits_said(name: str, texts: Iterable[Any]) -> str:
+    """Of a column of texts, that its digits are taken for names, and how it would be one of numbers; else nothing."""
+    first = next((text for text in texts if isinstance(text, str) and is_name(text)), None)
+    return (
+        ""
+        if first is None
+        else f"; digits such as {shorten(first)} are names, unless you say {as_kind(name, 'number')}"
+    )
+
+
 def digits(values: Raw) -> Raw | None:
     """Numbers such as 20251231 as texts, None where missing; None where they are no such numbers."""
     absent = np.isnan(values)
@@ -200,6 +234,12 @@ def digits(values: Raw) -> Raw | None:
     if not len(present) or not ((present >= 10_000_101) & (present < 1e8) & (present == np.floor(present))).all():
         return None
     return np.array([*(None if a else f"{v:.0f}" for v, a in zip(values, absent, strict=True)), None], object)[:-1]
+
+
+def as_numbers(values: Raw) -> Floats | None:
+    """Texts as numbers, NaN where missing; None where one is none."""
+    found = [np.nan if text is None else feature_in(text) for text in values.tolist()]
+    return None if None in found else np.array(found, np.float64)
 
 
 def absent_in(values: Raw) -> NDArray[np.bool_]:
@@ -210,14 +250,16 @@ def absent_in(values: Raw) -> NDArray[np.bool_]:
 
 
 def as_texts(values: Raw) -> Raw:
-    """A raw column as texts, None where it is missing."""
+    """A column as texts, None where it is missing; of whole numbers and truth values, too."""
     if values.dtype.kind == "O":
         return values
-    texts = [_number_text(v) if isinstance(v, float) else str(v) for v in values.tolist()]
+    if values.dtype.kind in "biu":
+        return np.array([*map(str, values.tolist()), None], object)[:-1]
+    texts = [number_text(v) if isinstance(v, float) else str(v) for v in values.tolist()]
     return np.array([*(None if a else t for a, t in zip(absent_in(values), texts, strict=True)), None], object)[:-1]
 
 
-def _number_text(value: float) -> str:
+def number_text(value: float) -> str:
     """A number as people write it, different ones differently: 1000001, 0.1 (of float32, too)."""
     if value.is_integer() and abs(value) < 2**53:
         return f"{value + 0.0:.0f}"  # no -0
@@ -254,6 +296,13 @@ class LeftOut(BaseModel):
     why: str
 
 
+def reasons(left_out: Sequence[LeftOut]) -> str:
+    """Which columns, and why, for a sentence: the first few, and how many more there are."""
+    told = "; ".join(f"'{shorten(c.name)}': {c.why}" for c in left_out[:MOST_REASONS])
+    more = len(left_out) - MOST_REASONS
+    return told if more <= 0 else f"{told}; and {more:,} more"
+
+
 class Recipe(BaseModel):
     """All columns of a table: those that became inputs, in order, and those left out."""
 
@@ -272,6 +321,11 @@ class Recipe(BaseModel):
         return tuple(column.name for column in self.columns)
 
     @property
+    def kinds(self) -> dict[str, str]:
+        """What each of these columns was taken for."""
+        return {column.name: column.kind for column in self.columns}
+
+    @property
     def is_plain(self) -> bool:
         """Whether every column is a number that is always there, and none is left out: then there is nothing to say."""
         return not self.left_out and all(c.kind == "number" and not c.fills for c in self.columns)
@@ -285,6 +339,16 @@ class Recipe(BaseModel):
         """Inputs [rows, m] of raw columns by name; NaN where a value is missing."""
         return np.concatenate([column.encode(raw[column.name]) for column in self.columns], axis=1)
 
+    def unseen(self, inputs: Floats) -> NDArray[np.bool_]:
+        """[rows, m] where inputs [rows, m] are of a category that the data of the run did not have."""
+        out, at = np.zeros(inputs.shape, bool), 0
+        for column in self.columns:
+            width = len(column.features)
+            if isinstance(column, Category):
+                out[:, at : at + width] = column.unseen(inputs[:, at : at + width])[:, None]
+            at += width
+        return out
+
     def unknown(self, raw: Mapping[str, Raw]) -> dict[str, dict[str, int]]:
         """By column, texts that count as none of its categories, and in how many rows each is."""
         found = {c.name: c.unknown(raw[c.name]) for c in self.columns if isinstance(c, Category)}
@@ -292,9 +356,20 @@ class Recipe(BaseModel):
 
     @property
     def lines(self) -> list[str]:
-        """What was done, for people: what is not simply a number, and what is left out."""
-        made = [f"{c.name}: {c.line}" for c in self.columns if c.kind != "number" or c.fills]
-        return made + [f"{c.name}: left out, {c.why}" for c in self.left_out]
+        """What was done, for people: column by column, those that are simply numbers together."""
+        simple = [c.name for c in self.columns if c.kind == "number" and not c.fills]
+        made = [f"{c.name}: {c.line}" for c in self.columns if c.name not in simple]
+        as_they_are = [f"{_some(simple)}: {'number' if len(simple) == 1 else 'numbers'}"] if simple else []
+        return [*made, *as_they_are, *(f"{c.name}: left out, {c.why}" for c in self.left_out)]
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first of the names, as many as fit on a line, and how many more there are."""
+    count = 1
+    while count < len(names) and len(", ".join(names[: count + 1])) <= MOST_LISTED:
+        count += 1
+    rest = f" and {len(names) - count:,} more" if count < len(names) else ""
+    return ", ".join(shorten(name) for name in names[:count]) + rest
 
 
 def plain(features: Iterable[str]) -> Recipe:

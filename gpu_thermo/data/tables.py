@@ -2,8 +2,8 @@
 
 Text is UTF-8, with or without a byte order mark; fields are separated by comma, semicolon or tab, whichever splits the
 header into most columns, and may be quoted. The first line with text in it is the header. Empty lines are skipped.
-Numbers are written with a decimal point; True and False in a feature are 1 and 0. What features become that are no
-numbers, or miss values, is decided in `kinds`.
+Numbers are written with a decimal point; what is one is decided in `texts`, and what features become that are none, or
+miss values, in `kinds`.
 """
 
 import csv
@@ -20,13 +20,14 @@ import numpy as np
 
 from ..errors import DataError, did_you_mean
 from .dataset import MAX_MAGNITUDE, Floats, Schema, refuse_absurd
-from .fields import Fields, Reading, complain, number_in, without_targets
+from .fields import Fields, Reading, complain, without_targets
 from .files import require_file
 from .kinds import recipe_of
-from .labels import MISSING, encode_labels, is_classification, shorten
+from .labels import encode_labels, is_classification, shorten
 from .recipe import Raw, Recipe
 from .remedies import FEATURES
 from .splits import Table
+from .texts import MISSING, are_numbers, feature_in, number_in, text_in
 
 DELIMITERS = ",;\t"
 MOST_COLUMNS = 100_000
@@ -302,18 +303,19 @@ def _assemble(path: Path, columns: Columns, body: Body, asked: Asked) -> Table:
     recipe = recipe_of(body.raw, asked.features is not None, asked.kinds, asked.encode, str(path))
     x, schema = recipe.encode(body.raw), partial(Schema, "csv", recipe=None if recipe.is_plain else recipe)
     targets = tuple(columns.names[i] for i in columns.targets)
-    numeric = all(number_in(text) is not None for text in body.targets[0])
-    numbers = _target_numbers(path, body.lines, targets[0], body.targets[0]) if numeric else None
+    first = body.targets[0]
+    numbers = _target_numbers(path, body.lines, targets[0], first) if are_numbers(first) else None
     if asked.task == "regression" or len(targets) > 1 or (asked.task == "auto" and not is_classification(numbers)):
         y = [_target_numbers(path, body.lines, *column) for column in zip(targets, body.targets, strict=True)]
         return Table(schema("regression", recipe.features, targets=targets), x, np.stack(y, axis=1))
-    labels = encode_labels(numbers, body.targets[0], asked.task, f"{path}, column '{shorten(targets[0])}'")
+    texts = [text_in(text) or text for text in first]
+    labels = encode_labels(numbers, texts, asked.task, f"{path}, column '{shorten(targets[0])}'")
     return Table(schema(labels.task, recipe.features, classes=labels.classes), x, labels.y)
 
 
 def _target_numbers(path: Path, lines: Sequence[int], name: str, texts: list[str]) -> Floats:
     """One target column as numbers [rows]."""
-    values = [number_in(text) for text in texts]
+    values = [feature_in(text) for text in texts]
     for line, text, value in zip(lines, texts, values, strict=True):
         if value is None or not abs(value) <= MAX_MAGNITUDE:
             complain(path, line, name, text)

@@ -121,6 +121,15 @@ class ResidentState(State):
         with self._place:
             return ResidentState(super().rows(rows), self._xp, self._place)
 
+    def put(self, arrays: Mapping[str, Array], step: int, evaluations: int) -> None:
+        """See State: on the device."""
+        with self._place:
+            for name, value in arrays.items():
+                self._there[name][...] = value
+        self._edited.clear()
+        self.moved()
+        self.step, self.evaluations = step, evaluations
+
     def moved(self, arrays: Mapping[str, Array] | None = None) -> None:
         """The engine has changed its arrays, or put others in their place: copies on the host are out of date."""
         self._there |= arrays or {}
@@ -129,9 +138,7 @@ class ResidentState(State):
 
     def give(self, state: State) -> None:
         """Copy the engine's arrays into `state`, in place, and the place in the run."""
-        for name, value in own_arrays(state).items():
-            value[...] = self.fetch(name)
-        state.step, state.evaluations = self.step, self.evaluations
+        state.put({name: self.fetch(name) for name in own_arrays(state)}, self.step, self.evaluations)
 
 
 def visit(engine: Engine, state: State, segment: Segment, hyper: Hyper | None) -> Recorded:

@@ -7,7 +7,7 @@ bit. Whoever carries a share is a Part (parts.py).
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -169,13 +169,10 @@ class Spread:
 
 def joined(parts: Sequence[Recorded], rows: Sequence[slice] = ()) -> Recorded:
     """The ring of all replicas, from those of the shares, whose rows are needed for what stands on devices."""
-    values: dict[str, Any] = {"steps": parts[0].steps}
-    for name in (f.name for f in fields(Recorded) if f.name not in ("steps", "there")):
-        each = [getattr(part, name) for part in parts]
-        values[name] = None if each[0] is None else np.concatenate(each, axis=1)
+    found = Recorded.joined(parts, axis=1)
     if rows and (there := [part.there for part in parts if part.there is not None]) and len(there) == len(parts):
-        values["there"] = tuple(Spread(tuple(rows), arrays) for arrays in zip(*there, strict=True))
-    return Recorded(**values)
+        found.there = tuple(Spread(tuple(rows), arrays) for arrays in zip(*there, strict=True))
+    return found
 
 
 class ShardedState(ResidentState):

@@ -34,9 +34,9 @@ from ..run import sample
 from ..targets.networks import MlpModel
 from ..tuning.told import Told
 from .defaults import AUTO, TOLERANCE, sections
-from .inputs import Columns, encoded, recipe_for, with_answers
+from .inputs import Columns, encoded, recipe_for, refuse_missing, refuse_text, with_answers
 from .saved import save
-from .table import log_would_help
+from .table import FEWEST, log_would_help
 from .words import ESTIMATOR, in_words
 
 Array = Any
@@ -44,6 +44,10 @@ Array = Any
 
 class Untrusted(ConvergenceWarning):
     """A fit whose verdict is "not yet"; the estimator answers all the same, and `trust_` says why."""
+
+
+class FewRows(UserWarning):
+    """A fit of so few rows that answers are the prior's more than theirs."""
 
 
 class BayesianMLP(BaseEstimator):
@@ -108,8 +112,12 @@ class BayesianMLP(BaseEstimator):
     def _checked(self, x: Any, y: Any, sample_weight: Any, **of_y: bool) -> tuple[Array, Array, Array | None]:
         """X as inputs [n, m], y as it is, weights [n] or None; sets what scikit-learn wants of the columns."""
         self._validate_params()
-        if y is not None:
-            x, y, sample_weight = with_answers(x, y, sample_weight, self.drop_missing_target)
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None: give the answers."
+            )
+        x, y, sample_weight = with_answers(x, y, sample_weight, self.drop_missing_target)
+        refuse_text(x, y, numbers="y_numeric" in of_y)
         self.recipe_ = recipe_for(x, Columns(self.kinds, self.features, self.drop))
         if self.recipe_ is None:
             x, y = validate_data(self, x, y, dtype=np.float64, ensure_min_samples=2, **of_y)
@@ -132,17 +140,29 @@ class BayesianMLP(BaseEstimator):
 
     def _run(self, data: Dataset) -> Self:
         """Sample the posterior of `data`, and keep what predictions need."""
+        if data.points < FEWEST:
+            warnings.warn(
+                f"There {'is 1 row' if data.points == 1 else f'are {data.points} rows'} to learn from: answers, and how"
+                f" sure they are, come from the prior more than from so few. Give {FEWEST} at least.",
+                FewRows,
+                stacklevel=3,
+            )
         where = {"device": self.device, "workers": self.workers, "scheduler": self.scheduler}
         tree = sample(self._spec(data), data=data, on_progress=self.on_progress, **where)
-        self.run_ = with_reach(self._thinned(tree))
-        told = Told.of(tree["tuning"].attrs)
-        self.trust_, self.repeatable_ = told.verdict, told.course.ended != "max_time"
+        told = self._take(tree)
         self.advice_ = ("the target is positive and skewed: try target_transform='log'",) * (log_would_help(data) > 0)
         if not self.trust_.trusted:
             lines = in_words(told, float(tree["sample_stats"].attrs.get("sampling_time", math.nan)), ESTIMATOR)
             why = "; ".join(line.removeprefix("not yet: ") for line in lines)
             warnings.warn(f"The averages are not to be trusted yet: {why}.", Untrusted, stacklevel=3)
         return self
+
+    def _take(self, tree: xr.DataTree) -> Told:
+        """Make a run that tuned itself this estimator's own: its networks, and its verdict. How it did."""
+        told = Told.of(tree["tuning"].attrs)
+        self.run_ = with_reach(self._thinned(tree))
+        self.trust_, self.repeatable_ = told.verdict, not told.course.timed
+        return told
 
     def _spec(self, data: Dataset) -> dict[str, Any]:
         """The spec of the run."""
@@ -176,12 +196,13 @@ class BayesianMLP(BaseEstimator):
         check_is_fitted(self, "run_")
         if self.recipe_ is not None:
             return encoded(x, self.recipe_)
+        refuse_missing(x)
         return validate_data(self, x, dtype=np.float64, reset=False)
 
     def _predicted(self, x: Any, quantiles: Any = ()) -> xr.Dataset:
         inputs = self._inputs(x)  # says first that nothing is fitted yet
         device, *_ = each_device(resolve_devices(self.device))  # answers are no work for several
-        found = predict(self.run_, inputs, 0, quantiles=quantiles, device=device)
+        found = predict(self.run_, inputs, 0, quantiles=quantiles, mean_quantiles=False, device=device)
         self._warn_of_outside(inputs, found)
         return found
 
@@ -194,7 +215,9 @@ class BayesianMLP(BaseEstimator):
             warnings.warn(tally.said(way), Outside, stacklevel=4)
 
     def outside(self, X: Any) -> Array:
-        """[n] by how many standard deviations the farthest input of a row lies beyond all rows of the fit; 0 inside."""
+        """[n] by how many standard deviations the farthest input of a row lies beyond all rows of the fit; 0 inside, 10
+        where a category is new.
+        """
         inputs, reach = self._inputs(X), Reach.of(self.run_)
         return np.zeros(len(inputs)) if reach is None else reach.beyond(inputs).max(axis=1)
 

@@ -25,7 +25,8 @@ class BayesianMLPClassifier(ClassifierMixin, BayesianMLP):
     }  # fmt: skip
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Sample the posterior of the networks given X [n, m] and labels y [n] of any type.
+        """Sample the posterior of the networks given X [n, m] and labels y [n] of any type; `sample_weight` as of
+        BayesianMLPRegressor.
 
         Raises
         ------

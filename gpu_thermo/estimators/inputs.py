@@ -4,24 +4,31 @@ Rows are put in an order of their own, and whole weights become so many rows: a 
 rows, and a row of weight 2 is a row that occurs twice.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import check_consistent_length
 
 from ..averages.points import warn_of_new
 from ..data import Dataset
 from ..data.dataset import MAX_MAGNITUDE, Part, Schema, stack
 from ..data.fields import without_targets
-from ..data.frames import absent_answers, is_table, raw_columns
+from ..data.frames import absent_answers, categories_of, is_table, raw_columns
 from ..data.kinds import KINDS, make_recipe
-from ..data.recipe import Recipe, absent_in
+from ..data.recipe import Recipe, plain, reasons
+from ..data.texts import number_in
 from ..errors import DataError, did_you_mean
 
 Array = Any
 _MOST_REPEATS = 10
 """Rows that whole weights may make of one, on average; beyond it they stay weights."""
+
+
+class Unused(UserWarning):
+    """Columns of a DataFrame that a fit makes no inputs of, each with the reason."""
 
 
 class Columns(NamedTuple):
@@ -53,14 +60,16 @@ class Columns(NamedTuple):
                     f"kinds says that '{name}' is a {kind!r}. {did_you_mean(str(kind), KINDS, always=True)}"
                 )
         out = [*names] if self.features is None else [*map(str, self.features)]
-        left = [name for name in out if name not in (self.drop if self.drop is not None else ())]
+        dropped = set() if self.drop is None else set(map(str, self.drop))
+        left = [name for name in out if name not in dropped]
         if not left:
             raise DataError("features and drop leave no column of X: name at least one to use.")
         return left
 
 
 def recipe_for(x: Any, columns: Columns = Columns()) -> Recipe | None:
-    """How the columns of a DataFrame become inputs; None where all are numbers, or it is none.
+    """How the columns of a DataFrame become inputs; None where all are and are numbers, or it is none. An Unused names
+    those that are left out without having been dropped.
 
     Raises
     ------
@@ -75,11 +84,16 @@ def recipe_for(x: Any, columns: Columns = Columns()) -> Recipe | None:
     names = [str(name) for name in x.columns]
     if len(set(names)) != len(names):
         return None  # scikit-learn's own checks name it
-    kinds = {str(name): kind for name, kind in (columns.kinds or {}).items()}
-    raw = raw_columns(x, columns.chosen(names), "X")
-    recipe = make_recipe(raw, columns.features is not None, kinds, "X")
-    plain = all(values.dtype.kind == "f" and not absent_in(values).any() for values in raw.values())
-    return None if plain and not columns.given else recipe
+    chosen = columns.chosen(names)
+    kinds = categories_of(x, chosen) | {str(name): kind for name, kind in (columns.kinds or {}).items()}
+    recipe = make_recipe(raw_columns(x, chosen, "X", kinds), columns.features is not None, kinds, "X")
+    if recipe.is_plain and not columns.given:
+        return None
+    if left := recipe.left_out:
+        which = "1 column is not used" if len(left) == 1 else f"{len(left):,} columns are not used"
+        way = "drop=[...] says that it is to be so, features=[...] or kinds={...} that one is to be used"
+        warnings.warn(f"{which}: {reasons(left)}; {way}.", Unused, stacklevel=4)
+    return recipe
 
 
 def encoded(x: Any, recipe: Recipe) -> np.ndarray:
@@ -94,9 +108,17 @@ def encoded(x: Any, recipe: Recipe) -> np.ndarray:
             f"X has no column '{absent[0]}'. {did_you_mean(absent[0], names, 'Its columns: ' + ', '.join(names) + '.')}"
             " The feature names should match those that were passed to fit."
         )
-    raw = raw_columns(x, recipe.names, "X")
+    raw = raw_columns(x, recipe.names, "X", recipe.kinds)
     warn_of_new(raw, recipe, 6)
     return recipe.encode(raw)
+
+
+def refuse_missing(x: Any) -> None:
+    """DataError that names the column and row of the first value that a DataFrame of numbers misses, or that is none,
+    where no row of the fit missed any.
+    """
+    if is_table(x) and len(names := {str(name): None for name in x.columns}) == len(x.columns):
+        plain(names).encode(raw_columns(x, names, "X"))
 
 
 def with_answers(x: Any, y: Any, weight: Any, drop: bool) -> tuple[Any, Any, Any]:
@@ -107,9 +129,35 @@ def with_answers(x: Any, y: Any, weight: Any, drop: bool) -> tuple[Any, Any, Any
     absent = absent_answers(array, texts=False)
     if not absent.any():
         return x, y, weight
+    check_consistent_length(x, y, weight)
     without_targets("y", ["y"], (np.flatnonzero(absent) + 1).tolist(), len(absent), "row", drop)
     kept = np.flatnonzero(~absent)
-    return tuple(None if v is None else _safe_indexing(v, kept) for v in (x, y, weight))  # type: ignore[return-value]
+    answers = array[kept]
+    if answers.dtype.kind == "O" and len(set(map(type, answers.ravel().tolist()))) == 1:
+        answers = np.asarray(answers.tolist())  # of one type, as they would be if none had been missing
+    return _safe_indexing(x, kept), answers, None if weight is None else _safe_indexing(weight, kept)
+
+
+def refuse_text(x: Any, y: Any, numbers: bool) -> None:
+    """DataError where X is an array that holds texts, or y does and `numbers` are wanted."""
+    if not is_table(x) and (text := _text_in(x)) is not None:
+        raise DataError(f"X is an array and holds text ({text!r}): give a DataFrame, whose columns may hold texts.")
+    if numbers and (text := _text_in(y)) is not None:
+        raise DataError(
+            f"y holds text ({text!r}), and a regressor learns numbers: correct it, or take BayesianMLPClassifier."
+        )
+    if numbers and (kind := np.asarray(y).dtype.kind) in "mM":
+        what, way = ("spans of time", "y") if kind == "m" else ("dates", "(y - y.min())")
+        raise DataError(f"y holds {what}, and a regressor learns numbers: give {way} / numpy.timedelta64(1, 'h').")
+
+
+def _text_in(values: Any) -> str | None:
+    """The first text of an array that is no number; None where there is none."""
+    array = values if hasattr(values, "dtype") or hasattr(values, "toarray") else np.asarray(values, object)
+    if getattr(array, "dtype", None) is None or getattr(array.dtype, "kind", "") not in "OU":
+        return None
+    texts = (v for v in np.asarray(array, object).ravel().tolist() if isinstance(v, str))
+    return next((str(text) for text in texts if number_in(text) is None), None)
 
 
 def in_order(x: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> tuple[Array, Array, Array | None]:
@@ -117,11 +165,18 @@ def in_order(x: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> tuple[A
     if weight is not None:
         keep = weight > 0
         x, y, weight = x[keep], y[keep], weight[keep]
-        if (weight == np.floor(weight)).all() and weight.sum() <= _MOST_REPEATS * len(weight):
+        whole = (weight == np.floor(weight)).all()
+        if whole and weight.mean() <= _MOST_REPEATS:
             times = weight.astype(np.int64)
             x, y, weight = np.repeat(x, times, axis=0), np.repeat(y, times, axis=0), None
         elif (weight == weight[0]).all():
             weight = None
+        elif whole:
+            warnings.warn(
+                f"sample_weight holds whole numbers of mean {weight.mean():.3g}: up to {_MOST_REPEATS} they count rows,"
+                " beyond that they only say how much a row weighs beside the others.",
+                stacklevel=4,
+            )
     keys = [*np.atleast_2d(y.T), *x.T] if weight is None else [*np.atleast_2d(y.T), *x.T, weight]
     order = np.lexsort(keys)
     return x[order], y[order], None if weight is None else weight[order]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ..averages.claims import MAKESHIFT, Makeshift
 from ..averages.predictive import model_of
 from ..data.arrays import read_npz
 from ..data.recipe import Recipe
@@ -27,14 +28,14 @@ def load(path: str | Path) -> Estimator:
 
     Its attribute `source_` says of which run a file of `fit` was made, and `apart_` by how much its networks answer
     otherwise than all of that run's, in posterior sd; None of other files. Where that run lies beside it and has gone
-    on since, a Stale warns.
+    on since, a Stale warns; a Makeshift of one that had no time for a draw.
 
     Raises
     ------
     DataError
         It is no such file, or damaged.
     """
-    held = read_npz(Path(path), None)
+    held = read_npz(Path(path), None, "a fitted estimator", f"It is damaged, or was cut short: {_anew(Path(path))}")
     try:
         header = json.loads(str(held["header"][()]))
         if header["format"] != FORMAT:
@@ -51,12 +52,18 @@ def load(path: str | Path) -> Estimator:
         trust |= {k: np.nan for k, v in given.items() if v is None}
         model.trust_ = Verdict(**trust)
         model.run_ = _tree(header, held)
+        model.repeatable_, model.advice_ = header.get("repeatable"), ()
         model.source_ = Source(**header["source"]) if header.get("source") else None
         model.apart_ = header.get("apart")
     except DataError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise DataError(f"{path} is no file of a fitted estimator ({type(error).__name__}: {error}).") from None
+        raise DataError(
+            f"{path} is no file of a fitted estimator ({type(error).__name__}: {error}). Give one that gpu-thermo fit"
+            " wrote, or save."
+        ) from None
+    if model.trust_.makeshift:
+        warnings.warn(f"{path}: {MAKESHIFT}", Makeshift, stacklevel=2)
     if (store := gone_on(Path(path), model.source_)) is not None:
         warnings.warn(
             f"{path} was made at step {model.source_.step:,} of {store.name}, which has gone on since: gpu-thermo"
@@ -65,6 +72,12 @@ def load(path: str | Path) -> Estimator:
             stacklevel=2,
         )
     return model
+
+
+def _anew(file: Path) -> str:
+    """How there will be such a file again."""
+    store = file.with_suffix(".zarr")
+    return f"gpu-thermo resume {store} makes it anew" if store.is_dir() else "copy it again, or save the estimator anew"
 
 
 def _tree(header: dict[str, Any], held: dict[str, Any]) -> xr.DataTree:

@@ -42,7 +42,8 @@ class BayesianMLPRegressor(RegressorMixin, BayesianMLP):
     replicas : networks advanced together; "auto" is 48, of large tables 32. max_gradients : of each at most; "auto" is
         60,000, or fewer (3,000 at least), so that a fit takes some 20 s of two cores at most, or as many as they do in
         `max_seconds`. What is a large table, and how it is gone about, is `gpu_thermo.estimators.defaults.SIZES`.
-    max_seconds : time at most; where it binds, `repeatable_` is False.
+    max_seconds : time at most; where it binds, `repeatable_` is False. Where it is over before a network could be
+        collected, they answer as they stand: `trust_.makeshift`.
     target_transform : "log" learns the logarithm of a positive, skewed target; answers are in its own units.
     draws : networks kept for predictions, at most. random_state : decides all.
     device : auto, cpu or cuda; or several GPUs, "cuda:0,cuda:1" or "cuda:all", among which the networks are shared out.
@@ -69,6 +70,9 @@ class BayesianMLPRegressor(RegressorMixin, BayesianMLP):
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Sample the posterior of the networks given X [n, m] and y [n] or [n, targets].
 
+        Of `sample_weight` [n] whole numbers of mean 10 at most count rows; any others say how much a row weighs beside
+        the rest, and their mean counts as 1.
+
         Raises
         ------
         ValueError
@@ -78,13 +82,15 @@ class BayesianMLPRegressor(RegressorMixin, BayesianMLP):
         y = np.asarray(y, np.float64)
         self._flat = y.ndim == 1
         y = y.reshape(len(y), -1)
-        if len(y) > 1 and (y == y[0]).all():
+        constant = len(y) > 1 and bool((y == y[0]).all())
+        if constant:
             warnings.warn(f"y holds one value in all rows, {y[0, 0]:g}: there is nothing to learn.", stacklevel=2)
         targets = tuple(f"y{i}" for i in range(y.shape[1])) if y.shape[1] > 1 else ("y",)
         scale = "features" if self.likelihood == POISSON else True
         transform = self.target_transform
         data = dataset("regression", x, y, weight, self._features, (), targets, self.recipe_, scale, transform)
-        return self._run(data)
+        with np.errstate(over="ignore" if constant else "warn"):  # then noise may be as small as it likes
+            return self._run(data)
 
     def predict(self, X: Any, return_std: bool = False) -> Array:
         """Mean [n] (or [n, targets]) of an answer; with `return_std` its standard deviation too, noise included."""

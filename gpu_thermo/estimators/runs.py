@@ -1,15 +1,15 @@
 """The fitted estimator of a run: what `gpu-thermo fit` leaves, and any run of one of our networks on a table."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ..averages.outside import with_reach
 from ..averages.predictive import data_names, model_of
 from ..averages.trees import Run, opened
+from ..data.texts import are_numbers, is_whole
 from ..errors import SpecError
 from ..spec.run import RunSpec
-from ..tuning.told import Told
 from .classifier import BayesianMLPClassifier
 from .regressor import BayesianMLPRegressor
 
@@ -42,10 +42,18 @@ def from_run(run: Run, draws: int = 2048) -> BayesianMLPRegressor | BayesianMLPC
         columns = [*model.recipe_.names, *(c.name for c in model.recipe_.left_out)]
     model.n_features_in_, model.feature_names_in_ = len(columns), np.array(columns, object)
     if names["classes"]:
-        model.classes_ = np.array(names["classes"])
+        model.classes_ = labels_of(names["classes"])
     else:
         model._flat, model.target_transform = len(names["targets"]) == 1, names.get("target_transform")
-    model.run_ = with_reach(model._thinned(tree))
-    told = Told.of(tree["tuning"].attrs)
-    model.trust_, model.repeatable_ = told.verdict, told.course.ended != "max_time"
+    model._take(tree)
+    model.advice_ = ()
     return model
+
+
+def labels_of(classes: Sequence[str]) -> np.ndarray:
+    """Classes as a table held them: numbers and truth values where all are, else texts."""
+    if set(classes) <= {"True", "False"}:
+        return np.array([name == "True" for name in classes])
+    if not are_numbers(classes):
+        return np.array(classes)
+    return np.array([int(name) if is_whole(name) else float(name) for name in classes])

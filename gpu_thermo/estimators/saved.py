@@ -29,11 +29,12 @@ def save(model: Any, path: Path, draws: int, said: Mapping[str, Any] | None = No
     networks = networks[spread(len(networks), draws)]
     tree = model.run_
     header = {
-        "format": FORMAT, "kind": type(model).__name__, "parameters": _plain(model.get_params()),
+        "format": FORMAT, "kind": type(model).__name__, "parameters": _plain(model.get_params() | {"device": "auto"}),
         "attributes": {name: _plain(tree.attrs[name]) for name in _ATTRIBUTES if name in tree.attrs},
         "recipe": None if model.recipe_ is None else model.recipe_.model_dump(),
-        "features": getattr(model, "n_features_in_", None), "trust": model.trust_.to_dict(),
-        "flat": getattr(model, "_flat", None), "weighted": "weight_train" in tree["constant_data"], **(said or {}),
+        "features": getattr(model, "n_features_in_", None), "flat": getattr(model, "_flat", None),
+        "trust": model.trust_.to_dict(), "repeatable": model.repeatable_,
+        "weighted": "weight_train" in tree["constant_data"], **(said or {}),
     }  # fmt: skip
     names = getattr(model, "feature_names_in_", None)
     arrays = {name: tree["constant_data"][name].to_numpy() for name in SCALES if name in tree["constant_data"]}
@@ -57,6 +58,8 @@ def spread(have: int, want: int) -> np.ndarray:
 def _narrow(model: Any, networks: np.ndarray) -> np.ndarray:
     """float16 where predictions on the training inputs hardly move by it, measured in posterior sd; else float32."""
     half = networks.astype(np.float16)
+    if model.run_["constant_data"].sizes["point"] == 0:  # of a file, which has no rows: as it has them
+        return half if (half == networks).all() else networks
     x = model.run_["constant_data"]["x_train"].to_numpy()[0][:256].astype(np.float32)
     mlp: MlpModel = model._model
     full, less = (mlp.predict(p.astype(np.float32), x).astype(np.float64) for p in (networks, half))

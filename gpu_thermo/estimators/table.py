@@ -10,10 +10,13 @@ import numpy as np
 
 from ..data import Dataset
 from ..data.labels import shorten
+from ..data.recipe import plain
 from ..data.sources import Csv, Parquet
 from ..data.tasks import classification
 from ..errors import DataError
 from ..running.model import assumptions, make_model, with_scales
+from ..running.setup import prepare
+from ..running.subject import Setup
 from ..spec.run import RunSpec
 from .defaults import sections
 
@@ -43,6 +46,10 @@ class Planned(NamedTuple):
     data: Dataset
     advice: tuple[str, ...]
     assumed: tuple[str, ...]
+
+    def ready(self) -> Setup:
+        """The run of the table that was read, which is not read again."""
+        return prepare(RunSpec.from_dict(self.spec), data=self.data)
 
 
 class Wanted(NamedTuple):
@@ -130,7 +137,8 @@ def _check_answers(path: Path, target: str, data: Dataset) -> None:
 
 
 def _advice(data: Dataset, log: bool) -> list[str]:
-    lines = [] if data.recipe is None else [f"column {line}" for line in data.recipe.lines]
+    recipe = plain(data.features) if data.recipe is None else data.recipe
+    lines = [f"column {line}" for line in recipe.lines]
     if not log and (skew := log_would_help(data)):
         lines.append(f"the target is positive and skewed ({skew:.1f}): its logarithm may be easier to learn (--log)")
     return lines

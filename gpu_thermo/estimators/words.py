@@ -69,17 +69,29 @@ def _against(told: Told, seconds: float, ways: Ways) -> Iterator[str]:
     if not told.course.ended:
         yield f"the fit was interrupted; go on with {ways.go_on}"
     elif not told.course.latest(SAMPLING):
-        yield f"no network was collected in the time there was: {_longer(seconds, MORE, ways.longer)}"
+        yield f"{_unjudged(told)}: {_longer(seconds, MORE, ways.longer)}"
     elif told.verdict.lost:
         yield (
-            f"{told.verdict.lost} of {told.tuner.replicas} networks ran away and spoil every answer: use none of them,"
-            f" and try another {ways.again}; if it comes again, look for wild values in the columns"
+            f"{told.verdict.lost} of {told.tuner.replicas} chains of networks ran away and spoil every answer: use none"
+            f" of them, and try another {ways.again}; if it comes again, look for wild values in the columns"
         )
     else:
         yield from _unsettled(told, seconds, ways)
         yield from _uncertain(told, seconds, ways)
         if told.verdict.reasons and not _known(told):
             yield f"{told.verdict.reasons[0]}: try another {ways.again}, and report it if it comes again"
+
+
+def _unjudged(told: Told) -> str:
+    """What there is of networks where time was over too early."""
+    if told.course.makeshift:
+        return (
+            f"time was over before a network could be collected. Kept are the {told.tuner.replicas} networks as they"
+            " stood at that moment: their answers are a first look, and how sure they seem to be means nothing"
+        )
+    if told.course.phase == SAMPLING and told.course.ended == "max_time":
+        return "time was over before there were networks enough to judge by. How wide intervals are may be far off"
+    return "no network was collected in the time there was"
 
 
 def _unsettled(told: Told, seconds: float, ways: Ways) -> Iterator[str]:
@@ -98,7 +110,7 @@ def _unsettled(told: Told, seconds: float, ways: Ways) -> Iterator[str]:
             f" try another {ways.again}, or ask for more ({more})"
         )
     elif (course.path and line.get("failed")) or _changes(told):
-        way = ways.longer if course.path and not course.burned else ways.anew  # nothing else begins later
+        way = ways.anew if course.burned else ways.longer  # burn-in goes on, and nothing else begins later
         yield (
             "the networks still change. Scores on rows held out hold as they are, and how wide intervals are may"
             f" change: {_longer(seconds, MORE, way)}"
@@ -123,8 +135,8 @@ def _uncertain(told: Told, seconds: float, ways: Ways) -> Iterator[str]:
         )
     if line["frozen"] > LOST * told.tuner.replicas:
         yield (
-            f"{line['frozen']} of {told.tuner.replicas} networks were lost to numbers without bound: look for wild"
-            f" values in the columns, or learn the logarithm of the target ({ways.log})"
+            f"{line['frozen']} of {told.tuner.replicas} chains of networks were lost to numbers without bound: look for"
+            f" wild values in the columns, or learn the logarithm of the target ({ways.log})"
         )
 
 

@@ -88,7 +88,7 @@ template <bool SHARED> struct Positions {
 template <> struct Positions<true> {
   typedef Shares Of;
   struct Home {
-    alignas(16) real all[TEAM * HELD];
+    alignas(16) alignas(real) real all[TEAM * HELD];  // 16 for reads of float4; Clang refuses less than a vector's own
     HD void give(Of& q, int member) { q = {all, member}; }
   };
 };

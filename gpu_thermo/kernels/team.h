@@ -18,7 +18,7 @@ constexpr int LINES = RESIDUAL + OUTPUTS;
 struct Points {  // one tile of the minibatch
   real row[TILE][ROW];
   real out[TILE][OUTPUTS];  // outputs, then d (mean loss) / d out
-  alignas(16) real line[LINES][PITCH];
+  alignas(16) alignas(real) real line[LINES][PITCH];
 };
 
 struct Hidden {};

@@ -183,15 +183,19 @@ class TunedAgenda(Agenda):
 
     def draws_by(self, step: int) -> int:
         """Draws recorded after the first `step` steps."""
+        if self.course.makeshift:
+            return int(step >= self.course.makeshift)
         return max(0, (step - self.course.origin) // self.course.kept) if self._samples else 0
 
     def index(self, step: np.ndarray) -> np.ndarray:
         """Number of the draw recorded after `step`, from 0."""
-        return (step - self.course.origin) // self.course.kept - 1
+        return 0 * step if self.course.makeshift else (step - self.course.origin) // self.course.kept - 1
 
     def is_draw(self, step: int) -> bool:
         """Whether a draw is recorded after `step`."""
         c = self.course
+        if c.makeshift:
+            return step == c.makeshift
         return self._samples and step > c.origin and (step - c.origin) % c.kept == 0
 
     def is_traced(self, step: int) -> bool:
@@ -203,6 +207,16 @@ class TunedAgenda(Agenda):
         end.
         """
         c = self.course
-        stride = c.kept if c.phase == SAMPLING else c.stop - c.begun if c.phase == DESCENT else c.lengths.stride
-        first = c.begun + ((start - c.begun) // stride + 1) * stride
-        return tuple(sorted({*range(first, stop + 1, stride), *((c.stop,) if start < c.stop <= stop else ())}))
+        every = range(self.next_stride(start), stop + 1, self._stride)
+        return tuple(sorted({*every, *((c.stop,) if start < c.stop <= stop else ())}))
+
+    @property
+    def _stride(self) -> int:
+        """Steps between what the stage records."""
+        c = self.course
+        return c.kept if c.phase == SAMPLING else c.stop - c.begun if c.phase == DESCENT else c.lengths.stride
+
+    def next_stride(self, step: int) -> int:
+        """The first step after `step` at which the stage records."""
+        begun, stride = self.course.begun, self._stride
+        return begun + ((step - begun) // stride + 1) * stride

@@ -23,6 +23,7 @@ from .places import Place
 from .resources import check_device, check_disk, check_memory, resident_memory
 from .rungs import expected_rungs
 from .subject import Setup
+from .waiting import waiting_bytes
 
 Outcome = Literal["store", "memory", "none"]
 """Where a run goes: into a store; into one that is loaded and forgotten; nowhere, one moment after the other."""
@@ -114,7 +115,7 @@ def make_plan(
         gradients_per_step=program.gradients_per_step,
         words={name: (program.texts[k], partition.counts[k]) for k, name in enumerate(partition.names)},
         substeps=(*program.describe(), *_masses(ready)),
-        disk_bytes=disk_bill(header, kept),
+        disk_bytes=disk_bill(header, kept + (waiting_bytes(ready.job) if run.tolerance is not None else 0)),
         memory=memory,
         device_bytes=device_bytes,
         moves=tuple(move.kind for move in ready.spec.moves),
@@ -185,11 +186,13 @@ def _worker(ready: Setup, header: Header, place: Place, shares: tuple[tuple[str,
 
 
 def _tuning(ready: Setup) -> int:
-    """The group at h/2, where a stage began, and the sums of a window, twice, as a commit copies them."""
+    """The group at h/2, where a stage began, the sums of a window and its draws while they wait, twice, as a commit
+    copies them.
+    """
     rungs = expected_rungs(ready)
     rows = rungs * (ready.job.replicas + max(32, ready.job.replicas // 4))
     one = 8 * 8 * (ready.subject.watched[0] + 1) + ready.job.target.layout.size * np.dtype(ready.job.dtype).itemsize
-    return 2 * rows * one + (state_bytes(ready.job) // 4) * (5 * rungs - 4)
+    return 2 * (rows * one + waiting_bytes(ready.job)) + (state_bytes(ready.job) // 4) * (5 * rungs - 4)
 
 
 def _recorded(ready: Setup) -> int:

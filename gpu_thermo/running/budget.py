@@ -18,6 +18,7 @@ class Budget:
     steps : at most, in all. seconds : at most; None where nobody asks.
     before, since : seconds that the run had taken, and when that was (perf_counter). begun : step and time at which the
     stage began. fastest : steps a second of the fastest segment so far, as the first ones are short and slow.
+    earlier : seconds that were taken before it went on now; None while that is not known.
     """
 
     steps: int
@@ -26,6 +27,7 @@ class Budget:
     since: float
     begun: tuple[int, float]
     fastest: float = 0.0
+    earlier: float | None = None
 
     @classmethod
     def of(cls, run: RunSection, step: int) -> "Budget":
@@ -43,7 +45,10 @@ class Budget:
 
     def took(self, seconds: float) -> None:
         """The run has taken so long by now, what it took before it was resumed included."""
-        self.before, self.since = seconds, time.perf_counter()
+        now = time.perf_counter()
+        if self.earlier is None:
+            self.earlier = max(0.0, seconds - (now - self.since))
+        self.before, self.since = seconds, now
 
     @property
     def elapsed(self) -> float:
@@ -54,6 +59,12 @@ class Budget:
     def spent(self) -> float:
         """Share of the time that is gone; 0 where any time will do."""
         return 0.0 if self.seconds is None else self.elapsed / self.seconds
+
+    @property
+    def half_gone(self) -> bool:
+        """Whether half of the time is gone that there was when it began, or went on."""
+        earlier = self.earlier or 0.0
+        return self.seconds is not None and self.elapsed - earlier >= (self.seconds - earlier) / 2
 
     def left(self, step: int, share: float = 1.0) -> int:
         """Steps still allowed, each of which costs 1/share of those of the stage that has ended."""

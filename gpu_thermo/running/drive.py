@@ -4,8 +4,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -17,10 +17,11 @@ from ..errors import RunError, Status
 from ..state import State
 from ..store import RunWriter
 from .loop import Loop, Moment, Progress
+from .seat import Seat
 from .stored import pack
 
 COMMIT_SECONDS = 5.0
-"""Time between commits: what a kill can lose."""
+"""Time between commits: what a kill can lose of a run; of each of those in one launch so much of its own."""
 OnProgress = Callable[[Progress], None]
 
 
@@ -34,24 +35,33 @@ class Interrupted(RunError):
 
 @dataclass
 class Limits:
-    """When to speak, commit and stop; times in seconds."""
+    """When to speak, commit and stop; times in seconds. `seat` : of a run that goes on beside others in one launch."""
 
     on_progress: OnProgress | None = None
     time_limit: float | None = None
     commit_seconds: float = COMMIT_SECONDS
     began: float = field(default_factory=time.monotonic)
+    seat: Seat | None = None
 
     def over(self) -> bool:
         """Whether the time limit has passed."""
         return self.time_limit is not None and time.monotonic() - self.began >= self.time_limit
 
+    @property
+    def clock(self) -> Callable[[], float]:
+        """Seconds that go by for this run."""
+        return time.monotonic if self.seat is None else self.seat.clock
+
+    def signals(self) -> AbstractContextManager[list[int]]:
+        """Signals that are caught while it runs, by itself or by who leads the others, too."""
+        return stop_signals() if self.seat is None else nullcontext(self.seat.caught)
+
 
 def drive(
-    loop: Loop, writer: RunWriter, path: Path, limits: Limits, attributes: Mapping[str, Any],
-    earlier: Sequence[int] = (),
-) -> None:  # fmt: skip
-    """Run `loop` to its end, a signal or the time limit, with everything committed to `writer`. `earlier` signals were
-    caught before.
+    loop: Loop, writer: RunWriter, path: Path, limits: Limits, attributes: Mapping[str, Any], anew: bool = False
+) -> None:
+    """Run `loop` to its end, a signal or the time limit, with everything committed to `writer`. `anew` : the loop goes
+    on without the draws that are stored.
 
     Raises
     ------
@@ -61,11 +71,11 @@ def drive(
         If every replica was frozen, or the disk is full.
     """
     already = float(attributes.get("sampling_time", 0.0))
-    began = last_commit = time.monotonic()  # what was compiled before is no sampling
+    began = last_commit = limits.clock()  # what was compiled before is no sampling
 
     def sampled() -> float:
         """Seconds that sampling took so far, in earlier calls too."""
-        return already + time.monotonic() - began
+        return already + limits.clock() - began
 
     def commit(wait: bool) -> None:
         """Hand over what is due."""
@@ -74,14 +84,16 @@ def drive(
         shown = {name: value for name, value in shown.items() if name in writer.schema.predictive}
         writer.commit(loop.saved(), loop.moments.sums, shown, timed, wait=wait)
 
-    with stop_signals() as caught:
-        caught.extend(earlier)
+    with limits.signals() as caught:
+        if anew:
+            writer.drop_draws()
+            commit(wait=True)
         for moments in loop.segments():
             if moments:
                 _append(loop, writer, moments)
-            if time.monotonic() - last_commit >= limits.commit_seconds:
+            if limits.clock() - last_commit >= limits.commit_seconds:
                 commit(wait=False)
-                last_commit = time.monotonic()
+                last_commit = limits.clock()
             if caught:
                 break  # nothing is shown any more: after SIGHUP there may be nobody to show it to
             if limits.on_progress:
@@ -89,6 +101,8 @@ def drive(
             if limits.over() or loop.overdue(sampled()):
                 break
             del moments  # what they hold goes before the next segment is recorded
+        if not caught and (kept := loop.last_resort()):
+            _append(loop, writer, kept)
         commit(wait=True)
     if limits.on_progress and not caught:
         limits.on_progress(loop.progress([], writer.committed[1]))
@@ -125,27 +139,39 @@ def _report(loop: Loop, path: Path, caught: list[int]) -> None:
         )
 
 
+class _Collecting:
+    """What is done with signals in place of what they do: the first is kept, a second one exits at once."""
+
+    def __init__(self) -> None:
+        self.caught: list[int] = []
+
+    def __call__(self, signum: int, frame: FrameType | None) -> None:
+        if self.caught:
+            os._exit(128 + signum)
+        self.caught.append(signum)
+
+
 @contextmanager
 def stop_signals() -> Iterator[list[int]]:
     """Collect SIGINT, SIGTERM and SIGHUP instead of acting on them; a second one exits at once. Outside the main thread
     nothing is caught, and a signal that is ignored (as under nohup) stays so.
+
+    Within another it is the same list, so that a signal that comes while a part is done is known to the whole, too, and
+    one that came before it to the part.
     """
-    caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield caught
+        yield []
         return
-
-    def handle(signum: int, frame: FrameType | None) -> None:
-        if caught:
-            os._exit(128 + signum)
-        caught.append(signum)
-
     before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    if (around := next((h for h in before.values() if isinstance(h, _Collecting)), None)) is not None:
+        yield around.caught
+        return
+    collecting = _Collecting()
     for signum, handler in before.items():
         if handler is not signal.SIG_IGN:
-            signal.signal(signum, handle)
+            signal.signal(signum, collecting)
     try:
-        yield caught
+        yield collecting.caught
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)

@@ -8,6 +8,7 @@ from ..averages.claims import told_of
 from ..errors import SpecError
 from ..spec.run import RunSpec
 from ..store import RunInfo
+from ..tuning.course import Course
 from .agenda import Agenda
 from .given import SpecLike, as_spec, completed
 from .subject import Setup
@@ -16,10 +17,10 @@ from .subject import Setup
 def as_extended(spec: RunSpec, attributes: Mapping[str, Any]) -> RunSpec:
     """The spec of a run as it was last extended, by what its commits say."""
     if spec.run.tolerance is None:
-        return spec.model_copy(update={"run": _with_steps(spec, int(attributes.get("steps", spec.run.steps)))})
+        return _with_run(spec, steps=int(attributes.get("steps", spec.run.steps)))
     of_run = {"max_steps": "steps", "tolerance": "tolerance", "max_time": "max_time"}
     said = {key: attributes.get(name, getattr(spec.run, name)) for key, name in of_run.items()}
-    return _with_tuning(spec, **said)
+    return _with_run(spec, **said)
 
 
 MOST_MORE = 2_000_000
@@ -36,9 +37,21 @@ def longer(planned: RunSpec, info: RunInfo, seconds: float) -> dict[str, Any]:
     return {"max_time": spent + seconds, "max_steps": max(planned.run.steps, info.step + MOST_MORE)}
 
 
-def _with_tuning(spec: RunSpec, **changes: Any) -> RunSpec:
+def _with_run(spec: RunSpec, **changes: Any) -> RunSpec:
+    """The spec with these fields of [run], checked as a user's are."""
     run = type(spec.run).model_validate({**spec.run.model_dump(), **changes})
     return spec.model_copy(update={"run": run})
+
+
+def _given(planned: RunSpec, spec: SpecLike, may_change: str) -> RunSpec:
+    """The user's spec of a run that goes on, which may differ from the planned one in how long it takes alone."""
+    given = completed(as_spec(spec)[0], planned)
+    if differing := planned.differing_fields(given):
+        raise SpecError(
+            f"The spec differs from the run's in {', '.join(differing)}: only {may_change} may change. Start a new run"
+            " instead."
+        )
+    return given
 
 
 def tuned_target(
@@ -56,12 +69,7 @@ def tuned_target(
         raise SpecError("This run stops itself (run.tolerance): give a smaller tolerance in place of draws.")
     changes: dict[str, Any] = {} if tolerance is None else {"tolerance": tolerance}
     if spec is not None:
-        given = completed(as_spec(spec)[0], planned)
-        if differing := planned.differing_fields(given):
-            raise SpecError(
-                f"The spec differs from the run's in {', '.join(differing)}: only run.tolerance, max_steps and max_time"
-                " may change. Start a new run instead."
-            )
+        given = _given(planned, spec, "run.tolerance, max_steps and max_time")
         of_spec = {name: getattr(given.run, name) for name in ("tolerance", "max_steps", "max_time")}
         changes = {name: value for name, value in of_spec.items() if value is not None} | changes
     changes |= more or {}
@@ -71,34 +79,39 @@ def tuned_target(
             " not shortened."
         )
     try:
-        return _with_tuning(planned, **changes)
+        return _with_run(planned, **changes)
     except ValueError as error:
         raise SpecError(f"tolerance = {changes.get('tolerance')} cannot be used: {error}") from None
 
 
-def is_over(target: RunSpec, step: int, attributes: Mapping[str, Any]) -> bool:
-    """Whether nothing is left to do at this step."""
+def is_over(target: RunSpec, step: int, attributes: Mapping[str, Any], planned: RunSpec) -> bool:
+    """Whether nothing is left to do at this step of a run that was `planned` so far."""
     if target.run.tolerance is None:
         return target.run.steps <= step
     told = told_of(attributes)
-    return told is not None and not told.course.goes_on(target.run.tolerance, target.run.steps)
+    if told is None or _burns_on(told.course, target, planned):
+        return False
+    return not told.course.goes_on(target.run.tolerance, target.run.steps)
 
 
-def _with_steps(spec: RunSpec, steps: int) -> Any:
-    return type(spec.run).model_validate({**spec.run.model_dump(), "steps": steps})
+def draws_anew(target: RunSpec, attributes: Mapping[str, Any], planned: RunSpec) -> bool:
+    """Whether a run that goes on does so without the draws it has: they are makeshift, or burn-in goes on."""
+    told = None if target.run.tolerance is None else told_of(attributes)
+    return told is not None and (bool(told.course.makeshift) or _burns_on(told.course, target, planned))
+
+
+def _burns_on(course: Course, target: RunSpec, planned: RunSpec) -> bool:
+    """Whether burn-in, which did not end, has got more than it had, and room for it."""
+    had, has = planned.run, target.run
+    more = has.steps > had.steps or (has.max_time or math.inf) > (had.max_time or math.inf)
+    return more and course.may_burn_on and course.stop < has.steps // 2
 
 
 def target_spec(planned: RunSpec, spec: SpecLike, draws: int) -> RunSpec:
     """The spec to run to: the planned one, the user's (which may differ in steps), and `draws` more."""
     steps = planned.run.steps
     if spec is not None:
-        given = completed(as_spec(spec)[0], planned)
-        if differing := planned.differing_fields(given):
-            fields = ", ".join(differing)
-            raise SpecError(
-                f"The spec differs from the run's in {fields}: only run.steps may change. Start a new run instead."
-            )
-        steps = given.run.steps
+        steps = _given(planned, spec, "run.steps").run.steps
     if draws < 0:
         raise SpecError(f"draws = {draws} must not be negative.")
     steps = _steps_with(planned, steps, draws)
@@ -106,14 +119,14 @@ def target_spec(planned: RunSpec, spec: SpecLike, draws: int) -> RunSpec:
         raise SpecError(
             f"run.steps = {steps} is below the {planned.run.steps} of the run: a run can be extended, not shortened."
         )
-    return planned.model_copy(update={"run": _with_steps(planned, steps)})
+    return _with_run(planned, steps=steps)
 
 
 def _steps_with(planned: RunSpec, steps: int, draws: int) -> int:
     """Steps, a multiple of thin more than `steps`, in which at least `draws` more draws are recorded; cycles have some
     in each only.
     """
-    count = lambda n: Agenda.of(planned.model_copy(update={"run": _with_steps(planned, n)})).draws if draws else 0  # noqa: E731
+    count = lambda n: Agenda.of(_with_run(planned, steps=n)).draws if draws else 0  # noqa: E731
     wanted = count(steps) + draws
     while (missing := wanted - count(steps)) > 0:
         steps += missing * planned.run.thin

@@ -129,6 +129,10 @@ class Loop:
         moves = fold.reports(self.setup.moves, self.state)
         return {"moves": moves} if moves else {}
 
+    def last_resort(self) -> list[Moment]:
+        """What to keep where a run stops before its first draw, as of now."""
+        return []
+
     def overdue(self, seconds: float) -> bool:
         """Whether the run ends because it has taken so long."""
         return False

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ..engines import Engine, Job, describe_build, make_engine, resolve_device, resolve_devices
@@ -14,6 +14,7 @@ from ..errors import SpecError
 from ..moves import fold
 from .cluster import check_workers, cluster
 from .drive import stop_signals
+from .seat import Seat
 from .subject import Setup
 from .workers import Team
 
@@ -25,15 +26,15 @@ class Place:
     Attributes
     ----------
     device : what this process computes on; several are joined by commas. threads : CPU threads of each share.
-    workers : how many carry shares; 0 for this process. team : them, where they are there. caught : signals that came
-    before the run began.
+    workers : how many carry shares; 0 for this process. team : them, where they are there. seat : of a run that goes
+    on beside others in one launch, whose engines are theirs, too.
     """
 
     device: str
     threads: int | None = None
     workers: int = 0
     team: Team | None = None
-    caught: list[int] = field(default_factory=list)
+    seat: Seat | None = None
 
     @property
     def count(self) -> int:
@@ -68,6 +69,8 @@ class Place:
 
     def make(self, job: Job, engine: str, together: int) -> Engine:
         """The engine of a job."""
+        if self.seat is not None:
+            return self.seat.engine(job, engine, self.device)
         if self.team is not None:
             return self.team.engine(job, engine, self.device, self.threads, together)
         return make_engine(job, engine, self.device, self.threads, together)
@@ -75,8 +78,9 @@ class Place:
 
 @contextmanager
 def place_of(
-    ready: Setup, device: str | Sequence[str], threads: int | None, workers: int = 0, scheduler: str | None = None
-) -> Iterator[Place]:
+    ready: Setup, device: str | Sequence[str], threads: int | None, workers: int = 0, scheduler: str | None = None,
+    seat: Seat | None = None,
+) -> Iterator[Place]:  # fmt: skip
     """Where a run is to be carried out, as long as it lasts.
 
     Raises
@@ -87,18 +91,18 @@ def place_of(
     library, most = ready.job.target.library, ready.job.replicas // fold.together(ready.moves)
     check_workers(workers, scheduler)
     if not workers and scheduler is None:
-        found = Place(resolve_devices(device, library), threads)
+        found = Place(resolve_devices(device, library), threads, seat=seat)
         found.shares(ready)
         yield found
         return
     Place("cpu", workers=workers or 1).shares(ready)
     _check_sendable(ready)
-    with stop_signals() as caught, cluster(workers, scheduler) as client:
+    with stop_signals(), cluster(workers, scheduler) as client:  # until workers are ended, whenever a signal comes
         team = Team(client, own=workers > 0, most=most)
         kind = team.resolve(device if isinstance(device, str) else ",".join(map(str, device)), library)
         each = threads or (max(1, cores() // workers) if workers else None)
         try:
-            yield Place(resolve_device(kind), each, len(team.addresses), team, caught)
+            yield Place(resolve_device(kind), each, len(team.addresses), team)
         finally:
             team.close()
 

@@ -18,22 +18,24 @@ from ..engines.base import moment_bytes
 from ..engines.work import STATISTICS as WORK
 from ..spec.run import FALLING
 from ..state import Hyper, Recorded, State
-from ..tuning.course import ADAPTATION, BURN_IN, DESCENT, LADDER, SAMPLING, Course
-from ..tuning.ladder import hot_enough
+from ..tuning.course import BURN_IN, DESCENT, LADDER, SAMPLING, Course
 from ..tuning.verdict import Verdict, judge
 from ..tuning.windows import Window
+from . import ordinary
 from .agenda import TunedAgenda
 from .budget import Budget
 from .falling import Way
 from .in_force import empty_window, in_force, job_of, kind_of, reopened, way_of
 from .launch import Launch
 from .loop import Loop, Moment, Progress, ring_slots
-from .rungs import spread
 from .stage import Stage
+from .standing import as_it_stands
 from .subject import Observer, Setup
+from .waiting import Waiting, waiting_bytes
 
-_GROUP, _WINDOW, _TUNED, _HELD = "group/", "window/", "tuned_", "held"
-"""Names in a checkpoint's `extra`: of the group at h/2, of sums, of what was found, of where a window began."""
+_GROUP, _WINDOW, _WAITING, _TUNED, _HELD = "group/", "window/", "waiting/", "tuned_", "held"
+"""Names in a checkpoint's `extra`: of the group at h/2, of sums, of draws that wait for their verdict, of what was
+found, of where a window began."""
 Engines = Callable[[Job], Engine]
 
 
@@ -48,6 +50,7 @@ class TunedLoop(Loop):
     of ladders those on the target; caller : who tells the energies of all rungs.
     course : what was decided. window : sums of the stage. held : [R + B, P], where the stage began, rung by rung.
     way : the falling way, where it may be gone. budget : what the run may still take.
+    waiting : draws of the window of burn-in, until it is judged.
     """
 
     first: Launch = field(kw_only=True)
@@ -62,15 +65,20 @@ class TunedLoop(Loop):
     way: Way | None = field(kw_only=True)
     budget: Budget = field(kw_only=True)
     hyper: Hyper | None = None
+    waiting: Waiting = field(default_factory=Waiting)
 
     @classmethod
     def begin(
         cls, launch: Launch, engines: Engines, moments: RunningMoments, threads: int | None, kept: State | None = None,
-        said: dict[str, Any] | None = None,
+        said: dict[str, Any] | None = None, anew: bool = False,
     ) -> "TunedLoop":  # fmt: skip
-        """A loop from its start, or from what a checkpoint `kept` and a commit `said`."""
+        """A loop from its start, or from what a checkpoint `kept` and a commit `said`; `anew` without its draws, which
+        were makeshift, or of a run whose burn-in has more time now.
+        """
         way = way_of(launch)
-        course = Course() if said is None else reopened(Course.of(said["tuning"]["course"]), launch)
+        course = Course() if said is None else Course.of(said["tuning"]["course"])
+        if not anew:
+            course = reopened(course, launch)
         if said is None and way is not None and launch.ready.spec.run.path == FALLING:
             course = way.rules.begin(course, 0, "")
         now, ready = in_force(launch, way, course), launch.ready
@@ -90,7 +98,24 @@ class TunedLoop(Loop):
         )  # fmt: skip
         if kept is not None:
             loop.window = Window.of({name: kept.extra[_WINDOW + name] for name in vars(loop.window)})
+            named = {name.removeprefix(_WAITING): v for name, v in kept.extra.items() if name.startswith(_WAITING)}
+            loop.waiting = Waiting.of(named)
+        if anew:
+            loop._drop_draws()
         return loop
+
+    def _drop_draws(self) -> None:
+        """Go on as if nothing had been drawn, with burn-in where that was given up."""
+        course, step, launch = self.course, self.state.step, self.launch
+        if not course.may_burn_on:
+            self.course = replace(course.without_draws(), ended="")
+            return
+        rows = launch.rungs.ordered(self.state)
+        position, frozen = np.array(self.state.position)[rows], np.asarray(self.state.status)[rows] != 0
+        self.held = position if launch.exchange else launch.replaced(position, launch.lost(position) | frozen)
+        self.course = launch.tuner.burn_on(course, step, launch.variances(self.held[:: launch.rungs.count]))
+        self.state = self.engine.load(launch.fresh(self.held, step))
+        self.window, self.waiting = empty_window(launch, self.course), Waiting()
 
     @property
     def agenda(self) -> TunedAgenda:
@@ -124,6 +149,7 @@ class TunedLoop(Loop):
             self._swap()
             if self.state.step >= stop:
                 self._decide()
+                moments = self._released() or moments
             self.rate = segment.steps / max(time.perf_counter() - begin, 1e-6)
             yield moments
             del moments
@@ -175,18 +201,20 @@ class TunedLoop(Loop):
         self.window.add(self.launch.tuner.part(self.course, step), values)
         if recorded.acceptance is not None and recorded.proposals is not None:
             self.window.propose(*(rungs.by_ladder(a[i]) for a in (recorded.acceptance, recorded.proposals)))
+        if phase == BURN_IN and waiting_bytes(self.setup.job):
+            self.waiting.add(_head(recorded, i, self._rows, self.setup.job.counts_work, self.observer))
         if phase == SAMPLING or step == self.course.stop:
             head = _head(recorded, i, self._rows, self.setup.job.counts_work, self.observer)
             return self._moment(head if self.falling is None else self.falling.as_ready(head), 0)
         return None
 
     def _add_virial(self, step: int, position: np.ndarray) -> None:
-        """At the ends of the window's parts, the last of sampling the latest."""
-        c, tuner = self.course, self.launch.tuner
-        part = tuner.part(c, step)
+        """A few times in each part of the window, the last time of sampling the latest."""
+        c, tuner, each = self.course, self.launch.tuner, self.window.instants
+        at = tuner.part(c, step, each)
         stride = c.kept if c.phase == SAMPLING else c.lengths.stride
-        if step >= c.stop or tuner.part(c, step + stride) != part:
-            self.window.product[part] = self.launch.virials(position)
+        if step >= c.stop or tuner.part(c, step + stride, each) != at:
+            self.window.product[at] = self.launch.virials(position)
 
     def _status(self, step: int) -> np.ndarray:
         """[R] int32, why replicas were frozen by `step`; 0 elsewhere."""
@@ -217,7 +245,7 @@ class TunedLoop(Loop):
         if self.falling is not None:
             self.course, start = self.falling.after(self._stage(), self.budget)
         else:
-            found, start = self._ordinary(before, step)
+            found, start = ordinary.after(self._stage(), self.budget)
             found = found.noted(facts)
             self.course = found if self.way is None else self.way.turned(found, step, self.budget)
         self.hyper = None
@@ -227,28 +255,28 @@ class TunedLoop(Loop):
             self.state = self.engine.load(self.falling.start(step))
         elif start is not None:
             self.state = self.engine.load(self.launch.fresh(start, step))
-        if before.phase != SAMPLING or self.course.phase != SAMPLING:
+        if self.course.phase != SAMPLING or self.course.origin > before.begun:
             self.window = empty_window(self.launch, self.course)
             self.launch.rungs.forget(self.state)
             self.held = np.array(self.state.position)[self.launch.rungs.ordered(self.state)]
         self.budget.stage(step)
 
+    def _released(self) -> list[Moment]:
+        """Draws of the window of burn-in that has ended: those of one that passed are the first that count, and a point
+        of the learning curves stands at its end; others are dropped.
+        """
+        waiting, self.waiting, course = self.waiting, Waiting(), self.course
+        if course.phase != SAMPLING or not waiting.draws or waiting.draws[0].steps[0] <= course.origin:
+            return []
+        last = waiting.draws[-1]
+        return [replace(self._moment(draw, 0), traced=draw is last) for draw in waiting.draws]
+
     def _stage(self) -> Stage:
         """What the stage has come to."""
-        state, course = self.state, self.course
-        return Stage(
-            self._sampled(course, state.step) if course.phase == SAMPLING else course, state.step, self.launch,
-            np.array(state.position), self.held, self._median(np.asarray(state.energy, np.float64)), self._sound(),
-            self._acceptance, self._lost(),
-        )  # fmt: skip
-
-    def _ordinary(self, before: Course, step: int) -> tuple[Course, np.ndarray | None]:
-        """The next course by the ordinary rules, and the positions from which it begins anew, where it does."""
-        decide = {
-            DESCENT: self._after_descent, ADAPTATION: self._after_adaptation, LADDER: self._after_ladder,
-            BURN_IN: self._after_burn_in, SAMPLING: self._after_sampling,
-        }[before.phase]  # fmt: skip
-        return decide(before, step)
+        course = self.course
+        if course.path and course.phase == SAMPLING:
+            course = self._sampled(course, self.state.step)
+        return Stage(course, self.launch, self.state, self.window, self.held, len(self.waiting))
 
     def _take(self) -> None:
         """The launch, the engine and the watcher of the course in force."""
@@ -258,111 +286,11 @@ class TunedLoop(Loop):
             self.watcher = self.watch(self.launch.flat)
         self.caller = self.watcher if self.launch.exchange is None else self.watch(self.launch.whole)
 
-    def _after_descent(self, course: Course, step: int) -> tuple[Course, np.ndarray | None]:
-        tuner, seen = self.launch.tuner, self._stage()
-        if not tuner.descended(course, step, seen.energy):
-            return tuner.descend(course, step, seen.energy), None
-        position, found = seen.mended, tuner.descend(course, step, seen.energy)
-        found = tuner.adapt(found, step, self.launch.curvature(position), self.launch.variances(position))
-        return found.replacing(seen.lost), position
-
-    def _after_adaptation(self, course: Course, step: int) -> tuple[Course, np.ndarray | None]:
-        tuner, lost = self.launch.tuner, self._lost()
-        position = self.launch.replaced(np.array(self.state.position), lost)
-        found, again = tuner.after_adaptation(
-            course, step, self._acceptance(lost), self._median(self.window.part_mean(0)),
-            self.launch.variances(position), self._sound(), self.launch.noise(position, self.state.evaluations),
-        )  # fmt: skip
-        if again:
-            lost = self.launch.lost(self.held)
-            return found.replacing(lost), self.launch.replaced(self.held, lost)
-        found = found.replacing(lost)
-        if tuner.weighs(course, found, step):
-            return self._weighed(found, step, position), position
-        if tuner.chooses(course, found):
-            return self._chosen(found, step, position)
-        if tuner.climbs(course, found):
-            found = tuner.climb(found, step)
-            return found, spread(position, (max(tuner.temperature),), found.temperatures)
-        return found, position if lost.any() else None
-
-    def _after_ladder(self, course: Course, step: int) -> tuple[Course, np.ndarray | None]:
-        rungs, state = self.launch.rungs, self.state
-        position = np.array(state.position)[rungs.ordered(state)]
-        facts, variances = rungs.facts(state, rungs.ladders), self.launch.variances(position[:: rungs.count])
-        found, again = self.launch.tuner.after_ladder(
-            course, step, facts["accepted"], facts["attempts"], variances, self._sound()
-        )
-        if found.temperatures != course.temperatures:
-            return found, spread(position, course.temperatures, found.temperatures)
-        return found, self.held if again else None
-
-    def _weighed(self, course: Course, step: int, position: np.ndarray) -> Course:
-        """The course with masses."""
-        mass = self.launch.masses(position)
-        launch = self.launch.with_masses(mass)
-        curvature, variances = launch.curvature(position), launch.variances(position)
-        return launch.tuner.weigh(course, step, mass, curvature, variances)
-
-    def _chosen(self, course: Course, step: int, position: np.ndarray) -> tuple[Course, np.ndarray | None]:
-        """The course by minibatches where these will do, and where it begins then."""
-        shares = self.launch.shares(course, position, self.state.evaluations)
-        found = self.launch.tuner.choose(course, step, shares, self.launch.variances(position))
-        return found, self.launch.in_batches(found.batch).filled(position) if found.batch else None
-
-    def _acceptance(self, lost: np.ndarray | None = None) -> float:
-        """Of single steps, of the replicas that count and are not lost: over the window where the engine counts work,
-        else from where they are now.
-        """
-        mine = slice(self.launch.replicas) if lost is None else np.flatnonzero(~lost[: self.launch.replicas])
-        seen = self.window.rows(mine).mean_acceptance
-        if not np.isnan(seen):
-            return seen
-        return self.launch.acceptance(np.array(self.state.position), self.state.step, self.course.stepsize)
-
-    def _after_burn_in(self, course: Course, step: int) -> tuple[Course, np.ndarray | None]:
-        lost = self._lost()
-        position = self.launch.replaced(np.array(self.state.position)[self.launch.rungs.target(self.state)], lost)
-        variances = self.launch.variances(position)
-        found, again = self.launch.tuner.after_burn_in(course, step, self.window, variances, self._sound())
-        if {"ratio", "starts"} & set(found.log[-1].get("failed", ())) and found.phase == SAMPLING:
-            found = self._barred(found)
-        if again or not lost.any() or self.launch.exchange is not None:
-            return found, self.held if again else None
-        return found.replacing(lost), position
-
-    def _barred(self, course: Course) -> Course:
-        """The course, which says how hot a ladder would have to be for replicas to cross what is between them."""
-        if self.launch.exchange is not None or course.path:
-            return course
-        tau = max(self.launch.tuner.temperature)
-        return course.noted({"hottest": hot_enough(tau, self.launch.barrier(np.array(self.state.position)))})
-
-    def _after_sampling(self, course: Course, step: int) -> tuple[Course, None]:
-        found = self.launch.tuner.after_sampling(course, step, self.window)
-        return self._barred(found) if found.ended and found.log[-1].get("apart") else found, None
-
     def _sampled(self, course: Course, step: int) -> Course:
         """The course with what was sampled so far."""
         if self.falling is not None:
             return self.falling.sampled(course, step, self.window, self.moments.variables())
         return self.launch.tuner.sampled(course, step, self.window)
-
-    def _lost(self) -> np.ndarray:
-        """[R + B] who ran away in this stage, or stayed where it was; nobody where nobody is sound."""
-        tuner, full = self.launch.tuner, self.course.phase in (BURN_IN, SAMPLING)
-        lost = self.window.lost(tuner.outputs if full else 0, tuner.heat, tuner.braces and full)
-        return lost & ~lost[: self.launch.replicas].all()
-
-    def _sound(self) -> bool:
-        """Whether no row was frozen, and all that was seen is finite."""
-        return self.state.running == self.state.replicas and bool(self.window.finite().all())
-
-    def _median(self, values: np.ndarray) -> float:
-        """Over the replicas that count and are finite; infinite where none is."""
-        mine = values[: self.launch.replicas]
-        mine = mine[np.isfinite(mine)]
-        return float(np.median(mine)) if len(mine) else float("inf")
 
     # -- what is kept and said -----------------------------------------------------------------------------------------
 
@@ -374,6 +302,7 @@ class TunedLoop(Loop):
             mine[name] = value[:count]
             extra[_GROUP + name] = value[count:]
         extra |= {_WINDOW + name: value for name, value in self.window.arrays().items()}
+        extra |= {_WAITING + name: value for name, value in self.waiting.arrays().items()}
         extra |= {_TUNED + name: value for name, value in self.launch.coordinates(self.course).items()}
         found = State.from_arrays(mine, state.step, state.evaluations)
         found.extra |= extra
@@ -394,19 +323,42 @@ class TunedLoop(Loop):
         """End the run where run.max_time has passed, with the error it has."""
         self.budget.took(seconds)
         most = self.budget.seconds
-        if most is None or seconds < most or self.finished:
+        if most is None or self.finished:
+            return False
+        if seconds < most:
+            self._hurry()
             return False
         course = self.course
-        if course.phase == SAMPLING and self.window.draws > 1 and not np.isnan(self.window.product).any():
+        if course.phase == SAMPLING and self.window.draws > 1 and not np.isnan(self.window.product[-1]).any():
             facts = self.launch.rungs.facts(self.state, self.launch.replicas)
             course = self._sampled(course, self.state.step).noted(facts)
         self.course = replace(course, ended="max_time")
         return True
 
+    def _hurry(self) -> None:
+        """Cut a window of burn-in short where half of the time is gone: better draws that no test has passed than
+        none.
+        """
+        c = self.course
+        if c.phase != BURN_IN or c.path or not self.budget.half_gone:
+            return
+        stop = self.agenda.next_stride(self.state.step)
+        if stop < c.stop:
+            self.course = replace(c, stop=stop, hurried=True)
+
+    def last_resort(self) -> list[Moment]:
+        """The replicas as they stand, where the run stops before its first draw; the course says so."""
+        if self.agenda.draws_by(self.state.step) or not self.state.running:
+            return []
+        self.course = replace(self.course, makeshift=self.state.step)
+        recorded = as_it_stands(self.state)
+        head = _head(recorded, 0, self._rows, self.setup.job.counts_work, self.observer)
+        return [replace(self._moment(head if self.falling is None else self.falling.as_ready(head), 0), traced=False)]
+
     def progress(self, moments: list[Moment], committed: int) -> Progress:
         """Where the run stands after a segment: its phase, its error against its tolerance, the time that is left."""
         shown, c, tuner = super().progress(moments, committed), self.course, self.launch.tuner
-        error = float(c.latest(SAMPLING).get("error", c.latest(BURN_IN).get("error", np.nan)))
+        error = float(c.latest(SAMPLING).get("error", np.nan))  # of what is kept: burn-in's own counts for nothing
         total = c.expected(tuner.tolerance, tuner.max_steps, self.state.step)
         left = float("inf") if total is None or not self.rate else max(total - self.state.step, 0) / self.rate
         return replace(

@@ -108,7 +108,7 @@ def recover(root: Path, record: Record) -> tuple[Checkpoint, dict[str, Growing]]
         raise damaged(root, damage)
     _remove_leftovers(root, record)
     for path, spec in growing.items():
-        _truncate(root / path, spec)
+        truncate(root / path, spec)
     _restore_documents(root, record)
     checkpoint, predictive = read_slot(root, record)
     _restore_derived(root, record, checkpoint, predictive)
@@ -141,7 +141,7 @@ def _remove_leftovers(root: Path, record: Record) -> None:
                 remove(root, path)
 
 
-def _truncate(folder: Path, spec: ArraySpec) -> None:
+def truncate(folder: Path, spec: ArraySpec) -> None:
     """Delete chunks past the committed length. The last chunk may hold more draws than were committed: its document
     hides them.
     """

@@ -145,7 +145,7 @@ class RunInfo:
     keep : what is kept per draw. attributes : of the last commit.
     run_id : made at birth, in everything that belongs to the run. spec_digest, data_fingerprint : of spec and data as
     sampled, so that it can be said which of them was changed. All three are empty before format 2.
-    foreign : whether another program wrote this copy of the run.
+    foreign : whether another program wrote this copy of the run. remarks : texts that were given beside the spec.
     """
 
     spec: str
@@ -167,3 +167,4 @@ class RunInfo:
     spec_digest: str = ""
     data_fingerprint: str = ""
     foreign: bool = False
+    remarks: dict[str, str] = field(default_factory=dict)

@@ -104,12 +104,16 @@ def read_header(path: str | os.PathLike[str]) -> RunInfo:
     )  # fmt: skip
 
 
+REMARK = "remark_"
+"""In front of the names of remarks, as attributes."""
 _TEXTS = ("spec", "fingerprint", "engine", "device", "created_at", "run_id", "spec_digest", "data_fingerprint")
 
 
 def _glance(root: Mapping[str, Any], schema: Schema, **progress: Any) -> RunInfo:
     text: dict[str, Any] = {name: str(root.get(name, "")) for name in _TEXTS}
+    remarks = {name.removeprefix(REMARK): str(text) for name, text in root.items() if name.startswith(REMARK)}
     return RunInfo(
+        remarks=remarks,
         **text, **progress, format=root["format"], versions=_versions(root.get("versions")), replicas=schema.replicas,
         parameters=schema.parameters, keep=schema.keep, expected_draws=schema.draws,
     )  # fmt: skip

@@ -7,6 +7,7 @@ import queue
 import shutil
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +19,7 @@ from ..errors import GpuThermoError, RunError, StoreError
 from ..state import State
 from .arrays import Growing, put_values
 from .birth import create_store
-from .checkpoints import Commit, changing, recover, write_slot
+from .checkpoints import Commit, changing, recover, truncate, write_slot
 from .files import LOCK, Lock, put_document
 from .header import Checkpoint, Draws, Header, Trace
 from .record import Record, group_document, load_record, located, read_root, refuse_earlier, to_key
@@ -53,6 +54,7 @@ class RunWriter:
         self.path, self.schema = path, record.schema
         self._record, self._lock, self._growing, self._shown = record, lock, growing, shown
         self._committed = (step, record.draws)
+        self._dropped: list[str] = []
         self._error: BaseException | None = None
         self._told = False
         self._queue: queue.SimpleQueue[tuple[Callable[[], None], int] | None] = queue.SimpleQueue()
@@ -114,6 +116,12 @@ class RunWriter:
     def committed(self) -> tuple[int, int]:
         """(step, draws) of the last commit that is on the disk."""
         return self._committed
+
+    def drop_draws(self) -> None:
+        """Begin the draws anew. Those that are there are so until the next commit, which has to come before any others
+        are handed over: it takes their files away.
+        """
+        self._send(self._drop, 0)
 
     def append(self, draws: Draws) -> None:
         """Hand over draws, which count from the next commit on.
@@ -300,6 +308,12 @@ class RunWriter:
             raise self._error
         raise _trouble(self.path, self._error, self._committed) from self._error
 
+    def _drop(self) -> None:
+        self._dropped = [path for path in self._growing if path.partition("/")[0] in self.schema.sampled]
+        for path in self._dropped:
+            spec = self._growing[path].spec.at(0)
+            self._growing[path] = Growing(self.path, path, replace(spec, crc=None if spec.crc is None else 0))
+
     def _append(self, values: dict[str, np.ndarray]) -> None:
         for path, value in values.items():
             self._growing[path].append(value)
@@ -325,6 +339,9 @@ class RunWriter:
         put_document(self.path, "checkpoint", group_document(record.groups["checkpoint"]))
         put_document(self.path, "", record.document())
         self._record, self._committed = record, (commit.step, draws)
+        while self._dropped:
+            path = self._dropped.pop()
+            truncate(self.path / path, record.arrays[path])
 
     def _show(self, record: Record, commit: Commit) -> None:
         """Write what readers see beside the draws: `predictive`, status coordinates that changed, the moves' report,

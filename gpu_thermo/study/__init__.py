@@ -1,7 +1,8 @@
 """Studies: grids of methods and hyperparameters times seeds, run as few large launches, on one machine or a cluster.
 
-Reading order: grids (what a user writes: cells and seeds), shards (what one launch does), launch (one shard), parts
-(what is on disk), work and conduct (a study), workers (elsewhere), tables and statistics (numbers out of it).
+Reading order: grids (what a user writes: cells and seeds), shards (what one launch does), launch (one shard), together
+(several), tuned (a run that stops itself), turns and asks (several of those), parts (what is on disk), work and conduct
+(a study), workers (elsewhere), tables and statistics (numbers out of it).
 Comparisons of methods at equal gradients: entries (what a user writes), measures, watch, compare.
 
 The package is callable: `gpu_thermo.study(spec, "study.zarr")` runs a study, as `gpu_thermo.sample` runs a run.

@@ -44,7 +44,12 @@ def _of_data(ready: Setup, draws: int) -> int:
     return 2 * sets + laws
 
 
-def launch_bytes(groups: list[Group], launches: Sequence[Sequence[Shard]], device: str) -> int:
+def launch_bytes(groups: list[Group], launches: Sequence[Sequence[Shard]]) -> int:
     """Bytes of the process while the largest launch runs."""
-    largest = max((sum(s.runs * groups[s.group].memory for s in launch) for launch in launches), default=0)
-    return resident_memory() + largest + 3 * RING_BYTES[device.partition(":")[0]]
+    return resident_memory() + max((_of_launch(groups, launch) for launch in launches), default=0)
+
+
+def _of_launch(groups: list[Group], launch: Sequence[Shard]) -> int:
+    """Its runs, and what a segment records, three times."""
+    ring = RING_BYTES[groups[launch[0].group].device.partition(":")[0]]
+    return sum(s.runs * groups[s.group].memory for s in launch) + 3 * ring

@@ -195,10 +195,7 @@ def _run_here(
 
         try:
             make_parts(launch, path, how, on_steps, allow, progress.count)
-        except _Stop:
-            return
-        except Interrupted as stop:  # it has committed what it did
-            caught.append(stop.exit_code - 128)
+        except (_Stop, Interrupted):  # a run that stops itself has committed what it did
             return
         progress.steps = before + sum(shard.replica_steps for shard in launch)
         report(progress)

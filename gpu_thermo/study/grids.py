@@ -55,7 +55,11 @@ class StudyOptions(Section):
     accuracies: list[float] = Field([0.9, 0.95, 0.99], description="test accuracies whose first step is noted")
     keep: bool = Field(False, description="keep every draw's parameters (large)")
     shard: int | None = Field(
-        None, ge=1, le=2**20, description="runs of one shard; about ten seconds of work by default"
+        None,
+        ge=1,
+        le=2**20,
+        description="runs of one shard, about ten seconds of work by default; of those with a tolerance how many share"
+        " a launch, as many as pay by default",
     )
 
     @model_validator(mode="after")

@@ -60,8 +60,9 @@ def run_shard(
     """
     began = time.perf_counter()
     launch = make_launch(shard)
-    chosen = choose_engine(launch.setup.job, engine, resolve_device(device))
-    worker = make_engine(launch.setup.job, chosen, resolve_device(device), threads)
+    job = launch.setup.job
+    device = resolve_device(device, job.target.library)
+    worker = make_engine(job, choose_engine(job, engine, device), device, threads)
     watch = Watch(shard, launch.setup, worker, initial_state(launch, worker), threads)
     for recorded in watch.loop.segments():
         watch(recorded)
@@ -163,7 +164,7 @@ def make_group(first: Shard, cells: list[Cell], device: str, engine: str) -> Gro
 
 def group_of(ready: Setup, job: Job, cells: list[Cell], device: str, engine: str) -> Group:
     """A launch group of cells like a run made ready, whose engine carries out `job`."""
-    device = resolve_device(device)
+    device = resolve_device(device, job.target.library)
     chosen = choose_engine(job, engine, device)
     if ready.subject.potential is None:
         each = operations(job, ready.subject.points_seen, ready.spec.run.trace)
@@ -172,6 +173,6 @@ def group_of(ready: Setup, job: Job, cells: list[Cell], device: str, engine: str
     build, probe = describe_build(job, chosen, device).to_dict(), getattr(ready.subject, "probe", None)
     alike = not (ready.spec.moves or job.hyper.schedules or any(record.ticks for record in job.program.records))
     return Group(
-        cells, each, chosen, job.target.layout, job.program.partition.names, build, probe=probe,
+        cells, each, chosen, device, job.target.layout, job.program.partition.names, build, probe=probe,
         steady=alike and ready.spec.run.tolerance is None,
     )  # fmt: skip

@@ -4,7 +4,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..engines import resolve_device
 from ..running import speed
 from ..store.files import as_path
 from ..targets.base import Potential
@@ -84,18 +83,18 @@ def plan_study(
         )
     steps = sum(s.replica_steps for s in job.shards)
     todo = [s for s in job.shards if not (store and is_done(as_path(store), s))]
-    device, launches = resolve_device(device), job.launches(todo)
+    launches, devices = job.launches(todo), dict.fromkeys(group.device for group in job.groups)
     return StudyPlan(
         len(job.cells), seeds, len(job.cells) * seeds, len(groups), len(job.shards), len(job.shards) - len(todo), steps,
-        _seconds(job, todo, device), _disk(job, seeds), tuple(cell.label for cell in job.cells), device, tuple(groups),
-        any(s.tuned for s in job.shards), launch_bytes(job.groups, launches, device), len(launches),
+        _seconds(job, todo), _disk(job, seeds), tuple(cell.label for cell in job.cells), ", ".join(devices),
+        tuple(groups), any(s.tuned for s in job.shards), launch_bytes(job.groups, launches), len(launches),
     )  # fmt: skip
 
 
-def _seconds(job: Work, todo: list[Shard], device: str) -> float:
-    """Time of the shards `todo` at the share of the device's peak that engines reach."""
-    peak, _ = speed.measured_peak(device)
-    each = [group.operations / (ACHIEVED[group.engine] * peak) for group in job.groups]
+def _seconds(job: Work, todo: list[Shard]) -> float:
+    """Time of the shards `todo` at the share of their device's peak that engines reach."""
+    peak = {device: speed.measured_peak(device)[0] for device in {group.device for group in job.groups}}
+    each = [group.operations / (ACHIEVED[group.engine] * peak[group.device]) for group in job.groups]
     return sum(s.replica_steps * each[s.group] for s in todo)
 
 

@@ -37,7 +37,7 @@ from .seeds import SeedTable
 SHARD_WORK = 5e11
 """Floating-point operations of one shard, about ten seconds on two cores."""
 SMALLEST, LARGEST = 32, 1024
-LENGTHS = ("steps", "burn_in", "thin", "trace")
+LENGTHS = ("steps", "burn_in", "thin", "trace", "tolerance", "max_steps")
 """Of [run]: how long a run is, and when it is recorded."""
 FORMAT = 2
 """Of studies, in their stores and in every shard's id: raised when the same spec would be cut into other shards (2: by
@@ -50,21 +50,24 @@ class Group:
 
     Attributes
     ----------
-    operations : arithmetic of a replica-step, learning curves included. engine : who carries it out. layout :
-    tensors of a run. partitions : their names. build : what decides bits here. memory : bytes of a run under way.
-    probe : outputs of a network given from Python, by which it is known again. steady : whether every step does the
-    same, for every run by itself, so that runs of other lengths may go on beside them.
+    operations : arithmetic of a replica-step, learning curves included. engine, device : who carries it out, and where.
+    layout : tensors of a run. partitions : their names. build : what decides bits here. memory : bytes of a run under
+    way. probe : outputs of a network given from Python, by which it is known again. steady : whether every step does
+    the same, for every run by itself, so that runs of other lengths may go on beside them. turns : replicas of a launch
+    at most, of runs that stop themselves.
     """
 
     cells: list[Cell]
     operations: float
     engine: str
+    device: str
     layout: Layout
     partitions: tuple[str, ...]
     build: Mapping[str, str]
     memory: int = 0
     probe: np.ndarray | None = None
     steady: bool = False
+    turns: int = 0
 
     @property
     def spec(self) -> RunSpec:
@@ -139,9 +142,23 @@ def launch_key(spec: RunSpec) -> str:
     """Text that is equal for runs that can share a launch: all but the values of hyperparameters (schedules must
     agree), on a ladder those aside that its rungs set.
     """
-    tree = json.loads(spec.to_json())
     if spec.run.tolerance is not None:
-        return json.dumps(tree, sort_keys=True)
+        return spec.to_json()
+    return json.dumps(_shared(spec), sort_keys=True)
+
+
+def beside_key(spec: RunSpec) -> str:
+    """Text that is equal for runs that differ in how long they are and when they are recorded, too; runs that stop
+    themselves may find other hyperparameters.
+    """
+    tree = _shared(spec)
+    tree["run"] = {key: value for key, value in tree["run"].items() if key not in LENGTHS}
+    return json.dumps(tree, sort_keys=True)
+
+
+def _shared(spec: RunSpec) -> dict[str, Any]:
+    """All of a spec but the values of hyperparameters."""
+    tree: dict[str, Any] = json.loads(spec.to_json())
     method, kept = tree["method"], _set_by_rungs(spec)
     for name in ("stepsize", "posterior_temperature", *PARTITIONED):
         if name in method and name not in kept and not (name == "momentum" and method["name"] == "coolmomentum"):
@@ -150,15 +167,7 @@ def launch_key(spec: RunSpec) -> str:
         method["temperature"] = method.pop("posterior_temperature")
     if method["name"] == "sgld" and "sigma" in method and not kept:
         method["temperature"] = method.pop("sigma")
-    tree["method"] = {key: value for key, value in method.items() if value is not None}
-    return json.dumps(tree, sort_keys=True)
-
-
-def beside_key(spec: RunSpec) -> str:
-    """Text that is equal for runs that differ in how long they are and when they are recorded, too."""
-    tree = json.loads(launch_key(spec))
-    tree["run"] = {key: value for key, value in tree["run"].items() if key not in LENGTHS}
-    return json.dumps(tree, sort_keys=True)
+    return tree | {"method": {key: value for key, value in method.items() if value is not None}}
 
 
 def _set_by_rungs(spec: RunSpec) -> set[str]:
@@ -234,10 +243,15 @@ def _cuts(group: Group, seeds: SeedTable, size: int) -> Iterator[tuple[list[Cell
 
 def _spans(spec: RunSpec, seeds: SeedTable) -> list[tuple[int, int]]:
     """Seeds that may share a shard: all; where each data set has its own prior, neighbours of one data seed."""
-    if spec.target is not None or spec.model.prior_sd != AUTO or spec.model.prior_scales is not None:
+    if not _has_own_prior(spec):
         return [(0, len(seeds))]
     edges = [0, *(np.flatnonzero(seeds.data[1:] != seeds.data[:-1]) + 1).tolist(), len(seeds)]
     return list(pairwise(edges))
+
+
+def _has_own_prior(spec: RunSpec) -> bool:
+    """Whether each data set has a prior of its own."""
+    return spec.target is None and spec.model.prior_sd == AUTO and spec.model.prior_scales is None
 
 
 def _shard_id(specs: tuple[str, ...], seeds: SeedTable, study: StudySpec, contents: str) -> str:
@@ -258,24 +272,42 @@ def _contents(spec: RunSpec, base: Path | None) -> str:
 
 
 def make_launches(
-    shards: list[Shard], groups: list[Group], runs: int | None = None, most: float = SHARD_WORK
+    shards: list[Shard],
+    groups: list[Group],
+    runs: int | None = None,
+    most: float = SHARD_WORK,
+    turns: int | None = None,
 ) -> list[tuple[Shard, ...]]:
     """Shards that go in one launch each: those of the same seeds whose runs differ in hyperparameters and length, up to
-    so many `runs`, and `most` operations in all. It changes nothing of what a shard gives.
+    so many `runs`, and `most` operations in all; and runs that stop themselves, `runs` of them where that is said, else
+    as many as pays, of which no launch has more than `turns`. It changes nothing of what a shard gives.
     """
     out: dict[Any, list[list[Shard]]] = {}
     for shard in shards:
         group = groups[shard.group]
-        alone = not group.steady
-        key = shard.id if alone else (beside_key(group.spec), shard.first_seed, len(shard.seeds))
-        launches = out.setdefault(key, [[]])
+        launches = out.setdefault(_launch_of(shard, group), [[]])
         with_it = [*launches[-1], shard]
-        work = sum(s.replica_steps * groups[s.group].operations for s in with_it)
-        if len(with_it) > 1 and (work > most or sum(s.runs for s in with_it) > (runs or work)):
+        several, bounds = sum(s.runs for s in with_it), (runs, turns if shard.tuned else None)
+        full = any(bound is not None and several > bound for bound in bounds)
+        if not shard.tuned:
+            full |= sum(s.replica_steps * groups[s.group].operations for s in with_it) > most
+        elif runs is None:
+            full |= sum(s.replicas for s in with_it) > group.turns
+        if len(with_it) > 1 and full:
             launches.append([shard])
         else:
             launches[-1] = with_it
     return [tuple(launch) for launches in out.values() for launch in launches]
+
+
+def _launch_of(shard: Shard, group: Group) -> Any:
+    """What shards have in common that may share a launch."""
+    if not group.steady:
+        return shard.id
+    spec = group.spec
+    if shard.tuned:
+        return beside_key(spec), shard.seeds.data[0] if _has_own_prior(spec) else None
+    return beside_key(spec), shard.first_seed, len(shard.seeds)
 
 
 # -- one launch --------------------------------------------------------------------------------------------------------
@@ -339,9 +371,4 @@ def _hyper(specs: list[RunSpec], made: Setup, each: int) -> Hyper:
     method = get_method(specs[0].method.name)
     points, steps = made.job.target.points, specs[0].run.steps
     parts = [resolve_hyper(spec.method, method, made.program, 1, points, steps) for spec in specs]
-    joined = {
-        name: np.concatenate([np.repeat(getattr(p, name), each, axis=0) for p in parts])
-        for name in ("stepsize", *PARTITIONED)
-    }
-    block = np.concatenate([np.repeat(p.block, each) for p in parts])
-    return Hyper(**joined, schedules=parts[0].schedules, total=steps, block=block)
+    return Hyper.joined([part.take(np.zeros(each, np.int64)) for part in parts])

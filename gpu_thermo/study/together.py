@@ -14,17 +14,16 @@ import numpy as np
 
 from ..engines import choose_engine, make_engine, resolve_device
 from ..engines.base import moment_bytes
-from ..engines.devices import each_device
 from ..engines.gpu import is_out_of_memory
 from ..errors import ResourceError, RunError
 from ..running.loop import ring_slots
 from ..running.pace import Pace
 from ..state import Segment, Track
 from .launch import Arrays, OnSteps, Watch
-from .parts import write_part
 from .progress import How
 from .shards import Shard, initial_state, joined, make_launch
-from .tuned import make_part
+from .tuned import keep_part, make_part
+from .turns import Turns
 
 OnPart = Callable[[Shard], None]
 
@@ -38,10 +37,10 @@ def make_parts(
     goes one by one.
     """
     left = {shard.id: shard for shard in launch}
-    if len(left) > 1 and len(each_device(resolve_device(how[0]))) == 1:
+    if len(left) > 1:
         try:
-            for shard, arrays in Together(launch, how).run(on_steps):
-                write_part(store, shard, arrays)
+            for shard, arrays in _side_by_side(launch, store, how, on_steps, allow_other_bits):
+                keep_part(shard, store, arrays)
                 on_part(left.pop(shard.id))
         except (ResourceError, RunError) as error:
             if not isinstance(error, ResourceError) and not is_out_of_memory(error.__cause__ or error):
@@ -52,6 +51,15 @@ def make_parts(
         make_part(shard, store, *how, report, allow_other_bits)
         on_part(shard)
         done += shard.replica_steps
+
+
+def _side_by_side(
+    launch: Sequence[Shard], store: Path, how: How, on_steps: OnSteps | None, allow_other_bits: bool
+) -> Iterator[tuple[Shard, Arrays]]:
+    """The shards as they end. Nothing holds the launch but what is returned, so that its memory goes with it."""
+    if launch[0].tuned:
+        return Turns(launch, store, how, allow_other_bits).run(on_steps)
+    return Together(launch, how).run(on_steps)
 
 
 def _after(on_steps: OnSteps, done: int, shard: Shard) -> OnSteps:
@@ -70,7 +78,7 @@ class Together:
         self._began = time.perf_counter()
         shards = sorted(launch, key=lambda shard: -shard.steps)
         whole = make_launch(joined(shards))
-        self._job, self._device = whole.setup.job, resolve_device(device)
+        self._job, self._device = whole.setup.job, resolve_device(device, whole.setup.job.target.library)
         self._chosen = choose_engine(self._job, engine, self._device)
         self._engine = make_engine(self._job, self._chosen, self._device, self._threads)
         self._state = initial_state(whole, self._engine)

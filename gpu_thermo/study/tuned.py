@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ..engines import resolve_device
 from ..engines.builds import read_history
 from ..errors import DivergedError, RunError, Status, StoreError
-from ..run import Interrupted, resume, start
+from ..run import Interrupted, go_on, start
 from ..running.bill import memory_bill
-from ..running.drive import COMMIT_SECONDS, Limits
+from ..running.drive import Limits
 from ..running.launch import Launch
+from ..running.seat import Seat
 from ..running.spent import gradients
 from ..running.stored import make_header
 from ..running.subject import Setup
@@ -39,6 +39,11 @@ from .parts import NOTICES, RUNS, write_part
 from .seen import Arrays
 from .shards import Group, Shard
 
+TURNS = {("batched", "cpu"): 1024, ("fused", "cpu"): 0, ("batched", "cuda"): 2**16, ("fused", "cuda"): 2**16}
+"""Replicas that go together, by engine and device: as many as steps of more take no less; none where one run fills the
+processor (bench.turns)."""
+TURNS_BYTES = 2**31
+"""What runs that go together may hold in all, of the process's memory as of a GPU's."""
 REACHED = "tolerance"
 """How the course of a run ends that knows its averages as well as was asked."""
 
@@ -52,6 +57,11 @@ def make_part(
         arrays = run_tuned(shard, store, device, engine, threads, on_steps, allow_other_bits)
     else:
         arrays = run_shard(shard, device, engine, threads, on_steps)
+    keep_part(shard, store, arrays)
+
+
+def keep_part(shard: Shard, store: Path, arrays: Arrays) -> None:
+    """Write what a shard of any kind gave, and of the run itself keep what is to be kept."""
     write_part(store, shard, arrays)
     forget(store, shard)
     if shard.tuned and shard.keep:
@@ -60,9 +70,10 @@ def make_part(
 
 def run_tuned(
     shard: Shard, store: Path, device: str = "auto", engine: str = "auto", threads: int | None = None,
-    on_steps: Callable[[int], None] | None = None, allow_other_bits: bool = False,
+    on_steps: Callable[[int], None] | None = None, allow_other_bits: bool = False, seat: Seat | None = None,
 ) -> Arrays:  # fmt: skip
-    """Carry out, or go on with, the one run of a shard of the study in `store`; what the study keeps of it.
+    """Carry out, or go on with, the one run of a shard of the study in `store`; what the study keeps of it. `seat` :
+    where it goes on beside others in one launch.
 
     Returns
     -------
@@ -78,12 +89,15 @@ def run_tuned(
     RunError, StoreError
         As `sample` and `resume`.
     """
-    began, path = time.perf_counter(), run_path(store, shard)
+    clock, path = time.perf_counter if seat is None else seat.clock, run_path(store, shard)
+    began = clock()
     report = None if on_steps is None else (lambda progress: on_steps(progress.step))
     path.parent.mkdir(exist_ok=True)
     why = ""
     try:
-        _carry_on(shard, path, allow_other_bits, engine, report, {"device": device, "threads": threads})
+        _carry_on(
+            shard, path, Limits(report, seat=seat), engine, allow_other_bits, {"device": device, "threads": threads}
+        )
     except Interrupted:
         raise
     except DivergedError as error:
@@ -94,23 +108,25 @@ def run_tuned(
                 raise  # trouble of the machine's, not of the replicas
     with open_run(path) as tree:
         out = _outcomes(shard, path, tree, why)
-    return out | {"seconds": np.array([time.perf_counter() - began])}
+    return out | {"seconds": np.array([clock() - began])}
 
 
-def _carry_on(shard: Shard, path: Path, allow_other_bits: bool, engine: str, report: Any, how: dict[str, Any]) -> None:
+def _carry_on(
+    shard: Shard, path: Path, limits: Limits, engine: str, allow_other_bits: bool, how: dict[str, Any]
+) -> None:
     """Begin the run, or go on with it, unless it has ended and only its part is missing."""
     own = shard.beside
     if not path.exists():
-        start(ready_of(shard), path, Limits(report, None, COMMIT_SECONDS), engine=engine, **how).close()
+        start(ready_of(shard), path, limits, engine=engine, **how).close()
     elif not _has_ended(path):
-        given = {"potential": own.potential, "network": own.own, "on_progress": report}
-        resume(path, allow_other_bits=allow_other_bits, **given, **how).close()
+        given: dict[str, Any] = {"potential": own.potential, "network": own.own, "allow_other_bits": allow_other_bits}
+        go_on(path, limits, **given, **how).close()
 
 
 def _has_ended(path: Path) -> bool:
     """Whether a run has stopped itself, and only its part is missing."""
     with open_run(path) as tree:
-        told = _told(tree)
+        told = _told(tree, path)
     return told is not None and bool(told.course.ended)
 
 
@@ -138,11 +154,14 @@ def ready_of(shard: Shard) -> Setup:
 def tuned_group(first: Shard, cells: list[Cell], device: str, engine: str) -> Group:
     """A launch group of `cells` from the `first` run made ready: mistakes show before anything runs."""
     ready = ready_of(first)
-    launch = Launch.of(ready)
-    found = group_of(ready, launch.job, cells, device, engine)
+    found = group_of(ready, Launch.of(ready).job, cells, device, engine)
     moments = ready.moments()
-    bill, _ = memory_bill(ready, make_header(ready, found.engine, resolve_device(device), moments), moments)
-    return replace(found, memory=sum(bill.values()) - bill["process"])
+    bill, there = memory_bill(ready, make_header(ready, found.engine, found.device, moments), moments)
+    memory = sum(bill.values()) - bill["process"]
+    runs = TURNS_BYTES // max(memory, there, 1)
+    turns = min(TURNS[found.engine, found.device.partition(":")[0]], runs * ready.job.replicas)
+    unwatched = ready.spec.run.max_time is None  # a clock is each run's own
+    return replace(found, memory=memory, steady=unwatched, turns=turns)
 
 
 # -- what it came to ---------------------------------------------------------------------------------------------------
@@ -152,7 +171,7 @@ def _outcomes(shard: Shard, path: Path, tree: xr.DataTree, why: str) -> Arrays:
     """What the study keeps of a run that has ended; `why` it failed, where it did."""
     header = read_header(path)
     ready = ready_of(shard)
-    told = _told(tree)
+    told = _told(tree, path)
     seconds = float(header.attributes.get("sampling_time", math.nan))
     numbers = dict.fromkeys(("steps_to_tolerance", "gradients_to_tolerance", "seconds_to_tolerance"), math.nan)
     if told is not None and told.course.ended == REACHED:
@@ -184,14 +203,17 @@ def _cause(status: np.ndarray) -> Status:
     return Status(int(status.max())) if status.any() else Status.NONFINITE_POSITION
 
 
-def _told(tree: xr.DataTree) -> Told | None:
+def _told(tree: xr.DataTree, path: Path) -> Told | None:
     """The course of a run; None of one that never committed any."""
     if "tuning" not in tree.children or "course" not in tree["tuning"].attrs:
         return None
     try:
         return Told.of(tree["tuning"].attrs)
     except ValueError as error:
-        raise StoreError(f"The run's course is damaged ({error}): run the study again with --overwrite.") from None
+        raise StoreError(
+            f"The course of the run '{path}' is damaged ({error}): remove that folder, then give the same command; the"
+            " study begins this run anew and keeps the others."
+        ) from None
 
 
 def _found(tree: xr.DataTree, told: Told | None, ready: Setup) -> dict[str, float]:

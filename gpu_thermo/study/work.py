@@ -35,7 +35,8 @@ class Work:
         """Shards by the launches that they go in; each of several `workers` has some."""
         work = sum(s.replica_steps * self.groups[s.group].operations for s in shards)
         most = min(SHARD_WORK, work / (LAUNCHES * workers)) if workers else SHARD_WORK
-        return make_launches(shards, self.groups, self.study.study.shard, most)
+        turns = max(1, len(shards) // workers) if workers else None
+        return make_launches(shards, self.groups, self.study.study.shard, most, turns)
 
 
 def as_study(

@@ -24,10 +24,11 @@ GRACE_SECONDS = 5.0
 
 def remote_launch(
     launch: Sequence[Shard], path: str, device: str, engine: str, threads: int | None, own: bytes = b"",
-    beside: bytes = b"",
+    beside: bytes = b"", allow_other_bits: bool = False,
 ) -> None:  # fmt: skip
     """What a worker does: run the shards of a launch and write their parts, unless another worker did so meanwhile.
-    `own` is what the coordinator has registered, `beside` what it was given beside the study.
+    `own` is what the coordinator has registered, `beside` what it was given beside the study. `allow_other_bits` : go
+    on with runs that stop themselves and were begun by another build.
     """
     unpack(own)
     if beside:
@@ -37,7 +38,7 @@ def remote_launch(
     if not where.is_dir():
         raise RunError(f"A worker does not see '{path}': put the study on a file system that all workers share.")
     if todo := [shard for shard in launch if not is_done(where, shard)]:
-        make_parts(todo, where, (device, engine, threads))
+        make_parts(todo, where, (device, engine, threads), allow_other_bits=allow_other_bits)
 
 
 def run_there(
@@ -50,7 +51,8 @@ def run_there(
     report: OnProgress,
     known: dict[int, dict[str, str]] | None,
 ) -> None:
-    """Hand out launches, count each shard as its part is there, and after a signal wait for those under way.
+    """Hand out launches, count each shard as its part is there, and after a signal wait for those under way. `known` :
+    the builds that parts must have; None where any will do.
 
     Raises
     ------
@@ -59,7 +61,7 @@ def run_there(
     """
     from distributed import wait
 
-    futures = _handed_out(client, todo, path, how)
+    futures = _handed_out(client, todo, path, how, allow_other_bits=known is None)
     end = float("inf")
     while futures and time.monotonic() < end:
         if caught and end == float("inf"):
@@ -86,14 +88,14 @@ def run_there(
 
 
 def _handed_out(
-    client: Any, todo: Sequence[Sequence[Shard]], path: Path, how: tuple[str, str, int | None]
+    client: Any, todo: Sequence[Sequence[Shard]], path: Path, how: tuple[str, str, int | None], allow_other_bits: bool
 ) -> dict[Any, Sequence[Shard]]:
     """The future of each launch; what was given beside the study goes to every worker once."""
     own, beside = packed(), client.scatter(pack_beside(todo[0][0].beside), broadcast=True) if todo else b""
     return {
         client.submit(
             remote_launch, [replace(shard, beside=NOTHING) for shard in launch], str(path), *how, own, beside,
-            key=f"gpu-thermo-{launch[0].id}-{os.getpid()}", pure=False,
+            allow_other_bits, key=f"gpu-thermo-{launch[0].id}-{os.getpid()}", pure=False,
         ): launch
         for launch in todo
     }  # fmt: skip

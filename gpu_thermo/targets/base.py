@@ -2,7 +2,7 @@
 formula.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
@@ -117,6 +117,12 @@ class Target(Protocol):
     def energy_on(self, position: Array, batch: Batch) -> Array:
         """U [R] float64 as `energy_and_gradient` has it, where that takes less."""
         return self.energy_and_gradient(position, batch)[0]
+
+    def beside(self, others: "Sequence[Target]") -> "Target | None":
+        """What the replicas of this one and of others by the same spec are about, one after another; None where their
+        data make them different.
+        """
+        return self
 
     def arithmetic(self, points: int) -> dict[str, Count]:
         """Arithmetic of an evaluation on `points` points, by part: forward, backward.

@@ -293,7 +293,10 @@ class MlpModel:
 
     def noise_variance(self, position: Array) -> Array | None:
         """Square of the learned noise [R, n] float64; None where the noise is known."""
-        return self.noise(position)[:, 0] ** 2 if self.noises else None
+        if not self.noises:
+            return None
+        with np.errstate(over="ignore"):  # of a replica that ran away
+            return np.square(self.noise(position)[:, 0])
 
     def constants_at(self, position: Array | None) -> dict[str, Any]:
         """`constants`, with the likelihood's own parameters `log_noise` [R, 1, n] of replicas [R, P], if any."""

@@ -1,5 +1,6 @@
 """The posterior of a perceptron on data sets: energy and gradient on a batch of points (equations.md section 1)."""
 
+from collections.abc import Sequence
 from copy import copy
 from typing import Any
 
@@ -53,6 +54,32 @@ class MlpTarget(Target):
         moved.weight = None if self.weight is None else xp.asarray(self.weight)
         moved._adopt(xp)
         return moved
+
+    def beside(self, others: Sequence[Target]) -> "MlpTarget | None":
+        """See Target; data that are the same are held once."""
+        held: list[MlpTarget] = []
+        dataset = []
+        for target in (self, *others):
+            assert isinstance(target, MlpTarget)
+            if target.model != self.model or target.points != self.points:
+                return None
+            place = next((i for i, other in enumerate(held) if target._has_data_of(other)), len(held))
+            dataset.append(sum(len(other.x_train) for other in held[:place]) + target.dataset)
+            if place == len(held):
+                held.append(target)
+        joined = copy(self)
+        joined.dataset = joined._dataset = np.concatenate(dataset)
+        if len(held) > 1:
+            for name in ("x_train", "x_test", "y_train", "y_test", "_x1"):
+                setattr(joined, name, np.concatenate([getattr(target, name) for target in held]))
+            joined.weight = None if self.weight is None else np.concatenate([target.weight for target in held])
+            joined._single = False
+        return joined
+
+    def _has_data_of(self, other: "MlpTarget") -> bool:
+        """Whether its training points are the same, with the same weights."""
+        names = ("x_train", "y_train", "weight")
+        return self is other or all(np.array_equal(getattr(self, name), getattr(other, name)) for name in names)
 
     def energy_and_gradient(self, position: Array, batch: Batch, power: Array | None = None) -> tuple[Array, Array]:
         """U [R] float64 and its gradient [R, P] on the batch's points; the loss times `power` [R], where that is

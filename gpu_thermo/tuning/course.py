@@ -1,7 +1,8 @@
 """The course of a run that tunes itself: descent, adaptation, burn-in, sampling (equations.md section 14).
 
 A Course is all that was decided so far, plain numbers that stand in the checkpoint as JSON; a Tuner (tuner.py) makes
-the next one of it. The step counter never goes back, and a stage's draws never count for the next.
+the next one of it. The step counter never goes back, and a stage's draws never count for the next, but for those of
+the window that ends burn-in.
 """
 
 import json
@@ -18,6 +19,10 @@ from .rules import Lengths
 DESCENT, ADAPTATION, LADDER, BURN_IN, FALL, SAMPLING = PHASES = (
     "descent", "adaptation", "ladder", "burn-in", "fall", "sampling",
 )  # fmt: skip
+HURRIED = "time"
+"""In place of a test of burn-in that failed, where half of the time was gone."""
+DROPPED = "dropped"
+"""In the log: a stage of sampling whose draws were dropped, as more time let burn-in go on."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +39,11 @@ class Course:
     burned : whether burn-in ended by its own rules. stuck : windows in which nothing drifted and replicas did not mix.
     lowered : whether h was lowered for its bias. ended : why the run has stopped: tolerance, max_steps, max_time; ""
     while it goes on. kept : steps between kept draws.
-    origin, first : step at which sampling began, and steps of its first segment. path : "" for the ordinary way, or
-    that of falling.py, of which plan : windows of the descent; fall : stepsizes from which and to which.
+    origin, first : step at which sampling began, and steps of its first segment.
+    makeshift : step at which replicas were kept as they stood, since time was over before the first draw; 0 where draws
+    are draws. hurried : whether burn-in was cut short, as half of the time was gone.
+    path : "" for the ordinary way, or that of falling.py, of which plan : windows of the descent; fall : stepsizes from
+    which and to which.
     log : what each stage came to.
     """
 
@@ -57,6 +65,8 @@ class Course:
     kept: int = 1
     origin: int = 0
     first: int = 0
+    makeshift: int = 0
+    hurried: bool = False
     path: str = ""
     plan: int = 0
     fall: tuple[float, ...] = ()
@@ -76,6 +86,16 @@ class Course:
     def to_json(self) -> str:
         """As text."""
         return json.dumps(self.to_dict())
+
+    @property
+    def may_burn_on(self) -> bool:
+        """Whether it has ended by the ordinary rules without the end of its burn-in, to which more time would go."""
+        return self.phase == SAMPLING and bool(self.ended) and not self.burned and not self.path
+
+    @property
+    def timed(self) -> bool:
+        """Whether a clock decided anything, so that the same run may come to something else."""
+        return self.ended == "max_time" or any(line.get("failed") == [HURRIED] for line in self.log)
 
     def goes_on(self, tolerance: float, max_steps: int) -> bool:
         """Whether a run that has stopped goes on for another tolerance, or with more steps."""
@@ -114,6 +134,11 @@ class Course:
         start = self.origin if self.phase == SAMPLING else self.stop
         whole = done * (error / tolerance) ** 2 * rules.MARGIN
         return int(min(max(start + whole, self.stop), max_steps))
+
+    def without_draws(self) -> "Course":
+        """As if nothing had been sampled: draws there were are dropped, and their lines in the log say so."""
+        log = tuple(line | {"phase": DROPPED} if line["phase"] == SAMPLING else line for line in self.log)
+        return replace(self, makeshift=0, log=log)
 
     def latest(self, phase: str) -> Mapping[str, Any]:
         """The last line of that phase; {} where there is none."""

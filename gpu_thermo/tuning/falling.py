@@ -31,8 +31,8 @@ FAILED = 3
 """Windows of burn-in of any other network that must have failed before it is given up."""
 GROWTH = 3.0
 """By how much the adaptation may still raise h_0, where burn-in is foretold from it; later it is from h as it is."""
-DESCENT_SHARE, FEWEST, MOST = 0.01, 4, 40
-"""Of the budget for the descent, and its windows of rules.DESCENT_STEPS at least and at most."""
+DESCENT_STEPS, DESCENT_SHARE, FEWEST, MOST = 50, 0.01, 4, 40
+"""Steps of a window of the descent, its share of the budget, and its windows at least and at most."""
 RATES = 0.02, 0.005
 """Learning rates at its beginning and its end."""
 FRICTION = 0.1
@@ -94,7 +94,7 @@ class Falling:
         """From the beginning, at this step; the stage that is given up says why."""
         given_up = replace(course, phase=BURN_IN) if course.phase == SAMPLING else course  # nothing was sampled yet
         found = given_up.logged(turned=why) if why else course
-        return Course(path=NAME, begun=step, stop=step + rules.DESCENT_STEPS, plan=FEWEST, log=found.log)
+        return Course(path=NAME, begun=step, stop=step + DESCENT_STEPS, plan=FEWEST, log=found.log)
 
     # -- descent and warming -------------------------------------------------------------------------------------------
 
@@ -111,10 +111,10 @@ class Falling:
         """On to the next window; how many there are is laid down after the first."""
         plan = course.plan
         if course.window == 0:
-            plan = min(max(FEWEST, round(DESCENT_SHARE * left / rules.DESCENT_STEPS)), MOST)
+            plan = min(max(FEWEST, round(DESCENT_SHARE * left / DESCENT_STEPS)), MOST)
         found = course.logged(energy=energy, rate=self.rate(course))
         return replace(
-            found, window=course.window + 1, begun=step, stop=step + rules.DESCENT_STEPS, plan=plan
+            found, window=course.window + 1, begun=step, stop=step + DESCENT_STEPS, plan=plan
         )  # fmt: skip
 
     def warm(self, course: Course, step: int, energy: float, curvature: float, left: int) -> Course:

@@ -5,28 +5,30 @@ from dataclasses import dataclass
 
 import numpy as np
 
-DESCENT_STEPS, DESCENT_RATE, DESCENT_MOST = 50, 0.02, 2_000
+DESCENT_STEPS, DESCENT_RATE, DESCENT_MOST = 25, 0.02, 2_000
 """Steps between looks at the descent, its learning rate in units of the prior's sd, and the most steps of it."""
+PATIENCE = 4
+"""Looks at which the energy has to stand where somebody lies far outside."""
 FALL, DESCENDED = 0.1, 0.5
-"""Of P tau / 2: what the median energy may change when h and gamma stand; and still fall when the descent ends: heat
-brings P tau / 2 back, so that more is wasted.
+"""Of P tau / 2: what the median energy may change when h and gamma stand; and still fall between two looks when the
+descent ends: heat brings P tau / 2 back, so that more is wasted.
 """
 FIRST = 0.3
 """h_0 sqrt(lambda), and m gamma h of a block."""
-WINDOW, DOUBLE_EVERY, LONGEST = 50, 4, 400
+WINDOW, DOUBLE_EVERY, LONGEST = 25, 6, 400
 """Steps of the first window of the adaptation; windows after which they are doubled, up to the longest."""
 NOISY, OF_MEDIAN = 2.5, 1.25
 """Errors of a median within which three of them lie, as a rule; that error over the one of a mean."""
 AIM, AIM_OVERDAMPED, LEAST, SMALL = 0.035, 0.02, 0.5, 0.08
 """1 - acceptance of a single step aimed at, and of sgld, whose bias nothing takes off; the acceptance below which a
 window is done again; |ln factor| of h that is no more than noise."""
-SLOWER, FASTER = 0.5, 1.6
+SLOWER, FASTER = 0.5, 2.0
 """By what h is multiplied after a window, at least and at most."""
 FEWEST, MOST = 4, 60
 """Windows of the adaptation."""
-WARM = 6
+WARM = 11
 """Windows of the adaptation before masses are estimated, at least: soft directions heat up last."""
-WEIGHED = 3
+WEIGHED = 6
 """Windows of the adaptation once masses were estimated, at least: the ensemble is warm by then."""
 QUIET = 0.01
 """rho = h s^2 / (2 gamma tau) that minibatches are to keep below: variances are too wide by 3 to 4 of it."""

@@ -1,75 +1,26 @@
-"""What a run that tunes itself decides: a Tuner holds what does not change and judges what a stage came to. Course,
-Window and a few reductions in, the next Course out (equations.md section 14).
+"""What a run that tunes itself decides: Course, Window and a few reductions in, the next Course out (equations.md
+section 14). What a window says is judging.py's.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from ..errors import DivergedError
 from . import batches, ladder, rules
-from .course import ADAPTATION, BURN_IN, DESCENT, LADDER, SAMPLING, Course
+from .course import ADAPTATION, BURN_IN, DESCENT, HURRIED, LADDER, SAMPLING, Course
+from .judging import Judge
 from .rules import Lengths
-from .statistics import (
-    Bias,
-    Estimate,
-    mean_error,
-    order_factor,
-    stationarity,
-    stepsize_bias,
-    superchains,
-    total_variance,
-    variance_error,
-    variance_ratio,
-    virial,
-)
 from .windows import Window
 
 
 @dataclass(frozen=True)
-class Tuner:
-    """What does not change while a run tunes itself.
-
-    Attributes
-    ----------
-    tolerance, max_steps : as the spec has them. parameters : P of each partition [K]. temperature : [K] tau.
-    replicas : R, those that count; rows behind them are the group at h/2. outputs : probe outputs among the quantities,
-    the energy is the last. settled : an output whose sd is not above this does not vary.
-    braces : whether blocks are accepted or rejected. isokinetic, first_order : of the word. proper : whether the
-    virial is known. stepsize, friction : those that the user gives, None where they are tuned (friction: of all
-    partitions, or of one). masses : whether the run estimates them. seed : of the run. overdamped : of sgld, which has
-    no momenta; its "friction" is the rate tau / variance at which positions forget.
-    thermostat : whether a word keeps its temperature by one (C, D, E, F), which takes up the noise of gradients too.
-    hottest : tau of the last rung of a ladder that is to be found, 0 without; swap : what its neighbours are to accept.
-    rungs : of a given ladder. superchain : neighbours that share a start, 0 where each has its own.
-    batches : whether the run finds the size of its minibatches.
-    """
-
-    tolerance: float
-    max_steps: int
-    parameters: tuple[int, ...]
-    temperature: tuple[float, ...]
-    replicas: int
-    outputs: int
-    settled: float
-    braces: bool = False
-    isokinetic: bool = False
-    first_order: bool = False
-    proper: bool = True
-    stepsize: float | None = None
-    friction: tuple[float | None, ...] | None = None
-    masses: bool = False
-    seed: int = 0
-    overdamped: bool = False
-    thermostat: bool = False
-    hottest: float = 0.0
-    swap: float = ladder.SWAP
-    rungs: tuple[float, ...] = ()
-    superchain: int = 0
-    batches: bool = False
+class Tuner(Judge):
+    """The decisions, by what does not change while a run tunes itself."""
 
     @property
     def allowed(self) -> float:
@@ -77,17 +28,16 @@ class Tuner:
         square = sum(p * t * t for p, t in zip(self.parameters, self.temperature, strict=True)) / 2
         return max(rules.FALL * self.heat, rules.NOISY * rules.OF_MEDIAN * math.sqrt(square / self.replicas))
 
-    @property
-    def heat(self) -> float:
-        """P tau / 2, by which the thermal energy exceeds that of the bottom of a well."""
-        return sum(p * t for p, t in zip(self.parameters, self.temperature, strict=True)) / 2
-
     # -- descent and adaptation ----------------------------------------------------------------------------------------
 
-    def descended(self, course: Course, step: int, energy: float) -> bool:
-        """Whether the descent is over."""
-        before = course.latest(DESCENT).get("energy", math.inf)
-        return before - energy < rules.DESCENDED * self.heat or step >= min(rules.DESCENT_MOST, self.max_steps // 4)
+    def descended(self, course: Course, step: int, energy: float, lost: bool = False) -> bool:
+        """Whether the descent is over: the median energy stands. Who is `lost`, far outside, may be on the way yet."""
+        if step >= min(rules.DESCENT_MOST, self.max_steps // 4):
+            return True
+        looks = rules.PATIENCE if lost else 1
+        seen = [*(line["energy"] for line in course.log), energy][-1 - looks :]
+        stands = [before - after < rules.DESCENDED * self.heat for before, after in pairwise(seen)]
+        return len(stands) == looks and all(stands)
 
     def descend(self, course: Course, step: int, energy: float) -> Course:
         """On to the next look."""
@@ -272,9 +222,11 @@ class Tuner:
         return replace(found, phase=BURN_IN, window=course.window + 1, begun=step, stop=step + steps)
 
     def after_burn_in(
-        self, course: Course, step: int, window: Window, variance: Sequence[float], sound: bool
+        self, course: Course, step: int, window: Window, variance: Sequence[float], sound: bool, waiting: bool = False
     ) -> tuple[Course, bool]:
-        """After a window of burn-in, which is discarded: the next course, and whether the window is done again."""
+        """After a window of burn-in: the next course, and whether the window is done again. Where its draws are
+        `waiting` for it they count once it has passed; else it is discarded, as one is that has not.
+        """
         self._check(course, step, sound)
         if not sound:
             entry = course.logged(again=True, passed=False)
@@ -288,93 +240,42 @@ class Tuner:
             worst = float(abs(bias.by_quantity).max())
             h = rules.lowered(course.stepsize, worst, self.tolerance, self.first_order)
             return self._burn(replace(found, lowered=True), step, h, variance, course.doubled), False
+        if passed and waiting and self._counts(found, step):
+            return self._counted(found, step, window), False
         if passed or course.window + 1 >= rules.MOST_WINDOWS or self._late(step):
             return self._sample(replace(found, burned=passed), step, found.log[-1]["error"]), False
         doubled = course.doubled + bool({"drift", "ratio", "starts"} & set(failed))
         return self._burn(found, step, course.stepsize * factor, variance, doubled), False
 
-    def judged(self, course: Course, step: int, window: Window) -> tuple[Course, bool, list[str], Bias | None]:
-        """A window's tests: the course with a line of what they came to, whether all passed, those that failed, and the
-        bias of the stepsize.
-        """
-        alive = window.finite()
-        every = window.rows(alive)
-        main = window.rows(np.flatnonzero(alive[: self.replicas]))
-        p = stationarity(every.change(self.outputs), self.seed, step)
-        mean, square = main.moments()
-        moving = self.moving(mean, square)
-        ratio = float(variance_ratio(mean, square)[moving].max(initial=0.0))
-        tests = {"drift": p > rules.SIZE, "ratio": ratio < rules.RATIO}
-        virials = self.virials(main)
-        tests["virial"] = all(v.within(1, rules.VIRIAL) for v in virials)
-        starts = self.starts(alive, mean, square)
-        tests["starts"] = not starts.get("apart", False)
-        failed = [name for name, good in tests.items() if not good]
-        bias, lost = self.bias(window), self.lost(window)
-        failed = ["lost"] if lost else failed  # the other tests are of what the lost ones spoil
-        line = course.logged(
-            p=p, ratio=ratio, virial=[v.value for v in virials], virial_error=[v.error for v in virials],
-            acceptance=_number(main.mean_acceptance), friction=list(course.friction), block=course.lengths.block,
-            error=self.error(mean, square), failed=failed, passed=not failed, again=False, lost=lost,
-            **_bias_line(bias), **starts,
-        )  # fmt: skip
-        return line, not failed, failed, bias
+    def hurry(self, course: Course, step: int, left: int) -> Course:
+        """Sampling from here on, whatever burn-in has come to: half of the time is gone, which leaves so many steps."""
+        found = course.logged(failed=[HURRIED], passed=False, again=False, friction=list(course.friction))
+        return replace(self, max_steps=min(self.max_steps, step + left))._sample(found, step, math.inf)
 
-    def lost(self, window: Window) -> int:
-        """How many of the replicas that count a window of draws has seen far outside, or never moving."""
-        return int(window.lost(self.outputs, self.heat, self.braces)[: self.replicas].sum())
-
-    def virials(self, main: Window) -> list[Estimate]:
-        """Of each partition that moves at a temperature, where the density is proper."""
-        pairs = zip(self.parameters, self.temperature, strict=True)
-        free = [k for k, (count, tau) in enumerate(pairs) if count and tau > 0]
-        return virial(main.virial()[:, free], np.array(self.temperature)[free]) if self.proper and free else []
-
-    def part(self, course: Course, step: int) -> int:
-        """Part of the window that a draw after `step` belongs to: a quarter of a window of burn-in, or of the first
-        segment of sampling, whose last one goes on.
-        """
-        if course.phase == BURN_IN:
-            return min(3, (step - course.begun - 1) // course.lengths.quarter)
-        return min(3, 4 * (step - course.origin - 1) // course.first) if course.phase == SAMPLING else 0
-
-    def moving(self, mean: np.ndarray, square: np.ndarray) -> np.ndarray:
-        """[Q] which probe outputs vary at all."""
-        varies = total_variance(mean, square) > self.settled**2
-        varies[self.outputs :] = False
-        return varies
-
-    def starts(self, alive: np.ndarray, mean: np.ndarray, square: np.ndarray) -> dict[str, Any]:
-        """What superchains say, for a line of the log: the largest nested R-hat over outputs, whether they are apart.
-        {} where each replica has its own start. `alive` [R + B].
-        """
-        if not self.superchain:
-            return {}
-        moving = self.moving(mean, square)
-        number = np.flatnonzero(alive[: self.replicas]) // self.superchain
-        found = superchains(mean[:, moving], square[:, moving], number)
-        return {"nested": _number(float(found.nested.max(initial=1.0))), "apart": found.apart}
-
-    def error(self, mean: np.ndarray, square: np.ndarray) -> float:
-        """The largest over probe outputs of the standard error of their means, in posterior sd."""
-        moving = self.moving(mean, square)
-        return float((mean_error(mean)[moving] / np.sqrt(total_variance(mean, square)[moving])).max(initial=0.0))
-
-    def bias(self, window: Window) -> Bias | None:
-        """What the group at h/2 says of the means; None without such a group, or where nothing moves."""
-        alive = window.finite()
-        half = window.rows(self.replicas + np.flatnonzero(alive[self.replicas :]))
-        if half.total.shape[1] < 3:
-            return None
-        main = window.rows(np.flatnonzero(alive[: self.replicas]))
-        mean, square = main.moments()
-        moving = self.moving(mean, square)
-        if not moving.any():
-            return None
-        sd = np.sqrt(total_variance(mean, square)[moving])
-        return stepsize_bias(mean[:, moving], half.moments()[0][:, moving], sd, order_factor(self.first_order))
+    def burn_on(self, course: Course, step: int, variance: Sequence[float]) -> Course:
+        """Burn-in again, of a run that had given it up and has more time; it has no draws yet."""
+        found = replace(course.without_draws(), window=-1, origin=0, first=0, hurried=False, ended="")
+        return self._burn(found, step, course.stepsize, variance, course.doubled)
 
     # -- sampling ------------------------------------------------------------------------------------------------------
+
+    def _counts(self, course: Course, step: int) -> bool:
+        """Whether draws of the window that has passed may be the first: those that follow will be as dense, and no
+        window has failed, so that the tests are of draws that were not chosen by them.
+        """
+        if any(line["phase"] == BURN_IN for line in course.log[:-1]):
+            return False
+        steps, error = step - course.begun, course.log[-1]["error"]
+        wanted = min(steps * (error / self.tolerance) ** 2 * rules.MARGIN, self.max_steps - course.begun)
+        return rules.kept_stride(course.lengths.stride, int(wanted)) == course.lengths.stride
+
+    def _counted(self, course: Course, step: int, window: Window) -> Course:
+        """Sampling that began with the window which has passed, everything fixed from there on."""
+        found = replace(
+            course.noted({"counted": True}), phase=SAMPLING, window=0, kept=course.lengths.stride, origin=course.begun,
+            first=step - course.begun, burned=True, ended="",
+        )  # fmt: skip
+        return self.go_on(self.sampled(found, step, window), step)
 
     def _sample(self, course: Course, step: int, error: float) -> Course:
         """Sampling, everything fixed from here on."""
@@ -401,24 +302,6 @@ class Tuner:
         """After a segment of sampling: the error so far, and on, unless it will do."""
         return self.go_on(self.sampled(course, step, window), step)
 
-    def sampled(self, course: Course, step: int, window: Window) -> Course:
-        """The course with a line of what was sampled so far: its error, its bias, whether it drifts."""
-        alive = window.finite()
-        main = window.rows(np.flatnonzero(alive[: self.replicas]))
-        mean, square = main.moments()
-        error, moving, bias = self.error(mean, square), self.moving(mean, square), self.bias(window)
-        total = total_variance(mean, square)[moving]
-        spread = float((variance_error(mean, square)[moving] / total).max(initial=0.0))
-        virials = self.virials(main)
-        return course.logged(
-            p=stationarity(main.change(self.outputs), self.seed, step), virial=[v.value for v in virials],
-            virial_error=[v.error for v in virials], error=error, variance_error=spread, draws=window.draws,
-            frozen=int((~alive[: self.replicas]).sum()), lost=self.lost(window),
-            ratio=float(variance_ratio(mean, square)[moving].max(initial=0.0)), outputs=int(moving.sum()),
-            acceptance=_number(main.mean_acceptance), **_bias_line(bias),
-            excess=bool(bias is not None and bias.excess(self.tolerance)), **self.starts(alive, mean, square),
-        )  # fmt: skip
-
     def go_on(self, course: Course, step: int) -> Course:
         """The next segment, or the end: also for a tolerance or a number of steps that came later."""
         if not course.latest(SAMPLING):  # it had no step left for a draw
@@ -442,14 +325,3 @@ def _good(course: Course) -> list[dict[str, Any]]:
         if "mass" in line:
             lines = []
     return lines
-
-
-def _number(value: float) -> float | None:
-    """NaN has no place in JSON."""
-    return None if math.isnan(value) else value
-
-
-def _bias_line(bias: Bias | None) -> dict[str, Any]:
-    if bias is None:
-        return {"bias": None, "bias_error": None}
-    return {"bias": bias.overall.value, "bias_error": bias.overall.error}

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from . import ladder, rules
-from .course import BURN_IN, SAMPLING, Course
+from .course import BURN_IN, HURRIED, SAMPLING, Course
 from .tuner import Tuner
 
 DRIFT = 0.01
@@ -33,6 +33,7 @@ class Verdict:
     error : largest over probes of one standard error of a mean, in posterior sd. tolerance : what was asked for.
     bias, bias_error : of the stepsize over all probes, NaN where steps are accepted or rejected. reasons : what stands
     against it. remedies : what to do about each. lost : replicas that spoil every average (lost.py).
+    makeshift : whether there are no draws, and in their place replicas as they stood when the run stopped.
     """
 
     trusted: bool
@@ -44,6 +45,7 @@ class Verdict:
     reasons: tuple[str, ...] = ()
     remedies: tuple[str, ...] = ()
     lost: int = 0
+    makeshift: bool = False
 
     @property
     def text(self) -> str:
@@ -85,6 +87,7 @@ def judge(course: Course, tuner: Tuner) -> Verdict:
         tuple(r for r, _ in found),
         tuple(d for _, d in found),
         int(line.get("lost", 0)),
+        bool(course.makeshift),
     )
 
 
@@ -97,8 +100,7 @@ def _against(course: Course, tuner: Tuner) -> Iterator[tuple[str, str]]:
         )
         yield f"the run has not ended ({doing})", "resume it"
     if not line:
-        if course.ended:
-            yield f"{course.ended} came before the first draw", "resume with more, or start from better values"
+        yield from _unjudged(course)
         return
     if line.get("lost"):
         yield (
@@ -117,6 +119,21 @@ def _against(course: Course, tuner: Tuner) -> Iterator[tuple[str, str]]:
     yield from _noisy(course, tuner)
     if not course.path:
         yield from _biased(course, tuner)
+
+
+def _unjudged(course: Course) -> Iterator[tuple[str, str]]:
+    """No draws that could be judged."""
+    if course.makeshift:
+        when = f"{course.ended} came" if course.ended else "it stopped"
+        yield (
+            f"{when} before the first draw: what is kept is where each replica stood at step {course.makeshift:,}, and"
+            " no draw of the posterior",
+            "resume with more, or start from better values",
+        )
+    elif course.ended == "max_time" and course.phase == SAMPLING:
+        yield "max_time came before there were draws enough to judge by", "resume with more"
+    elif course.ended:
+        yield f"{course.ended} came before the first draw", "resume with more, or start from better values"
 
 
 def noise_of(course: Course) -> float:
@@ -220,18 +237,22 @@ def _unburned(course: Course, tuner: Tuner) -> Iterator[tuple[str, str]]:
         )
         return
     if not last:
-        yield "there was no time for burn-in", "start again with a larger run.max_steps"
+        yield "there was no time for burn-in", "resume with more (run.max_steps, run.max_time)"
         return
     names = {
         "drift": f"averages drift (p {last.get('p', math.nan):.2g})",
         "ratio": f"replicas remember their starts ({last.get('ratio', math.nan):.2f})",
         "virial": "the virial theorem is missed",
         "lost": f"{last.get('lost')} replicas lay far outside where the others are",
+        HURRIED: "half of run.max_time was gone",
         "starts": f"superchains disagree (nested R-hat {last.get('nested') or math.nan:.3f})",
     }
     why = " and ".join(names[name] for name in last.get("failed", ()))
     why = why or "its stepsize was lowered, and there was no time for another window"
-    yield f"burn-in did not end: {why}", "start again with a larger run.max_steps, or from better starts"
+    yield (
+        f"burn-in did not end: {why}",
+        "resume with more (run.max_steps, run.max_time), which goes on with it, or start from better values",
+    )
 
 
 def _drifting(line: dict[str, Any] | Any, tuner: Tuner) -> Iterator[tuple[str, str]]:

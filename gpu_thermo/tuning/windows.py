@@ -13,6 +13,9 @@ import numpy as np
 from .lost import outlying, stuck
 from .statistics import squared_deviation
 
+VIRIALS = 2
+"""Instants of each part at which theta . dU/dtheta is seen: it takes a gradient on all points."""
+
 
 @dataclass
 class Window:
@@ -22,7 +25,7 @@ class Window:
     ----------
     count : [parts] draws. total, square : [parts, R, Q] of the quantities and their squares.
     acceptance : [R, 3] proposals, and over them sums of min(1, exp(-w/tau)) and of its square.
-    product : [parts, R, K] theta . dU/dtheta / n at each part's end.
+    product : [instants, R, K] theta . dU/dtheta / n, at the ends of so many equal stretches of a part; NaN until then.
     """
 
     count: np.ndarray
@@ -37,7 +40,7 @@ class Window:
         shape = parts, replicas, quantities
         return cls(
             np.zeros(parts, np.int64), np.zeros(shape), np.zeros(shape), np.zeros((replicas, 3)),
-            np.full((parts, replicas, partitions), np.nan),
+            np.full((VIRIALS * parts, replicas, partitions), np.nan),
         )  # fmt: skip
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -53,6 +56,11 @@ class Window:
     def parts(self) -> int:
         """Parts of the window."""
         return len(self.count)
+
+    @property
+    def instants(self) -> int:
+        """Of each part at which theta . dU/dtheta is seen."""
+        return len(self.product) // self.parts
 
     @property
     def draws(self) -> int:
@@ -122,5 +130,6 @@ class Window:
         return self.total[start:stop].sum(axis=0) / draws, self.square[start:stop].sum(axis=0) / draws
 
     def virial(self) -> np.ndarray:
-        """[R, K] mean over the parts' ends of theta . dU/dtheta / n."""
-        return np.asarray(self.product.mean(axis=0))
+        """[R, K] mean of theta . dU/dtheta / n over the instants at which it was seen."""
+        seen = ~np.isnan(self.product).all(axis=(1, 2))
+        return np.asarray(self.product[seen].mean(axis=0))

@@ -1,14 +1,18 @@
 """Scores beside baselines, against scikit-learn's own on the same rows."""
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pytest
 from fitted import fitted
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import BayesianRidge, LogisticRegression
 
 from gpu_thermo.averages.predictive import restored_data, scores_on_test
 from gpu_thermo.errors import SpecError
 from gpu_thermo.store import open_run
-from gpu_thermo_analysis.baselines import columns, compared, rows
+from gpu_thermo_analysis.baselines import WIDEST, _classes, columns, compared, rows, with_error
 
 
 @pytest.fixture(scope="module", params=["numbers", "classes", "log"])
@@ -44,6 +48,19 @@ def test_the_linear_model_is_scikit_learns(tree):
     assert boosted.nll > linear.nll  # these data are linear
 
 
+def test_a_class_of_one_row_does_not_stop_them(tree, monkeypatch):
+    """Of more than 10,000 rows boosting sets a part aside, with rows of each class."""
+    short = partial(HistGradientBoostingClassifier, max_iter=2)
+    monkeypatch.setattr("sklearn.ensemble.HistGradientBoostingClassifier", short)
+    data = restored_data(tree)
+    if not data.classes:
+        pytest.skip("a run of numbers")
+    x, y = (np.repeat(values, 10_001 // data.points + 1, axis=1) for values in (data.x_train, data.y_train))
+    y[:] = 0
+    y[0, 7] = 1
+    assert len(_classes(replace(data, x_train=x, y_train=y))) == 2
+
+
 def test_as_a_table(tree):
     found, heads = compared(tree), columns(restored_data(tree))
     assert all(len(row) == len(heads) for row in rows(found))
@@ -56,3 +73,16 @@ def test_runs_without_rows_held_out_are_refused():
     small = {"data": {"test": 0}, "run": {"steps": 20, "burn_in": 0, "thin": 10, "replicas": 4}}
     with pytest.raises(SpecError, match="rows held out"):
         compared(gt.sample(small))
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        (21.4123, 1.31, "21.4 +- 1.3"), (4.5061, 0.0712, "4.506 +- 0.071"), (98_765.4, 523.0, "98,765 +- 523"),
+        (1_234_567.0, 12_345.0, "1.23e+06 +- 1e+04"), (1e-5, 2e-6, "1e-05 +- 2e-06"), (0.25, 0.0, "0.25"),
+        (3.2, float("nan"), "3.2"),
+    ],
+)  # fmt: skip
+def test_numbers_as_a_table_has_them(value, error, text):
+    assert with_error(value, error) == text
+    assert len(text) <= WIDEST

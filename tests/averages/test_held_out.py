@@ -41,10 +41,10 @@ def test_right_predictions_hold_what_they_should(right):
     assert (found["pit_mean"], found["pit_sd"]) == pytest.approx((0.5, 0.289), abs=0.05)
     assert sum(found["pit_deciles"]) == pytest.approx(1)
     assert max(found["pit_deciles"]) < 0.17
-    assert (found["points"], found["draws"]) == (500, 80)
+    assert (found["points"], found["draws"]) == (800, 80)
     assert found["crps"] == pytest.approx(0.7 / np.sqrt(np.pi), rel=0.1)  # of a normal law with its own answers
     assert found["noise"]["y"] == pytest.approx(0.7, rel=0.05)
-    assert found["coverage_error"]["0.9"] == pytest.approx(np.sqrt(0.09 / 500))
+    assert found["coverage_error"]["0.9"] == pytest.approx(np.sqrt(0.09 / 800))
     json.dumps(found, allow_nan=False)
 
 
@@ -65,6 +65,14 @@ def test_it_is_what_calibration_finds(right):
     assert found["crps"] == pytest.approx(float(whole["crps"].mean()))
     assert found["pit_mean"] == pytest.approx(float(whole["pit"].mean()))
     assert MOST_DRAWS < 256  # the closed form of the CRPS, which is fast
+
+
+def test_it_says_how_many_points_there_are(right):
+    found = held_out(right, points=50)[0]
+    assert found["held_out"] > found["points"] == 50
+    assert f"at 50 of {found['held_out']:,} held-out points" in sentence(found)
+    every = held_out(right)[0]
+    assert f"at {every['held_out']:,} held-out points" in sentence(every)
 
 
 def test_counts_are_judged_by_what_their_intervals_hold():

@@ -8,6 +8,7 @@ from scipy import stats
 from scipy.integrate import quad
 
 from gpu_thermo.averages.mixtures import CLOSED_FORM, Mixture
+from gpu_thermo.averages.normal_quantiles import CLOSE
 from gpu_thermo.targets.likelihoods.laws import NORMAL, POISSON, STUDENT_T
 
 G = np.random.default_rng(5)
@@ -181,3 +182,29 @@ def test_quantiles_of_the_means_over_draws():
         assert m.location_quantiles((level,))[0, 1, 0] == want
     even = Mixture.of(NORMAL, {}, np.arange(10.0)[:, None, None], 1.0)
     np.testing.assert_array_equal(even.location_quantiles((0.1, 0.5, 0.9))[:, 0, 0], [0, 4, 8])
+
+
+def test_close_quantiles():
+    """In float32, to CLOSE of the sd, of laws of every shape; and exact where that cannot be."""
+    shapes = {"mixed": make(NORMAL, 300, 40, 2), "few": make(NORMAL, 2, 40, 1, False)}
+    location, scale = G.normal(size=(400, 60, 1)), np.exp(G.normal(size=(400, 60, 1)) / 2)
+    shapes["offset"] = Mixture.of(NORMAL, {}, 1e6 + location, scale)
+    shapes["two modes"] = Mixture.of(NORMAL, {}, location + 30 * (np.arange(400) < 31)[:, None, None], 0.01 * scale)
+    levels = (0.01, 0.05, 0.5, 0.95)
+    for name, m in shapes.items():
+        sd = m._centre()[1]
+        off = abs(m.close_quantiles(levels) - m.quantiles(levels)) / sd
+        assert off.max() < CLOSE, name
+        assert off.max() > 0 or name != "offset"
+    for law, extreme in ((STUDENT_T, (0.05,)), (NORMAL, (1e-4,))):
+        m = make(law)
+        np.testing.assert_array_equal(m.close_quantiles(extreme), m.quantiles(extreme))
+
+
+def test_quantiles_of_means_by_partition():
+    """Of equal weights the same as by sorting."""
+    m = make(NORMAL, 101, 30, 2, weighted=False)
+    levels = (0.0, 0.05, 0.5, 50 / 101, 0.95, 1.0)
+    uneven = Mixture(m.law, m.settings, m.location, m.scale, m.weight + 1e-16 * np.arange(101))
+    assert (uneven.weight != uneven.weight[0]).any()
+    np.testing.assert_array_equal(m.location_quantiles(levels), uneven.location_quantiles(levels))

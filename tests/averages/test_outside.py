@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from gpu_thermo.averages.outside import FAR, REACH, Reach, Tally, with_reach
+from gpu_thermo.averages.outside import FAR, NEW, REACH, Reach, Tally, with_reach
 from gpu_thermo.data.recipe import Category, Number, Recipe
 
 X = np.array([[0.0, 10.0], [4.0, 20.0], [2.0, 60.0]])
@@ -32,6 +32,28 @@ def test_unscaled_and_nothing_known():
     np.testing.assert_allclose(Reach.of(tree(scaled=False)).beyond(np.array([[6.0, 60.0]])), [[2, 0]])
     assert Reach.of(tree(X[:0])) is None
     assert REACH not in with_reach(tree(X[:0]))["constant_data"]
+
+
+def test_a_new_category_is_outside():
+    """Of three texts, of two, of one that stands for all rare ones; and numbers beside them as ever."""
+    columns = [
+        Category(name="k", levels=["x", "y", "z"]), Category(name="two", levels=["no", "yes"]),
+        Category(name="r", levels=["a", "b", "c"], rare=True), Number(name="n"),
+    ]  # fmt: skip
+    recipe = Recipe(columns=columns)
+    raw = {
+        "k": np.array(["x", "moon", "z", "y"], object), "two": np.array(["no", "yes", "maybe", "yes"], object),
+        "r": np.array(["a", "b", "c", "new"], object), "n": np.array([0.0, 0.0, 0.0, 3.0]),
+    }  # fmt: skip
+    encoded = recipe.encode(raw)
+    low, high = np.zeros(encoded.shape[1]), np.ones(encoded.shape[1])
+    beyond = Reach(low, high, np.ones_like(low), recipe).beyond(encoded)
+    np.testing.assert_array_equal(beyond.max(axis=1), [0, NEW, NEW, 2])
+    said = Tally.of(recipe.features, recipe).add(beyond).said("")
+    assert "3 of 4 rows lie outside" in said
+    assert "'k' in 1, 'two' in 1, 'n' in 1; beyond all of them by more than 1.5 sd, or of a category" in said
+    beyond[:, :-1] = 0  # a number alone is out
+    assert "category" not in Tally.of(recipe.features, recipe).add(beyond).said("")
 
 
 def test_what_is_said():

@@ -1,6 +1,7 @@
 """`gpu-thermo docs`: pages open from a site, from what is installed, or on the web; errors name such."""
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from urllib.parse import urlparse
@@ -11,7 +12,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from gpu_thermo.errors import GpuThermoError
-from gpu_thermo_cli import docs, reference
+from gpu_thermo_cli import docs, main, reference
 from gpu_thermo_cli.main import app
 
 ROOT = Path(__file__).parents[2]
@@ -37,6 +38,41 @@ def test_an_installed_page_is_one_file(name):
     assert text.startswith("<!doctype html>")
     assert "<h1" in text
     assert "http" not in text.partition("<body")[0].partition("<h1")[0]  # needs no network
+
+
+def _links(file):
+    return re.findall(r'href="([^"]+)"', file.read_text())
+
+
+def test_installed_pages_lead_on(tmp_path):
+    """To each other, as files, and else to the web; nothing that only the site understands is shown."""
+    first = Path(url2pathname(urlparse(run().stdout.strip()).path))
+    made = list(first.parent.glob("*.html"))
+    assert len(made) == len({page.place for page in PAGES.values()}) + 1
+    assert "howto-calibration.html" in _links(first.parent / "howto-intervals.html")
+    for file in made:
+        for link in _links(file):
+            assert re.match("https://|mailto:|#", link) or (file.parent / link.partition("#")[0]).is_file(), (
+                file,
+                link,
+            )
+        shown = re.sub(r"<(pre|code).*?</\1>", "", file.read_text(), flags=re.DOTALL)
+        assert not re.search(r"&lt;!--|\{doc\}|\{ref\}|&lt;div", shown), file
+
+
+@pytest.mark.parametrize(
+    ("link", "leads_to"),
+    [
+        ("../explain/tuning.md#what-it-costs", "explain-tuning.html#what-it-costs"),
+        ("../tutorials/plot_prior.py", f"{docs.ONLINE}/tutorials/plot_prior.html"),
+        ("../../bench/README.md", f"{docs.SOURCES}/bench/README.md"),
+        ("https://example.org", "https://example.org"), ("#here", "#here"),
+    ],
+)  # fmt: skip
+def test_where_links_of_installed_pages_lead(link, leads_to):
+    places = {page.place: page for page in PAGES.values()}
+    text, _ = docs.linked(docs.Page("a page", "howto/a", lambda: f"See [it]({link})."), places)
+    assert text == f"See [it]({leads_to})."
 
 
 def test_a_numbered_section_has_its_anchor():
@@ -91,6 +127,21 @@ def test_errors_name_pages_that_are():
     assert set(pages) >= {"SpecError", "DataError", "DeviceError", "StoreError", "OtherBitsError", "DivergedError"}
     for page in pages.values():
         assert docs.address(page, PAGES)
+
+
+@pytest.mark.parametrize("error", sorted(_every_error(), key=lambda each: each.__name__), ids=lambda e: e.__name__)
+def test_every_error_ends_with_its_page(error):
+    """On the command line; a stop that was asked for has none."""
+    raised = error.__new__(error)
+    Exception.__init__(raised, "what, the value, the remedy")
+    message, code = main._explain(raised)
+    assert code == error.exit_code
+    last = message.splitlines()[-1]
+    if error.page and code < 128:
+        assert last == f"More: gpu-thermo docs {error.page}"
+        assert docs.find(error.page, PAGES)[0] is not None
+    else:
+        assert "gpu-thermo docs" not in message
 
 
 def test_a_message_ends_with_its_page():

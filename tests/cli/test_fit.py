@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,13 +13,17 @@ from fitted import fitted, write_table
 from runs import differences
 from shared_runs import PlayedClient, played
 
-from gpu_thermo import predict
+from gpu_thermo import predict, sample
+from gpu_thermo.averages.claims import Makeshift
+from gpu_thermo.averages.ensembles import counted_in
 from gpu_thermo.estimators import defaults, load
 from gpu_thermo.estimators.exported import Stale
+from gpu_thermo.estimators.table import Wanted, plan_table
 from gpu_thermo.store import open_run, read_header
 from gpu_thermo.tuning.course import PHASES
 from gpu_thermo_cli import fit as fit_command
 from gpu_thermo_cli import progress, watch
+from gpu_thermo_cli.fitted import remarks
 
 pandas = pytest.importorskip("pandas")
 
@@ -41,12 +46,64 @@ def test_a_table_in_an_answer_out(folder):
     assert ("they may be trusted" in found.stderr) != ("Warning: not yet: " in found.stderr)
     assert "assumed: prior normal, scale" in found.stderr
     assert (folder / "t.html").stat().st_size > 10_000
+    anew = call("report", "t.zarr", "--out", "anew.html")
+    assert anew.exit_code == 0, anew.output
     pandas = pytest.importorskip("pandas")
     table = pandas.read_csv(folder / "t.csv").drop(columns="y")
     assert load(folder / "t.npz").predict(table).shape == (len(table),)
     again = call("fit", "t.csv", "--target", "y")
     assert again.exit_code == 2
     assert "exists already" in again.stderr
+
+
+def test_a_table_is_read_once_and_its_warnings_said_once(folder, recwarn):
+    """And the run is that of its spec, read from the file."""
+    write_table(folder / "t.csv")
+    text = (folder / "t.csv").read_text().splitlines()
+    text[5] = text[5].rpartition(",")[0] + ","
+    (folder / "t.csv").write_text("\n".join(text) + "\n")
+    rest = ["--target", "y", "--tolerance", "0.5", "--drop-missing-target", "--no-report", "-q"]
+    assert call("fit", "t.csv", *rest).exit_code == 0
+    assert len([w for w in recwarn if "has no value of 'y'" in str(w.message)]) == 1
+    wanted = Wanted(drop_missing_target=True)
+    with pytest.warns(UserWarning, match="is left out"):
+        again = plan_table(Path("t.csv"), "y", wanted=wanted, tolerance=0.5)
+    with pytest.warns(UserWarning, match="is left out"):
+        sample(again.spec, folder / "again.zarr", remarks=remarks(False)).close()
+    assert not differences(folder / "t.zarr", folder / "again.zarr")
+
+
+def test_one_count_and_one_time(folder):
+    """Of networks, everywhere the same; of seconds all, and those of a resume."""
+    write_table(folder / "t.csv")
+    first = call("fit", "t.csv", "--target", "y", "--tolerance", "0.3")
+    tree = open_run(folder / "t.zarr")
+    count = counted_in(tree)
+    chains, draws = tree["posterior"].sizes["chain"], tree["posterior"].sizes["draw"]
+    assert count == f"{chains * draws:,} networks: {chains} chains x {draws} draws"
+    before = tree["sample_stats"].attrs["sampling_time"]
+    judged = call("diagnose", "t.zarr").stdout
+    for said in (first.stderr, judged, call("info", "t.zarr").stdout, (folder / "t.html").read_text()):
+        assert count in " ".join(said.split())
+    assert "replica" not in first.stderr + first.stdout + judged
+    (folder / "new.csv").write_text("a,b,colour\n1,2,red\n")
+    answered = call("predict", "t.zarr", "new.csv", "--out", "p.csv")
+    assert f"answered by the {chains * draws:,} networks of t.zarr" in answered.stderr
+    assert call("predict", "t.zarr", "new.csv", "--out", "q.csv", "--quantiles", "0.1").exit_code == 0
+    assert "quantile_0.1_y" not in Path("p.csv").read_text()
+    assert "quantile_0.1_y" in Path("q.csv").read_text()
+    told = json.loads(call("resume", "t.zarr", "--tolerance", "0.1", "--json", "-q").stdout)
+    assert told["seconds"] == open_run(folder / "t.zarr")["sample_stats"].attrs["sampling_time"] > before
+    assert told["seconds_now"] == pytest.approx(told["seconds"] - before)
+    assert told["scores"][0]["seconds"] == told["seconds"]
+
+
+def test_all_columns_are_listed(folder):
+    rows = [f"{i % 7},{i * 3 % 11}.5,{i * 7 % 5},{i % 3}.25,{i * 13 % 17}.5" for i in range(60)]
+    (folder / "n.csv").write_text("size,rooms,age,far,price\n" + "\n".join(rows) + "\n")
+    found = call("fit", "n.csv", "--target", "price", "--tolerance", "0.5", "--no-report")
+    assert "  column size, rooms, age, far: numbers\n" in found.stderr
+    assert max(map(len, found.stdout.splitlines())) <= 80
 
 
 def test_a_fit_goes_on_and_its_file_is_made_anew(folder):
@@ -87,15 +144,29 @@ def test_no_time_for_a_network_and_more(folder, monkeypatch):
     write_table(folder / "t.csv")
     monkeypatch.setattr(fit_command, "seconds_of", lambda minutes: 1e-3)
     found = call("fit", "t.csv", "--target", "y", "--minutes", "0.1")
-    assert found.exit_code == 1
-    assert "no time for a single network" in found.stderr
+    assert found.exit_code == 0, found.output
+    assert "Kept are the 48 networks as they stood at that moment" in found.stderr
+    assert found.stderr.count("means nothing") == 1
     assert "gpu-thermo resume t.zarr --minutes 1" in found.stderr
+    assert "the goal is" not in found.stderr  # of a burn-in nothing counts
+    assert "means nothing" in (folder / "t.html").read_text()
     judged = json.loads(call("diagnose", "t.zarr", "--json").stdout)
     assert not judged["trusted"]
-    assert "no network was collected" in judged["said"][0]
+    assert "as they stood" in judged["said"][0]
+    (folder / "new.csv").write_text("a,b,colour\n1,2,red\n")
+    for source in ("t.zarr", "t.npz"):
+        answered = call("predict", source, "new.csv", "--out", "p.csv", "--overwrite")
+        assert answered.exit_code == 0, answered.output
+        assert (
+            "Warning: these answers are not to be trusted yet. Time was over before the first draw" in answered.stderr
+        )
+    with pytest.warns(Makeshift, match="t.npz: Time was over"):
+        assert not load(folder / "t.npz").trust_.trusted
     again = call("resume", "t.zarr", "--minutes", "0.3", "--tolerance", "0.3")
     assert again.exit_code == 0, again.output
     assert "Written: t.zarr, t.npz (answers as the run to " in again.stderr
+    assert "as they stood" not in again.stderr
+    assert open_run(folder / "t.zarr")["posterior"].sizes["draw"] > 1
     assert (folder / "t.html").stat().st_size > 10_000
 
 
@@ -275,12 +346,23 @@ class TestWatch:
         assert "error of the averages" in found.stdout
 
     def test_for_a_terminal(self, done, monkeypatch):
+        """Eighty columns: a bar on a line of its own, as long as the share, and each thing whole on the next."""
         glance = watch.glance(done)
         from rich.console import Console
 
-        with (console := Console(width=90)).capture() as captured:
-            console.print(watch.shown(glance))
-        assert watch.in_line(glance)[:20] in captured.get()
+        def lines(found):
+            with (console := Console(width=80)).capture() as captured:
+                console.print(watch.shown(found))
+            return captured.get().splitlines()
+
+        ended = lines(glance)
+        assert ended[0] == "━" * 60
+        assert ended[1] == f"step {glance.step} of {glance.total}, {glance.draws} draws, ended"
+        assert ended[2].startswith("energy ")
+        assert watch.curve(glance.energy) in ended[2]
+        going = lines(replace(glance, ended=False, phase="sampling", step=30, total=100, error=0.2, tolerance=0.1))
+        assert going[1] == f"sampling, step 30 of 100, {glance.draws} draws (30%)"
+        assert going[2] == "error of the averages 0.2 of 0.1"
 
     def test_curves(self):
         assert watch.curve((0.0, 1.0, 2.0)) == "▁▅█"

@@ -42,7 +42,7 @@ def test_predict_writes_all_formats(done: Path) -> None:
     assert call("predict", "run.zarr", "points.csv", "--out", "out.zarr", "--ensemble", "0").exit_code == 0
     with np.load("out.npz") as arrays, xarray.open_zarr("out.zarr", chunks=None, consolidated=False) as tree:
         np.testing.assert_array_equal(arrays["mean"][0], tree["mean"])
-        np.testing.assert_allclose([float(row["mean_1"]) for row in rows], tree["mean"].to_numpy()[:, 0])
+        np.testing.assert_allclose([float(row["mean_1"]) for row in rows], tree["mean"].to_numpy()[:, 0], rtol=1e-6)
 
 
 def test_predict_on_several_ensembles_names_them_in_each_row() -> None:
@@ -136,7 +136,8 @@ def test_a_raw_table_from_sample_to_predict(folder: Path) -> None:
         ["red", "", "2022-05-01"], ["blue", "7.5", "2022-06-01"],
     ]  # fmt: skip
     frame = {"colour": ["red", "blue"], "age": [np.nan, 7.5], "when": ["2022-05-01", "2022-06-01"]}
-    np.testing.assert_allclose(predict("run.zarr", frame)["mean"][0, :, 0], [float(row["mean_y"]) for row in rows])
+    mean = predict("run.zarr", frame)["mean"][0, :, 0]
+    np.testing.assert_allclose(mean, [float(row["mean_y"]) for row in rows], rtol=1e-6)
     with pytest.warns(UserWarning, match="Column 'colour': 1 of 2 rows hold texts that the run's data had not"):
         predict("run.zarr", frame | {"colour": ["teal", "blue"]})
     for key, value, said in (
@@ -243,12 +244,40 @@ def test_parquet_in_and_out(done: Path) -> None:
     assert found[1]["when"].dtype.kind == "M"
     for one in found[1:]:
         assert list(one) == list(found[0])
-        np.testing.assert_allclose(one["probability_1"], found[0]["probability_1"])
+        np.testing.assert_allclose(one["probability_1"], found[0]["probability_1"], rtol=1e-6)
     pandas.testing.assert_frame_equal(found[1][list(frame)], frame)
     frame.drop(columns="x2").rename(columns={"when": "x22"}).to_parquet("few.parquet")
     check_refused(
         call("predict", "run.zarr", "few.parquet", "--out", "x.csv"), ["no column 'x2'", "Did you mean 'x22'"]
     )
+
+
+def test_digits_of_answers(done: Path) -> None:
+    """Those that networks compute in, or all that the average has."""
+    Path("points.csv").write_text("id,x1,x2\n007,0.5,1\n7,1,0.25\n")
+    for out, more in (("few.csv", ()), ("all.csv", ("--digits", "17")), ("two.csv", ("--digits", "2"))):
+        assert call("predict", "run.zarr", "points.csv", "--out", out, "--full", *more).exit_code == 0
+    exact = predict("run.zarr", np.array([[0.5, 1], [1, 0.25]]))["mean"].to_numpy()[0, :, 0]
+    texts = {}
+    for name in ("few", "all", "two"):
+        with open(f"{name}.csv", newline="") as file:
+            texts[name] = [row["mean_1"] for row in csv.DictReader(file)]
+    assert [float(text) for text in texts["all"]] == exact.tolist()
+    assert texts["few"] == [f"{v:.7g}" for v in exact]
+    assert texts["two"] == [f"{v:.2g}" for v in exact]
+    none = call("predict", "run.zarr", "points.csv", "--out", "x.csv", "--digits", "0")
+    check_refused(none, ["--digits"])
+    pandas = pytest.importorskip("pandas")
+    assert call("predict", "run.zarr", "points.csv", "--out", "out.parquet").exit_code == 0
+    assert pandas.read_parquet("out.parquet")["id"].tolist() == ["007", "7"]
+
+
+def test_quantiles_ask_for_all_that_is_known(done: Path) -> None:
+    Path("points.csv").write_text("x1,x2\n0.5,1\n")
+    assert call("predict", "run.zarr", "points.csv", "--out", "brief.csv", "--brief").exit_code == 0
+    assert "entropy" not in Path("brief.csv").read_text()
+    refused = call("predict", "run.zarr", "points.csv", "--out", "x.csv", "--brief", "--quantiles", "0.1")
+    check_refused(refused, ["--quantiles 0.1", "--brief", "leave out one"])
 
 
 def test_rows_far_outside_are_told(done: Path) -> None:

@@ -12,7 +12,7 @@ DAYS = [datetime(2025, 12, 31), datetime(2024, 2, 29), datetime(2025, 7, 4)]
 FORMS = {
     "%Y-%m-%d": "year-first", "%Y/%m/%d": "year-first", "%Y.%m.%d": "year-first",
     "%d/%m/%Y": "day-first", "%m/%d/%Y": "month-first", "%d.%m.%Y": "day-first", "%m-%d-%Y": "month-first",
-    "%d-%m-%Y": "day-first", "%m/%d/%y": "month-first", "%d/%m/%y": "day-first",
+    "%d-%m-%Y": "day-first", "%m/%d/%y": "month-first", "%d/%m/%y": "day-first", "%d.%m.%y": "day-first",
     "%d %b %Y": "year-first", "%B %d, %Y": "year-first", "%d-%b-%Y": "year-first",
 }  # fmt: skip
 TIMES = {
@@ -72,6 +72,7 @@ def test_what_nobody_can_read(texts, said):
     "texts",
     [
         ["red", "blue"], ["1.2.3", "1.2.4"], ["12", "13"], ["20251231"], [], [None], ["10-20-30"], ["May", "June"],
+        ["12.30.45", "12.59.10"], ["31-12-25"],
         ["2025-12-31", "soon", "later"], ["25:00", "1/2"], ["12 Foo 2025"], ["1/2/2025 25:00"], ["1/2/2025 13:00 PM"],
     ],
 )  # fmt: skip

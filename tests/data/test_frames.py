@@ -5,9 +5,10 @@ import pytest
 from data_cases import read
 
 from gpu_thermo.data import Parquet
-from gpu_thermo.data.frames import raw_column
+from gpu_thermo.data.frames import encode_frame, frame_recipe, raw_column
 from gpu_thermo.data.given import build_given
 from gpu_thermo.data.sources import Arrays
+from gpu_thermo.data.tables import Asked
 from gpu_thermo.errors import DataError
 
 pandas = pytest.importorskip("pandas")
@@ -77,7 +78,7 @@ def test_parquet_without_its_reader(tmp_path, monkeypatch):
     def missing(path):
         raise ImportError("Unable to find a usable engine\nand more")
 
-    monkeypatch.setattr(pandas, "read_parquet", missing)
+    monkeypatch.setattr(pytest.importorskip("pyarrow.parquet"), "read_table", missing)
     (tmp_path / "t.parquet").write_bytes(b"")
     with pytest.raises(DataError, match=r"one of them is not there \(Unable to find a usable engine\). pip install"):
         Parquet(path="t.parquet", target="y").build(tmp_path)
@@ -107,3 +108,11 @@ def test_kinds_of_columns(values, kind):
 def test_what_is_no_column(values):
     with pytest.raises(DataError, match="it "):
         raw_column(values, "it")
+
+
+def test_categories_of_numbers_are_numbers_where_all_are_to_be():
+    """What pandas holds as a category is one, but for encode = "numbers"."""
+    table = pandas.DataFrame({"c": pandas.Categorical([1, 2, 3] * 4), "a": np.arange(12) % 5, "y": np.arange(12.0)})
+    assert frame_recipe(table, Asked(["y"]), "t").features == ("c=1", "c=2", "c=3", "a")
+    recipe = frame_recipe(table, Asked(["y"], encode="numbers"), "t")
+    np.testing.assert_array_equal(encode_frame(table, recipe, "t"), table[["c", "a"]].to_numpy(float))

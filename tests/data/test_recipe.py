@@ -20,7 +20,9 @@ def test_a_category_is_one_input_a_level():
 def test_two_levels_are_one_input():
     switch = Category(name="s", levels=["no", "yes"])
     assert switch.features == ["s=yes"]
-    np.testing.assert_array_equal(switch.encode(np.array(["yes", "no", "yes"], object)), [[1], [0], [1]])
+    given = switch.encode(np.array(["yes", "no", "yes", "so"], object))
+    np.testing.assert_array_equal(given, [[1], [0], [1], [0.5]])
+    np.testing.assert_array_equal(switch.unseen(given), [False, False, False, True])
 
 
 def test_texts_that_are_new():

@@ -145,7 +145,7 @@ def test_constant_feature_keeps_sd_one(tmp_path):
         ("a,y\n1,0\n2,1\n", {"kinds": {"b": "category"}}, "no feature column 'b'"),
         ("a,y\nx,0\nz,1\n", {"kinds": {"a": "number"}}, "line 2, column 'a': 'x' is not a number"),
         ("a,y\nx,0\nz,1\n", {"kinds": {"a": "date"}}, "column 'a', row 1: 'x' is no date"),
-        ("a,b,y\n1,,0\n1,,1\n", {}, "no column that could be an input: 'a' it holds one value, 1.0; 'b' it is empty"),
+        ("a,b,y\n1,,0\n1,,1\n", {}, "no column that could be an input: 'a': it holds one value, 1.0; 'b': it is empty"),
         (
             "a,y\n1,0\n1,\n",
             {},

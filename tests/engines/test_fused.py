@@ -10,6 +10,7 @@ from fused_cases import (
     AT_EVERY_WIDTH,
     CASES,
     DEEP,
+    WORK,
     Members,
     assert_close,
     assert_same,
@@ -21,14 +22,15 @@ from fused_cases import (
     run,
     take,
 )
-from widths import at_width
+from widths import at_width, widths
 
 from gpu_thermo.engines import choose_engine
 from gpu_thermo.engines.base import Batching, Job
 from gpu_thermo.engines.batched import BatchedEngine
 from gpu_thermo.engines.fused import FusedEngine
 from gpu_thermo.errors import SpecError, Status
-from gpu_thermo.kernels.toolchain import find_compiler
+from gpu_thermo.kernels.host import host_build
+from gpu_thermo.kernels.toolchain import find_compiler, host_flags
 from gpu_thermo.method.named import get_method, make_program
 from gpu_thermo.method.schedules import Cosine
 from gpu_thermo.state import Hyper, Segment, State
@@ -37,6 +39,14 @@ from gpu_thermo.targets.posterior import MlpTarget
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")
 slow = pytest.mark.slow
+
+
+def built():
+    """Name and version of the compiler, or nothing."""
+    compiler = find_compiler()
+    return "" if compiler is None else host_build(compiler, host_flags(compiler)).compiler
+
+
 DEEP_LOL = "deep lol, schedules, prior"
 MORE = {
     **{f"word {word}": {"method": "splitting", "word": word, "partition": "layer"} for word in
@@ -74,6 +84,38 @@ def test_narrower_vectors_agree_with_batched(case, bits, dtype):
     """Letters, minibatches and activations of those cases, in both precisions; the widest are those of all tests."""
     with at_width(bits):
         check_against_batched(make_job(**(CASES | DEEP)[case] | {"dtype": dtype}))
+
+
+QUICK = (
+    "adlala", "every thermostat letter by tensor", "float64, full in tiles", "fixed length", "deep adlala",
+    "braces, hybrid, deep", "work",
+)  # fmt: skip
+"""Both precisions, one layer and several, minibatches and all points, thermostats, directions, work and proposals."""
+
+
+def at_each_level(case, monkeypatch):
+    """The same steps by a kernel as users have it, and by one made with fewer passes: two of (state, rings)."""
+    for quick in "01":
+        monkeypatch.setenv("GPU_THERMO_QUICK_KERNELS", quick)
+        job = make_job(**(CASES | DEEP | WORK)[case])
+        yield run(FusedEngine(job), job, 8, 16, record=(8, 24))
+
+
+@pytest.mark.parametrize("case", QUICK)
+def test_quick_kernels_have_the_same_bits(case, monkeypatch):
+    (usual, rings), (quick, others) = at_each_level(case, monkeypatch)
+    assert_same(usual, quick)
+    for ring, other in zip(rings, others, strict=True):
+        for name in ("position", "thermostat", "kinetic_temperature", "energy"):
+            np.testing.assert_array_equal(getattr(other, name), getattr(ring, name), err_msg=name)
+
+
+@pytest.mark.skipif("gcc" not in built() or widths()[-1:] == (128,), reason="GCC alone, where there is a fused product")
+def test_fewer_passes_yet_have_others(monkeypatch):
+    """The power of that: GCC fuses products with sums among its expensive optimisations."""
+    monkeypatch.setattr("gpu_thermo.kernels.toolchain._QUICK", ("-O1",))
+    (usual, _), (plain, _) = at_each_level("adlala", monkeypatch)
+    assert not np.array_equal(usual.position, plain.position)
 
 
 @pytest.fixture(scope="module")

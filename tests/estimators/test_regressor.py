@@ -1,11 +1,14 @@
 """The regressor's answers: units, shapes, and that they say the same thing in different words."""
 
+import warnings
+
 import numpy as np
 import pytest
 from estimator_cases import ROWS, SMALL, numbers
 from shared_runs import PlayedClient, played
 
 from gpu_thermo import BayesianMLPRegressor
+from gpu_thermo.averages.claims import Makeshift
 from gpu_thermo.errors import SpecError
 from gpu_thermo.estimators import base
 from gpu_thermo.estimators import regressor as module
@@ -112,6 +115,41 @@ def test_bad_settings_are_named(settings, said):
 def test_a_coverage_is_a_probability(regressor):
     with pytest.raises(SpecError, match="coverage = 90"):
         regressor.predict_interval(X, 90)
+
+
+def test_no_time_at_all():
+    """Networks as they stand answer, and nothing hides it."""
+    with pytest.warns(base.Untrusted, match="Kept are the 32 networks as they stood at that moment"):
+        model = BayesianMLPRegressor(**SMALL, max_seconds=1e-4).fit(X, Y)
+    assert model.trust_.makeshift
+    assert not model.trust_.trusted
+    assert not model.repeatable_
+    with pytest.warns(Makeshift, match="means nothing"):
+        mean, sd = model.predict(X, return_std=True)
+    assert np.isfinite(mean).all()
+    assert (sd > 0).all()
+
+
+@pytest.mark.parametrize("rows", [3, 9, 10])
+def test_few_rows_are_said(rows):
+    """Nothing is wrong with such a fit but what one may think of it."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        BayesianMLPRegressor(**SMALL | {"max_gradients": 1_000, "tolerance": 1.0}).fit(X[:rows], Y[:rows])
+    said = [str(w.message) for w in caught if issubclass(w.category, base.FewRows)]
+    assert len(said) == (rows < 10)
+    assert all(f"There are {rows} rows to learn from" in text and "Give 10 at least" in text for text in said)
+
+
+def test_a_target_of_one_value_is_said_and_nothing_else():
+    """Its learned noise has no floor but the prior's; replicas that run away from it overflow in silence."""
+    rng = np.random.default_rng(0)
+    model = BayesianMLPRegressor((2,), replicas=32, tolerance=1.0, max_gradients=1_000, random_state=0)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(rng.normal(size=(30, 2)), np.ones(30))
+    said = [w for w in caught if not issubclass(w.category, base.Untrusted)]
+    assert ["y holds one value in all rows, 1: there is nothing to learn." in str(w.message) for w in said] == [True]
 
 
 def test_partial_fit_says_why_not(regressor):

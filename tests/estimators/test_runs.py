@@ -7,6 +7,7 @@ from estimator_cases import SMALL, classes, numbers
 import gpu_thermo as gt
 from gpu_thermo.errors import SpecError
 from gpu_thermo.estimators import from_run, load
+from gpu_thermo.estimators.runs import labels_of
 from gpu_thermo.estimators.table import Wanted, plan_table
 
 
@@ -34,7 +35,9 @@ def test_of_numbers(tmp_path):
     assert model.trust_.text
     assert model.repeatable_
     model.save(tmp_path / "m.npz")
-    assert load(tmp_path / "m.npz").predict(frame).shape == (len(x),)
+    again = load(tmp_path / "m.npz")
+    assert again.predict(frame).shape == (len(x),)
+    assert (again.repeatable_, again.advice_, model.advice_) == (True, (), ())
 
 
 def test_of_classes(tmp_path):
@@ -45,6 +48,20 @@ def test_of_classes(tmp_path):
     frame = pytest.importorskip("pandas").DataFrame({"a": x[:, 0], "b": x[:, 1], "c": np.where(x[:, 0] > 0, "u", "v")})
     assert model.classes_.tolist() == ["no", "yes"]
     assert model.score(frame, np.where(y, "yes", "no")) > 0.8
+
+
+@pytest.mark.parametrize(
+    ("held", "labels"),
+    [
+        (["no", "yes"], ["no", "yes"]), (["0", "1", "10"], [0, 1, 10]), (["0.5", "2"], [0.5, 2.0]),
+        (["007", "7"], ["007", "7"]), (["False", "True"], [False, True]),
+    ],
+)  # fmt: skip
+def test_labels_are_those_of_the_table(held, labels):
+    """Numbers as numbers, so that they may be compared with the table's; names of digits as texts."""
+    found = labels_of(held)
+    assert found.tolist() == labels
+    assert found.dtype == np.array(labels).dtype
 
 
 def test_other_runs_are_refused():

@@ -34,14 +34,28 @@ def test_a_classifier_comes_back(classifier, tmp_path):
     assert again.classes_.tolist() == ["no", "yes"]
 
 
+def test_a_file_of_a_file(regressor, tmp_path):
+    """The same answers; and where it is read there may be no such device."""
+    regressor.save(tmp_path / "a.npz")
+    again = load(tmp_path / "a.npz")
+    assert again.device == "auto"
+    again.save(tmp_path / "b.npz")
+    np.testing.assert_array_equal(load(tmp_path / "b.npz").predict(X), again.predict(X))
+
+
 def test_pickles_are_exact(regressor):
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(regressor)).predict(X), regressor.predict(X))
 
 
 def test_files_that_are_none(regressor, tmp_path):
     path = tmp_path / "model.npz"
-    path.write_bytes(b"x")
-    with pytest.raises(DataError, match="cannot be read"):
+    regressor.save(path)
+    path.write_bytes(path.read_bytes()[:-100])
+    said = r"model.npz cannot be read as a fitted estimator \(BadZipFile: .*It is damaged, or was cut short: "
+    with pytest.raises(DataError, match=f"{said}copy it again, or save the estimator anew\\.$"):
+        load(path)
+    (tmp_path / "model.zarr").mkdir()
+    with pytest.raises(DataError, match=f"{said}gpu-thermo resume .*model.zarr makes it anew\\.$"):
         load(path)
     np.savez(path, a=np.zeros(3))
     with pytest.raises(DataError, match="is no file of a fitted estimator"):

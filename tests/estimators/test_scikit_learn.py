@@ -81,6 +81,23 @@ def test_frames_come_out_as_frames():
         pipe[-1].predict(frame[["b", "a"]])
 
 
+def test_several_targets_in_a_grid():
+    both = np.stack([Y, -Y], axis=1)
+    grid = GridSearchCV(BayesianMLPRegressor(**QUICK), {"hidden": [(2,)]}, cv=2).fit(X, both)
+    assert grid.predict(X).shape == both.shape
+    assert np.corrcoef(grid.predict(X)[:, 1], -Y)[0, 1] > 0.8
+
+
+def test_mapie_around_it(regressor):
+    """Conformal intervals of a fitted estimator hold what they were made to hold."""
+    mapie = pytest.importorskip("mapie.regression")
+    model = mapie.SplitConformalRegressor(regressor, confidence_level=0.8, prefit=True).conformalize(X, Y)
+    mean, interval = model.predict_interval(X)
+    np.testing.assert_array_equal(mean, regressor.predict(X))
+    low, high = interval[:, :, 0].T
+    assert 0.75 < ((low <= Y) & (Y <= high)).mean() < 0.9
+
+
 def test_who_is_not_sure_says_so_once():
     import warnings
 

@@ -34,13 +34,15 @@ def told(line=(), window=(), **course):
 CASES = {
     "drift": (told({"p": 0.001}), ("still change", "anew with --minutes 2")),
     "chance": (told({"p": 0.008}), ("by chance in one good fit of a hundred", "another --seed", "--tolerance 0.05")),
-    "start": (told({}, APART, **UNBURNED), ("still change", "anew with --minutes 2")),
+    "start": (told({}, APART, **UNBURNED), ("still change", "gpu-thermo resume NAME.zarr --minutes 2")),
     "modes": (told({}, APART, **UNBURNED, stuck=3), ("do not turn into each other",)),
     "short": (told({"error": 0.25}, ended="max_steps"), ("known to 0.25", "goal was 0.1", "--minutes 5", "0.25)")),
-    "lost": (told({"frozen": 9}), ("9 of 48 networks were lost", "--log")),
+    "lost": (told({"frozen": 9}), ("9 of 48 chains of networks were lost", "--log")),
     "bias": (told({"excess": True, "bias": 0.3, "bias_error": 0.01}), ("the stepsize 0.1 biases", "--seed")),
     "noise": (told({}, {"rho": 0.5}), ("some of the rows only", "anew with --minutes 2")),
     "cut": (told(ended=""), ("interrupted", "gpu-thermo resume")),
+    "few": (told(log=(BURNED,), ended="max_time"), ("enough to judge by", "resume NAME.zarr --minutes 2")),
+    "makeshift": (told(log=(), ended="max_time", makeshift=9), ("the 48 networks as they stood", "means nothing")),
     "nothing": (told(log=(BURNED,), ended="max_steps"), ("no network was collected", "--minutes 2")),
 }  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,11 @@ BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "
 needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
 
 
-def shown(page: Path, folder: Path) -> tuple[str, str]:
+def shown(page: Path, folder: Path, width: int = 500, more: Sequence[str] = ()) -> tuple[str, str]:
     """The document as it stands in the browser, and what its console said; requests are refused there, and told."""
     flags = ("--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}/chromium",
-             "--window-size=500,900", "--enable-logging=stderr", "--dump-dom")  # fmt: skip
-    command = [str(BROWSER), *flags, page.as_uri()]
+             f"--window-size={width},900", "--enable-logging=stderr", "--dump-dom")  # fmt: skip
+    command = [str(BROWSER), *flags, *more, page.as_uri()]
     found = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     return found.stdout, "\n".join(line for line in found.stderr.splitlines() if "CONSOLE" in line)
 

@@ -7,6 +7,21 @@ ROOT = Path(__file__).parents[2]
 if str(ROOT) not in sys.path:
     sys.path.append(str(ROOT))
 
-from docs.site import docstrings, formulas, gallery, inventories, links, playground, staging, tutorials  # noqa: E402
+from docs.site import (  # noqa: E402
+    docstrings,
+    formulas,
+    gallery,
+    inventories,
+    library,
+    links,
+    made,
+    playground,
+    shown,
+    staging,
+    tutorials,
+)
 
-__all__ = ["ROOT", "docstrings", "formulas", "gallery", "inventories", "links", "playground", "staging", "tutorials"]
+__all__ = [
+    "ROOT", "docstrings", "formulas", "gallery", "inventories", "library", "links", "made", "playground", "shown",
+    "staging", "tutorials",
+]  # fmt: skip

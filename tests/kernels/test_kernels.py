@@ -1,6 +1,8 @@
 """Kernel headers on the host against NumPy and scipy, and as CUDA through NVRTC without a GPU."""
 
 import ctypes
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from guarded import Here
 from kernel_cases import FUNCTIONS, REFERENCE, Probe, probe_source
 from widths import at_width, lanes, widths
 
+import gpu_thermo.kernels
 from gpu_thermo import streams
 from gpu_thermo.averages.moments import entropy
 from gpu_thermo.engines.base import permutation_grid
@@ -20,6 +23,8 @@ from gpu_thermo.method import letters
 from gpu_thermo.method.named import get_method, make_program
 from gpu_thermo.targets.networks import MlpModel
 
+KERNELS = Path(gpu_thermo.kernels.__file__).parent
+
 needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")
 slow = pytest.mark.slow
 needs_nvrtc = pytest.mark.skipif(not has_nvrtc(), reason="nvidia-cuda-nvrtc is not installed")
@@ -27,6 +32,14 @@ needs_nvrtc = pytest.mark.skipif(not has_nvrtc(), reason="nvidia-cuda-nvrtc is n
 
 HERE = {f"float{bits}, {w} bits": (bits, None, w) for bits in (32, 64) for w in widths()} | {"one lane": (32, 1, 128)}
 ELSEWHERE = [pytest.param((bits, m, 0), id=f"float{bits}, {m}", marks=slow) for bits in (32, 64) for m in MACHINES]
+
+
+def test_no_array_of_vectors_is_aligned_less_than_they_are():
+    """GCC lets it pass, Clang is right to refuse it where vectors are wider than 16 bytes."""
+    headers = "".join(path.read_text() for path in sorted(KERNELS.glob("*.h")))
+    aligned = re.findall(r"((?:alignas\([^)]*\) )+)(?:real|Vector) \w+\[", headers)
+    assert aligned
+    assert all("alignas(real)" in said for said in aligned)
 
 
 @pytest.fixture(scope="module", params=[*(pytest.param(p, id=name) for name, p in HERE.items()), *ELSEWHERE])

@@ -184,6 +184,13 @@ def test_a_width_that_is_none_is_refused(cache, monkeypatch):
         toolchain.host_library(ANSWER % 1)
 
 
+@needs_compiler
+def test_quick_kernels_are_asked_for_by_0_or_1(cache, monkeypatch):
+    monkeypatch.setenv("GPU_THERMO_QUICK_KERNELS", "yes")
+    with pytest.raises(CompileError, match=r"'yes' is neither 0 nor 1\. Unset it, or set it to either"):
+        toolchain.host_library(ANSWER % 1)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="a shell script as compiler")
 @pytest.mark.parametrize("known", ["-march=native", "-mcpu=native", "nothing"])
 def test_flag_for_this_processor_where_not_every_compiler_has_it(monkeypatch, tmp_path, known):
@@ -192,6 +199,7 @@ def test_flag_for_this_processor_where_not_every_compiler_has_it(monkeypatch, tm
     fake.write_text(f'#!/bin/sh\n[ "$1" = {known} ]\n')
     fake.chmod(0o755)
     monkeypatch.setattr(toolchain, "_X86", False)
+    monkeypatch.delenv("GPU_THERMO_QUICK_KERNELS", raising=False)
     flags = toolchain.host_flags(toolchain.Compiler(str(fake), "1"))
     assert flags == toolchain.FLAGS + ((known,) if known != "nothing" else ())
 

@@ -5,16 +5,18 @@ import subprocess
 import sys
 
 import pytest
-from site_pages import ROOT
+from site_pages import ROOT, shown, staging
 
 DOORS = ROOT / "docs" / "doors"
 MOST_LINES = 15
 
 
 def pasted(name, folder):
-    """What the lines print."""
+    """What the lines print, which is what stands behind them."""
     command = [sys.executable, "-c", (DOORS / f"{name}.py").read_text()]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=300).stdout
+    told = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=300).stdout
+    assert shown.alike((DOORS / f"{name}.txt").read_text(), told), told
+    return told
 
 
 def test_a_table(tmp_path):
@@ -48,3 +50,19 @@ def test_doors_are_short_and_on_both_first_pages(door):
     assert door.read_text().count("\n") <= MOST_LINES
     assert f"doors/{door.name}" in (ROOT / "docs" / "site" / "index.md").read_text()
     assert f"```python\n{door.read_text()}```" in (ROOT / "README.md").read_text()
+
+
+def test_the_readme_shows_no_other_python():
+    """So that all of it is run."""
+    blocks = [block.text for block in shown.blocks((ROOT / "README.md").read_text()) if block.language == "python"]
+    assert sorted(blocks) == sorted(door.read_text() for door in DOORS.glob("*.py"))
+
+
+def test_both_first_pages_begin_alike():
+    """With the README's words, which stand there alone."""
+    words = staging.opening()
+    assert words.startswith("Samples the parameters of thousands of small neural networks at once")
+    assert words.count("\n\n") == 1
+    index = (ROOT / "docs" / "site" / "index.md").read_text()
+    assert index.startswith("# gpu_thermo\n\n```{include} opening.txt\n```\n")
+    assert words.splitlines()[0] not in index

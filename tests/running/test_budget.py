@@ -48,3 +48,21 @@ def test_of_a_resumed_run_and_its_fastest_segment(clock):
     for steps, seconds in ((10, 1.0), (60, 2.0), (10, 5.0)):
         found.saw(steps, seconds)
     assert found.within(0, found.fastest) == 20 * 30
+
+
+def test_half_of_what_was_left_when_it_went_on(clock):
+    """Of 100 s of which 60 were gone, 20."""
+    fresh = Budget.of(RunSection(tolerance=0.1, max_time=100.0), 0)
+    clock[0] += 49
+    assert not fresh.half_gone
+    clock[0] += 2
+    assert fresh.half_gone
+    resumed = Budget.of(RunSection(tolerance=0.1, max_time=100.0), 500)
+    clock[0] += 1
+    resumed.took(61.0)
+    clock[0] += 18
+    assert not resumed.half_gone
+    clock[0] += 2
+    resumed.took(81.0)
+    assert resumed.half_gone
+    assert not Budget.of(RunSection(tolerance=0.1), 0).half_gone

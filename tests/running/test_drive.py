@@ -5,6 +5,8 @@ import os
 import random
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -79,6 +81,38 @@ def test_a_signal_that_is_ignored_stays_so() -> None:
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_a_signal_to_a_part_is_known_to_the_whole() -> None:
+    """And one that came before the part to it; after all handlers are the former ones."""
+    before = signal.getsignal(signal.SIGTERM)
+    with drive_module.stop_signals() as whole:
+        with drive_module.stop_signals() as part:
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert whole == [signal.SIGTERM]
+        with drive_module.stop_signals() as another:
+            assert another == [signal.SIGTERM]
+    assert part == [signal.SIGTERM]
+    assert signal.getsignal(signal.SIGTERM) == before
+    with drive_module.stop_signals() as anew:
+        assert anew == []
+
+
+SECOND = """
+import os, signal
+from gpu_thermo.running.drive import stop_signals
+with stop_signals():
+    with stop_signals():
+        os.kill(os.getpid(), signal.SIGINT)
+    print("goes on", flush=True)
+    os.kill(os.getpid(), signal.SIGTERM)
+    print("never")
+"""
+
+
+def test_a_second_signal_leaves_at_once_whoever_caught_the_first() -> None:
+    done = subprocess.run([sys.executable, "-c", SECOND], stdout=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "goes on\n")
 
 
 def test_disk_full_on_the_way_keeps_what_was_committed(

@@ -15,6 +15,7 @@ from tuned_networks import errors, network, nuts_scores
 from gpu_thermo import iterate, plan, resume, sample
 from gpu_thermo.errors import RunError, SpecError
 from gpu_thermo.run import Interrupted
+from gpu_thermo.running import tuned
 from gpu_thermo.running.pace import Pace
 from gpu_thermo.store import read_header
 from gpu_thermo.tuning.course import FALL, LADDER, PHASES
@@ -66,9 +67,9 @@ class TestBits:
     @pytest.mark.parametrize("engine", ["batched", pytest.param("fused", marks=NEEDS_COMPILER)])
     def test_a_run_cut_everywhere_is_the_same(self, engine, tmp_path, monkeypatch):
         """Stopped at the beginning and in the middle of every phase, and gone on with."""
-        spec, data = network(1, tolerance=0.025) if engine == "fused" else (well(tolerance=0.05), None)
+        spec, data = network(1, tolerance=0.015) if engine == "fused" else (well(2, tolerance=0.025), None)
         sample(spec, tmp_path / "whole.zarr", data=data, engine=engine)
-        monkeypatch.setattr(Pace, "next", lambda self: 15)
+        monkeypatch.setattr(Pace, "next", lambda self: 10)
         cut, seen = tmp_path / "cut.zarr", []
         for phase in (p for p in PHASES if p not in (LADDER, FALL) for _ in range(2)):
 
@@ -103,6 +104,34 @@ class TestBits:
         done = read_header(tmp_path / "run.zarr").step
         resume(tmp_path / "run.zarr")
         assert read_header(tmp_path / "run.zarr").step == done
+
+    @pytest.mark.parametrize("word", ["BAOAB", "OBAB"])
+    def test_a_window_that_counts_changes_no_draw_behind_it(self, word, monkeypatch):
+        """In braces, and with a group at h/2: as a run that drops the window, with its draws before the others; the
+        averages are those of all.
+        """
+        spec = well(2, tolerance=0.025)
+        spec["method"]["word"] = word
+        tree = sample(spec)
+        monkeypatch.setattr(tuned, "waiting_bytes", lambda job: 0)
+        dropped = sample(spec)
+        course, other = told(tree)[0], told(dropped)[0]
+        judged = next(line for line in course["log"] if line.get("counted"))
+        assert course["origin"] == judged["begun"]
+        assert other["origin"] == course["origin"] + course["first"]
+        steps, both = (run["posterior"]["step"].to_numpy() for run in (tree, dropped))
+        assert steps[0] == course["origin"] + course["kept"]
+        common = np.intersect1d(steps, both)
+        assert len(common) > 16
+        for group in ("posterior", "sample_stats"):
+            for name, values in tree[group].to_dataset().data_vars.items():
+                if "draw" in values.dims:
+                    np.testing.assert_array_equal(
+                        values.to_numpy()[:, np.isin(steps, common)],
+                        dropped[group][name].to_numpy()[:, np.isin(both, common)],
+                    )
+        mean = tree["posterior"]["position"].to_numpy().mean(axis=(0, 1))
+        np.testing.assert_allclose(tree["predictive"]["mean"].to_numpy()[0, :, 0], mean)
 
     def test_iterate_is_the_same_run(self):
         shots = [s for s in iterate(well()) if s.is_draw]

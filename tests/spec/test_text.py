@@ -10,6 +10,7 @@ from gpu_thermo.spec.run import RunSpec
 from gpu_thermo.spec.text import MOST_BYTES, apply_overrides, read_toml
 
 SECONDS = 5.0
+"""The longest takes 1 to 2.5 s of a processor; what grows with the square of a text's length takes minutes."""
 HOSTILE = {
     "a number of 5000 digits": ("[run]\nsteps = " + "9" * 5000, "more than 4300 digits"),
     "a number of 4000 digits": ("[run]\nsteps = " + "9" * 4000, r"run.steps = 9{50,77}\.\.\."),
@@ -30,7 +31,7 @@ def test_hostile_text_is_answered_at_once(name, tmp_path):
     path = tmp_path / "spec.toml"
     path.write_text(text)
     for source in (text, path):
-        with at_once(SECONDS / 2), pytest.raises(SpecError, match=said) as caught:
+        with at_once(SECONDS), pytest.raises(SpecError, match=said) as caught:
             RunSpec.from_toml(source)
         assert len(str(caught.value)) < 10_000
 

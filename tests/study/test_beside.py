@@ -14,6 +14,7 @@ from own_cases import OURS, forward, numpy_network
 from study_cases import same
 
 import gpu_thermo as gt
+from gpu_thermo.engines import devices
 from gpu_thermo.errors import DataError, SpecError, StoreExistsError
 from gpu_thermo.study import StudySpec, open_study, plan_study, run_study
 from gpu_thermo.study.beside import NOTHING, Beside
@@ -104,6 +105,20 @@ def test_a_table_with_names(tmp_path: Path) -> None:
     whole = gt.study({**STUDY, "grid": grid}, data=frame)
     np.testing.assert_array_equal(whole["accuracy"].to_numpy(), found["accuracy"].to_numpy())
     assert set(json.loads(found.attrs["study"])["given"]) == {"data"}
+
+
+@pytest.mark.parametrize(
+    "run", [RUN, {"tolerance": 0.5, "replicas": 32, "max_steps": 1000}], ids=["steps", "tolerance"]
+)
+def test_networks_of_another_library_stay_on_the_cpu(run: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is a GPU, too, and nobody said which device: shards of one length and of several, and a plan."""
+    monkeypatch.setattr(devices, "count_gpus", lambda: (1, ""))
+    study = {**OWN, "run": run, "seeds": {"count": 2}}
+    study |= {"method": {key: value for key, value in METHOD.items() if run is RUN or key != "stepsize"}}
+    study |= {"grid": {"run.steps": [40, 60]} if run is RUN else {"method.friction": [0.5, 1.0]}}
+    given: dict[str, Any] = {"data": (X, Y), "network": numpy_network()}
+    assert plan_study(study, **given).device == "cpu"
+    assert (gt.study(study, **given)["status"] == 0).all()
 
 
 def test_a_network_and_where_it_starts() -> None:

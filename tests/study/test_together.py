@@ -1,5 +1,7 @@
 """Shards of several lengths in one launch give what they give alone, whatever becomes of the others."""
 
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -128,13 +130,13 @@ def test_what_is_done_is_kept_and_the_rest_goes_on(tmp_path: Path, monkeypatch: 
     """A launch that is broken off: the runs that had ended are there, and the same command does the others."""
     run_study(WELL, tmp_path / "whole.zarr").close()
 
-    def breaks(store: Path, shard: Any, arrays: Any) -> None:
+    def breaks(shard: Any, store: Path, arrays: Any) -> None:
         if shard.steps == 54:
             raise RunError("no room")
-        write(store, shard, arrays)
+        keep(shard, store, arrays)
 
-    write, path = together.write_part, tmp_path / "s.zarr"
-    monkeypatch.setattr(together, "write_part", breaks)
+    keep, path = together.keep_part, tmp_path / "s.zarr"
+    monkeypatch.setattr(together, "keep_part", breaks)
     with pytest.raises(RunError, match="no room"):
         run_study(WELL, path)
     shards = work_of(WELL).shards
@@ -149,12 +151,26 @@ def test_what_does_not_fit_together_goes_one_by_one(tmp_path: Path, monkeypatch:
     (launch,) = job.launches(job.shards)
     run_study(WELL, tmp_path / "s.zarr").close()
 
-    def full(*given: Any) -> None:
-        raise ResourceError("full")
+    class Full:
+        def __init__(self, *given: Any) -> None:
+            held.append(weakref.ref(self))
 
-    monkeypatch.setattr(together, "Together", full)
+        def run(self, on_steps: Any) -> Iterator[Any]:
+            raise ResourceError("full")
+            yield
+
+    held: list[weakref.ref[Full]] = []
+    make_part, alive = together.make_part, []
+
+    def alone(*given: Any) -> None:
+        alive.extend(ref() for ref in held)
+        make_part(*given)
+
+    monkeypatch.setattr(together, "Together", Full)
+    monkeypatch.setattr(together, "make_part", alone)
     (tmp_path / "t.zarr" / "status" / "parts").mkdir(parents=True)
     make_parts(launch, tmp_path / "t.zarr", ("cpu", "batched", 1), told.append, False, parts.append)
+    assert alive == [None] * 3  # its memory is free before the first goes alone
     assert parts == list(launch)
     assert told == sorted(told)
     assert told[-1] == sum(shard.replica_steps for shard in launch)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,9 +18,9 @@ from cli_cases import call, check_refused
 from processes import NEEDS_PROC
 from study_cases import same
 
-from gpu_thermo.errors import SpecError
-from gpu_thermo.run import sample
-from gpu_thermo.study import StudySpec, open_study, plan_study, run_study, summaries
+from gpu_thermo.errors import SpecError, StoreError
+from gpu_thermo.run import Interrupted, sample
+from gpu_thermo.study import StudySpec, open_study, plan_study, run_study, summaries, together
 from gpu_thermo.study.parts import RUNS, write_part
 from gpu_thermo.study.progress import StudyProgress
 from gpu_thermo.study.reading import notices_of
@@ -176,6 +177,46 @@ def test_stops_and_kills_go_on(tmp_path: Path, signum: int) -> None:
     assert answered >= (signum == signal.SIGINT)  # the others came after its end
     assert subprocess.run(line, check=False).returncode == 0
     alike(open_study(store).load(), run_study(HARD, tmp_path / "straight.zarr").load())
+
+
+def test_a_signal_at_the_end_of_a_launch_is_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All its runs are done and nobody goes on to see it: the next launch is not begun all the same."""
+    study = {**WELL, "run": {"tolerance": 0.3, "replicas": 32}}
+    keep, kept = together.keep_part, []
+
+    def signalled(*given: Any) -> None:
+        keep(*given)
+        kept.append(given)
+        if len(kept) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(together, "keep_part", signalled)
+    with pytest.raises(Interrupted, match="Stopped by SIGINT: 2 of 4 runs are done") as stopped:
+        run_study(study, tmp_path / "s.zarr")
+    assert stopped.value.exit_code == 130
+    assert len(kept) == 2
+    assert not list((tmp_path / "s.zarr" / RUNS).iterdir())
+
+
+def test_a_damaged_course_names_its_run(tmp_path: Path) -> None:
+    """Which alone is begun anew where it is removed, as is said; a part that is done is kept."""
+    study, store = {**WELL, "grid": {}, "run": {"tolerance": 0.3, "replicas": 32}}, tmp_path / "s.zarr"
+    run_study({**study, "seeds": {"count": 1}}, store).close()
+    shard = make_work(StudySpec.from_dict(study), Path.cwd(), "cpu", "auto").shards[1]
+    path = run_path(store, shard)
+    sample(ready_of(shard).spec, path, time_limit=0.0).close()
+    record = path / "zarr.json"
+    tree = json.loads(record.read_text())
+    tree["consolidated_metadata"]["metadata"]["tuning"]["attributes"]["course"] = "{}"
+    record.write_text(json.dumps(tree))
+    with pytest.raises(StoreError, match=r"is damaged.*remove that folder") as damaged:
+        run_study(study, store, extend=True)
+    assert str(path) in str(damaged.value)
+    shutil.rmtree(path)
+    first = run_study({**study, "seeds": {"count": 1}}, tmp_path / "t.zarr").load()
+    again = run_study(study, store, extend=True).load()
+    assert (again["status"] == 0).all()
+    assert again["steps_to_tolerance"][0] == first["steps_to_tolerance"][0]
 
 
 def test_parts_know_their_shard(tmp_path: Path) -> None:

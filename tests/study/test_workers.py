@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tomli_w
@@ -14,7 +15,8 @@ from processes import NEEDS_PROC, all_gone, descendants
 from study_cases import SMALL, changed, same
 
 from gpu_thermo.errors import DeviceError, SpecError
-from gpu_thermo.study import open_study, run_study
+from gpu_thermo.study import StudySpec, open_study, run_study, workers
+from gpu_thermo.study.work import make_work
 
 SCRIPT = """
 import json, sys
@@ -177,6 +179,30 @@ def test_lost_processes(tmp_path: Path, victim: str):
         assert all_gone(workers)
     found = run_study(LONG, tmp_path / "s.zarr")
     same(found, run_study({**LONG, "study": {}}, tmp_path / "straight.zarr"))
+
+
+@pytest.mark.parametrize("allow", [False, True])
+def test_workers_go_on_with_another_build_where_that_is_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allow: bool
+):
+    """What is handed out says so, and whoever carries it out does."""
+    asked, done = [], []
+
+    class Client:
+        def scatter(self, thing: bytes, broadcast: bool) -> bytes:
+            return b""
+
+        def submit(self, task: Any, *given: Any, key: str, pure: bool) -> str:
+            asked.append((task, given))
+            return key
+
+    launch = make_work(StudySpec.from_dict(SMALL), None, "cpu", "auto").shards[:1]
+    how: Any = ("cpu", "auto", 1)
+    monkeypatch.setattr(workers, "make_parts", lambda *given, **more: done.append(more["allow_other_bits"]))
+    workers._handed_out(Client(), [launch], tmp_path, how, allow)
+    ((task, given),) = asked
+    task(*given)
+    assert done == [allow]
 
 
 def test_schedulers_that_do_not_answer():

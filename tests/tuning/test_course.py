@@ -27,7 +27,7 @@ def window(seed=0, drift=0.0, spread=0.0, bias=0.0, virial=1.0, draws=rules.DRAW
     for part in range(4):
         for _ in range(draws):
             w.add(part, place + drift * (part >= 2) + rng.normal(size=(R + B, Q)))
-    w.product[...] = virial + 0.4 * rng.normal(size=(4, R + B, 1))
+    w.product[...] = virial + 0.4 * rng.normal(size=w.product.shape)
     return w
 
 
@@ -39,15 +39,22 @@ def burning(**changes):
 
 class TestDescent:
     def test_ends_when_the_energy_stands(self):
-        course = TUNER.descend(Course(), 50, 10.0)
-        assert (course.phase, course.begun, course.stop) == (DESCENT, 50, 100)
+        course = TUNER.descend(Course(), 25, 10.0)
+        assert (course.phase, course.begun, course.stop) == (DESCENT, 25, 50)
         assert not TUNER.descended(course, 100, 7.4)  # half of P tau/2 is 2.5
         assert TUNER.descended(course, 100, 9.6)
         assert TUNER.descended(course, rules.DESCENT_MOST, 0.0)
 
+    def test_waits_for_whoever_lies_far_outside(self):
+        course, ended = Course(), []
+        for look in range(1, 6):
+            ended.append([TUNER.descended(course, 25 * look, 10.0, lost) for lost in (False, True)])
+            course = TUNER.descend(course, 25 * look, 10.0)
+        assert ended == [[False, False], *[[True, False]] * 3, [True, True]]
+
     def test_and_the_adaptation_begins(self):
         course = TUNER.adapt(Course(), 100, 4.0, [0.25])
-        assert (course.phase, course.begun, course.stop) == (ADAPTATION, 100, 150)
+        assert (course.phase, course.begun, course.stop) == (ADAPTATION, 100, 125)
         assert (course.stepsize, course.friction) == (0.15, (2.0,))
         fixed = replace(TUNER, stepsize=0.3, friction=(0.7,)).adapt(Course(), 100, 4.0, [0.25])
         assert (fixed.stepsize, fixed.friction) == (0.3, (0.7,))
@@ -83,7 +90,7 @@ class TestAdaptation:
         course = TUNER.adapt(Course(), 0, 1.0, VARIANCE)
         found, again = TUNER.after_adaptation(course, 50, acceptance, 1.0, VARIANCE, sound)
         assert again
-        assert (found.begun, found.stop, found.stepsize) == (50, 100, course.stepsize / 2)
+        assert (found.begun, found.stop, found.stepsize) == (50, 75, course.stepsize / 2)
 
     def test_minibatches_lower_the_stepsize(self):
         """By their share of the temperature, rho, until it is a hundredth."""
@@ -162,6 +169,43 @@ class TestBurnIn:
         assert course.stepsize < burning().stepsize
         assert self.judge(replace(course, stop=course.stop), bias=1.0).phase == SAMPLING
 
+    def test_draws_that_wait_are_the_first_of_a_window_that_passes(self):
+        """The window becomes the first segment of sampling: its sums are judged once more, as those."""
+        course = burning()
+        found, again = TUNER.after_burn_in(course, course.stop, window(), VARIANCE, True, waiting=True)
+        assert not again
+        assert found.burned
+        assert (found.phase, found.ended, found.kept) == (SAMPLING, "tolerance", course.lengths.stride)
+        assert (found.origin, found.first) == (course.begun, course.stop - course.begun)
+        judged, sampled = found.log
+        assert judged["counted"]
+        assert (sampled["phase"], sampled["begun"]) == (SAMPLING, course.begun)
+        assert (sampled["draws"], sampled["error"]) == (4 * rules.DRAWS, judged["error"])
+        steps = range(course.begun + 1, course.stop + 1)
+        assert [TUNER.part(found, s) for s in steps] == [TUNER.part(course, s) for s in steps]
+
+    def test_draws_that_wait_go_on_for_a_tighter_tolerance(self):
+        tight = replace(TUNER, tolerance=0.01)
+        found = tight.after_burn_in(burning(), burning().stop, window(), VARIANCE, True, waiting=True)[0]
+        assert not found.ended
+        assert (found.origin, found.begun) == (burning().begun, burning().stop)
+        assert found.stop > found.begun
+
+    @pytest.mark.parametrize(
+        ("kind", "tuner"),
+        [
+            ({"drift": 1.0}, TUNER), ({"spread": 2.0}, TUNER), ({"virial": 1.5}, TUNER), ({"bias": 1.0}, TUNER),
+            ({}, replace(TUNER, tolerance=1e-3, max_steps=10**7)), ({}, TUNER),
+        ],
+    )  # fmt: skip
+    def test_others_that_wait_are_dropped(self, kind, tuner):
+        """Of windows that fail, where kept draws will be further apart, and of a window behind one that failed."""
+        course = burning() if kind or tuner != TUNER else burning().logged(failed=["drift"])
+        found = tuner.after_burn_in(course, course.stop, window(**kind), VARIANCE, True, waiting=True)[0]
+        assert "counted" not in found.log[-1]
+        assert found.phase == BURN_IN or found.origin == course.stop
+        assert found == tuner.after_burn_in(course, course.stop, window(**kind), VARIANCE, True)[0]
+
     def test_a_window_that_freezes_is_done_again(self):
         course = burning()
         found, again = TUNER.after_burn_in(course, course.stop, window(), VARIANCE, False)
@@ -214,6 +258,9 @@ class TestSampling:
         assert parts == sorted(parts)
         assert set(parts) == {0, 1, 2, 3}
         assert TUNER.part(course, course.stop * 10) == 3
+        halves = [TUNER.part(course, s, 2) for s in steps]
+        assert [half // 2 for half in halves] == parts
+        assert set(halves) == set(range(8))
 
     def test_frozen_replicas_are_left_out(self):
         course, broken = self.sampling(), window(draws=8)

@@ -32,7 +32,7 @@ def window(seed=1, spread=0.0, bias=0.0, heat=0.0, drift=0.0, virial=1.0, draws=
     for part in range(4):
         for _ in range(draws):
             w.add(part, place + drift * (part >= 2) + rng.normal(size=(R + B, Q)))
-    w.product[...] = TAU * (virial + 0.2 * rng.normal(size=(4, R + B, 1)))
+    w.product[...] = TAU * (virial + 0.2 * rng.normal(size=w.product.shape))
     return w
 
 
@@ -127,7 +127,7 @@ class TestStages:
     def test_the_descent_is_a_hundredth_and_slows_down(self):
         _, seen = walk()
         down = [c for c in seen if c.phase == DESCENT]
-        assert len(down) == falling.DESCENT_SHARE * MOST / 50
+        assert len(down) == falling.DESCENT_SHARE * MOST / falling.DESCENT_STEPS
         rates = [RULES.rate(c) for c in down]
         assert rates[0] == 0.02
         assert rates[-1] == pytest.approx(0.005)

@@ -25,7 +25,7 @@ def test_friction():
 
 def test_factors():
     assert rules.adapted_factor(0.965) == pytest.approx(1)
-    assert rules.adapted_factor(1.0) == 1.6
+    assert rules.adapted_factor(1.0) == 2
     assert rules.adapted_factor(0.5) == 0.5
     assert rules.block_factor(0.95) == rules.block_factor(0.94) == 1
     assert rules.block_factor(0.7) == 0.7
@@ -47,7 +47,7 @@ def test_the_factor_finds_its_aim(h):
 
 
 def test_windows_double():
-    assert [rules.window_steps(i) for i in (0, 3, 4, 8, 12, 40)] == [50, 50, 100, 200, 400, 400]
+    assert [rules.window_steps(i) for i in (0, 5, 6, 12, 18, 24, 40)] == [25, 25, 50, 100, 200, 400, 400]
 
 
 def test_adapted():

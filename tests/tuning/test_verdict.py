@@ -104,7 +104,18 @@ def test_a_stepsize_that_was_lowered_at_the_very_end(last):
 
 
 def test_nothing_drawn():
-    found = judge(replace(course(ended="max_time"), log=(BURNED,)), TUNER)
+    found = judge(replace(course(ended="max_steps"), log=(BURNED,)), TUNER)
     assert not found.trusted
     assert "before the first draw" in found.text
     assert found.to_dict()["error"] is None
+    few = judge(replace(course(ended="max_time"), log=(BURNED,)), TUNER)
+    assert not few.trusted
+    assert "before there were draws enough to judge by" in few.text
+
+
+@pytest.mark.parametrize("ended", ["max_time", "max_steps", ""])
+def test_replicas_as_they_stood(ended):
+    found = judge(replace(course(ended=ended), log=(), makeshift=1_234), TUNER)
+    assert (found.trusted, found.makeshift) == (False, True)
+    assert "where each replica stood at step 1,234, and no draw of the posterior" in found.text
+    assert (f"{ended} came before the first draw" in found.text) == bool(ended)

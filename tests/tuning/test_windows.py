@@ -60,6 +60,10 @@ def test_a_frozen_replica_is_seen(window):
     assert np.isfinite(window.rows(window.finite()).moments()[0]).all()
 
 
-def test_virials_are_means_over_parts(window):
-    window.product[...] = np.arange(4.0)[:, None, None]
-    np.testing.assert_array_equal(window.virial(), 1.5)
+def test_virials_are_means_over_instants(window):
+    """Those that were: a first segment of few draws has some in a part less."""
+    window.product[...] = np.arange(8.0)[:, None, None]
+    np.testing.assert_array_equal(window.virial(), 3.5)
+    window.product[::2] = np.nan
+    np.testing.assert_array_equal(window.virial(), 4.0)
+    assert window.instants == 2

@@ -22,7 +22,7 @@ def test_what_people_wrote_stays_on_the_page(study: xr.Dataset, tmp_path: Path):
     write_gallery(tmp_path, page)
     text = (
         page.read_text()
-        .replace("# Gallery\n", "# Gallery\n\nRemarks: a shared machine.\n")
+        .replace("# Published figures\n", "# Published figures\n\nRemarks: a shared machine.\n")
         .replace("\nOurs,", "\nRemarks: as it is.\n\nOurs,")
     )
     page.write_text(text)

@@ -18,6 +18,11 @@ def test_tables_have_heads_and_a_name():
     assert 'aria-label="Scores"' in made
 
 
+def test_cells_are_not_parted_from_their_errors_and_units():
+    made = table("Scores", ("a", "b", "c"), [("36,940 +- 3,000", "81.4 s", "1 to 2")])
+    assert "<td>36,940 +-\u00a03,000</td><td>81.4\u00a0s</td><td>1 to 2</td>" in made
+
+
 def test_verdicts_and_details():
     assert 'class="verdict"' in verdict("Good.", "text", True)
     assert 'class="verdict bad"' in verdict("Bad.", "<text>", False)

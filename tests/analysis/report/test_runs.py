@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 from browser import check_shown, needs_browser
+from layout import wrong_with
 
 import gpu_thermo as gt
 from gpu_thermo.errors import StoreExistsError
@@ -92,6 +93,17 @@ def test_names_of_the_data_are_escaped(report):
 def test_in_a_browser(run, request, tmp_path):
     """No message on its console, which the page's policy would fill with every request; all figures are there."""
     check_shown(write_report(request.getfixturevalue(run), tmp_path / "r.html"), tmp_path)
+
+
+@needs_browser
+@pytest.mark.parametrize("run", ["numbers_run", "classes_run"])
+def test_it_can_be_read(run, request, tmp_path):
+    """On a screen in light colours, and in dark ones on a phone: no text is small, cut, pale or on top of another."""
+    page = write_report(request.getfixturevalue(run), tmp_path / "r.html")
+    assert not wrong_with(page, tmp_path)
+    assert not wrong_with(page, tmp_path, phone=True, dark=True)
+    page.write_text(page.read_text().replace("</style>", ".label{font-size:60px}th{color:#777 !important}</style>"))
+    assert {what for what, *_ in wrong_with(page, tmp_path)} == {"on top of each other", "cut", "pale"}
 
 
 def test_a_potential_has_a_report(tmp_path):

@@ -41,6 +41,43 @@ def test_gaps_stay_gaps():
     assert re.search(r'class="line a" d="([^"]+)"', text)[1].count("M") == 2
 
 
+def ticks(text):
+    return re.findall(r'<text class="tick"[^>]*>(.*?)</text>', text)
+
+
+def test_names_at_axes_leave_each_other_room():
+    """A long one is cut, and its title says all of it; numbers and dates are fewer where they are long."""
+    names = ["Castrop-Rauxel am See", "b", "c", "d", "e"]
+    made = Chart("t", "", (-0.6, 4.4), (0.0, 1.0), ticks=list(enumerate(names)), y_ticks=[(0.5, "x" * 20)]).render()
+    assert ticks(made)[0] == f"Castro\u2026<title>{names[0]}</title>"
+    assert ticks(made)[5] == f"{'x' * 15}\u2026<title>{'x' * 20}</title>"
+    days = [(day / 6, f"2025-03-0{day + 1}") for day in range(7)]
+    every_other = ["2025-03-01", "2025-03-03", "2025-03-05", "2025-03-07"]
+    assert [text for _, text in Chart("t", "", (0.0, 1.0), (0.0, 1.0)).thinned(days)] == every_other
+    few = [(0.0, "a"), (1.0, "b")]
+    assert Chart("t", "", (0.0, 1.0), (0.0, 1.0)).thinned(few) == few
+
+
+def test_the_axis_stands_beside_its_numbers():
+    wide, narrow = (Chart("t", "", (0, 1), (0, top), "x", "y").render() for top in (600_000, 6))
+    starts = [float(re.search(r'class="axis" d="M([\d.]+)', text)[1]) for text in (wide, narrow)]
+    assert starts == [pytest.approx(26 + 7 * 8.9, abs=0.1), 62]
+    assert "1,000,000" in Chart("t", "", (0, 1), (0, 2e6)).render()
+
+
+@pytest.mark.parametrize(
+    ("limits", "texts"),
+    [((0.0545, 0.14), ["0.06", "0.08", "0.1", "0.12", "0.14"]), ((0.15, 0.9), ["0.2", "0.5"])],
+)
+def test_round_numbers_at_a_short_logarithmic_axis(limits, texts):
+    assert ticks(Chart("t", "", (0, 1), limits, log_y=True).render())[-len(texts) :] == texts
+
+
+def test_keys_look_as_their_marks():
+    made = chart().band([0, 1], [0, 0], [1, 1], "a", "p").line([0, 1], [0, 1], "a", "q", True).dots([1], [1], "a", "r")
+    assert re.findall(r'<i class="a key-(\w+)">', figure(made)) == ["band", "dashed", "dot"]
+
+
 def test_logarithmic_axes():
     text = Chart("t", "", (1, 100), (0.01, 10), log_x=True, log_y=True).dots([10], [0.1], "a").render()
     (x, y) = map(float, re.search(r'cx="([\d.]+)" cy="([\d.]+)"', text).groups())
