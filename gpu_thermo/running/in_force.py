@@ -47,7 +47,7 @@ def reopened(course: Course, launch: Launch) -> Course:
         run = launch.ready.spec.run
         left = int(run.max_steps or run.steps) - course.stop
         return Falling(launch.tuner).go_on(course, course.stop, left, "max_steps")
-    if course.ended in ("", "max_time"):
+    if course.ended in ("", "max_time") and course.stop > course.begun:
         return replace(course, ended="")
     return launch.tuner.go_on(course, course.stop)
 

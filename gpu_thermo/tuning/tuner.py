@@ -250,7 +250,8 @@ class Tuner(Judge):
     def hurry(self, course: Course, step: int, left: int) -> Course:
         """Sampling from here on, whatever burn-in has come to: half of the time is gone, which leaves so many steps."""
         found = course.logged(failed=[HURRIED], passed=False, again=False, friction=list(course.friction))
-        return replace(self, max_steps=min(self.max_steps, step + left))._sample(found, step, math.inf)
+        limit = "max_time" if left < self.max_steps - step else "max_steps"
+        return replace(self, max_steps=min(self.max_steps, step + left))._sample(found, step, math.inf, limit)
 
     def burn_on(self, course: Course, step: int, variance: Sequence[float]) -> Course:
         """Burn-in again, of a run that had given it up and has more time; it has no draws yet."""
@@ -277,13 +278,13 @@ class Tuner(Judge):
         )  # fmt: skip
         return self.go_on(self.sampled(found, step, window), step)
 
-    def _sample(self, course: Course, step: int, error: float) -> Course:
-        """Sampling, everything fixed from here on."""
+    def _sample(self, course: Course, step: int, error: float, limit: str = "max_steps") -> Course:
+        """Sampling, everything fixed from here on; `limit` ends it where there is no time for a draw."""
         left = self.max_steps - step
         lengths = course.lengths.within(left)
         n, stride = lengths.quarter, lengths.stride
         if 4 * stride > left:
-            return replace(course, phase=SAMPLING, window=0, begun=step, stop=step, origin=step, ended="max_steps")
+            return replace(course, phase=SAMPLING, window=0, begun=step, stop=step, origin=step, ended=limit)
         wanted = 4 * n * (error / self.tolerance) ** 2 * rules.MARGIN if math.isfinite(error) else 4 * n
         stride = rules.kept_stride(stride, int(min(wanted, left)))
         first = stride * min(math.ceil(min(max(wanted, 2 * n), 4 * n) / stride), left // stride)

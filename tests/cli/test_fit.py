@@ -162,7 +162,7 @@ def test_no_time_for_a_network_and_more(folder, monkeypatch):
         )
     with pytest.warns(Makeshift, match="t.npz: Time was over"):
         assert not load(folder / "t.npz").trust_.trusted
-    again = call("resume", "t.zarr", "--minutes", "0.3", "--tolerance", "0.3")
+    again = call("resume", "t.zarr", "--minutes", "3", "--tolerance", "0.3")
     assert again.exit_code == 0, again.output
     assert "Written: t.zarr, t.npz (answers as the run to " in again.stderr
     assert "as they stood" not in again.stderr

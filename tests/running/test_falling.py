@@ -93,7 +93,7 @@ class TestAStiffNetwork:
         found = sample(spec, data=data(), engine="batched")
         course, verdict = told(found)
         assert course["ended"] == "max_time"
-        assert found["posterior"].attrs["sampling_time"] < 7.5
+        assert found["posterior"].attrs["sampling_time"] < 15  # a million steps take half an hour
         assert course["log"][-1]["phase"] == SAMPLING
         assert not verdict["trusted"]
 

@@ -99,3 +99,19 @@ def test_half_of_the_time_is_left_for_draws(tmp_path, monkeypatch):
     course, verdict = told(resume(tmp_path / "run.zarr", seconds=1e6))
     assert course["burned"]
     assert verdict["trusted"], verdict["text"]
+
+
+def test_no_time_for_a_draw_behind_a_burn_in_cut_short(tmp_path, monkeypatch):
+    """The clock is named, not the steps; with more time burn-in goes on."""
+    spec = well(tolerance=0.1, max_time=1e6)
+    with monkeypatch.context() as patched:
+        patched.setattr(Budget, "half_gone", property(lambda self: True))
+        patched.setattr(Budget, "left", lambda self, step, share=1.0: 1)
+        course, verdict = told(sample(spec, tmp_path / "run.zarr"))
+    assert course["ended"] == "max_time"
+    assert course["makeshift"]
+    assert "max_time came before the first draw" in verdict["text"]
+    course, verdict = told(resume(tmp_path / "run.zarr", seconds=1e6))
+    assert course["burned"]
+    assert verdict["trusted"], verdict["text"]
+    assert verify_store(tmp_path / "run.zarr") == []

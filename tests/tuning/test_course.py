@@ -147,6 +147,13 @@ class TestBurnIn:
         assert not course.burned
         assert course.stuck >= rules.MODES
 
+    @pytest.mark.parametrize(("left", "ended"), [(0, "max_time"), (10**6, "max_steps")])
+    def test_hurried_without_a_step_for_a_draw(self, left, ended):
+        """What ends it is what there is too little of."""
+        at = burning().begun + 8
+        found = replace(TUNER, max_steps=at).hurry(burning(), at, left) if left else TUNER.hurry(burning(), at, left)
+        assert (found.phase, found.ended) == (SAMPLING, ended)
+
     @pytest.mark.parametrize("max_steps", [1_100, 2_000, 3_000, 20_000])
     def test_keeps_to_half_of_few_steps(self, max_steps):
         """However long its windows want to be; sampling has draws in all four parts, and ends with its steps."""
