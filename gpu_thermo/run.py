@@ -200,6 +200,7 @@ def _carry_out(
     """A new run from its first step into a new store; what it takes in memory is free when it is done."""
     engine, launch = header.engine, launch_of(ready)
     build = place.build(ready.job if launch is None else launch.job, engine)
+    place.prepare([ready.job] if launch is None else launch.jobs, engine)
     loop = _make_loop(ready, launch, engine, place, moments)
     history = continued([], build, 0, True, str(path))
     attributes = {**_length(ready.spec), **place.said(ready), "engine": engine, "history": history}

@@ -1,6 +1,7 @@
 """Engines: two ways to compute the same segments."""
 
 import logging
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -12,6 +13,7 @@ from ..kernels.emit import predict_device_source, predict_source
 from ..kernels.sharing import TOO_LARGE
 from ..kernels.toolchain import NO_COMPILER, find_compiler, missing_compiler
 from ..targets.networks import MlpModel
+from .ahead import in_background
 from .base import Batching, Engine, Job, Needs, initial_state
 from .batched import BatchedEngine
 from .builds import Build, differences, make_build
@@ -34,6 +36,7 @@ __all__ = [
     "FusedEngine",
     "Job",
     "choose_engine",
+    "compile_ahead",
     "describe_build",
     "engine_needs",
     "initial_state",
@@ -204,16 +207,34 @@ def describe_build(job: Job, engine: str, device: str) -> Build:
                     f"{devices[0]} and {one} are not alike, and give other bits:\n{text}\nUse devices that are."
                 )
         return builds[0]
-    model, bits = job.target.fused, np.dtype(job.dtype).itemsize * 8
-    compiled = device != "cpu" or find_compiler() is not None
-    predicted = model is not None and _small(model, device)
-    sources = []
+    steps, observed = _step_sources(job, engine, device), _observer_sources(job, device)
+    arrays = engine == "batched" or not observed
+    return make_build(engine, np.dtype(job.dtype).name, device, (*steps, *observed), arrays, job.target.library)
+
+
+def compile_ahead(jobs: Sequence[Job], engine: str, device: str) -> None:
+    """Begin to compile on idle cores what a run will need of kernels that the host compiles: those of its `jobs`, in
+    the order in which it comes to them, but for the first, and its observers'.
+    """
+    if engine == "fused" and device == "cpu":
+        steps = [source for job in jobs[1:] for source in _step_sources(job, engine, device)]
+        in_background([*steps[:1], *_observer_sources(jobs[0], device), *steps[1:]])
+
+
+def _step_sources(job: Job, engine: str, device: str) -> list[str]:
+    """Text of what the engine compiles for the steps of `job`."""
+    bits = np.dtype(job.dtype).itemsize * 8
     if engine == "fused":
         emitter = make_emitter(job)
-        sources.append(emitter.source("host") if device == "cpu" else emitter.source("device", emitter.sharing()))
-    elif compiled:
-        sources.append(noise_source(bits) if device == "cpu" else elementwise_source(bits, records=job.program.records))
-    if compiled and predicted:
-        sources.append(predict_source(model, bits) if device == "cpu" else predict_device_source(model, bits))
-    arrays = engine == "batched" or not (compiled and predicted)
-    return make_build(engine, np.dtype(job.dtype).name, device, sources, arrays, job.target.library)
+        return [emitter.source("host") if device == "cpu" else emitter.source("device", emitter.sharing())]
+    if device != "cpu":
+        return [elementwise_source(bits, records=job.program.records)]
+    return [noise_source(bits)] if find_compiler() else []
+
+
+def _observer_sources(job: Job, device: str) -> list[str]:
+    """Text of the kernels that predict for observers; none where array code does."""
+    model, bits = job.target.fused, np.dtype(job.dtype).itemsize * 8
+    if model is None or not _predicts_fused(model, device):
+        return []
+    return [predict_source(model, bits) if device == "cpu" else predict_device_source(model, bits)]

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from ..errors import CompileError, DeviceError
 from .host import WIDTHS, Compiler, digest, host_build, processor
+from .once import Once
 
 FLAGS = (
     "-std=c++17", "-O2", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fPIC", "-shared",
@@ -226,7 +227,7 @@ def _native(compiler: Compiler) -> tuple[str, ...]:
     return ()
 
 
-@functools.cache
+@Once
 def _load(compiler: Compiler, source: str, flags: tuple[str, ...]) -> ctypes.CDLL:
     build = host_build(compiler, flags)
     name = digest(compiler.path, compiler.version, *map(str, astuple(build)), processor(), source)

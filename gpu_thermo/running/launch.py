@@ -14,7 +14,7 @@ from ..engines import Batching, Engine, Job, initial_state
 from ..engines.base import with_fixed_length
 from ..method.words import Program, compile_update
 from ..moves.exchange import Exchange
-from ..spec.run import RunSpec
+from ..spec.run import FALLING, RunSpec
 from ..state import Hyper, State
 from ..streams import Purpose, make_keys, minibatch, normals
 from ..targets.base import Batch
@@ -81,6 +81,16 @@ class Launch:
     def job(self) -> Job:
         """The main dynamics, of R + B replicas."""
         return self.whole.job
+
+    @property
+    def jobs(self) -> list[Job]:
+        """Those that an ordinary course comes to: the descent, the main dynamics, and these with masses, where it finds
+        some.
+        """
+        if self.ready.spec.run.path == FALLING:
+            return [self.descent]
+        weighed = replace(self.job, scale=np.ones(self.job.target.layout.size, self.job.dtype))
+        return [self.descent, self.job, *([weighed] if self.tuner.masses else [])]
 
     def on(self, engine: str, device: str, threads: int | None) -> "Launch":
         """The same where it is carried out."""

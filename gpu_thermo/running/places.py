@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ..engines import Engine, Job, describe_build, make_engine, resolve_device, resolve_devices
+from ..engines import Engine, Job, compile_ahead, describe_build, make_engine, resolve_device, resolve_devices
 from ..engines.base import cores
 from ..engines.builds import Build
 from ..engines.devices import each_device
@@ -66,6 +66,11 @@ class Place:
         if self.team is not None:
             self.team.agree(job, engine, found.to_dict())
         return found
+
+    def prepare(self, jobs: Sequence[Job], engine: str) -> None:
+        """Begin with what has to be compiled for these jobs, as far as this process does that."""
+        if self.team is None:
+            compile_ahead(jobs, engine, self.device)
 
     def make(self, job: Job, engine: str, together: int) -> Engine:
         """The engine of a job."""
