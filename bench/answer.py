@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from .common import RESULTS
-from .race.child import CONTENDERS
+from .race.child import CONTENDERS, WARM
 from .race.judge import FOLDER, MEAN, VARIANCE, truth
 from .race.problems import MAKERS
 from .rows import grow
@@ -37,6 +37,12 @@ PLACE = RESULTS / "answer.json"
 
 def lap(key: dict[str, Any], limit: float) -> dict[str, Any]:
     """One process: what a row says, or why there is nothing to say."""
+    if key["contender"] == WARM:
+        _lap(key, limit)
+    return _lap(key, limit)
+
+
+def _lap(key: dict[str, Any], limit: float) -> dict[str, Any]:
     start = time.monotonic()
     told = (key["contender"], key["problem"], str(key["seed"]), str(limit))
     command = [sys.executable, "-W", "ignore", "-m", "bench.race.child", *told]

@@ -8,10 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from widths import at_width, widths
 
 from gpu_thermo.kernels.toolchain import find_compiler
 
+settings.register_profile("same", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("same")
+for kind in ("CONNECT", "TCP"):  # Dask's workers import for long where others are at work
+    os.environ.setdefault(f"DASK_DISTRIBUTED__COMM__TIMEOUTS__{kind}", "180s")
 HELPERS = {path.stem for path in (Path(__file__).parent / "helpers").glob("*.py")}
 pytest.register_assert_rewrite(*HELPERS - {"widths"})  # their assertions show values, as those of tests do
 
@@ -23,6 +28,12 @@ def _warn_of_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_warn_of_fork)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is compiled ahead (engines/ahead.py): all cores are at work, and what one test begins is no other's."""
+    monkeypatch.setattr("gpu_thermo.engines.ahead.cores", lambda: 1)
 
 
 @pytest.fixture(params=["float32", "float64"])

@@ -90,14 +90,17 @@ def check(device: str, quick: bool, until: float) -> Iterator[Report]:
         job = jobs.make_job(case)
         makers = engines(case, job, device)
         made.append((case, job, {name: (pool.submit(a), pool.submit(b)) for name, (a, b) in makers.items()}))
-    with patch.object(fused_module, "empty_record", _poisoned), patch.object(batched_module, "empty_record", _poisoned):
-        for case, job, things in made:
-            for name, (reference, engine) in things.items():
-                if time.monotonic() > until:
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    return
-                yield _one(f"{name}: {jobs.label(case)}", case["bits"], partial(_compare_made, reference, engine, job))
-    pool.shutdown()
+    poisoned = [patch.object(module, "empty_record", _poisoned) for module in (fused_module, batched_module)]
+    try:
+        with poisoned[0], poisoned[1]:
+            for case, job, things in made:
+                for name, (reference, engine) in things.items():
+                    if time.monotonic() > until:
+                        return
+                    compared = partial(_compare_made, reference, engine, job)
+                    yield _one(f"{name}: {jobs.label(case)}", case["bits"], compared)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _compare_made(reference: Future[Any], engine: Future[Any], job: Job) -> float:

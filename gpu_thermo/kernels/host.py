@@ -17,7 +17,7 @@ from pathlib import Path
 WIDTHS = {128: ("-mno-avx",), 256: ("-mno-avx512f",), 512: ()}
 """Flags that keep the vectors of an x86 processor to so many bits; those of 128 bits have no fused multiply-add."""
 
-ANSWER_SECONDS = 20.0
+ANSWER_SECONDS = 120.0
 """How long a compiler may take to say what it is."""
 
 

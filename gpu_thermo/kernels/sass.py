@@ -42,5 +42,5 @@ def disassembled(cubin: bytes) -> str:
         path = Path(folder) / "kernel.cubin"
         path.write_bytes(cubin)
         line = [program, "-c", "-gi", str(path)]
-        done = subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(line, capture_output=True, text=True, timeout=600, check=False)
     return done.stdout if done.returncode == 0 else ""

@@ -22,7 +22,7 @@ from dataclasses import astuple
 from pathlib import Path
 
 from ..errors import CompileError, DeviceError
-from .host import WIDTHS, Compiler, digest, host_build, processor
+from .host import ANSWER_SECONDS, WIDTHS, Compiler, digest, host_build, processor
 from .once import Once
 
 FLAGS = (
@@ -34,7 +34,7 @@ _QUICK = ("-O1", "-fexpensive-optimizations", "-fstrict-aliasing")
 """In place of -O2: a quarter less to compile, as fast to a few per cent, the same bits. Among GCC's expensive
 optimisations is the fusing of products with sums, without which bits are others."""
 _X86 = platform.machine().lower() in ("x86_64", "amd64", "i386", "i686")
-TIMEOUT = 120.0
+TIMEOUT = 600.0
 """Seconds a compiler may take before it is taken for hung."""
 _CONTEXT = 4
 NO_COMPILER = "no C++ compiler"
@@ -83,7 +83,7 @@ def _search() -> tuple[Compiler | None, list[str]]:
         if not path or (real := os.path.realpath(path)) in seen:
             continue
         seen.add(real)
-        answer, trouble = _answer([path, "--version"], 20.0)
+        answer, trouble = _answer([path, "--version"], ANSWER_SECONDS)
         compiler = Compiler(path, answer.splitlines()[0]) if not trouble and answer.strip() else None
         trouble = trouble or ("" if compiler else "it does not say its version")
         if compiler and not (trouble := _probe(compiler)):

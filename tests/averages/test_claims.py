@@ -8,10 +8,10 @@ import contextlib
 import json
 import random
 import shutil
-import time
 
 import numpy as np
 import pytest
+from clocks import at_once
 
 import gpu_thermo as gt
 from gpu_thermo.averages.claims import check_header, check_tree
@@ -84,18 +84,14 @@ def claims(document):
 
 
 def ask(store, folder, changed, readers):
-    """Put a changed document in place, and ask; the seconds that the slowest took."""
-    slowest = 0.0
+    """Put a changed document in place, and ask."""
     for reader in readers:
         path = folder / "s.zarr"
         shutil.rmtree(path, ignore_errors=True)
         shutil.copytree(store, path)
         (path / "zarr.json").write_text(json.dumps(changed))
-        began = time.process_time()
-        with contextlib.suppress(GpuThermoError):  # a sentence; anything else fails the test
+        with at_once(SECONDS), contextlib.suppress(GpuThermoError):  # a sentence; anything else fails the test
             READERS[reader](path)
-        slowest = max(slowest, time.process_time() - began)
-    return slowest
 
 
 def fuzz(store, folder, seed, mutations):
@@ -106,7 +102,7 @@ def fuzz(store, folder, seed, mutations):
         path, value = choose.choice(found), choose.choice(HOSTILE)
         changed = put(document, path, value)
         readers = choose.sample(sorted(READERS), 2)
-        assert ask(store, folder, changed, readers) < SECONDS, (path, value)
+        ask(store, folder, changed, readers)
     return 2 * mutations
 
 

@@ -12,6 +12,7 @@ from cli_cases import call, listing
 from fitted import fitted, write_table
 from runs import differences
 from shared_runs import PlayedClient, played
+from tuned_cases import told as told_by
 
 from gpu_thermo import predict, sample
 from gpu_thermo.averages.claims import Makeshift
@@ -92,7 +93,8 @@ def test_one_count_and_one_time(folder):
     assert call("predict", "t.zarr", "new.csv", "--out", "q.csv", "--quantiles", "0.1").exit_code == 0
     assert "quantile_0.1_y" not in Path("p.csv").read_text()
     assert "quantile_0.1_y" in Path("q.csv").read_text()
-    told = json.loads(call("resume", "t.zarr", "--tolerance", "0.1", "--json", "-q").stdout)
+    half = str(told_by(tree)[1]["error"] / 2)
+    told = json.loads(call("resume", "t.zarr", "--tolerance", half, "--minutes", "10", "--json", "-q").stdout)
     assert told["seconds"] == open_run(folder / "t.zarr")["sample_stats"].attrs["sampling_time"] > before
     assert told["seconds_now"] == pytest.approx(told["seconds"] - before)
     assert told["scores"][0]["seconds"] == told["seconds"]
@@ -115,10 +117,11 @@ def test_a_fit_goes_on_and_its_file_is_made_anew(folder):
     assert first.apart_ < 0.11
     assert first.source_.step == read_header(folder / "t.zarr").step
     shutil.copy(folder / "t.npz", folder / "old.npz")
-    found = call("resume", "t", "--tolerance", "0.02", "--minutes", "0.1", "--json")  # by its name
+    found = call("resume", "t", "--tolerance", "0.02", "--minutes", "10", "--json")  # by its name
     assert found.exit_code == 0, found.output
     told = json.loads(found.stdout)
     assert told["model"] == "t.npz"
+    assert told["verdict"]["error"] <= 0.02
     assert "collecting networks" in found.stderr or "Judging it" in found.stderr
     again = load(folder / "t.npz")
     assert again.source_.step == read_header(folder / "t.zarr").step > first.source_.step

@@ -3,12 +3,12 @@
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cli_cases import PROGRAM, call, sets
+from processes import wait_for_handlers
 
 from gpu_thermo.store import read_header
 
@@ -47,13 +47,9 @@ def test_signals_commit_and_leave_a_store_that_resumes(folder: Path, signum: int
     with subprocess.Popen(
         [*PROGRAM, "sample", "run.toml", *steps], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        for _ in range(200):
-            time.sleep(0.1)
-            if (folder / "run.zarr").exists() or process.poll() is not None:
-                break
-        time.sleep(0.7)
+        wait_for_handlers(process)
         process.send_signal(signum)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=300)
     assert (process.returncode, out) == (code, ""), err
     assert "Traceback" not in err
     assert "gpu-thermo resume run.zarr" in err

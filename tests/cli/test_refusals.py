@@ -4,9 +4,12 @@ import json
 import os
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from cli_cases import call, check_refused, listing, sampled, sets
+
+from gpu_thermo.running import resources
 
 BAD_SPECS = {
     "unknown key": (["run.replica=4"], ["run.replica", "'replicas'"]),
@@ -53,10 +56,14 @@ BAD_SPECS = {
 
 
 @pytest.mark.parametrize("case", BAD_SPECS)
-def test_bad_specs_are_refused_before_anything_is_written(folder: Path, case: str) -> None:
+def test_bad_specs_are_refused_before_anything_is_written(
+    folder: Path, case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     changes, words = BAD_SPECS[case]
     (folder / "missing.csv").write_text("a,b,y\n1,2,0\n3,,1\n")
     (folder / "text.csv").write_text("a,b,y\n1,2,0\n3,4,1\nred,5,1\n")
+    if case == "too much disk":
+        monkeypatch.setattr(resources.shutil, "disk_usage", lambda path: SimpleNamespace(free=10**9))
     before = listing(folder)
     check_refused(call("sample", "run.toml", *sets(*changes)), words)
     assert listing(folder) == before

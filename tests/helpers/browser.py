@@ -16,7 +16,7 @@ def shown(page: Path, folder: Path, width: int = 500, more: Sequence[str] = ()) 
     flags = ("--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}/chromium",
              f"--window-size={width},900", "--enable-logging=stderr", "--dump-dom")  # fmt: skip
     command = [str(BROWSER), *flags, *more, page.as_uri()]
-    found = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    found = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
     return found.stdout, "\n".join(line for line in found.stderr.splitlines() if "CONSOLE" in line)
 
 

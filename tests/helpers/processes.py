@@ -1,5 +1,8 @@
 """Processes below this one, and whether they are gone."""
 
+import re
+import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -27,6 +30,20 @@ def all_gone(pids: list[int], seconds: float = 10) -> bool:
     while any(map(running, pids)) and time.monotonic() < end:
         time.sleep(0.05)
     return not any(map(running, pids))
+
+
+def wait_for_handlers(process: subprocess.Popen, seconds: float = 300) -> None:
+    """Until a process that is to collect its signals does so, SIGHUP among them, or has ended."""
+    end = time.monotonic() + seconds
+    while process.poll() is None and time.monotonic() < end:
+        try:
+            status = Path(f"/proc/{process.pid}/status").read_text()
+        except OSError:  # no /proc, or it has just ended
+            time.sleep(3)
+            return
+        if int(re.search(r"SigCgt:\s*(\w+)", status)[1], 16) >> (signal.SIGHUP - 1) & 1:
+            return
+        time.sleep(0.01)
 
 
 def workers_of(pid: int) -> list[int]:

@@ -75,6 +75,11 @@ LONGER = {
     "fused": changed(run={"steps": 1_200_120, "thin": 5_000, "trace": 20_000}),
 }
 """Runs of some seconds on each engine."""
+ENDLESS = {
+    "batched": changed(run={"steps": 60_000_120, "thin": 200_000, "trace": 1_000_000}),
+    "fused": changed(run={"steps": 1_200_000_120, "thin": 5_000_000, "trace": 20_000_000}),
+}
+"""Runs of hours, which somebody stops."""
 NEEDS_COMPILER = pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")
 ON_EACH_ENGINE = pytest.mark.parametrize("engine", ["batched", pytest.param("fused", marks=NEEDS_COMPILER)])
 

@@ -194,7 +194,9 @@ def check_long_run(steps, thin, allowed):
     z = (means.mean(axis=2) - exact) / (means.std(axis=2, ddof=1) / 4)
     assert abs(z).max() < 7  # t-distributed: 16 replicas
     assert (means.std(axis=2) / means.mean(axis=2)).max() < 0.3
-    assert max(sizes[1:]) - sizes[0] < allowed, f"resident memory grew: {[s // 1024 for s in sizes]} KiB"
+    grown = f"resident memory grew: {[s // 1024 for s in sizes]} KiB"
+    assert min(np.diff(sizes)) < allowed / 4, grown  # a leak grows in every fifth, an allocator's arena in one
+    assert max(sizes[1:]) - sizes[0] < 8 * allowed, grown
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")

@@ -14,7 +14,7 @@ MOST_LINES = 15
 def pasted(name, folder):
     """What the lines print, which is what stands behind them."""
     command = [sys.executable, "-c", (DOORS / f"{name}.py").read_text()]
-    told = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=300).stdout
+    told = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=1200).stdout
     assert shown.alike((DOORS / f"{name}.txt").read_text(), told), told
     return told
 

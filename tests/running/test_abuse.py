@@ -128,6 +128,7 @@ def fuzz(examples: int) -> Any:
     return settings(
         max_examples=examples,
         deadline=None,
+        derandomize=examples < 1000,
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     )
 

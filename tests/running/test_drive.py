@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from runs import LONGER, NEEDS_COMPILER, ON_EACH_ENGINE, SMALL, child, differences, wait_for_progress, wait_for_start
+from runs import ENDLESS, LONGER, NEEDS_COMPILER, ON_EACH_ENGINE, SMALL, child, differences, wait_for_progress, wait_for_start
 
 from gpu_thermo.errors import RunError
 from gpu_thermo.run import resume, sample
@@ -58,12 +58,15 @@ def test_twenty_kills_at_random_moments_lose_nothing(tmp_path: Path, engine: str
      pytest.param(signal.SIGTERM, "fused", marks=NEEDS_COMPILER)],
 )  # fmt: skip
 def test_signals_commit_and_say_how_to_go_on(tmp_path: Path, signum: int, engine: str) -> None:
-    path, total = tmp_path / "run.zarr", LONGER[engine]["run"]["steps"]
-    process = child(path, engine)
+    path, total = tmp_path / "run.zarr", ENDLESS[engine]["run"]["steps"]
+    process = child(path, engine, ENDLESS[engine])
     assert process.stdout is not None
-    assert process.stdout.readline() == "running\n"
-    process.send_signal(signum)
-    out, _ = process.communicate(timeout=30)
+    try:
+        assert process.stdout.readline() == "running\n"
+        process.send_signal(signum)
+        out, _ = process.communicate(timeout=120)
+    finally:
+        process.kill()
     assert process.returncode == 128 + signum, out
     assert f"gpu-thermo resume {path}" in out
     step = read_header(path).step

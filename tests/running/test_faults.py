@@ -50,7 +50,7 @@ def command(*arguments: Any, **environment: str) -> subprocess.CompletedProcess[
         [*COMMAND, *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
         env={**os.environ, **environment},
     )
@@ -131,7 +131,10 @@ def test_two_processes_on_one_store(tmp_path: Path) -> None:
         open_run(path).close()  # readers are welcome
     finally:
         first.terminate()
-        _, errors = first.communicate(timeout=60)
+        try:
+            _, errors = first.communicate(timeout=300)
+        finally:
+            first.kill()
     assert first.returncode in (0, 143), errors
 
 

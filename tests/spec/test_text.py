@@ -10,7 +10,7 @@ from gpu_thermo.spec.run import RunSpec
 from gpu_thermo.spec.text import MOST_BYTES, apply_overrides, read_toml
 
 SECONDS = 5.0
-"""The longest takes 1 to 2.5 s of a processor; what grows with the square of a text's length takes minutes."""
+"""The longest takes 1 to 2.5 s of a processor; what grows with the square of a text's length takes many minutes."""
 HOSTILE = {
     "a number of 5000 digits": ("[run]\nsteps = " + "9" * 5000, "more than 4300 digits"),
     "a number of 4000 digits": ("[run]\nsteps = " + "9" * 4000, r"run.steps = 9{50,77}\.\.\."),

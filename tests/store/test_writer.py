@@ -149,7 +149,11 @@ class TestWriting:
 
         def read() -> None:
             while not stop.is_set():
-                checkpoint = read_checkpoint(path)
+                try:
+                    checkpoint = read_checkpoint(path)
+                except StoreError as error:  # a reader that hardly comes to its turn is told so
+                    assert "commits faster" in str(error)
+                    continue
                 assert checkpoint.state is not None
                 assert_same(checkpoint.state.arrays(), make_state(checkpoint.draws).arrays())
                 seen.add(checkpoint.draws)

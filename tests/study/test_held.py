@@ -11,12 +11,11 @@ from gpu_thermo.study import held, open_study, run_study
 from gpu_thermo.study.tables import lower_is_better, outcomes, summaries
 from gpu_thermo_cli.main import app
 
-G = np.random.default_rng(2)
-
 
 def study_of(folder: Path, likelihood: str = "gaussian", **sections) -> dict:
-    x = G.uniform(-2, 2, 90)
-    y = G.poisson(np.exp(x)) if likelihood == "poisson" else 3 * x + G.normal(size=90)
+    g = np.random.default_rng(2)
+    x = g.uniform(-2, 2, 90)
+    y = g.poisson(np.exp(x)) if likelihood == "poisson" else 3 * x + g.normal(size=90)
     np.savetxt(folder / "t.csv", np.column_stack([x, y]), delimiter=",", header="x,y", comments="")
     data = {"name": "csv", "path": str(folder / "t.csv"), "target": "y", "task": "regression", "test_fraction": 0.4}
     return {
@@ -44,7 +43,7 @@ def test_it_is_that_of_the_mixture_over_a_runs_draws(tmp_path, likelihood, monke
         pit = np.sort(m.pit(y[r]).ravel())
         assert found["miscalibration"][r] == pytest.approx(np.abs(pit - (np.arange(36) + 0.5) / 36).mean())
         assert found["crps"][r] == pytest.approx(m.crps(y[r])[0].mean(), rel=1e-6)
-        assert found["average_nll"][r] == pytest.approx(-m.log_joint(y[r]).mean(), rel=2e-3)
+        assert found["average_nll"][r] == pytest.approx(-m.log_joint(y[r]).mean(), rel=2e-3, abs=2e-3)
 
 
 def test_learned_noise_is_that_of_the_draws(tmp_path, monkeypatch):
