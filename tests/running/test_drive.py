@@ -11,7 +11,17 @@ import time
 from pathlib import Path
 
 import pytest
-from runs import ENDLESS, LONGER, NEEDS_COMPILER, ON_EACH_ENGINE, SMALL, child, differences, wait_for_progress, wait_for_start
+from runs import (
+    ENDLESS,
+    LONGER,
+    NEEDS_COMPILER,
+    ON_EACH_ENGINE,
+    SMALL,
+    child,
+    differences,
+    wait_for_progress,
+    wait_for_start,
+)
 
 from gpu_thermo.errors import RunError
 from gpu_thermo.run import resume, sample

@@ -152,7 +152,8 @@ class TestWriting:
                 try:
                     checkpoint = read_checkpoint(path)
                 except StoreError as error:  # a reader that hardly comes to its turn is told so
-                    assert "commits faster" in str(error)
+                    if "commits faster" not in str(error):
+                        raise
                     continue
                 assert checkpoint.state is not None
                 assert_same(checkpoint.state.arrays(), make_state(checkpoint.draws).arrays())
