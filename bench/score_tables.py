@@ -70,7 +70,10 @@ def answer(result: Result) -> str:
         cells.setdefault((r["problem"], r["contender"]), []).append(r)
     there = {key: [r["answer"] for r in of if r.get("answer")] for key, of in cells.items()}
     middle = lambda points, name: median(p[name] for p in points)  # noqa: E731
-    for (problem, contender), of in cells.items():
+    problems = list(dict.fromkeys(problem for problem, _ in cells))
+    in_order = sorted(cells, key=lambda key: (problems.index(key[0]), not key[1].startswith("ours")))
+    for problem, contender in in_order:
+        of = cells[problem, contender]
         found, first = there[problem, contender], [r["first_draw"] for r in of if r.get("first_draw")]
         ours = there.get((problem, "ours"), [])
         many = 2 * len(found) > len(of)  # a median over all seeds, those that are not there being late

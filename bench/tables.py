@@ -34,10 +34,12 @@ from .tolerance_tables import tuned_cost, tuned_table, tuned_truth
 README = Path(__file__).parent / "README.md"
 
 TABLES: dict[str, Callable[[Result], str]] = {
-    "answer": answer, "pbp": pbp, "bde": bde, "mnist": mnist, "mnist_speed": mnist_speed, "scale": scale,
+    "answer": answer, "answer_first": answer, "pbp": pbp, "bde": bde, "mnist": mnist, "mnist_speed": mnist_speed,
+    "scale": scale,
     "scale_beyond": scale_beyond, "eight": eight, "eight_first": eight,
     "tuned_truth": tuned_truth, "tuned_cost": tuned_cost, "tuned_table": tuned_table,
-    "compare": compare, "memory": memory, "scaling": scaling, "breakdown": breakdown, "observers": observers,
+    "compare": compare, "compare_avx512": compare, "memory": memory, "scaling": scaling, "breakdown": breakdown,
+    "observers": observers,
     "deep": deep, "sharding": sharding, "paper": paper, "turns": turns,
     "lmv_fig14": lmv_fig14, "lmv_fig8": lmv_fig8, "lmv_depth": lmv_depth, "gpu_check": gpu_check,
     "tabular_airfoil": tabular, "tabular_bikesharing": tabular,
@@ -46,7 +48,12 @@ TABLES: dict[str, Callable[[Result], str]] = {
 HOW = (
     {f"tabular_{name}": f"tabular {name}.csv" for name in ("airfoil", "bikesharing")}
     | {f"tuned_{name}": f"tuned {name}" for name in ("truth", "cost", "table")}
-    | {"paper": "device.paper kernels.json --save", "mnist_speed": "mnist --speed", "scale_beyond": "scale"}
+    | {
+        "paper": "device.paper kernels.json --save",
+        "mnist_speed": "mnist --speed",
+        "compare_avx512": "compare",
+        "scale_beyond": "scale",
+    }
 )
 """Commands of results that are not called as their module is."""
 SOURCES = {"scale_beyond": "scale"}

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
-from ..errors import CompileError, DeviceError
 from ..kernels.toolchain import host_library
 from .base import cores
 
@@ -28,5 +27,6 @@ def _work(queue: SimpleQueue[str]) -> None:
     """As long as there is something to make, and a program that may want it."""
     with suppress(Empty):
         while threading.main_thread().is_alive():
-            with suppress(CompileError, DeviceError):
-                host_library(queue.get_nowait())
+            source = queue.get_nowait()
+            with suppress(Exception):  # raised anew to who asks
+                host_library(source)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .lost import outlying, stuck
+from .lost import SOME, SOME_HEATS, hardly_moving, outlying, stuck
 from .statistics import squared_deviation
 
 VIRIALS = 2
@@ -94,13 +94,16 @@ class Window:
 
     def lost(self, energy: int, heat: float, proposed: bool) -> np.ndarray:
         """[R] replicas whose energy, the quantity of that number, lies far outside; or, where steps are `proposed`, who
-        stay where they are. heat : P tau / 2.
+        stay where they are, or hardly move outside. heat : P tau / 2.
         """
         if not self.draws:
             return np.zeros(len(self.acceptance), bool)
-        mean, square = self.moments()
-        far = outlying(mean[:, energy], square[:, energy], heat)
-        return far | stuck(self.acceptance) if proposed else far
+        mean, square = (moment[:, energy] for moment in self.moments())
+        far = outlying(mean, square, heat)
+        if not proposed:
+            return far
+        outside = outlying(mean, square, heat, SOME, SOME_HEATS)
+        return far | stuck(self.acceptance) | (outside & hardly_moving(self.acceptance))
 
     def finite(self) -> np.ndarray:
         """[R] whether all that a replica has shown is a number."""

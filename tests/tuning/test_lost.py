@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from gpu_thermo.tuning.lost import outlying, replaced, stuck
+from gpu_thermo.tuning.lost import hardly_moving, outlying, replaced, stuck
+from gpu_thermo.tuning.windows import Window
 
 ENSEMBLES, R = 400, 128
 
@@ -76,6 +77,32 @@ def test_stuck():
     proposals = np.array([32.0, 32.0, 32.0, 3.0])
     accepted = np.array([30.0, 0.0, 1e-9, 0.0])
     assert stuck(np.stack([proposals, accepted, accepted], axis=1)).tolist() == [False, True, True, False]
+
+
+def test_hardly_moving():
+    proposals = np.array([32.0, 32.0, 32.0, 3.0, 32.0])
+    accepted = np.array([30.0, 0.1, 4.0, 0.0, 29.0])
+    acceptance = np.stack([proposals, accepted, accepted], axis=1)
+    assert hardly_moving(acceptance).tolist() == [False, True, False, False, False]
+    assert not hardly_moving(acceptance[3:4]).any()
+
+
+@pytest.mark.parametrize(
+    ("far", "accepted", "proposed", "lost"),
+    [(4.7, 0.003, True, True), (4.7, 0.9, True, False), (0.0, 0.003, True, False), (4.7, 0.003, False, False)],
+)
+def test_outside_and_hardly_moving(far, accepted, proposed, lost):
+    """As a replica of 122 parameters was seen, its energy 4.7 P tau / 2 above the others'; none of the two alone."""
+    rng = np.random.default_rng(4)
+    window = Window.empty(4, R, 1, 1)
+    energy = rng.chisquare(122, (4, R)) / 2
+    energy[:, 5] += far * 61
+    acceptance = np.full(R, 0.95)
+    acceptance[5] = accepted
+    for part in range(4):
+        window.add(part, energy[part, :, None])
+        window.propose(acceptance, np.full(R, 24.0))
+    assert np.flatnonzero(window.lost(0, 61.0, proposed)).tolist() == [5] * lost
 
 
 class TestReplaced:
