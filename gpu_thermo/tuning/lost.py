@@ -13,7 +13,8 @@ FAR, HEATS = 100.0, 50.0
 NEVER, ENOUGH = 1e-3, 8
 """Mean acceptance below which a replica stays where it is, and proposals from which that is known."""
 SOME, SOME_HEATS, HARDLY = 10.0, 3.0, 0.1
-"""Spreads and P tau / 2 that are enough where a replica's acceptance is below such a part of the median's, too."""
+"""Spreads and P tau / 2 that are enough where a replica's acceptance is below such a part of the median's, too: where
+steps that others take are rejected U is more curved, and what is narrower and higher has no weight."""
 
 
 def outlying(
