@@ -1,15 +1,18 @@
 """Kernels made before they are asked for, by cores that have nothing to do while the first one is compiled."""
 
+import atexit
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 
-from ..kernels.toolchain import host_library
+from ..kernels.toolchain import host_library, stop_compilers
 from .base import cores
 
 NAME = "gpu_thermo: compiling ahead"
 """Of the threads."""
+_OVER = threading.Event()
+"""Whether the program ends."""
 
 
 def in_background(sources: Sequence[str]) -> None:
@@ -20,13 +23,24 @@ def in_background(sources: Sequence[str]) -> None:
     for source in sources:
         queue.put(source)
     for _ in range(min(cores() - 1, len(sources))):
-        threading.Thread(target=_work, args=(queue,), name=NAME).start()
+        threading.Thread(target=_work, args=(queue,), name=NAME, daemon=True).start()
 
 
 def _work(queue: SimpleQueue[str]) -> None:
-    """As long as there is something to make, and a program that may want it."""
-    with suppress(Empty):
-        while threading.main_thread().is_alive():
-            source = queue.get_nowait()
-            with suppress(Exception):  # raised anew to who asks
-                host_library(source)
+    """As long as there is something to make, nothing fails, and there is somebody who may want it; what fails is raised
+    anew to who asks.
+    """
+    with suppress(BaseException):  # Empty, and what stopped another thread that made the same one
+        while not _OVER.is_set():
+            host_library(queue.get_nowait())
+
+
+@atexit.register
+def _end() -> None:
+    """Leave no compiler and no folder behind."""
+    _OVER.set()
+    ours = [thread for thread in threading.enumerate() if thread.name == NAME]
+    if ours:
+        stop_compilers()
+    for thread in ours:
+        thread.join(5.0)

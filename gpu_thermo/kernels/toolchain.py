@@ -14,9 +14,11 @@ import os
 import platform
 import re
 import shutil
+import signal
 import stat
 import subprocess
 import tempfile
+import time
 from contextlib import suppress
 from dataclasses import astuple
 from pathlib import Path
@@ -37,6 +39,10 @@ _X86 = platform.machine().lower() in ("x86_64", "amd64", "i386", "i686")
 TIMEOUT = 600.0
 """Seconds a compiler may take before it is taken for hung."""
 _CONTEXT = 4
+_BUILD, _LONG_AGO = ".build-", 3600.0
+"""Folders in which libraries are made, and seconds after which nobody makes one there any more."""
+_AT_WORK: set["subprocess.Popen[str]"] = set()
+"""Compilers that somebody waits for."""
 NO_COMPILER = "no C++ compiler"
 _TROUBLES: list[str] = []
 """What `find_compiler` found wrong with those it passed over."""
@@ -271,17 +277,20 @@ def _discard(path: Path) -> None:
 
 def _compile_host(compiler: Compiler, source: str, flags: tuple[str, ...], final: Path) -> Path:
     """Compile and publish; returns where the library is: at `final`, its seal added."""
-    with tempfile.TemporaryDirectory(prefix=".build-", dir=final.parent) as folder:
+    _discard_left_behind(final.parent)
+    with tempfile.TemporaryDirectory(prefix=_BUILD, dir=final.parent) as folder:
         text, library = Path(folder) / "kernel.cpp", Path(folder) / "kernel.so"
         text.write_text(source)
-        command = [compiler.path, *flags, "-o", str(library), str(text)]
+        command = [compiler.path, *flags, "-pipe", "-o", str(library), str(text)]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False, cwd=folder)
+            done = _compiled(command, folder)
         except subprocess.TimeoutExpired:
             raise CompileError(
                 f"The compiler {compiler.path} did not finish within {TIMEOUT:g} s and was stopped. "
                 f"Source: {keep_source(source, final)}. Try another compiler through CXX, or the batched engine."
             ) from None
+        if done.returncode < 0:
+            raise CompileError(f"The compiler {compiler.path} was stopped by signal {-done.returncode}. Try again.")
         if done.returncode != 0:
             raise refusal(
                 f"{compiler.path} ({compiler.version})", source, done.stdout + done.stderr, keep_source(source, final)
@@ -289,6 +298,42 @@ def _compile_host(compiler: Compiler, source: str, flags: tuple[str, ...], final
         sealed = final.with_name(_sealed(final.name, library.read_bytes()))
         _publish(library, sealed)
     return sealed
+
+
+def _compiled(command: list[str], folder: str) -> subprocess.CompletedProcess[str]:
+    """Run a compiler in a group of its own, so that Ctrl-C is for who started it, and all of it ends with who waits."""
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder, start_new_session=True
+    ) as process:
+        _AT_WORK.add(process)
+        try:
+            out, err = process.communicate(timeout=TIMEOUT)
+        except BaseException:
+            _kill(process)
+            raise
+        finally:
+            _AT_WORK.discard(process)
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    """A compiler, and what it has started."""
+    with suppress(OSError):
+        os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
+
+
+def stop_compilers() -> None:
+    """Kill those that other threads wait for: nobody will want what they make."""
+    for process in list(_AT_WORK):
+        _kill(process)
+
+
+def _discard_left_behind(folder: Path) -> None:
+    """Remove what killed processes were compiling in, long ago."""
+    for place in folder.glob(f"{_BUILD}*"):
+        with suppress(OSError):
+            if time.time() - place.stat().st_mtime > _LONG_AGO:
+                _discard(place)
 
 
 def keep_source(source: str, final: Path) -> Path:

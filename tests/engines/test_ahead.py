@@ -1,6 +1,10 @@
 """What a run needs is compiled beside what it waits for; errors come where they would without."""
 
+import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -101,3 +105,30 @@ def test_what_fails_is_told_to_who_asks() -> None:
             thread.join()
     with pytest.raises(CompileError, match="refused a kernel"):
         toolchain.host_library("this is no C++")
+
+
+ENDING = """
+import sys, time
+from pathlib import Path
+from gpu_thermo.engines import ahead
+from gpu_thermo.kernels import toolchain
+from gpu_thermo.kernels.host import Compiler
+toolchain.find_compiler = lambda: Compiler(sys.argv[1], "slow 1.0")
+toolchain.host_flags = lambda compiler: ()
+toolchain.host_build = lambda compiler, flags: compiler
+ahead.cores = lambda: 2
+ahead.in_background(["one", "two"])
+while not Path(sys.argv[1] + ".begun").exists():
+    time.sleep(0.01)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell script as compiler")
+def test_a_program_that_ends_waits_for_no_compiler(tmp_path: Path) -> None:
+    """And leaves neither it nor its folder behind."""
+    slow, cache = tmp_path / "slow-c++", tmp_path / "cache"
+    slow.write_text('#!/bin/sh\ntouch "$0.begun"\nsleep 600\ntouch "$0.done"\n')
+    slow.chmod(0o755)
+    command = [sys.executable, "-c", ENDING, str(slow)]
+    subprocess.run(command, env={**os.environ, "GPU_THERMO_CACHE": str(cache)}, timeout=300, check=True)
+    assert not list(cache.iterdir())

@@ -6,6 +6,7 @@ import platform
 import stat
 import subprocess
 import threading
+import time
 
 import pytest
 from fused_cases import make_job
@@ -111,6 +112,30 @@ def test_a_compiler_that_hangs_is_stopped(cache, monkeypatch, tmp_path):
     monkeypatch.setattr(host, "ANSWER_SECONDS", 0.5)
     with pytest.raises(CompileError, match=r"did not finish within 0\.5 s"):
         toolchain.host_library(ANSWER % 1)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell script as compiler")
+def test_a_compiler_that_is_killed_refused_nothing(cache, monkeypatch, tmp_path):
+    """No source is kept of it."""
+    fake = tmp_path / "killed-c++"
+    fake.write_text("#!/bin/sh\n[ \"$1\" = --version ] && echo 'killed 1.0' && exit\nkill -9 $$\n")
+    fake.chmod(0o755)
+    compiler = host.Compiler(str(fake), "killed 1.0")
+    with pytest.raises(CompileError, match="stopped by signal 9"):
+        toolchain._compile_host(compiler, ANSWER % 1, (), toolchain.cache_folder() / "x")
+    assert not list(cache.iterdir())
+
+
+@needs_compiler
+def test_what_killed_processes_left_behind_is_removed(cache):
+    """An hour later; what others make now stays."""
+    for name, age in (("old", 4000), ("new", 10)):
+        place = toolchain.cache_folder() / f".build-{name}"
+        place.mkdir()
+        (place / "kernel.cpp").write_text("")
+        os.utime(place, (time.time() - age,) * 2)
+    toolchain.host_library(ANSWER % 1)
+    assert [path.name for path in cache.glob(".build-*")] == [".build-new"]
 
 
 def test_no_compiler_is_no_error_but_a_wrong_cxx_is(cache, monkeypatch, tmp_path):
