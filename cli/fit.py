@@ -132,7 +132,7 @@ def _kinds(given: list[str]) -> dict[str, str]:
             raise SpecError(
                 f"--kind {text!r} is not COLUMN=KIND, as in --kind zip=category. Kinds: {', '.join(KINDS)}."
             )
-        out[name] = _choice(f"--kind {name}=", kind, KINDS)
+        out[name] = _choice(f"--kind {name}", kind, KINDS)
     return out
 
 

@@ -182,7 +182,8 @@ def _pass(
     except (OSError, ValueError) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"{path} cannot be read: {error}. Check the path.") from error
+        why = (isinstance(error, OSError) and error.strerror) or error
+        raise DataError(f"{path} cannot be read: {why}. Check the path.") from error
 
 
 def _records(path: Path, handle: TextIO) -> Iterator[Record]:
