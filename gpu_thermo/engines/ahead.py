@@ -35,12 +35,16 @@ def _work(queue: SimpleQueue[str]) -> None:
             host_library(queue.get_nowait())
 
 
+def at_work() -> list[threading.Thread]:
+    """Threads that compile ahead."""
+    return [thread for thread in threading.enumerate() if thread.name == NAME]
+
+
 @atexit.register
 def _end() -> None:
     """Leave no compiler and no folder behind."""
     _OVER.set()
-    ours = [thread for thread in threading.enumerate() if thread.name == NAME]
-    if ours:
+    if ours := at_work():
         stop_compilers()
     for thread in ours:
         thread.join(5.0)

@@ -125,8 +125,7 @@ class Way:
         course, step, rules = seen.course, seen.step, self.rules
         if course.phase == SAMPLING:
             left = budget.left(step)
-            limit = "max_time" if left < budget.steps - step else "max_steps"
-            return rules.go_on(course, step, left, limit), None
+            return rules.go_on(course, step, left, rules.tuner.limit(step, left)), None
         if course.phase == DESCENT:
             return self._after_descent(seen, budget.left(step))
         if not seen.sound:

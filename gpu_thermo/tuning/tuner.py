@@ -206,6 +206,10 @@ class Tuner(Judge):
         """Whether half of the steps are gone."""
         return step >= self.max_steps // 2
 
+    def limit(self, step: int, left: int) -> str:
+        """What ends a run that has so many steps left after `step`."""
+        return "max_time" if left < self.max_steps - step else "max_steps"
+
     # -- burn-in -------------------------------------------------------------------------------------------------------
 
     def _burn(self, course: Course, step: int, h: float, variance: Sequence[float], doubled: int) -> Course:
@@ -250,8 +254,8 @@ class Tuner(Judge):
     def hurry(self, course: Course, step: int, left: int) -> Course:
         """Sampling from here on, whatever burn-in has come to: half of the time is gone, which leaves so many steps."""
         found = course.logged(failed=[HURRIED], passed=False, again=False, friction=list(course.friction))
-        limit = "max_time" if left < self.max_steps - step else "max_steps"
-        return replace(self, max_steps=min(self.max_steps, step + left))._sample(found, step, math.inf, limit)
+        within = replace(self, max_steps=min(self.max_steps, step + left))
+        return within._sample(found, step, math.inf, self.limit(step, left))
 
     def burn_on(self, course: Course, step: int, variance: Sequence[float]) -> Course:
         """Burn-in again, of a run that had given it up and has more time; it has no draws yet."""

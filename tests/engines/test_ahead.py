@@ -24,6 +24,12 @@ FIXED = {
 }  # fmt: skip
 
 
+def wait() -> None:
+    """Until nothing is compiled ahead any more."""
+    for thread in ahead.at_work():
+        thread.join()
+
+
 class Asked:
     """Sources that were asked for by the run, and those that were compiled or loaded: (source, whether ahead)."""
 
@@ -33,9 +39,7 @@ class Asked:
 
     def check(self) -> None:
         """Every kernel that the run came to was made once, and no other."""
-        for thread in threading.enumerate():
-            if thread.name == ahead.NAME:
-                thread.join()
+        wait()
         sources = [source for source, _ in self.made]
         assert len(sources) == len(set(sources))
         assert set(sources) == set(self.wanted)
@@ -100,9 +104,7 @@ def test_array_code_compiles_no_steps(asked: Asked) -> None:
 def test_what_fails_is_told_to_who_asks() -> None:
     """And to nobody else."""
     ahead.in_background(["this is no C++"])
-    for thread in threading.enumerate():
-        if thread.name == ahead.NAME:
-            thread.join()
+    wait()
     with pytest.raises(CompileError, match="refused a kernel"):
         toolchain.host_library("this is no C++")
 
