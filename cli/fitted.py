@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .output import clock, echo, print_json, say, show, table
+from .writing import stopped_in_order
 
 if TYPE_CHECKING:
     import xarray
@@ -88,7 +89,8 @@ def finish(
     if not quiet:
         say("Judging it by the rows held out ...")
     said = verdict_of(tree, store)
-    with warnings.catch_warnings():
+    left = f"the networks are kept, and not judged yet. Judge them: gpu-thermo resume {run}"
+    with stopped_in_order(left), warnings.catch_warnings():
         warnings.simplefilter("ignore", Makeshift)  # the verdict says it
         apart, scores = export(store, places["model"]), compared(tree, seconds)
         if "report" in places:

@@ -103,8 +103,12 @@ def _goal(progress: "Progress") -> str:
 
 
 def left(progress: "Progress") -> str:
-    """Time left, as far as it is known."""
-    return f"{clock(progress.seconds_left)} left" if math.isfinite(progress.seconds_left) else "time left not known yet"
+    """Time left, as far as it is known: until the error of averages is, what the run may take."""
+    if math.isfinite(progress.seconds_left):
+        return f"{clock(progress.seconds_left)} left"
+    if math.isfinite(progress.most_seconds_left):
+        return f"at most {clock(progress.most_seconds_left)} left"
+    return "time left not known yet"
 
 
 def _speed(progress: "Progress") -> str:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from gpu_thermo.spec.run import RunSpec
     from gpu_thermo.store import RunInfo
+    from gpu_thermo.tuning.told import Told
 
 
 def summarise(path: Path, tree: "xarray.DataTree | None" = None) -> dict[str, Any]:
@@ -48,7 +49,7 @@ def summarise(path: Path, tree: "xarray.DataTree | None" = None) -> dict[str, An
         "shares": header.attributes.get("shares", []),
         "seconds": header.attributes.get("sampling_time"), "bytes": stored_bytes(path),
         "frozen": frozen(every_replica(tree)), "columns": columns_of(tree, spec), "scores": scores(tree),
-        "work": of_work(stats),
+        "work": of_work(stats, told),
         "assumptions": assumed(tree), "verdict": None if told is None else told.verdict.to_dict(),
         "phase": None if told is None else told.course.phase, "weighted": "weight" in stats.coords,
         "minibatches": None if told is None else chosen_batch(told.course.log),
@@ -62,8 +63,10 @@ def engines(history: list[dict[str, Any]], otherwise: str, fact: str = "engine")
     return ", then ".join(name for i, name in enumerate(named) if not i or name != named[i - 1])
 
 
-def of_work(stats: "xarray.Dataset") -> dict[str, float] | None:
-    """Mean acceptance of steps or proposals over draws and replicas, and their shadow work; None where not counted."""
+def of_work(stats: "xarray.Dataset", told: "Told | None") -> dict[str, float] | None:
+    """Mean acceptance of steps or proposals over draws and replicas, and their shadow work; None where not counted.
+    How many steps a proposal has is of each replica, or what a run that tunes itself has `told`.
+    """
     import warnings
 
     import numpy as np
@@ -73,6 +76,8 @@ def of_work(stats: "xarray.Dataset") -> dict[str, float] | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # nothing but NaN: all frozen, or several temperatures
         mean = {name: float(np.nanmean(stats[name])) for name in ("acceptance", "shadow_work", "shadow_work_variance")}
+    if told is not None and told.tuner.braces:
+        return mean | {"block": told.course.lengths.block}
     return mean | ({"block": int(stats["block"].max())} if "block" in stats.coords else {})
 
 

@@ -27,7 +27,7 @@ def appearing(path: Path) -> Iterator[Path]:
     if unfinished.exists():
         say(f"{unfinished}, left by a command that was killed, is written over.")
     try:
-        with _stopped_in_order(path):
+        with stopped_in_order(f"nothing of {path} is kept."):
             yield unfinished
         unfinished.replace(path)
     except OSError as error:
@@ -41,18 +41,20 @@ def appearing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _stopped_in_order(path: Path) -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end the command as Ctrl-C does, so that it cleans up; with their own exit codes."""
+def stopped_in_order(said: str) -> Iterator[None]:
+    """Let SIGINT (Ctrl-C), SIGTERM and SIGHUP end the command through everything that has to be put in order, with a
+    word of where it stands and with exit codes of their own.
+    """
 
     def stop(signum: int, frame: FrameType | None) -> None:
-        """Leave through everything that has to be put in order."""
-        say(f"Stopped by {signal.Signals(signum).name}: nothing of {path} is kept.")
+        """Say it and leave."""
+        say(f"Stopped by {signal.Signals(signum).name}: {said}")
         raise SystemExit(128 + signum)
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {s: signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGHUP)}
+    before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     for signum, handler in before.items():
         if handler is not signal.SIG_IGN:
             signal.signal(signum, stop)

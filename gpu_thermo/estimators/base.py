@@ -37,7 +37,7 @@ from .defaults import AUTO, TOLERANCE, sections
 from .inputs import Columns, encoded, recipe_for, refuse_missing, refuse_text, with_answers
 from .saved import save
 from .table import FEWEST, log_would_help
-from .words import ESTIMATOR, in_words
+from .words import Trust
 
 Array = Any
 
@@ -149,20 +149,19 @@ class BayesianMLP(BaseEstimator):
             )
         where = {"device": self.device, "workers": self.workers, "scheduler": self.scheduler}
         tree = sample(self._spec(data), data=data, on_progress=self.on_progress, **where)
-        told = self._take(tree)
+        self._take(tree)
         self.advice_ = ("the target is positive and skewed: try target_transform='log'",) * (log_would_help(data) > 0)
         if not self.trust_.trusted:
-            lines = in_words(told, float(tree["sample_stats"].attrs.get("sampling_time", math.nan)), ESTIMATOR)
-            why = "; ".join(line.removeprefix("not yet: ") for line in lines)
+            why = "; ".join(self.trust_.said)
             warnings.warn(f"The averages are not to be trusted yet: {why}.", Untrusted, stacklevel=3)
         return self
 
-    def _take(self, tree: xr.DataTree) -> Told:
-        """Make a run that tuned itself this estimator's own: its networks, and its verdict. How it did."""
+    def _take(self, tree: xr.DataTree) -> None:
+        """Make a run that tuned itself this estimator's own: its networks, and its verdict."""
         told = Told.of(tree["tuning"].attrs)
         self.run_ = with_reach(self._thinned(tree))
-        self.trust_, self.repeatable_ = told.verdict, not told.course.timed
-        return told
+        self.trust_ = Trust.of(told, float(tree["sample_stats"].attrs.get("sampling_time", math.nan)))
+        self.repeatable_ = not told.course.timed
 
     def _spec(self, data: Dataset) -> dict[str, Any]:
         """The spec of the run."""

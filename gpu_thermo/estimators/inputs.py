@@ -130,7 +130,9 @@ def with_answers(x: Any, y: Any, weight: Any, drop: bool) -> tuple[Any, Any, Any
     if not absent.any():
         return x, y, weight
     check_consistent_length(x, y, weight)
-    without_targets("y", ["y"], (np.flatnonzero(absent) + 1).tolist(), len(absent), "row", drop)
+    names = getattr(y, "columns", None) if array.ndim == 2 else [getattr(y, "name", None)]
+    known = [str(name) for name in (() if names is None else names) if name is not None]
+    without_targets("y", known or ["y"], (np.flatnonzero(absent) + 1).tolist(), len(absent), "row", drop)
     kept = np.flatnonzero(~absent)
     answers = array[kept]
     if answers.dtype.kind == "O" and len(set(map(type, answers.ravel().tolist()))) == 1:

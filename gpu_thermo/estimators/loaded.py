@@ -13,11 +13,11 @@ from ..averages.predictive import model_of
 from ..data.arrays import read_npz
 from ..data.recipe import Recipe
 from ..errors import DataError
-from ..tuning.verdict import Verdict
 from .classifier import BayesianMLPClassifier
 from .exported import Source, Stale, gone_on, with_networks
 from .regressor import BayesianMLPRegressor
 from .saved import FORMAT, SCALES
+from .words import Trust
 
 Estimator = BayesianMLPRegressor | BayesianMLPClassifier
 _KINDS: dict[str, type[Estimator]] = {cls.__name__: cls for cls in (BayesianMLPRegressor, BayesianMLPClassifier)}
@@ -50,7 +50,7 @@ def load(path: str | Path) -> Estimator:
         given = {k: v for k, v in header["trust"].items() if k != "text"}
         trust: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
         trust |= {k: np.nan for k, v in given.items() if v is None}
-        model.trust_ = Verdict(**trust)
+        model.trust_ = Trust(**trust)
         model.run_ = _tree(header, held)
         model.repeatable_, model.advice_ = header.get("repeatable"), ()
         model.source_ = Source(**header["source"]) if header.get("source") else None

@@ -4,12 +4,13 @@ means for them, and what to do, in options of `gpu-thermo fit` and parameters of
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 from ..tuning import rules
 from ..tuning.course import BURN_IN, SAMPLING
 from ..tuning.told import Told
-from ..tuning.verdict import DRIFT, LOST, NOISY, noise_of
+from ..tuning.verdict import DRIFT, LOST, NOISY, Verdict, noise_of
 
 MORE = 3
 """By how much more time a fit is to be tried whose networks still change."""
@@ -50,6 +51,34 @@ ESTIMATOR = Ways(
 )
 
 
+NOT_YET = "not yet: "
+
+
+@dataclass(frozen=True)
+class Trust(Verdict):
+    """The verdict of an estimator: `text` proposes parameters of its own.
+
+    Attributes
+    ----------
+    said : what stands against the answers, each with what to do; reasons and remedies say the same of the run.
+    """
+
+    said: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, told: Told, seconds: float) -> "Trust":
+        """From how the run went, and the seconds it took."""
+        verdict = told.verdict
+        plain = {field.name: getattr(verdict, field.name) for field in fields(verdict)}
+        lines = () if verdict.trusted else in_words(told, seconds, ESTIMATOR)
+        return cls(**plain, said=tuple(line.removeprefix(NOT_YET) for line in lines))
+
+    @property
+    def text(self) -> str:
+        """One line."""
+        return NOT_YET + "; ".join(self.said) if self.said else super().text
+
+
 def in_words(told: Told, seconds: float = math.nan, ways: Ways = FIT) -> list[str]:
     """Lines that say what the averages are worth and, where they may not be trusted, what to do.
 
@@ -61,7 +90,7 @@ def in_words(told: Told, seconds: float = math.nan, ways: Ways = FIT) -> list[st
     verdict = told.verdict
     if verdict.trusted:
         return [f"averages over the networks are known to {verdict.size:.2g} of their spread: they may be trusted"]
-    return [f"not yet: {line}" for line in _against(told, seconds, ways)]
+    return [NOT_YET + line for line in _against(told, seconds, ways)]
 
 
 def _against(told: Told, seconds: float, ways: Ways) -> Iterator[str]:

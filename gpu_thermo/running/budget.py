@@ -1,5 +1,6 @@
 """Steps and seconds that a run which tunes itself may still take."""
 
+import math
 import time
 from dataclasses import dataclass
 
@@ -54,6 +55,11 @@ class Budget:
     def elapsed(self) -> float:
         """Seconds that the run has taken."""
         return self.before + time.perf_counter() - self.since
+
+    def seconds_left(self, step: int, rate: float) -> float:
+        """At most, at so many steps a second."""
+        by_steps = (self.steps - step) / rate if rate else math.inf
+        return max(0.0, by_steps if self.seconds is None else min(by_steps, self.seconds - self.elapsed))
 
     @property
     def spent(self) -> float:

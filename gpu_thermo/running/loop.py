@@ -28,7 +28,8 @@ MOST_MOMENTS = 256
 @dataclass(frozen=True)
 class Progress:
     """Where a run stands; `kinetic_temperature` maps partition to its mean over replicas and the last recorded
-    moments. Of a run that tunes itself: its phase, and its error so far against its tolerance, in posterior sd.
+    moments. Of a run that tunes itself: its phase, its error so far against its tolerance, in posterior sd, and how
+    many seconds are left at most, by what it may take.
     """
 
     step: int
@@ -44,6 +45,7 @@ class Progress:
     phase: str = ""
     error: float = float("nan")
     tolerance: float = float("nan")
+    most_seconds_left: float = float("nan")
 
     @property
     def replica_steps_per_second(self) -> float:

@@ -363,7 +363,7 @@ class TunedLoop(Loop):
         left = float("inf") if total is None or not self.rate else max(total - self.state.step, 0) / self.rate
         return replace(
             shown, phase=c.phase, error=error, tolerance=tuner.tolerance, total_steps=total or tuner.max_steps,
-            seconds_left=left,
+            seconds_left=left, most_seconds_left=self.budget.seconds_left(self.state.step, self.rate),
             frozen=int((np.asarray(self.state.status)[self._rows] != 0).sum()),
         )  # fmt: skip
 

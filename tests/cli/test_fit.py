@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import math
 import shutil
+import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -140,6 +143,22 @@ def test_a_fit_goes_on_and_its_file_is_made_anew(folder):
     assert "gpu-thermo resume" in refused.stderr
     assert call("resume", "t.zarr", "-q").exit_code == 0  # nothing left to do but this
     assert load(folder / "t.npz").source_ == again.source_
+
+
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_stopped_while_it_is_judged(folder, monkeypatch, how, code):
+    """The run is whole, and resume has nothing to do but to judge it."""
+    write_table(folder / "t.csv")
+    with monkeypatch.context() as patch:
+        patch.setattr("gpu_thermo_analysis.baselines.compared", lambda *_: signal.raise_signal(how) or time.sleep(5))
+        found = call("fit", "t.csv", "--target", "y", "--no-report", "--tolerance", "0.3")
+    assert found.exit_code == code
+    said = f"Stopped by {how.name}: the networks are kept, and not judged yet. Judge them: gpu-thermo resume t.zarr"
+    assert found.stderr.splitlines()[-1] == said
+    again = call("resume", "t.zarr")
+    assert again.exit_code == 0, again.output
+    assert "boosting" in again.stdout
+    assert (folder / "t.npz").exists()
 
 
 def test_no_time_for_a_network_and_more(folder, monkeypatch):
@@ -312,6 +331,9 @@ def test_progress_needs_no_physics():
     text = progress.in_words(p)
     assert text == "collecting networks; averages are known to 0.12 of their spread, the goal is 0.05; 0:07 left"
     assert set(progress.PHASES) == set(PHASES)
+    early = replace(p, phase="burn-in", error=math.nan, seconds_left=math.inf)
+    assert progress.in_words(early) == f"{progress.PHASES['burn-in']}; time left not known yet"
+    assert progress.in_words(replace(early, most_seconds_left=90.0)).endswith("; at most 1:30 left")
 
 
 def test_reports_of_runs_and_studies(done, folder):

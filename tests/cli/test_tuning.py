@@ -44,6 +44,14 @@ def test_info_shows_every_window(run, folder):
     assert plain["course"]["log"][-1]["error"] <= 0.1
 
 
+def test_acceptance_is_of_proposals(run, folder):
+    """Whose length the run has found by itself."""
+    block = json.loads(call("info", "tuned.zarr", "--tuning", "--json").stdout)["course"]["lengths"]["block"]
+    work = json.loads(call("info", "tuned.zarr", "--json").stdout)["work"]
+    assert work["block"] == block
+    assert f"of proposals of {block} step" in call("info", "tuned.zarr").stdout
+
+
 def test_info_shows_a_ladder(folder):
     text = SPEC.replace("[run]", '[[moves]]\nkind = "exchange"\nhottest = 9.0\n[run]').replace("64", "32")
     (folder / "ladder.toml").write_text(text.replace("0.1", "0.3"))

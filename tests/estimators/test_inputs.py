@@ -110,6 +110,10 @@ def test_rows_without_an_answer():
     np.testing.assert_array_equal(kept, np.delete(y, [2, 5]))
     np.testing.assert_array_equal(weight, np.delete(np.arange(12.0), [2, 5]))
     assert with_answers(X, Y, None, False)[0] is X
+    pandas = pytest.importorskip("pandas")
+    for named in (pandas.Series(y, name="price"), pandas.DataFrame({"price": y})):
+        with pytest.raises(DataError, match=r"2 of 12 rows have no value of 'price' \(rows 3, 6\)"):
+            with_answers(X, named, None, False)
     labels = np.array(["NA", None, *"ab" * 5], object)
     with pytest.raises(DataError, match=r"1 of 12 rows has no value of 'y' \(row 2\)"):
         with_answers(X, labels, None, False)

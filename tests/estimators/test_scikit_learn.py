@@ -1,6 +1,7 @@
 """scikit-learn's own checks at default settings, and its tools around the estimators."""
 
 import pickle
+import re
 
 import joblib
 import numpy as np
@@ -110,3 +111,7 @@ def test_who_is_not_sure_says_so_once():
     assert [w.category for w in caught if issubclass(w.category, Untrusted)] == [Untrusted]
     assert not model.trust_.trusted
     assert model.trust_.reasons
+    assert model.trust_.text.startswith("not yet: ")
+    assert "max_seconds=60" in model.trust_.text
+    assert not re.search("resume|max_steps", model.trust_.text)  # of commands, and of a spec
+    assert pickle.loads(pickle.dumps(model)).trust_.text == model.trust_.text
