@@ -1,5 +1,6 @@
 """What the estimators and `gpu-thermo fit` choose where nothing is said: one record of model, method and length of run,
-from what the data are. Chosen by `bench.defaults` on generated sets, none of which is scored elsewhere.
+from what the data are and a short look at them. Chosen by `bench.defaults` on generated sets, none of which is scored
+elsewhere.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,9 @@ from ..errors import DataError
 
 AUTO = "auto"
 MANY = 300
-"""Rows from which on the noise of numbers may depend on x."""
+"""Rows from which on the noise of numbers may depend on x, and more layers than one may be worth it."""
+WORTH = 0.05
+"""Nats a row that more layers have to gain in a look: an error smaller by a twentieth."""
 SECONDS = 20.0
 """How long a fit may take two cores."""
 GRADIENTS = (3_000, 60_000)
@@ -24,11 +27,11 @@ TOLERANCE = 0.1
 
 @dataclass(frozen=True)
 class Size:
-    """What is chosen for tables of so many rows and more (docs/tuning.md, *Large tables*).
+    """A network, and how it is sampled (docs/tuning.md, *Large tables*).
 
     Attributes
     ----------
-    rows : to learn from, at least. hidden : widths of the layers. replicas : R.
+    rows : to learn from; from so many on it is taken without a look. hidden : widths of the layers. replicas : R.
     path, mass : how the run goes about it (`run.path`), and its masses; None where the path finds them.
     batch : the smallest minibatch, in points; 0 where every step takes all. steps : steps that the budget should have,
     and what is more goes into larger minibatches, as they are less noisy.
@@ -62,16 +65,25 @@ SIZES = (
     Size(0, (16,), 48, "ordinary", "prior", 0, 0, 1e10, 1.0),
     Size(2_000, (16, 16, 16, 16), 32, "falling", None, 256, 16_000, 1.8e10, 1.3),
 )
-"""By rows. Small tables go the ordinary way: where burn-in does not end the falling way predicts worse on the sets of
-`bench.defaults` (`wave`: .17 in place of .10 nats a row). Of large ones the budget pays for too few gradients of all
-rows to burn in at all."""
+"""Of one layer, and of several. Small tables go the ordinary way: where burn-in does not end the falling way predicts
+worse on the sets of `bench.defaults` (`wave`: .17 in place of .10 nats a row). Of large ones the budget pays for too
+few gradients of all rows to burn in at all. From MANY rows on, until there are so many, a look decides."""
 MOST_INPUTS = 2_000
 """Inputs beyond which a network of units that see all of them is no sensible model of a table."""
 
 
-def size_of(data: Dataset) -> Size:
-    """The record for these data."""
-    return next(size for size in reversed(SIZES) if data.points >= size.rows)
+def size_of(data: Dataset, hidden: Any = AUTO, seed: int = 0) -> Size:
+    """The record for these data, and for the layers that the user says; `seed` is that of a look."""
+    one, several = SIZES
+    if data.points >= several.rows:
+        return several
+    if data.points < MANY:
+        return one
+    if isinstance(hidden, str):
+        from .look import gain  # its imports take longer than a small table
+
+        return several if gain(data, one.hidden, several.hidden, seed) > WORTH else one
+    return several if len(layers(hidden, one)) > 1 else one
 
 
 def layers(hidden: Any, size: Size) -> list[int]:
@@ -122,7 +134,7 @@ def sections(
             f"The data have {data.inputs:,} inputs, and at most {MOST_INPUTS:,} are taken: choose columns, or sum them"
             " up first (sklearn.decomposition.PCA)."
         )
-    size = size_of(data)
+    size = size_of(data, hidden, seed)
     widths, replicas = layers(hidden, size), size.replicas if replicas == AUTO else replicas
     model = {
         "hidden": widths, "activation": activation, "prior": prior, "prior_sd": prior_sd, "init": "prior",

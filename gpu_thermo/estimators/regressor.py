@@ -33,15 +33,16 @@ class BayesianMLPRegressor(RegressorMixin, BayesianMLP):
 
     Parameters
     ----------
-    hidden : widths of the hidden layers; "auto" is one of 16, of large tables four.
+    hidden : widths of the hidden layers; "auto" is one of 16 or four, as is better on rows held out in a short look;
+        below 300 rows one, from 2,000 on four.
     activation : see `gpu-thermo spec model`.
     likelihood : gaussian (noise learned), heteroscedastic, student_t or poisson; "auto" is heteroscedastic from 300
         rows on, else gaussian.
     prior, prior_sd : of the parameters; "auto" takes the scales under which a wide network explains the rows best.
     tolerance : one standard error of the worst average, in posterior standard deviations.
-    replicas : networks advanced together; "auto" is 48, of large tables 32. max_gradients : of each at most; "auto" is
+    replicas : networks advanced together; "auto" is 48, of four layers 32. max_gradients : of each at most; "auto" is
         60,000, or fewer (3,000 at least), so that a fit takes some 20 s of two cores at most, or as many as they do in
-        `max_seconds`. What is a large table, and how it is gone about, is `gpu_thermo.estimators.defaults.SIZES`.
+        `max_seconds`. How both are gone about is `gpu_thermo.estimators.defaults.SIZES`.
     max_seconds : time at most; where it binds, `repeatable_` is False. Where it is over before a network could be
         collected, they answer as they stand: `trust_.makeshift`.
     target_transform : "log" learns the logarithm of a positive, skewed target; answers are in its own units.

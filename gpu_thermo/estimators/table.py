@@ -107,7 +107,8 @@ def plan_table(path: Path, target: str, *, seed: int = 0, wanted: Wanted = Wante
     if chosen.model.prior_scales is not None:
         spec["model"]["prior_scales"] = chosen.model.prior_scales
     assumed = assumptions(make_model(chosen, data), data, chosen.model.prior_scales is not None)
-    return Planned(spec, data, tuple(_advice(data, wanted.log)), tuple(assumed))
+    advice = (*_advice(data, wanted.log), _network(spec["model"]["hidden"]))
+    return Planned(spec, data, advice, tuple(assumed))
 
 
 def _check(path: Path, target: str, answers: Sequence[str | None]) -> int:
@@ -142,6 +143,11 @@ def _advice(data: Dataset, log: bool) -> list[str]:
     if not log and (skew := log_would_help(data)):
         lines.append(f"the target is positive and skewed ({skew:.1f}): its logarithm may be easier to learn (--log)")
     return lines
+
+
+def _network(widths: Sequence[int]) -> str:
+    several = f"{len(widths)} hidden layers" if len(widths) > 1 else "1 hidden layer"
+    return f"network: {several} of {widths[0]} units"
 
 
 def log_would_help(data: Dataset) -> float:

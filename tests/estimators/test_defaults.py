@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gpu_thermo.errors import DataError
-from gpu_thermo.estimators import defaults
+from gpu_thermo.estimators import defaults, look
 from gpu_thermo.estimators.inputs import dataset
 from gpu_thermo.spec.run import RunSpec
 
@@ -56,8 +56,9 @@ def run_of(rows, **given):
     return RunSpec.from_dict({"data": {"name": "arrays"}, **defaults.sections(data(rows), seed=3, **given)}).run
 
 
-def test_large_tables_go_by_minibatches():
-    """From the record's rows on, and not one row before; the run is one that the spec takes."""
+def test_large_tables_go_by_minibatches(monkeypatch):
+    """From the record's rows on, and not one row before, where a look gains nothing; the spec takes the run."""
+    monkeypatch.setattr(look, "gain", lambda *_: 0.0)
     small, large = defaults.SIZES
     before, after = run_of(large.rows - 1), run_of(large.rows)
     assert (before.path, before.minibatch, before.replicas) == (small.path, "full", small.replicas)
@@ -79,6 +80,17 @@ def test_more_time_makes_minibatches_larger():
 def test_what_is_given_stays():
     run = run_of(9_000, replicas=64, max_gradients=1_500)
     assert (run.replicas, run.max_steps) == (64, 1_500)
+
+
+def test_a_look_at_middling_tables(monkeypatch):
+    """It decides on network, path, replicas and points of a step together; the run's own seed is that of the look."""
+    seen = []
+    monkeypatch.setattr(look, "gain", lambda *given: seen.append(given[1:]) or 2 * defaults.WORTH)
+    one, several = defaults.SIZES
+    found = defaults.sections(data(1_000), seed=3)
+    assert tuple(found["model"]["hidden"]) == several.hidden
+    assert (found["run"]["path"], found["run"]["replicas"]) == (several.path, several.replicas)
+    assert seen == [(one.hidden, several.hidden, 3)]
 
 
 def test_too_many_inputs():
