@@ -4,6 +4,7 @@ judging part. None of the sets that are scored elsewhere is among them.
     python -m bench.defaults --set hidden=16 --set prior_sd=fan_in      one row a set, and the mean
     python -m bench.defaults --only steps,moons --peers                 with what scikit-learn has
     python -m bench.defaults --only demand --set max_gradients=7000     of the large sets, minutes each
+    python -m bench.defaults --only arm,ripple --set hidden=[16,16,16,16]   what a look at a table decides
 
 NLL is of the mixture over networks, in nats a point; seconds are of the processor, compilers included, over 2: what two
 idle cores would take.
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from sklearn.datasets import make_blobs, make_classification, make_moons, make_regression
+from sklearn.datasets import make_blobs, make_classification, make_friedman2, make_moons, make_regression
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, WhiteKernel
@@ -74,12 +75,34 @@ def _blobs(rng: Array, n: int) -> tuple[Array, Array]:
     return make_blobs(n, 6, centers=5, cluster_std=5.0, random_state=int(rng.integers(1e6)))
 
 
+def _arm(rng: Array, n: int) -> tuple[Array, Array]:
+    """How far an arm of four joints reaches."""
+    angle, length = rng.uniform(-np.pi / 2, np.pi / 2, (n, 4)), rng.uniform(0.5, 1, (n, 4))
+    turned = np.cumsum(angle, 1)
+    reach = np.hypot((length * np.cos(turned)).sum(1), (length * np.sin(turned)).sum(1))
+    return np.hstack([angle, length]), reach + 0.02 * rng.normal(size=n)
+
+
+def _ripple(rng: Array, n: int) -> tuple[Array, Array]:
+    x = rng.uniform(-1, 1, (n, 5))
+    fold = np.sin(4 * x[:, 0] * x[:, 1] + 2 * x[:, 2]) * (1 + x[:, 3])
+    return x, fold + 0.5 * x[:, 4] ** 2 + 0.1 * rng.normal(size=n)
+
+
+def _impedance(rng: Array, n: int) -> tuple[Array, Array]:
+    return make_friedman2(n, noise=15.0, random_state=int(rng.integers(1e6)))
+
+
 SETS: dict[str, tuple[Callable[[Array, int], tuple[Array, Array]], int]] = {
     "linear": (_linear, 150), "wave": (_wave, 200), "steps": (_steps, 400), "noisy": (_noisy, 500),
     "products": (_products, 1000), "nothing": (_nothing, 300), "waves": (_wave, 1500), "moons": (_moons, 150),
     "mixed": (_mixed, 400), "blobs": (_blobs, 200),
 }  # fmt: skip
 """Who makes them, and points to learn from."""
+FOLDED: dict[str, tuple[Callable[[Array, int], tuple[Array, Array]], int]] = {
+    "arm": (_arm, 1000), "ripple": (_ripple, 1500), "ripple4": (_ripple, 400), "impedance": (_impedance, 500),
+}  # fmt: skip
+"""The same of functions with little noise, by which more layers were judged; run where they are named."""
 
 
 def _demand(rng: Array, n: int) -> tuple[Array, Array]:
@@ -111,7 +134,7 @@ def judged(n: int) -> int:
 
 def parts(name: str, seed: int) -> tuple[Array, ...]:
     """Inputs and answers to learn from, and to judge by."""
-    make, n = {**SETS, **LARGE}[name]
+    make, n = {**SETS, **FOLDED, **LARGE}[name]
     x, y = make(np.random.default_rng([seed, *name.encode()]), n + judged(n))
     return x[:n], y[:n], x[n:], y[n:]
 
