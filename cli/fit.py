@@ -164,7 +164,7 @@ def _introduce(planned: "Planned", target: str) -> None:
         f"'{target}' is {what}; {plural(data.points, 'row')} to learn from, {data.test_points:,} held out,"
         f" {plural(data.inputs, 'input')}"
     )
-    for line in planned.advice:
+    for line in (*planned.advice, planned.network):
         say(f"  {line}")
     for line in planned.assumed:
         say(f"  assumed: {line}")

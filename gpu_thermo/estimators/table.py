@@ -47,6 +47,13 @@ class Planned(NamedTuple):
     advice: tuple[str, ...]
     assumed: tuple[str, ...]
 
+    @property
+    def network(self) -> str:
+        """A line on the layers that were chosen."""
+        widths = self.spec["model"]["hidden"]
+        layers = "1 hidden layer" if len(widths) == 1 else f"{len(widths)} hidden layers"
+        return f"network: {layers} of {widths[0]} units"
+
     def ready(self) -> Setup:
         """The run of the table that was read, which is not read again."""
         return prepare(RunSpec.from_dict(self.spec), data=self.data)
@@ -107,8 +114,7 @@ def plan_table(path: Path, target: str, *, seed: int = 0, wanted: Wanted = Wante
     if chosen.model.prior_scales is not None:
         spec["model"]["prior_scales"] = chosen.model.prior_scales
     assumed = assumptions(make_model(chosen, data), data, chosen.model.prior_scales is not None)
-    advice = (*_advice(data, wanted.log), _network(spec["model"]["hidden"]))
-    return Planned(spec, data, advice, tuple(assumed))
+    return Planned(spec, data, tuple(_advice(data, wanted.log)), tuple(assumed))
 
 
 def _check(path: Path, target: str, answers: Sequence[str | None]) -> int:
@@ -143,11 +149,6 @@ def _advice(data: Dataset, log: bool) -> list[str]:
     if not log and (skew := log_would_help(data)):
         lines.append(f"the target is positive and skewed ({skew:.1f}): its logarithm may be easier to learn (--log)")
     return lines
-
-
-def _network(widths: Sequence[int]) -> str:
-    several = f"{len(widths)} hidden layers" if len(widths) > 1 else "1 hidden layer"
-    return f"network: {several} of {widths[0]} units"
 
 
 def log_would_help(data: Dataset) -> float:

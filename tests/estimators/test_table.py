@@ -44,6 +44,10 @@ def test_a_skewed_target_is_told(table):
     assert "--log" in plan_table(path, "y").advice[-1]
     spec, data, advice, _ = plan_table(path, "y", wanted=Wanted(log=True))
     assert advice == ("column a: number",)
+    plan = plan_table(path, "y")
+    assert plan.network == "network: 1 hidden layer of 16 units"
+    deep = plan._replace(spec=plan.spec | {"model": {"hidden": [16, 16, 16, 16]}})
+    assert deep.network == "network: 4 hidden layers of 16 units"
     assert data.target_transform == spec["data"]["target_transform"] == "log"
     assert data.targets == ("log(y)",)
     assert not log_would_help(plan_table(table(a=y, y=RNG.normal(size=200)), "y").data)
