@@ -33,7 +33,7 @@ print(X.assign(hours=y).head(3).round(2))
 # ---
 # The estimator is scikit-learn's in manner. Texts become categories, numbers are scaled, the scale of the prior is
 # chosen by the data, and the run stops when its averages are known well enough. With 300 rows or more the noise may
-# depend on the inputs.
+# depend on the inputs, and a short look decides whether the network has one hidden layer or four.
 
 model = BayesianMLPRegressor(random_state=0).fit(X, y)
 print(model.trust_.text)
@@ -92,7 +92,7 @@ print(f"inside: {coverage:.1%}")
 print(f"mean negative log density: {score:.3f}; who knows the truth has {best:.3f} on average")
 
 # %%
-# Nobody can do better than who knows the truth. What is lost to 400 rows is about a hundredth of a nat for each
+# Nobody can do better than who knows the truth. What is lost to 400 rows is about two hundredths of a nat for each
 # answer.
 #
 # What the page says, checked
@@ -102,6 +102,6 @@ assert X.shape == (400, 2)
 assert not X["size"].between(4, 6).any()
 assert model.trust_.trusted
 assert gap > 1.5 * seen
-assert 0.87 < coverage < 0.93
-assert 0 < score - best < 0.03
+assert 0.87 < coverage < 0.95
+assert 0 < score - best < 0.04
 assert np.corrcoef(doubt.aleatoric, grid["size"])[0, 1] > 0.9
