@@ -8,10 +8,10 @@ command may be stopped at any time and given again; finished rows are not done t
 takes longer than --limit-seconds is stopped, and its row says so; what misses a package has no row, and a line.
 
 Sets, seeds, splits, peers and the estimators' defaults were committed before the first scored run; every run that was
-scored stays listed (eight_first.json: three splits at the defaults before large tables had theirs; eight_one_layer.json:
-middling tables before a look decided on their layers). Generated sets are
-made with the split's number as seed; all are cut by train_test_split with it, a fifth for testing. `bikesharing` wants
-the file of EmanuelSommer/MILE (UCI data) in FOLDER, or is left out.
+scored stays listed (eight_first.json: three splits at the defaults before large tables had theirs;
+eight_one_layer.json: middling tables before a look decided on their layers). Generated sets are made with the split's
+number as seed; all are cut by train_test_split with it, a fifth for testing. `bikesharing` wants the file of
+EmanuelSommer/MILE (UCI data) in FOLDER, or is left out.
 
 Scores on the test part. Numbers: RMSE and width of the 90 % interval in sd of the test answers, NLL in nats a row in
 that unit, coverage. Classes: share of wrong labels, NLL, ECE (15 bins of the largest probability). Seconds are of the
