@@ -28,6 +28,8 @@ MANY = 20_000
 """Rows below which threads of gradient boosting wait for each other longer than they work."""
 MOST_DIGITS, WIDEST = 4, 18
 """Behind the point, in a table; characters of a cell, so that it fits 80 columns."""
+FEW_NATS = 0.05
+"""A row by which another model may be better without a word."""
 _NORMAL = 1.6448536269514722
 """Half the width of a normal law's central 90 % interval, in sd."""
 
@@ -167,6 +169,18 @@ def _of_normal(name: str, y: Array, mean: Array, sd: Array, seconds: float) -> S
 def _timed(work: Callable[[], Any]) -> tuple[Any, float]:
     begin = time.perf_counter()
     return work(), time.perf_counter() - begin
+
+
+def behind(scores: Sequence[Score]) -> list[str]:
+    """A line where one of the others predicts rows held out better than ours, beyond two standard errors of both."""
+    ours, best = scores[0], min(scores[1:], key=lambda s: s.nll)
+    gap, error = ours.nll - best.nll, math.hypot(ours.nll_se, best.nll_se)
+    if not gap > max(2 * error, FEW_NATS):
+        return []
+    return [
+        f"{best.name} predicts the rows held out better, by {gap:.2g} +- {error:.1g} nats a row: prefer its answers, or"
+        " learn from more rows or fewer columns"
+    ]
 
 
 def columns(data: Dataset) -> tuple[str, ...]:

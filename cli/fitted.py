@@ -77,7 +77,7 @@ def finish(
     from gpu_thermo.averages.predictive import restored_data
     from gpu_thermo.errors import RunError
     from gpu_thermo.estimators.exported import export
-    from gpu_thermo_analysis.baselines import columns, compared, rows
+    from gpu_thermo_analysis.baselines import behind, columns, compared, rows
 
     run, seconds = shlex.quote(str(store)), seconds_of(tree)
     if not tree["sample_stats"].sizes["draw"]:
@@ -93,6 +93,7 @@ def finish(
     with stopped_in_order(left), warnings.catch_warnings():
         warnings.simplefilter("ignore", Makeshift)  # the verdict says it
         apart, scores = export(store, places["model"]), compared(tree, seconds)
+        said += behind(scores)
         if "report" in places:
             from gpu_thermo_analysis.report import write_report
 
@@ -107,9 +108,10 @@ def finish(
         echo()
         show(table(heads, rows(scores), right=heads[1:]))
         echo()
-    if not verdict.trusted or not quiet:
-        for line in said:
-            say(f"{'' if verdict.trusted else 'Warning: '}{line}")
+    for i, line in enumerate(said):
+        good = verdict.trusted and i == 0
+        if not (good and quiet):
+            say(f"{'' if good else 'Warning: '}{line}")
     if not quiet:
         now = f" ({clock(seconds - earlier)} of it now)" if earlier else ""
         say(f"\nSampled in {clock(seconds)}{now}, {counted_in(tree)}")

@@ -237,7 +237,9 @@ def verdict_lines(summary: dict[str, Any]) -> dict[str, str]:
     out = {} if summary["minibatches"] is None else {"minibatches": summary["minibatches"]}
     if summary["replaced"]:
         out |= {"replaced": summary["replaced"]}
-    return out if summary["verdict"] is None else out | {"averages": summary["verdict"]["text"]}
+    if summary["verdict"] is None:
+        return out
+    return out | {"averages": "\n".join(summary["said"]) or summary["verdict"]["text"]}
 
 
 def score_lines(all_scores: dict[str, Any]) -> dict[str, str]:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .fitted import is_fit, verdict_of
 from .tuning import chosen_batch, replaced
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def summarise(path: Path, tree: "xarray.DataTree | None" = None) -> dict[str, An
         "frozen": frozen(every_replica(tree)), "columns": columns_of(tree, spec), "scores": scores(tree),
         "work": of_work(stats, told),
         "assumptions": assumed(tree), "verdict": None if told is None else told.verdict.to_dict(),
+        "said": verdict_of(tree, path) if is_fit(tree) else [],
         "phase": None if told is None else told.course.phase, "weighted": "weight" in stats.coords,
         "minibatches": None if told is None else chosen_batch(told.course.log),
         "replaced": None if told is None else replaced(told.course),

@@ -24,7 +24,7 @@ from sklearn.utils.validation import (
 
 from ..averages.draws import Source
 from ..averages.outside import FAR, Outside, Reach, Tally, with_reach
-from ..averages.predictive import MEMORY, model_of, predict
+from ..averages.predictive import MEMORY, model_of, predict, restored_data
 from ..data import Dataset
 from ..data.dataset import LOG
 from ..engines import resolve_devices
@@ -35,11 +35,15 @@ from ..targets.networks import MlpModel
 from ..tuning.told import Told
 from .defaults import AUTO, TOLERANCE, sections
 from .inputs import Columns, encoded, recipe_for, refuse_missing, refuse_text, with_answers
-from .saved import save
+from .saved import save, spread
 from .table import FEWEST, log_would_help
-from .words import Trust
+from .words import LEARNED_NOTHING, Trust
 
 Array = Any
+JUDGED = 256
+"""Rows of the fit, and networks, at most, by which it is seen whether anything was learned."""
+WORSE = 0.1
+"""Nats a row by which it may be worse than a model that looks at no input: what is learned of noise alone is less."""
 
 
 class Untrusted(ConvergenceWarning):
@@ -160,8 +164,11 @@ class BayesianMLP(BaseEstimator):
         """Make a run that tuned itself this estimator's own: its networks, and its verdict."""
         told = Told.of(tree["tuning"].attrs)
         self.run_ = with_reach(self._thinned(tree))
-        self.trust_ = Trust.of(told, float(tree["sample_stats"].attrs.get("sampling_time", math.nan)))
+        seconds = float(tree["sample_stats"].attrs.get("sampling_time", math.nan))
+        self.trust_ = Trust.of(told, seconds, None if self.max_gradients == AUTO else self.max_gradients)
         self.repeatable_ = not told.course.timed
+        if not self._learned(restored_data(tree)):
+            self.trust_ = self.trust_.against(LEARNED_NOTHING)
 
     def _spec(self, data: Dataset) -> dict[str, Any]:
         """The spec of the run."""
@@ -219,6 +226,20 @@ class BayesianMLP(BaseEstimator):
         """
         inputs, reach = self._inputs(X), Reach.of(self.run_)
         return np.zeros(len(inputs)) if reach is None else reach.beyond(inputs).max(axis=1)
+
+    def _learned(self, data: Dataset) -> bool:
+        """Whether the networks are no worse on rows of the fit than a model that looks at no input."""
+        if data.weight is not None or self.trust_.makeshift:
+            return True
+        rows, networks = spread(data.points, JUDGED), self._networks()
+        s, x = data.standardisation, data.x_train[0][rows]
+        own = x if s is None else x * s.sd[0] + s.mean[0]
+        ours, plain = self._nats(own, data.y_train[0][rows], networks[spread(len(networks), JUDGED)])
+        return ours > plain - WORSE
+
+    def _nats(self, x: Array, y: Array, networks: Array) -> tuple[float, float]:
+        """Mean log predictive density of y, in the run's unit, at inputs in their own; and of a model without x."""
+        raise NotImplementedError
 
     @property
     def _model(self) -> MlpModel:

@@ -8,6 +8,7 @@ from sklearn.utils import Bunch
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
+from ..averages.draws import Scales
 from ..data.tasks import classification
 from .base import Array, BayesianMLP
 from .inputs import dataset
@@ -51,6 +52,13 @@ class BayesianMLPClassifier(ClassifierMixin, BayesianMLP):
         mean = self._predicted(X)["mean"].transpose("point", "output").to_numpy()
         out = np.hstack([1 - mean, mean]) if mean.shape[1] == 1 else mean
         return out / out.sum(axis=1, keepdims=True)
+
+    def _nats(self, x: Array, y: Array, networks: Array) -> tuple[float, float]:
+        inputs = Scales.of(self.run_).inputs(x, 0).astype(networks.dtype)
+        mean = self._model.predict(networks, inputs).mean(axis=0, dtype=np.float64)
+        both = np.hstack([1 - mean, mean]) if mean.shape[1] == 1 else mean
+        p, share = both[np.arange(len(y)), y], np.bincount(y)[y] / len(y)
+        return float(np.log(np.maximum(p, np.finfo(np.float32).tiny)).mean()), float(np.log(share).mean())
 
     def predict(self, X: Any) -> Array:
         """The class [n] with the largest probability."""

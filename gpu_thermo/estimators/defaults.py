@@ -13,6 +13,8 @@ from ..errors import DataError
 AUTO = "auto"
 MANY = 300
 """Rows from which on the noise of numbers may depend on x, and more layers than one may be worth it."""
+ROWS_PER_INPUT = 20
+"""With fewer one layer is enough: several find ways to fit these rows by their many inputs that hold for no others."""
 WORTH = 0.05
 """Nats a row that more layers have to gain in a look: an error smaller by a twentieth."""
 SECONDS = 20.0
@@ -77,7 +79,7 @@ def size_of(data: Dataset, hidden: Any = AUTO, seed: int = 0) -> Size:
     one, several = SIZES
     if data.points >= several.rows:
         return several
-    if data.points < MANY:
+    if data.points < max(MANY, ROWS_PER_INPUT * data.inputs):
         return one
     if isinstance(hidden, str):
         from .look import gain  # its imports take longer than a small table

@@ -33,8 +33,12 @@ def load(path: str | Path) -> Estimator:
     Raises
     ------
     DataError
-        It is no such file, or damaged.
+        There is no such file, or it is damaged.
     """
+    if not Path(path).exists():
+        run = Path(path).with_suffix(".zarr")
+        way = f"gpu-thermo resume {run} makes it" if run.is_dir() else "Correct the name"
+        raise DataError(f"There is no file {path}. {way}.")
     held = read_npz(Path(path), None, "a fitted estimator", f"It is damaged, or was cut short: {_anew(Path(path))}")
     try:
         header = json.loads(str(held["header"][()]))

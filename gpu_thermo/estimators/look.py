@@ -18,6 +18,9 @@ FOLDS, EPOCHS, BATCH, RATE = 3, 100, 64, 3e-3
 LEAST = 1e-3
 """Probability, or sd of what is left over, below which less counts no more: a single network is too sure of itself."""
 
+INTERRUPTED = "Training interrupted by user"
+"""What scikit-learn makes of Ctrl-C, and goes on with half of a network."""
+
 
 def gain(data: Dataset, one: Sequence[int], other: Sequence[int], seed: int) -> float:
     """By how many nats a row the hidden layers `other` do better than `one` on rows that were held out: single relu
@@ -31,7 +34,11 @@ def _loss(data: Dataset, hidden: tuple[int, ...], seed: int) -> float:
     parts = KFold(FOLDS, shuffle=True, random_state=seed).split(data.x_train[0])
     with warnings.catch_warnings(), threadpool_limits(1):  # many threads take longer for so little
         warnings.simplefilter("ignore", ConvergenceWarning)  # epochs are counted, and that is all
-        found = float(np.mean([_held_out(data, hidden, learned, judged, seed) for learned, judged in parts]))
+        warnings.filterwarnings("error", INTERRUPTED)
+        try:
+            found = float(np.mean([_held_out(data, hidden, learned, judged, seed) for learned, judged in parts]))
+        except UserWarning:
+            raise KeyboardInterrupt from None
     return found if data.classes else 0.5 * math.log(max(found, LEAST**2))
 
 

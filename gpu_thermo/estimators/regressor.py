@@ -12,7 +12,7 @@ from ..averages.mixtures import Mixture
 from ..averages.predictive import data_names
 from ..data.dataset import LOG
 from ..engines import make_predictor
-from ..errors import SpecError
+from ..errors import DataError, SpecError
 from .base import Array, BayesianMLP
 from .inputs import dataset
 
@@ -34,7 +34,7 @@ class BayesianMLPRegressor(RegressorMixin, BayesianMLP):
     Parameters
     ----------
     hidden : widths of the hidden layers; "auto" is one of 16 or four, as is better on rows held out in a short look;
-        below 300 rows one, from 2,000 on four.
+        of fewer than 300 rows, or 20 for each input, one, from 2,000 rows on four.
     activation : see `gpu-thermo spec model`.
     likelihood : gaussian (noise learned), heteroscedastic, student_t or poisson; "auto" is heteroscedastic from 300
         rows on, else gaussian.
@@ -83,7 +83,14 @@ class BayesianMLPRegressor(RegressorMixin, BayesianMLP):
         y = np.asarray(y, np.float64)
         self._flat = y.ndim == 1
         y = y.reshape(len(y), -1)
-        constant = len(y) > 1 and bool((y == y[0]).all())
+        same = (y == y[0]).all(axis=0) & (len(y) > 1)
+        constant = bool(same.all())
+        if same.any() and not constant:
+            k = int(same.argmax())
+            raise DataError(
+                f"Column {k} of y holds one value in all rows, {y[0, k]:g}: there is nothing to learn of it, and it"
+                " would spoil the others. Leave it out."
+            )
         if constant:
             warnings.warn(f"y holds one value in all rows, {y[0, 0]:g}: there is nothing to learn.", stacklevel=2)
         targets = tuple(f"y{i}" for i in range(y.shape[1])) if y.shape[1] > 1 else ("y",)
@@ -153,6 +160,12 @@ class BayesianMLPRegressor(RegressorMixin, BayesianMLP):
         found = [self._laws(x[tile], networks).log_joint(y[tile]) for tile in tiles]
         with np.errstate(invalid="ignore"):
             return np.nan_to_num(np.concatenate(found), nan=-np.inf, neginf=-np.inf) - np.log(unit).sum() - slope
+
+    def _nats(self, x: Array, y: Array, networks: Array) -> tuple[float, float]:
+        if self._model.likelihood.name == POISSON or not y.std(axis=0).all():
+            return 0.0, -np.inf  # there is no normal law to compare with
+        plain = -(np.log(2 * np.pi * y.var(axis=0)) / 2 + 0.5).sum()
+        return float(self._laws(x, networks).log_joint(y).mean()), float(plain)
 
     @property
     def _logarithmic(self) -> bool:

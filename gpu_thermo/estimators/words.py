@@ -4,7 +4,7 @@ means for them, and what to do, in options of `gpu-thermo fit` and parameters of
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
 from ..tuning import rules
@@ -52,6 +52,10 @@ ESTIMATOR = Ways(
 
 
 NOT_YET = "not yet: "
+LEARNED_NOTHING = (
+    "the networks explain the rows that they learned from worse than a model that looks at no column: use none of their"
+    " answers, and try fewer columns, a smaller network (hidden=8) or another random_state"
+)
 
 
 @dataclass(frozen=True)
@@ -66,12 +70,22 @@ class Trust(Verdict):
     said: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, told: Told, seconds: float) -> "Trust":
-        """From how the run went, and the seconds it took."""
-        verdict = told.verdict
+    def of(cls, told: Told, seconds: float, most: int | None = None) -> "Trust":
+        """From how the run went, the seconds it took, and the `most` gradients it was allowed, where somebody said."""
+        verdict, ways = told.verdict, ESTIMATOR
         plain = {field.name: getattr(verdict, field.name) for field in fields(verdict)}
-        lines = () if verdict.trusted else in_words(told, seconds, ESTIMATOR)
+        if most is not None:
+            ways = ways._replace(longer=(more := f"a larger max_gradients than {most:,}"), anew=more)
+        lines = () if verdict.trusted else in_words(told, seconds, ways)
         return cls(**plain, said=tuple(line.removeprefix(NOT_YET) for line in lines))
+
+    def against(self, line: str) -> "Trust":
+        """With one more thing that stands against the answers, and is said first."""
+        reason, _, remedy = line.partition(": ")
+        return replace(
+            self, trusted=False, said=(line, *self.said), reasons=(reason, *self.reasons),
+            remedies=(remedy, *self.remedies),
+        )  # fmt: skip
 
     @property
     def text(self) -> str:
@@ -158,7 +172,7 @@ def _uncertain(told: Told, seconds: float, ways: Ways) -> Iterator[str]:
     if line["error"] > told.tuner.tolerance:
         factor = 1.2 * (line["error"] / told.tuner.tolerance) ** 2
         yield (
-            f"averages are known to {line['error']:.2g} of their spread, and the goal was {told.tuner.tolerance:g}:"
+            f"averages are known to {_up(line['error'])} of their spread, and the goal was {told.tuner.tolerance:g}:"
             f" {_longer(seconds, factor, ways.longer)}, or be content with it"
             f" ({ways.content.format(value=_up(line['error']))})"
         )

@@ -56,9 +56,9 @@ class Budget:
         """Seconds that the run has taken."""
         return self.before + time.perf_counter() - self.since
 
-    def seconds_left(self, step: int, rate: float) -> float:
-        """At most, at so many steps a second."""
-        by_steps = (self.steps - step) / rate if rate else math.inf
+    def seconds_left(self, step: int) -> float:
+        """At most, at the fastest speed so far: the first segments are slow, and would promise hours."""
+        by_steps = (self.steps - step) / self.fastest if self.fastest else math.inf
         return max(0.0, by_steps if self.seconds is None else min(by_steps, self.seconds - self.elapsed))
 
     @property

@@ -361,9 +361,10 @@ class TunedLoop(Loop):
         error = float(c.latest(SAMPLING).get("error", np.nan))  # of what is kept: burn-in's own counts for nothing
         total = c.expected(tuner.tolerance, tuner.max_steps, self.state.step)
         left = float("inf") if total is None or not self.rate else max(total - self.state.step, 0) / self.rate
+        most = float("nan") if c.phase == DESCENT else self.budget.seconds_left(self.state.step)
         return replace(
             shown, phase=c.phase, error=error, tolerance=tuner.tolerance, total_steps=total or tuner.max_steps,
-            seconds_left=left, most_seconds_left=self.budget.seconds_left(self.state.step, self.rate),
+            seconds_left=left, most_seconds_left=most,
             frozen=int((np.asarray(self.state.status)[self._rows] != 0).sum()),
         )  # fmt: skip
 

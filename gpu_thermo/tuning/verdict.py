@@ -147,7 +147,7 @@ def _short(course: Course, tuner: Tuner) -> Iterator[tuple[str, str]]:
     if line["error"] > tuner.tolerance:
         yield (
             f"the tolerance {tuner.tolerance:g} was not reached by {course.ended or 'now'}, and the largest error is"
-            f" {line['error']:.2g}",
+            f" {_up(line['error'])}",
             f"resume with more, or be content with it (--tolerance {_up(line['error'])})",
         )
     if line["frozen"] > LOST * tuner.replicas:

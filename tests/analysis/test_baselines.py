@@ -12,7 +12,7 @@ from sklearn.linear_model import BayesianRidge, LogisticRegression
 from gpu_thermo.averages.predictive import restored_data, scores_on_test
 from gpu_thermo.errors import SpecError
 from gpu_thermo.store import open_run
-from gpu_thermo_analysis.baselines import WIDEST, _classes, columns, compared, rows, with_error
+from gpu_thermo_analysis.baselines import WIDEST, Score, _classes, behind, columns, compared, rows, with_error
 
 
 @pytest.fixture(scope="module", params=["numbers", "classes", "log"])
@@ -86,3 +86,17 @@ def test_runs_without_rows_held_out_are_refused():
 def test_numbers_as_a_table_has_them(value, error, text):
     assert with_error(value, error) == text
     assert len(text) <= WIDEST
+
+
+def test_who_is_better_is_named():
+    """Beyond two standard errors of both and beyond what nobody would notice."""
+
+    def told(gap, error):
+        others = [Score("ridge", 1, 0.1, 0.9, error, 0.9, 0), Score("boosting", 1, 0.1, 1 - gap, error, 0.9, 0)]
+        return behind([Score("this run", 1, 0.1, 1.0, error, 0.9, 1), *others])
+
+    (line,) = told(0.5, 0.1)
+    assert line.startswith("boosting predicts the rows held out better, by 0.5 +- 0.1 nats a row")
+    assert told(0.5, 0.2) == told(-0.5, 0.2) == told(0.12, float("nan")) == []
+    assert told(0.12, 0.01)
+    assert behind([Score("this run", 1, 0.1, 1.0, 1e-3, 0.9, 1), Score("ridge", 1, 0.1, 0.96, 1e-3, 0.9, 0)]) == []

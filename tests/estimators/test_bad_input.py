@@ -30,6 +30,7 @@ REGRESSIONS = {
     "mixed with decimals": (FRAME.assign(a=[*Y[1:].tolist(), "oops"]), Y, "column 'a', row 40: 'oops' is not a number"),
     "mixed array": (np.array([[1, "x"]] * ROWS, object), Y, r"X is an array and holds text \('x'\): give a DataFrame"),
     "nested": (FRAME.assign(a=[[1]] * ROWS), Y, "column 'a' holds a list: each value is one number, text or date"),
+    "a constant among answers": (FRAME, np.c_[Y, np.ones(ROWS)], "Column 1 of y holds one value in all rows, 1:"),
     "one row": (np.zeros((1, 1)), [1.0], "minimum of 2 is required"),
 }  # fmt: skip
 CLASSIFICATIONS = {

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.neural_network import MLPRegressor
 
 from gpu_thermo.estimators import defaults, look
 from gpu_thermo.estimators.inputs import dataset
@@ -54,6 +55,27 @@ def test_several_answers_and_classes():
 def test_a_class_that_a_part_misses():
     rare = data(lambda x, noise: np.where(np.arange(len(x)) < 2, [5] * len(x), (x[:, 0] > 0) * 1), 60, labels=6)
     assert np.isfinite(look.gain(rare, (2,), (3,), 0))
+
+
+def test_ctrl_c_is_no_network_half_trained(monkeypatch):
+    """scikit-learn takes it for the end of the training, with a warning."""
+
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(MLPRegressor, "_backprop", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        look.gain(data(ripple, 60), ONE, SEVERAL, 0)
+
+
+def test_many_inputs_are_for_one_layer(monkeypatch):
+    """Of 300 inputs four layers explained 320 rows at will, and others worse than the mean did."""
+    monkeypatch.setattr(look, "gain", lambda *_: 1.0)
+    one, several = defaults.SIZES
+    flat = lambda x, noise: x[:, 0]  # noqa: E731
+    assert defaults.size_of(data(flat, 400, 20)) is several
+    assert defaults.size_of(data(flat, 399, 20)) is one
+    assert defaults.size_of(data(flat, 320, 300), (8, 8)) is one
 
 
 def test_the_user_decides(monkeypatch):

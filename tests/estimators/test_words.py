@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from gpu_thermo import BayesianMLPRegressor
-from gpu_thermo.estimators.words import ESTIMATOR, FIT, in_words
+from gpu_thermo.estimators.words import ESTIMATOR, FIT, LEARNED_NOTHING, Trust, in_words
 from gpu_thermo.tuning.course import BURN_IN, SAMPLING, Course
 from gpu_thermo.tuning.told import Told
 from gpu_thermo.tuning.tuner import Tuner
@@ -56,6 +56,26 @@ def test_every_reason_has_its_line(name):
     for part in ("not yet: ", *parts):
         assert part in lines[0]
     assert not any(word in lines[0] for word in ("burn-in", "virial", "max_steps", "replicas"))
+
+
+def test_a_bound_on_gradients_that_is_given_is_what_to_raise():
+    assert "give it more time (a larger max_gradients than 3,000)" in Trust.of(told({"error": 0.25}), 40.0, 3_000).text
+    assert "max_seconds=300" in Trust.of(told({"error": 0.25}), 40.0).text
+
+
+def test_an_error_just_above_the_goal_is_not_the_goal():
+    assert "known to 0.11 of their spread, and the goal was 0.1" in in_words(told({"error": 0.1004}))[0]
+
+
+def test_one_more_thing_stands_first():
+    found = Trust.of(told(), 40.0)
+    assert found.trusted
+    assert found.text.startswith("may be trusted to")
+    spoiled = found.against(LEARNED_NOTHING)
+    assert not spoiled.trusted
+    assert spoiled.text == f"not yet: {LEARNED_NOTHING}"
+    assert spoiled.against("a: b").said == ("a: b", LEARNED_NOTHING)
+    assert len(spoiled.reasons) == len(spoiled.remedies) == 1
 
 
 def test_what_may_be_trusted():

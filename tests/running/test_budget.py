@@ -1,5 +1,6 @@
 """What a run that tunes itself may still take, by a clock that is set by hand."""
 
+import math
 import time
 
 import pytest
@@ -27,14 +28,20 @@ def test_of_steps_alone(clock):
 
 def test_seconds_by_what_binds_first(clock):
     steps, time = RunSection(tolerance=0.1, max_steps=5_000), RunSection(tolerance=0.1, max_steps=10**6, max_time=100.0)
-    assert Budget.of(steps, 0).seconds_left(1_000, 50.0) == 80
-    assert Budget.of(steps, 0).seconds_left(6_000, 50.0) == 0
+    found = Budget.of(steps, 0)
+    assert found.seconds_left(0) == math.inf  # no speed is known yet
+    found.saw(10, 10.0)
+    found.saw(50, 1.0)
+    assert found.seconds_left(1_000) == 80
+    assert found.seconds_left(6_000) == 0
     found = Budget.of(time, 0)
     clock[0] += 10
-    assert found.seconds_left(50, 5.0) == found.seconds_left(50, 0.0) == 90  # no speed is known yet
-    assert found.seconds_left(10**6 - 100, 5.0) == 20
+    assert found.seconds_left(50) == 90
+    found.saw(5, 1.0)
+    assert found.seconds_left(50) == 90
+    assert found.seconds_left(10**6 - 100) == 20
     clock[0] += 100
-    assert found.seconds_left(50, 5.0) == 0
+    assert found.seconds_left(50) == 0
 
 
 def test_time_at_the_speed_of_the_stage(clock):
