@@ -259,7 +259,7 @@ def test_what_may_not_be_trusted_is_told_and_no_error(folder):
     assert not (folder / "c.html").exists()
     shown = call("info", "c.zarr").stdout
     assert "not yet: averages are known to" in " ".join(shown.split())
-    assert "max_steps" not in shown
+    assert "run.max_steps" not in shown
     said = json.loads(call("info", "c.zarr", "--json").stdout)["said"]
     assert said == told["verdict"]["said"][: len(said)] != []
 

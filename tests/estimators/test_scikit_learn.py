@@ -112,6 +112,6 @@ def test_who_is_not_sure_says_so_once():
     assert not model.trust_.trusted
     assert model.trust_.reasons
     assert model.trust_.text.startswith("not yet: ")
-    assert "max_seconds=60" in model.trust_.text
+    assert "a larger max_gradients than 1,000" in model.trust_.text
     assert not re.search("resume|max_steps", model.trust_.text)  # of commands, and of a spec
     assert pickle.loads(pickle.dumps(model)).trust_.text == model.trust_.text
