@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gpu_thermo.estimators.words import Ways
     from gpu_thermo.store import RunInfo
     from gpu_thermo.tuning.told import Told
+    from gpu_thermo_analysis.baselines import Score
 
 MADE_BY = "gpu-thermo fit"
 
@@ -72,12 +73,9 @@ def finish(
     RunError
         There is no network yet.
     """
-    from gpu_thermo.averages.claims import Makeshift
-    from gpu_thermo.averages.ensembles import counted_in
     from gpu_thermo.averages.predictive import restored_data
     from gpu_thermo.errors import RunError
-    from gpu_thermo.estimators.exported import export
-    from gpu_thermo_analysis.baselines import behind, columns, compared, rows
+    from gpu_thermo_analysis.baselines import columns, rows
 
     run, seconds = shlex.quote(str(store)), seconds_of(tree)
     if not tree["sample_stats"].sizes["draw"]:
@@ -88,16 +86,8 @@ def finish(
     places = places_of(store, tree.attrs.get("remark_report") != "no")
     if not quiet:
         say("Judging it by the rows held out ...")
-    said = verdict_of(tree, store)
-    left = f"the networks are kept, and not judged yet. Judge them: gpu-thermo resume {run}"
-    with stopped_in_order(left), warnings.catch_warnings():
-        warnings.simplefilter("ignore", Makeshift)  # the verdict says it
-        apart, scores = export(store, places["model"]), compared(tree, seconds)
-        said += behind(scores)
-        if "report" in places:
-            from gpu_thermo_analysis.report import write_report
-
-            write_report(store, places["report"], overwrite=True, scores=scores, said=said)
+    with stopped_in_order(f"the networks are kept, and not judged yet. Judge them: gpu-thermo resume {run}"):
+        said, scores, apart = _judged(tree, store, places)
     verdict = _told(tree).verdict
     if as_json:
         judged = verdict.to_dict() | {"said": said}
@@ -113,11 +103,37 @@ def finish(
         if not (good and quiet):
             say(f"{'' if good else 'Warning: '}{line}")
     if not quiet:
-        now = f" ({clock(seconds - earlier)} of it now)" if earlier else ""
-        say(f"\nSampled in {clock(seconds)}{now}, {counted_in(tree)}")
-        close = {"model": f" (answers as the run to {apart:.2g} of its spread)"}
-        say("Written: " + ", ".join(f"{place}{close.get(key, '')}" for key, place in places.items()))
-        say(f"Next:\n  gpu-thermo predict {run} POINTS.csv --out predictions.csv")
+        _tell_what_is_there(tree, places, apart, earlier)
+
+
+def _judged(tree: "xarray.DataTree", store: Path, places: Mapping[str, Path]) -> "tuple[list[str], list[Score], float]":
+    """Make the estimator's file and the report: what they say of the run, scores, and how far the file's answers are
+    from the run's.
+    """
+    from gpu_thermo.averages.claims import Makeshift
+    from gpu_thermo.estimators.exported import export
+    from gpu_thermo_analysis.baselines import behind, compared
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Makeshift)  # the verdict says it
+        apart, scores = export(store, places["model"]), compared(tree, seconds_of(tree))
+        said = [*verdict_of(tree, store), *behind(scores)]
+        if "report" in places:
+            from gpu_thermo_analysis.report import write_report
+
+            write_report(store, places["report"], overwrite=True, scores=scores, said=said)
+    return said, scores, apart
+
+
+def _tell_what_is_there(tree: "xarray.DataTree", places: Mapping[str, Path], apart: float, earlier: float) -> None:
+    """Networks, files, and what to do next."""
+    from gpu_thermo.averages.ensembles import counted_in
+
+    seconds, close = seconds_of(tree), {"model": f" (answers as the run to {apart:.2g} of its spread)"}
+    now = f" ({clock(seconds - earlier)} of it now)" if earlier else ""
+    say(f"\nSampled in {clock(seconds)}{now}, {counted_in(tree)}")
+    say("Written: " + ", ".join(f"{place}{close.get(key, '')}" for key, place in places.items()))
+    say(f"Next:\n  gpu-thermo predict {shlex.quote(str(places['run']))} POINTS.csv --out predictions.csv")
 
 
 def _told(tree: "xarray.DataTree") -> "Told":

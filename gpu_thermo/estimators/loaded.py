@@ -36,29 +36,13 @@ def load(path: str | Path) -> Estimator:
         There is no such file, or it is damaged.
     """
     if not Path(path).exists():
-        run = Path(path).with_suffix(".zarr")
-        way = f"gpu-thermo resume {run} makes it" if run.is_dir() else "Correct the name"
-        raise DataError(f"There is no file {path}. {way}.")
+        raise DataError(f"There is no file {path}: {_anew(Path(path), 'correct the name')}.")
     held = read_npz(Path(path), None, "a fitted estimator", f"It is damaged, or was cut short: {_anew(Path(path))}")
     try:
         header = json.loads(str(held["header"][()]))
         if header["format"] != FORMAT:
             raise DataError(f"{path} is of format {header['format']}; this version reads format {FORMAT}.")
-        model = _KINDS[header["kind"]](**_given(header["parameters"]))
-        model.n_features_in_, model._flat = header["features"], header["flat"]
-        model.recipe_ = None if header["recipe"] is None else Recipe.model_validate(header["recipe"])
-        if "feature_names" in held:
-            model.feature_names_in_ = held["feature_names"].astype(object)
-        if "classes" in held:
-            model.classes_ = held["classes"]
-        given = {k: v for k, v in header["trust"].items() if k != "text"}
-        trust: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
-        trust |= {k: np.nan for k, v in given.items() if v is None}
-        model.trust_ = Trust(**trust)
-        model.run_ = _tree(header, held)
-        model.repeatable_, model.advice_ = header.get("repeatable"), ()
-        model.source_ = Source(**header["source"]) if header.get("source") else None
-        model.apart_ = header.get("apart")
+        model = _fitted(header, held)
     except DataError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
@@ -78,10 +62,29 @@ def load(path: str | Path) -> Estimator:
     return model
 
 
-def _anew(file: Path) -> str:
-    """How there will be such a file again."""
+def _anew(file: Path, otherwise: str = "copy it again, or save the estimator anew") -> str:
+    """How there will be such a file again, where its run is beside it."""
     store = file.with_suffix(".zarr")
-    return f"gpu-thermo resume {store} makes it anew" if store.is_dir() else "copy it again, or save the estimator anew"
+    return f"gpu-thermo resume {store} makes it anew" if store.is_dir() else otherwise
+
+
+def _fitted(header: dict[str, Any], held: dict[str, Any]) -> Any:
+    """The estimator, from what the file says and the arrays that it holds."""
+    model: Any = _KINDS[header["kind"]](**_given(header["parameters"]))
+    model.n_features_in_, model._flat = header["features"], header["flat"]
+    model.recipe_ = None if header["recipe"] is None else Recipe.model_validate(header["recipe"])
+    if "feature_names" in held:
+        model.feature_names_in_ = held["feature_names"].astype(object)
+    if "classes" in held:
+        model.classes_ = held["classes"]
+    given = {k: v for k, v in header["trust"].items() if k != "text"}
+    trust: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
+    model.trust_ = Trust(**trust | {k: np.nan for k, v in given.items() if v is None})
+    model.run_ = _tree(header, held)
+    model.repeatable_, model.advice_ = header.get("repeatable"), ()
+    model.source_ = Source(**header["source"]) if header.get("source") else None
+    model.apart_ = header.get("apart")
+    return model
 
 
 def _tree(header: dict[str, Any], held: dict[str, Any]) -> xr.DataTree:

@@ -49,7 +49,7 @@ def test_pickles_are_exact(regressor):
 
 def test_files_that_are_none(regressor, tmp_path):
     path = tmp_path / "model.npz"
-    with pytest.raises(DataError, match=r"There is no file .*model\.npz\. Correct the name\."):
+    with pytest.raises(DataError, match=r"There is no file .*model\.npz: correct the name\."):
         load(path)
     regressor.save(path)
     path.write_bytes(path.read_bytes()[:-100])
