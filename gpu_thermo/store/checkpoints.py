@@ -22,7 +22,7 @@ from .header import Checkpoint
 from .reader import read_array, read_slot
 from .record import Record, group_document, to_key
 from .schema import CHANGING, Schema
-from .soundness import check_files, damaged, strangers
+from .soundness import Damage, check_files, damaged, strangers
 
 LARGEST = 2**20
 """Bytes of a node's document; ours have less than a thousand."""
@@ -158,7 +158,7 @@ def truncate(folder: Path, spec: ArraySpec) -> None:
 
 
 def _restore_documents(root: Path, record: Record) -> None:
-    """Give every node the document that the record has for it."""
+    """Give every node the document that the record has for it; StoreError where that is none."""
     groups = {path: group_document(attributes) for path, attributes in record.groups.items()}
     for path, document in (groups | {path: spec.document() for path, spec in record.arrays.items()}).items():
         try:
@@ -166,7 +166,10 @@ def _restore_documents(root: Path, record: Record) -> None:
         except (OSError, ValueError):
             present = None
         if present != document:
-            put_document(root, path, document)
+            try:
+                put_document(root, path, document)
+            except ValueError:  # NaN, or infinity
+                raise damaged(root, Damage(DOCUMENT, f"what it has for '{path}' is no JSON")) from None
 
 
 def _restore_derived(root: Path, record: Record, checkpoint: Checkpoint, predictive: dict[str, np.ndarray]) -> None:

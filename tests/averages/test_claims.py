@@ -169,6 +169,16 @@ def test_progress_that_cannot_be(store, tmp_path, name, value, words):
             reader()
 
 
+def test_a_document_that_is_no_json_is_not_written_again(store, tmp_path):
+    """Python reads NaN where JSON has none."""
+    shutil.copytree(store, tmp_path / "s.zarr")
+    document = tmp_path / "s.zarr" / "zarr.json"
+    where = ("consolidated_metadata", "metadata", "posterior", "attributes")
+    document.write_text(json.dumps(put(json.loads(document.read_text()), where, {"seen": float("nan")})))
+    with pytest.raises(StoreError, match=r"is damaged: zarr.json: what it has for 'posterior' is no JSON"):
+        gt.resume(tmp_path / "s.zarr")
+
+
 def test_a_sound_run_passes(store):
     assert check_header(read_header(store)).run.replicas == 8
     check_tree(open_run(store))
