@@ -109,6 +109,11 @@ class Dataset:
         """Number of data sets D."""
         return self.x_train.shape[0]
 
+    def own_inputs(self, x: Floats) -> Floats:
+        """Inputs [n, m] of the first set in their own units, missing ones as the mean."""
+        s = self.standardisation
+        return x if s is None else x * s.sd[0] + s.mean[0]
+
     @property
     def points(self) -> int:
         """Training points N of each set."""

@@ -232,9 +232,8 @@ class BayesianMLP(BaseEstimator):
         if data.weight is not None or self.trust_.makeshift:
             return True
         rows, networks = spread(data.points, JUDGED), self._networks()
-        s, x = data.standardisation, data.x_train[0][rows]
-        own = x if s is None else x * s.sd[0] + s.mean[0]
-        ours, plain = self._nats(own, data.y_train[0][rows], networks[spread(len(networks), JUDGED)])
+        x, y = data.own_inputs(data.x_train[0][rows]), data.y_train[0][rows]
+        ours, plain = self._nats(x, y, networks[spread(len(networks), JUDGED)])
         return ours > plain - WORSE
 
     def _nats(self, x: Array, y: Array, networks: Array) -> tuple[float, float]:

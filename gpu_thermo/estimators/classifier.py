@@ -50,14 +50,13 @@ class BayesianMLPClassifier(ClassifierMixin, BayesianMLP):
     def predict_proba(self, X: Any) -> Array:
         """Probabilities [n, C] of the classes, averaged over networks."""
         mean = self._predicted(X)["mean"].transpose("point", "output").to_numpy()
-        out = np.hstack([1 - mean, mean]) if mean.shape[1] == 1 else mean
+        out = _of_all(mean)
         return out / out.sum(axis=1, keepdims=True)
 
     def _nats(self, x: Array, y: Array, networks: Array) -> tuple[float, float]:
         inputs = Scales.of(self.run_).inputs(x, 0).astype(networks.dtype)
-        mean = self._model.predict(networks, inputs).mean(axis=0, dtype=np.float64)
-        both = np.hstack([1 - mean, mean]) if mean.shape[1] == 1 else mean
-        p, share = both[np.arange(len(y)), y], np.bincount(y)[y] / len(y)
+        mean = _of_all(self._model.predict(networks, inputs).mean(axis=0, dtype=np.float64))
+        p, share = mean[np.arange(len(y)), y], np.bincount(y)[y] / len(y)
         return float(np.log(np.maximum(p, np.finfo(np.float32).tiny)).mean()), float(np.log(share).mean())
 
     def predict(self, X: Any) -> Array:
@@ -72,3 +71,8 @@ class BayesianMLPClassifier(ClassifierMixin, BayesianMLP):
         out = self._predicted(X)
         names = {"epistemic": "mutual_information", "aleatoric": "expected_entropy", "total": "entropy"}
         return Bunch(**{name: out[of].to_numpy() for name, of in names.items()})
+
+
+def _of_all(p: Array) -> Array:
+    """Probabilities [n, C], also where a network of two classes says that of the second only."""
+    return np.hstack([1 - p, p]) if p.shape[1] == 1 else p

@@ -72,9 +72,7 @@ def _rows(tree: Any) -> np.ndarray:
     """Some rows of the run's data in their own units: held out ones, or those of training."""
     data = restored_data(tree)
     x = data.x_test[0] if data.test_points else data.x_train[0]
-    x = x[spread(len(x), ROWS)]
-    s = data.standardisation
-    return x if s is None else x * s.sd[0] + s.mean[0]
+    return data.own_inputs(x[spread(len(x), ROWS)])
 
 
 def _mean(model: Any, networks: np.ndarray, rows: np.ndarray) -> np.ndarray:

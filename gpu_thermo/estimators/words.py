@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ..tuning import rules
 from ..tuning.course import BURN_IN, SAMPLING
 from ..tuning.told import Told
-from ..tuning.verdict import DRIFT, LOST, NOISY, Verdict, noise_of
+from ..tuning.verdict import DRIFT, LOST, NOISY, Verdict, noise_of, up
 
 MORE = 3
 """By how much more time a fit is to be tried whose networks still change."""
@@ -76,8 +76,7 @@ class Trust(Verdict):
         plain = {field.name: getattr(verdict, field.name) for field in fields(verdict)}
         if most is not None:
             ways = ways._replace(longer=(more := f"a larger max_gradients than {most:,}"), anew=more)
-        lines = () if verdict.trusted else in_words(told, seconds, ways)
-        return cls(**plain, said=tuple(line.removeprefix(NOT_YET) for line in lines))
+        return cls(**plain, said=() if verdict.trusted else tuple(_against(told, seconds, ways)))
 
     def against(self, line: str) -> "Trust":
         """With one more thing that stands against the answers, and is said first."""
@@ -147,7 +146,7 @@ def _unsettled(told: Told, seconds: float, ways: Ways) -> Iterator[str]:
             f" more rows do, or a smaller network ({ways.smaller})"
         )
     elif _only_drifts(told):
-        more = ways.content.format(value=_up(told.tuner.tolerance / 2))
+        more = ways.content.format(value=up(told.tuner.tolerance / 2))
         yield (
             "averages drift over the networks that were collected, as they do by chance in one good fit of a hundred:"
             f" try another {ways.again}, or ask for more ({more})"
@@ -172,9 +171,9 @@ def _uncertain(told: Told, seconds: float, ways: Ways) -> Iterator[str]:
     if line["error"] > told.tuner.tolerance:
         factor = 1.2 * (line["error"] / told.tuner.tolerance) ** 2
         yield (
-            f"averages are known to {_up(line['error'])} of their spread, and the goal was {told.tuner.tolerance:g}:"
+            f"averages are known to {up(line['error'])} of their spread, and the goal was {told.tuner.tolerance:g}:"
             f" {_longer(seconds, factor, ways.longer)}, or be content with it"
-            f" ({ways.content.format(value=_up(line['error']))})"
+            f" ({ways.content.format(value=up(line['error']))})"
         )
     if line["frozen"] > LOST * told.tuner.replicas:
         yield (
@@ -210,9 +209,3 @@ def _longer(seconds: float, factor: float, way: str) -> str:
     if minutes > MOST_MINUTES:
         return "it would take more than an hour"
     return f"give it more time ({way.format(minutes=minutes, seconds=60 * minutes)})"
-
-
-def _up(value: float) -> str:
-    """Two digits, not rounded down."""
-    digits = 1 - math.floor(math.log10(value))
-    return f"{math.ceil(value * 10**digits - 1e-9) / 10**digits:.2g}"

@@ -51,7 +51,7 @@ class Verdict:
     def text(self) -> str:
         """One line."""
         if self.trusted:
-            return f"may be trusted to {_up(self.size)} sd ({self.numbers})"
+            return f"may be trusted to {up(self.size)} sd ({self.numbers})"
         why = "; ".join(f"{reason}: {remedy}" for reason, remedy in zip(self.reasons, self.remedies, strict=True))
         known = f" ({self.numbers})" if math.isfinite(self.error) else ""
         return f"not yet, because {why}{known}"
@@ -147,8 +147,8 @@ def _short(course: Course, tuner: Tuner) -> Iterator[tuple[str, str]]:
     if line["error"] > tuner.tolerance:
         yield (
             f"the tolerance {tuner.tolerance:g} was not reached by {course.ended or 'now'}, and the largest error is"
-            f" {_up(line['error'])}",
-            f"resume with more, or be content with it (--tolerance {_up(line['error'])})",
+            f" {up(line['error'])}",
+            f"resume with more, or be content with it (--tolerance {up(line['error'])})",
         )
     if line["frozen"] > LOST * tuner.replicas:
         yield f"{line['frozen']} of {tuner.replicas} replicas froze", "give a smaller method.stepsize"
@@ -273,7 +273,7 @@ def _drifting(line: dict[str, Any] | Any, tuner: Tuner) -> Iterator[tuple[str, s
             )
 
 
-def _up(value: float) -> str:
+def up(value: float) -> str:
     """Two digits, not rounded down."""
     if not value > 0 or not math.isfinite(value):
         return f"{value:.2g}"
